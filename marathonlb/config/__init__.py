@@ -1,0 +1,1 @@
+"""The text of HAProxy's configuration. Everything here is pure."""

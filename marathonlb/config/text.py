@@ -1,0 +1,134 @@
+"""
+A HAProxy configuration as text that knows who wrote it.
+
+A `Config` is an ordered tuple of `Section`s and the map files. A section is made of `Chunk`s; each remembers its
+`Owner`, so a complaint about line 4711 names an app, a port and a template, and two configurations can be compared
+section by section.
+
+Where the text names the directory of the map files it holds `DIRECTORY`; only `Config.text` puts a real one in.
+So the files that ``haproxy -c`` reads in the staging directory are the files that will run.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from itertools import accumulate
+
+from attrs import field, frozen
+
+DIRECTORY = "\0"
+"""Stands for the directory of haproxy.cfg; no template can hold it, since control characters are refused there."""
+
+
+@frozen
+class Owner:
+    """
+    Who wrote a chunk.
+
+    :param app_id: the app, or None for what is nobody's alone (the head, the frontends' first lines).
+    :param port_index: the index of the app's service port.
+    :param template: the template's name without ``HAPROXY_``.
+    :param source: where its text came from: ``default``, ``label HAPROXY_0_…``, ``environment …`` or a file.
+    """
+
+    app_id: str | None = None
+    port_index: int | None = None
+    template: str = ""
+    source: str = "default"
+
+
+@frozen
+class Chunk:
+    """A run of whole lines by one owner; ends with a newline unless it is empty."""
+
+    text: str
+    owner: Owner
+
+
+@frozen(slots=False, eq=False)
+class Section:
+    """
+    One section of the file: ``global`` and its kin, a frontend or a backend.
+
+    :param kind: HAProxy's keyword: ``backend``; ``head`` for the global template, which may hold several sections.
+    :param name: the section's name; empty for the head.
+    """
+
+    kind: str
+    name: str
+    chunks: tuple[Chunk, ...]
+
+    @cached_property
+    def text(self) -> str:
+        """The section's lines."""
+        return "".join(chunk.text for chunk in self.chunks)
+
+    @cached_property
+    def lines(self) -> int:
+        """How many lines the section has."""
+        return self.text.count("\n")
+
+
+@frozen
+class MapEntry:
+    """One line of a map file: a key, the backend it leads to, and who wants it."""
+
+    key: str
+    value: str
+    owner: Owner
+
+
+@frozen(slots=False, eq=False)
+class Config:
+    """
+    A whole configuration.
+
+    :param maps: by file name (``domain2backend.map``), the entries in the order of the file.
+    """
+
+    sections: tuple[Section, ...] = ()
+    maps: Mapping[str, tuple[MapEntry, ...]] = field(factory=dict)
+
+    @cached_property
+    def template(self) -> str:
+        """The text with `DIRECTORY` standing in it: equal for equal configurations, wherever they lie."""
+        return "".join(section.text for section in self.sections)
+
+    def text(self, directory: str) -> str:
+        """
+        The text of haproxy.cfg.
+
+        :param directory: where the map files lie, absolute.
+        """
+        return self.template.replace(DIRECTORY, directory)
+
+    def map_texts(self) -> dict[str, str]:
+        """The text of each map file, by name."""
+        return {
+            name: "".join(f"{entry.key} {entry.value}\n" for entry in entries)
+            for name, entries in self.maps.items()
+        }
+
+    def locate(self, line: int) -> tuple[Section, Chunk] | None:
+        """Which section and chunk hold this line, counted from 1; None past the end."""
+        if line < 1:
+            return None
+        index = bisect_right(self._starts, line) - 1
+        section = self.sections[index] if index < len(self.sections) else None
+        if section is None:
+            return None
+        here = self._starts[index]
+        for chunk in section.chunks:
+            here += chunk.text.count("\n")
+            if line < here:
+                return section, chunk
+        return None
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return list(accumulate((section.lines for section in self.sections), initial=1))
+
+    def __iter__(self) -> Iterator[Section]:
+        return iter(self.sections)

@@ -1,0 +1,126 @@
+"""
+Everything that this package raises on purpose, as a small tree.
+
+Each error carries its facts as fields and says in ``str()`` one line that an operator can act on.
+"""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+
+
+class MarathonLBError(Exception):
+    """The root: whatever is caught as this has a message that is fit for an operator."""
+
+
+@frozen(str=False, kw_only=True)
+class UsageError(MarathonLBError):
+    """An option or an environment variable holds what it should not."""
+
+    option: str
+    value: str
+    expected: str
+
+    def __str__(self) -> str:
+        return f"{self.option}: {self.value!r} is not {self.expected}"
+
+
+@frozen(str=False, kw_only=True)
+class SourceError(MarathonLBError):
+    """
+    Marathon could not be asked, or its answer cannot be believed.
+
+    :param url: what was asked, without credentials.
+    :param reason: what went wrong and what can be done.
+    :param status: the HTTP status, where there was an answer.
+    """
+
+    url: str
+    reason: str
+    status: int | None = None
+
+    def __str__(self) -> str:
+        status = "" if self.status is None else f" (status {self.status})"
+        return f"{self.url}: {self.reason}{status}"
+
+
+@frozen(str=False, kw_only=True)
+class TemplateError(MarathonLBError):
+    """
+    A template's text cannot be used.
+
+    :param source: where the text comes from: a label, an environment variable or a file.
+    """
+
+    source: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.reason}"
+
+
+@frozen(kw_only=True)
+class Complaint:
+    """
+    One thing that HAProxy said about a configuration.
+
+    :param message: HAProxy's words, without its prefix of level, pid and file.
+    :param line: the line in the configuration file, counted from 1, where it names one.
+    :param owner: who wrote that line (`marathonlb.config.text.Owner`), where it is known.
+    """
+
+    message: str
+    line: int | None = None
+    owner: object | None = None
+
+
+@frozen(str=False, kw_only=True)
+class InvalidConfiguration(MarathonLBError):
+    """HAProxy refused the configuration; what runs was not touched."""
+
+    complaints: tuple[Complaint, ...] = ()
+    output: str = field(default="", repr=False)
+
+    def __str__(self) -> str:
+        said = "; ".join(
+            f"line {c.line}: {c.message}" if c.line else c.message for c in self.complaints[:5]
+        )
+        return f"HAProxy refuses the configuration: {said or self.output.strip()[-500:]}"
+
+
+@frozen(str=False, kw_only=True)
+class ReloadFailed(MarathonLBError):
+    """
+    The configuration is on disk but HAProxy does not run it.
+
+    :param reason: one line.
+    :param output: what HAProxy or the reload command said.
+    """
+
+    reason: str
+    output: str = field(default="", repr=False)
+    complaints: tuple[Complaint, ...] = ()
+
+    def __str__(self) -> str:
+        return f"reload failed: {self.reason}"
+
+
+@frozen(str=False, kw_only=True)
+class PublishFailed(MarathonLBError):
+    """The configuration could not be written; the file that was there is whole."""
+
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+@frozen(str=False, kw_only=True)
+class HAProxyUnavailable(MarathonLBError):
+    """There is no HAProxy to run, or it does not answer."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason

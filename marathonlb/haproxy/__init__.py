@@ -1,0 +1,1 @@
+"""Makes it so: checks, publishes and reloads, and confirms what HAProxy runs."""

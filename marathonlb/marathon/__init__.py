@@ -1,0 +1,1 @@
+"""What runs: Marathon's API and events, and the cluster as values."""

@@ -1,0 +1,104 @@
+"""
+What runs, as frozen values: an `App` with its ports, checks and `Task`s.
+
+Nothing of Marathon's JSON goes past `marathonlb.marathon.parse`, so the shapes that differ between Marathon's
+versions (``ports``, ``portDefinitions``, port mappings, ``ipAddress``, ``networks``) are one shape here.
+Values are `msgspec.Struct`: at 100,000 tasks their size and the speed of making them matter.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import msgspec
+
+
+class Networking(Enum):
+    """How a task's ports are reached (Marathon: ``networks[].mode`` from 1.5 on, ``docker.network`` before)."""
+
+    HOST = "host"
+    BRIDGE = "bridge"
+    CONTAINER = "container"
+
+
+class Port(msgspec.Struct, frozen=True, gc=False):
+    """
+    One port of an app, in the order of its definition.
+
+    :param service_port: Marathon's service port; 0 where it gives none.
+    :param container_port: the port inside the container (container networking); None elsewhere.
+    :param on_host: takes a slot in each task's ``ports``. A mapping without ``hostPort`` in container
+        networking takes none.
+    :param protocol: ``tcp``, ``udp`` or ``udp,tcp``.
+    """
+
+    service_port: int = 0
+    container_port: int | None = None
+    on_host: bool = True
+    protocol: str = "tcp"
+    name: str | None = None
+
+
+class HealthCheck(msgspec.Struct, frozen=True, gc=False):
+    """
+    One of an app's health checks; durations in seconds (Marathon: ``healthChecks[]``).
+
+    :param protocol: ``HTTP``, ``HTTPS``, ``TCP``, ``COMMAND``, ``MESOS_HTTP``, ``MESOS_HTTPS``, ``MESOS_TCP``.
+    :param port_index: which of the app's ports is checked; None where Marathon names none.
+    :param port: a fixed port that is checked instead.
+    """
+
+    protocol: str = "HTTP"
+    path: str | None = None
+    port_index: int | None = None
+    port: int | None = None
+    grace_period_seconds: int = 300
+    interval_seconds: int = 60
+    timeout_seconds: int = 20
+    max_consecutive_failures: int = 3
+    ignore_http1xx: bool = False
+
+
+class Task(msgspec.Struct, frozen=True, gc=False):
+    """
+    One task of an app, or one instance of a pod.
+
+    :param host: the agent's host name or address; None before it is placed.
+    :param ports: host ports, in the order of the app's ports that are `Port.on_host`.
+    :param addresses: the task's own addresses (IP per task; in bridge mode they are not routable).
+    :param state: Mesos's word (``TASK_RUNNING``); None with Marathons that tell none.
+    :param alive: at least one health result says alive; None where there is no result.
+    :param ready: every readiness check has passed; None where Marathon tells nothing about this task.
+    """
+
+    id: str
+    host: str | None = None
+    ports: tuple[int, ...] = ()
+    addresses: tuple[str, ...] = ()
+    state: str | None = None
+    alive: bool | None = None
+    ready: bool | None = None
+    version: str = ""
+
+
+class App(msgspec.Struct, frozen=True):
+    """
+    One app or pod, with its tasks in the order of their ids (Marathon's own order changes).
+
+    :param id: absolute, with its leading slash.
+    :param labels: the ``HAPROXY_`` labels alone, those with a null value left out.
+    :param version: Marathon's ``version`` (ISO 8601, UTC); empty where it tells none.
+    :param config_changed_at: ``versionInfo.lastConfigChangeAt``, else the version: who was first, in a collision.
+    :param instances: how many tasks its owner wants.
+    """
+
+    id: str
+    labels: dict[str, str] = {}
+    networking: Networking = Networking.HOST
+    ports: tuple[Port, ...] = ()
+    health_checks: tuple[HealthCheck, ...] = ()
+    has_readiness_checks: bool = False
+    tasks: tuple[Task, ...] = ()
+    instances: int = 0
+    version: str = ""
+    config_changed_at: str = ""

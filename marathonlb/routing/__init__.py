@@ -1,0 +1,1 @@
+"""What should be offered, and by which rule. Everything here is pure."""

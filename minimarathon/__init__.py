@@ -1,0 +1,1 @@
+"""A one-machine Marathon: its API, its events and real local processes, for demonstrations and tests."""
