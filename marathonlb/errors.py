@@ -82,9 +82,7 @@ class InvalidConfiguration(MarathonLBError):
     output: str = field(default="", repr=False)
 
     def __str__(self) -> str:
-        said = "; ".join(
-            f"line {c.line}: {c.message}" if c.line else c.message for c in self.complaints[:5]
-        )
+        said = "; ".join(f"line {c.line}: {c.message}" if c.line else c.message for c in self.complaints[:5])
         return f"HAProxy refuses the configuration: {said or self.output.strip()[-500:]}"
 
 

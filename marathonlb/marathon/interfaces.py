@@ -39,15 +39,15 @@ class AppsAnswer:
 class IMarathon(Interface):
     """A cluster that can be asked. Each failure is a `marathonlb.errors.SourceError`, never an empty answer."""
 
-    def apps(avoid: str | None = None) -> Deferred[AppsAnswer]:  # type: ignore[misc]
+    def apps(avoid: str | None = None) -> Deferred[AppsAnswer]:
         """
         Every app and pod with its tasks.
 
         :param avoid: the URL of a Marathon not to ask where there is another: a second opinion.
         """
 
-    def app(app_id: str) -> Deferred[AppsAnswer]:  # type: ignore[misc]
+    def app(app_id: str) -> Deferred[AppsAnswer]:
         """One app with its tasks: an answer with one app, with one unreadable app, or with none where it is gone."""
 
-    def elected() -> Deferred[bool]:  # type: ignore[misc]
+    def elected() -> Deferred[bool]:
         """Whether ``/v2/info`` says that a leader is elected."""
