@@ -1,0 +1,201 @@
+"""
+The command lines: Twisted's option parser, fed from the table.
+
+Parsing only collects what was given, as text; `marathonlb.options.settings_from` checks it together with the
+environment, so a value is refused in the same words wherever it came from.
+"""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+from typing import ClassVar, NoReturn
+
+from twisted.python import usage
+
+from marathonlb import __version__
+from marathonlb.options.markdown import options_markdown
+from marathonlb.options.option import PREFIX, Face, Option
+from marathonlb.options.table import GROUPS, options
+
+WIDTH = 80
+"""The widest line of ``--help``."""
+
+_COLUMN = 26
+
+
+class CommandLine(usage.Options):
+    """
+    The command line of one face; subclass it with ``face=``.
+
+    :ivar given: what stood on the command line, once it is parsed (`marathonlb.options.Given`).
+    """
+
+    face: ClassVar[Face] = Face.BOTH
+    synopsis = "[options]"
+    longdesc = "Keeps HAProxy in step with what Marathon runs."
+
+    def __init_subclass__(cls, *, face: Face, **rest: object) -> None:
+        """Give the subclass the options of its face."""
+        super().__init_subclass__(**rest)
+        cls.face = face
+        for option in options(face):
+            for name, handler in _handlers(option):
+                setattr(cls, f"opt_{name}", handler)
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._given: dict[str, list[str]] = {}
+
+    @property
+    def given(self) -> dict[str, tuple[str, ...]]:
+        """The texts that were given, by the name of the option."""
+        return {name: tuple(texts) for name, texts in self._given.items()}
+
+    def gave(self, option: Option, text: str) -> None:
+        """Note a value; of an option that is not repeatable the last one counts."""
+        self._given.setdefault(option.name, []).append(text)
+
+    def parseArgs(self, *rest: str) -> None:
+        """Refuse what is no option, with a hint where it looks like a second address."""
+        if rest:
+            hint = "; give each address its own -m" if "://" in rest[0] else ""
+            raise usage.UsageError(f"unexpected argument {_without_secrets(rest[0])!r}{hint}")
+
+    def documentation(self) -> str:
+        """The Markdown of ``--longhelp``; a face adds the labels and the templates to it."""
+        return options_markdown()
+
+    def opt_help(self) -> NoReturn:
+        """Display the help and exit."""
+        sys.stdout.write(f"{self}\n")
+        raise SystemExit(0)
+
+    opt_h = opt_help
+
+    def opt_version(self) -> NoReturn:
+        """Display the version and exit."""
+        sys.stdout.write(f"marathon-lb {__version__}\n")
+        raise SystemExit(0)
+
+    def opt_longhelp(self) -> NoReturn:
+        """Display options, labels and templates as Markdown and exit."""
+        sys.stdout.write(self.documentation())
+        raise SystemExit(0)
+
+    def getUsage(self, width: int | None = None) -> str:
+        """The text of ``--help``, at most 80 columns wide."""
+        return "\n".join(_help(self))
+
+    def __str__(self) -> str:
+        return f"Usage: {self._command()}\n{self.getUsage()}"
+
+    def _command(self) -> str:
+        return f"twistd [options] marathon-lb {self.synopsis}" if self.parent is not None else self.synopsis
+
+
+def _handlers(option: Option) -> Iterable[tuple[str, Callable[..., None]]]:
+    """The methods of an option as `twisted.python.usage` wants them, by their names after ``opt_``."""
+    name = option.name.replace("-", "_")
+
+    def flag(self: CommandLine) -> None:
+        self.gave(option, "true")
+
+    def no_flag(self: CommandLine) -> None:
+        self.gave(option, "false")
+
+    def parameter(self: CommandLine, value: str) -> None:
+        self.gave(option, value)
+
+    handler: Callable[..., None] = flag if option.flag else parameter
+    handler.__doc__ = option.help
+    no_flag.__doc__ = f"turn --{option.name} off"
+    yield name, handler
+    if option.short:
+        yield option.short, handler
+    if option.negative:
+        yield f"no_{name}", no_flag
+
+
+def _without_secrets(text: str) -> str:
+    return "***@" + text.rpartition("@")[2] if "@" in text else text
+
+
+def _help(line: CommandLine) -> Iterable[str]:
+    yield from textwrap.wrap(line.longdesc, WIDTH)
+    for group in GROUPS:
+        rows = [option for option in group.options if option.face.takes(line.face)]
+        if rows:
+            yield f"\n{group.title}:"
+        for option in rows:
+            yield from _row(_names(option), _sentence(option))
+    yield "\nHelp:"
+    yield from _row("  -h, --help", "this text")
+    yield from _row("      --longhelp", "all of this, labels and templates, as Markdown")
+    yield from _row("      --version", "the version")
+    yield ""
+    yield from textwrap.wrap(
+        f"Each option can also come from the environment as {PREFIX} and its name ({PREFIX}HAPROXY_CONFIG). "
+        "More is told by --longhelp.",
+        WIDTH,
+    )
+
+
+def _names(option: Option) -> str:
+    short = f"  -{option.short}, " if option.short else "      "
+    name = f"[no-]{option.name}" if option.negative else option.name
+    value = "" if option.flag else f" {option.kind.metavar}"
+    return f"{short}--{name}{value}"
+
+
+def _sentence(option: Option) -> str:
+    default = option.shown_default
+    if option.refused:
+        return f"{option.help} (comes in a later release)"
+    return option.help + (f" [{default}]" if default and default != "off" else "")
+
+
+def _row(names: str, text: str) -> Iterable[str]:
+    lines = textwrap.wrap(text, WIDTH - _COLUMN - 1, break_long_words=False, break_on_hyphens=False)
+    if len(names) < _COLUMN:
+        yield f"{names:<{_COLUMN}} {lines.pop(0)}"
+    else:
+        yield names
+    for line in lines:
+        yield " " * (_COLUMN + 1) + line
+
+
+def spread_marathons(arguments: Sequence[str], face: Face = Face.SCRIPT) -> list[str]:
+    """
+    A command line in which every address has its own ``-m``.
+
+    The script and the image's entrypoint take further addresses up to the next option:
+    ``-m http://m1 http://m2 --dry`` is ``-m http://m1 -m http://m2 --dry``.
+    """
+    valued = {
+        name
+        for option in options(face)
+        if not option.flag
+        for name in (f"--{option.name}", f"-{option.short}")
+        if name != "-None"
+    }
+    spread: list[str] = []
+    rest = list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        if argument == "--":
+            return [*spread, argument, *rest]
+        spread.append(argument)
+        if argument in valued and rest:
+            spread.append(rest.pop(0))
+        if _is_marathon(argument):
+            while rest and not rest[0].startswith("-"):
+                spread += ["--marathon", rest.pop(0)]
+    return spread
+
+
+def _is_marathon(argument: str) -> bool:
+    if argument.startswith("--"):
+        return argument.partition("=")[0] == "--marathon"
+    return argument.startswith("-m")

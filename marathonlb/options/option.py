@@ -1,0 +1,100 @@
+"""What one option is, and the sorts of values that several options share."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from attrs import frozen
+
+from marathonlb.options import values
+from marathonlb.options.values import Kind
+
+PREFIX = "MARATHON_LB_"
+"""What the environment variable of every option begins with."""
+
+SECONDS = Kind(values.seconds, "a number of seconds above 0", "SECONDS")
+PAUSE = Kind(values.pause, "a number of seconds, 0 or more", "SECONDS")
+PERCENT = Kind(values.integer(0, 100), "a whole number from 0 to 100", "PERCENT")
+COUNT = Kind(values.integer(0, 100_000), "a whole number from 0 to 100000", "N")
+RETRIES = Kind(values.integer(-1, 1_000_000), "a whole number, 0 for none or -1 for ever", "N")
+PORT = Kind(values.integer(0, 65535), "a port from 1 to 65535, or 0", "PORT")
+PATH = Kind(values.plain, "a path", "PATH")
+TEXT = Kind(values.plain, "a text of one line", "TEXT")
+BIND = Kind(values.bind, "an address and a port such as *:80, 10.0.0.1:80 or [::]:80", "ADDR:PORT")
+ITEMS = Kind(values.words, "a list of names, separated by commas", "NAME[,NAME]")
+FLAG = Kind(values.boolean, "true or false", "")
+
+
+class Face(Enum):
+    """Who takes an option."""
+
+    DAEMON = "daemon"
+    SCRIPT = "script"
+    BOTH = "both"
+
+    def takes(self, other: Face) -> bool:
+        """Whether an option of this sort belongs to the other's command line."""
+        return self in (Face.BOTH, other)
+
+
+@frozen(kw_only=True)
+class Option:
+    """
+    One option.
+
+    :param name: the long name, without dashes.
+    :param kind: what its value must be; `FLAG` where it takes none.
+    :param help: what it does, as a phrase.
+    :param default: as one would write it on the command line; None where there is none.
+    :param default_help: what the help says of the default where that is no plain value.
+    :param short: the short name, without its dash.
+    :param repeated: whether every occurrence counts; otherwise the last one does.
+    :param negative: whether ``--no-NAME`` exists.
+    :param environment: variables besides ``MARATHON_LB_NAME``, first hit wins.
+    :param secret: whether the value must never be shown.
+    :param note: what is said at the start when the option is used: that it has no effect, say.
+    :param refused: whether its use ends the start with that note: where doing without it would be a danger.
+    :param only_on_command_line: whether no variable stands for it: what asks for one act, not for a setting.
+    """
+
+    name: str
+    kind: Kind
+    help: str
+    default: str | None = None
+    default_help: str | None = None
+    short: str | None = None
+    face: Face = Face.BOTH
+    repeated: bool = False
+    negative: bool = False
+    environment: tuple[str, ...] = ()
+    secret: bool = False
+    note: str = ""
+    refused: bool = False
+    only_on_command_line: bool = False
+
+    @property
+    def flag(self) -> bool:
+        """Whether it takes no value."""
+        return self.kind is FLAG
+
+    @property
+    def variable(self) -> str:
+        """Its environment variable."""
+        return PREFIX + self.name.upper().replace("-", "_")
+
+    @property
+    def shown_default(self) -> str:
+        """The default as the help tells it; empty where there is nothing to tell."""
+        if self.default_help is not None:
+            return self.default_help
+        if self.flag:
+            return "on" if self.default == "true" else "off"
+        return self.default or ""
+
+
+@frozen
+class Group:
+    """Options that belong together in the help."""
+
+    title: str
+    options: tuple[Option, ...]

