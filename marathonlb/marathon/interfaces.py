@@ -22,16 +22,27 @@ class UnreadableApp:
 
 
 @frozen(kw_only=True)
+class UnreadableTask:
+    """A task that could not be understood and was left out; its app and the other tasks can be believed."""
+
+    app_id: str
+    task_id: str
+    reason: str
+
+
+@frozen(kw_only=True)
 class AppsAnswer:
     """
     One answer to "what runs?".
 
+    :param left_out: single tasks that could not be understood, of apps that are otherwise good.
     :param size: bytes of the answer's body, after decompression.
     :param url: the Marathon that gave it.
     """
 
     apps: tuple[App, ...]
     unreadable: tuple[UnreadableApp, ...] = ()
+    left_out: tuple[UnreadableTask, ...] = ()
     size: int = 0
     url: str = ""
 
