@@ -1,0 +1,135 @@
+"""
+How the log looks: one line per event, as text or as JSON.
+
+An event of Twisted's logging is formatted here and nowhere else, so what an app's owner wrote (an id with a newline)
+cannot forge a line. The traceback of a failure follows indented in text and is a field in JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import IO, Any
+
+from twisted.logger import (
+    FileLogObserver,
+    FilteringLogObserver,
+    ILogObserver,
+    LogEvent,
+    LogLevel,
+    LogLevelFilterPredicate,
+    LogPublisher,
+    formatEvent,
+)
+from zope.interface import implementer
+
+from marathonlb.settings import Settings
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\x80-\x9f\u2028\u2029]")
+_LEGACY = frozenset({"message", "time", "format", "isError", "system", "why", "failure", "printed"})
+_NOISY = ("twisted.web", "twisted.internet")
+_SYSLOG_PRIORITIES = {"debug": 7, "info": 6, "warn": 4, "error": 3, "critical": 2}
+_SYSLOG_DAEMON = 3 << 3
+
+
+def text_line(event: LogEvent) -> str:
+    """``2026-11-22T20:40:00+00:00 info marathonlb.service message`` and, of a failure, its indented traceback."""
+    namespace = event.get("log_namespace", "-")
+    line = f"{_time(event)} {_level(event)} {namespace} {_one_line(formatEvent(event))}\n"
+    return line + "".join(f"    {_one_line(part)}\n" for part in _traceback(event).splitlines())
+
+
+def json_line(event: LogEvent) -> str:
+    """
+    One JSON object: ``time``, ``level``, ``logger``, ``message``, the event's own plain fields, ``traceback``.
+
+    A field that is no plain value (a settings object, an exception) is left out: its text might say too much.
+    """
+    said: dict[str, Any] = {
+        name: value
+        for name, value in event.items()
+        if not name.startswith("log_")
+        and name not in _LEGACY
+        and isinstance(value, str | int | float | bool | None)
+    }
+    said |= {
+        "time": _time(event),
+        "level": _level(event),
+        "logger": event.get("log_namespace", "-"),
+        "message": formatEvent(event),
+    }
+    traceback = _traceback(event)
+    if traceback:
+        said["traceback"] = traceback
+    first = ("time", "level", "logger", "message")
+    return json.dumps({**{name: said[name] for name in first}, **said}, default=str) + "\n"
+
+
+FORMATS: dict[str, Callable[[LogEvent], str]] = {"text": text_line, "json": json_line}
+
+
+@implementer(ILogObserver)
+class SyslogObserver:
+    """
+    Writes to a syslog socket of this machine; a syslog that is away costs its lines and nothing else.
+
+    :param path: a datagram socket such as ``/dev/log``.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+
+    def __call__(self, event: LogEvent) -> None:
+        """Send one event, in one datagram."""
+        priority = _SYSLOG_DAEMON | _SYSLOG_PRIORITIES[_level(event)]
+        message = f"<{priority}>marathon-lb[{os.getpid()}]: {_one_line(formatEvent(event))}"
+        try:
+            self._socket.sendto(message.encode("utf-8", "replace")[:8192], self._path)
+        except OSError:
+            return
+
+
+def observer(settings: Settings, stream: IO[Any]) -> ILogObserver:
+    """What ``--log-format``, ``--log-level`` and ``--syslog-socket`` ask for, writing to a stream."""
+    lines: ILogObserver = FileLogObserver(stream, FORMATS[settings.log_format])
+    if settings.syslog_socket:
+        lines = LogPublisher(lines, SyslogObserver(settings.syslog_socket))
+    return at_level(lines, settings.log_level)
+
+
+def at_level(inner: ILogObserver, level: str) -> ILogObserver:
+    """
+    Only what is at least as grave as this level.
+
+    Twisted's own reports of every connection count as debugging.
+    """
+    predicate = LogLevelFilterPredicate(defaultLogLevel=LogLevel.lookupByName(level))
+    if level == "info":
+        for namespace in _NOISY:
+            predicate.setLogLevelForNamespace(namespace, LogLevel.warn)
+    return FilteringLogObserver(inner, [predicate])
+
+
+def _one_line(text: str) -> str:
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def _time(event: LogEvent) -> str:
+    seconds = event.get("log_time", 0.0)
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+def _level(event: LogEvent) -> str:
+    level = event.get("log_level", LogLevel.info)
+    return str(level.name)
+
+
+def _traceback(event: LogEvent) -> str:
+    failure = event.get("log_failure")
+    return failure.getTraceback() if failure is not None else ""

@@ -1,0 +1,129 @@
+"""
+The daemon's face: ``twistd marathon-lb``.
+
+twistd makes the service before it starts to log and asks the application for its observer; so the service hands its
+own over when the application becomes its parent.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from typing import IO, Any
+
+from twisted.application.service import IService, MultiService
+from twisted.logger import ILogObserver, LegacyLogObserverWrapper, Logger
+from twisted.python import usage
+from twisted.python.components import Componentized
+from twisted.python.logfile import LogFile
+
+from marathonlb import logs
+from marathonlb.documentation import longhelp
+from marathonlb.errors import MarathonLBError, UsageError
+from marathonlb.options import CommandLine, Face, notices, settings_from
+from marathonlb.settings import Settings
+
+Maker = Callable[[Settings, Any], IService]
+
+
+class Options(CommandLine, face=Face.DAEMON):
+    """
+    ``twistd marathon-lb``'s options.
+
+    :ivar settings: what they and the environment come to.
+    :ivar notices: what is to be said about them at the start.
+    """
+
+    settings: Settings
+    notices: tuple[str, ...] = ()
+
+    def __init__(self, environ: Mapping[str, str] | None = None) -> None:
+        super().__init__()
+        self._environ = os.environ if environ is None else environ
+
+    def documentation(self) -> str:
+        """Options, labels and templates."""
+        return longhelp()
+
+    def postOptions(self) -> None:
+        """Check everything that was given; what is refused becomes twistd's usage error."""
+        try:
+            self.settings = settings_from(self.given, self._environ)
+            self.notices = notices(self.given, self._environ)
+        except UsageError as error:
+            raise usage.UsageError(str(error)) from None
+
+
+class Daemon(MultiService):
+    """
+    The controller's service as twistd runs it: with its own log, and with the notices said first.
+
+    :param observer: where the log goes; None leaves that to twistd.
+    """
+
+    _log = Logger()
+
+    def __init__(self, observer: ILogObserver | None, notices: tuple[str, ...]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._observer = observer
+        self._notices = notices
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Become a part of the application, which from now on logs as the options say."""
+        if self._observer is not None and isinstance(parent, Componentized):
+            parent.setComponent(ILogObserver, self._observer)
+        super().setServiceParent(parent)  # type: ignore[no-untyped-call]
+
+    def startService(self) -> None:
+        """Say the notices, then start."""
+        for notice in self._notices:
+            self._log.warn("{notice}", notice=notice)
+        super().startService()  # type: ignore[no-untyped-call]
+
+
+def makeService(options: Options, maker: Maker | None = None) -> IService:
+    """
+    The daemon's service.
+
+    :param maker: what joins the objects, instead of `marathonlb.service.make_service`.
+    :raises SystemExit: with one line, where that cannot be done.
+    """
+    from twisted.internet import reactor
+
+    if maker is None:
+        from marathonlb.service import make_service
+
+        maker = make_service
+    try:
+        service = maker(options.settings, reactor)
+    except MarathonLBError as error:
+        raise SystemExit(f"marathon-lb: {error}") from None
+    daemon = Daemon(_observer(options.settings, options.parent), options.notices)
+    service.setServiceParent(daemon)
+    return daemon
+
+
+def _observer(settings: Settings, twistd: Mapping[str, Any] | None) -> ILogObserver | None:
+    """
+    The log where twistd would write it, in our form.
+
+    :param twistd: twistd's own options.
+    """
+    if twistd is None or twistd.get("logger"):
+        return None
+    if twistd.get("syslog"):
+        from twisted.python.syslog import SyslogObserver
+
+        syslog = SyslogObserver(twistd.get("prefix", ""))
+        return logs.at_level(LegacyLogObserverWrapper(syslog.emit), settings.log_level)  # type: ignore[arg-type]
+    return logs.observer(settings, _stream(twistd.get("logfile"), bool(twistd.get("nodaemon"))))
+
+
+def _stream(path: str | None, foreground: bool) -> IO[Any]:
+    if foreground and path in (None, "", "-"):
+        return sys.stdout
+    if path == "-":
+        raise SystemExit("Daemons cannot log to stdout: give --logfile a path, or twistd -n")
+    stream: IO[Any] = LogFile.fromFullPath(path or "twistd.log")
+    return stream
