@@ -1,0 +1,231 @@
+"""
+The shared frontends: http, https and the one by app id.
+
+Their first lines are global templates; what follows are the rules, in the order of `marathonlb.routing.rules`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from attrs import frozen
+
+from marathonlb.config.sources import Templates
+from marathonlb.config.templates import Template
+from marathonlb.config.text import DIRECTORY, Chunk, Owner, Section
+from marathonlb.config.variables import rule_variables, service_variables
+from marathonlb.errors import TemplateError
+from marathonlb.routing.problems import Problem
+from marathonlb.routing.rules import AclRule, Rules, app_id_services
+from marathonlb.routing.services import Service
+from marathonlb.settings import Settings
+
+_HOST = "req.hdr(host),host_only,lower"
+
+_PATH_LOOKUP = f"""\
+  http-request set-var(txn.host) {_HOST}
+  http-request set-var(txn.path) path
+  use_backend %[var(txn.host),concat(,txn.path),map_beg({DIRECTORY}/path2backend.map)] \
+if {{ var(txn.host),concat(,txn.path),map_beg({DIRECTORY}/path2backend.map) -m found }}
+"""
+_WILDCARD_LOOKUP = f"""\
+  use_backend %[{_HOST},map_end({DIRECTORY}/wildcard2backend.map)] \
+if {{ {_HOST},map_end({DIRECTORY}/wildcard2backend.map) -m found }}
+"""
+
+_PLAIN = (
+    "HTTP_FRONTEND_ACL",
+    "HTTP_FRONTEND_ACL_ONLY",
+    "HTTP_FRONTEND_ROUTING_ONLY",
+    "HTTPS_FRONTEND_ACL",
+)
+_WITH_PATH = (
+    "HTTP_FRONTEND_ACL_WITH_PATH",
+    "HTTP_FRONTEND_ACL_ONLY_WITH_PATH",
+    "HTTP_FRONTEND_ROUTING_ONLY_WITH_PATH",
+    "HTTP_FRONTEND_ACL_ONLY",
+    "HTTPS_FRONTEND_ACL_WITH_PATH",
+    "HTTPS_FRONTEND_ACL_ONLY_WITH_PATH",
+)
+_AUTH = (
+    "HTTP_FRONTEND_ACL_WITH_AUTH",
+    "HTTP_FRONTEND_ROUTING_ONLY_WITH_AUTH",
+    "HTTPS_FRONTEND_ACL_WITH_AUTH",
+    "HTTPS_FRONTEND_AUTH_ACL_ONLY",
+    "HTTPS_FRONTEND_AUTH_REQUEST_ONLY",
+)
+_AUTH_WITH_PATH = (
+    "HTTP_FRONTEND_ACL_WITH_AUTH_AND_PATH",
+    "HTTP_FRONTEND_ACL_ONLY_WITH_PATH_AND_AUTH",
+    "HTTP_FRONTEND_ROUTING_ONLY_WITH_PATH_AND_AUTH",
+    "HTTPS_FRONTEND_ACL_WITH_AUTH_AND_PATH",
+    "HTTPS_FRONTEND_ROUTING_ONLY_WITH_PATH_AND_AUTH",
+    "HTTPS_FRONTEND_AUTH_ACL_ONLY",
+    "HTTPS_FRONTEND_AUTH_REQUEST_ONLY",
+)
+
+
+def auth_in_frontends(service: Service, templates: Templates) -> bool:
+    """Whether somebody's template asks for the password in the frontends; else the backend asks for it."""
+    names = _AUTH_WITH_PATH if service.paths else _AUTH
+    return any(templates.overridden(name, service) for name in names)
+
+
+def needs_acl(service: Service, templates: Templates) -> bool:
+    """Whether the routing of a service is somebody's own text, which maps cannot say."""
+    names = list(_WITH_PATH if service.paths else _PLAIN)
+    if service.auth and auth_in_frontends(service, templates):
+        return True
+    if service.redirect_to_https:
+        names.append("BACKEND_REDIRECT_HTTP_TO_HTTPS" + ("_WITH_PATH" if service.paths else ""))
+    names += [name for name in _MAP_LABELS if name in service.overrides]
+    return any(templates.overridden(name, service) for name in names)
+
+
+_MAP_LABELS = ("MAP_HTTP_FRONTEND_ACL", "MAP_HTTP_FRONTEND_ACL_ONLY", "MAP_HTTPS_FRONTEND_ACL")
+
+
+def chunk(template: Template, owner: Owner, variables: Mapping[str, Any]) -> Chunk:
+    """A template's text as whole lines that know their owner."""
+    return Chunk(whole_lines(template.render(variables)), owner)
+
+
+def whole_lines(text: str) -> str:
+    """The text, with the newline at its end that many overrides lack."""
+    return text if not text or text.endswith("\n") else text + "\n"
+
+
+@frozen
+class SharedFrontends:
+    """Renders the shared frontends; a service whose label is wrong is left out and told so in ``problems``."""
+
+    settings: Settings
+    templates: Templates
+    shared: Mapping[str, Any]
+    rules: Rules
+    services: Sequence[Service]
+    problems: list[Problem]
+
+    def sections(self) -> Iterable[Section]:
+        """The sections, each where its head is not switched off."""
+        if not self.settings.dont_bind_http_https:
+            yield from self._section("marathon_http_in", "HTTP_FRONTEND_HEAD", self._routing("HTTP"))
+        yield from self._section("marathon_http_appid_in", "HTTP_FRONTEND_APPID_HEAD", self._app_ids())
+        if not self.settings.dont_bind_http_https and self.settings.ssl_certs:
+            yield from self._section("marathon_https_in", "HTTPS_FRONTEND_HEAD", self._routing("HTTPS"))
+
+    def _section(self, name: str, template: str, rules: Iterable[Chunk]) -> Iterable[Section]:
+        head = self._shared_chunk(template)
+        if head.text.strip():
+            yield Section("frontend", name, (head, *(c for c in rules if c.text)))
+
+    def _shared_chunk(self, name: str) -> Chunk:
+        template = self.templates.get(name)
+        return chunk(template, Owner(None, None, name, template.source), self.shared)
+
+    def _routing(self, kind: str) -> Iterable[Chunk]:
+        yield from self._acls(kind, self.rules.first)
+        if self.settings.haproxy_map:
+            nobody = Owner(None, None, "", "default")
+            yield Chunk(_PATH_LOOKUP, nobody)
+            name = f"MAP_{kind}_FRONTEND_ACL"
+            template = self.templates.get(name)
+            variables = {**_NO_SERVICE, **self.shared}
+            yield chunk(template, Owner(None, None, name, template.source), variables)
+            yield from self._acls(kind, self.rules.later)
+            yield Chunk(_WILDCARD_LOOKUP, nobody)
+
+    def _acls(self, kind: str, rules: Iterable[AclRule]) -> Iterable[Chunk]:
+        paths: set[tuple[tuple[str, int], int, tuple[str, ...]]] = set()
+        for rule in rules:
+            writer = _RuleText(rule, self.settings, self.templates)
+            key = (rule.service.key, rule.number, rule.paths)
+            try:
+                written = list(writer.http(key in paths) if kind == "HTTP" else writer.https(key in paths))
+            except TemplateError as error:
+                self._refuse(rule.service, error)
+                continue
+            paths.add(key)
+            yield from written
+
+    def _app_ids(self) -> Iterable[Chunk]:
+        own = [s for s in app_id_services(self.services) if self._own_app_id_rule(s)]
+        for service in own:
+            template = self.templates.get("HTTP_FRONTEND_APPID_ACL", service)
+            owner = Owner(service.app_id, service.port_index, template.name, template.source)
+            try:
+                yield chunk(template, owner, service_variables(service, self.settings))
+            except TemplateError as error:
+                self._refuse(service, error)
+        if self.settings.haproxy_map:
+            template = self.templates.get("MAP_HTTP_FRONTEND_APPID_ACL")
+            owner = Owner(None, None, template.name, template.source)
+            yield chunk(template, owner, {**_NO_SERVICE, **self.shared})
+
+    def _own_app_id_rule(self, service: Service) -> bool:
+        return not self.settings.haproxy_map or self.templates.overridden("HTTP_FRONTEND_APPID_ACL", service)
+
+    def _refuse(self, service: Service, error: TemplateError) -> None:
+        if not error.source.startswith("label "):
+            raise error
+        label = error.source.removeprefix("label ")
+        problem = Problem(service.app_id, service.port_index, label, "", error.reason)
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+
+@frozen
+class _RuleText:
+    """One ACL rule as HTTP's and as HTTPS's templates write it."""
+
+    rule: AclRule
+    settings: Settings
+    templates: Templates
+
+    def http(self, path_written: bool) -> Iterable[Chunk]:
+        """The rule on the http frontend; where the service redirects to https, nobody asks for a password here."""
+        service = self.rule.service
+        auth = bool(service.auth) and not service.redirect_to_https and auth_in_frontends(service, self.templates)
+        path = bool(self.rule.paths)
+        suffix = {(False, False): "", (True, False): "_WITH_AUTH", (False, True): "_WITH_PATH"}
+        if path and not path_written:
+            yield self._chunk("HTTP_FRONTEND_ACL_ONLY_WITH_PATH" + ("_AND_AUTH" if auth else ""))
+        if len(self.rule.hosts) == 1:
+            yield self._chunk("HTTP_FRONTEND_ACL" + suffix.get((auth, path), "_WITH_AUTH_AND_PATH"))
+        else:
+            for host in self.rule.hosts:
+                yield self._chunk("HTTP_FRONTEND_ACL_ONLY", host)
+            yield from self._redirect(path)
+            yield self._chunk("HTTP_FRONTEND_ROUTING_ONLY" + suffix.get((auth, path), "_WITH_PATH_AND_AUTH"))
+            return
+        yield from self._redirect(path)
+
+    def _redirect(self, path: bool) -> Iterable[Chunk]:
+        name = "BACKEND_REDIRECT_HTTP_TO_HTTPS" + ("_WITH_PATH" if path else "")
+        if self.rule.service.redirect_to_https and self.templates.overridden(name, self.rule.service):
+            yield self._chunk(name)
+
+    def https(self, path_written: bool) -> Iterable[Chunk]:
+        """The rule on the https frontend: one match for each host."""
+        service = self.rule.service
+        auth = bool(service.auth) and auth_in_frontends(service, self.templates)
+        path = bool(self.rule.paths)
+        if path and not path_written:
+            yield self._chunk("HTTPS_FRONTEND_ACL_ONLY_WITH_PATH")
+        if auth:
+            yield self._chunk("HTTPS_FRONTEND_AUTH_ACL_ONLY")
+        suffix = {(False, False): "", (True, False): "_WITH_AUTH", (False, True): "_WITH_PATH"}
+        for host in self.rule.hosts:
+            yield self._chunk("HTTPS_FRONTEND_ACL" + suffix.get((auth, path), "_WITH_AUTH_AND_PATH"), host)
+
+    def _chunk(self, name: str, host: str | None = None) -> Chunk:
+        service = self.rule.service
+        template = self.templates.get(name, service)
+        variables = {**service_variables(service, self.settings), **rule_variables(service, self.rule, host)}
+        return chunk(template, Owner(service.app_id, service.port_index, name, template.source), variables)
+
+
+_NO_SERVICE: Mapping[str, Any] = dict.fromkeys(
+    ("backend", "frontend", "hostname", "cleanedUpHostname", "appId", "cleanedUpAppId", "path"), ""
+)

@@ -1,0 +1,133 @@
+"""
+Where a template's text comes from: an app's label, the environment, the operator's directory, the default.
+
+The first hit wins. The files are read once, by `load_templates`; everything after it is pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from attrs import field, frozen
+
+import marathonlb
+from marathonlb.config.templates import BY_NAME, Template, classic, jinja, nearest
+from marathonlb.errors import TemplateError
+from marathonlb.routing.services import Service
+
+ENVIRONMENT_NOT_TEMPLATES = frozenset(
+    {
+        "GLOBAL_DEFAULT_OPTIONS",
+        "SSL_CERTS",
+        "SSL_CERT",
+        "SYSCTL_PARAMS",
+        "SYSCTL_NONSTRICT",
+        "SYSLOGD",
+        "VERSION",
+        "MAJOR",
+        "MD5",
+        "UUID",
+        "SHA256",
+        "URL",
+        "LOCALPEER",
+        "CLI",
+        "MWORKER",
+        "CFGFILES",
+    }
+)
+"""``HAPROXY_`` variables of the process that are no templates: ours, images', and HAProxy's own."""
+
+
+@frozen
+class Templates:
+    """
+    The templates of one controller.
+
+    :param shared: by name, the text that holds where no label overrides it.
+    :param warnings: what looks like a template and is none; one line each.
+    """
+
+    shared: Mapping[str, Template]
+    warnings: tuple[str, ...] = ()
+    _of_labels: dict[tuple[str, str, str], Template] = field(factory=dict, repr=False, eq=False)
+
+    def get(self, name: str, service: Service | None = None) -> Template:
+        """The template of a service, or the shared one."""
+        if service is not None:
+            text = service.overrides.get(name)
+            if text is not None:
+                return classic(name, text, f"label HAPROXY_{service.port_index}_{name}")
+        return self.shared[name]
+
+    def overridden(self, name: str, service: Service) -> bool:
+        """Whether somebody's text stands in place of the default."""
+        return name in service.overrides or not self.shared[name].is_default
+
+
+def defaults_directory() -> Path:
+    """Where the templates that ship lie: inside an installed package, or at the top of a checkout."""
+    package = Path(marathonlb.__file__).parent
+    for candidate in (package / "templates", package.parent / "templates"):
+        if (candidate / "HAPROXY_HEAD.j2").is_file():
+            return candidate
+    raise TemplateError(source=str(package / "templates"), reason="the templates that ship are missing: reinstall")
+
+
+def load_templates(directory: str, environment: Mapping[str, str]) -> Templates:
+    """
+    Read all templates.
+
+    :param directory: the operator's; it may be missing.
+    :param environment: the ``HAPROXY_`` variables of the process.
+    :raises TemplateError: two files for one template, a file that cannot be read, or one that is no Jinja2.
+    """
+    shipped = defaults_directory()
+    shared = {name: jinja(name, (shipped / f"HAPROXY_{name}.j2").read_text(), "default") for name in BY_NAME}
+    warnings: list[str] = []
+    _add_files(Path(directory), shared, warnings)
+    for variable in sorted(environment):
+        name = variable.removeprefix("HAPROXY_")
+        if name in BY_NAME:
+            text = environment[variable].replace("\\n", "\n")
+            shared[name] = classic(name, _checked(text, f"environment {variable}"), f"environment {variable}")
+        elif name not in ENVIRONMENT_NOT_TEMPLATES and not name.startswith("SSL_CERT"):
+            warnings.append(_not_a_template(f"environment variable {variable}", name))
+    return Templates(shared, tuple(warnings))
+
+
+def _add_files(directory: Path, shared: dict[str, Template], warnings: list[str]) -> None:
+    try:
+        files = sorted(path for path in directory.iterdir() if path.name.startswith("HAPROXY_"))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise TemplateError(source=str(directory), reason=error.strerror or str(error)) from None
+    seen: dict[str, Path] = {}
+    for path in files:
+        name = path.name.removeprefix("HAPROXY_").removesuffix(".j2")
+        if name not in BY_NAME:
+            warnings.append(_not_a_template(f"file {path}", name))
+            continue
+        if name in seen:
+            raise TemplateError(source=str(path), reason=f"{seen[name]} is there too; keep one of them")
+        seen[name] = path
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise TemplateError(source=str(path), reason=f"cannot be read: {error}") from None
+        make = jinja if path.name.endswith(".j2") else classic
+        shared[name] = make(name, _checked(text, str(path)), f"file {path}")
+
+
+def _checked(text: str, source: str) -> str:
+    text = text.replace("\r\n", "\n")
+    if "\0" in text:
+        raise TemplateError(source=source, reason="holds a NUL byte")
+    return text
+
+
+def _not_a_template(what: str, name: str) -> str:
+    near = nearest(name)
+    hint = f"; the nearest name is HAPROXY_{near}" if near else ""
+    return f"{what} is no template and is not used{hint}"

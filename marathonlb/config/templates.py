@@ -1,0 +1,244 @@
+"""
+The table of templates, and their two syntaxes.
+
+*Classic* templates (labels, environment, files without ``.j2``) know ``{name}``, ``{{`` and ``}}``, nothing else: no
+attribute is ever looked up, so a tenant's label is text and never a program. *Jinja2* templates (the operator's
+``.j2`` files and our defaults) run in a sandbox where an undefined name is an error. *Literal* ones, as
+`TEMPLATES` marks them, reach HAProxy as they are unless they are Jinja2.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import Any
+
+import jinja2
+from attrs import field, frozen
+from jinja2.sandbox import SandboxedEnvironment
+
+from marathonlb.errors import TemplateError
+
+
+@frozen
+class TemplateSpec:
+    """
+    One row of the table.
+
+    :param per_app: an app's label may override it.
+    :param literal: a classic text of it is not substituted.
+    :param doc: what the default does.
+    """
+
+    name: str
+    per_app: bool
+    literal: bool
+    doc: str
+
+
+def _rows(*rows: tuple[str, str, str]) -> tuple[TemplateSpec, ...]:
+    return tuple(TemplateSpec(name, "app" in kind, "literal" in kind, doc) for name, kind, doc in rows)
+
+
+TEMPLATES: tuple[TemplateSpec, ...] = _rows(
+    (
+        "HEAD",
+        "global literal",
+        "`global`, `defaults` and the stats listener; reads `HAPROXY_GLOBAL_DEFAULT_OPTIONS` (comma list)",
+    ),
+    ("USERLIST_HEAD", "app classic", "`userlist user_{backend}` with the user and the hashed password"),
+    ("HTTP_FRONTEND_HEAD", "global literal", "frontend `marathon_http_in` on `--bind-http`, mode http"),
+    ("HTTP_FRONTEND_APPID_HEAD", "global literal", "frontend `marathon_http_appid_in` on `--bind-appid`"),
+    (
+        "HTTPS_FRONTEND_HEAD",
+        "global classic",
+        "frontend `marathon_https_in` on `--bind-https` with `{sslCerts}`, ALPN h2 and http/1.1",
+    ),
+    (
+        "HTTPS_GROUPED_FRONTEND_HEAD",
+        "global literal",
+        "TCP frontend on `--bind-https` that reads the SNI (only with `--group-https-by-vhost`)",
+    ),
+    (
+        "HTTPS_GROUPED_VHOST_FRONTEND_HEAD",
+        "global classic",
+        "per virtual host TLS frontend behind it, on an abstract socket: `name`, `sslCerts`, `bindOpts`",
+    ),
+    ("HTTPS_GROUPED_VHOST_BACKEND_HEAD", "global classic", "the backend that leads there: `name`"),
+    ("HTTPS_GROUPED_VHOST_FRONTEND_ACL", "global classic", "SNI rule: `backend`, `host`"),
+    ("FRONTEND_HEAD", "app classic", "frontend of one service port: address, port, TLS, bind options, mode"),
+    ("FRONTEND_BACKEND_GLUE", "app classic", "that frontend's `default_backend`"),
+    ("BACKEND_HEAD", "app classic", "`backend {backend}`, balance, mode"),
+    ("BACKEND_HTTP_OPTIONS", "app literal", "`X-Forwarded-For`, `-Port`, `-Proto`"),
+    ("BACKEND_HSTS_OPTIONS", "app literal", "`Strict-Transport-Security`, where `HAPROXY_{n}_USE_HSTS`"),
+    (
+        "BACKEND_STICKY_OPTIONS",
+        "app literal",
+        "cookie `mesosphere_server_id`, insert indirect nocache, where `HAPROXY_{n}_STICKY`",
+    ),
+    ("BACKEND_HTTP_HEALTHCHECK_OPTIONS", "app classic", "`option httpchk` on the check's path, `timeout check`"),
+    ("BACKEND_TCP_HEALTHCHECK_OPTIONS", "app classic", "empty"),
+    ("BACKEND_SERVER_OPTIONS", "app classic", "the `server` line"),
+    (
+        "BACKEND_SERVER_HTTP_HEALTHCHECK_OPTIONS",
+        "app classic",
+        "` check inter Ns fall N` and the port, as a tail of the server line",
+    ),
+    ("BACKEND_SERVER_TCP_HEALTHCHECK_OPTIONS", "app classic", "the same for TCP"),
+    ("BACKEND_REDIRECT_HTTP_TO_HTTPS", "app classic", "301 to https for the service's hosts"),
+    ("BACKEND_REDIRECT_HTTP_TO_HTTPS_WITH_PATH", "app classic", "the same, narrowed by the path"),
+    ("HTTP_FRONTEND_ACL", "app classic", "host ACL and its `use_backend`"),
+    ("HTTP_FRONTEND_ACL_ONLY", "app classic", "host ACL alone (several hosts for one backend)"),
+    ("HTTP_FRONTEND_ROUTING_ONLY", "app classic", "the `use_backend` for it"),
+    ("HTTP_FRONTEND_ACL_WITH_AUTH", "app classic", "host ACL, basic auth, `use_backend`"),
+    ("HTTP_FRONTEND_ROUTING_ONLY_WITH_AUTH", "app classic", "auth and `use_backend` for ACLs already written"),
+    ("HTTP_FRONTEND_ACL_WITH_PATH", "app classic", "host and path ACLs, `use_backend`"),
+    ("HTTP_FRONTEND_ACL_WITH_AUTH_AND_PATH", "app classic", "both"),
+    ("HTTP_FRONTEND_ACL_ONLY_WITH_PATH", "app classic", "path ACL alone"),
+    ("HTTP_FRONTEND_ACL_ONLY_WITH_PATH_AND_AUTH", "app classic", "path and auth ACLs alone"),
+    ("HTTP_FRONTEND_ROUTING_ONLY_WITH_PATH", "app classic", "its `use_backend`"),
+    ("HTTP_FRONTEND_ROUTING_ONLY_WITH_PATH_AND_AUTH", "app classic", "its auth and `use_backend`"),
+    ("HTTPS_FRONTEND_ACL", "app classic", "host match by the Host header, `use_backend`"),
+    ("HTTPS_FRONTEND_ACL_WITH_PATH", "app classic", "host and path"),
+    ("HTTPS_FRONTEND_ACL_ONLY_WITH_PATH", "app classic", "path ACL alone"),
+    ("HTTPS_FRONTEND_ACL_WITH_AUTH", "app classic", "host and basic auth"),
+    ("HTTPS_FRONTEND_ACL_WITH_AUTH_AND_PATH", "app classic", "all three"),
+    ("HTTPS_FRONTEND_AUTH_ACL_ONLY", "app classic", "auth ACL alone"),
+    ("HTTPS_FRONTEND_AUTH_REQUEST_ONLY", "app classic", "auth request alone"),
+    ("HTTPS_FRONTEND_ROUTING_ONLY_WITH_PATH_AND_AUTH", "app classic", "auth and `use_backend`"),
+    ("HTTP_FRONTEND_APPID_ACL", "app classic", "`X-Marathon-App-Id` header ACL and `use_backend`"),
+    ("MAP_HTTP_FRONTEND_ACL", "app classic", "`use_backend` by host through `domain2backend.map` (once)"),
+    ("MAP_HTTP_FRONTEND_ACL_ONLY", "app classic", "the same, for services with several hosts"),
+    ("MAP_HTTPS_FRONTEND_ACL", "app classic", "the same on the HTTPS frontend, by the Host header"),
+    ("MAP_HTTP_FRONTEND_APPID_ACL", "app classic", "`use_backend` by `X-Marathon-App-Id` through `app2backend.map`"),
+    ("HTTP_BACKEND_PROXYPASS_GLUE", "app classic", "`{proxypath}` cut off the request path, `Host` set to the host"),
+    ("HTTP_BACKEND_REVPROXY_GLUE", "app classic", "`Location` of responses rewritten to `{rootpath}`"),
+    ("HTTP_BACKEND_REDIR", "app classic", "`/` of the host answered 301 to `{redirpath}`"),
+    ("HTTP_BACKEND_NETWORK_ALLOWED_ACL", "app classic", "one `acl network_allowed src NET` per network"),
+    ("HTTP_BACKEND_ACL_ALLOW_DENY", "global literal", "allow those, deny the rest"),
+    ("TCP_BACKEND_NETWORK_ALLOWED_ACL", "app classic", "the same in TCP mode"),
+    ("TCP_BACKEND_ACL_ALLOW_DENY", "global literal", "the same in TCP mode"),
+)
+
+BY_NAME: Mapping[str, TemplateSpec] = {spec.name: spec for spec in TEMPLATES}
+PER_APP_NAMES: frozenset[str] = frozenset(spec.name for spec in TEMPLATES if spec.per_app)
+
+_TOKEN = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)
+_SIMPLE_JINJA = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}", re.ASCII)
+_MISSING = object()
+
+
+@frozen
+class Template:
+    """
+    A text that can be rendered.
+
+    :param source: ``default``, ``label HAPROXY_0_…``, ``environment HAPROXY_…`` or ``file …``.
+    :param parts: texts and names in turn, a text first: the whole of a template without logic.
+    :param program: the Jinja2 template where there is logic.
+    """
+
+    name: str
+    source: str
+    parts: tuple[str, ...] = ()
+    program: jinja2.Template | None = field(default=None, eq=False)
+
+    @property
+    def is_default(self) -> bool:
+        """Whether nobody has overridden it."""
+        return self.source == "default"
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it says nothing: that part is switched off."""
+        return self.program is None and not "".join(self.parts).strip()
+
+    def render(self, variables: Mapping[str, Any]) -> str:
+        """
+        The text for these variables.
+
+        :raises TemplateError: a name that this template has not.
+        """
+        if self.program is not None:
+            try:
+                return self.program.render(variables)
+            except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+                raise TemplateError(source=self.source, reason=f"HAPROXY_{self.name}: {error}") from None
+        parts = self.parts
+        if len(parts) == 1:
+            return parts[0]
+        out = list(parts)
+        for place in range(1, len(parts), 2):
+            value = variables.get(parts[place], _MISSING)
+            if value is _MISSING:
+                raise TemplateError(source=self.source, reason=self._unknown(parts[place], variables))
+            out[place] = value if isinstance(value, str) else str(value)
+        return "".join(out)
+
+    def _unknown(self, name: str, variables: Iterable[str]) -> str:
+        known = sorted(key for key in variables if key not in OBJECTS)
+        near = get_close_matches(name, known, 1)
+        hint = f" (did you mean {{{near[0]}}}?)" if near else ""
+        return (
+            f"HAPROXY_{self.name} has no variable {{{name}}}{hint}; write {{{{{name}}}}} for braces that HAProxy is to "
+            f"see; it has: {', '.join(known)}"
+        )
+
+
+OBJECTS = frozenset({"service", "app", "settings"})
+"""What Jinja2 templates are given besides the plain variables."""
+
+
+def classic(name: str, text: str, source: str) -> Template:
+    """A classic template: ``{name}`` is a variable, ``{{`` and ``}}`` a brace, any other brace itself."""
+    if BY_NAME[name].literal:
+        return Template(name, source, (text,))
+    return _classic(name, text, source)
+
+
+@lru_cache(maxsize=10_000)
+def _classic(name: str, text: str, source: str) -> Template:
+    parts = [""]
+    here = 0
+    for token in _TOKEN.finditer(text):
+        parts[-1] += text[here : token.start()]
+        here = token.end()
+        if token[1]:
+            parts += [token[1], ""]
+        else:
+            parts[-1] += token[0][0]
+    parts[-1] += text[here:]
+    return Template(name, source, tuple(parts))
+
+
+def jinja(name: str, text: str, source: str) -> Template:
+    """
+    A Jinja2 template, sandboxed; where it holds nothing but plain variables it needs no program.
+
+    :raises TemplateError: it is no Jinja2.
+    """
+    try:
+        program = _ENVIRONMENT.from_string(text)
+    except jinja2.TemplateSyntaxError as error:
+        raise TemplateError(source=source, reason=f"line {error.lineno}: {error.message}") from None
+    rest = _SIMPLE_JINJA.sub("", text)
+    if not any(mark in rest for mark in ("{{", "{%", "{#", "}}")):
+        return Template(name, source, tuple(_SIMPLE_JINJA.split(text)))
+    return Template(name, source, program=program)
+
+
+_ENVIRONMENT = SandboxedEnvironment(
+    undefined=jinja2.StrictUndefined,
+    autoescape=False,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+
+
+def nearest(name: str) -> str | None:
+    """The template's name that is most like this one."""
+    near = get_close_matches(name, list(BY_NAME), 1)
+    return near[0] if near else None

@@ -1,0 +1,155 @@
+"""
+The variables that templates are given.
+
+Each contract variable is given to every template of a service; the names never change, since operators have years of
+overrides written against them. Those that the contract does not name (``hostAcl``, ``hostMatch``, ``pathAcl``,
+``pathMatch``, ``httpsPort``, ``proxypathRegex``) are what our defaults need besides.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from marathonlb.config.text import DIRECTORY
+from marathonlb.routing.rules import AclRule
+from marathonlb.routing.servers import Server
+from marathonlb.routing.services import Service, acl_stem, clean_app_id
+from marathonlb.settings import Settings
+
+_ESCAPED = re.compile(r"([\\ #\"'$])")
+
+
+def escaped(text: str) -> str:
+    """One word of HAProxy's configuration language, whatever characters it holds."""
+    return _ESCAPED.sub(r"\\\1", text)
+
+
+def certificates(paths: tuple[str, ...]) -> str:
+    """``crt A crt B``."""
+    return " ".join(f"crt {path}" for path in paths)
+
+
+def https_port(settings: Settings) -> str:
+    """What a redirect to https adds to the host: nothing for port 443, else ``:PORT``."""
+    port = settings.bind_https.rpartition(":")[2]
+    return "" if port in ("443", "") else f":{port}"
+
+
+def shared_variables(settings: Settings) -> dict[str, Any]:
+    """The variables of the templates that belong to no service."""
+    options = settings.environment.get("HAPROXY_GLOBAL_DEFAULT_OPTIONS", "redispatch,http-server-close,dontlognull")
+    words = [word.strip() for word in options.split(",") if word.strip()]
+    return {
+        "settings": settings,
+        "sslCerts": certificates(settings.ssl_certs),
+        "haproxy_dir": DIRECTORY,
+        "options": ["redispatch 1" if word == "redispatch" else word for word in words],
+    }
+
+
+def service_variables(service: Service, settings: Settings) -> dict[str, Any]:
+    """The variables of one service; those of a server, a network or a rule are added to them."""
+    realm, user, passwd = service.auth or ("", "", "")
+    ssl = f" ssl {certificates(service.ssl_certs)}" if service.ssl_certs else ""
+    variables: dict[str, Any] = {
+        "service": service,
+        "settings": settings,
+        "haproxy_dir": DIRECTORY,
+        "sslCerts": certificates(settings.ssl_certs),
+        "httpsPort": https_port(settings),
+        "backend": service.backend,
+        "frontend": service.frontend,
+        "bindAddr": service.bind_addr,
+        "servicePort": service.service_port,
+        "mode": service.mode,
+        "balance": service.balance,
+        "sslCert": ssl,
+        "sslCertOptions": ssl,
+        "bindOptions": f" {service.bind_options}" if service.bind_options else "",
+        "hostname": service.hosts[0] if service.hosts else "",
+        "cleanedUpHostname": acl_stem(service.hosts, service.app_id),
+        "appId": service.app_id,
+        "cleanedUpAppId": clean_app_id(service.app_id),
+        "path": " ".join(service.paths),
+        "realm": realm.replace("\\", "\\\\").replace('"', '\\"'),
+        "user": escaped(user),
+        "passwd": escaped(passwd),
+        "proxypath": service.proxypass_path or "",
+        "proxypathRegex": escaped(re.escape((service.proxypass_path or "").rstrip("/"))),
+        "rootpath": service.revproxy_path or "",
+        "redirpath": service.redirect_path or "",
+        "network_allowed": service.networks[0] if service.networks else "",
+    }
+    variables |= _check_variables(service)
+    variables |= rule_variables(service, None)
+    return variables
+
+
+def _check_variables(service: Service) -> dict[str, Any]:
+    check = service.health_check
+    if check is None:
+        return dict.fromkeys(_CHECK_NAMES, "")
+    return {
+        "healthCheckPortIndex": "" if check.port_index is None else check.port_index,
+        "healthCheckPort": check.port or "",
+        "healthCheckProtocol": check.protocol,
+        "healthCheckPath": escaped(check.path or "/"),
+        "healthCheckTimeoutSeconds": check.timeout_seconds,
+        "healthCheckIntervalSeconds": check.interval_seconds,
+        "healthCheckGracePeriodSeconds": check.grace_period_seconds,
+        "healthCheckMaxConsecutiveFailures": check.max_consecutive_failures,
+        "healthCheckFalls": check.max_consecutive_failures + 1,
+        "healthCheckIgnoreHttp1xx": str(check.ignore_http1xx).lower(),
+        "healthCheckPortOptions": "",
+    }
+
+
+_CHECK_NAMES = (
+    "healthCheckPortIndex",
+    "healthCheckPort",
+    "healthCheckProtocol",
+    "healthCheckPath",
+    "healthCheckTimeoutSeconds",
+    "healthCheckIntervalSeconds",
+    "healthCheckGracePeriodSeconds",
+    "healthCheckMaxConsecutiveFailures",
+    "healthCheckFalls",
+    "healthCheckIgnoreHttp1xx",
+    "healthCheckPortOptions",
+)
+
+
+def rule_variables(service: Service, rule: AclRule | None, host: str | None = None) -> dict[str, Any]:
+    """The variables of one routing rule: the host it is about, the names and the matches of its ACLs."""
+    hosts = rule.hosts if rule else service.hosts
+    host = host if host is not None else (hosts[0] if hosts else "")
+    paths = rule.paths if rule else service.paths
+    number = f"_{rule.number}" if rule and rule.number else ""
+    fetch = "req.hdr(host),host_only,lower -m "
+    return {
+        "hostname": host,
+        "cleanedUpHostname": acl_stem(hosts, service.app_id),
+        "hostAcl": acl_stem(hosts, service.app_id) + number,
+        "hostMatch": fetch + (f"end {host[1:]}" if host.startswith("*.") else f"str {host}"),
+        "path": " ".join(paths),
+        "pathAcl": service.backend + number,
+        "pathMatch": " ".join(
+            ["path_beg", *(["-i"] if service.ignore_path_case else []), *(escaped(path) for path in paths)]
+        ),
+    }
+
+
+def server_variables(server: Server, service: Service) -> dict[str, Any]:
+    """The variables of one server; ``healthCheckOptions`` is rendered from its template and added by the caller."""
+    check_port = f" port {server.check_port}" if server.check_port != server.port else ""
+    return {
+        "serverName": server.name,
+        "serverId": server.id,
+        "host": server.host,
+        "host_ipv4": f"[{server.address}]" if ":" in server.address else server.address,
+        "port": server.port,
+        "cookieOptions": f" check cookie {server.cookie}" if service.sticky else "",
+        "otherOptions": "" if server.weight is None else f" weight {server.weight}",
+        "healthCheckPortOptions": check_port,
+    }

@@ -1,0 +1,118 @@
+"""
+Who gets what two services want: a port, a backend's name, a path of a host.
+
+The older app keeps it (then the smaller app id); the other one loses that thing alone, and a problem names both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from attrs import evolve, frozen
+
+from marathonlb.routing.problems import Problem
+from marathonlb.routing.services import Service
+from marathonlb.settings import Settings
+
+HostPath = tuple[str, str]
+"""A virtual host and a path prefix; the empty prefix is every path."""
+
+
+@frozen
+class Settled:
+    """
+    The services with what each may have.
+
+    :param services: in the order of app id and port; `Service.binds_port` says whether the port is theirs.
+    :param lost: the hosts and paths that a service (by its key) wanted and another one got.
+    """
+
+    services: tuple[Service, ...]
+    problems: tuple[Problem, ...]
+    lost: dict[tuple[str, int], frozenset[HostPath]]
+
+
+def settle(services: Iterable[Service], settings: Settings) -> Settled:
+    """Decide every collision; the outcome depends on the set of services alone, not on any order."""
+    problems: list[Problem] = []
+    lost: dict[tuple[str, int], set[HostPath]] = {}
+    kept: list[Service] = []
+    names: dict[str, Service] = {}
+    ports: dict[tuple[str, int], Service] = {}
+    reserved = own_ports(settings)
+    paths: dict[HostPath, Service] = {}
+    for service in sorted(services, key=_seniority):
+        elder = names.setdefault(service.backend, service)
+        if elder is not service:
+            problems.append(_collision(service, elder, f"HAPROXY_{service.port_index}_PORT", service.backend))
+            continue
+        kept.append(_claim_port(service, ports, reserved, problems))
+    for service in sorted(kept, key=lambda s: (-(s.weight or 0), *_seniority(s))):
+        for wanted in wishes(service):
+            holder = paths.setdefault(wanted, service)
+            if holder is not service:
+                lost.setdefault(service.key, set()).add(wanted)
+                label = f"HAPROXY_{service.port_index}_VHOST"
+                problems.append(_collision(service, holder, label, "".join(wanted)))
+    kept.sort(key=lambda s: s.key)
+    frozen_lost = {key: frozenset(values) for key, values in lost.items()}
+    return Settled(tuple(kept), tuple(sorted(problems, key=_order)), frozen_lost)
+
+
+def wishes(service: Service) -> list[HostPath]:
+    """Every host and path that a service wants."""
+    return [(host, path) for host in service.hosts for path in (service.paths or ("",))]
+
+
+def own_ports(settings: Settings) -> dict[int, tuple[str, str]]:
+    """The ports that the load balancer itself uses: port → address and the option that says so."""
+    binds = {"--bind-appid": settings.bind_appid, "--bind-stats": settings.bind_stats}
+    if not settings.dont_bind_http_https:
+        binds |= {"--bind-http": settings.bind_http, "--bind-https": settings.bind_https}
+    found = {}
+    for option, bind in binds.items():
+        address, _, port = bind.rpartition(":")
+        if port.isdigit():
+            found[int(port)] = (address or "*", option)
+    return found
+
+
+def _claim_port(
+    service: Service,
+    ports: dict[tuple[str, int], Service],
+    reserved: dict[int, tuple[str, str]],
+    problems: list[Problem],
+) -> Service:
+    address, option = reserved.get(service.service_port, ("", ""))
+    if option and ("*" in (address, service.bind_addr) or address == service.bind_addr):
+        reason = f"is the load balancer's own ({option}); the service has no port of its own"
+        label = f"HAPROXY_{service.port_index}_PORT"
+        problems.append(Problem(service.app_id, service.port_index, label, str(service.service_port), reason))
+        return evolve(service, binds_port=False)
+    elder = ports.setdefault((service.bind_addr, service.service_port), service)
+    if elder is not service:
+        problems.append(
+            _collision(service, elder, f"HAPROXY_{service.port_index}_PORT", str(service.service_port))
+        )
+        return evolve(service, binds_port=False)
+    return service
+
+
+def _collision(loser: Service, winner: Service, label: str, value: str) -> Problem:
+    older = "is older" if winner.since < loser.since else "goes first"
+    if (winner.weight or 0) > (loser.weight or 0):
+        older = "has the larger weight"
+    reason = f"is wanted by {loser.app_id} and {winner.app_id}; {winner.app_id} {older} and keeps it"
+    return Problem(loser.app_id, loser.port_index, label, value, reason)
+
+
+def _seniority(service: Service) -> tuple[str, str, int]:
+    return service.since, service.app_id, service.port_index
+
+
+_order: Callable[[Problem], tuple[str, int, str, str]] = lambda p: (  # noqa: E731
+    p.app_id,
+    -1 if p.port_index is None else p.port_index,
+    p.label,
+    p.value,
+)

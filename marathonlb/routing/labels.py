@@ -1,0 +1,245 @@
+"""
+The table of labels: what an app's owner can say, what each value means, and what is wrong with it.
+
+`LABELS` is the one place where a label is defined; parsing, ``--longhelp`` and docs/labels.md come from it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from functools import partial
+from typing import Any
+
+from attrs import Factory, field, frozen
+
+from marathonlb.marathon.model import App
+from marathonlb.routing import values
+from marathonlb.routing.problems import Problem
+
+
+@frozen
+class Label:
+    """
+    One row of the table.
+
+    :param name: without ``HAPROXY_`` and the index.
+    :param parse: text → value; raises `ValueError` with words for the label's owner.
+    :param default: in words, for the documentation.
+    :param per_port: ``HAPROXY_{n}_NAME``; otherwise ``HAPROXY_NAME`` for the whole app.
+    :param secret: its value is never shown.
+    """
+
+    name: str
+    kind: str
+    parse: Callable[[str], Any]
+    default: str
+    doc: str
+    per_port: bool = True
+    secret: bool = False
+
+
+_port = partial(values.integer, low=1, high=65535)
+_count = partial(values.integer, low=0, high=2**31 - 1)
+
+LABELS: tuple[Label, ...] = (
+    Label("GROUP", "comma list", values.words, "none", "The groups of the app's services.", per_port=False),
+    Label("GROUP", "comma list", values.words, "`HAPROXY_GROUP`", "The groups of one port; it wins there."),
+    Label(
+        "ENABLED",
+        "bool",
+        values.boolean,
+        "true; false under `--strict-mode`",
+        "Whether this port is offered at all.",
+    ),
+    Label(
+        "VHOST",
+        "comma list of host names",
+        values.hosts,
+        "none",
+        "Virtual hosts on the HTTP and HTTPS frontends. Case does not matter, a port in the Host header is ignored."
+        " `*.example.com` matches any deeper name and loses to an exact name. IDNA names work in both forms.",
+    ),
+    Label(
+        "PATH",
+        "space list of prefixes",
+        values.paths,
+        "none",
+        "Narrows the virtual host (`path_beg`); a leading `-i` ignores case. Longer prefixes win. Needs a VHOST.",
+    ),
+    Label(
+        "BACKEND_WEIGHT",
+        "integer",
+        partial(values.integer, low=-(2**31), high=2**31 - 1),
+        "0, 1 where a PATH is set",
+        'Order of the routing rules, largest first; overrides "longer prefix first".',
+    ),
+    Label("PORT", "1..65535", _port, "Marathon's", "The service port instead of Marathon's."),
+    Label("BIND_ADDR", "address", values.address, "`*`", "Bind address of the service port."),
+    Label("BIND_OPTIONS", "text", values.bind_options, "none", "Appended to that `bind` line."),
+    Label(
+        "SSL_CERT",
+        "path(s), comma list",
+        values.file_list,
+        "none",
+        "TLS on the service port with that certificate; under `--group-https-by-vhost` also that host's certificate.",
+    ),
+    Label(
+        "MODE",
+        "`tcp`, `http`",
+        values.mode,
+        "`http` where VHOST is set or the port's check is HTTP(S), else `tcp`",
+        "What HAProxy understands of the connection.",
+    ),
+    Label(
+        "BALANCE", "algorithm", values.balance, "`roundrobin`", "The balance algorithm, with its arguments."
+    ),
+    Label("STICKY", "bool", values.boolean, "false", "A cookie keeps a client on its server."),
+    Label(
+        "REDIRECT_TO_HTTPS",
+        "bool",
+        values.boolean,
+        "false",
+        "301 from http to https; the port of the Host header is dropped, the https port is named where it is not 443."
+        " Needs a VHOST.",
+    ),
+    Label("USE_HSTS", "bool", values.boolean, "false", "`Strict-Transport-Security` on responses."),
+    Label(
+        "AUTH",
+        "`realm:user:hash`",
+        values.credentials,
+        "none",
+        "HTTP basic authentication with a crypt(3) hash. Needs a VHOST.",
+        secret=True,
+    ),
+    Label(
+        "BACKEND_NETWORK_ALLOWED_ACL",
+        "space list of IPs and CIDRs",
+        values.networks,
+        "everybody",
+        "Only these clients; anything that is no address is a problem.",
+    ),
+    Label(
+        "BACKEND_HEALTHCHECK_PORT_INDEX",
+        "integer",
+        _count,
+        "the check's",
+        "Check another port of the same task.",
+    ),
+    Label("HTTP_BACKEND_PROXYPASS_PATH", "path", values.one_path, "none", "Cut this prefix off requests."),
+    Label("HTTP_BACKEND_REVPROXY_PATH", "path", values.one_path, "none", "Rewrite `Location` of responses."),
+    Label("HTTP_BACKEND_REDIR", "path", values.one_path, "none", "Redirect `/` there."),
+)
+
+PER_PORT: Mapping[str, Label] = {label.name: label for label in LABELS if label.per_port}
+PER_APP: Mapping[str, Label] = {label.name: label for label in LABELS if not label.per_port}
+
+_INDEXED = re.compile(r"HAPROXY_([0-9]{1,4})_(.+)", re.ASCII | re.DOTALL)
+_MAX_INDEX = 999
+
+
+@frozen
+class PortLabels:
+    """
+    What the labels say of one port.
+
+    :param values: checked values by the label's name; a label that is absent is absent here.
+    :param templates: overrides by the template's name.
+    """
+
+    values: Mapping[str, Any] = Factory(dict)
+    templates: Mapping[str, str] = Factory(dict)
+    problems: tuple[Problem, ...] = ()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value of a label of `LABELS`, or the default where it is absent."""
+        return self.values.get(name, default)
+
+
+NOTHING = PortLabels()
+
+
+@frozen
+class AppLabels:
+    """What the labels of one app say; ports without labels are `NOTHING`."""
+
+    groups: tuple[str, ...] = ()
+    ports: Mapping[int, PortLabels] = field(factory=dict)
+    problems: tuple[Problem, ...] = ()
+
+    def port(self, index: int) -> PortLabels:
+        """The labels of one port."""
+        return self.ports.get(index, NOTHING)
+
+
+def parse_labels(app: App, template_names: frozenset[str]) -> AppLabels:
+    """
+    Read an app's labels.
+
+    :param template_names: the templates that a label can override.
+    """
+    groups: tuple[str, ...] = ()
+    problems: list[Problem] = []
+    found: dict[int, tuple[dict[str, Any], dict[str, str], list[Problem]]] = {}
+    for name in sorted(app.labels):
+        text = app.labels[name]
+        indexed = _INDEXED.fullmatch(name)
+        index = int(indexed[1]) if indexed else None
+        if indexed is None or index is None or index > _MAX_INDEX:
+            row = PER_APP.get(name.removeprefix("HAPROXY_"))
+            if row is None:
+                problems.append(_unknown(app, None, name, text, template_names))
+            else:
+                value = _value(app, None, name, row, text, problems)
+                groups = value or groups
+            continue
+        checked, templates, own = found.setdefault(index, ({}, {}, []))
+        stem = indexed[2]
+        row = PER_PORT.get(stem)
+        if row is not None:
+            value = _value(app, index, name, row, text, own)
+            if value is not None:
+                checked[stem] = value
+        elif stem in template_names:
+            _template(app, index, name, text, templates, own)
+        else:
+            own.append(_unknown(app, index, name, text, template_names))
+    ports = {index: PortLabels(*parts[:2], tuple(parts[2])) for index, parts in found.items()}
+    return AppLabels(groups, ports, tuple(problems))
+
+
+def _value(app: App, index: int | None, name: str, row: Label, text: str, problems: list[Problem]) -> Any:
+    try:
+        return row.parse(text)
+    except ValueError as error:
+        shown = "***" if row.secret else text
+        problems.append(Problem(app.id, index, name, shown, str(error)))
+        return None
+
+
+def _template(
+    app: App, index: int, name: str, text: str, templates: dict[str, str], problems: list[Problem]
+) -> None:
+    if "\0" in text or "\r" in text.replace("\r\n", "\n"):
+        problems.append(
+            Problem(app.id, index, name, text, "holds a control character that HAProxy does not take")
+        )
+        return
+    templates[name.partition("_")[2].partition("_")[2]] = text.replace("\r\n", "\n")
+
+
+def _unknown(app: App, index: int | None, name: str, text: str, template_names: frozenset[str]) -> Problem:
+    stem = re.sub(r"^HAPROXY_(\d+_)?", "", name)
+    known = sorted({*PER_PORT, *template_names})
+    if index is None and stem in known:
+        reason = f"has no index and is ignored; HAPROXY_0_{stem} is the label of the first port"
+    else:
+        near = get_close_matches(stem, known, 1)
+        hint = (
+            f"; the nearest known name is HAPROXY_{'{n}' if index is None else index}_{near[0]}"
+            if near
+            else ""
+        )
+        reason = f"is no label of the load balancer and is ignored{hint}"
+    return Problem(app.id, index, name, text, reason, fatal=False)

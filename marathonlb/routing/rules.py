@@ -1,0 +1,229 @@
+"""
+By which rule a request of the shared frontends reaches its service: maps where they can say it, ACLs where not.
+
+The frontends ask, in this order:
+
+1. *first*: ACLs of the hosts that maps cannot say (an overridden template, a weight, a path that ignores case);
+   such a host leaves the maps entirely, so each host is routed by one mechanism;
+2. ``path2backend.map`` (host and path, longest prefix), then ``domain2backend.map`` (exact host);
+3. *later*: ACLs of such wildcards, which lose to every exact name;
+4. ``wildcard2backend.map`` (longest suffix first).
+
+Within the ACLs, and for all rules where there are no maps, one order holds: the owner's weight, exact before
+wildcard, longer host suffix and longer path first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from attrs import frozen
+
+from marathonlb.routing.claims import HostPath, wishes
+from marathonlb.routing.services import Service
+
+
+@frozen
+class AclRule:
+    """
+    One service's rule in the language of ACLs.
+
+    :param hosts: all exact or all wildcards.
+    :param paths: the prefixes; empty means every path.
+    :param number: tells rules of one service and kind of host apart (0 is the first).
+    """
+
+    service: Service
+    hosts: tuple[str, ...]
+    paths: tuple[str, ...]
+    number: int = 0
+
+    @property
+    def wildcard(self) -> bool:
+        """Whether its hosts are wildcards."""
+        return self.hosts[0].startswith("*.")
+
+    @property
+    def order(self) -> tuple[int, bool, int, int, tuple[str, int], int]:
+        """The place of the rule: the smallest is asked first."""
+        return (
+            -weight_of(self.service, bool(self.paths), self.wildcard),
+            self.wildcard,
+            -max(len(host) for host in self.hosts) if self.wildcard else 0,
+            -max((len(path) for path in self.paths), default=0),
+            self.service.key,
+            self.number,
+        )
+
+
+@frozen
+class MapRule:
+    """One entry of a routing map; ``key`` as the map file has it."""
+
+    map: str
+    key: str
+    service: Service
+
+
+@frozen
+class Rules:
+    """The rules of a shared frontend, in the order in which they are asked."""
+
+    first: tuple[AclRule, ...] = ()
+    paths: tuple[MapRule, ...] = ()
+    hosts: tuple[MapRule, ...] = ()
+    later: tuple[AclRule, ...] = ()
+    wildcards: tuple[MapRule, ...] = ()
+    app_ids: tuple[MapRule, ...] = ()
+
+
+def weight_of(service: Service, has_path: bool, wildcard: bool) -> int:
+    """The weight of a rule: its owner's; else 0, 1 where a path is set, and less than both for wildcards."""
+    if service.weight is not None:
+        return service.weight
+    return (1 if has_path else 0) - (2 if wildcard else 0)
+
+
+def rules_of(
+    services: Iterable[Service],
+    lost: dict[tuple[str, int], frozenset[HostPath]],
+    needs_acl: Callable[[Service], bool],
+    *,
+    maps: bool,
+) -> Rules:
+    """
+    Order the rules of all services.
+
+    :param lost: what a service wanted and another one got.
+    :param needs_acl: whether a template of the service's routing is overridden.
+    :param maps: False puts everything into ACLs.
+    """
+    routed = [s for s in services if s.mode == "http"]
+    won = {s.key: _won(s, lost.get(s.key, frozenset())) for s in routed}
+    special = {s.key for s in routed if not maps or _is_special(s, needs_acl)}
+    front, tail = _hosts_in_acls(routed, won, special, maps)
+    first: list[AclRule] = []
+    later: list[AclRule] = []
+    entries: dict[str, list[MapRule]] = {"path": [], "domain": [], "wildcard": []}
+    for service in routed:
+        mine = won[service.key]
+        first += _acl_rules(service, [pair for pair in mine if pair[0] in front], needs_acl(service))
+        later += _acl_rules(service, [pair for pair in mine if pair[0] in tail], needs_acl(service))
+        for host, path in mine:
+            if host not in front and host not in tail:
+                _add_entry(entries, service, host, path)
+    return Rules(
+        first=tuple(sorted(first, key=lambda rule: rule.order)),
+        paths=tuple(sorted(entries["path"], key=lambda rule: rule.key)),
+        hosts=tuple(sorted(entries["domain"], key=lambda rule: rule.key)),
+        later=tuple(sorted(later, key=lambda rule: rule.order)),
+        wildcards=tuple(sorted(entries["wildcard"], key=lambda rule: (-len(rule.key), rule.key))),
+        app_ids=_app_ids(routed, needs_acl) if maps else (),
+    )
+
+
+def app_id_services(services: Iterable[Service]) -> list[Service]:
+    """For each app the service that its id leads to: the first of its HTTP ports."""
+    found: dict[str, Service] = {}
+    for service in services:
+        if service.mode == "http":
+            held = found.setdefault(service.app_id, service)
+            if service.port_index < held.port_index:
+                found[service.app_id] = service
+    return [found[app_id] for app_id in sorted(found)]
+
+
+def _app_ids(services: Sequence[Service], needs_acl: Callable[[Service], bool]) -> tuple[MapRule, ...]:
+    return tuple(
+        MapRule("app2backend.map", s.app_id, s) for s in app_id_services(services) if not needs_acl(s)
+    )
+
+
+def _won(service: Service, lost: frozenset[HostPath]) -> list[HostPath]:
+    return [wish for wish in wishes(service) if wish not in lost]
+
+
+def _is_special(service: Service, needs_acl: Callable[[Service], bool]) -> bool:
+    return service.weight is not None or service.ignore_path_case or needs_acl(service)
+
+
+def _hosts_in_acls(
+    services: Sequence[Service], won: dict[tuple[str, int], list[HostPath]], special: set[tuple[str, int]], maps: bool
+) -> tuple[set[str], set[str]]:
+    """
+    The hosts whose rules are ACLs before the maps, and the wildcards whose rules are ACLs after them.
+
+    A wildcard with an owner's weight, or one that an exact host's weight puts below it, stands before the maps: then
+    every host that it covers does too, and every wildcard that overlaps it.
+    """
+    front: set[str] = set()
+    tail: set[str] = set()
+    weighted: set[str] = set()
+    hosts: set[str] = set()
+    for service in services:
+        for host, path in won[service.key]:
+            hosts.add(host)
+            wildcard = host.startswith("*.")
+            if not maps or (service.key in special and not wildcard):
+                front.add(host)
+            if service.weight is not None and (wildcard or service.weight < 0):
+                weighted.add(host)
+            if wildcard and maps and (service.key in special or path):
+                tail.add(host)
+    if not maps:
+        return front, set()
+    wildcards = {host for host in hosts if host.startswith("*.")}
+    front |= weighted
+    _spread(front, wildcards, hosts, {host for host in weighted if not host.startswith("*.")})
+    tail -= front
+    grown = True
+    while grown:
+        more = {w for w in wildcards - front - tail if any(_covers(w, t) or _covers(t, w) for t in tail)}
+        grown = bool(more)
+        tail |= more
+    return front, tail
+
+
+def _spread(front: set[str], wildcards: set[str], hosts: set[str], light: set[str]) -> None:
+    """Take along what overlaps: wildcards over a host of negative weight, then all that a wildcard covers."""
+    todo = {host for host in front if host.startswith("*.")}
+    todo |= {w for w in wildcards if any(_covers(w, host) for host in light)}
+    front |= todo
+    while todo:
+        wildcard = todo.pop()
+        covered = {host for host in hosts - front if _covers(wildcard, host)}
+        covered |= {w for w in wildcards - front if _covers(w, wildcard)}
+        front |= covered
+        todo |= {host for host in covered if host.startswith("*.")}
+
+
+def _covers(wildcard: str, host: str) -> bool:
+    return host.removeprefix("*").endswith(wildcard[1:]) and host != wildcard
+
+
+def _acl_rules(service: Service, pairs: list[HostPath], overridden: bool) -> list[AclRule]:
+    """A service's ACL rules: exact hosts and wildcards apart; each path apart unless a template speaks for all."""
+    rules = []
+    for wildcard in (False, True):
+        mine = [(host, path) for host, path in pairs if host.startswith("*.") is wildcard]
+        by_paths: dict[tuple[str, ...], list[str]] = {}
+        if overridden:
+            hosts = tuple(dict.fromkeys(host for host, _ in mine))
+            paths = tuple(dict.fromkeys(path for _, path in mine if path))
+            if hosts:
+                by_paths[paths] = list(hosts)
+        else:
+            for host, path in mine:
+                by_paths.setdefault((path,) if path else (), []).append(host)
+        for number, (paths, hosts_of) in enumerate(by_paths.items()):
+            rules.append(AclRule(service, tuple(hosts_of), paths, number))
+    return rules
+
+
+def _add_entry(entries: dict[str, list[MapRule]], service: Service, host: str, path: str) -> None:
+    if host.startswith("*."):
+        entries["wildcard"].append(MapRule("wildcard2backend.map", host[1:], service))
+    elif path:
+        entries["path"].append(MapRule("path2backend.map", host + path, service))
+    else:
+        entries["domain"].append(MapRule("domain2backend.map", host, service))

@@ -1,0 +1,146 @@
+"""
+From tasks to servers: which tasks are served, at which address and port.
+
+The nth task port belongs to the nth service port; a mapping without a host port takes no slot.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+
+import msgspec
+
+from marathonlb.marathon.model import App, Networking, Port, Task
+
+SERVED_STATES = frozenset({None, "TASK_RUNNING", "TASK_LOST", "TASK_UNREACHABLE"})
+"""TASK_LOST and TASK_UNREACHABLE may well be alive behind a partition; old Marathons tell no state at all."""
+
+Resolve = Callable[[str], str | None]
+"""An agent's host → the address to connect to, or None where it cannot be resolved."""
+
+_UNCLEAN = re.compile(r"[^A-Za-z0-9-]", re.ASCII)
+
+
+class Server(msgspec.Struct, frozen=True, gc=False):
+    """
+    One server of a backend.
+
+    :param id: 1..32767, stable for a name, unique in its backend.
+    :param host: the agent's host, or the task's address in container networking.
+    :param address: what to connect to; an IPv6 address without brackets.
+    :param cookie: the first ten hex digits of the name's SHA-1.
+    :param check_port: the port that health checks go to; the server's own unless the check names another.
+    :param weight: None leaves HAProxy's default; 0 drains.
+    """
+
+    name: str
+    id: int
+    host: str
+    address: str
+    port: int
+    cookie: str
+    check_port: int
+    task_id: str
+    weight: int | None = None
+
+
+def is_served(task: Task, *, need_health: bool) -> bool:
+    """
+    Whether a task gets traffic.
+
+    :param need_health: the app has health checks and the operator wants them respected.
+    """
+    if task.state not in SERVED_STATES or not task.host:
+        return False
+    if task.ready is False:
+        return False
+    return task.alive is True if need_health else True
+
+
+def slot_of(app: App, index: int) -> int:
+    """The place of the app's nth port in each task's ``ports``."""
+    return sum(1 for port in app.ports[:index] if port.on_host)
+
+
+def address_of(app: App, task: Task, index: int) -> tuple[str, int] | None:
+    """The host and port at which a task serves the app's nth port; None where it has none (yet)."""
+    port = app.ports[index]
+    if app.networking is Networking.CONTAINER and not port.on_host:
+        if not task.addresses or not port.container_port:
+            return None
+        return task.addresses[0], port.container_port
+    slot = slot_of(app, index)
+    if task.host is None or slot >= len(task.ports) or not task.ports[slot]:
+        return None
+    return task.host, task.ports[slot]
+
+
+def servers_of(
+    app: App, index: int, resolve: Resolve, *, need_health: bool, check_port: Callable[[Task], int | None]
+) -> tuple[Server, ...]:
+    """
+    The servers of the app's nth port, sorted by name: Marathon's order changes, ours does not.
+
+    :param resolve: gives the address of an agent's host.
+    :param check_port: the port to check for a task, where that is not the served one.
+    """
+    found: dict[str, Server] = {}
+    for task in app.tasks:
+        if not is_served(task, need_health=need_health):
+            continue
+        place = address_of(app, task, index)
+        if place is None:
+            continue
+        host, port = place
+        address = resolve(host)
+        if address is None:
+            continue
+        name, cookie = _names(host, address, port)
+        found[name] = Server(
+            name, 0, host, address, port, cookie, check_port(task) or port, task.id
+        )
+    return _with_ids(found[name] for name in sorted(found))
+
+
+def server_name(host: str, address: str, port: int) -> str:
+    """Host, address and port joined by ``_``, host and address once where they are equal, cleaned for HAProxy."""
+    return _names(host, address, port)[0]
+
+
+@lru_cache(maxsize=200_000)
+def _names(host: str, address: str, port: int) -> tuple[str, str]:
+    joined = f"{host}_{port}" if host == address else f"{host}_{address}_{port}"
+    name = _UNCLEAN.sub("_", joined)
+    return name, hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest()[:10]
+
+
+def _with_ids(servers: Iterable[Server]) -> tuple[Server, ...]:
+    taken: set[int] = set()
+    numbered = []
+    for server in servers:
+        number = int(server.cookie, 16) % 32767 + 1
+        while number in taken:
+            number = number % 32767 + 1
+        taken.add(number)
+        numbered.append(
+            Server(
+                server.name,
+                number,
+                server.host,
+                server.address,
+                server.port,
+                server.cookie,
+                server.check_port,
+                server.task_id,
+                server.weight,
+            )
+        )
+    return tuple(numbered)
+
+
+def port_of(app: App, index: int) -> Port | None:
+    """The app's nth port, where it has one."""
+    return app.ports[index] if 0 <= index < len(app.ports) else None

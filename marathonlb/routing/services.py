@@ -1,0 +1,282 @@
+"""
+From apps to services: what each port of each app offers, by its labels.
+
+A `Service` is all that the renderer needs to know of one port; a `Problem` is what its owner should mend.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from attrs import Factory, evolve, frozen
+
+from marathonlb.marathon.model import App, HealthCheck, Networking, Task
+from marathonlb.routing import values
+from marathonlb.routing.labels import AppLabels, PortLabels, parse_labels
+from marathonlb.routing.problems import Problem
+from marathonlb.routing.servers import Resolve, Server, servers_of, slot_of
+from marathonlb.settings import Settings
+
+_UNCLEAN = re.compile(r"[^A-Za-z0-9-]", re.ASCII)
+_NAME = re.compile(r"[^A-Za-z0-9_.-]", re.ASCII)
+_HTTP_CHECKS = frozenset({"HTTP", "HTTPS", "MESOS_HTTP", "MESOS_HTTPS"})
+_TCP_CHECKS = frozenset({"TCP", "MESOS_TCP"})
+
+
+@frozen
+class Service:
+    """
+    One port of one app as the load balancer offers it.
+
+    :param backend: the backend's name: the app's id and the service port.
+    :param hosts: virtual hosts, lower case; a wildcard begins with ``*.``.
+    :param paths: prefixes that narrow the hosts; empty means every path.
+    :param weight: the owner's order of the routing rules; None leaves ours.
+    :param networks: the only clients that are let in; empty means everybody.
+    :param check_index: the port of the task that is checked, where that is not this one.
+    :param overrides: template texts of the labels, by template name.
+    :param since: when the app last changed: who was first, in a collision.
+    :param binds_port: whether it has a frontend of its own; one that lost its port to another has none.
+    """
+
+    app_id: str
+    port_index: int
+    service_port: int
+    backend: str
+    mode: str
+    servers: tuple[Server, ...] = ()
+    hosts: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    ignore_path_case: bool = False
+    weight: int | None = None
+    bind_addr: str = "*"
+    bind_options: str = ""
+    ssl_certs: tuple[str, ...] = ()
+    balance: str = "roundrobin"
+    sticky: bool = False
+    redirect_to_https: bool = False
+    use_hsts: bool = False
+    auth: tuple[str, str, str] | None = None
+    networks: tuple[str, ...] = ()
+    proxypass_path: str | None = None
+    revproxy_path: str | None = None
+    redirect_path: str | None = None
+    health_check: HealthCheck | None = None
+    check_index: int | None = None
+    overrides: Mapping[str, str] = Factory(dict)
+    since: str = ""
+    binds_port: bool = True
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What names a service: the app's id and the port's index."""
+        return self.app_id, self.port_index
+
+    @property
+    def frontend(self) -> str:
+        """The name of its own frontend; never the backend's, since HAProxy 3.3 refuses two of one name."""
+        return f"{self.backend}_in"
+
+    @property
+    def checks_http(self) -> bool:
+        """Whether its health check speaks HTTP."""
+        return self.health_check is not None and self.health_check.protocol in _HTTP_CHECKS
+
+
+@frozen
+class AppServices:
+    """What one app offers, and what is wrong with it."""
+
+    services: tuple[Service, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+def services_of(
+    app: App,
+    settings: Settings,
+    template_names: frozenset[str],
+    resolve: Resolve,
+    assigned: Mapping[int, int] | None = None,
+) -> AppServices:
+    """
+    The services of one app.
+
+    :param template_names: the templates that a label can override.
+    :param resolve: gives the address of an agent's host, None where it has none.
+    :param assigned: service ports by port index, for ports that Marathon gave none (IP per task).
+    """
+    if app.id in settings.own_app_ids:
+        return AppServices()
+    labels = parse_labels(app, template_names)
+    services: list[Service] = []
+    problems = list(labels.problems)
+    for index in range(len(app.ports)):
+        wanted = labels.port(index)
+        if not _in_group(labels, wanted, settings.groups):
+            continue
+        if not wanted.get("ENABLED", not settings.strict_mode):
+            continue
+        own = list(wanted.problems)
+        service = _service(app, index, wanted, settings, resolve, (assigned or {}).get(index), own)
+        problems.extend(own)
+        if service is not None and not any(problem.fatal for problem in own):
+            services.append(service)
+    for index, wanted in labels.ports.items():
+        if index >= len(app.ports):
+            problems.append(
+                Problem(app.id, index, f"HAPROXY_{index}_…", "", f"the app has {len(app.ports)} ports", fatal=False)
+            )
+    return AppServices(tuple(services), tuple(problems))
+
+
+def _in_group(labels: AppLabels, port: PortLabels, wanted: frozenset[str]) -> bool:
+    groups = port.get("GROUP", ()) or labels.groups
+    if "*" in wanted:
+        return True
+    if not wanted:
+        return not groups
+    return not wanted.isdisjoint(groups)
+
+
+def _service(
+    app: App,
+    index: int,
+    labels: PortLabels,
+    settings: Settings,
+    resolve: Resolve,
+    assigned: int | None,
+    problems: list[Problem],
+) -> Service | None:
+    port = app.ports[index]
+    if "tcp" not in port.protocol:
+        problems.append(
+            Problem(app.id, index, "protocol", port.protocol, "is not served: HAProxy balances TCP", fatal=False)
+        )
+        return None
+    service_port = labels.get("PORT") or port.service_port or assigned
+    if not service_port:
+        problems.append(Problem(app.id, index, "servicePort", "", "Marathon gives no service port for it"))
+        return None
+    check = _check_for(app, index)
+    check_index = labels.get("BACKEND_HEALTHCHECK_PORT_INDEX")
+    if check_index is None and check is not None and check.port_index not in (None, index):
+        check_index = check.port_index
+    if check_index is not None and check_index >= len(app.ports):
+        problems.append(
+            Problem(
+                app.id,
+                index,
+                f"HAPROXY_{index}_BACKEND_HEALTHCHECK_PORT_INDEX",
+                str(check_index),
+                f"the app has {len(app.ports)} ports",
+            )
+        )
+        return None
+    hosts = labels.get("VHOST", ())
+    http = bool(hosts) or (check is not None and check.protocol in _HTTP_CHECKS)
+    paths, ignore_case = labels.get("PATH", ((), False))
+    service = Service(
+        app_id=app.id,
+        port_index=index,
+        service_port=service_port,
+        backend=backend_name(app.id, service_port),
+        mode=labels.get("MODE", "http" if http else "tcp"),
+        hosts=hosts,
+        paths=paths,
+        ignore_path_case=ignore_case,
+        weight=labels.get("BACKEND_WEIGHT"),
+        bind_addr=labels.get("BIND_ADDR", "*"),
+        bind_options=labels.get("BIND_OPTIONS", ""),
+        ssl_certs=labels.get("SSL_CERT", ()),
+        balance=labels.get("BALANCE", "roundrobin"),
+        sticky=labels.get("STICKY", False),
+        redirect_to_https=labels.get("REDIRECT_TO_HTTPS", False),
+        use_hsts=labels.get("USE_HSTS", False),
+        auth=labels.get("AUTH"),
+        networks=labels.get("BACKEND_NETWORK_ALLOWED_ACL", ()),
+        proxypass_path=labels.get("HTTP_BACKEND_PROXYPASS_PATH"),
+        revproxy_path=labels.get("HTTP_BACKEND_REVPROXY_PATH"),
+        redirect_path=labels.get("HTTP_BACKEND_REDIR"),
+        health_check=check,
+        check_index=check_index,
+        overrides=labels.templates,
+        since=app.config_changed_at or app.version,
+    )
+    service = _without_contradictions(app, service, problems)
+    return evolve(service, servers=_servers(app, service, settings, resolve))
+
+
+def _without_contradictions(app: App, service: Service, problems: list[Problem]) -> Service:
+    """What one label wants and another forbids: said to the owner, and settled for the rest."""
+    index = service.port_index
+    raw = app.labels.get(f"HAPROXY_{index}_VHOST", "")
+    for item in re.split(r"[,\s]+", raw):
+        if service.hosts and item and (warning := values.host_warning(item)):
+            problems.append(Problem(app.id, index, f"HAPROXY_{index}_VHOST", raw, warning, fatal=False))
+    if not service.hosts:
+        for name, wanted in (
+            ("PATH", service.paths),
+            ("REDIRECT_TO_HTTPS", service.redirect_to_https),
+            ("AUTH", service.auth),
+        ):
+            if wanted:
+                shown = "***" if name == "AUTH" else app.labels.get(f"HAPROXY_{index}_{name}", "")
+                problems.append(
+                    Problem(app.id, index, f"HAPROXY_{index}_{name}", shown, f"needs HAPROXY_{index}_VHOST", fatal=False)
+                )
+        service = evolve(service, paths=(), redirect_to_https=False, auth=None)
+    check = service.health_check
+    if check is not None and check.path is not None:
+        try:
+            values.no_control(check.path)
+        except ValueError as error:
+            problems.append(Problem(app.id, index, "healthChecks[].path", check.path, str(error)))
+    return service
+
+
+def _check_for(app: App, index: int) -> HealthCheck | None:
+    """The check that speaks for a port: the first HTTP or TCP one that names it, or a fixed port, or no port."""
+    usable = [c for c in app.health_checks if c.protocol in _HTTP_CHECKS or c.protocol in _TCP_CHECKS]
+    for check in usable:
+        if check.port_index == index:
+            return check
+    for check in usable:
+        if check.port_index is None and (check.port is not None or index == 0):
+            return check
+    return None
+
+
+def _servers(app: App, service: Service, settings: Settings, resolve: Resolve) -> tuple[Server, ...]:
+    need_health = settings.health_check and bool(app.health_checks)
+
+    def check_port(task: Task) -> int | None:
+        check = service.health_check
+        if service.check_index is not None:
+            return _other_port(app, task, service.check_index)
+        return check.port if check is not None and check.port else None
+
+    return servers_of(app, service.port_index, resolve, need_health=need_health, check_port=check_port)
+
+
+def _other_port(app: App, task: Task, index: int) -> int | None:
+    port = app.ports[index]
+    if app.networking is Networking.CONTAINER and not port.on_host:
+        return port.container_port
+    slot = slot_of(app, index)
+    return task.ports[slot] if slot < len(task.ports) else None
+
+
+def backend_name(app_id: str, service_port: int) -> str:
+    """The app's id without its leading ``/``, ``/`` turned to ``_``, then ``_`` and the service port."""
+    return f"{_NAME.sub('_', app_id.lstrip('/').replace('/', '_'))}_{service_port}"
+
+
+def clean_app_id(app_id: str) -> str:
+    """The app's id as part of an ACL's name."""
+    return _UNCLEAN.sub("_", app_id.lstrip("/"))
+
+
+def acl_stem(hosts: tuple[str, ...], app_id: str) -> str:
+    """The stem of a service's ACL names: its first virtual host and its app id, cleaned."""
+    return f"{_UNCLEAN.sub('_', hosts[0] if hosts else '')}_{clean_app_id(app_id)}"

@@ -1,0 +1,203 @@
+"""
+The values that labels hold: each function takes a label's text and gives a checked value.
+
+A value that is not what it should be raises `ValueError` with words for the label's owner. No value that is not a
+template may hold a control character: a newline in a host name would write HAProxy configuration.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address, ip_network
+from urllib.parse import urlsplit
+
+_TRUE = frozenset({"true", "t", "yes", "y", "1", "on"})
+_FALSE = frozenset({"false", "f", "no", "n", "0", "off", ""})
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029]")
+_HOST_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
+_DURATION = re.compile(r"[0-9]{1,9}(us|ms|s|m|h|d)?", re.ASCII)
+_HASH = re.compile(r"[A-Za-z0-9./$=,_+-]{2,256}", re.ASCII)
+_BALANCE = frozenset(
+    "roundrobin static-rr leastconn first source uri url_param hdr random rdp-cookie hash log-hash sticky".split()
+)
+
+
+def no_control(text: str) -> str:
+    """The text, where it holds no control character and no line separator."""
+    if _CONTROL.search(text):
+        raise ValueError("holds a control character or a newline")
+    return text
+
+
+def boolean(text: str) -> bool:
+    """``true``, ``yes``, ``1``, ``on`` and their kin, in any case."""
+    word = text.strip().lower()
+    if word in _TRUE:
+        return True
+    if word in _FALSE:
+        return False
+    raise ValueError("is neither true nor false")
+
+
+def integer(text: str, low: int, high: int) -> int:
+    """A decimal integer in a range, both ends included."""
+    word = text.strip()
+    if not re.fullmatch(r"-?[0-9]{1,10}", word, re.ASCII) or not low <= int(word) <= high:
+        raise ValueError(f"is no integer from {low} to {high}")
+    return int(word)
+
+
+def words(text: str) -> tuple[str, ...]:
+    """A comma list, blanks around its items dropped."""
+    return tuple(item.strip() for item in no_control(text).split(",") if item.strip())
+
+
+def host(text: str) -> str:
+    """
+    One virtual host as the routing knows it: lower case, in its ASCII form, without port.
+
+    ``*.example.com`` is a wildcard. A URL or a port is dropped; `host_warning` tells its owner.
+    """
+    name = no_control(text).strip().lower()
+    if "://" in name:
+        name = urlsplit(name).netloc.rpartition("@")[2]
+    name = name.partition("/")[0]
+    name = re.sub(r":[0-9]*$", "", name).rstrip(".")
+    wildcard = name.startswith("*.")
+    bare = name[2:] if wildcard else name
+    if not bare.isascii():
+        try:
+            bare = bare.encode("idna").decode("ascii")
+        except UnicodeError:
+            raise ValueError(f"{text.strip()!r} is no host name") from None
+    if len(bare) > 253 or not all(_HOST_LABEL.fullmatch(label) for label in bare.split(".")):
+        raise ValueError(f"{text.strip()!r} is no host name")
+    return f"*.{bare}" if wildcard else bare
+
+
+def host_warning(text: str) -> str | None:
+    """What to tell the owner of a host that was given as a URL, with a path or with a port; None if it is plain."""
+    if "/" in text or re.search(r":[0-9]*$", text.strip()):
+        return f"{text.strip()!r} holds more than a host name; only {host(text)!r} is used"
+    return None
+
+
+def hosts(text: str) -> tuple[str, ...]:
+    """A comma list of virtual hosts (blanks separate too), each once, in order."""
+    return tuple(dict.fromkeys(host(item) for item in re.split(r"[,\s]+", no_control(text)) if item))
+
+
+def address(text: str) -> str:
+    """An address to bind: ``*``, an IPv4 or IPv6 address, or a host name of this machine."""
+    word = no_control(text).strip()
+    if word in ("", "*"):
+        return "*"
+    try:
+        parsed = ip_address(word.strip("[]"))
+    except ValueError:
+        if re.fullmatch(r"[0-9.]+", word):
+            raise ValueError("is no address") from None
+        return host(word)
+    return f"[{parsed}]" if parsed.version == 6 else str(parsed)
+
+
+def networks(text: str) -> tuple[str, ...]:
+    """A blank (or comma) separated list of addresses and CIDR networks, as HAProxy's ``src`` takes them."""
+    found = []
+    for item in re.split(r"[,\s]+", no_control(text)):
+        if not item:
+            continue
+        try:
+            found.append(str(ip_network(item, strict=False)) if "/" in item else str(ip_address(item)))
+        except ValueError:
+            raise ValueError(f"{item!r} is neither an IP address nor a network in CIDR form") from None
+    return tuple(found)
+
+
+def paths(text: str) -> tuple[tuple[str, ...], bool]:
+    """A blank separated list of path prefixes, and whether a leading ``-i`` asks to ignore their case."""
+    items = no_control(text).split()
+    ignore_case = bool(items) and items[0] == "-i"
+    if ignore_case:
+        items = items[1:]
+    return tuple(dict.fromkeys(one_path(item) for item in items)), ignore_case
+
+
+def one_path(text: str) -> str:
+    """One absolute path without blanks."""
+    word = no_control(text).strip()
+    if not word.startswith("/") or re.search(r"\s", word):
+        raise ValueError(f"{word!r} is no path: it begins with / and holds no blank")
+    return word
+
+
+def balance(text: str) -> str:
+    """A balance algorithm of HAProxy's with its arguments."""
+    word = no_control(text).strip()
+    name = re.split(r"[\s(]", word, maxsplit=1)[0]
+    if name not in _BALANCE:
+        raise ValueError(f"is no balance algorithm; HAProxy knows {', '.join(sorted(_BALANCE))}")
+    if "#" in word:
+        raise ValueError("holds a #, which starts a comment in HAProxy's configuration")
+    return word
+
+
+def mode(text: str) -> str:
+    """``tcp`` or ``http``."""
+    word = no_control(text).strip().lower()
+    if word == "health":
+        raise ValueError("HAProxy has no mode health any more; use HAPROXY_HTTP_FRONTEND_HEAD's monitor-uri")
+    if word not in ("tcp", "http"):
+        raise ValueError("is neither tcp nor http")
+    return word
+
+
+def credentials(text: str) -> tuple[str, str, str]:
+    """``realm:user:hash`` with a crypt(3) hash; neither part may hold a blank (a realm may)."""
+    parts = no_control(text).split(":", 2)
+    if len(parts) != 3 or not all(part.strip() for part in parts):
+        raise ValueError("is not realm:user:hash")
+    realm, user, passwd = (part.strip() for part in parts)
+    if re.search(r"\s", user + passwd) or not _HASH.fullmatch(passwd):
+        raise ValueError("holds a user or a hash with characters that no crypt(3) hash has")
+    return realm, user, passwd
+
+
+def duration(text: str) -> str:
+    """A HAProxy duration: ``30s``, ``500ms``, ``2h``; a bare number means milliseconds."""
+    word = no_control(text).strip()
+    if not _DURATION.fullmatch(word):
+        raise ValueError("is no duration such as 30s, 500ms or 2h")
+    return word
+
+
+def rate(text: str) -> tuple[int, str]:
+    """``N/s`` or ``N/m``: how many, and per what HAProxy period (``1s`` or ``1m``)."""
+    found = re.fullmatch(r"([0-9]{1,7})\s*/\s*([sm])", no_control(text).strip(), re.ASCII)
+    if not found or int(found[1]) < 1:
+        raise ValueError("is no rate such as 100/s or 600/m")
+    return int(found[1]), "1" + found[2]
+
+
+def file_list(text: str) -> tuple[str, ...]:
+    """A comma list of file paths, absolute ones."""
+    found = words(text)
+    for item in found:
+        if not item.startswith("/"):
+            raise ValueError(f"{item!r} is no absolute path")
+        if re.search(r"[\s\"'\\#]", item):
+            raise ValueError(f"{item!r} holds a blank, a quote, a backslash or a #")
+    return found
+
+
+def bind_options(text: str) -> str:
+    """Words for the end of a ``bind`` line."""
+    word = no_control(text).strip()
+    if "#" in word:
+        raise ValueError("holds a #, which starts a comment in HAProxy's configuration")
+    return word
+
+
+def group(text: str) -> str:
+    """A plain name."""
+    return no_control(text).strip()
