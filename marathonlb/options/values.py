@@ -172,7 +172,7 @@ def _http(text: str) -> SplitResult:
     url = urlsplit(plain(text.strip()))
     if url.scheme not in ("http", "https") or not url.hostname or re.search(r"[\s\"<>\\]", text.strip()):
         raise ValueError
-    if url.port == 0:
+    if url.port == 0 or "@" in url.path:  # what seems to be a path is the rest of a password
         raise ValueError
     return url
 
