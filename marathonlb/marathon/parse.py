@@ -112,11 +112,14 @@ def _not_json(start: bytes, size: int, error: str) -> str:
 
 
 def name_of(raw: Raw, index: int) -> str:
-    """The id of something that may not even have one: then its place in the list, ``#1`` being the first."""
+    """The id of something that does not fit; where even that is missing its place in the list, ``#1`` the first."""
     try:
-        return absolute(_identity.decode(raw).id)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, DoesNotFit):
+        name = _identity.decode(raw).id.strip("/")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        name = ""
+    if not name:
         return f"#{index + 1}"
+    return "/" + "".join(letter if letter.isprintable() else "?" for letter in name)
 
 
 def absolute(app_id: str) -> str:

@@ -95,7 +95,7 @@ class Check(Durations):
     path: str | None = None
     port_index: int | None = None
     port: PortNumber | None = None
-    ignore_http1xx: bool | None = None
+    ignore_http1xx: bool | None = msgspec.field(default=None, name="ignoreHttp1xx")
 
 
 class Readiness(Wire):
