@@ -93,11 +93,13 @@ class ReloadFailed(MarathonLBError):
 
     :param reason: one line.
     :param output: what HAProxy or the reload command said.
+    :param refused: whether HAProxy surely does not run the new one; then the files before were put back.
     """
 
     reason: str
     output: str = field(default="", repr=False)
     complaints: tuple[Complaint, ...] = ()
+    refused: bool = False
 
     def __str__(self) -> str:
         return f"reload failed: {self.reason}"

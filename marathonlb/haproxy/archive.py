@@ -1,0 +1,113 @@
+"""The last configurations that HAProxy ran, whole, in the order they came."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from attrs import frozen
+from twisted.logger import Logger
+
+from marathonlb.errors import PublishFailed
+from marathonlb.haproxy.disk import Disk, Ownership, read_text, remove_tree
+from marathonlb.haproxy.files import Published
+from marathonlb.haproxy.state import StateDirectory
+
+PRIVATE = Ownership(0o600)
+
+
+@frozen(kw_only=True)
+class Archived:
+    """
+    One configuration of the archive.
+
+    :param number: its place in the order; a higher one is newer.
+    :param path: the directory that holds haproxy.cfg and the map files.
+    :param time: when HAProxy confirmed it, ISO 8601, UTC.
+    :param reason: why it was reloaded.
+    :param digest: of its texts (`Published.digest`).
+    """
+
+    number: int
+    path: str
+    time: str
+    reason: str
+    digest: str
+
+
+class Archive:
+    """
+    The directory ``archive`` in the state directory: ``00000042/`` with the files, ``00000042.json`` beside it.
+
+    :param keep: how many are kept; with 0 nothing is archived.
+    """
+
+    _log = Logger()
+
+    def __init__(self, state: StateDirectory, keep: int, disk: Disk | None = None) -> None:
+        self._state = state
+        self._keep = keep
+        self._disk = disk or Disk()
+
+    def list(self) -> tuple[Archived, ...]:
+        """What is there, the oldest first; what cannot be read is left out."""
+        directory = self._state.file("archive")
+        found = []
+        with suppress(OSError):
+            for name in sorted(os.listdir(directory)):
+                if name.endswith(".json") and name[:-5].isdigit():
+                    with suppress(OSError, ValueError, KeyError, TypeError):
+                        found.append(self._read(directory, name))
+        return tuple(found)
+
+    def _read(self, directory: str, name: str) -> Archived:
+        about = json.loads(read_text(os.path.join(directory, name)) or "")
+        return Archived(
+            number=int(name[:-5]),
+            path=os.path.join(directory, name[:-5]),
+            time=str(about["time"]),
+            reason=str(about["reason"]),
+            digest=str(about["digest"]),
+        )
+
+    def add(self, published: Published, *, reason: str, seconds: float) -> None:
+        """
+        Keep a configuration and drop the oldest ones above the number to keep.
+
+        A failure is logged and goes no further: the archive is a convenience, the publication is not.
+
+        :param seconds: the time of the confirmation, since the epoch.
+        """
+        if self._keep <= 0:
+            return
+        try:
+            self._add(published, reason, datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds"))
+        except (OSError, PublishFailed) as error:
+            self._log.warn(
+                "the configuration was not archived: {error}; it is published all the same", error=error
+            )
+
+    def _add(self, published: Published, reason: str, time: str) -> None:
+        directory = self._state.file("archive")
+        os.makedirs(directory, 0o700, exist_ok=True)
+        there = self.list()
+        digest = published.digest()
+        if there and there[-1].digest == digest:
+            return
+        name = f"{there[-1].number + 1 if there else 1:08d}"
+        path = os.path.join(directory, name)
+        remove_tree(path)
+        self._disk.make_directory(path)
+        for file, text in {**published.maps, "haproxy.cfg": published.text}.items():
+            self._disk.write(os.path.join(path, file), text, PRIVATE, durable=False)
+        about = json.dumps({"time": time, "reason": reason, "digest": digest})
+        self._disk.write(f"{path}.json.writing", about + "\n", PRIVATE, durable=False)
+        self._disk.rename(f"{path}.json.writing", f"{path}.json")
+        self._prune(there[: len(there) + 1 - self._keep] if len(there) >= self._keep else ())
+
+    def _prune(self, old: tuple[Archived, ...]) -> None:
+        for archived in old:
+            self._disk.remove(f"{archived.path}.json")
+            remove_tree(archived.path)

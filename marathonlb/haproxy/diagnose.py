@@ -1,0 +1,115 @@
+"""
+HAProxy's words → complaints that name a line and who wrote it. Pure.
+
+The words differ by version (2.6, 2.8 and 3.4 were read); what they have in common is ``[LEVEL] (pid) : words`` with
+``[file:line]`` among the words mostly. A complaint that comes after parsing names only a proxy and what it misses;
+its line is found in the text. HAProxy checks in phases: an error of the parser hides those that come later, so a second
+check may name more.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from marathonlb.config.text import Config, Section
+from marathonlb.errors import Complaint
+
+_SAID = re.compile(r"^\[(?P<level>[A-Z]+)\][^()\n]*\((?P<pid>\d+)\) : (?P<words>.*)$")
+_PLACE = re.compile(r"\[(?P<file>[^\[\]]*?):(?P<line>\d+)\]")
+_PREFIX = re.compile(r"^(?:config : )?(?:[Pp]arsing )?(?:\[[^\[\]]*?:\d+\]\s*:?\s*)?")
+_PROXY = re.compile(
+    r"(?:\b[Pp]roxy|\b[Ff]rontend|\b[Bb]ackend|\b[Ll]isten|for frontend)\s+'?(?P<name>[\w.:-]*[\w-])'?"
+)
+_MISSING = re.compile(r"unable to find required (?P<keyword>[\w-]+): '(?P<name>[^']+)'")
+_SUMMARIES = (
+    "Error(s) found in configuration file",
+    "Fatal errors found in configuration",
+    "Some protocols failed to start their listeners",
+    "Failed to initialize server(s) addr",
+    "Loading failure!",
+    "Configuration file has no error",
+)
+_PROXIES = frozenset({"frontend", "backend", "listen"})
+ALERTS = frozenset({"EMERG", "ALERT", "CRIT", "ERR"})
+WARNINGS = frozenset({"WARNING", "DIAG"})
+
+
+def complaints(output: str, config: Config | None = None) -> tuple[Complaint, ...]:
+    """
+    What HAProxy refuses, in the order it was said.
+
+    :param output: of ``haproxy -c``, of a start that failed, or the log that ``reload`` answers with.
+    :param config: what the file was written from; with it each complaint has its owner, and a line where HAProxy named
+        only a proxy.
+    :return: without the lines that only sum up, unless nothing else was said.
+    """
+    alerts = [words for level, words in _said(output) if level in ALERTS]
+    telling = [words for words in alerts if not _sums_up(words)]
+    return tuple(_complaint(words, config) for words in telling or alerts)
+
+
+def warnings(output: str, config: Config | None = None) -> tuple[Complaint, ...]:
+    """What HAProxy accepts but advises against, in the order it was said."""
+    return tuple(
+        _complaint(words, config)
+        for level, words in _said(output)
+        if level in WARNINGS and not _sums_up(words) and not words.startswith("Former worker")
+    )
+
+
+def _said(output: str) -> Iterator[tuple[str, str]]:
+    """Each level and what was said on it; a line without a level goes on with the one before."""
+    level, words = "", list[str]()
+    for line in output.splitlines():
+        match = _SAID.match(line)
+        if match:
+            if words:
+                yield level, "\n".join(words)
+            level, words = match["level"], [match["words"]]
+        elif words and line[:1].isspace():
+            words.append(line)
+        elif words:
+            yield level, "\n".join(words)
+            words = []
+    if words:
+        yield level, "\n".join(words)
+
+
+def _sums_up(words: str) -> bool:
+    return any(summary in words for summary in _SUMMARIES)
+
+
+def _complaint(words: str, config: Config | None) -> Complaint:
+    place = _PLACE.search(words)
+    line = int(place["line"]) if place else None
+    if line is None and config is not None:
+        line = _line_of_proxy(words, config)
+    found = config.locate(line) if config is not None and line is not None else None
+    message = _PREFIX.sub("", words, count=1)
+    if message == words:
+        message = _PLACE.sub("", words, count=1).replace("  ", " ", 1)
+    return Complaint(message=message.strip(), line=line, owner=found[1].owner if found else None)
+
+
+def _line_of_proxy(words: str, config: Config) -> int | None:
+    """The line that a complaint without one is about: in the proxy that it names, where the missing name stands."""
+    named = _PROXY.search(words)
+    if named is None:
+        return None
+    start = 1
+    for section in config.sections:
+        if section.kind in _PROXIES and section.name == named["name"]:
+            return start + _offset_in(section, words)
+        start += section.lines
+    return None
+
+
+def _offset_in(section: Section, words: str) -> int:
+    missing = _MISSING.search(words)
+    if missing is None:
+        return 0
+    for offset, line in enumerate(section.text.split("\n")):
+        if line.split()[:2] == [missing["keyword"], missing["name"]]:
+            return offset
+    return 0

@@ -1,0 +1,126 @@
+"""
+The few things that are done to files, each durable or said to be not.
+
+They stand behind one class so that a test can end the process, or fill the disk, after any of them.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from attrs import frozen
+
+from marathonlb.errors import PublishFailed
+
+DEFAULT_MODE = 0o640
+"""Of a new haproxy.cfg: it may hold password hashes, so it is for the owner and, read-only, for the group."""
+
+ADVICE = {
+    "ENOSPC": "free some space",
+    "EDQUOT": "free some space",
+    "EFBIG": "the limit of a file's size is too low",
+    "EROFS": "mount it writable or choose another --haproxy-config",
+    "EACCES": "let this user write to the directory or choose another --haproxy-config",
+    "EPERM": "let this user write to the directory or choose another --haproxy-config",
+    "ENOENT": "make the directory or choose another --haproxy-config",
+}
+
+
+@frozen
+class Ownership:
+    """
+    Who may read a file.
+
+    :param mode: its permission bits.
+    :param uid: its owner, or -1 for whoever writes it.
+    :param gid: its group, or -1.
+    """
+
+    mode: int = DEFAULT_MODE
+    uid: int = -1
+    gid: int = -1
+
+
+class Disk:
+    """The real disk. Each method raises `OSError`."""
+
+    def write(self, path: str, text: str, ownership: Ownership, *, durable: bool) -> None:
+        """
+        Write a new file.
+
+        :param durable: whether it has to be on the disk, not in memory alone, when this returns.
+        """
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with open(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fchmod(descriptor, ownership.mode)
+            if (ownership.uid, ownership.gid) != (-1, -1):
+                with suppress(PermissionError):
+                    os.fchown(descriptor, ownership.uid, ownership.gid)
+            if durable:
+                os.fsync(descriptor)
+
+    def make_directory(self, path: str) -> None:
+        """Make a directory for the owner and the group alone."""
+        os.mkdir(path, 0o750)
+
+    def rename(self, old: str, new: str) -> None:
+        """Give a file or a directory another name, in one step; durable after `sync`."""
+        os.replace(old, new)
+
+    def remove(self, path: str) -> None:
+        """Remove a file."""
+        os.unlink(path)
+
+    def remove_directory(self, path: str) -> None:
+        """Remove an empty directory."""
+        os.rmdir(path)
+
+    def sync(self, directory: str) -> None:
+        """Make the names in a directory durable."""
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def read_text(path: str) -> str | None:
+    """The text of a file, byte for byte; None where there is none. Raises `OSError`."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
+def ownership_of(path: str) -> Ownership:
+    """Who may read the file that is there; the default where there is none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return Ownership()
+    return Ownership(stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
+
+
+def remove_tree(path: str) -> None:
+    """Remove a directory of ours with all it holds, or nothing where it is not there."""
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def publishing(path: str) -> Iterator[None]:
+    """Turn what the disk refuses into a `PublishFailed` that says what can be done."""
+    try:
+        yield
+    except OSError as error:
+        advice = ADVICE.get(errno.errorcode.get(error.errno or 0, ""), "")
+        where = f" ({error.filename})" if error.filename and error.filename != path else ""
+        reason = f"cannot be written: {error.strerror}{where}"
+        raise PublishFailed(path=path, reason=f"{reason}; {advice}" if advice else reason) from error

@@ -1,0 +1,107 @@
+"""
+What `marathonlb.haproxy.apply` wants of the world, and what the reconciler wants of it.
+
+Each interface has a real implementation here and a fake in the tests; both pass the same contract tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import field, frozen
+from twisted.internet.defer import Deferred
+from zope.interface import Attribute, Interface
+
+from marathonlb.config.text import Config
+
+
+@frozen(kw_only=True)
+class Outcome:
+    """
+    What applying a configuration came to.
+
+    :param action: ``nothing``; ``reload`` (HAProxy runs it, confirmed); ``written`` (no HAProxy runs with this file, so
+        nobody was told).
+    :param reason: why it was reloaded, in one phrase; empty where nothing was done.
+    :param seconds: by stage: ``check``, ``publish``, ``reload``; a stage that was not needed is missing.
+    :param output: HAProxy's warnings, or a warning of ours where nobody could be told.
+    """
+
+    action: str
+    reason: str = ""
+    seconds: Mapping[str, float] = field(factory=dict)
+    output: str = ""
+
+
+@frozen(kw_only=True)
+class Reloaded:
+    """
+    A reload that was confirmed.
+
+    :param action: ``reload``, or ``written`` where no HAProxy runs with the file.
+    :param output: what HAProxy or the command said.
+    """
+
+    action: str = "reload"
+    output: str = ""
+
+
+class IApplier(Interface):
+    """The one that makes HAProxy run what is wanted."""
+
+    running: Config | None = Attribute(
+        "What HAProxy confirmed that it runs; None where nothing is known yet."
+    )
+
+    def recover() -> Deferred[None]:
+        """Complete or discard what a crash interrupted. Fails with `marathonlb.errors.PublishFailed`."""
+
+    def apply(wanted: Config) -> Deferred[Outcome]:
+        """
+        Take the smallest step that makes HAProxy run this.
+
+        Fails with `InvalidConfiguration` (nothing was touched), `PublishFailed`, `ReloadFailed` or
+        `HAProxyUnavailable`; what was served goes on being served. After a failure the same configuration is tried
+        anew when asked again.
+        """
+
+    def pids() -> Deferred[tuple[int, ...]]:
+        """The process ids of HAProxy's workers, old ones that still drain included."""
+
+
+class IChecker(Interface):
+    """One that knows whether HAProxy would accept a file."""
+
+    def check(path: str, config: Config) -> Deferred[str]:
+        """
+        Whether HAProxy accepts this file.
+
+        :param path: the staged file; map files lie beside it.
+        :param config: what it was written from, to tell who wrote a line.
+        :return: HAProxy's words where it accepts, empty mostly.
+
+        Fails with `InvalidConfiguration`, or `HAProxyUnavailable` where the question cannot be asked.
+        """
+
+
+class IReloader(Interface):
+    """One that can make HAProxy read its file again."""
+
+    def reload(config: Config) -> Deferred[Reloaded]:
+        """
+        Make HAProxy run what lies on disk, and make sure that it does; start it where it is ours and does not run.
+
+        :param config: what the file was written from, to tell who wrote a line that HAProxy complains about.
+
+        Fails with `ReloadFailed` or `HAProxyUnavailable`.
+        """
+
+    def serving() -> Deferred[bool]:
+        """
+        Whether nothing needs to be done for HAProxy to run what lies on disk, once it has confirmed that.
+
+        False only where HAProxy is ours to start and does not run.
+        """
+
+    def pids() -> Deferred[tuple[int, ...]]:
+        """The process ids of HAProxy's workers, old ones that still drain included; empty where none runs."""

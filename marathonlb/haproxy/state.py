@@ -1,0 +1,119 @@
+"""
+The state directory: what has to outlive the controller.
+
+::
+
+    master.sock haproxy.pid haproxy.log     of a managed HAProxy
+    confirmed                               names the texts that HAProxy confirmed
+    archive/                                the last configurations
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from attrs import fields
+from twisted.logger import Logger
+
+from marathonlb.errors import PublishFailed
+from marathonlb.haproxy.disk import Disk, Ownership, read_text
+from marathonlb.settings import Settings
+
+MAX_SOCKET_PATH = 90
+"""
+Bytes of a socket's path: the system takes 107, and HAProxy needs some of them while it puts a new socket into place.
+"""
+
+
+class StateDirectory:
+    """
+    Where things lie, and the marker of what was confirmed. It is made when something is first written.
+
+    :param path: the directory.
+    :param fallback: where `path` cannot be made.
+    """
+
+    _log = Logger()
+
+    def __init__(self, path: str, fallback: str | None = None, disk: Disk | None = None) -> None:
+        self._path = os.path.abspath(path)
+        self._fallback = fallback
+        self._disk = disk or Disk()
+        self._made = False
+
+    @classmethod
+    def of(cls, settings: Settings) -> StateDirectory:
+        """
+        The one that the settings name.
+
+        The default is root's; where it is not ours to write and nobody chose it, the place is beside the configuration.
+        """
+        beside = os.path.join(os.path.dirname(os.path.abspath(settings.haproxy_config)), ".marathon-lb")
+        default = settings.state_dir == fields(Settings).state_dir.default
+        return cls(settings.state_dir, beside if default else None)
+
+    @property
+    def path(self) -> str:
+        """The directory, which is there. Raises `marathonlb.errors.PublishFailed`."""
+        if not self._made:
+            self._make()
+        return self._path
+
+    def file(self, name: str) -> str:
+        """The path of a file in it."""
+        return os.path.join(self.path, name)
+
+    def socket(self, name: str) -> str:
+        """The path of a socket in it. Raises `PublishFailed` where HAProxy could not bind it, being too long."""
+        path = self.file(name)
+        if len(os.fsencode(path)) > MAX_SOCKET_PATH:
+            raise PublishFailed(
+                path=path, reason="longer than a socket's path may be; choose a shorter --state-dir"
+            )
+        return path
+
+    def _make(self) -> None:
+        try:
+            os.makedirs(self._path, 0o750, exist_ok=True)
+            if not os.access(self._path, os.W_OK | os.X_OK):
+                raise PermissionError(13, "Permission denied", self._path)
+        except OSError as error:
+            if self._fallback is None:
+                raise PublishFailed(
+                    path=self._path, reason=f"{error.strerror}; choose another --state-dir"
+                ) from error
+            self._log.warn(
+                "{path}: {reason}; the state is kept in {fallback}. Name a place with --state-dir to choose another.",
+                path=self._path,
+                reason=error.strerror,
+                fallback=self._fallback,
+            )
+            self._path, self._fallback = self._fallback, None
+            self._make()
+        self._made = True
+
+    def confirmed(self) -> str | None:
+        """The digest of the texts that HAProxy confirmed, or None."""
+        with suppress(OSError):
+            return (read_text(self.file("confirmed")) or "").strip() or None
+        return None
+
+    def confirm(self, digest: str) -> None:
+        """
+        Remember, durably, that HAProxy runs these texts. Raises `OSError`.
+
+        Whoever reads it after a crash reads the whole digest or none.
+        """
+        path = self.file("confirmed")
+        self._disk.write(path + ".writing", digest + "\n", Ownership(0o644), durable=True)
+        self._disk.rename(path + ".writing", path)
+        self._disk.sync(self.path)
+
+    def doubt(self) -> None:
+        """Forget, durably, what HAProxy confirmed: its file is about to change. Raises `OSError`."""
+        try:
+            self._disk.remove(self.file("confirmed"))
+        except FileNotFoundError:
+            return
+        self._disk.sync(self.path)

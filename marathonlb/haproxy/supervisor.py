@@ -1,0 +1,360 @@
+"""
+A HAProxy of our own: started in its own session, adopted after a restart of the controller, started again when it ends.
+
+HAProxy is never ended because the controller ends: it serves on, and the next controller adopts it.
+
+::
+
+            adopt: the master's socket answers
+    absent ──────────────────────────────────────→ present
+      ↑  └── start: spawn, wait for a worker ──────────┘ │
+      └── it ended: said, and after a pause a new start ─┘
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from itertools import pairwise
+
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock
+from twisted.internet.interfaces import IDelayedCall, IReactorProcess, IReactorTime
+from twisted.internet.protocol import ProcessProtocol
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from marathonlb.config.text import Config
+from marathonlb.errors import HAProxyUnavailable, MarathonLBError, ReloadFailed
+from marathonlb.haproxy import launcher
+from marathonlb.haproxy.files import Files
+from marathonlb.haproxy.interfaces import IReloader, Reloaded
+from marathonlb.haproxy.log import Log
+from marathonlb.haproxy.master import Master, Processes, pause
+from marathonlb.haproxy.process import Binary, haproxy_environment
+from marathonlb.haproxy.procfs import Procfs, Seen
+from marathonlb.haproxy.runtime import Socket
+from marathonlb.haproxy.state import StateDirectory
+
+WATCH_INTERVAL = 0.5
+"""Seconds between two looks whether HAProxy is there."""
+
+FIRST_DELAY, LONGEST_DELAY = 0.1, 30.0
+"""Seconds before it is started again: doubled each time, up to the second one."""
+
+LONG_ENOUGH = 60.0
+"""Seconds after which a HAProxy that ends has not just failed again."""
+
+ADOPTION_TIMEOUT = 30.0
+"""Seconds that a HAProxy which runs but does not answer is waited for: its master may be loading."""
+
+
+class _Started(ProcessProtocol):
+    """Lets Twisted reap what we started; whether it is there is seen in ``/proc``, as for an adopted one."""
+
+    def __init__(self, ended: Callable[[int, str], None]) -> None:
+        self._ended = ended
+        self._pid = 0
+
+    def connectionMade(self) -> None:
+        """Keep its process id."""
+        assert self.transport is not None
+        self._pid = int(self.transport.pid or 0)
+
+    def processEnded(self, reason: Failure) -> None:
+        """Say so at once."""
+        self._ended(self._pid, reason.getErrorMessage())
+
+
+@implementer(IReloader)
+class ManagedHAProxy(Service):
+    """
+    Starts, adopts, reloads and supervises HAProxy as master and workers.
+
+    It can be used without being started as a service; then it adopts and starts, but does not supervise.
+
+    :param connect: makes the client of a master socket from its path.
+    :param stop_with_controller: whether `stopService` ends HAProxy, too.
+    """
+
+    name = "haproxy"
+    _log = Logger()
+
+    def __init__(
+        self,
+        *,
+        binary: Binary,
+        files: Files,
+        state: StateDirectory,
+        spawner: IReactorProcess,
+        clock: IReactorTime,
+        connect: Callable[[str], Socket],
+        procfs: Procfs | None = None,
+        stop_with_controller: bool = False,
+    ) -> None:
+        self._binary = binary
+        self._files = files
+        self._state = state
+        self._spawner = spawner
+        self._clock = clock
+        self._connect = connect
+        self._procfs = procfs or Procfs()
+        self._stop_with_controller = stop_with_controller
+        self._lock = DeferredLock()
+        self._seen: Seen | None = None
+        self._since = 0.0
+        self._failures = 0
+        self._again: IDelayedCall | None = None
+        self._watching = LoopingCall(self._watch)
+        self._watching.clock = clock
+        self._working: Deferred[None] | None = None
+
+    def startService(self) -> None:
+        """Adopt or start HAProxy, and supervise it from now on."""
+        super().startService()  # type: ignore[no-untyped-call]
+        watching = self._watching.start(WATCH_INTERVAL, now=False)
+        watching.addErrback(
+            lambda f: self._log.failure("HAProxy is not watched any more; restart the controller", f)
+        )
+        self._begin()
+
+    async def _stop(self) -> None:
+        if self._watching.running:
+            self._watching.stop()
+        if self._again is not None and self._again.active():
+            self._again.cancel()
+        if self._working is not None:
+            self._working.cancel()
+        if self._stop_with_controller and self._seen is not None:
+            await self._terminate(self._seen)
+
+    def stopService(self) -> Deferred[None]:
+        """Stop supervising. HAProxy serves on, unless it was said that it ends with the controller."""
+        super().stopService()  # type: ignore[no-untyped-call]
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _terminate(self, seen: Seen) -> None:
+        os.kill(seen.pid, 15)
+        deadline = self._clock.seconds() + 10
+        while self._procfs.alive(seen) and self._clock.seconds() < deadline:
+            await pause(self._clock, 0.05)
+
+    def reload(self, config: Config) -> Deferred[Reloaded]:
+        """See `IReloader.reload`. One at a time; a second waits for the first."""
+        return self._lock.run(lambda: Deferred.fromCoroutine(self._reload(config)))
+
+    def serving(self) -> Deferred[bool]:
+        """See `IReloader.serving`."""
+        return self._lock.run(lambda: Deferred.fromCoroutine(self._present()))
+
+    def pids(self) -> Deferred[tuple[int, ...]]:
+        """See `IReloader.pids`."""
+        return Deferred.fromCoroutine(self._pids())
+
+    async def _pids(self) -> tuple[int, ...]:
+        if self._seen is None:
+            return ()
+        return tuple(worker.pid for worker in (await self._master(self._seen).processes()).workers)
+
+    async def _reload(self, config: Config) -> Reloaded:
+        if not await self._present() or self._seen is None:
+            return Reloaded(output=await self._start(config))
+        log = self._open_log()
+        began = log.size()
+        output = await self._master(self._seen).reload(config, lambda: log.since(began))
+        return Reloaded(output=output)
+
+    async def _present(self) -> bool:
+        """Whether a HAProxy of ours runs; adopts one that does."""
+        if self._seen is not None and self._procfs.alive(self._seen):
+            return True
+        self._seen = None
+        return await self._adopt()
+
+    async def _adopt(self) -> bool:
+        """
+        Take over a HAProxy that a controller before started, without touching it.
+
+        One that runs but does not answer is waited for: it may be loading. Raises `HAProxyUnavailable` where it never
+        does.
+        """
+        pid = self._noted_pid()
+        seen = self._procfs.see(pid) if pid else None
+        if seen is None or self._state.socket("master.sock") not in self._bound_by(seen.pid):
+            return False
+        if not self._procfs.runs_with(seen.pid, self._files.path):
+            reason = f"the HAProxy that runs (pid {seen.pid}) has another configuration file than {self._files.path}"
+            raise HAProxyUnavailable(
+                reason=f"{reason}: end it, or choose another --state-dir or --haproxy-config"
+            )
+        deadline = self._clock.seconds() + ADOPTION_TIMEOUT
+        while self._procfs.alive(seen):
+            try:
+                processes = await self._master(seen).processes()
+            except HAProxyUnavailable as error:
+                if self._clock.seconds() > deadline:
+                    raise HAProxyUnavailable(
+                        reason=f"{error}; pid {seen.pid} holds the ports: end it"
+                    ) from error
+                await pause(self._clock, 0.2)
+                continue
+            self._took(seen)
+            self._log.info(
+                "HAProxy runs (pid {pid}, workers {workers}) and is adopted as it is; nothing to do",
+                pid=seen.pid,
+                workers=sorted(processes.current),
+            )
+            return True
+        return False
+
+    def _noted_pid(self) -> int | None:
+        try:
+            with open(self._state.file("haproxy.pid"), encoding="ascii") as file:
+                return int(file.readline())
+        except (OSError, ValueError):
+            return None
+
+    def _bound_by(self, pid: int) -> set[str]:
+        """The master socket that a HAProxy was told to bind."""
+        arguments = self._procfs.arguments(pid)
+        return {value.partition(",")[0] for option, value in pairwise(arguments) if option == "-S"}
+
+    async def _start(self, config: Config | None) -> str:
+        """Start HAProxy and wait until it serves. Raises `ReloadFailed`, `HAProxyUnavailable` or `PublishFailed`."""
+        self._binary.require()
+        on_disk = self._files.read()
+        log = self._open_log()
+        began = log.size()
+        pid = self._spawn(log)
+        seen = self._procfs.see(pid) or Seen(pid, "")
+
+        def serves(processes: Processes) -> bool:
+            return processes.master == pid and bool(processes.current)
+
+        try:
+            await self._master(seen).until(serves, config, lambda: log.since(began))
+        except ReloadFailed as error:
+            self._failures += 1
+            reason = f"HAProxy could not be started: {error.reason}"
+            raise ReloadFailed(
+                reason=reason, output=error.output, complaints=error.complaints, refused=error.refused
+            ) from error
+        self._took(seen)
+        if on_disk is not None:
+            self._confirm(on_disk.digest())
+        self._log.info(
+            "HAProxy is started (pid {pid}); its output is in {log}",
+            pid=pid,
+            log=self._state.file("haproxy.log"),
+        )
+        return log.since(began)
+
+    def _confirm(self, digest: str) -> None:
+        try:
+            self._state.confirm(digest)
+        except OSError as error:
+            self._log.warn(
+                "what HAProxy runs could not be noted: {error}; the next controller will reload once",
+                error=error,
+            )
+
+    def _spawn(self, log: Log) -> int:
+        """Start the program in a session of its own with its output in the log; its process id."""
+        arguments = [
+            *(sys.executable, "-I", "-S", os.path.abspath(launcher.__file__), self._binary.path, "-W"),
+            *("-S", f"{self._state.socket('master.sock')},mode,600"),
+            *("-f", self._files.path, "-p", self._state.file("haproxy.pid")),
+        ]
+        nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        words = log.open()
+        try:
+            transport = self._spawner.spawnProcess(
+                _Started(self._ended),
+                arguments[0],
+                arguments,
+                env=haproxy_environment(os.environ),
+                path=self._binary.cwd,
+                childFDs={0: nothing, 1: words, 2: words},
+            )
+        finally:
+            os.close(nothing)
+            os.close(words)
+        pid = transport.pid
+        assert isinstance(pid, int)
+        return pid
+
+    def _took(self, seen: Seen) -> None:
+        self._seen = seen
+        self._since = self._clock.seconds()
+
+    def _master(self, seen: Seen) -> Master:
+        socket = self._connect(self._state.socket("master.sock"))
+        return Master(socket, self._clock, lambda: self._procfs.alive(seen))
+
+    def _open_log(self) -> Log:
+        return Log(self._state.file("haproxy.log"))
+
+    def _watch(self) -> None:
+        """Notice that an adopted one ended, and keep the log small."""
+        if self._seen is not None:
+            self._open_log().trim()
+            if not self._procfs.alive(self._seen):
+                self._ended(self._seen.pid, "it is gone")
+
+    def _ended(self, pid: int, how: str) -> None:
+        """Say that HAProxy ended, and start it again after a pause; one that we do not hold is no concern."""
+        if self._seen is None or self._seen.pid != pid:
+            return
+        seen, self._seen = self._seen, None
+        if not self.running:
+            return
+        if self._clock.seconds() - self._since >= LONG_ENOUGH:
+            self._failures = 0
+        delay = self._delay()
+        self._failures += 1
+        self._log.error(
+            "HAProxy (pid {pid}) ended: {how}. It is started again in {delay} s; its last words: {words}",
+            pid=seen.pid,
+            how=how,
+            delay=delay,
+            words=self._open_log().tail(),
+        )
+        self._start_again(delay)
+
+    def _delay(self) -> float:
+        return min(FIRST_DELAY * 2.0 ** min(self._failures, 20), LONGEST_DELAY)
+
+    def _start_again(self, delay: float) -> None:
+        if self._again is not None and self._again.active():
+            self._again.cancel()
+        self._again = self._clock.callLater(delay, self._begin)
+
+    def _begin(self) -> None:
+        """Adopt or start in the background; a failure is said and tried again."""
+        self._working = self._lock.run(lambda: Deferred.fromCoroutine(self._ensure()))
+        self._working.addErrback(self._not_yet)
+
+    async def _ensure(self) -> None:
+        if await self._present():
+            return
+        if not os.path.exists(self._files.path):
+            self._log.info(
+                "{path} is not there yet; HAProxy starts with the first configuration", path=self._files.path
+            )
+            return
+        await self._start(None)
+
+    def _not_yet(self, failure: Failure) -> None:
+        if failure.check(CancelledError) or not self.running:
+            return
+        failure.trap(MarathonLBError, OSError)
+        delay = max(self._delay(), 1.0)
+        self._log.error(
+            "{error}. It is tried again in {delay} s, and with the next configuration",
+            error=failure.getErrorMessage(),
+            delay=delay,
+        )
+        self._start_again(delay)

