@@ -1,0 +1,100 @@
+"""Where tasks listen: free ports of this machine, and loopback addresses for tasks that have one of their own."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from ipaddress import IPv4Address
+from itertools import count
+
+from attrs import define, field
+
+from minimarathon.model import App, Networking, Task
+
+
+def bindable(host: str, port: int) -> bool:
+    """Whether a TCP port can be bound right now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def places(task: Task, app: App) -> tuple[tuple[str, int], ...]:
+    """For each port of an app, the address and port at which a task of it listens; 0 where it has none."""
+    slots = iter(task.ports)
+    return tuple(
+        (task.address, port.container_port or 0) if port.host_port is None else (task.host, next(slots, 0))
+        for port in app.ports
+    )
+
+
+class NoPort(Exception):
+    """The range of host ports is used up."""
+
+
+@define
+class Addresses:
+    """
+    Hands out where tasks listen.
+
+    :param first: the first host port; `last` the last one, included.
+    :param free: asks whether a port of the host can be bound.
+    :param share: hand out a port again when all are in use: for tasks that have no process.
+    """
+
+    host: str = "127.0.0.1"
+    first: int = 31000
+    last: int = 32000
+    free: Callable[[str, int], bool] = bindable
+    share: bool = False
+    _taken: set[int] = field(factory=set)
+    _next: int = 0
+    _own: Iterator[int] = field(factory=lambda: count(1))
+
+    def take(self, app: App) -> tuple[str, tuple[int, ...]]:
+        """
+        An address and host ports for one more task of an app.
+
+        A port that the app asks for by number (``hostPort``, or ``requirePorts``) is given as it is.
+
+        :raise NoPort: where the range is used up; nothing was taken.
+        """
+        ports: list[int] = []
+        try:
+            for port in app.ports:
+                if port.host_port is None:
+                    continue
+                fixed = port.service_port if app.require_ports and port.container_port is None else port.host_port
+                ports.append(fixed or self._port())
+        except NoPort:
+            self.give_back(tuple(ports))
+            raise
+        return self._address(app.networking), tuple(ports)
+
+    def give_back(self, ports: tuple[int, ...]) -> None:
+        """A task that had these is over."""
+        self._taken.difference_update(ports)
+
+    def _port(self) -> int:
+        size = self.last - self.first + 1
+        for _ in range(size):
+            port = self.first + self._next % size
+            self._next += 1
+            if self.share or (port not in self._taken and self.free(self.host, port)):
+                self._taken.add(port)
+                return port
+        raise NoPort(f"every port from {self.first} to {self.last} is in use: give a wider --task-ports")
+
+    def _address(self, networking: Networking) -> str:
+        """
+        The host's own address, or one of its own: a container's is a loopback address that works on this machine;
+        a bridge's cannot be reached from outside, and as with Docker nobody should try.
+        """
+        if networking is Networking.HOST:
+            return self.host
+        base = "127.1.0.0" if networking is Networking.CONTAINER else "172.17.0.1"
+        return str(IPv4Address(base) + next(self._own) % 65000)

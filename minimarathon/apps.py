@@ -1,0 +1,147 @@
+"""
+Little servers to run as tasks: ``python -m minimarathon.apps web --name shop`` and ``… echo``.
+
+They listen on ``$HOST:$PORT0``, need the standard library alone and import little of it, since many start at once.
+SIGTERM ends them gracefully: no new connection is taken, what is being answered is finished.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import socketserver
+import sys
+import threading
+from types import FrameType
+
+#: Seconds after which a connection that says nothing is closed.
+IDLE = 60
+#: Request headers that the web app shows: what a load balancer adds, and what it goes by.
+SHOWN = ("host", "x-forwarded-for", "x-forwarded-port", "x-forwarded-proto", "cookie")
+
+
+class Server(socketserver.ThreadingTCPServer):
+    """A server that knows its open connections, to end them once they rest."""
+
+    allow_reuse_address = True
+    daemon_threads = False
+    request_queue_size = 128
+    name = "app"
+
+    def __init__(self, address: tuple[str, int], handler: type[socketserver.StreamRequestHandler]) -> None:
+        self.open: set[socket.socket] = set()
+        self.closing = False
+        super().__init__(address, handler)
+
+    def stop(self) -> None:
+        """Take no new connection; those that are open may finish what they do."""
+        self.closing = True
+        self.shutdown()
+        for connection in tuple(self.open):
+            try:
+                connection.shutdown(socket.SHUT_RD)
+            except OSError:
+                continue
+
+
+class Handler(socketserver.StreamRequestHandler):
+    """A connection; forgotten when it ends, however it ends."""
+
+    timeout = IDLE
+    server: Server
+
+    def handle(self) -> None:
+        """Talk until somebody has enough."""
+        self.server.open.add(self.connection)
+        try:
+            while self.talk() and not self.server.closing:
+                pass
+        except OSError:
+            return
+        finally:
+            self.server.open.discard(self.connection)
+
+    def talk(self) -> bool:
+        """One exchange; whether there may be another."""
+        return False
+
+
+class Web(Handler):
+    """HTTP/1.1, as much as a demonstration needs."""
+
+    def talk(self) -> bool:
+        """Answer one request with a line that says who answers and what was asked."""
+        line = self.rfile.readline(65537).decode("latin-1").split()
+        headers = self._headers()
+        if len(line) < 3:
+            return False
+        self.rfile.read(int(headers.get("content-length", "0") or 0))
+        method, target, version = line[:3]
+        body = "ok\n" if target.split("?")[0] == "/health" else self._line(target, headers)
+        last = (
+            self.server.closing
+            or version == "HTTP/1.0"
+            or headers.get("connection", "").lower() == "close"
+        )
+        head = (
+            "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\n"
+            f"Content-Length: {len(body.encode())}\r\nConnection: {'close' if last else 'keep-alive'}\r\n\r\n"
+        )
+        self.wfile.write((head + ("" if method == "HEAD" else body)).encode())
+        return not last
+
+    def _headers(self) -> dict[str, str]:
+        headers: dict[str, str] = {}
+        while True:
+            name, colon, value = self.rfile.readline(65537).decode("latin-1").partition(":")
+            if not colon:
+                return headers
+            headers[name.strip().lower()] = value.strip()
+
+    def _line(self, target: str, headers: dict[str, str]) -> str:
+        shown = "".join(f" {name}={headers[name]}" for name in SHOWN if name in headers)
+        task = os.environ.get("MESOS_TASK_ID", "-")
+        return f"{self.server.name} task={task} port={self.server.server_address[1]} path={target}{shown}\n"
+
+
+class Echo(Handler):
+    """Sends back what it gets."""
+
+    def talk(self) -> bool:
+        """Send one piece back."""
+        piece = self.connection.recv(65536)
+        if piece:
+            self.connection.sendall(piece)
+        return bool(piece)
+
+
+KINDS = {"web": Web, "echo": Echo}
+
+
+def main(arguments: list[str]) -> int:
+    """
+    Serve until SIGTERM or SIGINT.
+
+    :return: the exit status: 0, or 2 where the arguments are wrong.
+    """
+    kind, *rest = arguments or [""]
+    if kind not in KINDS or (rest and (len(rest) != 2 or rest[0] != "--name")):
+        sys.stderr.write("usage: python -m minimarathon.apps web|echo [--name NAME]\n")
+        return 2
+    host, port = os.environ.get("HOST", "127.0.0.1"), int(os.environ.get("PORT0") or os.environ.get("PORT") or 0)
+    with Server((host, port), KINDS[kind]) as server:
+        server.name = rest[1] if rest else kind
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            threading.Thread(target=server.stop).start()
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+        sys.stderr.write(f"{server.name}: {kind} on {host}:{server.server_address[1]}\n")
+        server.serve_forever(poll_interval=0.1)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,110 @@
+"""One request and its answer as values, between the HTTP face and what answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+from attrs import field, frozen
+
+from minimarathon.errors import Refused, malformed
+
+
+@frozen(kw_only=True)
+class Call:
+    """
+    A request.
+
+    :param args: the query, each name with its values in order.
+    :param client: the client's address.
+    :param accept: every ``Accept`` header.
+    """
+
+    method: str = "GET"
+    path: str = "/"
+    args: Mapping[str, list[str]] = field(factory=dict)
+    body: bytes = b""
+    client: str = ""
+    accept: tuple[str, ...] = ()
+
+    def arg(self, name: str) -> str | None:
+        """The last value of a query parameter."""
+        values = self.args.get(name)
+        return values[-1] if values else None
+
+    def flag(self, name: str) -> bool:
+        """Whether a query parameter says true, in any case."""
+        return (self.arg(name) or "").lower() == "true"
+
+    def json(self) -> Any:
+        """
+        The body as JSON.
+
+        :raise Refused: 400 where it is none.
+        """
+        try:
+            return msgspec.json.decode(self.body)
+        except msgspec.DecodeError as error:
+            raise malformed(f"Unexpected content: {error}") from error
+
+    def mapping(self) -> dict[str, Any]:
+        """
+        The body as a JSON object.
+
+        :raise Refused: 400 where it is none.
+        """
+        body = self.json()
+        if not isinstance(body, dict):
+            raise malformed([{"path": "/", "errors": ["error.expected.jsobject"]}])
+        return body
+
+    def mappings(self) -> list[dict[str, Any]]:
+        """
+        The body as a list of JSON objects.
+
+        :raise Refused: 400 where it is none.
+        """
+        body = self.json()
+        if not isinstance(body, list) or not all(isinstance(one, dict) for one in body):
+            raise malformed([{"path": "/", "errors": ["error.expected.jsarray"]}])
+        return body
+
+
+@frozen(kw_only=True)
+class Answer:
+    """
+    What is answered.
+
+    :param body: JSON, or text where `content_type` says so; None is an empty body.
+    """
+
+    status: int = 200
+    body: Any = None
+    headers: Mapping[str, str] = field(factory=dict)
+    content_type: str = "application/json"
+
+    def encode(self) -> bytes:
+        """The bytes of the body."""
+        if self.body is None:
+            return b""
+        return self.body.encode() if isinstance(self.body, str) else msgspec.json.encode(self.body)
+
+
+#: Answers a call; the texts are the parts of the path that its pattern caught.
+Handler = Callable[..., Answer]
+
+
+def refusal(refused: Refused) -> Answer:
+    """A refusal as an answer."""
+    return Answer(status=refused.status, body=refused.body)
+
+
+def html_error(status: int, reason: str, message: str, headers: Mapping[str, str] | None = None) -> Answer:
+    """A page of the web server below Marathon's API: errors that the API itself never sees are HTML."""
+    page = (
+        '<html>\n<head>\n<meta http-equiv="Content-Type" content="text/html;charset=utf-8"/>\n'
+        f"<title>Error {status} {reason}</title>\n</head>\n"
+        f"<body><h2>HTTP ERROR {status}</h2>\n<p>Reason:\n<pre>    {message}</pre></p>\n</body>\n</html>\n"
+    )
+    return Answer(status=status, body=page, headers=headers or {}, content_type="text/html;charset=utf-8")

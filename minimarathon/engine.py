@@ -1,0 +1,244 @@
+"""
+Brings what runs in line with what is wanted: the state decides, the runner and the health checks act and report back.
+
+Each change marks its app; in the next turn of the reactor every marked app gets one move of `minimarathon.deployments`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from attrs import define, evolve, field
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from minimarathon.addresses import Addresses, NoPort
+from minimarathon.deployments import plan
+from minimarathon.errors import Refused, locked
+from minimarathon.events import Bus
+from minimarathon.health import IHealth
+from minimarathon.model import App, Deployment, Health, Task
+from minimarathon.processes import Exit, IRunner
+from minimarathon.state import State
+
+#: Seconds until a launch is tried again for which there was no free port.
+NO_PORT_DELAY = 5.0
+
+
+@define(eq=False)
+class Engine:
+    """
+    The Marathon behind the API.
+
+    :param clock: `State.now` counts from the epoch, this one from anywhere.
+    """
+
+    state: State
+    bus: Bus
+    runner: IRunner
+    health: IHealth
+    addresses: Addresses
+    clock: IReactorTime
+    _marked: dict[str, None] = field(factory=dict)
+    _turn: IDelayedCall | None = None
+    _timers: dict[str, IDelayedCall] = field(factory=dict)
+    _stopped: bool = False
+    _log = Logger()
+
+    # What is wanted.
+
+    def deploy(
+        self,
+        changes: Mapping[str, App | None],
+        force: bool = False,
+        restart: bool = False,
+        posted: tuple[str, str] | None = None,
+    ) -> Deployment:
+        """
+        Want these apps as they are given, None meaning gone.
+
+        :param force: cancel the deployments that hold them.
+        :param restart: replace the tasks though nothing differs.
+        :param posted: the client's address and the path it posted to, for ``api_post_event``.
+        :raise Refused: 409 where a deployment holds one of them.
+        """
+        deployment, events = self.state.deploy(changes, force, restart)
+        self.bus.publish(events)
+        if posted is not None:
+            self.bus.publish(
+                self.state.announce.posted(self.state.app(app_id), *posted)
+                for app_id, app in changes.items()
+                if app is not None
+            )
+        self.bus.publish(self.state.begin(deployment.id))
+        for app_id in changes:
+            self._mark(app_id)
+        return deployment
+
+    def kill(self, task_ids: list[str], scale: bool = False, force: bool = False) -> Deployment | None:
+        """
+        End tasks. They are replaced, unless `scale` makes their apps smaller by them.
+
+        :param force: with `scale`, cancel the deployments that hold their apps.
+        :return: the deployment where `scale` made one.
+        :raise Refused: 404 for an unknown task, 409 where an app is held.
+        """
+        tasks = [self.state.task(task_id) for task_id in task_ids]
+        smaller = {app_id: self.state.app(app_id) for app_id in dict.fromkeys(task.app_id for task in tasks)}
+        deployment = None
+        if scale and tasks:
+            changes = {
+                app_id: _smaller(app, sum(task.app_id == app_id for task in tasks))
+                for app_id, app in smaller.items()
+            }
+            deployment = self.deploy(changes, force)
+        for task in tasks:
+            self._kill(task)
+        return deployment
+
+    def cancel(self, deployment_id: str, force: bool) -> Deployment | None:
+        """
+        Stop a deployment.
+
+        :param force: leave everything as it is; else a new deployment takes it back, and is returned.
+        :raise Refused: 404 for an unknown one.
+        """
+        undo = self.state.undo(deployment_id)
+        if force:
+            self.bus.publish(self.state.cancel(deployment_id, "cancelled by the user with force"))
+            return None
+        return self.deploy(undo, force=True)
+
+    def reset_delay(self, app_id: str) -> None:
+        """Launch at once what waits after failures. `Refused` (404) where nothing waits."""
+        record = self.state.records.get(app_id)
+        if record is None or not record.waiting:
+            raise Refused(404, f"Application {app_id} not found in tasks queue.")
+        record.failures, record.not_before = 0, 0
+        self._mark(app_id)
+
+    def check_unlocked(self, app_id: str, force: bool) -> None:
+        """Raise `Refused` (409) where a deployment holds the app and `force` is not given."""
+        holders = [one.id for one in self.state.deployments_of(app_id)]
+        if holders and not force:
+            raise locked(holders)
+
+    def stop(self) -> Deferred[None]:
+        """End every task and every timer; fires when nothing is left."""
+        self._stopped = True
+        for timer in (self._turn, *self._timers.values()):
+            if timer is not None and timer.active():
+                timer.cancel()
+        self.health.stop()
+        return self.runner.stop()
+
+    # The loop.
+
+    def _mark(self, app_id: str) -> None:
+        self._marked[app_id] = None
+        if self._turn is None and not self._stopped:
+            self._turn = self.clock.callLater(0, self._converge)
+
+    def _converge(self) -> None:
+        self._turn = None
+        marked, self._marked = self._marked, {}
+        for app_id in marked:
+            self._move(app_id)
+            self.bus.publish(self.state.settle(app_id))
+
+    def _move(self, app_id: str) -> None:
+        record = self.state.records.get(app_id)
+        if record is None:
+            return
+        move = plan(record.app, record.tasks.values())
+        for task_id in move.kill:
+            self._kill(self.state.task(task_id))
+        record.waiting = move.start
+        delay = record.not_before - self.state.now()
+        if record.app is None or not move.start:
+            return
+        if delay > 0:
+            self._later(app_id, delay)
+            return
+        for _ in range(move.start):
+            if not self._launch(record.app):
+                self._later(app_id, NO_PORT_DELAY)
+                return
+            record.waiting -= 1
+
+    def _later(self, app_id: str, seconds: float) -> None:
+        timer = self._timers.get(app_id)
+        if timer is None or not timer.active():
+            self._timers[app_id] = self.clock.callLater(seconds, self._due, app_id)
+
+    def _due(self, app_id: str) -> None:
+        del self._timers[app_id]
+        self._mark(app_id)
+
+    # Tasks.
+
+    def _launch(self, app: App) -> bool:
+        try:
+            address, ports = self.addresses.take(app)
+        except NoPort as error:
+            self._log.warn("{appId}: a task cannot be started: {reason}", appId=app.id, reason=str(error))
+            return False
+        task, events = self.state.stage(app, self.addresses.host, address, ports)
+        self.bus.publish(events)
+        self.runner.start(task, app, lambda: self._running(task, app), lambda outcome: self._ended(task, app, outcome))
+        return True
+
+    def _running(self, staged: Task, app: App) -> None:
+        if self._stopped or not self._known(staged):
+            return
+        self.bus.publish(self.state.running(staged.id))
+        task = self.state.task(staged.id)
+        if not task.killing:
+            self.health.watch(task, app, self._on_health(task.id))
+        self._mark(task.app_id)
+
+    def _ended(self, staged: Task, app: App, outcome: Exit) -> None:
+        self.addresses.give_back(staged.ports)
+        self.health.forget(staged.id)
+        if self._stopped or not self._known(staged):
+            return
+        killed = self.state.task(staged.id).killing
+        state = "TASK_KILLED" if killed else "TASK_FINISHED" if outcome.code == 0 else "TASK_FAILED"
+        if state == "TASK_FAILED":
+            self._log.warn(
+                "{appId}: task {taskId} failed: {reason}; its output is in the work directory, and it is started "
+                "again after a delay",
+                appId=app.id, taskId=staged.id, reason=outcome.reason,
+            )  # fmt: skip
+        self.bus.publish(self.state.ended(staged.id, state, outcome.reason))
+        self._mark(staged.app_id)
+
+    def _known(self, task: Task) -> bool:
+        record = self.state.records.get(task.app_id)
+        return record is not None and task.id in record.tasks
+
+    def _kill(self, task: Task) -> None:
+        self.health.forget(task.id)
+        self.bus.publish(self.state.killing(task.id))
+        record = self.state.records[task.app_id]
+        self.runner.kill(task.id, None if record.app is None else record.app.kill_grace)
+
+    def _on_health(self, task_id: str) -> Callable[[int, Health, bool], None]:
+        def result(index: int, health: Health, hopeless: bool) -> None:
+            task = self.state.task(task_id)
+            self.bus.publish(self.state.checked(task_id, index, health))
+            if hopeless:
+                self._log.warn(
+                    "{appId}: task {taskId} is killed, its health check failed {failures} times: {reason}",
+                    appId=task.app_id, taskId=task_id, failures=health.failures, reason=health.cause,
+                )  # fmt: skip
+                self.bus.publish([self.state.announce.unhealthy_kill(task, health.cause or "")])
+                self._kill(self.state.task(task_id))
+            self._mark(task.app_id)
+
+        return result
+
+
+def _smaller(app: App, by: int) -> App:
+    return evolve(app, instances=max(0, app.instances - by))

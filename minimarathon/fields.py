@@ -1,0 +1,151 @@
+"""Reading JSON of other people's hand: typed fields, and every mistake collected with its path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import define, field
+
+from minimarathon.errors import invalid, malformed
+
+
+@define
+class Mistakes:
+    """
+    What is wrong with one document, found so far.
+
+    :param types: values of the wrong JSON type (400); `values` are of the right type but cannot be (422).
+    """
+
+    types: list[dict[str, Any]] = field(factory=list)
+    values: list[dict[str, Any]] = field(factory=list)
+
+    def refuse(self) -> None:
+        """
+        Go on only where nothing was found.
+
+        :raise Refused: 400 where types are wrong, else 422, with every mistake.
+        """
+        if self.types:
+            raise malformed(self.types)
+        if self.values:
+            raise invalid(self.values)
+
+
+@define
+class Fields:
+    """
+    One JSON object that is read; an absent or null field gives the default.
+
+    :param path: where the object lies in the document, as Marathon's ``details`` write it.
+    """
+
+    body: Mapping[str, Any]
+    mistakes: Mistakes
+    path: str = ""
+
+    def _mistyped(self, name: str, expected: str) -> None:
+        self.mistakes.types.append({"path": f"{self.path}/{name}", "errors": [f"error.expected.{expected}"]})
+
+    def wrong(self, name: str, error: str) -> None:
+        """Note that a value cannot be."""
+        self.mistakes.values.append({"path": f"{self.path}/{name}", "errors": [error]})
+
+    def text(self, name: str) -> str | None:
+        """A string."""
+        value = self.body.get(name)
+        if value is not None and not isinstance(value, str):
+            self._mistyped(name, "jsstring")
+            return None
+        return value
+
+    def word(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
+        """A string out of a list."""
+        value = self.text(name)
+        if value is None:
+            return default
+        if value not in allowed:
+            self.wrong(name, f"must be one of {', '.join(allowed)}")
+            return default
+        return value
+
+    def flag(self, name: str) -> bool:
+        """A boolean; absent is false."""
+        value = self.body.get(name)
+        if value is not None and not isinstance(value, bool):
+            self._mistyped(name, "jsboolean")
+        return value is True
+
+    def number(self, name: str, default: float, low: float = 0, high: float | None = None) -> float:
+        """A number between `low` and `high`, both included."""
+        value = self.body.get(name)
+        if value is None:
+            return default
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            self._mistyped(name, "jsnumber")
+            return default
+        if value < low:
+            self.wrong(name, f"is less than {low:g}")
+        elif high is not None and value > high:
+            self.wrong(name, f"is greater than {high:g}")
+        return value
+
+    def integer(self, name: str, default: int, low: int = 0, high: int | None = None) -> int:
+        """A whole number between `low` and `high`, both included."""
+        value = self.number(name, default, low, high)
+        if value != int(value):
+            self._mistyped(name, "jsnumber")
+        return int(value)
+
+    def optional_integer(self, name: str, low: int = 0, high: int | None = None) -> int | None:
+        """A whole number, or None where it is absent."""
+        return None if self.body.get(name) is None else self.integer(name, 0, low, high)
+
+    def texts(self, name: str) -> tuple[str, ...] | None:
+        """A list of strings."""
+        value = self.body.get(name)
+        if value is None:
+            return None
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            self._mistyped(name, "jsarray")
+            return None
+        return tuple(value)
+
+    def mapping(self, name: str, only_texts: bool = False) -> dict[str, Any]:
+        """An object; with `only_texts`, numbers and booleans become texts and nothing else is allowed."""
+        value = self.body.get(name)
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            self._mistyped(name, "jsobject")
+            return {}
+        if not only_texts:
+            return value
+        for key, one in value.items():
+            if one is not None and not isinstance(one, str | int | float):
+                self._mistyped(f"{name}/{key}", "jsstring")
+        return {key: one if isinstance(one, str) else str(one).lower() for key, one in value.items()
+                if one is not None}
+
+    def inner(self, name: str) -> Fields | None:
+        """An object, to be read on; None where it is absent."""
+        if self.body.get(name) is None:
+            return None
+        return Fields(self.mapping(name), self.mistakes, f"{self.path}/{name}")
+
+    def each(self, name: str) -> list[Fields] | None:
+        """The objects of a list; None where it is absent."""
+        value = self.body.get(name)
+        if value is None:
+            return None
+        if not isinstance(value, list):
+            self._mistyped(name, "jsarray")
+            return []
+        found = []
+        for index, one in enumerate(value):
+            if isinstance(one, dict):
+                found.append(Fields(one, self.mistakes, f"{self.path}/{name}({index})"))
+            else:
+                self._mistyped(f"{name}({index})", "jsobject")
+        return found

@@ -1,0 +1,143 @@
+"""The place where minimarathon's objects are joined, and their start and end."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from attrs import define, field, frozen
+from treq.client import HTTPClient
+from twisted.application.service import Service
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.interfaces import IListeningPort
+from twisted.logger import Logger
+from twisted.web.client import Agent
+from twisted.web.server import Site
+
+from minimarathon.addresses import Addresses
+from minimarathon.api import Api
+from minimarathon.callbacks import Callbacks
+from minimarathon.dialect import Dialect
+from minimarathon.engine import Engine
+from minimarathon.events import Bus
+from minimarathon.health import AlwaysHealthy, HealthChecks, Probes
+from minimarathon.http import Face
+from minimarathon.model import App
+from minimarathon.processes import NoProcesses, Processes
+from minimarathon.sse import Streams
+from minimarathon.state import State
+
+
+@frozen(kw_only=True)
+class Config:
+    """
+    How one Marathon is to be.
+
+    :param port: 0 takes a free one.
+    :param credentials: ``user:password`` that the API wants, or None.
+    :param processes: start tasks as processes; without, they "run" at once and are healthy.
+    :param work_dir: each task's directory and output lie in it.
+    :param keep_alive: seconds between keep-alives of an event stream.
+    :param kill_grace: seconds between SIGTERM and SIGKILL for apps that say nothing of it.
+    """
+
+    dialect: Dialect = field(factory=Dialect)
+    host: str = "127.0.0.1"
+    port: int = 8080
+    credentials: str | None = field(default=None, repr=False)
+    processes: bool = True
+    work_dir: Path = Path("minimarathon-work")
+    task_ports: tuple[int, int] = (31000, 32000)
+    keep_alive: float = 10.0
+    kill_grace: float = 3.0
+
+
+def unique() -> str:
+    """A new id, as Marathon makes them."""
+    return str(uuid.uuid1())
+
+
+@define(eq=False)
+class MiniMarathon(Service):
+    """
+    A Marathon that listens.
+
+    :param reactor: the reactor, whole: it listens, connects, starts processes and tells the time.
+    :param apps: what to begin with.
+    """
+
+    reactor: Any
+    config: Config
+    apps: Mapping[str, App] = field(factory=dict)
+    now: Callable[[], float] = time.time
+    engine: Engine = field(init=False)
+    face: Face = field(init=False)
+    streams: Streams = field(init=False)
+    callbacks: Callbacks = field(init=False)
+    _port: IListeningPort | None = None
+    _log = Logger()
+
+    def __attrs_post_init__(self) -> None:
+        config, reactor = self.config, self.reactor
+        bus = Bus()
+        state = State(config.dialect, self.now, unique)
+        if config.processes:
+            runner: Any = Processes(reactor, reactor, config.work_dir.resolve(), config.kill_grace)
+            health: Any = HealthChecks(Probes(reactor), reactor, self.now)
+        else:
+            runner, health = NoProcesses(reactor), AlwaysHealthy(reactor, self.now)
+        first, last = config.task_ports
+        addresses = Addresses(first=first, last=last, share=not config.processes)
+        self.engine = Engine(state, bus, runner, health, addresses, reactor)
+        self.streams = Streams(bus, config.dialect, reactor, state.announce.event, config.keep_alive)
+        self.callbacks = Callbacks(bus, HTTPClient(Agent(reactor)), reactor)
+        self.face = Face(Api(self.engine, self.callbacks), self.streams, config.credentials)
+
+    @property
+    def url(self) -> str:
+        """Where it listens, once it was started."""
+        return f"http://{self.face.api.leader}"
+
+    def privilegedStartService(self) -> None:
+        """
+        Bind the port.
+
+        :raise twisted.internet.error.CannotListenError: where it is taken.
+        """
+        site = Site(self.face)
+        site.displayTracebacks = False
+        self._port = self.reactor.listenTCP(self.config.port, site, interface=self.config.host)
+        assert self._port is not None
+        address = self._port.getHost()
+        assert isinstance(address, IPv4Address)
+        self.face.api.leader = f"{self.config.host}:{address.port}"
+
+    def startService(self) -> None:
+        """Want the apps it began with."""
+        if self._port is None:
+            self.privilegedStartService()
+        super().startService()  # type: ignore[no-untyped-call]
+        self._log.info(
+            "minimarathon speaks Marathon {version} on {url}, with {count} apps; tasks' output is in {directory}",
+            version=self.config.dialect.release, url=self.url, count=len(self.apps),
+            directory=str(self.config.work_dir),
+        )  # fmt: skip
+        if self.apps:
+            self.engine.deploy(self.apps)
+
+    def stopService(self) -> Deferred[None]:
+        """End every stream, callback and task; fires when no process is left."""
+        super().stopService()  # type: ignore[no-untyped-call]
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        self.streams.close()
+        await self.callbacks.stop()
+        await self.engine.stop()
+        if self._port is not None:
+            port, self._port = self._port, None
+            await maybeDeferred(port.stopListening)
