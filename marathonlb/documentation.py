@@ -1,5 +1,5 @@
 """
-What is generated from the tables of the code: the text of ``--longhelp`` and the files under docs/.
+What is generated from the tables of the code: the text of ``--longhelp`` and files under docs/.
 
 ``python -m marathonlb.documentation DIRECTORY`` writes the files; ``make docs`` calls it.
 """
@@ -7,20 +7,83 @@ What is generated from the tables of the code: the text of ``--longhelp`` and th
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
+from marathonlb.config.sources import defaults_directory
+from marathonlb.config.templates import TEMPLATES, TemplateSpec
 from marathonlb.options.markdown import longhelp as joined
 from marathonlb.options.markdown import options_markdown
+from marathonlb.routing.labels import LABELS, Label
+
+_LABELS = """\
+# Labels
+
+Labels are how an app's owner speaks to the load balancer. `{n}` is the index of the service port, from 0. Booleans
+are `true`, `t`, `yes`, `y`, `1`, `on` or `false`, `f`, `no`, `n`, `0`, `off`, in any case. A bad value takes that
+service out, and no other, until it is mended; an unknown `HAPROXY_` label is a warning with the nearest known name.
+
+| label | value | default | what it does |
+| --- | --- | --- | --- |"""
+
+_TEMPLATES = """\
+# Templates
+
+A template's text comes from the first of these: the app's label `HAPROXY_{n}_NAME` for the service port `n`, where
+the table says *app*; the variable `HAPROXY_NAME` in the process's environment, where `\\n` means a newline; the file
+`HAPROXY_NAME` or `HAPROXY_NAME.j2` in the operator's directory (`--templates`); the default below.
+
+In the classic syntax (labels, variables, files without `.j2`) `{name}` is replaced by a variable, `{{` and `}}` are
+one brace; a *literal* template is not substituted at all then. Files that end in `.j2` are Jinja2, like the defaults.
+
+| template | who overrides it | classic syntax | what the default does |
+| --- | --- | --- | --- |"""
 
 
 def documents() -> dict[str, str]:
     """The generated files of docs/, by name."""
-    return {"options.md": options_markdown()}
+    return {
+        "options.md": options_markdown(),
+        "labels.md": labels_markdown(),
+        "templates.md": templates_markdown(),
+    }
+
+
+def labels_markdown() -> str:
+    """The table of labels as Markdown."""
+    return "\n".join([_LABELS, *map(_label, LABELS)]) + "\n"
+
+
+def templates_markdown() -> str:
+    """The table of templates as Markdown, then their default texts."""
+    return "\n".join([_TEMPLATES, *map(_template, TEMPLATES), "", "## Default texts", *_texts()]) + "\n"
 
 
 def longhelp() -> str:
     """Options, labels and templates as one Markdown document."""
-    return joined(text for name, text in documents().items() if name != "options.md")
+    return joined((labels_markdown(), templates_markdown()))
+
+
+def _label(label: Label) -> str:
+    name = f"HAPROXY_{{n}}_{label.name}" if label.per_port else f"HAPROXY_{label.name}"
+    return f"| `{name}` | {_cell(label.kind)} | {_cell(label.default)} | {_cell(label.doc)} |"
+
+
+def _template(spec: TemplateSpec) -> str:
+    who = "app, operator" if spec.per_app else "operator"
+    return f"| `{spec.name}` | {who} | {'literal' if spec.literal else 'substituted'} | {_cell(spec.doc)} |"
+
+
+def _texts() -> Iterable[str]:
+    directory = defaults_directory()
+    for spec in TEMPLATES:
+        text = (directory / f"HAPROXY_{spec.name}.j2").read_text(encoding="utf-8").strip("\n")
+        yield f"\n### HAPROXY_{spec.name}\n"
+        yield f"```jinja\n{text}\n```" if text else "Empty."
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", r"\|")
 
 
 def main(directory: str) -> None:

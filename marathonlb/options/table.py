@@ -131,6 +131,7 @@ _MARATHON = Group(
             kind=SECONDS,
             default="600",
             help="seconds after which readiness turns red because Marathon's word is old",
+            note="it has no effect yet: readiness comes in a later release",
         ),
         Option(
             name="max-backoff",
@@ -371,6 +372,7 @@ _OPERATION = Group(
             default="127.0.0.0/8,::1/128",
             default_help="loopback; in the image also the private networks",
             help="networks whose clients may use what changes something",
+            note="it has no effect yet: pages that change something come in a later release",
         ),
         Option(
             name="syslog-socket",

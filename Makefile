@@ -1,0 +1,70 @@
+# make run      a demo: a small Marathon, its apps, the load balancer and HAProxy, without root
+# make test     everything; what needs a program that is missing is skipped with its reason
+# make lint     ruff and mypy
+# make docs     the generated files of docs/
+# make bench    the figures
+# make dist     a wheel and a source archive
+# make clean    remove what these made
+
+PYTHON ?= python3
+VENV ?= .venv
+# Real Marathons for make run, for example MARATHON=http://marathon:8080; without one it starts its own.
+MARATHON ?=
+HTTP_PORT ?= 10080
+HTTPS_PORT ?= 10443
+STATS_PORT ?= 19090
+APPID_PORT ?= 19091
+MARATHON_PORT ?= 18080
+# What trial is to run; a part of it, for example TESTS=tests.test_options.
+TESTS ?= tests
+JOBS ?=
+
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+TOO_OLD := "Python 3.11 or later is needed and this is %d.%d; try make PYTHON=python3.12" % sys.version_info[:2]
+NO_VENV := "$(PYTHON) makes no virtual environments; install the package python3-venv (Debian, Ubuntu)"
+
+.PHONY: run test lint docs bench dist venv clean
+
+run: venv
+	exec $(BIN)/python -m minimarathon.demo \
+	    --http-port $(HTTP_PORT) --https-port $(HTTPS_PORT) --stats-port $(STATS_PORT) \
+	    --appid-port $(APPID_PORT) --marathon-port $(MARATHON_PORT) $(if $(MARATHON),--marathon $(MARATHON))
+
+test: venv
+	$(BIN)/trial $(if $(JOBS),--jobs $(JOBS)) $(TESTS)
+
+lint: venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: venv
+	$(BIN)/python -m marathonlb.documentation docs
+
+bench: venv
+	$(BIN)/python -m benchmarks
+
+dist: venv
+	rm -rf build dist
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	$(BIN)/python setup.py --quiet sdist
+
+venv: $(STAMP)
+
+# Twisted finds plugins by looking into the directories on the path, so the editable install must put the checkout
+# itself there: that is what editable_mode=compat does.
+$(STAMP): setup.py pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and $(TOO_OLD))'
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo $(NO_VENV) >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) 'setuptools>=70.1'
+	PYTHONWARNINGS=ignore $(PIP) --no-build-isolation --config-settings editable_mode=compat \
+	    --editable '.[haproxy,test,lint]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist run *.egg-info _trial_temp* .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -f twisted/plugins/dropin.cache
