@@ -17,19 +17,17 @@ from attrs import frozen
 from msgspec import UNSET, Raw
 
 from marathonlb.marathon.interfaces import UnreadableApp, UnreadableTask
-from marathonlb.marathon.model import App, HealthCheck, Networking, Port, Task
+from marathonlb.marathon.model import App, HealthCheck, Task
+from marathonlb.marathon.ports import networking_for, ports_for
 from marathonlb.marathon.wire import (
     AppHead,
     AppList,
     Check,
-    DiscoveryPort,
     Durations,
     Identity,
     LabelValue,
-    Network,
     OneApp,
     PatchyApp,
-    PortMapping,
     WireApp,
     WireTask,
 )
@@ -175,8 +173,8 @@ class _Reader:
         return App(
             id=app_id,
             labels=labels_of(wire.labels),
-            networking=_networking(wire),
-            ports=_ports(wire),
+            networking=networking_for(wire),
+            ports=ports_for(wire),
             health_checks=tuple(map(_health_check, wire.health_checks or ())),
             has_readiness_checks=bool(wire.readiness_checks),
             tasks=self._tasks(app_id, tasks, _ready_by_task(wire)),
@@ -273,99 +271,6 @@ def labels_of(labels: dict[str, LabelValue] | None) -> dict[str, str]:
 
 def _as_text(value: LabelValue) -> str:
     return msgspec.json.encode(value).decode()
-
-
-def networking_of(networks: Iterable[Network] | None) -> Networking | None:
-    """
-    What ``networks`` says (Marathon ≥ 1.5 and pods); None where it says nothing.
-
-    Marathon allows no mixture of modes, and an entry without a mode is a container network.
-    """
-    modes = {network.mode or "container" for network in networks or ()}
-    if "container" in modes:
-        return Networking.CONTAINER
-    if "container/bridge" in modes:
-        return Networking.BRIDGE
-    return Networking.HOST if modes else None
-
-
-def _networking(wire: AppHead) -> Networking:
-    """
-    One answer out of three fields.
-
-    No Marathon sends both ``docker.network`` (≤ 1.4) and ``networks`` (≥ 1.5). Definitions written by hand for a
-    1.4 may hold both, and that Marathon reads the first alone; so it wins.
-    """
-    docker = wire.container and wire.container.docker
-    network = ((docker and docker.network) or "").upper()
-    if network == "BRIDGE":
-        return Networking.BRIDGE
-    if network == "USER":
-        return Networking.CONTAINER
-    said = None if network == "HOST" else networking_of(wire.networks)
-    return said or (Networking.HOST if wire.ip_address is None else Networking.CONTAINER)
-
-
-def _ports(wire: AppHead) -> tuple[Port, ...]:
-    networking = _networking(wire)
-    container = wire.container
-    docker = container and container.docker
-    mappings = (container and container.port_mappings) or (docker and docker.port_mappings) or ()
-    definitions = _definitions(wire)
-    if networking is Networking.HOST and definitions:
-        return definitions
-    if mappings:
-        return tuple(_mapped(mapping, definitions, i, networking) for i, mapping in enumerate(mappings))
-    if networking is Networking.CONTAINER and wire.ip_address and wire.ip_address.discovery:
-        found = wire.ip_address.discovery.ports
-        if found:
-            return tuple(_discovered(port, definitions, index) for index, port in enumerate(found))
-    return definitions
-
-
-def _definitions(wire: AppHead) -> tuple[Port, ...]:
-    """``portDefinitions`` (≥ 1.0), else ``ports`` (to 1.4), which say the same."""
-    if wire.port_definitions:
-        return tuple(
-            Port(service_port=p.port or 0, protocol=protocol_of(p.protocol), name=p.name)
-            for p in wire.port_definitions
-        )
-    return tuple([Port(service_port=port) for port in wire.ports or ()])
-
-
-def _service_port(definitions: Sequence[Port], index: int) -> int:
-    return definitions[index].service_port if index < len(definitions) else 0
-
-
-def _mapped(mapping: PortMapping, definitions: Sequence[Port], index: int, networking: Networking) -> Port:
-    inside = networking is Networking.CONTAINER
-    return Port(
-        service_port=mapping.service_port or _service_port(definitions, index),
-        container_port=(mapping.container_port or None) if inside else None,
-        on_host=not inside or mapping.host_port is not None,
-        protocol=protocol_of(mapping.protocol),
-        name=mapping.name,
-    )
-
-
-def _discovered(port: DiscoveryPort, definitions: Sequence[Port], index: int) -> Port:
-    return Port(
-        service_port=_service_port(definitions, index),
-        container_port=port.number or None,
-        on_host=False,
-        protocol=protocol_of(port.protocol),
-        name=port.name,
-    )
-
-
-def protocol_of(text: str | None) -> str:
-    """``tcp``, ``udp`` or ``udp,tcp``, however it is written; what is not UDP (``http`` of a pod) is TCP."""
-    if not text or text == "tcp":
-        return "tcp"
-    parts = {part.strip().lower() for part in text.split(",")} - {""}
-    if "udp" not in parts:
-        return "tcp"
-    return "udp" if len(parts) == 1 else "udp,tcp"
 
 
 def _health_check(check: Check) -> HealthCheck:

@@ -23,9 +23,8 @@ from marathonlb.marathon.parse import (
     is_name,
     labels_of,
     name_of,
-    networking_of,
-    protocol_of,
 )
+from marathonlb.marathon.ports import networking_of, protocol_of
 from marathonlb.marathon.wire import ContainerStatus, EndpointStatus, PodContainer, WireInstance, WirePod
 
 _frame = msgspec.json.Decoder(list[Raw])

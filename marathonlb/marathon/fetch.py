@@ -1,0 +1,294 @@
+"""
+One request to one Marathon: credentials, redirects to the leader, limits, and errors in an operator's words.
+
+Credentials go to the Marathons of the list, and to the leader that one of them names, never along a redirect to
+anyone else, and never from https down to http.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import cast
+from urllib.parse import urljoin, urlsplit, urlunsplit
+
+import msgspec
+import treq.client
+from attrs import frozen
+from OpenSSL import SSL
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectError, ConnectionClosed, DNSLookupError, TimeoutError
+from twisted.web.client import (
+    RequestTransmissionFailed,
+    ResponseFailed,
+    ResponseNeverReceived,
+)
+from twisted.web.error import SchemeNotSupported
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgent, IResponse
+
+from marathonlb.errors import SourceError
+from marathonlb.marathon.auth import IAuthorization
+from marathonlb.marathon.body import BodyReader, TooBig
+
+REDIRECTS = 3
+ERROR_BODY = 64 * 1024
+"""Bytes of an error's body that are read; the rest is of no interest."""
+
+_WRAPPERS = (ResponseFailed, ResponseNeverReceived, RequestTransmissionFailed)
+FAILURES = (
+    *_WRAPPERS,
+    ConnectError,
+    ConnectionClosed,
+    DNSLookupError,
+    SSL.Error,
+    SchemeNotSupported,
+    OSError,
+    UnicodeError,
+)
+
+
+class _Message(msgspec.Struct):
+    """Marathon's own errors."""
+
+    message: str = ""
+
+
+_message = msgspec.json.Decoder(_Message)
+
+
+@frozen
+class Answer:
+    """
+    What a Marathon said.
+
+    :param url: who said it in the end, without the query.
+    :param trusted: it is of the list, or was named leader by one that is: it got the credentials.
+    """
+
+    url: str
+    status: int
+    headers: Headers
+    body: bytes | bytearray
+    trusted: bool = True
+
+    @property
+    def message(self) -> str | None:
+        """The message of one of Marathon's own errors; None where this is something else, such as a proxy's page."""
+        try:
+            return _message.decode(self.body).message
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None
+
+    def error(self) -> SourceError:
+        """What this status means, and what can be done."""
+        reason = _STATUS.get(self.status, "an answer that was not expected")
+        if self.status == 401 and not self.trusted:
+            reason = (
+                "it got no credentials, since no listed Marathon names it as the leader; add it to --marathon"
+            )
+        message = self.message
+        if message:
+            said = "".join(letter if letter.isprintable() else " " for letter in message[:200])
+            reason = f"{reason}; it says: {said}"
+        return SourceError(url=self.url, reason=reason, status=self.status)
+
+
+_STATUS = {
+    401: "it wants credentials; check --auth-credentials or --marathon-auth-credential-file",
+    403: "it does not let these credentials in; give them the right to view apps",
+    404: "there is no such page; check that --marathon is Marathon's address, without a path",
+    500: "it failed; its log says why",
+    502: "it cannot reach its leader",
+    503: "it knows no leader, or has too much to do",
+    504: "its leader does not answer",
+}
+
+
+class Fetcher:
+    """
+    Requests, each to one Marathon.
+
+    :param endpoints: base URLs, as the settings have them.
+    :param max_body: bytes, after decompression.
+    """
+
+    def __init__(
+        self, endpoints: Sequence[str], agent: IAgent, authorization: IAuthorization, max_body: int
+    ) -> None:
+        self._agent = agent
+        self._treq = treq.client.HTTPClient(agent)
+        self._authorization = authorization
+        self._max_body = max_body
+        self._listed = frozenset(map(origin, endpoints))
+        self._leaders: dict[str, str] = {}
+
+    async def fetch(self, endpoint: str, path: str, method: str = "GET") -> Answer:
+        """
+        Ask for a page and read it whole.
+
+        :raises SourceError: there was no whole answer. A status that is an error is an answer.
+        """
+        response, url, trusted = await self._follow(
+            endpoint, path, method, "application/json", self._ask_treq
+        )
+        body = bytearray()
+        limit = self._max_body if response.code == 200 else ERROR_BODY
+        reader = BodyReader(body.extend, limit)
+        try:
+            await reader.read(response)
+        except TooBig:
+            if response.code == 200:
+                raise SourceError(url=url, reason=f"the answer is longer than {limit} bytes") from None
+        except FAILURES as error:
+            raise failure(url, error, "the answer broke off: ") from None
+        return Answer(url, response.code, response.headers, body, trusted)
+
+    async def open(self, endpoint: str, path: str, accept: str) -> tuple[IResponse, str]:
+        """
+        Ask for a page that never ends; its status must be 200.
+
+        :return: the response, whose body was not read, and the URL it came from.
+        :raises SourceError: there was no answer, or it is an error.
+        """
+        response, url, trusted = await self._follow(endpoint, path, "GET", accept, self._ask_agent)
+        if response.code == 200:
+            return response, url
+        body = bytearray()
+        try:
+            await BodyReader(body.extend, ERROR_BODY).read(response)
+        except (TooBig, *FAILURES):
+            body.clear()
+        raise Answer(url, response.code, response.headers, body, trusted).error()
+
+    async def _follow(
+        self, endpoint: str, path: str, method: str, accept: str, ask: _Ask
+    ) -> tuple[IResponse, str, bool]:
+        url, asked_again = endpoint + path, False
+        came_from = ""
+        for _ in range(REDIRECTS + 2):
+            headers = await self._authorization.headers(_shown(url))
+            trusted = not headers or await self._trusts(url, came_from)
+            try:
+                response = await ask(method, url, {"Accept": accept, **(headers if trusted else {})})
+            except FAILURES as error:
+                raise failure(_shown(url), error) from None
+            self._learn(url, response)
+            if response.code == 401 and trusted and not asked_again and self._authorization.refused():
+                asked_again = True
+            elif response.code in (301, 302, 303, 307, 308):
+                came_from, url = url, _target(url, response)
+            else:
+                return response, _shown(url), trusted
+            await _discard(response)
+        raise SourceError(url=_shown(url), reason=f"it redirects more than {REDIRECTS} times")
+
+    async def _trusts(self, url: str, came_from: str) -> bool:
+        there = origin(url)
+        if there in self._listed:
+            return True
+        here = origin(came_from)
+        if here not in self._listed or (here.startswith("https:") and not there.startswith("https:")):
+            return False
+        if self._leaders.get(here) != there and await self._leader_of(here) == there.partition("://")[2]:
+            self._leaders[here] = there
+        return self._leaders.get(here) == there
+
+    async def _leader_of(self, here: str) -> str:
+        """``host:port`` of whom a listed Marathon calls its leader; empty where it says none, or redirects."""
+        url, body = here + "/v2/leader", bytearray()
+        headers = await self._authorization.headers(url)
+        try:
+            response = await self._ask_treq("GET", url, {"Accept": "application/json", **headers})
+            await BodyReader(body.extend, ERROR_BODY).read(response)
+            return msgspec.json.decode(body, type=_Leader).leader.lower() if response.code == 200 else ""
+        except (TooBig, msgspec.DecodeError, UnicodeDecodeError):
+            return ""
+        except FAILURES as error:
+            raise failure(url, error) from None
+
+    def _learn(self, url: str, response: IResponse) -> None:
+        """Note whom a listed Marathon calls its leader."""
+        here = origin(url)
+        named = response.headers.getRawHeaders("X-Marathon-Leader")
+        if named and here in self._listed:
+            self._leaders[here] = origin(named[0])
+
+    def _ask_treq(self, method: str, url: str, headers: Mapping[str, str]) -> Deferred[IResponse]:
+        raw = Headers({name: [value] for name, value in headers.items()})
+        return cast(
+            "Deferred[IResponse]",
+            self._treq.request(
+                method, url.encode("ascii"), headers=raw, allow_redirects=False, unbuffered=True
+            ),
+        )
+
+    def _ask_agent(self, method: str, url: str, headers: Mapping[str, str]) -> Deferred[IResponse]:
+        """Without treq, which would allow a compressed stream, whose events come late."""
+        raw = Headers({name: [value] for name, value in headers.items()})
+        asked: Deferred[IResponse] = self._agent.request(method.encode(), url.encode("ascii"), raw)
+        return asked
+
+
+_Ask = Callable[[str, str, Mapping[str, str]], Deferred[IResponse]]
+
+
+class _Leader(msgspec.Struct):
+    leader: str
+
+
+def origin(url: str) -> str:
+    """Scheme, host and port: what credentials are bound to. Empty for what is no URL."""
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0)
+    except ValueError:
+        return ""
+    host = parts.hostname or ""
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}:{port}" if host else ""
+
+
+def _shown(url: str) -> str:
+    """A URL for people: without its query, and without the credentials that a redirect may have brought."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _target(url: str, response: IResponse) -> str:
+    location = (response.headers.getRawHeaders("Location") or [""])[0]
+    target: str = urljoin(url, location)
+    if not location or not origin(target).startswith(("http://", "https://")):
+        raise SourceError(url=_shown(url), reason="it redirects to nowhere", status=response.code)
+    parts = urlsplit(target)
+    clean: str = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, parts.query, ""))
+    return clean
+
+
+async def _discard(response: IResponse) -> None:
+    try:
+        await BodyReader(lambda data: None, ERROR_BODY).read(response)
+    except (TooBig, *FAILURES):
+        return
+
+
+def failure(url: str, error: Exception, prefix: str = "") -> SourceError:
+    """
+    What went wrong below HTTP, and what can be done.
+
+    :raises CancelledError: it was our own doing.
+    """
+    while isinstance(error, _WRAPPERS) and error.reasons:
+        error = error.reasons[0].value
+    if isinstance(error, CancelledError):
+        raise error
+    if isinstance(error, SSL.Error):
+        said = (
+            "; ".join(str(part[-1]) for part in (error.args[0] if error.args else ()) if part) or "no words"
+        )
+        reason = f"TLS failed ({said}); --marathon-ca-cert says whom to believe"
+    elif isinstance(error, DNSLookupError):
+        reason = "its name is not known; check --marathon and the name server"
+    elif isinstance(error, TimeoutError):
+        reason = "it does not answer"
+    else:
+        reason = str(error) or type(error).__name__
+    return SourceError(url=url, reason=prefix + reason)
