@@ -24,6 +24,7 @@ from marathonlb.haproxy.archive import Archive
 from marathonlb.haproxy.files import Files, Published, Staged
 from marathonlb.haproxy.interfaces import IApplier, IChecker, IReloader, Outcome, Reloaded
 from marathonlb.haproxy.plan import differences, phrase, split
+from marathonlb.haproxy.ports import Probe, taken
 from marathonlb.haproxy.state import StateDirectory
 
 __all__ = ["Applier", "Outcome"]
@@ -38,6 +39,7 @@ class Applier:
     """
     Makes HAProxy run what is wanted, one configuration at a time.
 
+    :param probe: says whether a port could be bound; None where HAProxy may run elsewhere or as another user.
     :param service: what has to be started and stopped with the controller: the supervisor of a HAProxy of our own.
     """
 
@@ -52,6 +54,7 @@ class Applier:
         reloader: IReloader,
         clock: IReactorTime,
         archive: Archive,
+        probe: Probe | None = None,
         service: IService | None = None,
     ) -> None:
         self.running: Config | None = None
@@ -62,6 +65,7 @@ class Applier:
         self._reloader = reloader
         self._clock = clock
         self._archive = archive
+        self._probe = probe
         self._confirmed = False
         self._lock = DeferredLock()
 
@@ -90,6 +94,7 @@ class Applier:
             with self._timed(seconds, "check"):
                 warnings = await self._checker.check(staged.path, wanted)
             before = self._good()
+            self._require_ports(before, wanted)
             with self._timed(seconds, "publish"):
                 self._publish(staged.published)
         finally:
@@ -129,6 +134,15 @@ class Applier:
         except PublishFailed:
             return None
         return disk if disk is not None and self._state.confirmed() == disk.digest() else None
+
+    def _require_ports(self, before: Published | None, wanted: Config) -> None:
+        """Raise `ReloadFailed` where a new port is held by another process: HAProxy would stop serving to find out."""
+        if self._probe is None or before is None:
+            return
+        found = taken(before.text, wanted, self._files.directory, self._probe)
+        if found:
+            said = "; ".join(f"line {complaint.line}: {complaint.message}" for complaint in found[:3])
+            raise ReloadFailed(reason=said, complaints=found, refused=True)
 
     def _publish(self, published: Published) -> None:
         self._confirmed = False

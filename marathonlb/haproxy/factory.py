@@ -11,6 +11,7 @@ from marathonlb.haproxy.archive import Archive
 from marathonlb.haproxy.command import CommandReloader
 from marathonlb.haproxy.files import Files
 from marathonlb.haproxy.interfaces import IChecker
+from marathonlb.haproxy.ports import probe
 from marathonlb.haproxy.process import Binary, HAProxyChecker, NoChecker
 from marathonlb.haproxy.runtime import Socket
 from marathonlb.haproxy.state import StateDirectory
@@ -57,5 +58,6 @@ def make_applier(settings: Settings, reactor: Any, *, stop_with_controller: bool
         reloader=reloader,
         clock=reactor,
         archive=Archive(state, settings.archive_versions),
+        probe=probe if settings.manage_haproxy else None,
         service=reloader if isinstance(reloader, Service) else None,
     )

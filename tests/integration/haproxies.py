@@ -42,9 +42,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def frontend(name: str, port: int, *lines: str, app_id: str | None = None) -> Section:
+def frontend(
+    name: str, port: int, *lines: str, app_id: str | None = None, address: str = "127.0.0.1"
+) -> Section:
     """A frontend on the loopback: its first lines are nobody's, `lines` are the app's."""
-    first = f"frontend {name}\n  bind 127.0.0.1:{port}\n"
+    first = f"frontend {name}\n  bind {address}:{port}\n"
     rest = "".join(f"  {line}\n" for line in lines)
     return Section(
         "frontend",

@@ -155,14 +155,32 @@ class ManagedMixin:
         text = self.place.read()
         with held_port() as port:
             wanted = answering(self.port, "next", frontend("taken", port, app_id="/taken"))
+            load = Load(self.port)
             error = await self.assertFailure(applier.apply(wanted), ReloadFailed)
+            await deferToThread(load.stop)
+            self.assertEqual(load.failures, [])
             self.assertIn("cannot bind socket", str(error))
             self.assertEqual(error.complaints[0].owner.app_id, "/taken")
             self.assertEqual((await self.asked(), applier.running), ("good", good))
             self.assertEqual(self.place.read(), text)
-            await self.assertFailure(applier.apply(wanted), ReloadFailed)
         outcome = await applier.apply(wanted)
         self.assertEqual((outcome.action, await self.asked()), ("reload", "next"))
+
+    @coroutine
+    async def test_port_in_use_seen_by_haproxy(self) -> None:
+        """A port that HAProxy alone finds to be held fails the reload, and the files before are put back."""
+        applier = await self.controller()
+        good = answering(self.port, "good")
+        await applier.apply(good)
+        text = self.place.read()
+        with held_port() as port:
+            taken = frontend("taken", port, address="localhost", app_id="/taken")
+            error = await self.assertFailure(applier.apply(answering(self.port, "next", taken)), ReloadFailed)
+        self.assertIn("cannot bind socket", str(error))
+        self.assertEqual(error.complaints[0].owner.app_id, "/taken")
+        self.assertEqual((await self.asked(), self.place.read()), ("good", text))
+        self.assertEqual((await applier.apply(good)).action, "nothing")
+        self.assertEqual((await applier.apply(answering(self.port, "third"))).reason, "map word.map differs")
 
     @coroutine
     async def test_port_in_use_at_the_start(self) -> None:
