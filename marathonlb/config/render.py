@@ -16,7 +16,7 @@ from marathonlb.config import frontends
 from marathonlb.config.sources import Templates
 from marathonlb.config.templates import Template
 from marathonlb.config.text import Chunk, Config, MapEntry, Owner, Section
-from marathonlb.config.variables import escaped, server_variables, service_variables, shared_variables
+from marathonlb.config.variables import SERVER_VARIABLES, escaped, server_variables, service_variables, shared_variables
 from marathonlb.errors import TemplateError
 from marathonlb.routing.claims import settle
 from marathonlb.routing.problems import Problem
@@ -212,14 +212,24 @@ class _ServiceText:
         check = None
         if self.service.health_check is not None:
             check = self.templates.get(f"BACKEND_SERVER_{self._check_kind}_HEALTHCHECK_OPTIONS", self.service)
-        text = "".join(self._server_line(line, check, server) for server in self.service.servers)
+        alike = check is not None and SERVER_VARIABLES.isdisjoint(check.names - {"healthCheckPortOptions"})
+        options: dict[str, str] = {}
+        whole = not line.names <= SERVER_VARIABLES
+        lines = []
+        for server in self.service.servers:
+            own = server_variables(server, self.service)
+            port = own["healthCheckPortOptions"]
+            if check is None:
+                said = ""
+            elif alike and port in options:
+                said = options[port]
+            else:
+                said = check.render({**self._variables, **own}).strip()
+                options[port] = said = f" {said}" if said else ""
+            own["healthCheckOptions"] = said
+            lines.append(line.render({**self._variables, **own} if whole else own))
+        text = "".join(frontends.whole_lines(each) for each in lines)
         return Chunk(text, self._owner(line))
-
-    def _server_line(self, line: Template, check: Template | None, server: Any) -> str:
-        variables = {**self._variables, **server_variables(server, self.service)}
-        options = check.render(variables).strip() if check is not None else ""
-        variables["healthCheckOptions"] = f" {options}" if options else ""
-        return frontends.whole_lines(line.render(variables))
 
     def _chunk(self, name: str, more: Mapping[str, Any] | None = None) -> Chunk:
         template = self.templates.get(name, self.service)

@@ -17,6 +17,7 @@ from typing import Any
 
 import jinja2
 from attrs import field, frozen
+from jinja2.meta import find_undeclared_variables
 from jinja2.sandbox import SandboxedEnvironment
 
 from marathonlb.errors import TemplateError
@@ -138,12 +139,18 @@ class Template:
     :param source: ``default``, ``label HAPROXY_0_…``, ``environment HAPROXY_…`` or ``file …``.
     :param parts: texts and names in turn, a text first: the whole of a template without logic.
     :param program: the Jinja2 template where there is logic.
+    :param names: the variables that it reads.
     """
 
     name: str
     source: str
     parts: tuple[str, ...] = ()
     program: jinja2.Template | None = field(default=None, eq=False)
+    names: frozenset[str] = field()
+
+    @names.default
+    def _names_of_parts(self) -> frozenset[str]:
+        return frozenset(self.parts[1::2])
 
     @property
     def is_default(self) -> bool:
@@ -226,7 +233,7 @@ def jinja(name: str, text: str, source: str) -> Template:
     rest = _SIMPLE_JINJA.sub("", text)
     if not any(mark in rest for mark in ("{{", "{%", "{#", "}}")):
         return Template(name, source, tuple(_SIMPLE_JINJA.split(text)))
-    return Template(name, source, program=program)
+    return Template(name, source, program=program, names=frozenset(find_undeclared_variables(_ENVIRONMENT.parse(text))))
 
 
 _ENVIRONMENT = SandboxedEnvironment(

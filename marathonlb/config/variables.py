@@ -140,6 +140,22 @@ def rule_variables(service: Service, rule: AclRule | None, host: str | None = No
     }
 
 
+SERVER_VARIABLES = frozenset(
+    {
+        "serverName",
+        "serverId",
+        "host",
+        "host_ipv4",
+        "port",
+        "cookieOptions",
+        "otherOptions",
+        "healthCheckOptions",
+        "healthCheckPortOptions",
+    }
+)
+"""The variables that differ from server to server."""
+
+
 def server_variables(server: Server, service: Service) -> dict[str, Any]:
     """The variables of one server; ``healthCheckOptions`` is rendered from its template and added by the caller."""
     check_port = f" port {server.check_port}" if server.check_port != server.port else ""

@@ -1,0 +1,193 @@
+"""
+Asks Marathon for what a hint names, and decides whether to believe it.
+
+An answer that takes away more than ``--max-shrink`` of the services is not believed at once: a second one, ten seconds
+later and from another Marathon where there is one, has to agree, and Marathon has to have an elected leader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from attrs import frozen
+from twisted.internet.defer import DeferredSemaphore, FirstError, gatherResults
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from marathonlb.errors import SourceError
+from marathonlb.marathon.cluster import Change, Cluster
+from marathonlb.marathon.interfaces import AppsAnswer, IMarathon
+from marathonlb.marathon.model import App
+
+SECOND_OPINION = 10.0
+"""Seconds between two answers that are to agree."""
+
+MANY = 50
+"""So many changed apps at once are asked for by one full answer."""
+
+PARALLEL = 8
+"""How many apps are asked for at the same time."""
+
+
+@frozen(kw_only=True)
+class Gathered:
+    """
+    What came of asking.
+
+    :param change: what is different now.
+    :param full: whether everything was compared.
+    :param again_in: seconds until everything is to be asked again, since this answer was not believed.
+    """
+
+    change: Change
+    full: bool
+    again_in: float | None = None
+
+
+@frozen
+class _Doubt:
+    """An answer that was not believed."""
+
+    url: str
+    since: float
+
+
+class Gatherer:
+    """
+    Keeps a `Cluster` in step with Marathon.
+
+    :param max_shrink: percent of the services that one answer may take away; 100 believes everything.
+    :param weigh: how many services an app that is held has.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        marathon: IMarathon,
+        clock: IReactorTime,
+        *,
+        max_shrink: float,
+        weigh: Callable[[App], int],
+    ) -> None:
+        self.cluster = Cluster()
+        self._marathon = marathon
+        self._clock = clock
+        self._max_shrink = max_shrink
+        self._weigh = weigh
+        self._doubt: _Doubt | None = None
+        self._seen = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether an answer about everything has been taken."""
+        return self._seen
+
+    async def gather(self, apps: frozenset[str] | None) -> Gathered:
+        """
+        Ask about these apps, or about everything.
+
+        :raises SourceError: Marathon could not be asked; nothing has changed.
+        """
+        if apps is None or not self._seen or len(apps) > MANY:
+            return await self._everything()
+        return Gathered(change=await self._some(apps), full=False)
+
+    async def _everything(self) -> Gathered:
+        doubt = self._doubt
+        answer: AppsAnswer = await self._marathon.apps(avoid=doubt.url if doubt else None)
+        shrink = self.cluster.shrink(answer.apps, answer.unreadable, self._weigh_answer)
+        if shrink.percent > self._max_shrink and not await self._agrees(doubt):
+            if doubt is None:
+                self._doubt = _Doubt(answer.url, self._clock.seconds())
+            self._log.warn(
+                "{url} says that {vanished} of {before} services are gone; nothing is taken away until a second answer "
+                "agrees. If this is meant, wait {seconds} s, or raise --max-shrink",
+                url=answer.url,
+                vanished=shrink.vanished,
+                before=shrink.before,
+                seconds=SECOND_OPINION,
+            )
+            return Gathered(change=Change(), full=False, again_in=SECOND_OPINION)
+        self._doubt = None
+        self._report(answer)
+        change = self.cluster.replace_all(answer.apps, answer.unreadable)
+        self._seen = True
+        if change.stale:
+            again = await self._some(change.stale, confirmed=True)
+            change = _both(change, again)
+        return Gathered(change=change, full=True)
+
+    async def _agrees(self, doubt: _Doubt | None) -> bool:
+        """Whether this answer, which shrinks like the doubted one, is old enough a second one to be believed."""
+        if doubt is None or self._clock.seconds() - doubt.since < SECOND_OPINION:
+            return False
+        return bool(await self._marathon.elected())
+
+    def _weigh_answer(self, app: App) -> int:
+        held = self.cluster.apps.get(app.id)
+        if held is None:
+            return 0
+        weight = self._weigh(held)
+        return weight if app is held or len(app.ports) >= len(held.ports) else min(weight, len(app.ports))
+
+    async def _some(self, apps: frozenset[str], *, confirmed: bool = False) -> Change:
+        tokens = DeferredSemaphore(PARALLEL)
+        asked = [tokens.run(self._marathon.app, app_id) for app_id in sorted(apps)]
+        try:
+            answers: list[AppsAnswer] = await gatherResults(asked, consumeErrors=True)
+        except FirstError as error:
+            for each in asked:
+                each.cancel()
+            error.subFailure.raiseException()
+            raise
+        change = Change()
+        stale: set[str] = set()
+        for app_id, answer in zip(sorted(apps), answers, strict=True):
+            self._report(answer)
+            for unreadable in answer.unreadable:
+                self.cluster.keep(unreadable)
+            if answer.unreadable:
+                continue
+            app = next((each for each in answer.apps if each.id == app_id), None)
+            if app is None and answer.apps:
+                raise SourceError(
+                    url=answer.url, reason=f"asked for {app_id}, answered about {answer.apps[0].id}"
+                )
+            one = self.cluster.replace(app_id, app, confirmed=confirmed)
+            stale |= one.stale
+            change = _both(change, one)
+        if stale and not confirmed:
+            again = await self._some(frozenset(stale), confirmed=True)
+            change = _both(change, again)
+        return change
+
+    def _report(self, answer: AppsAnswer) -> None:
+        for each in answer.unreadable:
+            if self.cluster.unreadable.get(each.app_id) != each.reason:
+                self._log.warn(
+                    "{appId} cannot be read and stays as it was: {reason}",
+                    appId=each.app_id,
+                    reason=each.reason,
+                )
+        for task in answer.left_out:
+            self._log.warn(
+                "{appId}: task {taskId} is left out: {reason}",
+                appId=task.app_id,
+                taskId=task.task_id,
+                reason=task.reason,
+            )
+
+
+def hosts_of(apps: Iterable[App]) -> set[str]:
+    """The hosts that the tasks of these apps run on, and the addresses that they have."""
+    return {host for app in apps for task in app.tasks for host in (task.host, *task.addresses) if host}
+
+
+def _both(one: Change, other: Change) -> Change:
+    """What two changes, one after the other, come to."""
+    return Change(
+        added=one.added | other.added,
+        removed=one.removed | other.removed,
+        changed=one.changed | other.changed,
+    )

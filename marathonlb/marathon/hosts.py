@@ -1,0 +1,164 @@
+"""
+The addresses of agents' hosts, which Marathon often gives as names.
+
+Names are resolved before they are needed, cached, and resolved again now and then; a name that cannot be resolved
+takes out its own tasks alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from ipaddress import ip_address
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.interfaces import (
+    IAddress,
+    IHostnameResolver,
+    IHostResolution,
+    IReactorTime,
+    IResolutionReceiver,
+)
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from marathonlb.marathon.events import Hint
+
+
+@implementer(IResolutionReceiver)
+class _Receiver:
+    """Collects the addresses of one name."""
+
+    def __init__(self) -> None:
+        self.done: Deferred[list[str]] = Deferred()
+        self._found: list[str] = []
+
+    def resolutionBegan(self, resolutionInProgress: IHostResolution) -> None:
+        """Nothing is known yet."""
+
+    def addressResolved(self, address: IAddress) -> None:
+        """One of perhaps several addresses."""
+        self._found.append(address.host)  # type: ignore[attr-defined]
+
+    def resolutionComplete(self) -> None:
+        """That was all."""
+        if not self.done.called:
+            self.done.callback(self._found)
+
+
+class AgentHosts(Service):
+    """
+    Resolves and remembers.
+
+    :param poke: told to look at everything when an address has changed.
+    :param interval: seconds between two resolutions of the known names.
+    :param patience: seconds that one round of resolving may hold up a convergence.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        resolver: IHostnameResolver,
+        clock: IReactorTime,
+        poke: Callable[[Hint], None],
+        interval: float = 60,
+        patience: float = 5,
+    ) -> None:
+        self._resolver = resolver
+        self._clock = clock
+        self._poke = poke
+        self._interval = interval
+        self._patience = patience
+        self._known: dict[str, str | None] = {}
+        self._moved: set[str] = set()
+        self._loop: LoopingCall | None = None
+
+    def startService(self) -> None:
+        """Begin to resolve again now and then."""
+        super().startService()  # type: ignore[no-untyped-call]
+        self._loop = LoopingCall(self.refresh)
+        self._loop.clock = self._clock
+        self._loop.start(self._interval, now=False).addErrback(
+            lambda failure: self._log.failure(
+                "Hosts are not resolved any more; restart the controller", failure
+            )
+        )
+
+    def stopService(self) -> None:
+        """Resolve no more."""
+        super().stopService()  # type: ignore[no-untyped-call]
+        if self._loop is not None and self._loop.running:
+            self._loop.stop()
+
+    def address(self, host: str) -> str | None:
+        """The address of a host that was learnt; a literal address is its own."""
+        known = self._known.get(host)
+        return host if known is None and is_address(host) else known
+
+    async def learn(self, hosts: Iterable[str]) -> None:
+        """Resolve the names among these that are not known; those that take too long arrive later, as a hint."""
+        names = {host for host in hosts if host not in self._known and not is_address(host)}
+        if not names:
+            return
+        rounds = [self._resolve(name) for name in sorted(names)]
+        everything: Deferred[object] = DeferredList(rounds)
+        over: Deferred[None] = Deferred()
+        call = self._clock.callLater(self._patience, over.callback, None)
+        everything.addCallback(lambda _: over.called or over.callback(None))
+        await over
+        if call.active():
+            call.cancel()
+        else:
+            for name in sorted(names - self._known.keys()):
+                self._known[name] = None
+                self._log.warn(
+                    "The agent's host {host} is not resolved yet; its tasks wait for it", host=name
+                )
+
+    async def refresh(self) -> None:
+        """Resolve all known names again; a change is a hint to look at everything."""
+        await DeferredList([self._resolve(name) for name in sorted(self._known)])
+
+    def moved(self) -> frozenset[str]:
+        """The hosts whose address has changed since this was asked last."""
+        moved, self._moved = frozenset(self._moved), set()
+        return moved
+
+    def _resolve(self, name: str) -> Deferred[None]:
+        receiver = _Receiver()
+        result: Deferred[None] = receiver.done.addCallback(lambda found: self._take(name, found))
+        self._resolver.resolveHostName(receiver, name)
+        return result
+
+    def _take(self, name: str, found: list[str]) -> None:
+        """Keep the address that is known while it is still among those found; a name that fails keeps it too."""
+        known = self._known.get(name)
+        addresses = sorted(found, key=lambda address: (":" in address, address))
+        if known in addresses or (known is not None and not addresses):
+            return
+        if addresses:
+            late = name in self._known
+            self._known[name] = addresses[0]
+            if late:
+                self._moved.add(name)
+                self._poke(Hint(None, f"the address of {name} changed"))
+        elif name not in self._known:
+            self._known[name] = None
+            self._log.warn(
+                "The agent's host {host} cannot be resolved; its tasks are not served. Mend the name service or the "
+                "agents' --hostname",
+                host=name,
+            )
+
+
+def is_address(host: str) -> bool:
+    """Whether this is a literal IPv4 or IPv6 address."""
+    if not host or (host[0] not in "0123456789" and ":" not in host):
+        return False
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,387 @@
+"""
+One convergence at a time: from hints to a HAProxy that runs what is wanted.
+
+Why a generation and not a dirty flag: a hint that arrives while a convergence is under way may or may not be covered by
+what was already fetched. A flag that the end of the convergence clears would lose it, one that it leaves set would converge
+for ever. So each hint raises ``generation``; a convergence notes the generation that it began with, and when it ends and the
+generation has moved on, it begins again. Hints that arrive meanwhile are gathered into one: the first acts at once, a
+burst ends in one convergence.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from random import random
+from typing import Protocol
+
+from attrs import evolve, frozen
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from marathonlb.errors import InvalidConfiguration, MarathonLBError, ReloadFailed
+from marathonlb.haproxy.interfaces import IApplier, Outcome
+from marathonlb.marathon.events import Hint
+from marathonlb.marathon.gather import SECOND_OPINION, Gatherer, hosts_of
+from marathonlb.routing.problems import Problem
+from marathonlb.settings import Settings
+from marathonlb.wanted import Planner, Wanted
+
+MAX_CHECKS = 5
+"""So many times at most one convergence leaves out what HAProxy refuses."""
+
+PATIENCE = 1.0
+"""Seconds that a new hint waits after a failure; without one the back-off decides."""
+
+LOUD = 20
+"""Of more new problems than these at once the number is logged, and each at the level debug."""
+
+
+class Hosts(Protocol):
+    """Who knows the agents' addresses."""
+
+    async def learn(self, hosts: Iterable[str]) -> None:
+        """Resolve those that are not known."""
+
+    def moved(self) -> frozenset[str]:
+        """The hosts whose address has changed since this was asked last."""
+
+
+@frozen(kw_only=True)
+class Status:
+    """
+    What an operator asks first. Times are seconds on the reactor's clock.
+
+    :param generation: how many hints have come; ``converged`` is the one that HAProxy runs.
+    :param failures: how many convergences in a row have failed, and ``failure`` why the last one did.
+    """
+
+    generation: int = 0
+    converged: int = 0
+    last_full: float | None = None
+    last_reload: float | None = None
+    last_outcome: Outcome | None = None
+    reloads: int = 0
+    failures: int = 0
+    failure: str = ""
+
+
+class Reconciler(Service):
+    """
+    Takes hints, and keeps HAProxy in step.
+
+    :param gatherer: asks Marathon.
+    :param planner: says what is wanted.
+    :param applier: makes it so.
+    :param jitter: 0..1, spreads the retries of several controllers.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        settings: Settings,
+        gatherer: Gatherer,
+        planner: Planner,
+        applier: IApplier,
+        hosts: Hosts,
+        clock: IReactorTime,
+        jitter: Callable[[], float] = random,
+    ) -> None:
+        self.status = Status()
+        self.wanted: Wanted | None = None
+        self.problems: tuple[Problem, ...] = ()
+        self._settings = settings
+        self._gatherer = gatherer
+        self._planner = planner
+        self._applier = applier
+        self._hosts = hosts
+        self._clock = clock
+        self._jitter = jitter
+        self._dirty: frozenset[str] | None = frozenset()
+        self._why: Counter[str] = Counter()
+        self._settled = False
+        self._cold_doubt: float | None = None
+        self._work: Deferred[None] | None = None
+        self._idle: list[Deferred[None]] = []
+        self._alarm: IDelayedCall | None = None
+        self._not_before = 0.0
+
+    # hints
+
+    def poke(self, hint: Hint) -> None:
+        """Look again. Never lost: where a convergence is under way, the next one begins when it ends."""
+        self.status = evolve(self.status, generation=self.status.generation + 1)
+        self._why[hint.why] += 1
+        self._dirty = None if hint.apps is None or self._dirty is None else self._dirty | hint.apps
+        self._wake()
+
+    def reload(self, why: str) -> None:
+        """Let HAProxy read its configuration again, though nothing has changed."""
+        self._applier.distrust(why)
+        self._settled = False
+        self.poke(Hint(frozenset(), why))
+
+    def idle(self) -> Deferred[None]:
+        """Fires when no convergence is under way; one that has failed and waits for its retry is not."""
+        if self._work is None:
+            return succeed(None)
+        self._idle.append(Deferred())
+        return self._idle[-1]
+
+    def startService(self) -> None:
+        """Begin with what was poked before."""
+        super().startService()  # type: ignore[no-untyped-call]
+        if self.status.generation:
+            self._wake()
+
+    def stopService(self) -> Deferred[None]:
+        """Begin no more; fires when the convergence under way has ended or has been given up."""
+        super().stopService()  # type: ignore[no-untyped-call]
+        self._silence()
+        done = self.idle()
+        if self._work is not None:
+            self._work.cancel()
+        return done
+
+    # when
+
+    def _wake(self) -> None:
+        """Begin now, or as soon as the last failure or reload allows."""
+        if not self.running or self._work is not None:
+            return
+        wait = self._not_before - self._clock.seconds()
+        if wait > 0:
+            self._wake_in(wait)
+            return
+        self._silence()
+        self._work = Deferred.fromCoroutine(self._run())
+        self._work.addBoth(self._ended)
+
+    def _wake_in(self, seconds: float, hint: Hint | None = None) -> None:
+        """Begin then, unless something makes it begin before."""
+
+        def ring() -> None:
+            self._alarm = None
+            self.poke(hint) if hint is not None else self._wake()
+
+        self._silence()
+        self._alarm = self._clock.callLater(seconds, ring)
+
+    def _silence(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+
+    def _ended(self, result: object) -> None:
+        self._work = None
+        waiting, self._idle = self._idle, []
+        for each in waiting:
+            each.callback(None)
+        if self.status.generation != self.status.converged and not self.status.failures:
+            self._wake()
+
+    async def _run(self) -> None:
+        """Converge until the generation stands still, a floor has to be kept, or a failure says to wait."""
+        while self.running and self._clock.seconds() >= self._not_before:
+            generation = self.status.generation
+            try:
+                await self.converge()
+            except CancelledError:
+                return
+            except Exception as error:  # the boundary: whatever it is, the next convergence may do better
+                self._failed(error)
+                return
+            self.status = evolve(self.status, converged=generation, failures=0, failure="")
+            if generation == self.status.generation:
+                return
+
+    def _failed(self, error: Exception) -> None:
+        failures = self.status.failures + 1
+        delay = min(2.0 ** min(failures, 12), self._settings.max_backoff) * (0.5 + self._jitter() / 2)
+        again = str(error) == self.status.failure
+        self.status = evolve(self.status, failures=failures, failure=str(error))
+        self._not_before = self._clock.seconds() + min(delay, PATIENCE)
+        self._wake_in(delay, Hint(frozenset(), "retry"))
+        if not isinstance(error, MarathonLBError):
+            self._log.failure(
+                "Generation {generation} is not applied: a defect of the load balancer. What was served goes on",
+                generation=self.status.generation,
+            )
+        emit = self._log.info if again else self._log.error
+        emit(
+            "Generation {generation} is not applied: {error}. What was served goes on; trying again in {seconds:.1f} s",
+            generation=self.status.generation,
+            error=str(error),
+            seconds=delay,
+            output=getattr(error, "output", ""),
+        )
+
+    # what
+
+    async def converge(self) -> bool:
+        """
+        Ask Marathon what the hints name, and make HAProxy run what follows from it.
+
+        :return: False where an answer was doubted: nothing was done, and everything is to be asked again later.
+        :raises MarathonLBError: it could not be done; what was served goes on, and the hints are kept.
+        """
+        dirty, self._dirty = self._dirty, frozenset()
+        why, self._why = self._why, Counter()
+        try:
+            believed = await self._gather(dirty) if dirty is None or dirty else True
+            if believed and not self._settled and self._gatherer.complete:
+                believed = await self._apply(why)
+        except BaseException:
+            self._dirty = None if dirty is None or self._dirty is None else self._dirty | dirty
+            self._why.update(why)
+            raise
+        if not believed:
+            self._wake_in(SECOND_OPINION, Hint(None, "second opinion"))
+        elif (retry := self._planner.quarantine.next_retry()) is not None:
+            self._settled = False
+            self._wake_in(max(0.0, retry - self._clock.seconds()), Hint(frozenset(), "quarantine"))
+        return believed
+
+    async def look(self) -> Wanted:
+        """
+        Ask Marathon about everything and say what is wanted, without applying it.
+
+        :raises MarathonLBError: Marathon could not be asked, or a shared template is wrong.
+        """
+        while not await self._gather(None):
+            await self.pause(SECOND_OPINION)
+        return self._planner.wanted(self._clock.seconds())
+
+    async def once(self) -> Outcome | None:
+        """
+        Converge a single time, for a run that ends then; an answer that is doubted is asked for again.
+
+        :raises MarathonLBError: it could not be done; what was served goes on.
+        """
+        self._dirty = None
+        while not await self.converge():
+            self._silence()
+            await self.pause(SECOND_OPINION)
+            self._dirty = None
+        self._silence()
+        return self.status.last_outcome
+
+    def pause(self, seconds: float) -> Deferred[None]:
+        """Fires after so many seconds."""
+        done: Deferred[None] = Deferred(lambda _: call.cancel())
+        call = self._clock.callLater(seconds, done.callback, None)
+        return done
+
+    async def _gather(self, apps: frozenset[str] | None) -> bool:
+        """Bring what is offered up to date; False where the answer was not believed."""
+        gathered = await self._gatherer.gather(apps)
+        cluster = self._gatherer.cluster.apps
+        touched = gathered.change.touched
+        await self._hosts.learn(hosts_of(cluster[app_id] for app_id in touched if app_id in cluster))
+        if gathered.full:
+            self.status = evolve(self.status, last_full=self._clock.seconds())
+        moved = self._hosts.moved()
+        if moved:
+            touched |= {app.id for app in cluster.values() if not moved.isdisjoint(hosts_of([app]))}
+        if touched:
+            self._settled = False
+            self._planner.update(cluster, touched)
+        return gathered.again_in is None
+
+    async def _apply(self, why: Counter[str]) -> bool:
+        """Make HAProxy run what is wanted, without the services that it refuses; False where that is doubted."""
+        for _ in range(MAX_CHECKS):
+            wanted = self._planner.wanted(self._clock.seconds())
+            if self._takes_away_too_much(wanted):
+                return False
+            try:
+                outcome = await self._applier.apply(wanted.rendered.config)
+            except (InvalidConfiguration, ReloadFailed) as error:
+                blamed = [] if self._settings.skip_config_cleanup else self._planner.blame(error, wanted, self._clock)
+                self._tell(wanted.problems)
+                if not blamed:
+                    raise
+                refusal = error
+            else:
+                self._settled = True
+                self._done(wanted, outcome, why)
+                return True
+        raise refusal
+
+    def _takes_away_too_much(self, wanted: Wanted) -> bool:
+        """
+        Whether the first configuration after a start lacks too much of what HAProxy runs already.
+
+        Later ones are doubted where the answer comes in; before the first there is nothing to compare it with but
+        what runs. The second answer that says so is believed.
+        """
+        running = self._applier.running
+        if self.wanted is not None or running is None or self._settings.max_shrink >= 100:
+            return False
+        before = {section.name for section in running.sections if section.kind == "backend"}
+        there = {service.backend for service in wanted.services}
+        gone = before - there
+        if not before or 100 * len(gone) / len(before) <= self._settings.max_shrink:
+            return False
+        now = self._clock.seconds()
+        if self._cold_doubt is not None and now - self._cold_doubt >= SECOND_OPINION:
+            return False
+        self._cold_doubt = now if self._cold_doubt is None else self._cold_doubt
+        self._log.warn(
+            "Marathon's first answer lacks {gone} of the {before} services that HAProxy serves; a second one has to agree. "
+            "If this is meant, wait {seconds:.0f} s, or raise --max-shrink",
+            gone=len(gone),
+            before=len(before),
+            seconds=SECOND_OPINION,
+        )
+        return True
+
+    def _done(self, wanted: Wanted, outcome: Outcome, why: Counter[str]) -> None:
+        """Keep what HAProxy confirmed, and say it in one line."""
+        now = self._clock.seconds()
+        self.wanted = wanted
+        self.status = evolve(self.status, last_outcome=outcome)
+        self._tell(wanted.problems)
+        if outcome.action == "nothing":
+            self._log.debug("Generation {generation} changes nothing", generation=self.status.generation)
+            return
+        took = outcome.seconds.get("reload", 0.0)
+        if outcome.action == "reload":
+            self.status = evolve(self.status, last_reload=now, reloads=self.status.reloads + 1)
+            self._not_before = now + max(self._settings.min_reload_interval, 2 * took)
+        self._log.info(
+            "Generation {generation}: {action} in {seconds:.2f} s, since {reason}; {services} services, {servers} servers; "
+            "because of {why}",
+            generation=self.status.generation,
+            action=outcome.action,
+            seconds=sum(outcome.seconds.values()),
+            reason=outcome.reason or "nothing differs",
+            services=len(wanted.services),
+            servers=wanted.servers,
+            why=", ".join(f"{count} x {each}" if count > 1 else each for each, count in why.most_common(4)) or "start",
+        )
+        if outcome.output:
+            self._log.warn("HAProxy says: {output}", output=outcome.output)
+
+    def _tell(self, problems: tuple[Problem, ...]) -> None:
+        """Log each problem once, when it comes and when it is gone."""
+        before, now = set(self.problems), set(problems)
+        new = [problem for problem in problems if problem not in before]
+        gone = [problem for problem in self.problems if problem not in now]
+        self.problems = problems
+        if len(new) > LOUD:
+            self._log.warn("{count} new problems with labels; --log-level=debug names each", count=len(new))
+        emit = self._log.debug if len(new) > LOUD else self._log.warn
+        for problem in new:
+            emit(
+                "{problem}{fate}",
+                problem=str(problem),
+                fate="; this service is not served" if problem.fatal else "",
+                appId=problem.app_id,
+                label=problem.label,
+            )
+        for problem in gone:
+            self._log.info("Mended: {problem}", problem=str(problem), appId=problem.app_id, label=problem.label)

@@ -1,0 +1,109 @@
+"""
+What the whole cluster offers: each app's services, kept until that app changes.
+
+A change of one app makes one app's services anew; the flat view over all is made when it is asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+
+from marathonlb.marathon.model import App, Networking
+from marathonlb.routing.problems import Problem
+from marathonlb.routing.servers import Resolve
+from marathonlb.routing.services import AppServices, Service, services_of
+from marathonlb.settings import Settings
+
+
+class Offers:
+    """
+    The services of all apps.
+
+    :param template_names: the templates that a label can override.
+    :param resolve: gives the address of an agent's host, None where it has none.
+    """
+
+    def __init__(self, settings: Settings, template_names: frozenset[str], resolve: Resolve) -> None:
+        self._settings = settings
+        self._template_names = template_names
+        self._resolve = resolve
+        self._by_app: dict[str, AppServices] = {}
+        self._needs_port: dict[str, App] = {}
+        self._assigned: dict[tuple[str, int], int] = {}
+
+    def update(self, apps: Mapping[str, App], touched: Iterable[str]) -> None:
+        """
+        Make the services of some apps anew.
+
+        :param apps: everything that runs, by id; a touched app that is not among them is gone.
+        """
+        ids = set(touched)
+        ids |= self._assign_ports(apps, ids)
+        for app_id in ids:
+            app = apps.get(app_id)
+            if app is None:
+                self._by_app.pop(app_id, None)
+                continue
+            mine = {index: port for (owner, index), port in self._assigned.items() if owner == app_id}
+            self._by_app[app_id] = services_of(app, self._settings, self._template_names, self._resolve, mine)
+
+    def count(self, app: App) -> int:
+        """How many services an app has now."""
+        held = self._by_app.get(app.id)
+        return len(held.services) if held else 0
+
+    def services(self) -> Iterator[Service]:
+        """All services, in no particular order."""
+        for offered in self._by_app.values():
+            yield from offered.services
+
+    def problems(self) -> list[Problem]:
+        """All problems, by app id."""
+        return [problem for app_id in sorted(self._by_app) for problem in self._by_app[app_id].problems]
+
+    def _assign_ports(self, apps: Mapping[str, App], touched: set[str]) -> set[str]:
+        """
+        Give service ports to container ports that Marathon gave none; who was first keeps its own.
+
+        :return: the apps whose ports are others than before.
+        """
+        low, high = self._settings.min_serv_port_ip_per_task, self._settings.max_serv_port_ip_per_task
+        if not high:
+            return set()
+        before = dict(self._needs_port)
+        for app_id in touched:
+            app = apps.get(app_id)
+            if app is not None and app.networking is Networking.CONTAINER and _without_port(app):
+                self._needs_port[app_id] = app
+            else:
+                self._needs_port.pop(app_id, None)
+        if before == self._needs_port:
+            return set()
+        assigned: dict[tuple[str, int], int] = {}
+        taken: set[int] = set()
+        for app in sorted(self._needs_port.values(), key=lambda a: (a.config_changed_at or a.version, a.id)):
+            for index in _without_port(app):
+                port = _free_port(app.id, index, low, high, taken)
+                if port is not None:
+                    taken.add(port)
+                    assigned[app.id, index] = port
+        moved = {key for key in assigned.keys() | self._assigned.keys() if assigned.get(key) != self._assigned.get(key)}
+        self._assigned = assigned
+        return {app_id for app_id, _ in moved if app_id in apps}
+
+
+def _without_port(app: App) -> list[int]:
+    return [index for index, port in enumerate(app.ports) if not port.service_port]
+
+
+def _free_port(app_id: str, index: int, low: int, high: int, taken: set[int]) -> int | None:
+    """A port that follows from the app's id and index alone where nobody older has it; else the next free one."""
+    size = high - low + 1
+    digest = hashlib.sha1(f"{app_id}:{index}".encode(), usedforsecurity=False).digest()
+    start = int.from_bytes(digest[:4], "big") % size
+    for step in range(size):
+        port = low + (start + step) % size
+        if port not in taken:
+            return port
+    return None

@@ -1,0 +1,228 @@
+"""
+The one place where objects are joined: the daemon's services, and a single run of the script.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterable
+from typing import IO, Any
+
+from attrs import evolve, fields, frozen
+from twisted.application.internet import StreamServerEndpointService
+from twisted.application.service import IService, MultiService
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import serverFromString
+from twisted.logger import Logger
+
+from marathonlb.config.render import Renderer
+from marathonlb.config.sources import Templates, load_templates
+from marathonlb.config.templates import PER_APP_NAMES
+from marathonlb.haproxy.apply import Applier
+from marathonlb.haproxy.factory import make_applier
+from marathonlb.marathon.auth import authorization_for
+from marathonlb.marathon.client import MarathonClient, make_agent
+from marathonlb.marathon.events import Hint
+from marathonlb.marathon.gather import Gatherer
+from marathonlb.marathon.hosts import AgentHosts
+from marathonlb.marathon.sources import EventStream, Poller, Subscription
+from marathonlb.reconciler import Reconciler
+from marathonlb.routing.offers import Offers
+from marathonlb.settings import Settings
+from marathonlb.wanted import Planner
+from marathonlb.web.callback import CallbackSite
+
+_log = Logger()
+
+
+@frozen
+class Parts:
+    """The objects that a daemon and a single run have in common."""
+
+    settings: Settings
+    client: MarathonClient
+    applier: Applier
+    hosts: AgentHosts
+    reconciler: Reconciler
+
+
+def make_parts(settings: Settings, reactor: Any) -> Parts:
+    """
+    Join what both faces need. Nothing is touched but the files of the templates, which are read.
+
+    :raises TemplateError: a template cannot be used.
+    """
+    settings = with_certificates(with_state_directory(settings))
+    templates = load_templates(settings.templates, settings.environment)
+    _report(templates)
+    client = MarathonClient(
+        settings.marathon, make_agent(settings, reactor), reactor, authorization_for(settings)
+    )
+    applier = make_applier(settings, reactor)
+    pokes: list[Callable[[Hint], None]] = []
+    hosts = AgentHosts(reactor.nameResolver, reactor, lambda hint: [poke(hint) for poke in pokes] and None)
+    offers = Offers(settings, PER_APP_NAMES, hosts.address)
+    gatherer = Gatherer(client, reactor, max_shrink=settings.max_shrink, weigh=offers.count)
+    planner = Planner(offers, Renderer(settings, templates))
+    reconciler = Reconciler(settings, gatherer, planner, applier, hosts, reactor)
+    pokes.append(reconciler.poke)
+    return Parts(settings, client, applier, hosts, reconciler)
+
+
+def make_service(settings: Settings, reactor: Any) -> IService:
+    """
+    The daemon.
+
+    :raises MarathonLBError: the settings or the templates cannot be used.
+    """
+    return Controller(make_parts(settings, reactor), reactor)
+
+
+class Controller(MultiService):
+    """
+    The daemon's services: HAProxy first, then the reconciler, then what pokes it.
+
+    They stop in the other order: what pokes, then the reconciler; HAProxy serves on.
+    """
+
+    _log = Logger()
+
+    def __init__(self, parts: Parts, reactor: Any) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.parts = parts
+        self._reactor = reactor
+        self._followers = MultiService()
+        self._starting: Deferred[None] | None = None
+        for service in sources(parts, reactor):
+            service.setServiceParent(self._followers)
+
+    def startService(self) -> None:
+        """Put right what a crash left, then start everything."""
+        super().startService()  # type: ignore[no-untyped-call]
+        self._starting = Deferred.fromCoroutine(self._start())
+        self._starting.addErrback(self._cannot_start)
+
+    async def _start(self) -> None:
+        parts = self.parts
+        await parts.applier.recover()
+        for service in (parts.applier.service, parts.hosts, parts.reconciler, self._followers):
+            service.setServiceParent(self)
+        self._signals()
+
+    def _cannot_start(self, failure: Any) -> None:
+        self._log.critical("The load balancer cannot start: {error}", error=failure.getErrorMessage())
+        self._reactor.stop()
+
+    def stopService(self) -> Deferred[None]:
+        """Stop in order; fires when everything has."""
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        if self._starting is not None:
+            self._starting.cancel()
+        for service in (self._followers, self.parts.reconciler, self.parts.hosts, self.parts.applier.service):
+            if service.parent is not None:
+                await service.disownServiceParent() or None
+        await super().stopService()
+
+    def _signals(self) -> None:
+        """SIGHUP looks at everything, SIGUSR1 lets HAProxy read its configuration again."""
+        reconciler = self.parts.reconciler
+        for number, act in (
+            (signal.SIGHUP, lambda: reconciler.poke(Hint(None, "SIGHUP"))),
+            (signal.SIGUSR1, lambda: reconciler.reload("SIGUSR1")),
+        ):
+            signal.signal(number, lambda *_, act=act: self._reactor.callFromThread(act))
+
+
+def sources(parts: Parts, reactor: Any) -> Iterable[IService]:
+    """What pokes the reconciler, as ``--mode`` says."""
+    settings, poke = parts.settings, parts.reconciler.poke
+    if settings.mode == "poll":
+        yield Poller(poke, reactor, settings.poll_interval, parts.reconciler.idle)
+    elif settings.mode == "sse":
+        yield EventStream(
+            parts.client,
+            poke,
+            reactor,
+            stall_timeout=settings.stall_timeout,
+            resync_interval=settings.resync_interval,
+            max_backoff=settings.max_backoff,
+        )
+    else:
+        yield StreamServerEndpointService(serverFromString(reactor, settings.listening), CallbackSite(poke))
+        yield Subscription(
+            parts.client,
+            poke,
+            reactor,
+            settings.callback_url,
+            resync_interval=settings.resync_interval,
+            max_backoff=settings.max_backoff,
+        )
+
+
+def run_once(settings: Settings, reactor: Any, out: IO[str]) -> Deferred[int]:
+    """
+    Make the configuration once; fires with the exit status.
+
+    Fails with `MarathonLBError` where Marathon, the validation or the reload fails.
+    """
+    return Deferred.fromCoroutine(_run_once(settings, reactor, out))
+
+
+async def _run_once(settings: Settings, reactor: Any, out: IO[str]) -> int:
+    parts = make_parts(settings, reactor)
+    if settings.dry:
+        wanted = await parts.reconciler.look()
+        out.write(wanted.rendered.config.text(os.path.dirname(os.path.abspath(settings.haproxy_config))))
+        for problem in wanted.problems:
+            _log.warn("{problem}", problem=str(problem))
+    else:
+        await parts.applier.recover()
+        await parts.reconciler.once()
+    served = parts.reconciler.problems if not settings.dry else wanted.problems
+    return 3 if settings.strict_exit and any(problem.fatal for problem in served) else 0
+
+
+def with_state_directory(settings: Settings) -> Settings:
+    """
+    The settings with a state directory that this user can write to.
+
+    The default is root's; where it is not ours to write and nobody chose it, the place is beside the configuration.
+    """
+    if settings.state_dir != fields(Settings).state_dir.default or _could_write(settings.state_dir):
+        return settings
+    beside = os.path.join(os.path.dirname(os.path.abspath(settings.haproxy_config)), ".marathon-lb")
+    return evolve(settings, state_dir=beside)
+
+
+def _could_write(directory: str) -> bool:
+    while not os.path.isdir(directory):
+        directory = os.path.dirname(directory)
+    return os.access(directory, os.W_OK | os.X_OK)
+
+
+def with_certificates(settings: Settings) -> Settings:
+    """The settings with the certificates that can be read; without one there is no https frontend."""
+    if settings.dont_bind_http_https:
+        return settings
+    usable = tuple(path for path in settings.ssl_certs if _readable(path))
+    for path in settings.ssl_certs:
+        if path not in usable:
+            _log.warn("--ssl-certs: {path} is not there or cannot be read; it is left out", path=path)
+    if not usable:
+        _log.warn("There is no certificate, so nothing listens on {bind} for https; give --ssl-certs", bind=settings.bind_https)
+    return evolve(settings, ssl_certs=usable)
+
+
+def _readable(path: str) -> bool:
+    try:
+        return bool(os.listdir(path)) if os.path.isdir(path) else os.access(path, os.R_OK)
+    except OSError:
+        return False
+
+
+def _report(templates: Templates) -> None:
+    for warning in templates.warnings:
+        _log.warn("{warning}", warning=warning)
