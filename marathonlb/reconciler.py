@@ -1,11 +1,11 @@
 """
 One convergence at a time: from hints to a HAProxy that runs what is wanted.
 
-Why a generation and not a dirty flag: a hint that arrives while a convergence is under way may or may not be covered by
-what was already fetched. A flag that the end of the convergence clears would lose it, one that it leaves set would converge
-for ever. So each hint raises ``generation``; a convergence notes the generation that it began with, and when it ends and the
-generation has moved on, it begins again. Hints that arrive meanwhile are gathered into one: the first acts at once, a
-burst ends in one convergence.
+Why a generation and not a dirty flag: a hint that arrives while a convergence is under way may or may not be covered
+by what was already fetched. A flag that the end of the convergence clears would lose it, one that it leaves set would
+converge for ever. So each hint raises ``generation``; a convergence notes the generation that it began with, and when
+it ends and the generation has moved on, it begins again. Hints that arrive meanwhile are gathered into one: the first
+acts at once, a burst ends in one convergence.
 """
 
 from __future__ import annotations
@@ -165,7 +165,10 @@ class Reconciler(Service):
 
         def ring() -> None:
             self._alarm = None
-            self.poke(hint) if hint is not None else self._wake()
+            if hint is None:
+                self._wake()
+            else:
+                self.poke(hint)
 
         self._silence()
         self._alarm = self._clock.callLater(seconds, ring)
@@ -191,7 +194,7 @@ class Reconciler(Service):
                 await self.converge()
             except CancelledError:
                 return
-            except Exception as error:  # the boundary: whatever it is, the next convergence may do better
+            except Exception as error:  # noqa: BLE001 the boundary: whatever it is, the next convergence may do better
                 self._failed(error)
                 return
             self.status = evolve(self.status, converged=generation, failures=0, failure="")
@@ -300,7 +303,11 @@ class Reconciler(Service):
             try:
                 outcome = await self._applier.apply(wanted.rendered.config)
             except (InvalidConfiguration, ReloadFailed) as error:
-                blamed = [] if self._settings.skip_config_cleanup else self._planner.blame(error, wanted, self._clock)
+                blamed = (
+                    []
+                    if self._settings.skip_config_cleanup
+                    else self._planner.blame(error, wanted, self._clock)
+                )
                 self._tell(wanted.problems)
                 if not blamed:
                     raise
@@ -331,8 +338,8 @@ class Reconciler(Service):
             return False
         self._cold_doubt = now if self._cold_doubt is None else self._cold_doubt
         self._log.warn(
-            "Marathon's first answer lacks {gone} of the {before} services that HAProxy serves; a second one has to agree. "
-            "If this is meant, wait {seconds:.0f} s, or raise --max-shrink",
+            "Marathon's first answer lacks {gone} of the {before} services that HAProxy serves; a second one has to "
+            "agree. If this is meant, wait {seconds:.0f} s, or raise --max-shrink",
             gone=len(gone),
             before=len(before),
             seconds=SECOND_OPINION,
@@ -353,15 +360,16 @@ class Reconciler(Service):
             self.status = evolve(self.status, last_reload=now, reloads=self.status.reloads + 1)
             self._not_before = now + max(self._settings.min_reload_interval, 2 * took)
         self._log.info(
-            "Generation {generation}: {action} in {seconds:.2f} s, since {reason}; {services} services, {servers} servers; "
-            "because of {why}",
+            "Generation {generation}: {action} in {seconds:.2f} s, since {reason}; {services} services, "
+            "{servers} servers; because of {why}",
             generation=self.status.generation,
             action=outcome.action,
             seconds=sum(outcome.seconds.values()),
             reason=outcome.reason or "nothing differs",
             services=len(wanted.services),
             servers=wanted.servers,
-            why=", ".join(f"{count} x {each}" if count > 1 else each for each, count in why.most_common(4)) or "start",
+            why=", ".join(f"{count} x {each}" if count > 1 else each for each, count in why.most_common(4))
+            or "start",
         )
         if outcome.output:
             self._log.warn("HAProxy says: {output}", output=outcome.output)
@@ -384,4 +392,6 @@ class Reconciler(Service):
                 label=problem.label,
             )
         for problem in gone:
-            self._log.info("Mended: {problem}", problem=str(problem), appId=problem.app_id, label=problem.label)
+            self._log.info(
+                "Mended: {problem}", problem=str(problem), appId=problem.app_id, label=problem.label
+            )

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import IO, Any
 
 from attrs import evolve, fields, frozen
@@ -60,13 +60,12 @@ def make_parts(settings: Settings, reactor: Any) -> Parts:
         settings.marathon, make_agent(settings, reactor), reactor, authorization_for(settings)
     )
     applier = make_applier(settings, reactor)
-    pokes: list[Callable[[Hint], None]] = []
-    hosts = AgentHosts(reactor.nameResolver, reactor, lambda hint: [poke(hint) for poke in pokes] and None)
+    hosts = AgentHosts(reactor.nameResolver, reactor)
     offers = Offers(settings, PER_APP_NAMES, hosts.address)
     gatherer = Gatherer(client, reactor, max_shrink=settings.max_shrink, weigh=offers.count)
     planner = Planner(offers, Renderer(settings, templates))
     reconciler = Reconciler(settings, gatherer, planner, applier, hosts, reactor)
-    pokes.append(reconciler.poke)
+    hosts.changed = reconciler.poke
     return Parts(settings, client, applier, hosts, reconciler)
 
 
@@ -212,7 +211,10 @@ def with_certificates(settings: Settings) -> Settings:
         if path not in usable:
             _log.warn("--ssl-certs: {path} is not there or cannot be read; it is left out", path=path)
     if not usable:
-        _log.warn("There is no certificate, so nothing listens on {bind} for https; give --ssl-certs", bind=settings.bind_https)
+        _log.warn(
+            "There is no certificate, so nothing listens on {bind} for https; give --ssl-certs",
+            bind=settings.bind_https,
+        )
     return evolve(settings, ssl_certs=usable)
 
 

@@ -68,10 +68,14 @@ class Planner:
         kept, refused = self.quarantine.admit(self.offers.services(), now)
         rendered = self._renderer.render(kept)
         problems = [*self.offers.problems(), *refused, *rendered.problems]
-        problems.sort(key=lambda p: (p.app_id, -1 if p.port_index is None else p.port_index, p.label, p.reason))
+        problems.sort(
+            key=lambda p: (p.app_id, -1 if p.port_index is None else p.port_index, p.label, p.reason)
+        )
         return Wanted(rendered, tuple(problems))
 
-    def blame(self, error: InvalidConfiguration | ReloadFailed, wanted: Wanted, clock: IReactorTime) -> list[Problem]:
+    def blame(
+        self, error: InvalidConfiguration | ReloadFailed, wanted: Wanted, clock: IReactorTime
+    ) -> list[Problem]:
         """
         Put the services that HAProxy complains about into quarantine.
 
@@ -88,7 +92,9 @@ class Planner:
             service = by_key.get((owner.app_id, owner.port_index))
             if service is None or service.key in blamed:
                 continue
-            label = owner.source.removeprefix("label ") if owner.source.startswith("label ") else owner.template
+            label = (
+                owner.source.removeprefix("label ") if owner.source.startswith("label ") else owner.template
+            )
             retry_at = None
             if isinstance(error, ReloadFailed):
                 retry_at = clock.seconds() + RETRY_BIND * 2.0 ** min(self.quarantine.failures(service.key), 4)

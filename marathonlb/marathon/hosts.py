@@ -51,7 +51,7 @@ class AgentHosts(Service):
     """
     Resolves and remembers.
 
-    :param poke: told to look at everything when an address has changed.
+    :ivar changed: told to look at everything when an address has changed; set by who wants to know.
     :param interval: seconds between two resolutions of the known names.
     :param patience: seconds that one round of resolving may hold up a convergence.
     """
@@ -62,13 +62,12 @@ class AgentHosts(Service):
         self,
         resolver: IHostnameResolver,
         clock: IReactorTime,
-        poke: Callable[[Hint], None],
         interval: float = 60,
         patience: float = 5,
     ) -> None:
         self._resolver = resolver
         self._clock = clock
-        self._poke = poke
+        self.changed: Callable[[Hint], None] = lambda hint: None
         self._interval = interval
         self._patience = patience
         self._known: dict[str, str | None] = {}
@@ -102,20 +101,24 @@ class AgentHosts(Service):
         names = {host for host in hosts if host not in self._known and not is_address(host)}
         if not names:
             return
-        rounds = [self._resolve(name) for name in sorted(names)]
-        everything: Deferred[object] = DeferredList(rounds)
         over: Deferred[None] = Deferred()
-        call = self._clock.callLater(self._patience, over.callback, None)
-        everything.addCallback(lambda _: over.called or over.callback(None))
-        await over
-        if call.active():
-            call.cancel()
-        else:
+
+        def give_up() -> None:
             for name in sorted(names - self._known.keys()):
                 self._known[name] = None
                 self._log.warn(
                     "The agent's host {host} is not resolved yet; its tasks wait for it", host=name
                 )
+            over.callback(None)
+
+        def arrived(_: object) -> None:
+            if call.active():
+                call.cancel()
+                over.callback(None)
+
+        call = self._clock.callLater(self._patience, give_up)
+        DeferredList([self._resolve(name) for name in sorted(names)]).addCallback(arrived)
+        await over
 
     async def refresh(self) -> None:
         """Resolve all known names again; a change is a hint to look at everything."""
@@ -143,7 +146,7 @@ class AgentHosts(Service):
             self._known[name] = addresses[0]
             if late:
                 self._moved.add(name)
-                self._poke(Hint(None, f"the address of {name} changed"))
+                self.changed(Hint(None, f"the address of {name} changed"))
         elif name not in self._known:
             self._known[name] = None
             self._log.warn(
