@@ -25,7 +25,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TOO_OLD := "Python 3.11 or later is needed and this is %d.%d; try make PYTHON=python3.12" % sys.version_info[:2]
 NO_VENV := "$(PYTHON) makes no virtual environments; install the package python3-venv (Debian, Ubuntu)"
 
-.PHONY: run test lint docs bench dist venv clean
+.PHONY: run test lint lint-ruff lint-format lint-types docs bench dist venv clean
 
 run: venv
 	exec $(BIN)/python -m minimarathon.demo \
@@ -35,9 +35,16 @@ run: venv
 test: venv
 	$(BIN)/trial $(if $(JOBS),--jobs $(JOBS)) $(TESTS)
 
-lint: venv
+# Each says what it has to say, also where another one failed: make --keep-going lint.
+lint: lint-ruff lint-format lint-types
+
+lint-ruff: venv
 	$(BIN)/ruff check .
+
+lint-format: venv
 	$(BIN)/ruff format --check .
+
+lint-types: venv
 	$(BIN)/mypy
 
 docs: venv
