@@ -21,6 +21,7 @@ from twisted.web.iweb import IAgent
 from zope.interface import implementer
 
 from marathonlb.errors import SourceError
+from marathonlb.marathon.agent import make_agent
 from marathonlb.marathon.auth import IAuthorization, NoAuthorization
 from marathonlb.marathon.body import BodyReader
 from marathonlb.marathon.events import EVENT_TYPES
@@ -28,6 +29,8 @@ from marathonlb.marathon.fetch import FAILURES, Answer, Fetcher, failure
 from marathonlb.marathon.interfaces import AppsAnswer, IMarathon
 from marathonlb.marathon.parse import Body, Parsed, UnusableAnswer, parse_app, parse_apps
 from marathonlb.marathon.pods import parse_pod, parse_pods
+
+__all__ = ["MarathonClient", "make_agent"]
 
 T = TypeVar("T")
 

@@ -1,0 +1,134 @@
+"""
+Where Marathon posts its events (``--mode=event``).
+
+Marathon punishes slow and failing subscribers, so the answer is given at once and the work comes after. What is posted
+is a hint and never a fact: anyone can post here. A body past the limit is read away without being kept, and counts as
+"look at everything", since old Marathons put their whole cluster into one event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from io import BytesIO
+from tempfile import TemporaryFile
+from typing import IO
+
+from twisted.logger import Logger
+from twisted.web import http
+from twisted.web.resource import Resource
+from twisted.web.server import Request, Site
+
+from marathonlb.marathon.events import Hint, hint_of, is_event
+
+LIMIT = 64 * 1024 * 1024
+"""Bytes of an event; an honest one may have tens of megabytes."""
+
+IN_MEMORY = 100_000
+"""Bytes of a body that are held in memory; what is longer is written to a temporary file."""
+
+
+class BoundedContent:
+    """
+    What a request's body is written to: keeps it up to the limit, and of more only the fact.
+
+    :param length: the body's length, where its sender told one.
+    :param limit: bytes.
+    """
+
+    def __init__(self, length: int | None, limit: int = LIMIT) -> None:
+        self.too_big = length is not None and length > limit
+        self._left = limit
+        small = length is not None and length < IN_MEMORY
+        self._file: IO[bytes] = BytesIO() if small or self.too_big else TemporaryFile()  # noqa: SIM115
+
+    def write(self, data: bytes) -> int:
+        """Keep it, or read it away."""
+        self._left -= len(data)
+        if self._left < 0 and not self.too_big:
+            self.too_big = True
+            self._file.close()
+            self._file = BytesIO()
+        if not self.too_big:
+            self._file.write(data)
+        return len(data)
+
+    def read(self, size: int = -1) -> bytes:
+        """What was kept."""
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """As files have it."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """As files have it."""
+        return self._file.tell()
+
+    def close(self) -> None:
+        """Give the space back."""
+        self._file.close()
+
+
+class EventRequest(Request):
+    """A request whose body is bounded, and is never taken apart as a form, whatever type it claims."""
+
+    def gotLength(self, length: int | None) -> None:
+        """Called when the headers are in; the body comes next."""
+        self.requestHeaders.removeHeader(b"Content-Type")
+        site: CallbackSite = self.channel.site
+        self.content = BoundedContent(length, site.limit)
+
+
+class EventCallback(Resource):
+    """
+    Takes one event per POST, whatever its content type, at any path.
+
+    :param poke: is given what the event hints at, after the answer; nothing where it changes nothing.
+    """
+
+    isLeaf = True
+    _log = Logger()
+
+    def __init__(self, poke: Callable[[Hint], object]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._poke = poke
+
+    def render(self, request: Request) -> bytes:
+        """200 and then the hint; 400 for what is no event, 405 for what is no POST."""
+        request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
+        if request.method != b"POST":
+            request.setResponseCode(http.NOT_ALLOWED)
+            request.setHeader(b"Allow", b"POST")
+            return b"Marathon posts its events here.\n"
+        content = request.content
+        if isinstance(content, BoundedContent) and content.too_big:
+            self._log.info(
+                "An event of more than {limit} bytes was read away; everything is looked at", limit=LIMIT
+            )
+            return self._thank(request, Hint(None, "an event that is too big"))
+        payload = content.read()
+        if not is_event(payload):
+            request.setResponseCode(http.BAD_REQUEST)
+            return b"This is no event of Marathon's.\n"
+        return self._thank(request, hint_of(payload))
+
+    def _thank(self, request: Request, hint: Hint | None) -> bytes:
+        if hint is not None:
+            request.notifyFinish().addBoth(lambda _: self._poke(hint))
+        return b"ok\n"
+
+
+class CallbackSite(Site):
+    """
+    The site of the callback alone: bodies are bounded, and requests are not logged.
+
+    :param poke: as in `EventCallback`.
+    :param limit: bytes of a body that are kept.
+    """
+
+    def __init__(self, poke: Callable[[Hint], object], limit: int = LIMIT) -> None:
+        super().__init__(EventCallback(poke), requestFactory=EventRequest)  # type: ignore[no-untyped-call]
+        self.limit = limit
+
+    def log(self, request: http.Request) -> None:
+        """Events are many, and what they lead to is logged where it is done."""
