@@ -17,6 +17,8 @@ from types import FrameType
 
 #: Seconds after which a connection that says nothing is closed.
 IDLE = 60
+#: The same for connections that are only taken at the end.
+LAST = 1
 #: Request headers that the web app shows: what a load balancer adds, and what it goes by.
 SHOWN = ("host", "x-forwarded-for", "x-forwarded-port", "x-forwarded-proto", "cookie")
 
@@ -44,12 +46,26 @@ class Server(socketserver.ThreadingTCPServer):
             except OSError:
                 continue
 
+    def drain(self) -> None:
+        """Serve who had connected before the end and was not yet accepted."""
+        self.socket.setblocking(False)
+        while True:
+            try:
+                connection, address = self.socket.accept()
+            except OSError:
+                return
+            self.process_request(connection, address)
+
 
 class Handler(socketserver.StreamRequestHandler):
     """A connection; forgotten when it ends, however it ends."""
 
-    timeout = IDLE
     server: Server
+
+    def setup(self) -> None:
+        """Bound how long a silent connection stays."""
+        super().setup()
+        self.connection.settimeout(LAST if self.server.closing else IDLE)
 
     def handle(self) -> None:
         """Talk until somebody has enough."""
@@ -140,6 +156,7 @@ def main(arguments: list[str]) -> int:
         signal.signal(signal.SIGINT, stop)
         sys.stderr.write(f"{server.name}: {kind} on {host}:{server.server_address[1]}\n")
         server.serve_forever(poll_interval=0.1)
+        server.drain()
     return 0
 
 

@@ -15,7 +15,7 @@ from twisted.logger import Logger
 
 from minimarathon.addresses import Addresses, NoPort
 from minimarathon.deployments import plan
-from minimarathon.errors import Refused, locked
+from minimarathon.errors import Refused
 from minimarathon.events import Bus
 from minimarathon.health import IHealth
 from minimarathon.model import App, Deployment, Health, Task
@@ -117,12 +117,6 @@ class Engine:
             raise Refused(404, f"Application {app_id} not found in tasks queue.")
         record.failures, record.not_before = 0, 0
         self._mark(app_id)
-
-    def check_unlocked(self, app_id: str, force: bool) -> None:
-        """Raise `Refused` (409) where a deployment holds the app and `force` is not given."""
-        holders = [one.id for one in self.state.deployments_of(app_id)]
-        if holders and not force:
-            raise locked(holders)
 
     def stop(self) -> Deferred[None]:
         """End every task and every timer; fires when nothing is left."""

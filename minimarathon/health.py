@@ -1,40 +1,19 @@
-"""Health checks: what a result means (pure), the probes that get one, and the loop that asks again and again."""
+"""Health checks: what a result means (pure), and the loop that asks again and again."""
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-import treq
 from attrs import define, evolve, field
-from OpenSSL import SSL
-from treq.client import HTTPClient
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import TCP4ClientEndpoint
-from twisted.internet.error import ConnectError, ProcessDone
-from twisted.internet.interfaces import (
-    IOpenSSLClientConnectionCreator,
-    IProcessTransport,
-    IReactorProcess,
-    IReactorTime,
-)
-from twisted.internet.protocol import Factory, ProcessProtocol, Protocol
-from twisted.internet.ssl import CertificateOptions
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
-from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
-from twisted.web.client import Agent
-from twisted.web.http_headers import Headers
-from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import Interface, implementer
 
-from minimarathon.addresses import places
 from minimarathon.model import App, Health, HealthCheck, Task
-from minimarathon.processes import LEADER, environment, outcome
 
 #: Which check, its results, and whether the task is to be killed for them.
 Report = Callable[[int, Health, bool], None]
@@ -82,10 +61,6 @@ class IProbes(Interface):
 
     def probe(check: HealthCheck, task: Task, app: App) -> Deferred[None]:
         """Fires when the task is well, fails with the reason when not. May be cancelled; knows no time limit."""
-
-
-class Unwell(Exception):
-    """A probe got an answer, and it was a bad one."""
 
 
 @implementer(IHealth)
@@ -202,92 +177,3 @@ class HealthChecks:
         """See `IHealth.stop`."""
         for task_id in tuple(self._watches):
             self.forget(task_id)
-
-
-@implementer(IPolicyForHTTPS, IOpenSSLClientConnectionCreator)
-class _AnyCertificate:
-    """HTTPS checks ask whether a task answers, as Marathon's do, not who it is."""
-
-    def creatorForNetloc(self, hostname: bytes, port: int) -> _AnyCertificate:
-        return self
-
-    def clientConnectionForTLS(self, tls: TLSMemoryBIOProtocol) -> SSL.Connection:
-        return SSL.Connection(CertificateOptions().getContext(), None)
-
-
-class _Command(ProcessProtocol):
-    """A COMMAND check: well where it exits with 0. Cancelling ends it with everything it started."""
-
-    def __init__(self) -> None:
-        self.done: Deferred[None] = Deferred(self._kill)
-        self.transport: IProcessTransport | None = None
-
-    def _kill(self, _: Deferred[None]) -> None:
-        if self.transport is not None and self.transport.pid is not None:
-            try:
-                os.killpg(int(self.transport.pid), signal.SIGKILL)
-            except ProcessLookupError:
-                self.transport.signalProcess("KILL")
-
-    def processEnded(self, reason: Failure) -> None:
-        if self.done.called:
-            return
-        if reason.check(ProcessDone):
-            self.done.callback(None)
-        else:
-            self.done.errback(Unwell(outcome(reason).reason))
-
-
-@implementer(IProbes)
-@define(eq=False)
-class Probes:
-    """Asks over the network, or by a command in the task's environment."""
-
-    reactor: Any
-    environ: Mapping[str, str] = field(factory=lambda: dict(os.environ))
-    _client: HTTPClient = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._client = HTTPClient(Agent(self.reactor, _AnyCertificate(), connectTimeout=20))
-
-    def probe(self, check: HealthCheck, task: Task, app: App) -> Deferred[None]:
-        """See `IProbes.probe`."""
-        if check.protocol == "COMMAND":
-            return self._command(check.command or "false", task, app)
-        host, port = places(task, app)[check.port_index or 0] if app.ports else (task.host, 0)
-        port = check.port or port
-        if check.protocol.endswith("TCP"):
-            return Deferred.fromCoroutine(self._tcp(host, port))
-        scheme = "https" if check.protocol.endswith("HTTPS") else "http"
-        path = check.path or "/"
-        url = f"{scheme}://{host}:{port}/{path.removeprefix('/')}"
-        return Deferred.fromCoroutine(self._http(url, check.ignore_http1xx))
-
-    async def _http(self, url: str, ignore_1xx: bool) -> None:
-        try:
-            response = await self._client.get(url, allow_redirects=False, headers=Headers({"Connection": ["close"]}))
-        except ConnectError as error:
-            raise Unwell(f"ConnectionAttemptFailedException: {error}") from error
-        await treq.content(response)
-        if not 200 <= response.code < 400 and not (ignore_1xx and response.code < 200):
-            raise Unwell(f"{response.code} {response.phrase.decode('ascii', 'replace')}")
-
-    async def _tcp(self, host: str, port: int) -> None:
-        endpoint = TCP4ClientEndpoint(self.reactor, host, port)
-        protocol = await endpoint.connect(Factory.forProtocol(Protocol))
-        assert isinstance(protocol, Protocol) and protocol.transport is not None
-        protocol.transport.loseConnection()
-
-    def _command(self, command: str, task: Task, app: App) -> Deferred[None]:
-        protocol = _Command()
-        reactor: IReactorProcess = self.reactor
-        reactor.spawnProcess(
-            protocol,
-            sys.executable,
-            [sys.executable, "-I", "-S", "-c", LEADER, command],
-            env=environment(task, app, self.environ),
-            childFDs={1: "r", 2: "r"},
-        )
-        return protocol.done
-
-

@@ -24,9 +24,10 @@ from minimarathon.callbacks import Callbacks
 from minimarathon.dialect import Dialect
 from minimarathon.engine import Engine
 from minimarathon.events import Bus
-from minimarathon.health import AlwaysHealthy, HealthChecks, Probes
+from minimarathon.health import AlwaysHealthy, HealthChecks
 from minimarathon.http import Face
 from minimarathon.model import App
+from minimarathon.probes import Probes
 from minimarathon.processes import NoProcesses, Processes
 from minimarathon.sse import Streams
 from minimarathon.state import State
@@ -109,6 +110,7 @@ class MiniMarathon(Service):
         :raise twisted.internet.error.CannotListenError: where it is taken.
         """
         site = Site(self.face)
+        site.noisy = False
         site.displayTracebacks = False
         self._port = self.reactor.listenTCP(self.config.port, site, interface=self.config.host)
         assert self._port is not None

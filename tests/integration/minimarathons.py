@@ -1,0 +1,91 @@
+"""A whole minimarathon on a real port, for tests in this process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import treq
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+from twisted.trial.unittest import TestCase
+
+from minimarathon.dialect import Dialect
+from minimarathon.service import Config, MiniMarathon
+
+
+def alive(pid: int) -> bool:
+    """Whether a process is there and not only a name that its parent has not read yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def pids_of(marker: str) -> set[int]:
+    """The processes whose environment holds `marker`."""
+    found = set()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                environ = (entry / "environ").read_bytes()
+            except OSError:
+                continue
+            if marker.encode() in environ and alive(int(entry.name)):
+                found.add(int(entry.name))
+    return found
+
+
+async def until(true: Callable[[], Any], seconds: float = 15.0, every: float = 0.05) -> Any:
+    """
+    Wait for something to become true, and return it; it may be a coroutine function.
+
+    :raise AssertionError: where it did not in time.
+    """
+    last = reactor.seconds() + seconds
+    while True:
+        value = true()
+        if hasattr(value, "__await__"):
+            value = await value
+        if value:
+            return value
+        if reactor.seconds() > last:
+            raise AssertionError(f"it did not become true within {seconds} s: {true}, last {value!r}")
+        await deferLater(reactor, every)
+
+
+class MarathonTestCase(TestCase):
+    """A test with a Marathon; `marathon` starts it, the end of the test stops it."""
+
+    timeout = 60
+
+    def marathon(self, version: str = "1.5", **config: Any) -> MiniMarathon:
+        """A Marathon that listens, on a port of its own."""
+        work_dir = Path(self.mktemp())
+        service = MiniMarathon(
+            reactor,
+            Config(dialect=Dialect.parse(version), port=0, work_dir=work_dir, task_ports=(33000, 33900), **config),
+        )
+        service.startService()
+        self.addCleanup(service.stopService)
+        return service
+
+    async def ask(self, service: MiniMarathon, method: str, path: str, body: Any = None, **more: Any) -> Any:
+        """A request's answer: its status and its JSON."""
+        json = {} if body is None else {"json": body}
+        response = await treq.request(method, service.url + path, persistent=False, **json, **more)
+        text = await treq.text_content(response)
+        return response.code, (await treq.json_content(response) if text.startswith(("{", "[")) else text)
+
+    async def tasks(self, service: MiniMarathon, app_id: str) -> list[dict[str, Any]]:
+        """An app's tasks, as the API shows them."""
+        _, body = await self.ask(service, "GET", f"/v2/apps{app_id}/tasks")
+        return body.get("tasks", [])
+
+
+def stopped(service: MiniMarathon) -> Deferred[None]:
+    """The end of a Marathon."""
+    return service.stopService()
