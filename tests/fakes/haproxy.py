@@ -1,0 +1,157 @@
+"""Stand-ins for HAProxy's side; each passes the contract tests that the real one passes (`tests.haproxy.contracts`)."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred, DeferredLock, fail, succeed
+from zope.interface import implementer
+
+from marathonlb.config.text import Config
+from marathonlb.errors import Complaint, InvalidConfiguration
+from marathonlb.haproxy.interfaces import IApplier, IChecker, IReloader, Outcome, Reloaded
+from marathonlb.haproxy.plan import Reload, plan
+
+NONSENSE = "no such keyword"
+"""A line that every HAProxy refuses, and the fakes, too."""
+
+
+def complaints(config: Config, refused: str = NONSENSE) -> tuple[Complaint, ...]:
+    """What a HAProxy would say of the lines that hold these words."""
+    found = []
+    for number, line in enumerate(config.template.split("\n"), 1):
+        if refused in line:
+            place = config.locate(number)
+            owner = place[1].owner if place else None
+            found.append(Complaint(message=f"unknown keyword {line.strip()!r}", line=number, owner=owner))
+    return tuple(found)
+
+
+@implementer(IChecker)
+class FakeChecker:
+    """
+    Refuses every line that holds one of some words.
+
+    :ivar refused: those words.
+    :ivar checked: the staged files that it was asked about, and their text at that time.
+    :ivar warnings: what it says where it accepts.
+    """
+
+    def __init__(self, *refused: str) -> None:
+        self.refused = {NONSENSE, *refused}
+        self.checked: list[tuple[str, str]] = []
+        self.warnings = ""
+
+    def check(self, path: str, config: Config) -> Deferred[str]:
+        with open(path, encoding="utf-8") as file:
+            self.checked.append((path, file.read()))
+        found = tuple(c for words in sorted(self.refused) for c in complaints(config, words))
+        return fail(InvalidConfiguration(complaints=found)) if found else succeed(self.warnings)
+
+
+@implementer(IReloader)
+class FakeReloader:
+    """
+    Reloads at once, fails as it is told to, or waits until it is let go.
+
+    :ivar reloaded: the configurations that it was asked to load.
+    :ivar failures: errors for the next reloads, the first one first.
+    :ivar up: whether HAProxy runs.
+    :ivar action: what a reload comes to.
+    """
+
+    def __init__(self) -> None:
+        self.reloaded: list[Config] = []
+        self.failures: list[Exception] = []
+        self.up = False
+        self.action = "reload"
+        self.held: Deferred[None] | None = None
+
+    def reload(self, config: Config) -> Deferred[Reloaded]:
+        return Deferred.fromCoroutine(self._reload(config))
+
+    async def _reload(self, config: Config) -> Reloaded:
+        self.reloaded.append(config)
+        if self.held is not None:
+            await self.held
+        if self.failures:
+            raise self.failures.pop(0)
+        self.up = True
+        return Reloaded(action=self.action)
+
+    def serving(self) -> Deferred[bool]:
+        return succeed(self.up)
+
+    def pids(self) -> Deferred[tuple[int, ...]]:
+        return succeed((100 + len(self.reloaded),) if self.up else ())
+
+
+@implementer(IApplier)
+class FakeApplier:
+    """
+    Applies in memory: plans as the real one, refuses as `FakeChecker`, fails as it is told to.
+
+    :ivar wanted: every configuration that it was asked for.
+    :ivar applied: those that it made run.
+    :ivar recovered: how often it was asked to recover.
+    """
+
+    def __init__(self, *refused: str) -> None:
+        self.running: Config | None = None
+        self.wanted: list[Config] = []
+        self.applied: list[Config] = []
+        self.recovered = 0
+        self.refused = {NONSENSE, *refused}
+        self._failures: list[Exception] = []
+        self._lock = DeferredLock()
+        self._held: Deferred[None] | None = None
+        self._doubtful = False
+        self._distrusted = ""
+
+    def fail_next(self, *errors: Exception) -> None:
+        """Fail the next applications that need something done with these errors, one each."""
+        self._failures += errors
+
+    def hold(self) -> None:
+        """Let applications wait, as HAProxy does while it loads."""
+        self._held = Deferred()
+
+    def release(self) -> None:
+        """Let what waits go on."""
+        held, self._held = self._held, None
+        if held is not None:
+            held.callback(None)
+
+    def recover(self) -> Deferred[None]:
+        self.recovered += 1
+        return succeed(None)
+
+    def apply(self, wanted: Config) -> Deferred[Outcome]:
+        return self._lock.run(lambda: Deferred.fromCoroutine(self._apply(wanted)))
+
+    def pids(self) -> Deferred[tuple[int, ...]]:
+        return succeed((100 + len(self.applied),) if self.applied else ())
+
+    def distrust(self, why: str) -> None:
+        self._distrusted = why
+
+    def served(self) -> frozenset[str]:
+        return frozenset(section.name for section in self.running or () if section.kind == "backend")
+
+    async def _apply(self, wanted: Config) -> Outcome:
+        self.wanted.append(wanted)
+        step = plan(self.running, wanted)
+        if not isinstance(step, Reload) and not self._doubtful and not self._distrusted:
+            return Outcome(action="nothing")
+        unchanged = self._distrusted or "the last reload was not confirmed"
+        reason = step.why if isinstance(step, Reload) else unchanged
+        if self._held is not None:
+            await self._held
+        found = tuple(c for words in sorted(self.refused) for c in complaints(wanted, words))
+        if found:
+            raise InvalidConfiguration(complaints=found)
+        if self._failures:
+            self._doubtful = True
+            raise self._failures.pop(0)
+        self.running, self._doubtful, self._distrusted = wanted, False, ""
+        self.applied.append(wanted)
+        seconds = {"check": 0.1, "publish": 0.01, "reload": 0.2}
+        return Outcome(action="reload", reason=reason, seconds=seconds)

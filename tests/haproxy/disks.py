@@ -1,0 +1,73 @@
+"""Disks that crash, and disks that are full."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+from marathonlb.haproxy.disk import Disk, Ownership
+
+
+class Crash(BaseException):
+    """The process is gone; no handler of its own runs, so nothing may rely on one."""
+
+
+class FailingDisk(Disk):
+    """
+    Counts its operations and does something before one of them.
+
+    :param at: the number of the operation, from 0.
+    :param happen: what happens; it raises.
+    :param partly: whether a write has written its first half by then.
+    """
+
+    def __init__(
+        self, at: int = -1, happen: Callable[[], None] = lambda: None, *, partly: bool = False
+    ) -> None:
+        self.done: list[str] = []
+        self._at = at
+        self._happen = happen
+        self._partly = partly
+
+    def _before(self, name: str) -> bool:
+        self.done.append(name)
+        return len(self.done) - 1 == self._at
+
+    def write(self, path: str, text: str, ownership: Ownership, *, durable: bool) -> None:
+        if self._before("write"):
+            if self._partly:
+                super().write(path, text[: len(text) // 2], ownership, durable=False)
+            self._happen()
+        super().write(path, text, ownership, durable=durable)
+
+    def __getattribute__(self, name: str) -> Any:
+        method = super().__getattribute__(name)
+        if name not in ("make_directory", "rename", "remove", "remove_directory", "sync"):
+            return method
+
+        def counted(*arguments: str) -> None:
+            if self._before(name):
+                self._happen()
+            method(*arguments)
+
+        return counted
+
+
+def crashing(at: int, directory: str, copy: str, *, partly: bool = False) -> FailingDisk:
+    """A disk that is copied as it is at one operation; then the process is gone."""
+
+    def happen() -> None:
+        shutil.copytree(directory, copy, symlinks=True)
+        raise Crash
+
+    return FailingDisk(at, happen, partly=partly)
+
+
+def refusing(at: int, code: int, words: str) -> FailingDisk:
+    """A disk that refuses one operation."""
+
+    def happen() -> None:
+        raise OSError(code, words)
+
+    return FailingDisk(at, happen, partly=True)

@@ -1,0 +1,35 @@
+"""Small configurations for the tests of this wing."""
+
+from __future__ import annotations
+
+from marathonlb.config.text import DIRECTORY, Chunk, Config, MapEntry, Owner, Section
+
+HEAD = Section("head", "", (Chunk("global\n  maxconn 100\n", Owner(template="HEAD")),))
+
+
+def backend(name: str, *lines: str, app_id: str | None = None) -> Section:
+    """A backend that one app wrote."""
+    text = f"backend {name}\n" + "".join(f"  {line}\n" for line in lines)
+    return Section("backend", name, (Chunk(text, Owner(app_id=app_id or f"/{name}", port_index=0)),))
+
+
+def frontend(name: str, *lines: str) -> Section:
+    """A frontend that is nobody's alone."""
+    text = f"frontend {name}\n" + "".join(f"  {line}\n" for line in lines)
+    return Section("frontend", name, (Chunk(text, Owner(template="HTTP_FRONTEND")),))
+
+
+def entries(**pairs: str) -> tuple[MapEntry, ...]:
+    """A map's entries."""
+    return tuple(MapEntry(key, value, Owner(app_id=f"/{value}")) for key, value in pairs.items())
+
+
+def config(*sections: Section, **pairs: str) -> Config:
+    """A configuration whose frontend looks up one map."""
+    routes = frontend("main", f"use_backend %[req.hdr(host),map({DIRECTORY}/domain2backend.map)]")
+    return Config((HEAD, routes, *sections), {"domain2backend.map": entries(**pairs)})
+
+
+A = config(backend("a", "server a1 10.0.0.1:80"), a="a")
+B = config(backend("a", "server a1 10.0.0.2:80"), backend("b", "server b1 10.0.0.3:80"), a="a", b="b")
+BAD = config(backend("a", "server a1 10.0.0.1:80"), backend("bad", "no such keyword"), a="a")
