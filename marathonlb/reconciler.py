@@ -325,12 +325,10 @@ class Reconciler(Service):
         Later ones are doubted where the answer comes in; before the first there is nothing to compare it with but
         what runs. The second answer that says so is believed.
         """
-        running = self._applier.running
-        if self.wanted is not None or running is None or self._settings.max_shrink >= 100:
+        if self.wanted is not None or self._settings.max_shrink >= 100:
             return False
-        before = {section.name for section in running.sections if section.kind == "backend"}
-        there = {service.backend for service in wanted.services}
-        gone = before - there
+        before = self._applier.served()
+        gone = before - {service.backend for service in wanted.services}
         if not before or 100 * len(gone) / len(before) <= self._settings.max_shrink:
             return False
         now = self._clock.seconds()
@@ -372,7 +370,8 @@ class Reconciler(Service):
             or "start",
         )
         if outcome.output:
-            self._log.warn("HAProxy says: {output}", output=outcome.output)
+            emit = self._log.warn if "[WARNING]" in outcome.output else self._log.debug
+            emit("HAProxy says: {output}", output=outcome.output)
 
     def _tell(self, problems: tuple[Problem, ...]) -> None:
         """Log each problem once, when it comes and when it is gone."""

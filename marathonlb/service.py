@@ -15,6 +15,7 @@ from twisted.application.service import IService, MultiService
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
 from twisted.logger import Logger
+from twisted.web.client import HTTPConnectionPool
 
 from marathonlb.config.render import Renderer
 from marathonlb.config.sources import Templates, load_templates
@@ -22,7 +23,8 @@ from marathonlb.config.templates import PER_APP_NAMES
 from marathonlb.haproxy.apply import Applier
 from marathonlb.haproxy.factory import make_applier
 from marathonlb.marathon.auth import authorization_for
-from marathonlb.marathon.client import MarathonClient, make_agent
+from marathonlb.marathon.agent import make_agent
+from marathonlb.marathon.client import MarathonClient
 from marathonlb.marathon.events import Hint
 from marathonlb.marathon.gather import Gatherer
 from marathonlb.marathon.hosts import AgentHosts
@@ -42,6 +44,7 @@ class Parts:
 
     settings: Settings
     client: MarathonClient
+    pool: HTTPConnectionPool
     applier: Applier
     hosts: AgentHosts
     reconciler: Reconciler
@@ -56,9 +59,9 @@ def make_parts(settings: Settings, reactor: Any) -> Parts:
     settings = with_certificates(with_state_directory(settings))
     templates = load_templates(settings.templates, settings.environment)
     _report(templates)
-    client = MarathonClient(
-        settings.marathon, make_agent(settings, reactor), reactor, authorization_for(settings)
-    )
+    pool = HTTPConnectionPool(reactor)
+    agent = make_agent(settings, reactor, pool)
+    client = MarathonClient(settings.marathon, agent, reactor, authorization_for(settings))
     applier = make_applier(settings, reactor)
     hosts = AgentHosts(reactor.nameResolver, reactor)
     offers = Offers(settings, PER_APP_NAMES, hosts.address)
@@ -66,7 +69,7 @@ def make_parts(settings: Settings, reactor: Any) -> Parts:
     planner = Planner(offers, Renderer(settings, templates))
     reconciler = Reconciler(settings, gatherer, planner, applier, hosts, reactor)
     hosts.changed = reconciler.poke
-    return Parts(settings, client, applier, hosts, reconciler)
+    return Parts(settings, client, pool, applier, hosts, reconciler)
 
 
 def make_service(settings: Settings, reactor: Any) -> IService:
@@ -123,6 +126,7 @@ class Controller(MultiService):
         for service in (self._followers, self.parts.reconciler, self.parts.hosts, self.parts.applier.service):
             if service.parent is not None:
                 await service.disownServiceParent() or None
+        await self.parts.pool.closeCachedConnections()
         await super().stopService()
 
     def _signals(self) -> None:
@@ -150,8 +154,7 @@ def sources(parts: Parts, reactor: Any) -> Iterable[IService]:
             max_backoff=settings.max_backoff,
         )
     else:
-        yield StreamServerEndpointService(serverFromString(reactor, settings.listening), CallbackSite(poke))
-        yield Subscription(
+        subscription = Subscription(
             parts.client,
             poke,
             reactor,
@@ -159,6 +162,9 @@ def sources(parts: Parts, reactor: Any) -> Iterable[IService]:
             resync_interval=settings.resync_interval,
             max_backoff=settings.max_backoff,
         )
+        site = CallbackSite(subscription.heard)
+        yield StreamServerEndpointService(serverFromString(reactor, settings.listening), site)
+        yield subscription
 
 
 def run_once(settings: Settings, reactor: Any, out: IO[str]) -> Deferred[int]:
@@ -172,6 +178,14 @@ def run_once(settings: Settings, reactor: Any, out: IO[str]) -> Deferred[int]:
 
 async def _run_once(settings: Settings, reactor: Any, out: IO[str]) -> int:
     parts = make_parts(settings, reactor)
+    try:
+        return await _once(parts, out)
+    finally:
+        await parts.pool.closeCachedConnections()
+
+
+async def _once(parts: Parts, out: IO[str]) -> int:
+    settings = parts.settings
     if settings.dry:
         wanted = await parts.reconciler.look()
         out.write(wanted.rendered.config.text(os.path.dirname(os.path.abspath(settings.haproxy_config))))

@@ -67,6 +67,7 @@ class Applier:
         self._archive = archive
         self._probe = probe
         self._confirmed = False
+        self._distrusted = ""
         self._lock = DeferredLock()
 
     def recover(self) -> Deferred[None]:
@@ -80,13 +81,25 @@ class Applier:
         """See `IApplier.apply`. A second call waits for the first. Cancelling gives up between two stages."""
         return self._lock.run(lambda: Deferred.fromCoroutine(self._apply(wanted)))
 
+    def distrust(self, why: str) -> None:
+        """See `IApplier.distrust`."""
+        self._distrusted = why
+
+    def served(self) -> frozenset[str]:
+        """See `IApplier.served`."""
+        running = self.running
+        if running is None:
+            disk = self._files.read({})
+            running = split(disk.text, {}) if disk is not None else Config()
+        return frozenset(section.name for section in running if section.kind == "backend")
+
     def pids(self) -> Deferred[tuple[int, ...]]:
         """See `IApplier.pids`."""
         return self._reloader.pids()
 
     async def _apply(self, wanted: Config) -> Outcome:
-        reason = await self._reason(wanted)
-        if reason is None:
+        reason = await self._reason(wanted) or self._distrusted
+        if not reason:
             return Outcome(action="nothing")
         seconds: dict[str, float] = {}
         staged = self._files.stage(wanted)
@@ -188,7 +201,7 @@ class Applier:
                 "what HAProxy runs could not be noted: {error}; the next controller will reload once",
                 error=error,
             )
-        self.running, self._confirmed = wanted, True
+        self.running, self._confirmed, self._distrusted = wanted, True, ""
         self._archive.add(staged.published, reason=reason, seconds=self._clock.seconds())
 
     @contextmanager

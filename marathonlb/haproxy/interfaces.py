@@ -65,6 +65,12 @@ class IApplier(Interface):
         anew when asked again.
         """
 
+    def distrust(why: str) -> None:
+        """Reload at the next `apply` though nothing differs, for this reason."""
+
+    def served() -> frozenset[str]:
+        """The names of the backends that HAProxy runs, or after a start those of the file on disk; empty where there is none."""
+
     def pids() -> Deferred[tuple[int, ...]]:
         """The process ids of HAProxy's workers, old ones that still drain included."""
 
