@@ -24,6 +24,7 @@ from marathonlb import logs
 from marathonlb.documentation import longhelp
 from marathonlb.errors import MarathonLBError, UsageError
 from marathonlb.options import CommandLine, Face, Given, notices, settings_from, spread_marathons
+from marathonlb.service import make_service, run_once
 from marathonlb.settings import Settings
 
 NAME = "marathon-update-haproxy"
@@ -44,18 +45,6 @@ class ScriptOptions(CommandLine, face=Face.SCRIPT):
         return longhelp()
 
 
-def _run_once(settings: Settings, reactor: Any, out: IO[str]) -> Deferred[int]:
-    from marathonlb.service import run_once
-
-    return run_once(settings, reactor, out)
-
-
-def _make_service(settings: Settings, reactor: Any) -> IService:
-    from marathonlb.service import make_service
-
-    return make_service(settings, reactor)
-
-
 def _begin_logging(observer: ILogObserver) -> None:
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
 
@@ -71,8 +60,8 @@ class World:
     :param begin_logging: where logging begins.
     """
 
-    once: Once = _run_once
-    maker: Maker = _make_service
+    once: Once = run_once
+    maker: Maker = make_service
     react: React = react
     begin_logging: Callable[[ILogObserver], None] = _begin_logging
 

@@ -22,6 +22,7 @@ from marathonlb import logs
 from marathonlb.documentation import longhelp
 from marathonlb.errors import MarathonLBError, UsageError
 from marathonlb.options import CommandLine, Face, notices, settings_from
+from marathonlb.service import make_service
 from marathonlb.settings import Settings
 
 Maker = Callable[[Settings, Any], IService]
@@ -82,19 +83,15 @@ class Daemon(MultiService):
         super().startService()  # type: ignore[no-untyped-call]
 
 
-def makeService(options: Options, maker: Maker | None = None) -> IService:
+def makeService(options: Options, maker: Maker = make_service) -> IService:
     """
     The daemon's service.
 
-    :param maker: what joins the objects, instead of `marathonlb.service.make_service`.
+    :param maker: what joins the objects; a test gives its own.
     :raises SystemExit: with one line, where that cannot be done.
     """
     from twisted.internet import reactor
 
-    if maker is None:
-        from marathonlb.service import make_service
-
-        maker = make_service
     try:
         service = maker(options.settings, reactor)
     except MarathonLBError as error:
