@@ -31,7 +31,7 @@ LEADER = "import os,sys; os.setsid(); os.execv('/bin/sh', ['/bin/sh', '-c', sys.
 #: What a task inherits of our environment; anything else may be a secret of ours.
 INHERITED = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "TZ", "USER")
 #: Seconds between looks at a process group that is to end.
-LOOK = 0.05
+LOOK = 0.02
 
 
 @frozen
@@ -104,6 +104,7 @@ class _Process(ProcessProtocol):
     _group: int = 0
     _insist_at: float | None = None
     _grace: float = 3.0
+    _told: bool = False
     _timer: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
@@ -113,26 +114,32 @@ class _Process(ProcessProtocol):
         self.clock.callLater(0, self.running)
 
     def end(self, grace: float) -> None:
-        """SIGTERM for the whole group now, SIGKILL after `grace` seconds."""
+        """
+        SIGTERM for the whole group now, SIGKILL after `grace` seconds.
+
+        A process that was forked a moment ago still has our own signal handlers and would lose a SIGTERM: it is sent
+        when there is a group, which only the program that we started makes.
+        """
         if self._insist_at is None:
             self._grace = grace
             self._insist_at = self.clock.seconds() + grace
-            self._signal(signal.SIGTERM)
             self._look()
 
     def _look(self) -> None:
-        if self._insist_at is not None and self.clock.seconds() >= self._insist_at:
-            self._signal(signal.SIGKILL)
+        assert self._insist_at is not None
+        if self.clock.seconds() >= self._insist_at:
+            if not self._signal(signal.SIGKILL) and self.transport is not None:
+                self.transport.signalProcess("KILL")
+        elif not self._told:
+            self._told = self._signal(signal.SIGTERM)
         self._timer = self.clock.callLater(LOOK, self._look)
 
     def _signal(self, number: int) -> bool:
-        """Signal the group; false where there is none any more. Before it has one, the process itself."""
+        """Signal the group; false where there is none: not yet, or not any more."""
         try:
             os.killpg(self._group, number)
         except ProcessLookupError:
-            if self.transport is None or self.transport.pid is None:
-                return False
-            os.kill(self._group, number)
+            return False
         return True
 
     def processEnded(self, reason: Failure) -> None:
@@ -140,21 +147,18 @@ class _Process(ProcessProtocol):
         self.transport = None
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
         how = outcome(reason)
-        if self._signal(signal.SIGTERM if self._insist_at is None else 0):
-            if self._insist_at is None:
-                self._insist_at = self.clock.seconds() + self._grace
-            self._wait_for_rest(how, self._insist_at)
-        else:
-            self._over(how)
+        if self._insist_at is None:
+            self._insist_at = self.clock.seconds() + self._grace
+        if not self._told:
+            self._signal(signal.SIGTERM)
+        self._wait_for_rest(how, self._insist_at)
 
     def _wait_for_rest(self, how: Exit, until: float) -> None:
-        if self.clock.seconds() >= until:
-            self._signal(signal.SIGKILL)
-        elif self._signal(0):
+        if self._signal(0) and self.clock.seconds() < until:
             self._timer = self.clock.callLater(LOOK, self._wait_for_rest, how, until)
             return
+        self._signal(signal.SIGKILL)
         self._over(how)
 
     def _over(self, how: Exit) -> None:

@@ -17,7 +17,7 @@ WELL = (Health(alive=True),)
 
 def wanted(instances: int, least: float = 1, over: float = 1, **more: object) -> App:
     return App(
-        id="/web", instances=instances, minimum_health=least, over_capacity=over, config_version="2", version="2", **more
+        id="/web", instances=instances, minimum_health=least, over_capacity=over, config_version="2", **more
     )
 
 
@@ -47,7 +47,7 @@ class PlanTests(SynchronousTestCase):
                 [task("a", new, health=SICK), task("b", new, health=WELL)],
                 Move(0, ("a",), False),
             ),
-            ("a killed task is replaced when it is gone", wanted(1), [task("a", new, "TASK_KILLING")], Move(0, (), False)),
+            ("a killed task is replaced once gone", wanted(1), [task("a", new, "TASK_KILLING")], Move(0, (), False)),
             ("upgrade beside", wanted(2), [task("a", old), task("b", old)], Move(2, (), False)),
             (
                 "upgrade, one ready",
@@ -69,7 +69,12 @@ class PlanTests(SynchronousTestCase):
                 [task("a", old, health=SICK), task("b", old, health=WELL)],
                 Move(1, ("a",), False),
             ),
-            ("upgrade waits for the killed", wanted(1), [task("a", old, "TASK_KILLING"), task("b", new)], Move(0, (), False)),
+            (
+                "an upgrade waits for the killed",
+                wanted(1),
+                [task("a", old, "TASK_KILLING"), task("b", new)],
+                Move(0, (), False),
+            ),
             ("gone app", None, [task("a"), task("b", state="TASK_KILLING")], Move(0, ("a",), False)),
             ("gone app, gone tasks", None, [], Move(0, (), True)),
         ]

@@ -307,7 +307,8 @@ class DialectTests(SynchronousTestCase):
 
     def test_plans(self) -> None:
         """A heavy plan holds the cluster before and after; who asks for light ones from 1.5 on gets none."""
-        for version, asked, heavy in (("1.4", True, True), ("1.5", False, True), ("1.5", True, False), ("1.8", False, False)):
+        rows = (("1.4", True, True), ("1.5", False, True), ("1.5", True, False), ("1.8", False, False))
+        for version, asked, heavy in rows:
             cluster = Cluster(version)
             cluster.deploy(app())
             done = cluster.heard[-1]
