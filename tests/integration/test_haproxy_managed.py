@@ -6,8 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
@@ -18,6 +17,7 @@ from twisted.trial.unittest import SkipTest, TestCase
 from marathonlb.errors import InvalidConfiguration, ReloadFailed
 from marathonlb.haproxy.apply import Applier
 from marathonlb.haproxy.factory import make_applier
+from tests.coroutines import coroutine
 from tests.integration.haproxies import PACKAGE, WHEEL, Load, Place, answering, ask, frontend, held_port
 
 CONTROLLER = """
@@ -25,6 +25,7 @@ import sys
 from twisted.internet import reactor, task
 from marathonlb.haproxy.factory import make_applier
 from marathonlb.settings import Settings
+from tests.coroutines import coroutine
 from tests.integration.haproxies import answering
 
 async def main():
@@ -40,16 +41,6 @@ async def main():
 task.react(lambda _: __import__("twisted.internet.defer").internet.defer.Deferred.fromCoroutine(main()).addCallback(
     lambda _: __import__("twisted.internet.defer").internet.defer.Deferred()))
 """
-
-
-def coroutine(method: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Deferred[None]]:
-    """A test method that is a coroutine."""
-
-    def test(self: Any) -> Deferred[None]:
-        return Deferred.fromCoroutine(method(self))
-
-    test.__name__, test.__doc__ = method.__name__, method.__doc__
-    return test
 
 
 def pause(seconds: float) -> Deferred[None]:
