@@ -21,6 +21,7 @@ from twisted.web.server import Site
 from minimarathon.addresses import Addresses
 from minimarathon.api import Api
 from minimarathon.callbacks import Callbacks
+from minimarathon.connections import Connections
 from minimarathon.dialect import Dialect
 from minimarathon.engine import Engine
 from minimarathon.events import Bus
@@ -80,6 +81,7 @@ class MiniMarathon(Service):
     streams: Streams = field(init=False)
     callbacks: Callbacks = field(init=False)
     _port: IListeningPort | None = None
+    _connections: Connections | None = None
     _log = Logger()
 
     def __attrs_post_init__(self) -> None:
@@ -112,7 +114,8 @@ class MiniMarathon(Service):
         site = Site(self.face)
         site.noisy = False
         site.displayTracebacks = False
-        self._port = self.reactor.listenTCP(self.config.port, site, interface=self.config.host)
+        self._connections = Connections(site)
+        self._port = self.reactor.listenTCP(self.config.port, self._connections, interface=self.config.host)
         assert self._port is not None
         address = self._port.getHost()
         assert isinstance(address, IPv4Address)
@@ -137,9 +140,11 @@ class MiniMarathon(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        self.streams.close()
-        await self.callbacks.stop()
-        await self.engine.stop()
         if self._port is not None:
             port, self._port = self._port, None
             await maybeDeferred(port.stopListening)
+        self.streams.close()
+        await self.callbacks.stop()
+        await self.engine.stop()
+        if self._connections is not None:
+            await self._connections.end()
