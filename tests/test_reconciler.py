@@ -1,0 +1,500 @@
+"""The reconciler: what it does with hints, answers, failures and refusals; nothing here is real but its logic."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import evolve
+from twisted.internet.task import Clock
+from twisted.logger import LogEvent, globalLogPublisher
+from twisted.trial.unittest import SynchronousTestCase
+
+from marathonlb.config.render import Renderer
+from marathonlb.config.sources import load_templates
+from marathonlb.config.templates import PER_APP_NAMES
+from marathonlb.config.text import Config, Owner
+from marathonlb.errors import Complaint, ReloadFailed, SourceError
+from marathonlb.marathon.events import Hint
+from marathonlb.marathon.gather import MANY, SECOND_OPINION, Gatherer
+from marathonlb.marathon.model import App, Port, Task
+from marathonlb.reconciler import PATIENCE, Reconciler
+from marathonlb.routing.offers import Offers
+from marathonlb.settings import Settings
+from marathonlb.wanted import RETRY_BIND, Planner
+from tests.fakes.haproxy import NONSENSE, FakeApplier
+from tests.fakes.marathon import FakeMarathon
+
+EVERYTHING = Hint(None, "poll")
+
+
+def web(name: str, port: int = 10000, tasks: int = 1, **labels: str) -> App:
+    """An app on one service port."""
+    return App(
+        f"/{name}",
+        labels={"HAPROXY_0_VHOST": f"{name}.example.com", **labels},
+        ports=(Port(port),),
+        tasks=tuple(Task(f"{name}.{n}", host="127.0.0.1", ports=(31000 + port + n,)) for n in range(tasks)),
+        instances=tasks,
+        version="2026-01-01T00:00:00.000Z",
+    )
+
+
+def cluster(count: int) -> list[App]:
+    """So many apps, each on a port of its own."""
+    return [web(f"app{n}", 10000 + n) for n in range(count)]
+
+
+class NoHosts:
+    """All hosts are addresses, unless a test says that one has moved."""
+
+    def __init__(self) -> None:
+        self.addresses: dict[str, str] = {}
+        self._moved: set[str] = set()
+
+    def address(self, host: str) -> str | None:
+        return self.addresses.get(host, host)
+
+    async def learn(self, hosts: object) -> None:
+        return None
+
+    def move(self, host: str, address: str) -> None:
+        self.addresses[host] = address
+        self._moved.add(host)
+
+    def moved(self) -> frozenset[str]:
+        moved, self._moved = frozenset(self._moved), set()
+        return moved
+
+
+class ReconcilerTestCase(SynchronousTestCase):
+    """A reconciler between a fake Marathon and a fake HAProxy."""
+
+    settings = Settings(ssl_certs=(), min_reload_interval=0, max_shrink=50)
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.marathon = FakeMarathon()
+        self.applier = FakeApplier()
+        self.hosts = NoHosts()
+        self.logged: list[LogEvent] = []
+        globalLogPublisher.addObserver(self.logged.append)
+        self.addCleanup(globalLogPublisher.removeObserver, self.logged.append)
+        self.make(self.settings)
+
+    def make(self, settings: Settings) -> None:
+        """The controller, begun anew with these settings."""
+        offers = Offers(settings, PER_APP_NAMES, self.hosts.address)
+        planner = Planner(offers, Renderer(settings, load_templates("/nonexistent", settings.environment)))
+        gatherer = Gatherer(self.marathon, self.clock, max_shrink=settings.max_shrink, weigh=offers.count)
+        self.reconciler = Reconciler(
+            settings, gatherer, planner, self.applier, self.hosts, self.clock, jitter=lambda: 1.0
+        )
+        self.reconciler.startService()
+        self.addCleanup(self.reconciler.stopService)
+
+    def begin(self, *apps: App) -> None:
+        """A cluster that is served, with a clean slate."""
+        self.marathon.set(*apps)
+        self.reconciler.poke(EVERYTHING)
+        self.clock.advance(10)
+        self.assertEqual(len(self.applier.applied), 1)
+        self.marathon.asked.clear()
+
+    def served(self) -> set[str]:
+        """The backends that HAProxy runs."""
+        running = self.applier.running or Config()
+        return {section.name for section in running if section.kind == "backend"}
+
+    def said(self, word: str) -> list[str]:
+        """The log's messages that hold a word."""
+        texts = [str(event["log_format"] or "").format(**event) for event in self.logged if event.get("log_format")]
+        return [text for text in texts if word in text]
+
+    def fields(self, name: str) -> list[Any]:
+        """What the log has in a field."""
+        return [event[name] for event in self.logged if name in event]
+
+
+class HintTests(ReconcilerTestCase):
+    """One convergence at a time, and no hint is lost."""
+
+    def test_nothing_before_a_hint(self) -> None:
+        """Without a hint nobody is asked."""
+        self.clock.advance(1000)
+        self.assertEqual(self.marathon.asked, [])
+
+    def test_first_hint_acts_at_once(self) -> None:
+        """A hint is answered in the same turn of the reactor."""
+        self.marathon.set(web("shop"))
+        self.reconciler.poke(EVERYTHING)
+        self.assertEqual(self.served(), {"shop_10000"})
+        self.assertEqual(self.reconciler.status.converged, self.reconciler.status.generation)
+
+    def test_hint_before_start(self) -> None:
+        """What is poked before the service starts is done at its start."""
+        self.reconciler.stopService()
+        self.marathon.set(web("shop"))
+        self.reconciler.poke(EVERYTHING)
+        self.assertEqual(self.marathon.asked, [])
+        self.reconciler.startService()
+        self.assertEqual(self.served(), {"shop_10000"})
+
+    def test_burst_ends_in_one_convergence(self) -> None:
+        """A hundred hints during one convergence are answered by a single further one."""
+        self.begin(web("shop"))
+        self.marathon.hold()
+        self.reconciler.poke(Hint(frozenset({"/shop"}), "first"))
+        for number in range(100):
+            self.reconciler.poke(Hint(frozenset({"/shop"}), f"later {number}"))
+        self.marathon.set(web("shop", tasks=3))
+        self.marathon.release()
+        self.clock.advance(1)
+        self.assertEqual(len(self.marathon.asked), 2)
+        self.assertEqual(self.reconciler.wanted.servers if self.reconciler.wanted else 0, 3)
+
+    def test_hint_during_apply_is_not_lost(self) -> None:
+        """A hint that comes while HAProxy reloads begins another convergence."""
+        self.begin(web("shop"))
+        self.applier.hold()
+        self.marathon.set(web("shop", tasks=2))
+        self.reconciler.poke(Hint(frozenset({"/shop"}), "event"))
+        self.marathon.set(web("shop", tasks=5))
+        self.reconciler.poke(Hint(frozenset({"/shop"}), "event"))
+        self.applier.release()
+        self.clock.advance(1)
+        self.assertEqual(self.reconciler.wanted.servers if self.reconciler.wanted else 0, 5)
+
+    def test_only_dirty_apps_are_asked_for(self) -> None:
+        """A hint that names an app fetches that app and nothing else."""
+        self.begin(*cluster(5))
+        self.marathon.set(*cluster(4), web("app4", 10004, tasks=2))
+        self.reconciler.poke(Hint(frozenset({"/app4"}), "event"))
+        self.assertEqual(len(self.marathon.asked), 1)
+        self.assertIn("/app4", str(self.marathon.asked[0]))
+        self.assertEqual(len(self.applier.applied), 2)
+
+    def test_many_dirty_apps_are_one_full_answer(self) -> None:
+        """More apps at once than a full answer is worth are asked for by one."""
+        apps = cluster(MANY + 10)
+        self.begin(*apps)
+        self.reconciler.poke(Hint(frozenset(app.id for app in apps), "group event"))
+        self.assertEqual(len(self.marathon.asked), 1)
+
+    def test_first_answer_is_about_everything(self) -> None:
+        """Before the whole is known a hint about one app asks about all."""
+        self.marathon.set(*cluster(3))
+        self.reconciler.poke(Hint(frozenset({"/app1"}), "event"))
+        self.assertEqual(len(self.served()), 3)
+
+    def test_no_change_applies_nothing(self) -> None:
+        """An event that changes nothing reaches neither the renderer nor HAProxy."""
+        self.begin(web("shop"))
+        before = len(self.applier.wanted)
+        self.reconciler.poke(Hint(frozenset({"/shop"}), "event"))
+        self.assertEqual(len(self.applier.wanted), before)
+
+    def test_moved_host(self) -> None:
+        """A new address of an agent reaches the configuration though no app has changed."""
+        app = evolve_host(web("shop"), "agent1")
+        self.hosts.addresses["agent1"] = "10.0.0.1"
+        self.begin(app)
+        self.hosts.move("agent1", "10.0.0.2")
+        self.reconciler.poke(Hint(None, "the address of agent1 changed"))
+        self.assertIn("10.0.0.2:41000", self.applier.applied[-1].template)
+
+    def test_reload_on_request(self) -> None:
+        """SIGUSR1 reloads once though nothing differs, and says so."""
+        self.begin(web("shop"))
+        self.reconciler.reload("SIGUSR1")
+        self.clock.advance(1)
+        self.assertEqual(len(self.applier.applied), 2)
+        self.reconciler.poke(EVERYTHING)
+        self.clock.advance(1)
+        self.assertEqual(len(self.applier.applied), 2)
+
+
+def evolve_host(app: App, host: str) -> App:
+    """The app with its tasks on another host."""
+    tasks = tuple(Task(task.id, host=host, ports=task.ports) for task in app.tasks)
+    return App(app.id, app.labels, ports=app.ports, tasks=tasks, version=app.version)
+
+
+class FailureTests(ReconcilerTestCase):
+    """Whatever fails, what is served goes on, and it is tried again."""
+
+    def test_marathon_down(self) -> None:
+        """A Marathon that is down takes nothing away, is said once as an error, and is asked again with back-off."""
+        self.begin(*cluster(3))
+        self.marathon.fail("connection refused")
+        self.reconciler.poke(EVERYTHING)
+        for _ in range(10):
+            self.clock.advance(10)
+        self.assertEqual(len(self.served()), 3)
+        self.assertEqual(len(self.applier.applied), 1)
+        self.assertTrue(2 < len(self.marathon.asked) < 10, self.marathon.asked)
+        errors = [e for e in self.logged if e["log_level"].name == "error" and "not applied" in e["log_format"]]
+        self.assertEqual(len(errors), 1)
+        self.assertIn("connection refused", self.reconciler.status.failure)
+
+    def test_recovers(self) -> None:
+        """When Marathon is back, the hint that failed is done without another."""
+        self.begin(web("shop"))
+        self.marathon.fail("connection refused")
+        self.reconciler.poke(Hint(frozenset({"/shop"}), "event"))
+        self.marathon.set(web("shop", tasks=4))
+        self.marathon.fail(None)
+        self.clock.advance(2)
+        self.assertEqual(self.reconciler.wanted.servers if self.reconciler.wanted else 0, 4)
+        self.assertEqual(self.reconciler.status.failures, 0)
+
+    def test_new_hint_shortens_the_back_off(self) -> None:
+        """After many failures a new hint is tried within a second."""
+        self.begin(web("shop"))
+        self.marathon.fail("down")
+        self.reconciler.poke(EVERYTHING)
+        for _ in range(12):
+            self.clock.advance(60)
+        asked = len(self.marathon.asked)
+        self.reconciler.poke(EVERYTHING)
+        self.clock.advance(PATIENCE)
+        self.assertGreater(len(self.marathon.asked), asked)
+
+    def test_defect_is_logged_and_tried_again(self) -> None:
+        """An error that nobody foresaw is logged with its traceback and does not end the controller."""
+        self.begin(web("shop"))
+        self.applier.fail_next(ZeroDivisionError("oops"))
+        self.marathon.set(web("shop", tasks=2))
+        self.reconciler.poke(EVERYTHING)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.clock.advance(10)
+        self.assertEqual(len(self.applier.applied), 2)
+
+    def test_reload_fails(self) -> None:
+        """A failed reload is tried again with the same text, although no hint comes."""
+        self.begin(web("shop"))
+        self.applier.fail_next(ReloadFailed(reason="timed out"))
+        self.marathon.set(web("shop", tasks=2))
+        self.reconciler.poke(EVERYTHING)
+        self.assertIn("timed out", self.reconciler.status.failure)
+        self.clock.advance(10)
+        self.assertEqual(len(self.applier.applied), 2)
+        self.assertEqual(self.reconciler.status.failure, "")
+
+    def test_one_app_unreadable(self) -> None:
+        """An app that cannot be read keeps what it had; the others move on."""
+        self.begin(web("good", 10000), web("odd", 10001, tasks=2))
+        self.marathon.set(web("good", 10000, tasks=3))
+        self.marathon.garble("/odd")
+        self.reconciler.poke(EVERYTHING)
+        self.assertEqual(self.served(), {"good_10000", "odd_10001"})
+        self.assertEqual(self.reconciler.wanted.servers if self.reconciler.wanted else 0, 5)
+
+    def test_stop_during_a_convergence(self) -> None:
+        """Stopping gives up what is under way, and waits for its end."""
+        self.marathon.hold()
+        self.reconciler.poke(EVERYTHING)
+        self.successResultOf(self.reconciler.stopService())
+        self.marathon.release()
+        self.clock.advance(100)
+        self.assertEqual(self.applier.applied, [])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class DoubtTests(ReconcilerTestCase):
+    """An answer that takes away too much is not believed at once."""
+
+    def test_empty_answer(self) -> None:
+        """No apps where there were many: nothing is taken away before a second answer agrees."""
+        self.begin(*cluster(10))
+        self.marathon.set()
+        self.reconciler.poke(EVERYTHING)
+        self.clock.advance(SECOND_OPINION - 1)
+        self.assertEqual(len(self.served()), 10)
+        self.clock.advance(2)
+        self.assertEqual(self.served(), set())
+        self.assertTrue(self.fields("vanished"))
+
+    def test_hiccup(self) -> None:
+        """The second answer is whole again: nothing was ever taken away."""
+        self.begin(*cluster(10))
+        self.marathon.set()
+        self.reconciler.poke(EVERYTHING)
+        self.marathon.set(*cluster(10))
+        self.clock.advance(SECOND_OPINION + 1)
+        self.assertEqual(len(self.applier.applied), 1)
+
+    def test_hints_do_not_hurry_the_second_opinion(self) -> None:
+        """Hints in between ask again but are no second opinion."""
+        self.begin(*cluster(10))
+        self.marathon.set()
+        for _ in range(5):
+            self.reconciler.poke(EVERYTHING)
+            self.clock.advance(1)
+        self.assertEqual(len(self.served()), 10)
+
+    def test_no_leader(self) -> None:
+        """Both agree but no leader is elected: nothing is taken away."""
+        self.begin(*cluster(10))
+        self.marathon.set()
+        self.marathon.has_leader = False
+        self.reconciler.poke(EVERYTHING)
+        for _ in range(5):
+            self.clock.advance(SECOND_OPINION)
+        self.assertEqual(len(self.served()), 10)
+
+    def test_other_marathon_is_asked(self) -> None:
+        """The second opinion is asked of another Marathon than the first."""
+        self.begin(*cluster(10))
+        self.marathon.set()
+        self.reconciler.poke(EVERYTHING)
+        self.clock.advance(SECOND_OPINION + 1)
+        self.assertEqual(self.marathon.avoided[-2:], [None, self.marathon.url])
+
+    def test_within_the_bound(self) -> None:
+        """Fewer than --max-shrink percent may go at once."""
+        self.begin(*cluster(10))
+        self.marathon.set(*cluster(6))
+        self.reconciler.poke(EVERYTHING)
+        self.assertEqual(len(self.served()), 6)
+
+    def test_turned_off(self) -> None:
+        """--max-shrink=100 believes everything."""
+        self.make(evolve(self.settings, max_shrink=100))
+        self.begin(*cluster(10))
+        self.marathon.set()
+        self.reconciler.poke(EVERYTHING)
+        self.assertEqual(self.served(), set())
+
+    def test_one_app_that_is_gone(self) -> None:
+        """Marathon's explicit word that one app is gone is believed."""
+        self.begin(web("shop"))
+        self.marathon.set()
+        self.reconciler.poke(Hint(frozenset({"/shop"}), "app_terminated_event"))
+        self.assertEqual(self.served(), set())
+
+    def test_after_a_restart(self) -> None:
+        """A new controller doubts a first answer that lacks most of what HAProxy runs."""
+        self.begin(*cluster(10))
+        self.make(self.settings)
+        self.marathon.set(web("app1", 10001))
+        self.reconciler.poke(EVERYTHING)
+        self.assertEqual(len(self.served()), 10)
+        self.clock.advance(SECOND_OPINION + 1)
+        self.assertEqual(len(self.served()), 1)
+
+
+class QuarantineTests(ReconcilerTestCase):
+    """One service's mistake costs that service alone."""
+
+    def bad(self, name: str, port: int) -> App:
+        return web(name, port, HAPROXY_0_BACKEND_HTTP_OPTIONS=f"  {NONSENSE}\n")
+
+    def test_others_are_served(self) -> None:
+        """What HAProxy refuses is left out with its words; the others are served by the same convergence."""
+        self.marathon.set(web("good", 10000), self.bad("bad", 10001))
+        self.reconciler.poke(EVERYTHING)
+        self.assertEqual(self.served(), {"good_10000"})
+        problem = next(p for p in self.reconciler.problems if p.app_id == "/bad")
+        self.assertEqual(problem.label, "HAPROXY_0_BACKEND_HTTP_OPTIONS")
+        self.assertIn("unknown keyword", problem.reason)
+
+    def test_verdict_is_remembered(self) -> None:
+        """A broken app costs one check, not one for each event; its tasks may come and go."""
+        self.marathon.set(web("good", 10000), self.bad("bad", 10001))
+        self.reconciler.poke(EVERYTHING)
+        self.clock.advance(1)
+        before = len(self.applier.wanted)
+        self.marathon.set(web("good", 10000, tasks=2), evolve_host(self.bad("bad", 10001), "127.0.0.9"))
+        self.reconciler.poke(EVERYTHING)
+        self.assertEqual(len(self.applier.wanted), before + 1)
+        self.assertEqual(self.served(), {"good_10000"})
+
+    def test_mended(self) -> None:
+        """A label that is mended brings the service back, and the problem is gone."""
+        self.marathon.set(web("good", 10000), self.bad("bad", 10001))
+        self.reconciler.poke(EVERYTHING)
+        self.clock.advance(1)
+        self.marathon.set(web("good", 10000), web("bad", 10001))
+        self.reconciler.poke(EVERYTHING)
+        self.assertEqual(self.served(), {"good_10000", "bad_10001"})
+        self.assertEqual(self.reconciler.problems, ())
+        self.assertTrue(self.said("Mended"))
+
+    def test_all_or_nothing_as_long_ago(self) -> None:
+        """--skip-config-cleanup fails the whole update for one bad service."""
+        self.make(evolve(self.settings, skip_config_cleanup=True))
+        self.marathon.set(web("good", 10000), self.bad("bad", 10001))
+        self.reconciler.poke(EVERYTHING)
+        self.assertEqual(self.served(), set())
+        self.assertIn("refuses", self.reconciler.status.failure)
+
+    def test_port_in_use(self) -> None:
+        """A port that somebody else holds takes its service out, and is tried again later without a hint."""
+        self.begin(web("good", 10000))
+        complaint = Complaint(message="cannot bind socket", line=1, owner=Owner("/late", 0, "FRONTEND_HEAD"))
+        self.applier.fail_next(ReloadFailed(reason="cannot bind", complaints=(complaint,), refused=True))
+        self.marathon.set(web("good", 10000), web("late", 10001))
+        self.reconciler.poke(EVERYTHING)
+        self.assertEqual(self.served(), {"good_10000"})
+        self.assertIn("cannot bind", str(self.reconciler.problems))
+        self.clock.advance(RETRY_BIND + 1)
+        self.assertEqual(self.served(), {"good_10000", "late_10001"})
+
+    def test_nobody_to_blame(self) -> None:
+        """A complaint that names no service fails the convergence; what was served goes on."""
+        self.begin(web("good", 10000))
+        self.applier.refused.add("balance leastconn")
+        self.applier.fail_next(ReloadFailed(reason="killed"))
+        self.marathon.set(web("good", 10000, tasks=2))
+        self.reconciler.poke(EVERYTHING)
+        self.assertEqual(len(self.applier.applied), 1)
+        self.assertIn("killed", self.reconciler.status.failure)
+
+
+class FloorTests(ReconcilerTestCase):
+    """Reloads keep their distance."""
+
+    settings = Settings(ssl_certs=(), min_reload_interval=5, max_shrink=100)
+
+    def test_floor(self) -> None:
+        """Within --min-reload-interval changes are gathered, and none is lost."""
+        self.marathon.set(web("shop"))
+        self.reconciler.poke(EVERYTHING)
+        self.assertEqual(len(self.applier.applied), 1)
+        for tasks in range(2, 5):
+            self.marathon.set(web("shop", tasks=tasks))
+            self.reconciler.poke(EVERYTHING)
+        self.assertEqual(len(self.applier.applied), 1)
+        self.clock.advance(5)
+        self.assertEqual(len(self.applier.applied), 2)
+        self.assertEqual(self.reconciler.wanted.servers if self.reconciler.wanted else 0, 4)
+
+
+class OnceTests(ReconcilerTestCase):
+    """A single run, as the script makes it."""
+
+    def test_once(self) -> None:
+        """It applies what Marathon says, and leaves no timer behind."""
+        self.marathon.set(*cluster(2))
+        outcome = self.successResultOf(as_deferred(self.reconciler.once()))
+        self.assertEqual(outcome.action if outcome else "", "reload")
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_failure_is_raised(self) -> None:
+        """What fails is raised, for the exit status."""
+        self.marathon.fail("connection refused")
+        self.failureResultOf(as_deferred(self.reconciler.once()), SourceError)
+
+    def test_look_changes_nothing(self) -> None:
+        """Looking says what is wanted and applies nothing."""
+        self.marathon.set(*cluster(2))
+        wanted = self.successResultOf(as_deferred(self.reconciler.look()))
+        self.assertEqual(len(wanted.services), 2)
+        self.assertEqual(self.applier.wanted, [])
+
+
+def as_deferred(coroutine: Any) -> Any:
+    """The coroutine as what trial's assertions take."""
+    from twisted.internet.defer import Deferred
+
+    return Deferred.fromCoroutine(coroutine)
