@@ -105,7 +105,7 @@ class Reconciler(Service):
         self._settled = False
         self._cold_doubt: float | None = None
         self._work: Deferred[None] | None = None
-        self._idle: list[Deferred[None]] = []
+        self._idle: list[Deferred[object]] = []
         self._alarm: IDelayedCall | None = None
         self._not_before = 0.0
 
@@ -124,7 +124,7 @@ class Reconciler(Service):
         self._settled = False
         self.poke(Hint(frozenset(), why))
 
-    def idle(self) -> Deferred[None]:
+    def idle(self) -> Deferred[object]:
         """Fires when no convergence is under way; one that has failed and waits for its retry is not."""
         if self._work is None:
             return succeed(None)
@@ -137,7 +137,7 @@ class Reconciler(Service):
         if self.status.generation:
             self._wake()
 
-    def stopService(self) -> Deferred[None]:
+    def stopService(self) -> Deferred[object]:
         """Begin no more; fires when the convergence under way has ended or has been given up."""
         super().stopService()  # type: ignore[no-untyped-call]
         self._silence()

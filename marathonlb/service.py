@@ -12,18 +12,20 @@ from typing import IO, Any
 from attrs import evolve, fields, frozen
 from twisted.application.internet import StreamServerEndpointService
 from twisted.application.service import IService, MultiService
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from twisted.web.client import HTTPConnectionPool
 
 from marathonlb.config.render import Renderer
 from marathonlb.config.sources import Templates, load_templates
 from marathonlb.config.templates import PER_APP_NAMES
+from marathonlb.errors import PublishFailed, UsageError
 from marathonlb.haproxy.apply import Applier
 from marathonlb.haproxy.factory import make_applier
-from marathonlb.marathon.auth import authorization_for
 from marathonlb.marathon.agent import make_agent
+from marathonlb.marathon.auth import authorization_for
 from marathonlb.marathon.client import MarathonClient
 from marathonlb.marathon.events import Hint
 from marathonlb.marathon.gather import Gatherer
@@ -107,14 +109,20 @@ class Controller(MultiService):
 
     async def _start(self) -> None:
         parts = self.parts
-        await parts.applier.recover()
+        try:
+            await parts.applier.recover()
+        except PublishFailed as error:
+            self._log.error(
+                "What a crash left could not be put right: {error}; it is tried again", error=str(error)
+            )
         for service in (parts.applier.service, parts.hosts, parts.reconciler, self._followers):
-            service.setServiceParent(self)
+            service.setServiceParent(self)  # type: ignore[no-untyped-call]
         self._signals()
 
-    def _cannot_start(self, failure: Any) -> None:
-        self._log.critical("The load balancer cannot start: {error}", error=failure.getErrorMessage())
-        self._reactor.stop()
+    def _cannot_start(self, failure: Failure) -> None:
+        if not failure.check(CancelledError):
+            self._log.failure("The load balancer cannot start: a defect", failure)
+            self._reactor.stop()
 
     def stopService(self) -> Deferred[None]:
         """Stop in order; fires when everything has."""
@@ -125,9 +133,9 @@ class Controller(MultiService):
             self._starting.cancel()
         for service in (self._followers, self.parts.reconciler, self.parts.hosts, self.parts.applier.service):
             if service.parent is not None:
-                await service.disownServiceParent() or None
+                await maybeDeferred(service.disownServiceParent)
         await self.parts.pool.closeCachedConnections()
-        await super().stopService()
+        await maybeDeferred(super().stopService)
 
     def _signals(self) -> None:
         """SIGHUP looks at everything, SIGUSR1 lets HAProxy read its configuration again."""
@@ -162,8 +170,13 @@ def sources(parts: Parts, reactor: Any) -> Iterable[IService]:
             resync_interval=settings.resync_interval,
             max_backoff=settings.max_backoff,
         )
-        site = CallbackSite(subscription.heard)
-        yield StreamServerEndpointService(serverFromString(reactor, settings.listening), site)
+        try:
+            endpoint = serverFromString(reactor, settings.listening)
+        except ValueError as error:
+            raise UsageError(
+                option="--listening", value=settings.listening, expected=f"an endpoint of Twisted's ({error})"
+            ) from None
+        yield StreamServerEndpointService(endpoint, CallbackSite(subscription.heard))
         yield subscription
 
 

@@ -10,19 +10,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from marathonlb.config import frontends
 from marathonlb.config.sources import Templates
 from marathonlb.config.templates import Template
 from marathonlb.config.text import Chunk, Config, MapEntry, Owner, Section
-from marathonlb.config.variables import SERVER_VARIABLES, escaped, server_variables, service_variables, shared_variables
+from marathonlb.config.variables import (
+    SERVER_VARIABLES,
+    escaped,
+    server_variables,
+    service_variables,
+    shared_variables,
+)
 from marathonlb.errors import TemplateError
 from marathonlb.routing.claims import settle
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.rules import MapRule, rules_of
 from marathonlb.routing.services import Service
 from marathonlb.settings import Settings
+
+Key = tuple[str, int]
+"""What names a service: the app's id and the port's index."""
 
 MAPS = ("path2backend.map", "domain2backend.map", "wildcard2backend.map", "app2backend.map")
 
@@ -38,6 +47,8 @@ class Rendered:
     config: Config
     services: tuple[Service, ...] = ()
     problems: tuple[Problem, ...] = ()
+    _places: Mapping[Key, int] = field(factory=dict, repr=False)
+    _contested: frozenset[Key] = frozenset()
 
 
 @frozen
@@ -47,6 +58,11 @@ class _Sections:
     userlist: Section | None
     frontend: Section | None
     backend: Section | None
+
+    @property
+    def others(self) -> list[str]:
+        """The text of all but the backend."""
+        return [section.text if section else "" for section in (self.userlist, self.frontend)]
 
 
 class Renderer:
@@ -59,7 +75,7 @@ class Renderer:
     def __init__(self, settings: Settings, templates: Templates) -> None:
         self.settings = settings
         self.templates = templates
-        self._cache: dict[tuple[str, int], tuple[Service, _Sections]] = {}
+        self._cache: dict[Key, tuple[Service, _Sections]] = {}
 
     def render(self, services: Iterable[Service]) -> Rendered:
         """
@@ -108,11 +124,44 @@ class Renderer:
             if self.settings.haproxy_map
             else {},
         )
-        return Rendered(config, tuple(kept), tuple(problems))
+        places = {service.key: place for place, service in enumerate(kept)}
+        return Rendered(config, tuple(kept), tuple(problems), places, settled.contested)
+
+    def render_servers(self, rendered: Rendered, services: Iterable[Service]) -> Rendered | None:
+        """
+        The configuration after a change of tasks alone; costs what has changed.
+
+        :param rendered: the last configuration that this renderer made.
+        :param services: those that have other servers now.
+        :return: None where more may follow from the change, and everything has to be rendered.
+        """
+        sections: dict[int, Section] = {}
+        changed = list(rendered.services)
+        first = len(rendered.config.sections) - len(changed)
+        for service in services:
+            place = rendered._places.get(service.key)
+            if (
+                place is None
+                or service.key in rendered._contested
+                or frontends.needs_acl(service, self.templates)
+            ):
+                return None
+            held = changed[place]
+            if evolve(held, servers=service.servers, since=service.since) != service:
+                return None
+            before = self._sections(held)
+            after = self._sections(service)
+            if after.backend is None or after.others != before.others:
+                return None
+            sections[first + place] = after.backend
+            changed[place] = service
+        return evolve(rendered, config=rendered.config.replace(sections), services=tuple(changed))
 
     def _head(self, shared: Mapping[str, Any]) -> Section:
         template = self.templates.get("HEAD")
-        return Section("head", "", (frontends.chunk(template, Owner(None, None, "HEAD", template.source), shared),))
+        return Section(
+            "head", "", (frontends.chunk(template, Owner(None, None, "HEAD", template.source), shared),)
+        )
 
     def _sections(self, service: Service) -> _Sections:
         cached = self._cache.get(service.key)
@@ -198,10 +247,10 @@ class _ServiceText:
         service = self.service
         own = " ".join((service.frontend, service.backend, "marathon_http_appid_in"))
         realm = escaped(service.auth[0] if service.auth else "")
-        text = (
-            f"  http-request auth realm {realm} if !{{ fe_name -m str {own} }} !{{ http_auth(user_{service.backend}) }}\n"
+        text = f"  http-request auth realm {realm} if !{{ fe_name -m str {own} }} !{{ http_auth(user_{service.backend}) }}\n"
+        return Chunk(
+            text, Owner(service.app_id, service.port_index, "HTTP_FRONTEND_ACL_WITH_AUTH", "default")
         )
-        return Chunk(text, Owner(service.app_id, service.port_index, "HTTP_FRONTEND_ACL_WITH_AUTH", "default"))
 
     @property
     def _check_kind(self) -> str:
@@ -251,4 +300,10 @@ def _template_problem(service: Service, error: TemplateError) -> Problem:
     if not error.source.startswith("label "):
         raise error
     label = error.source.removeprefix("label ")
-    return Problem(service.app_id, service.port_index, label, service.overrides.get(label.split("_", 2)[2], ""), error.reason)
+    return Problem(
+        service.app_id,
+        service.port_index,
+        label,
+        service.overrides.get(label.split("_", 2)[2], ""),
+        error.reason,
+    )

@@ -12,7 +12,7 @@ So the files that ``haproxy -c`` reads in the staging directory are the files th
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from itertools import accumulate
 
@@ -90,6 +90,25 @@ class Config:
 
     sections: tuple[Section, ...] = ()
     maps: Mapping[str, tuple[MapEntry, ...]] = field(factory=dict)
+    _token: object = field(factory=object, init=False, repr=False)
+    _origin: tuple[object, frozenset[int]] | None = field(default=None, repr=False)
+
+    def replace(self, sections: Mapping[int, Section]) -> Config:
+        """
+        The same configuration with other sections at some places.
+
+        It remembers where it differs, so that a comparison with this one costs what has changed.
+        """
+        changed = list(self.sections)
+        for place, section in sections.items():
+            changed[place] = section
+        return Config(tuple(changed), self.maps, (self._token, frozenset(sections)))
+
+    def places_that_differ(self, other: Config) -> Iterable[int] | None:
+        """Where this one's sections are others than those of `other`, which it was made from; None if it was not."""
+        if self._origin is None or self._origin[0] is not other._token:
+            return None
+        return sorted(self._origin[1])
 
     @cached_property
     def template(self) -> str:

@@ -82,6 +82,13 @@ def differences(old: Config, new: Config) -> tuple[Difference, ...]:
 
     A section that both hold as the same object costs nothing, so the cost follows the change.
     """
+    places = new.places_that_differ(old)
+    if places is not None:
+        pairs = [(old.sections[place], new.sections[place]) for place in places]
+        if all(was.kind == now.kind and was.name == now.name for was, now in pairs):
+            return tuple(
+                Difference(now.kind, now.name, "differs", was, now) for was, now in pairs if _fate(was, now)
+            )
     before, after = _keyed(old), _keyed(new)
     found = [
         Difference(*key[:2], fate, before.get(key), section)

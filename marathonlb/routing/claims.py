@@ -25,11 +25,13 @@ class Settled:
 
     :param services: in the order of app id and port; `Service.binds_port` says whether the port is theirs.
     :param lost: the hosts and paths that a service (by its key) wanted and another one got.
+    :param contested: the services, by key, that want something which another one wants too, or which is ours.
     """
 
     services: tuple[Service, ...]
     problems: tuple[Problem, ...]
     lost: dict[tuple[str, int], frozenset[HostPath]]
+    contested: frozenset[tuple[str, int]] = frozenset()
 
 
 def settle(services: Iterable[Service], settings: Settings) -> Settled:
@@ -41,12 +43,14 @@ def settle(services: Iterable[Service], settings: Settings) -> Settled:
     ports: dict[tuple[str, int], Service] = {}
     reserved = own_ports(settings)
     paths: dict[HostPath, Service] = {}
+    contested: set[tuple[str, int]] = set()
     for service in sorted(services, key=_seniority):
         elder = names.setdefault(service.backend, service)
         if elder is not service:
             problems.append(_collision(service, elder, f"HAPROXY_{service.port_index}_PORT", service.backend))
+            contested |= {service.key, elder.key}
             continue
-        kept.append(_claim_port(service, ports, reserved, problems))
+        kept.append(_claim_port(service, ports, reserved, problems, contested))
     for service in sorted(kept, key=lambda s: (-(s.weight or 0), *_seniority(s))):
         for wanted in wishes(service):
             holder = paths.setdefault(wanted, service)
@@ -54,9 +58,10 @@ def settle(services: Iterable[Service], settings: Settings) -> Settled:
                 lost.setdefault(service.key, set()).add(wanted)
                 label = f"HAPROXY_{service.port_index}_VHOST"
                 problems.append(_collision(service, holder, label, "".join(wanted)))
+                contested |= {service.key, holder.key}
     kept.sort(key=lambda s: s.key)
     frozen_lost = {key: frozenset(values) for key, values in lost.items()}
-    return Settled(tuple(kept), tuple(sorted(problems, key=_order)), frozen_lost)
+    return Settled(tuple(kept), tuple(sorted(problems, key=_order)), frozen_lost, frozenset(contested))
 
 
 def wishes(service: Service) -> list[HostPath]:
@@ -82,18 +87,21 @@ def _claim_port(
     ports: dict[tuple[str, int], Service],
     reserved: dict[int, tuple[str, str]],
     problems: list[Problem],
+    contested: set[tuple[str, int]],
 ) -> Service:
     address, option = reserved.get(service.service_port, ("", ""))
     if option and ("*" in (address, service.bind_addr) or address == service.bind_addr):
         reason = f"is the load balancer's own ({option}); the service has no port of its own"
         label = f"HAPROXY_{service.port_index}_PORT"
         problems.append(Problem(service.app_id, service.port_index, label, str(service.service_port), reason))
+        contested.add(service.key)
         return evolve(service, binds_port=False)
     elder = ports.setdefault((service.bind_addr, service.service_port), service)
     if elder is not service:
         problems.append(
             _collision(service, elder, f"HAPROXY_{service.port_index}_PORT", str(service.service_port))
         )
+        contested |= {service.key, elder.key}
         return evolve(service, binds_port=False)
     return service
 

@@ -16,6 +16,9 @@ from marathonlb.routing.services import AppServices, Service, services_of
 from marathonlb.settings import Settings
 
 
+_NOTHING = AppServices()
+
+
 class Offers:
     """
     The services of all apps.
@@ -32,21 +35,28 @@ class Offers:
         self._needs_port: dict[str, App] = {}
         self._assigned: dict[tuple[str, int], int] = {}
 
-    def update(self, apps: Mapping[str, App], touched: Iterable[str]) -> None:
+    def update(
+        self, apps: Mapping[str, App], touched: Iterable[str]
+    ) -> list[tuple[AppServices, AppServices]]:
         """
         Make the services of some apps anew.
 
         :param apps: everything that runs, by id; a touched app that is not among them is gone.
+        :return: what each of them offered before, and what it offers now.
         """
         ids = set(touched)
         ids |= self._assign_ports(apps, ids)
+        changes = []
         for app_id in ids:
             app = apps.get(app_id)
-            if app is None:
-                self._by_app.pop(app_id, None)
-                continue
-            mine = {index: port for (owner, index), port in self._assigned.items() if owner == app_id}
-            self._by_app[app_id] = services_of(app, self._settings, self._template_names, self._resolve, mine)
+            before = self._by_app.pop(app_id, _NOTHING)
+            after = _NOTHING
+            if app is not None:
+                mine = {index: port for (owner, index), port in self._assigned.items() if owner == app_id}
+                after = services_of(app, self._settings, self._template_names, self._resolve, mine)
+                self._by_app[app_id] = after
+            changes.append((before, after))
+        return changes
 
     def count(self, app: App) -> int:
         """How many services an app has now."""
@@ -88,7 +98,11 @@ class Offers:
                 if port is not None:
                     taken.add(port)
                     assigned[app.id, index] = port
-        moved = {key for key in assigned.keys() | self._assigned.keys() if assigned.get(key) != self._assigned.get(key)}
+        moved = {
+            key
+            for key in assigned.keys() | self._assigned.keys()
+            if assigned.get(key) != self._assigned.get(key)
+        }
         self._assigned = assigned
         return {app_id for app_id, _ in moved if app_id in apps}
 
