@@ -36,6 +36,10 @@ class BodyReader(Protocol):
         response.deliverBody(self)
         return finished
 
+    def refuse(self, response: IResponse) -> None:
+        """Close the connection without reading."""
+        self.read(response).addErrback(lambda _: None).cancel()
+
     def dataReceived(self, data: bytes) -> None:
         """Count and hand on."""
         if self._finished is None:

@@ -222,7 +222,7 @@ class MarathonClient:
         kind = (response.headers.getRawHeaders("Content-Type") or [""])[0]
         reader = BodyReader(received)
         if not kind.lower().startswith("text/event-stream"):
-            reader.read(response).cancel()
+            reader.refuse(response)
             raise SourceError(
                 url=url, reason=f"it answers {kind or 'something'!r} instead of an event stream"
             )

@@ -75,7 +75,7 @@ class EventRequest(Request):
     def gotLength(self, length: int | None) -> None:
         """Called when the headers are in; the body comes next."""
         self.requestHeaders.removeHeader(b"Content-Type")
-        site: CallbackSite = self.channel.site
+        site: CallbackSite = self.channel.site  # type: ignore[attr-defined]
         self.content = BoundedContent(length, site.limit)
 
 
@@ -101,6 +101,7 @@ class EventCallback(Resource):
             request.setHeader(b"Allow", b"POST")
             return b"Marathon posts its events here.\n"
         content = request.content
+        assert content is not None
         if isinstance(content, BoundedContent) and content.too_big:
             self._log.info(
                 "An event of more than {limit} bytes was read away; everything is looked at", limit=LIMIT
