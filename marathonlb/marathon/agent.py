@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IReactorTime
 from twisted.internet.ssl import Certificate, CertificateOptions, trustRootFromCertificates
 from twisted.logger import Logger
@@ -76,7 +76,7 @@ def policy_for(settings: Settings) -> IPolicyForHTTPS:
     try:
         blocks = _PEM.findall(Path(path).read_bytes())
         certificates = [Certificate.loadPEM(block) for block in blocks]
-    except (OSError, SSL.Error, ValueError):
+    except (OSError, crypto.Error, ValueError):
         certificates = []
     if not certificates:
         raise UsageError(

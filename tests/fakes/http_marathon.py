@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.endpoints import SSL4ServerEndpoint, TCP4ServerEndpoint
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -180,7 +180,7 @@ class HTTPMarathon(Factory):
 
     noisy = False
 
-    def __init__(self, **scripts: Script) -> None:
+    def __init__(self) -> None:
         self.scripts: dict[str, Script] = {}
         self.requests: list[Request] = []
         self.connections: list[Connection] = []
@@ -195,15 +195,24 @@ class HTTPMarathon(Factory):
         """What to do with this request."""
         return self.scripts.get(request.path, self.unknown)
 
-    async def start(self, reactor: Any) -> None:
-        """Listen."""
-        self._port = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(self)
+    async def start(self, reactor: Any, context: Any = None) -> None:
+        """Listen; with TLS where a context factory is given."""
+        if context is None:
+            endpoint: Any = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
+        else:
+            endpoint = SSL4ServerEndpoint(reactor, 0, context, interface="127.0.0.1")
+        self._port = await endpoint.listen(self)
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        assert self._port is not None
+        return int(self._port.getHost().port)
 
     @property
     def url(self) -> str:
-        """The base URL."""
-        assert self._port is not None
-        return f"http://127.0.0.1:{self._port.getHost().port}"
+        """The base URL, without TLS."""
+        return f"http://127.0.0.1:{self.port}"
 
     async def stop(self) -> None:
         """Listen no more, and reset whoever is still there."""
