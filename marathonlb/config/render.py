@@ -26,7 +26,7 @@ from marathonlb.config.variables import (
 from marathonlb.errors import TemplateError
 from marathonlb.routing.claims import settle
 from marathonlb.routing.problems import Problem
-from marathonlb.routing.rules import MapRule, rules_of
+from marathonlb.routing.rules import MapRule, Rules, rules_of
 from marathonlb.routing.services import Service
 from marathonlb.settings import Settings
 
@@ -42,11 +42,13 @@ class Rendered:
     A configuration and what could not go into it.
 
     :param services: those that are in it, with what each was given.
+    :param rules: of the shared frontends; their services are as they were when the rules were made.
     """
 
     config: Config
     services: tuple[Service, ...] = ()
     problems: tuple[Problem, ...] = ()
+    rules: Rules = field(factory=Rules, repr=False)
     _places: Mapping[Key, int] = field(factory=dict, repr=False)
     _contested: frozenset[Key] = frozenset()
 
@@ -125,7 +127,7 @@ class Renderer:
             else {},
         )
         places = {service.key: place for place, service in enumerate(kept)}
-        return Rendered(config, tuple(kept), tuple(problems), places, settled.contested)
+        return Rendered(config, tuple(kept), tuple(problems), rules, places, settled.contested)
 
     def render_servers(self, rendered: Rendered, services: Iterable[Service]) -> Rendered | None:
         """

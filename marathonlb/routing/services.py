@@ -13,8 +13,9 @@ from attrs import Factory, evolve, frozen
 
 from marathonlb.marathon.model import App, HealthCheck, Networking, Task
 from marathonlb.routing import values
-from marathonlb.routing.labels import AppLabels, PortLabels, parse_labels
+from marathonlb.routing.labels import PortLabels, parse_labels
 from marathonlb.routing.problems import Problem
+from marathonlb.routing.selection import why_not_offered
 from marathonlb.routing.servers import Resolve, Server, servers_of, slot_of
 from marathonlb.settings import Settings
 
@@ -113,9 +114,7 @@ def services_of(
     problems = list(labels.problems)
     for index in range(len(app.ports)):
         wanted = labels.port(index)
-        if not _in_group(labels, wanted, settings.groups):
-            continue
-        if not wanted.get("ENABLED", not settings.strict_mode):
+        if why_not_offered(labels, index, settings) is not None:
             continue
         own = list(wanted.problems)
         service = _service(app, index, wanted, settings, resolve, (assigned or {}).get(index), own)
@@ -128,15 +127,6 @@ def services_of(
                 Problem(app.id, index, f"HAPROXY_{index}_…", "", f"the app has {len(app.ports)} ports", fatal=False)
             )
     return AppServices(tuple(services), tuple(problems))
-
-
-def _in_group(labels: AppLabels, port: PortLabels, wanted: frozenset[str]) -> bool:
-    groups = port.get("GROUP", ()) or labels.groups
-    if "*" in wanted:
-        return True
-    if not wanted:
-        return not groups
-    return not wanted.isdisjoint(groups)
 
 
 def _service(
