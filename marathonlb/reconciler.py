@@ -21,6 +21,7 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
+from marathonlb.config.text import Config
 from marathonlb.errors import InvalidConfiguration, MarathonLBError, ReloadFailed
 from marathonlb.haproxy.interfaces import IApplier, Outcome
 from marathonlb.marathon.events import Hint
@@ -29,8 +30,8 @@ from marathonlb.routing.problems import Problem
 from marathonlb.settings import Settings
 from marathonlb.wanted import Planner, Wanted
 
-MAX_CHECKS = 5
-"""So many times at most one convergence leaves out what HAProxy refuses."""
+MAX_CHECKS = 50
+"""So many times at most one convergence leaves out what HAProxy refuses, which stops after 50 complaints each."""
 
 PATIENCE = 1.0
 """Seconds that a new hint waits after a failure; without one the back-off decides."""
@@ -303,20 +304,31 @@ class Reconciler(Service):
             try:
                 outcome = await self._applier.apply(wanted.rendered.config)
             except (InvalidConfiguration, ReloadFailed) as error:
-                blamed = (
-                    []
-                    if self._settings.skip_config_cleanup
-                    else self._planner.blame(error, wanted, self._clock)
-                )
-                self._tell(wanted.problems)
-                if not blamed:
+                if self._settings.skip_config_cleanup or not await self._leave_out(error, wanted):
+                    self._tell(wanted.problems)
                     raise
                 refusal = error
             else:
                 self._settled = True
+                self._planner.accepted(wanted)
                 self._done(wanted, outcome, why)
                 return True
         raise refusal
+
+    async def _leave_out(self, error: InvalidConfiguration | ReloadFailed, wanted: Wanted) -> bool:
+        """Quarantine what HAProxy refuses; False where it cannot be found."""
+        if self._planner.blame(error, wanted, self._clock):
+            return True
+        return isinstance(error, InvalidConfiguration) and await self._planner.search(
+            error, wanted, self._passes
+        )
+
+    async def _passes(self, config: Config) -> bool:
+        try:
+            await self._applier.check(config)
+        except InvalidConfiguration:
+            return False
+        return True
 
     def _takes_away_too_much(self, wanted: Wanted) -> bool:
         """

@@ -6,19 +6,22 @@ A pure function of the state but for the quarantine, which remembers what HAProx
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from attrs import frozen
 from twisted.internet.interfaces import IReactorTime
 
 from marathonlb.config.render import Rendered, Renderer
-from marathonlb.config.text import Owner
+from marathonlb.config.text import Config, Owner
 from marathonlb.errors import InvalidConfiguration, ReloadFailed
 from marathonlb.marathon.model import App
 from marathonlb.routing.offers import Offers
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.quarantine import Quarantine, bare
 from marathonlb.routing.services import AppServices, Service
+
+MAX_SEARCH = 64
+"""So many runs of ``haproxy -c`` at most a search by halving takes."""
 
 RETRY_BIND = 30.0
 """Seconds until a port that somebody else held is tried again; doubled at each failure, up to sixteenfold."""
@@ -55,12 +58,13 @@ class Planner:
         self.quarantine = Quarantine()
         self._renderer = renderer
         self._last: Wanted | None = None
+        self._accepted: Wanted | None = None
         self._moved: dict[tuple[str, int], tuple[Service, Service]] = {}
 
     def update(self, apps: Mapping[str, App], touched: Iterable[str]) -> None:
         """Take note of apps that have changed."""
         for before, after in self.offers.update(apps, touched):
-            if self._last is None or not _tasks_alone(before, after):
+            if self._last is None or not _tasks_alone(before, after) or self.quarantine.holds(_keys(after)):
                 self._last = None
                 continue
             for old, new in zip(before.services, after.services, strict=True):
@@ -73,12 +77,18 @@ class Planner:
         :param now: seconds on the reactor's clock, for services that are to be tried again.
         :raises TemplateError: a shared template is wrong.
         """
-        wanted = self._from_last() or self._from_scratch(now)
-        self._last, self._moved = (None if self.quarantine.verdicts else wanted), {}
+        retry = self.quarantine.next_retry()
+        wanted = self._from_last() if retry is None or now < retry else None
+        wanted = wanted or self._from_scratch(now)
+        self._last, self._moved = wanted, {}
         return wanted
 
+    def accepted(self, wanted: Wanted) -> None:
+        """Take note that HAProxy runs this."""
+        self._accepted = wanted
+
     def _from_last(self) -> Wanted | None:
-        if self._last is None or self.quarantine.verdicts:
+        if self._last is None:
             return None
         rendered = self._renderer.render_servers(
             self._last.rendered, (new for _, new in self._moved.values())
@@ -97,34 +107,92 @@ class Planner:
         )
         return Wanted(rendered, tuple(problems), sum(len(service.servers) for service in rendered.services))
 
-    def blame(
-        self, error: InvalidConfiguration | ReloadFailed, wanted: Wanted, clock: IReactorTime
-    ) -> list[Problem]:
+    def blame(self, error: InvalidConfiguration | ReloadFailed, wanted: Wanted, clock: IReactorTime) -> bool:
         """
-        Put the services that HAProxy complains about into quarantine.
+        Put what HAProxy complains about into quarantine: services, or a shared template of the operator's.
 
         A port that somebody else holds may be free later, so what failed at a reload is tried again after a while.
 
-        :return: a problem for each; none where nobody's line was named.
+        :return: False where nobody's line was named.
         """
         by_key = {service.key: service for service in wanted.services}
-        blamed: dict[tuple[str, int], Problem] = {}
+        blamed: set[tuple[str, int] | str] = set()
         for complaint in error.complaints:
             owner = complaint.owner
-            if not isinstance(owner, Owner) or owner.app_id is None or owner.port_index is None:
+            if not isinstance(owner, Owner):
+                continue
+            if owner.source != "default" and not owner.source.startswith("label "):
+                if owner.template not in blamed and self._renderer.fall_back(
+                    owner.template, complaint.message
+                ):
+                    blamed.add(owner.template)
+                    self._last = None
+                continue
+            if owner.app_id is None or owner.port_index is None or (owner.app_id, owner.port_index) in blamed:
                 continue
             service = by_key.get((owner.app_id, owner.port_index))
-            if service is None or service.key in blamed:
+            if service is None:
                 continue
-            label = (
-                owner.source.removeprefix("label ") if owner.source.startswith("label ") else owner.template
-            )
             retry_at = None
             if isinstance(error, ReloadFailed):
                 retry_at = clock.seconds() + RETRY_BIND * 2.0 ** min(self.quarantine.failures(service.key), 4)
-            self.quarantine.condemn(service, label, complaint.message, retry_at)
-            blamed[service.key] = Problem(service.app_id, service.port_index, label, "", complaint.message)
-        return list(blamed.values())
+            label = (
+                owner.source.removeprefix("label ") if owner.source.startswith("label ") else owner.template
+            )
+            self._condemn(service, label, complaint.message, retry_at)
+            blamed.add(service.key)
+        return bool(blamed)
+
+    async def search(
+        self, error: InvalidConfiguration, wanted: Wanted, passes: Callable[[Config], Awaitable[bool]]
+    ) -> bool:
+        """
+        Find by halving which services HAProxy refuses where its complaint names no line.
+
+        Only services that HAProxy has not accepted as they are come into question.
+
+        :param passes: whether HAProxy accepts a configuration.
+        :return: False where they are not to blame.
+        """
+        good = {s.key: bare(s) for s in self._accepted.services} if self._accepted else {}
+        suspects = [s for s in wanted.services if good.get(s.key) != bare(s)]
+        rest = [s for s in wanted.services if good.get(s.key) == bare(s)]
+        budget = MAX_SEARCH
+
+        async def with_these(some: Sequence[Service]) -> bool:
+            nonlocal budget
+            budget -= 1
+            return budget >= 0 and await passes(self._renderer.render([*rest, *some]).config)
+
+        if not suspects or not await with_these(()):
+            return False
+        offenders = await _halve(suspects, with_these)
+        for service in offenders:
+            self._condemn(service, "", str(error), None)
+        return bool(offenders) and budget >= 0
+
+    def _condemn(self, service: Service, label: str, words: str, retry_at: float | None) -> None:
+        accepted = None
+        if self._accepted is not None:
+            accepted = next((s for s in self._accepted.services if s.key == service.key), None)
+        self.quarantine.condemn(service, accepted, label, words, retry_at)
+        self._last = None
+
+
+async def _halve(
+    suspects: Sequence[Service], passes: Callable[[Sequence[Service]], Awaitable[bool]]
+) -> list[Service]:
+    """Those without which the others pass."""
+    if await passes(suspects):
+        return []
+    if len(suspects) == 1:
+        return [suspects[0]]
+    middle = len(suspects) // 2
+    return await _halve(suspects[:middle], passes) + await _halve(suspects[middle:], passes)
+
+
+def _keys(services: AppServices) -> Iterable[tuple[str, int]]:
+    return (service.key for service in services.services)
 
 
 def _tasks_alone(before: AppServices, after: AppServices) -> bool:

@@ -107,7 +107,9 @@ class ReconcilerTestCase(SynchronousTestCase):
 
     def said(self, word: str) -> list[str]:
         """The log's messages that hold a word."""
-        texts = [str(event["log_format"] or "").format(**event) for event in self.logged if event.get("log_format")]
+        texts = [
+            str(event["log_format"] or "").format(**event) for event in self.logged if event.get("log_format")
+        ]
         return [text for text in texts if word in text]
 
     def fields(self, name: str) -> list[Any]:
@@ -232,7 +234,9 @@ class FailureTests(ReconcilerTestCase):
         self.assertEqual(len(self.served()), 3)
         self.assertEqual(len(self.applier.applied), 1)
         self.assertTrue(2 < len(self.marathon.asked) < 10, self.marathon.asked)
-        errors = [e for e in self.logged if e["log_level"].name == "error" and "not applied" in e["log_format"]]
+        errors = [
+            e for e in self.logged if e["log_level"].name == "error" and "not applied" in e["log_format"]
+        ]
         self.assertEqual(len(errors), 1)
         self.assertIn("connection refused", self.reconciler.status.failure)
 
@@ -408,6 +412,46 @@ class QuarantineTests(ReconcilerTestCase):
         self.reconciler.poke(EVERYTHING)
         self.assertEqual(len(self.applier.wanted), before + 1)
         self.assertEqual(self.served(), {"good_10000"})
+
+    def test_last_good_text_serves_on(self) -> None:
+        """A label that breaks a service keeps its last good text in service, with today's tasks in it."""
+        self.begin(web("good", 10000), web("shop", 10001))
+        broken = self.bad("shop", 10001)
+        self.marathon.set(web("good", 10000), evolve_host(broken, "127.0.0.7"))
+        self.reconciler.poke(EVERYTHING)
+        self.clock.advance(1)
+        self.assertEqual(self.served(), {"good_10000", "shop_10001"})
+        text = self.applier.applied[-1].template
+        self.assertIn("127.0.0.7:41001", text)
+        self.assertNotIn(NONSENSE, text)
+        self.assertIn("last good text", str(self.reconciler.problems[0]))
+        self.marathon.set(web("good", 10000), evolve_host(broken, "127.0.0.8"))
+        before = len(self.applier.wanted)
+        self.reconciler.poke(EVERYTHING)
+        self.clock.advance(1)
+        self.assertIn("127.0.0.8:41001", self.applier.applied[-1].template)
+        self.assertEqual(len(self.applier.wanted), before + 1)
+
+    def test_halving(self) -> None:
+        """Where HAProxy does not say where, the offenders are found by halving, and the others are served."""
+        self.applier.silent = True
+        apps = [web(f"app{n}", 10000 + n) for n in range(30)]
+        apps[7] = self.bad("app7", 10007)
+        apps[23] = self.bad("app23", 10023)
+        self.marathon.set(*apps)
+        self.reconciler.poke(EVERYTHING)
+        self.assertEqual(len(self.served()), 28)
+        self.assertNotIn("app7_10007", self.served())
+        self.assertTrue(0 < self.applier.checked < 30, self.applier.checked)
+
+    def test_shared_template(self) -> None:
+        """A template of the operator's that HAProxy refuses gives way to the default, loudly."""
+        bad = {"HAPROXY_BACKEND_HTTP_OPTIONS": f"  {NONSENSE}"}
+        self.make(evolve(self.settings, environment=bad))
+        self.marathon.set(*cluster(3))
+        self.reconciler.poke(EVERYTHING)
+        self.assertEqual(len(self.served()), 3)
+        self.assertIn("environment HAPROXY_BACKEND_HTTP_OPTIONS", str(self.reconciler.problems[0]))
 
     def test_mended(self) -> None:
         """A label that is mended brings the service back, and the problem is gone."""

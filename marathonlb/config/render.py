@@ -78,6 +78,25 @@ class Renderer:
         self.settings = settings
         self.templates = templates
         self._cache: dict[Key, tuple[Service, _Sections]] = {}
+        self._refused: list[Problem] = []
+
+    def fall_back(self, name: str, words: str) -> bool:
+        """
+        Use the default in place of the operator's text of a template, which HAProxy refuses.
+
+        :param words: HAProxy's.
+        :return: False where it is the default already.
+        """
+        template = self.templates.shared.get(name)
+        if template is None or template.is_default:
+            return False
+        reason = (
+            f"HAProxy says: {words}; the default serves in its place until the controller is started anew"
+        )
+        self._refused.append(Problem("", None, f"HAPROXY_{name}", template.source, reason))
+        self.templates = self.templates.fall_back(name)
+        self._cache.clear()
+        return True
 
     def render(self, services: Iterable[Service]) -> Rendered:
         """
@@ -86,7 +105,7 @@ class Renderer:
         :raises TemplateError: a shared template is wrong; one that an app's label overrides is that app's problem.
         """
         settled = settle(services, self.settings)
-        problems = list(settled.problems)
+        problems = [*self._refused, *settled.problems]
         kept: list[Service] = []
         sections: list[_Sections] = []
         for service in settled.services:

@@ -45,12 +45,13 @@ class Templates:
     The templates of one controller.
 
     :param shared: by name, the text that holds where no label overrides it.
+    :param defaults: by name, the text that ships.
     :param warnings: what looks like a template and is none; one line each.
     """
 
     shared: Mapping[str, Template]
+    defaults: Mapping[str, Template] = field(factory=dict, repr=False)
     warnings: tuple[str, ...] = ()
-    _of_labels: dict[tuple[str, str, str], Template] = field(factory=dict, repr=False, eq=False)
 
     def get(self, name: str, service: Service | None = None) -> Template:
         """The template of a service, or the shared one."""
@@ -59,6 +60,10 @@ class Templates:
             if text is not None:
                 return classic(name, text, f"label HAPROXY_{service.port_index}_{name}")
         return self.shared[name]
+
+    def fall_back(self, name: str) -> Templates:
+        """The same with the default in place of the operator's text."""
+        return Templates({**self.shared, name: self.defaults[name]}, self.defaults, self.warnings)
 
     def overridden(self, name: str, service: Service) -> bool:
         """Whether somebody's text stands in place of the default."""
@@ -71,7 +76,9 @@ def defaults_directory() -> Path:
     for candidate in (package / "templates", package.parent / "templates"):
         if (candidate / "HAPROXY_HEAD.j2").is_file():
             return candidate
-    raise TemplateError(source=str(package / "templates"), reason="the templates that ship are missing: reinstall")
+    raise TemplateError(
+        source=str(package / "templates"), reason="the templates that ship are missing: reinstall"
+    )
 
 
 def load_templates(directory: str, environment: Mapping[str, str]) -> Templates:
@@ -83,7 +90,10 @@ def load_templates(directory: str, environment: Mapping[str, str]) -> Templates:
     :raises TemplateError: two files for one template, a file that cannot be read, or one that is no Jinja2.
     """
     shipped = defaults_directory()
-    shared = {name: jinja(name, (shipped / f"HAPROXY_{name}.j2").read_text(), "default") for name in BY_NAME}
+    defaults = {
+        name: jinja(name, (shipped / f"HAPROXY_{name}.j2").read_text(), "default") for name in BY_NAME
+    }
+    shared = dict(defaults)
     warnings: list[str] = []
     _add_files(Path(directory), shared, warnings)
     for variable in sorted(environment):
@@ -93,7 +103,7 @@ def load_templates(directory: str, environment: Mapping[str, str]) -> Templates:
             shared[name] = classic(name, _checked(text, f"environment {variable}"), f"environment {variable}")
         elif name not in ENVIRONMENT_NOT_TEMPLATES and not name.startswith("SSL_CERT"):
             warnings.append(_not_a_template(f"environment variable {variable}", name))
-    return Templates(shared, tuple(warnings))
+    return Templates(shared, defaults, tuple(warnings))
 
 
 def _add_files(directory: Path, shared: dict[str, Template], warnings: list[str]) -> None:

@@ -81,6 +81,17 @@ class Applier:
         """See `IApplier.apply`. A second call waits for the first. Cancelling gives up between two stages."""
         return self._lock.run(lambda: Deferred.fromCoroutine(self._apply(wanted)))
 
+    def check(self, config: Config) -> Deferred[str]:
+        """See `IApplier.check`."""
+        return self._lock.run(lambda: Deferred.fromCoroutine(self._check(config)))
+
+    async def _check(self, config: Config) -> str:
+        staged = self._files.stage(config)
+        try:
+            return await self._checker.check(staged.path, config)
+        finally:
+            self._files.unstage()
+
     def distrust(self, why: str) -> None:
         """See `IApplier.distrust`."""
         self._distrusted = why

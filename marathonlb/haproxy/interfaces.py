@@ -65,11 +65,18 @@ class IApplier(Interface):
         anew when asked again.
         """
 
+    def check(config: Config) -> Deferred[str]:
+        """Whether HAProxy accepts a configuration; see `IChecker.check`. Nothing is applied."""
+
     def distrust(why: str) -> None:
         """Reload at the next `apply` though nothing differs, for this reason."""
 
     def served() -> frozenset[str]:
-        """The names of the backends that HAProxy runs, or after a start those of the file on disk; empty where there is none."""
+        """
+        The names of the backends that HAProxy runs, or after a start those of the file on disk; empty without one.
+
+        Raises `PublishFailed` where the file cannot be read.
+        """
 
     def pids() -> Deferred[tuple[int, ...]]:
         """The process ids of HAProxy's workers, old ones that still drain included."""

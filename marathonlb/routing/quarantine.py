@@ -1,12 +1,14 @@
 """
-Services that HAProxy has refused: left out until their text changes, so that one team's mistake is that team's alone.
+Services that HAProxy has refused, so that one team's mistake is that team's alone.
 
-The verdict is remembered with what was refused. A broken app costs one check, not one for each event.
+A refused service keeps the last text that HAProxy accepted, with today's tasks in it, or is left out where it never had
+one. The verdict is remembered with what was refused: a broken app costs one check, not one for each event. It is lifted
+when the service's own text changes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 
 from attrs import evolve, frozen
 
@@ -16,21 +18,36 @@ from marathonlb.routing.services import Service
 Key = tuple[str, int]
 
 
-@frozen
+@frozen(kw_only=True)
 class Verdict:
     """
     What HAProxy said of a service.
 
-    :param refused: the service as it was, its servers aside.
+    :param refused: the service as it was offered, `bare`.
+    :param fallback: the last one that HAProxy accepted, `bare`; None where there is none.
     :param label: which of the app's labels wrote the line, or the template's name.
     :param words: HAProxy's.
     :param until: when it is tried again though nothing changed, on the clock of the one who asks; None means never.
     """
 
     refused: Service
+    fallback: Service | None
     label: str
     words: str
     until: float | None = None
+
+    @property
+    def problem(self) -> Problem:
+        """What the owner is told."""
+        fate = "; its last good text serves on" if self.fallback else ""
+        return Problem(
+            self.refused.app_id,
+            self.refused.port_index,
+            self.label,
+            "",
+            f"HAProxy says: {self.words}{fate}",
+            fatal=self.fallback is None,
+        )
 
 
 class Quarantine:
@@ -40,14 +57,16 @@ class Quarantine:
         self._verdicts: dict[Key, Verdict] = {}
         self._failures: dict[Key, int] = {}
 
-    @property
-    def verdicts(self) -> Mapping[Key, Verdict]:
-        """What is in quarantine now."""
-        return dict(self._verdicts)
+    def __len__(self) -> int:
+        return len(self._verdicts)
+
+    def holds(self, keys: Iterable[Key]) -> bool:
+        """Whether any of these is in quarantine."""
+        return bool(self._verdicts) and not self._verdicts.keys().isdisjoint(keys)
 
     def admit(self, services: Iterable[Service], now: float) -> tuple[list[Service], list[Problem]]:
         """
-        The services that may be served, and a problem for each that may not.
+        The services as they may be served, and a problem for each that may not be served as it is offered.
 
         :param now: seconds, on the clock that `Verdict.until` is of.
         """
@@ -56,28 +75,49 @@ class Quarantine:
         seen: set[Key] = set()
         for service in services:
             seen.add(service.key)
-            verdict = self._verdicts.get(service.key)
-            if verdict is not None and (
-                verdict.refused != bare(service) or (verdict.until is not None and verdict.until <= now)
-            ):
-                del self._verdicts[service.key]
-                verdict = None
+            verdict = self._standing(service, now)
             if verdict is None:
                 kept.append(service)
-            else:
-                problems.append(
-                    Problem(service.app_id, service.port_index, verdict.label, "", f"HAProxy says: {verdict.words}")
-                )
+                continue
+            problems.append(verdict.problem)
+            if verdict.fallback is not None:
+                kept.append(evolve(verdict.fallback, servers=service.servers, since=service.since))
         for key in self._verdicts.keys() - seen:
             del self._verdicts[key]
         for key in self._failures.keys() - seen:
             del self._failures[key]
         return kept, problems
 
-    def condemn(self, service: Service, label: str, words: str, retry_at: float | None = None) -> None:
-        """Leave a service out from now on; `retry_at` tries it again though its text did not change."""
+    def _standing(self, service: Service, now: float) -> Verdict | None:
+        """The verdict on a service; it is lifted where the service is another one now, or its time has come."""
+        verdict = self._verdicts.get(service.key)
+        if verdict is None:
+            return None
+        if verdict.refused == bare(service) and (verdict.until is None or now < verdict.until):
+            return verdict
+        del self._verdicts[service.key]
+        return None
+
+    def condemn(
+        self, service: Service, accepted: Service | None, label: str, words: str, until: float | None = None
+    ) -> None:
+        """
+        Serve a service as it is no more.
+
+        :param service: as HAProxy refused it.
+        :param accepted: as HAProxy accepted it last; None where it never did.
+        """
         self._failures[service.key] = self._failures.get(service.key, 0) + 1
-        self._verdicts[service.key] = Verdict(bare(service), label, words, retry_at)
+        before = self._verdicts.get(service.key)
+        if (
+            before is not None
+        ):  # even its last good text is refused now: it goes, what is offered stays the same
+            self._verdicts[service.key] = evolve(before, fallback=None, label=label, words=words)
+            return
+        fallback = bare(accepted) if accepted is not None and bare(accepted) != bare(service) else None
+        self._verdicts[service.key] = Verdict(
+            refused=bare(service), fallback=fallback, label=label, words=words, until=until
+        )
 
     def failures(self, key: Key) -> int:
         """How often a service has been condemned since it came."""
@@ -86,6 +126,10 @@ class Quarantine:
     def next_retry(self) -> float | None:
         """When the next one is to be tried again."""
         return min((v.until for v in self._verdicts.values() if v.until is not None), default=None)
+
+    def verdicts(self) -> Collection[Verdict]:
+        """What is in quarantine now."""
+        return tuple(self._verdicts.values())
 
 
 def bare(service: Service) -> Service:

@@ -92,6 +92,8 @@ class FakeApplier:
     :ivar wanted: every configuration that it was asked for.
     :ivar applied: those that it made run.
     :ivar recovered: how often it was asked to recover.
+    :ivar checked: how often it was asked to check alone.
+    :ivar silent: whether it refuses without a word about the line.
     """
 
     def __init__(self, *refused: str) -> None:
@@ -105,6 +107,8 @@ class FakeApplier:
         self._held: Deferred[None] | None = None
         self._doubtful = False
         self._distrusted = ""
+        self.checked = 0
+        self.silent = False
 
     def fail_next(self, *errors: Exception) -> None:
         """Fail the next applications that need something done with these errors, one each."""
@@ -130,6 +134,11 @@ class FakeApplier:
     def pids(self) -> Deferred[tuple[int, ...]]:
         return succeed((100 + len(self.applied),) if self.applied else ())
 
+    def check(self, config: Config) -> Deferred[str]:
+        self.checked += 1
+        found = tuple(c for words in sorted(self.refused) for c in complaints(config, words))
+        return fail(InvalidConfiguration(complaints=found)) if found else succeed("")
+
     def distrust(self, why: str) -> None:
         self._distrusted = why
 
@@ -147,7 +156,9 @@ class FakeApplier:
             await self._held
         found = tuple(c for words in sorted(self.refused) for c in complaints(wanted, words))
         if found:
-            raise InvalidConfiguration(complaints=found)
+            raise InvalidConfiguration(
+                complaints=() if self.silent else found, output="it does not say where"
+            )
         if self._failures:
             self._doubtful = True
             raise self._failures.pop(0)
