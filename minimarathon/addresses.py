@@ -68,7 +68,9 @@ class Addresses:
             for port in app.ports:
                 if port.host_port is None:
                     continue
-                fixed = port.service_port if app.require_ports and port.container_port is None else port.host_port
+                fixed = (
+                    port.service_port if app.require_ports and port.container_port is None else port.host_port
+                )
                 ports.append(fixed or self._port())
         except NoPort:
             self.give_back(tuple(ports))

@@ -66,7 +66,10 @@ class Api:
             (r"/v2/pods::status/*|/v2/pods/*", {"GET": lambda call: Answer(body=[])}),
             (r"/v2/info/*", {"GET": self.info}),
             (r"/v2/leader/*", {"GET": lambda call: Answer(body={"leader": self.leader})}),
-            (r"/ping/*", {"GET": lambda call: Answer(body="pong\n", content_type="text/plain;charset=utf-8")}),
+            (
+                r"/ping/*",
+                {"GET": lambda call: Answer(body="pong\n", content_type="text/plain;charset=utf-8")},
+            ),
             *(old if self.engine.state.dialect.subscriptions else ()),
         )
 
@@ -188,7 +191,10 @@ class Api:
             "http_config": {"http_port": int(port), "https_port": 8443},
         }
         if dialect.subscriptions:
-            body["event_subscriber"] = {"type": "http_callback", "http_endpoints": self.subscribers.urls() or None}
+            body["event_subscriber"] = {
+                "type": "http_callback",
+                "http_endpoints": self.subscribers.urls() or None,
+            }
         return Answer(body=body)
 
     # HTTP callbacks, until 1.4.
@@ -212,7 +218,9 @@ class Api:
     def _callback_url(self, call: Call) -> str:
         url = call.arg("callbackUrl") or ""
         if not re.match(r"https?://[^/]+", url):
-            raise Refused(422, "Object is not valid", {"details": [{"path": "/", "errors": [f"url not valid: {url}"]}]})
+            raise Refused(
+                422, "Object is not valid", {"details": [{"path": "/", "errors": [f"url not valid: {url}"]}]}
+            )
         return url
 
     def _subscription(self, kind: str, call: Call, url: str) -> Answer:

@@ -50,7 +50,10 @@ class AppApi:
     def routes(self) -> tuple[tuple[str, dict[str, Handler]], ...]:
         """Patterns of paths, the more special ones first, and what answers each method."""
         return (
-            (r"/v2/apps/*", {"GET": self.list, "POST": self.create, "PUT": self.put_all, "PATCH": self.patch_all}),
+            (
+                r"/v2/apps/*",
+                {"GET": self.list, "POST": self.create, "PUT": self.put_all, "PATCH": self.patch_all},
+            ),
             (r"/v2/apps/+(.*)/+restart/*", {"POST": self.restart}),
             (r"/v2/apps/+(.*)/+versions/*", {"GET": self.versions}),
             (r"/v2/apps/+(.*)/+versions/+([^/]+)/*", {"GET": self.version}),
@@ -59,7 +62,13 @@ class AppApi:
             (r"/v2/apps/+(.*?)/*\*", {"GET": self.group}),
             (
                 r"/v2/apps/+(.+)",
-                {"GET": self.show, "PUT": self.put, "PATCH": self.patch, "DELETE": self.delete, "POST": self.put},
+                {
+                    "GET": self.show,
+                    "PUT": self.put,
+                    "PATCH": self.patch,
+                    "DELETE": self.delete,
+                    "POST": self.put,
+                },
             ),
         )
 
@@ -114,7 +123,9 @@ class AppApi:
 
     def versions(self, call: Call, path: str) -> Answer:
         """An app's versions, the newest first."""
-        return Answer(body={"versions": [app.version for app in self.engine.state.versions(absolute_id(path))]})
+        return Answer(
+            body={"versions": [app.version for app in self.engine.state.versions(absolute_id(path))]}
+        )
 
     def version(self, call: Call, path: str, version: str) -> Answer:
         """An app as it was at a version."""
@@ -178,7 +189,9 @@ class AppApi:
 
     def patch_all(self, call: Call) -> Answer:
         """PATCH of a list: as PUT, but an unknown app refuses the whole."""
-        return self._change(call, {app_id: self._updated(app_id, body, False) for app_id, body in _by_id(call)})
+        return self._change(
+            call, {app_id: self._updated(app_id, body, False) for app_id, body in _by_id(call)}
+        )
 
     def _updated(self, app_id: str, body: dict[str, Any], whole: bool) -> App:
         app = self.engine.state.app(app_id)
@@ -186,7 +199,10 @@ class AppApi:
         if isinstance(version, str) and body.keys() <= {"version", "id"}:
             then = self._at(app_id, version)
             return evolve(
-                then, version=app.version, config_version=app.config_version, scaled_version=app.scaled_version
+                then,
+                version=app.version,
+                config_version=app.config_version,
+                scaled_version=app.scaled_version,
             )
         return parse(body, app_id) if whole else update(app, body)
 
@@ -223,7 +239,11 @@ class AppApi:
         if task.app_id != app.id:
             raise unknown_task(task_id)
         deployment = self.engine.kill([task_id], call.flag("scale"), call.flag("force"))
-        return Answer(body={"task": task_json(task, state.dialect)}) if deployment is None else started(deployment)
+        return (
+            Answer(body={"task": task_json(task, state.dialect)})
+            if deployment is None
+            else started(deployment)
+        )
 
 
 def _by_id(call: Call) -> Iterable[tuple[str, dict[str, Any]]]:

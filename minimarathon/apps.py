@@ -96,9 +96,7 @@ class Web(Handler):
         method, target, version = line[:3]
         body = "ok\n" if target.split("?")[0] == "/health" else self._line(target, headers)
         last = (
-            self.server.closing
-            or version == "HTTP/1.0"
-            or headers.get("connection", "").lower() == "close"
+            self.server.closing or version == "HTTP/1.0" or headers.get("connection", "").lower() == "close"
         )
         head = (
             "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\n"
@@ -145,7 +143,10 @@ def main(arguments: list[str]) -> int:
     if kind not in KINDS or (rest and (len(rest) != 2 or rest[0] != "--name")):
         sys.stderr.write("usage: python -m minimarathon.apps web|echo [--name NAME]\n")
         return 2
-    host, port = os.environ.get("HOST", "127.0.0.1"), int(os.environ.get("PORT0") or os.environ.get("PORT") or 0)
+    host, port = (
+        os.environ.get("HOST", "127.0.0.1"),
+        int(os.environ.get("PORT0") or os.environ.get("PORT") or 0),
+    )
     with Server((host, port), KINDS[kind]) as server:
         server.name = rest[1] if rest else kind
 

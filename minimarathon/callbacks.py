@@ -84,7 +84,9 @@ class Callbacks:
         posting.addBoth(lambda _: self._posting.discard(posting))
 
     async def _told(self, url: str, event: Event) -> None:
-        headers = Headers({"Accept": ["application/json"], "Content-Type": ["application/json; charset=UTF-8"]})
+        headers = Headers(
+            {"Accept": ["application/json"], "Content-Type": ["application/json; charset=UTF-8"]}
+        )
         response = await self.client.post(url, data=event.json(), headers=headers)
         await response.content()
         if not 200 <= response.code < 300:

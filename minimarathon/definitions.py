@@ -18,13 +18,42 @@ OLD_NETWORKS = {"BRIDGE": Networking.BRIDGE, "USER": Networking.CONTAINER, "HOST
 
 #: What Marathon adds to an app that it shows; never part of a definition.
 SHOWN_ONLY = frozenset(
-    ("version", "versionInfo", "tasks", "tasksStaged", "tasksRunning", "tasksHealthy", "tasksUnhealthy",
-     "deployments", "lastTaskFailure", "readinessCheckResults", "taskStats")
+    (
+        "version",
+        "versionInfo",
+        "tasks",
+        "tasksStaged",
+        "tasksRunning",
+        "tasksHealthy",
+        "tasksUnhealthy",
+        "deployments",
+        "lastTaskFailure",
+        "readinessCheckResults",
+        "taskStats",
+    )
 )
 UNDERSTOOD = frozenset(
-    ("id", "cmd", "args", "env", "labels", "instances", "ports", "portDefinitions", "requirePorts", "networks",
-     "ipAddress", "container", "healthChecks", "upgradeStrategy", "backoffSeconds", "backoffFactor",
-     "maxLaunchDelaySeconds", "taskKillGracePeriodSeconds", "killSelection")
+    (
+        "id",
+        "cmd",
+        "args",
+        "env",
+        "labels",
+        "instances",
+        "ports",
+        "portDefinitions",
+        "requirePorts",
+        "networks",
+        "ipAddress",
+        "container",
+        "healthChecks",
+        "upgradeStrategy",
+        "backoffSeconds",
+        "backoffFactor",
+        "maxLaunchDelaySeconds",
+        "taskKillGracePeriodSeconds",
+        "killSelection",
+    )
 )
 
 
@@ -104,7 +133,9 @@ def update(app: App, body: Mapping[str, Any]) -> App:
         if container.get("portMappings") or (isinstance(docker, dict) and docker.get("portMappings")):
             held.pop("portDefinitions", None)
     fresh = parse({**held, **given}, app.id)
-    return evolve(fresh, version=app.version, config_version=app.config_version, scaled_version=app.scaled_version)
+    return evolve(
+        fresh, version=app.version, config_version=app.config_version, scaled_version=app.scaled_version
+    )
 
 
 def _check_id(fields: Fields, named: str | None) -> None:
@@ -153,8 +184,12 @@ def _ports(fields: Fields, networking: Networking) -> tuple[Port, ...]:
         )
     plain = fields.body.get("ports")
     if isinstance(plain, list):
-        listed = Fields({str(index): one for index, one in enumerate(plain)}, fields.mistakes, f"{fields.path}/ports")
-        return tuple(Port(service_port=listed.integer(str(index), 0, 0, 65535)) for index in range(len(plain)))
+        listed = Fields(
+            {str(index): one for index, one in enumerate(plain)}, fields.mistakes, f"{fields.path}/ports"
+        )
+        return tuple(
+            Port(service_port=listed.integer(str(index), 0, 0, 65535)) for index in range(len(plain))
+        )
     return (Port(),)
 
 
@@ -170,7 +205,9 @@ def _mapped_ports(fields: Fields, networking: Networking) -> tuple[Port, ...]:
             Port(
                 service_port=one.integer("servicePort", 0, 0, 65535),
                 container_port=one.integer("containerPort", 0, 0, 65535),
-                host_port=anywhere if one.body.get("hostPort") is None else one.integer("hostPort", 0, 0, 65535),
+                host_port=anywhere
+                if one.body.get("hostPort") is None
+                else one.integer("hostPort", 0, 0, 65535),
                 protocol=one.text("protocol") or "tcp",
                 name=one.text("name"),
                 labels=one.mapping("labels", only_texts=True),

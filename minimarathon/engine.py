@@ -180,7 +180,9 @@ class Engine:
             return False
         task, events = self.state.stage(app, self.addresses.host, address, ports)
         self.bus.publish(events)
-        self.runner.start(task, app, lambda: self._running(task, app), lambda outcome: self._ended(task, app, outcome))
+        self.runner.start(
+            task, app, lambda: self._running(task, app), lambda outcome: self._ended(task, app, outcome)
+        )
         return True
 
     def _running(self, staged: Task, app: App) -> None:

@@ -143,7 +143,9 @@ class Announcer:
     def check_failed(self, task: Task, check: HealthCheck) -> Event:
         """A check failed. From 1.5 on the instance's id stands under the old name ``taskId``."""
         named: dict[str, Any] = {"instanceId" if self.dialect.old_ports else "taskId": task.instance_id}
-        return self.event("failed_health_check_event", appId=task.app_id, **named, healthCheck=check_json(check))
+        return self.event(
+            "failed_health_check_event", appId=task.app_id, **named, healthCheck=check_json(check)
+        )
 
     def unhealthy_kill(self, task: Task, reason: str) -> Event:
         """A task is killed since its checks fail."""

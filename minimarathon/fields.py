@@ -125,8 +125,11 @@ class Fields:
         for key, one in value.items():
             if one is not None and not isinstance(one, str | int | float):
                 self._mistyped(f"{name}/{key}", "jsstring")
-        return {key: one if isinstance(one, str) else str(one).lower() for key, one in value.items()
-                if one is not None}
+        return {
+            key: one if isinstance(one, str) else str(one).lower()
+            for key, one in value.items()
+            if one is not None
+        }
 
     def inner(self, name: str) -> Fields | None:
         """An object, to be read on; None where it is absent."""

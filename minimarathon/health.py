@@ -116,7 +116,9 @@ class _Watch:
         self._loop.clock = self.clock
         interval = max(0.05, self.task.checks[self.index].interval)
         done = self._loop.start(interval, now=False)
-        done.addErrback(lambda failure: self._log.failure("a health check stopped; restart minimarathon", failure))
+        done.addErrback(
+            lambda failure: self._log.failure("a health check stopped; restart minimarathon", failure)
+        )
 
     def _ask(self) -> Deferred[None]:
         check = self.task.checks[self.index]

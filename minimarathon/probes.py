@@ -141,7 +141,9 @@ class Probes:
         endpoint = TCP4ClientEndpoint(self.reactor, host, port)
         tls = check.protocol.endswith("HTTPS")
         get = _Get(host, port, check.path or "/")
-        await (wrapClientTLS(_AnyCertificate(), endpoint) if tls else endpoint).connect(_Quiet.forProtocol(lambda: get))
+        await (wrapClientTLS(_AnyCertificate(), endpoint) if tls else endpoint).connect(
+            _Quiet.forProtocol(lambda: get)
+        )
         status = await get.status
         if not 200 <= status < 400 and not (check.ignore_http1xx and status < 200):
             raise Unwell(f"it answered {status}")

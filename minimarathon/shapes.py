@@ -76,7 +76,10 @@ def _common(app: App) -> dict[str, Any]:
         "backoffSeconds": app.backoff,
         "backoffFactor": app.backoff_factor,
         "maxLaunchDelaySeconds": app.max_delay,
-        "upgradeStrategy": {"minimumHealthCapacity": app.minimum_health, "maximumOverCapacity": app.over_capacity},
+        "upgradeStrategy": {
+            "minimumHealthCapacity": app.minimum_health,
+            "maximumOverCapacity": app.over_capacity,
+        },
         "killSelection": app.kill_selection,
     }
 
@@ -98,7 +101,9 @@ def _old_definition(app: App) -> dict[str, Any]:
         container["docker"] = {"privileged": False, "parameters": [], "forcePullImage": False, **docker,
                                "network": network, "portMappings": mapped}  # fmt: skip
     elif app.networking is not Networking.HOST:
-        found = [{"number": p.container_port or 0, "name": p.name or "", "protocol": p.protocol} for p in app.ports]
+        found = [
+            {"number": p.container_port or 0, "name": p.name or "", "protocol": p.protocol} for p in app.ports
+        ]
         body["ipAddress"] = {"groups": [], "labels": {}, "discovery": {"ports": found}}
     if app.networking is Networking.CONTAINER and app.network_name:
         body["ipAddress"] = {**(body["ipAddress"] or {}), "networkName": app.network_name}

@@ -156,5 +156,3 @@ class Streams:
         for stream, stop in tuple(self._open.items()):
             stop()
             stream.close()
-
-

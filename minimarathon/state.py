@@ -127,7 +127,9 @@ class State:
         holders = [key for key, one in self.underway.items() if one.deployment.apps & changes.keys()]
         if holders and not force:
             raise locked(holders)
-        events = [event for key in holders for event in self.cancel(key, "cancelled by a deployment with force")]
+        events = [
+            event for key in holders for event in self.cancel(key, "cancelled by a deployment with force")
+        ]
         self.version = self._stamp()
         before = self.apps()
         starts: list[Action] = []

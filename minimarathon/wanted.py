@@ -18,7 +18,9 @@ def free_service_ports(used: set[int]) -> Iterator[int]:
     return (port for port in count(FIRST_SERVICE_PORT) if port not in used)
 
 
-def with_service_ports(ports: tuple[Port, ...], had: tuple[Port, ...], free: Iterator[int]) -> tuple[Port, ...]:
+def with_service_ports(
+    ports: tuple[Port, ...], had: tuple[Port, ...], free: Iterator[int]
+) -> tuple[Port, ...]:
     """The ports with a service port each: their own, else the one the app had in that place, else a free one."""
     given = []
     for index, port in enumerate(ports):

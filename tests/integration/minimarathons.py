@@ -67,7 +67,9 @@ class MarathonTestCase(TestCase):
         work_dir = Path(self.mktemp())
         service = MiniMarathon(
             reactor,
-            Config(dialect=Dialect.parse(version), port=0, work_dir=work_dir, task_ports=(33000, 33900), **config),
+            Config(
+                dialect=Dialect.parse(version), port=0, work_dir=work_dir, task_ports=(33000, 33900), **config
+            ),
         )
         service.startService()
         self.addCleanup(service.stopService)

@@ -97,7 +97,10 @@ class RealTests(MarathonTestCase):
         """A task answers on its port; killed from outside it is FAILED, and another one answers."""
         service = self.marathon()
         await self.ask(
-            service, "POST", "/v2/apps", {"id": "/web", "cmd": WEB, "backoffSeconds": 0.1, "healthChecks": [CHECK]}
+            service,
+            "POST",
+            "/v2/apps",
+            {"id": "/web", "cmd": WEB, "backoffSeconds": 0.1, "healthChecks": [CHECK]},
         )
         (one,) = await self.healthy(service, "/web", 1)
         answer = await treq.get(f"http://127.0.0.1:{one['ports'][0]}/x", persistent=False)
@@ -119,7 +122,10 @@ class RealTests(MarathonTestCase):
         sick = Path(self.mktemp()).resolve()
         env = {"SICK": str(sick)}
         await self.ask(
-            service, "POST", "/v2/apps", {"id": "/web", "cmd": "sleep 100", "env": env, "healthChecks": [check]}
+            service,
+            "POST",
+            "/v2/apps",
+            {"id": "/web", "cmd": "sleep 100", "env": env, "healthChecks": [check]},
         )
         (one,) = await self.healthy(service, "/web", 1)
         sick.write_text("")
@@ -133,7 +139,10 @@ class RealTests(MarathonTestCase):
         service = self.marathon()
         cmd = WEB.replace("web --name web", "echo")
         await self.ask(
-            service, "POST", "/v2/apps", {"id": "/echo", "cmd": cmd, "healthChecks": [{**CHECK, "protocol": "TCP"}]}
+            service,
+            "POST",
+            "/v2/apps",
+            {"id": "/echo", "cmd": cmd, "healthChecks": [{**CHECK, "protocol": "TCP"}]},
         )
         await self.healthy(service, "/echo", 1)
 

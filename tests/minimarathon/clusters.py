@@ -25,7 +25,9 @@ def app(app_id: str = "/web", **fields: Any) -> App:
     return parse({"id": app_id, "cmd": "sleep 100", **fields})
 
 
-def task(name: str, version: str = "1", state: str = "TASK_RUNNING", health: tuple[Health | None, ...] = ()) -> Task:
+def task(
+    name: str, version: str = "1", state: str = "TASK_RUNNING", health: tuple[Health | None, ...] = ()
+) -> Task:
     """A task whose age is told by its name: ``a`` is older than ``b``."""
     return Task(
         id=name,

@@ -34,7 +34,12 @@ class PlanTests(SynchronousTestCase):
             ("staging is not there yet", wanted(1), [task("a", new, "TASK_STAGING")], Move(0, (), False)),
             ("sick is not there", wanted(1), [task("a", new, health=SICK)], Move(0, (), False)),
             ("scale up", wanted(3), [task("a", new)], Move(2, (), False)),
-            ("scale down takes the youngest", wanted(1), [task("a", new), task("b", new)], Move(0, ("b",), False)),
+            (
+                "scale down takes the youngest",
+                wanted(1),
+                [task("a", new), task("b", new)],
+                Move(0, ("b",), False),
+            ),
             (
                 "or the oldest",
                 wanted(1, kill_selection="OLDEST_FIRST"),
@@ -47,7 +52,12 @@ class PlanTests(SynchronousTestCase):
                 [task("a", new, health=SICK), task("b", new, health=WELL)],
                 Move(0, ("a",), False),
             ),
-            ("a killed task is replaced once gone", wanted(1), [task("a", new, "TASK_KILLING")], Move(0, (), False)),
+            (
+                "a killed task is replaced once gone",
+                wanted(1),
+                [task("a", new, "TASK_KILLING")],
+                Move(0, (), False),
+            ),
             ("upgrade beside", wanted(2), [task("a", old), task("b", old)], Move(2, (), False)),
             (
                 "upgrade, one ready",
@@ -62,7 +72,12 @@ class PlanTests(SynchronousTestCase):
                 [task("b", old)],
                 Move(1, (), False),
             ),
-            ("bounds that leave no room give one more", wanted(1, 1, 0), [task("a", old)], Move(1, (), False)),
+            (
+                "bounds that leave no room give one more",
+                wanted(1, 1, 0),
+                [task("a", old)],
+                Move(1, (), False),
+            ),
             (
                 "a sick old one can be spared",
                 wanted(2, 1, 0.5),
@@ -89,7 +104,9 @@ class PlanTests(SynchronousTestCase):
         order=st.randoms(use_true_random=False),
     )
     @settings(max_examples=200, deadline=None)
-    def test_bounds_and_end(self, instances: int, least: float, over: float, before: int, order: object) -> None:
+    def test_bounds_and_end(
+        self, instances: int, least: float, over: float, before: int, order: object
+    ) -> None:
         """Whatever finishes first, an upgrade ends, never has too few ready tasks and never too many at all."""
         app = wanted(instances, least, over)
         tasks = {f"{index}old": task(f"{index}old", "1") for index in range(before)}

@@ -101,7 +101,9 @@ class LifeTests(SynchronousTestCase):
         cluster.engine.deploy({"/web": None})
         with self.assertRaises(Refused) as caught:
             cluster.state.app("/web")
-        self.assertEqual((404, "App '/web' does not exist"), (caught.exception.status, caught.exception.message))
+        self.assertEqual(
+            (404, "App '/web' does not exist"), (caught.exception.status, caught.exception.message)
+        )
         cluster.rest()
         self.assertEqual(
             ["TASK_KILLING", "TASK_KILLED"],
@@ -138,7 +140,9 @@ class FailureTests(SynchronousTestCase):
             cluster.runner.finish(only.id, Exit(1, "Command exited with status 1"))
             cluster.rest()
             self.assertEqual([], cluster.states())
-            self.assertEqual([("/web", 1)], [(one.id, record.waiting) for one, record in cluster.state.delayed()])
+            self.assertEqual(
+                [("/web", 1)], [(one.id, record.waiting) for one, record in cluster.state.delayed()]
+            )
             cluster.clock.advance(delay - 0.1)
             cluster.rest()
             self.assertEqual([], cluster.states())

