@@ -403,6 +403,20 @@ class Leader(Base):
             self.assertIn("add it to --marathon", error.reason)
         self.assertEqual([r for r in foreign.requests if "authorization" in r.headers], [])
 
+    async def test_chain(self) -> None:
+        """A leader that was named may name nobody else."""
+        foreign = await self.server(apps=http.html(401))
+        leader = await self.server(
+            apps=http.redirect(302, foreign.url + "/v2/apps", f"X-Marathon-Leader: {foreign.url}"),
+            leader=http.json_body({"leader": foreign.url.removeprefix("http://")}),
+        )
+        standby = await self.server(
+            apps=http.redirect(302, leader.url + "/v2/apps", f"X-Marathon-Leader: {leader.url}")
+        )
+        await self.refused(self.client(standby, auth=AUTH).apps())
+        self.assertEqual(leader.requests[0].headers["authorization"], [BASIC])
+        self.assertNotIn("authorization", foreign.requests[0].headers)
+
     async def test_userinfo(self) -> None:
         """Credentials in a redirect reach no error."""
         bad = await self.server(apps=http.html(503))

@@ -20,6 +20,7 @@ from marathonlb.errors import SourceError, UsageError
 from marathonlb.marathon.auth import (
     BasicAuthorization,
     FileAuthorization,
+    IAuthorization,
     NoAuthorization,
     authorization_for,
 )
@@ -63,11 +64,13 @@ class TLS(TestCase):
         await self.server.start(reactor, PrivateCertificate.loadPEM(self.pem + key).options())
         self.addCleanup(lambda: Deferred.fromCoroutine(self.server.stop()))
 
-    def ask(self, host: str = "localhost", **settings: Any) -> Deferred[Any]:
+    def ask(
+        self, host: str = "localhost", auth: IAuthorization | None = None, **settings: Any
+    ) -> Deferred[Any]:
         """Ask for the apps."""
         agent = make_agent(Settings(**settings), reactor)  # type: ignore[arg-type]
         url = f"https://{host}:{self.server.port}"
-        return MarathonClient([url], agent, reactor, timeout=5).apps()  # type: ignore[arg-type]
+        return MarathonClient([url], agent, reactor, auth, timeout=5).apps()  # type: ignore[arg-type]
 
     def bundle(self, *pems: bytes) -> str:
         """A file with these."""
@@ -99,6 +102,19 @@ class TLS(TestCase):
     async def test_wrong_name(self) -> None:
         """A believed certificate of another name is refused."""
         await self.refused(self.ask("127.0.0.1", marathon_ca_cert=self.bundle(self.pem)))
+
+    async def test_downgrade(self) -> None:
+        """Credentials that were meant for TLS do not go to a leader without it, even one that is named."""
+        leader = HTTPMarathon()
+        leader.scripts["/v2/apps"] = http.json_body({"apps": []})
+        await leader.start(reactor)
+        self.addCleanup(lambda: Deferred.fromCoroutine(leader.stop()))
+        named = f"X-Marathon-Leader: {leader.url}"
+        self.server.scripts["/v2/apps"] = http.redirect(302, leader.url + "/v2/apps", named)
+        bundle = self.bundle(self.pem)
+        await self.ask(auth=BasicAuthorization("lb", "s3cret"), marathon_ca_cert=bundle)
+        self.assertIn("authorization", self.server.requests[0].headers)
+        self.assertNotIn("authorization", leader.requests[0].headers)
 
     async def test_insecure(self) -> None:
         """Without verification anybody is believed, by name and by address, with a warning at each start."""
