@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorProcess, IReactorTime
@@ -15,7 +17,7 @@ from marathonlb.errors import ReloadFailed
 from marathonlb.haproxy import diagnose
 from marathonlb.haproxy.interfaces import IReloader, Reloaded
 from marathonlb.haproxy.master import pause
-from marathonlb.haproxy.process import Finished, run
+from marathonlb.haproxy.process import run
 from marathonlb.haproxy.procfs import Procfs
 
 COMMAND_TIMEOUT = 120.0
@@ -34,22 +36,40 @@ class InitSystem:
         self._clock = clock
         self._root = root
 
-    async def reload_command(self) -> tuple[str, ...] | None:
-        """The command by which HAProxy is reloaded here: systemd's, upstart's, sysv's; None where none knows it."""
+    async def reload_command(self, running: Collection[int]) -> tuple[str, ...] | None:
+        """
+        The command by which this HAProxy is reloaded: systemd's, upstart's, sysv's; None where none of them started it.
+
+        An init system that knows another HAProxy than this one is not asked: its reload would touch, or even start, a
+        stranger.
+
+        :param running: the process ids of the HAProxy that is meant.
+        """
         if self._has("run/systemd/system"):
-            asked = await self._run("systemctl", "show", "--property=LoadState", "--value", "haproxy.service")
-            if asked.status == 0 and asked.output.strip() == "loaded":
+            said = await self._ask("systemctl", "show", "--property=MainPID", "--value", "haproxy.service")
+            if _numbers(said) & set(running):
                 return ("systemctl", "reload", "haproxy.service")
-        if self._has("etc/init/haproxy.conf") and self._has("sbin/initctl"):
+        job = self._has("etc/init/haproxy.conf") and self._has("sbin/initctl")
+        if job and _numbers(await self._ask("initctl", "status", "haproxy")) & set(running):
             return ("initctl", "reload", "haproxy")
         script = os.path.join(self._root, "etc/init.d/haproxy")
-        return (script, "reload") if os.access(script, os.X_OK) else None
+        noted = _numbers(self._read("run/haproxy.pid"))
+        return (script, "reload") if os.access(script, os.X_OK) and noted & set(running) else None
+
+    def _read(self, path: str) -> str:
+        with suppress(OSError), open(os.path.join(self._root, path), encoding="utf-8") as file:
+            return file.read()
+        return ""
 
     def _has(self, path: str) -> bool:
         return os.path.exists(os.path.join(self._root, path))
 
-    def _run(self, *argv: str) -> Deferred[Finished]:
-        return run(self._spawner, self._clock, argv, timeout=10)
+    async def _ask(self, *argv: str) -> str:
+        return (await run(self._spawner, self._clock, argv, timeout=10)).output
+
+
+def _numbers(text: str) -> set[int]:
+    return {int(word) for word in re.findall(r"\d+", text)}
 
 
 @implementer(IReloader)
@@ -108,18 +128,18 @@ class CommandReloader:
             running = self._procfs.haproxies(self._path)
             if not running:
                 return Reloaded(action="written", output=self._nobody())
-            argv = await self._init.reload_command()
+            argv = await self._init.reload_command(running)
             if argv is None:
                 raise ReloadFailed(
-                    reason=f"a HAProxy runs with {self._path} (pid {running[0]}), but no init system here knows how to "
-                    "reload it; say how with --command, or let --manage-haproxy run HAProxy"
+                    reason=f"a HAProxy runs with {self._path} (pid {running[0]}), but no init system here started it; "
+                    "say how to reload it with --command, or let --manage-haproxy run HAProxy"
                 )
         return await self._until_done(argv, config)
 
     def _nobody(self) -> str:
         what = f"no HAProxy runs with {self._path}: it is written, and nobody was told"
         text = f"{what}; start HAProxy, or use --manage-haproxy"
-        self._log.warn("{warning}", warning=text)
+        self._log.warn("{reason}", reason=text)
         return text
 
     async def _until_done(self, argv: Sequence[str], config: Config) -> Reloaded:

@@ -31,6 +31,7 @@ class _Asking(Protocol):
         self.answer: Deferred[str] = Deferred(lambda _: self._abort())
         self._command = command
         self._heard = bytearray()
+        self._aborted = False
 
     def connectionMade(self) -> None:
         """Ask."""
@@ -46,10 +47,11 @@ class _Asking(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """That was the whole answer."""
-        if not self.answer.called:
+        if not self._aborted:
             self.answer.callback(self._heard.decode("utf-8", "replace"))
 
     def _abort(self) -> None:
+        self._aborted = True
         transport: Any = self.transport
         if transport is not None:
             transport.abortConnection()

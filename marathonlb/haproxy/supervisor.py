@@ -16,7 +16,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from itertools import pairwise
 
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock
@@ -30,6 +29,7 @@ from zope.interface import implementer
 from marathonlb.config.text import Config
 from marathonlb.errors import HAProxyUnavailable, MarathonLBError, ReloadFailed
 from marathonlb.haproxy import launcher
+from marathonlb.haproxy.adoption import left_behind
 from marathonlb.haproxy.files import Files
 from marathonlb.haproxy.interfaces import IReloader, Reloaded
 from marathonlb.haproxy.log import Log
@@ -181,15 +181,9 @@ class ManagedHAProxy(Service):
         One that runs but does not answer is waited for: it may be loading. Raises `HAProxyUnavailable` where it never
         does.
         """
-        pid = self._noted_pid()
-        seen = self._procfs.see(pid) if pid else None
-        if seen is None or self._state.socket("master.sock") not in self._bound_by(seen.pid):
+        seen = left_behind(self._state, self._files.path, self._procfs)
+        if seen is None:
             return False
-        if not self._procfs.runs_with(seen.pid, self._files.path):
-            reason = f"the HAProxy that runs (pid {seen.pid}) has another configuration file than {self._files.path}"
-            raise HAProxyUnavailable(
-                reason=f"{reason}: end it, or choose another --state-dir or --haproxy-config"
-            )
         deadline = self._clock.seconds() + ADOPTION_TIMEOUT
         while self._procfs.alive(seen):
             try:
@@ -209,18 +203,6 @@ class ManagedHAProxy(Service):
             )
             return True
         return False
-
-    def _noted_pid(self) -> int | None:
-        try:
-            with open(self._state.file("haproxy.pid"), encoding="ascii") as file:
-                return int(file.readline())
-        except (OSError, ValueError):
-            return None
-
-    def _bound_by(self, pid: int) -> set[str]:
-        """The master socket that a HAProxy was told to bind."""
-        arguments = self._procfs.arguments(pid)
-        return {value.partition(",")[0] for option, value in pairwise(arguments) if option == "-S"}
 
     async def _start(self, config: Config | None) -> str:
         """Start HAProxy and wait until it serves. Raises `ReloadFailed`, `HAProxyUnavailable` or `PublishFailed`."""

@@ -10,7 +10,7 @@ from marathonlb.errors import Complaint, InvalidConfiguration
 from marathonlb.haproxy.interfaces import IApplier, IChecker, IReloader, Outcome, Reloaded
 from marathonlb.haproxy.plan import Reload, plan
 
-NONSENSE = "no such keyword"
+NONSENSE = "nonsense here"
 """A line that every HAProxy refuses, and the fakes, too."""
 
 

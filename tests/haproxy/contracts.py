@@ -7,7 +7,7 @@ from typing import Any
 from twisted.internet.defer import gatherResults
 from zope.interface.verify import verifyObject
 
-from marathonlb.config.text import Config
+from marathonlb.config.text import Chunk, Config, Owner, Section
 from marathonlb.errors import InvalidConfiguration
 from marathonlb.haproxy.interfaces import IApplier, IReloader
 from tests.coroutines import coroutine
@@ -78,6 +78,23 @@ class ApplierContract:
         await self.assertFailure(self.applier.apply(self.bad()), InvalidConfiguration)
         self.assertIsNone(self.applier.running)
         await self.assertFailure(self.applier.apply(self.bad()), InvalidConfiguration)
+
+    @coroutine
+    async def test_distrust(self: Any) -> None:
+        """What is distrusted is loaded once more, for the reason that was given, and then trusted."""
+        await self.applier.apply(answering(self.port, "one"))
+        self.applier.distrust("somebody said so")
+        outcome = await self.applier.apply(answering(self.port, "one"))
+        self.assertEqual((outcome.action, outcome.reason), ("reload", "somebody said so"))
+        self.assertEqual((await self.applier.apply(answering(self.port, "one"))).action, "nothing")
+
+    @coroutine
+    async def test_served(self: Any) -> None:
+        """The backends that are served are known by their names."""
+        self.assertEqual(self.applier.served(), frozenset())
+        backend = Section("backend", "shop_10000", (Chunk("backend shop_10000\n", Owner()),))
+        await self.applier.apply(answering(self.port, "one", backend))
+        self.assertEqual(self.applier.served(), {"shop_10000"})
 
     @coroutine
     async def test_two_at_once(self: Any) -> None:

@@ -32,4 +32,4 @@ def config(*sections: Section, **pairs: str) -> Config:
 
 A = config(backend("a", "server a1 10.0.0.1:80"), a="a")
 B = config(backend("a", "server a1 10.0.0.2:80"), backend("b", "server b1 10.0.0.3:80"), a="a", b="b")
-BAD = config(backend("a", "server a1 10.0.0.1:80"), backend("bad", "no such keyword"), a="a")
+BAD = config(backend("a", "server a1 10.0.0.1:80"), backend("bad", "nonsense here"), a="a")

@@ -18,6 +18,7 @@ from marathonlb.errors import InvalidConfiguration, ReloadFailed
 from marathonlb.haproxy.apply import Applier
 from marathonlb.haproxy.factory import make_applier
 from tests.coroutines import coroutine
+from tests.fakes.haproxy import NONSENSE
 from tests.integration.haproxies import PACKAGE, WHEEL, Load, Place, answering, ask, frontend, held_port
 
 CONTROLLER = """
@@ -26,6 +27,7 @@ from twisted.internet import reactor, task
 from marathonlb.haproxy.factory import make_applier
 from marathonlb.settings import Settings
 from tests.coroutines import coroutine
+from tests.fakes.haproxy import NONSENSE
 from tests.integration.haproxies import answering
 
 async def main():
@@ -129,7 +131,7 @@ class ManagedMixin:
         good = answering(self.port, "good")
         await applier.apply(good)
         text, pids = self.place.read(), await applier.pids()
-        bad = answering(self.port, "bad", frontend("extra", self.port + 1, "no such keyword", app_id="/shop"))
+        bad = answering(self.port, "bad", frontend("extra", self.port + 1, NONSENSE, app_id="/shop"))
         error = await self.assertFailure(applier.apply(bad), InvalidConfiguration)
         self.assertEqual(error.complaints[0].owner.app_id, "/shop")
         self.assertEqual(bad.locate(error.complaints[0].line)[0].name, "extra")
