@@ -1,0 +1,177 @@
+"""The model of the routing against a real HAProxy: the same requests to both."""
+
+from __future__ import annotations
+
+import random
+import socket
+import subprocess
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from attrs import evolve
+from twisted.trial.unittest import SynchronousTestCase
+
+from marathonlb.config.render import Rendered, Renderer
+from marathonlb.config.sources import load_templates
+from marathonlb.routing.match import route
+from marathonlb.routing.services import Service
+from marathonlb.settings import Settings
+from tests.integration.haproxies import PACKAGE, WHEEL, free_port
+
+BINARY = PACKAGE or WHEEL
+
+HOSTS = ("a.example.com", "b.example.com", "x.b.example.com", "c.d.example.com", "example.com", "other.test")
+WILDCARDS = ("*.example.com", "*.b.example.com", "*.test")
+PATHS = ("", "/", "/cart", "/cart/", "/Cart/new", "/c")
+
+REQUESTS = tuple(
+    (host, path)
+    for host in (
+        *HOSTS,
+        "A.Example.COM",
+        "a.example.com:8443",
+        "b.example.com:",
+        "y.x.b.example.com",
+        "deep.test:1",
+        "test",
+        "xexample.com",
+        "a.example.com.",
+        "[::1]:80",
+        "",
+    )
+    for path in ("/", "/c", "/cart", "/cart/new?x=/cart", "/Cart/new/thing", "/CART", "/cartoon", "/%63art", "//cart")
+)
+
+
+def service(number: int, **more: object) -> Service:
+    """A service whose backend answers its own name, whatever it is asked."""
+    backend = f"app{number}_{10000 + number}"
+    answer = f"  http-request return status 200 content-type text/plain string {backend}\n"
+    made = Service(f"/app{number}", 0, 10000 + number, backend, "http", overrides={"BACKEND_HTTP_OPTIONS": answer})
+    return evolve(made, binds_port=False, **more)  # type: ignore[arg-type]
+
+
+TABLE = (
+    service(1, hosts=("a.example.com",)),
+    service(2, hosts=("a.example.com",), paths=("/cart",)),
+    service(3, hosts=("a.example.com", "b.example.com"), paths=("/cart/new",)),
+    service(4, hosts=("*.example.com",)),
+    service(5, hosts=("*.b.example.com",), paths=("/c",)),
+    service(6, hosts=("c.d.example.com",), paths=("/CART",), ignore_path_case=True),
+    service(7, hosts=("other.test",), weight=3),
+    service(8, hosts=("*.test",), paths=("/cart",), weight=7),
+)
+
+
+def cluster(seed: int) -> tuple[Service, ...]:
+    """Some services that get into each other's way."""
+    chance = random.Random(seed)
+    services = []
+    for number in range(1, 9):
+        hosts = chance.sample(HOSTS + WILDCARDS, chance.randint(1, 3))
+        paths = [path for path in chance.sample(PATHS, chance.randint(1, 2)) if path]
+        services.append(
+            service(
+                number,
+                hosts=tuple(hosts),
+                paths=tuple(paths),
+                ignore_path_case=bool(paths) and chance.random() < 0.2,
+                weight=chance.choice((None, None, None, None, -1, 0, 1, 5)),
+            )
+        )
+    return tuple(services)
+
+
+class Asked:
+    """A HAProxy that runs a configuration in the foreground, and one connection to it after another."""
+
+    def __init__(self, directory: Path, text: str, port: int) -> None:
+        config = directory / "haproxy.cfg"
+        config.write_text(text, encoding="utf-8")
+        self._port = port
+        with (directory / "haproxy.log").open("wb") as log:
+            self._process = subprocess.Popen([BINARY, "-db", "-f", str(config)], stdout=log, stderr=log)
+        for _ in range(200):
+            if self._process.poll() is not None:
+                raise AssertionError((directory / "haproxy.log").read_text())
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                return
+            except OSError:
+                time.sleep(0.02)
+
+    def answers(self, requests: Iterable[tuple[str, str]]) -> Iterator[str]:
+        """For each Host header and target the backend that answered; empty where none did."""
+        for host, target in requests:
+            with socket.create_connection(("127.0.0.1", self._port), 5) as connection:
+                connection.sendall(f"GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+                heard = b""
+                while part := connection.recv(65536):
+                    heard += part
+            head, _, body = heard.partition(b"\r\n\r\n")
+            yield body.decode().strip() if head.startswith(b"HTTP/1.1 200") else head.split()[1].decode()
+
+    def end(self) -> None:
+        """Stop it."""
+        self._process.kill()
+        self._process.wait()
+
+
+class ModelTests(SynchronousTestCase):
+    """What the model says is what HAProxy does."""
+
+    skip = None if BINARY else "there is no haproxy"
+
+    def render(self, services: Iterable[Service], *, maps: bool) -> tuple[Rendered, Settings, Path]:
+        directory = Path(self.mktemp()).resolve()
+        directory.mkdir(parents=True)
+        settings = Settings(
+            haproxy=BINARY,
+            haproxy_map=maps,
+            haproxy_config=str(directory / "haproxy.cfg"),
+            state_dir=f"/tmp/mlb-model-{free_port()}",
+            bind_http=f"127.0.0.1:{free_port()}",
+            bind_appid=f"127.0.0.1:{free_port()}",
+            bind_stats=f"127.0.0.1:{free_port()}",
+            ssl_certs=(),
+        )
+        Path(settings.state_dir).mkdir()
+        self.addCleanup(_remove, Path(settings.state_dir))
+        rendered = Renderer(settings, load_templates("/nonexistent", {})).render(services)
+        for name, text in rendered.config.map_texts().items():
+            (directory / name).write_text(text, encoding="utf-8")
+        return rendered, settings, directory
+
+    def compare(self, services: Iterable[Service], *, maps: bool) -> list[str]:
+        """Ask both, and return what HAProxy answered."""
+        rendered, settings, directory = self.render(services, maps=maps)
+        port = int(settings.bind_http.rpartition(":")[2])
+        haproxy = Asked(directory, rendered.config.text(str(directory)), port)
+        try:
+            said = list(haproxy.answers(REQUESTS))
+        finally:
+            haproxy.end()
+        for (host, target), answer in zip(REQUESTS, said, strict=True):
+            match = route(rendered.rules, host, target.partition("?")[0])
+            expected = match.service.backend if match else "503"
+            self.assertEqual(expected, answer, f"Host {host!r}, {target}, maps={maps}")
+        return said
+
+    def test_table(self) -> None:
+        """Exact names, wildcards, prefixes, weights, case and ports are as the model says, by maps and by ACLs."""
+        by_maps = self.compare(TABLE, maps=True)
+        self.assertEqual(by_maps, self.compare(TABLE, maps=False))
+        self.assertLessEqual({each.backend for each in TABLE} | {"503"}, set(by_maps))
+
+    def test_clusters(self) -> None:
+        """So it is for services thrown together at random."""
+        for seed in range(6):
+            services = cluster(seed)
+            self.assertEqual(self.compare(services, maps=True), self.compare(services, maps=False), services)
+
+
+def _remove(directory: Path) -> None:
+    for path in directory.iterdir():
+        path.unlink()
+    directory.rmdir()
