@@ -83,6 +83,14 @@ def needs_acl(service: Service, templates: Templates) -> bool:
     return any(templates.overridden(name, service) for name in names)
 
 
+def names_app(service: Service, templates: Templates) -> bool:
+    """Whether the rule of the app-id frontend is somebody's own text for this service."""
+    return (
+        templates.overridden("HTTP_FRONTEND_APPID_ACL", service)
+        or "MAP_HTTP_FRONTEND_APPID_ACL" in service.overrides
+    )
+
+
 _MAP_LABELS = ("MAP_HTTP_FRONTEND_ACL", "MAP_HTTP_FRONTEND_ACL_ONLY", "MAP_HTTPS_FRONTEND_ACL")
 
 
@@ -129,42 +137,42 @@ class SharedFrontends:
         if self.settings.haproxy_map:
             nobody = Owner(None, None, "", "default")
             yield Chunk(_PATH_LOOKUP, nobody)
-            name = f"MAP_{kind}_FRONTEND_ACL"
-            template = self.templates.get(name)
             variables = {**_NO_SERVICE, **self.shared}
-            yield chunk(template, Owner(None, None, name, template.source), variables)
+            for name in (f"MAP_{kind}_FRONTEND_ACL", f"MAP_{kind}_FRONTEND_ACL_ONLY"):
+                template = self.templates.shared.get(name)
+                if template is not None and not (name.endswith("_ONLY") and template.is_default):
+                    yield chunk(template, Owner(None, None, name, template.source), variables)
             yield from self._acls(kind, self.rules.later)
             yield Chunk(_WILDCARD_LOOKUP, nobody)
 
     def _acls(self, kind: str, rules: Iterable[AclRule]) -> Iterable[Chunk]:
-        paths: set[tuple[tuple[str, int], int, tuple[str, ...]]] = set()
         for rule in rules:
             writer = _RuleText(rule, self.settings, self.templates)
-            key = (rule.service.key, rule.number, rule.paths)
             try:
-                written = list(writer.http(key in paths) if kind == "HTTP" else writer.https(key in paths))
+                written = list(writer.http() if kind == "HTTP" else writer.https())
             except TemplateError as error:
                 self._refuse(rule.service, error)
                 continue
-            paths.add(key)
             yield from written
 
     def _app_ids(self) -> Iterable[Chunk]:
-        own = [s for s in app_id_services(self.services) if self._own_app_id_rule(s)]
-        for service in own:
-            template = self.templates.get("HTTP_FRONTEND_APPID_ACL", service)
-            owner = Owner(service.app_id, service.port_index, template.name, template.source)
+        for service in app_id_services(self.services):
+            if self.settings.haproxy_map and not names_app(service, self.templates):
+                continue
+            names = (
+                ["MAP_HTTP_FRONTEND_APPID_ACL"] if "MAP_HTTP_FRONTEND_APPID_ACL" in service.overrides else []
+            )
             try:
-                yield chunk(template, owner, service_variables(service, self.settings))
+                for name in (*names, "HTTP_FRONTEND_APPID_ACL"):
+                    template = self.templates.get(name, service)
+                    owner = Owner(service.app_id, service.port_index, template.name, template.source)
+                    yield chunk(template, owner, service_variables(service, self.settings))
             except TemplateError as error:
                 self._refuse(service, error)
         if self.settings.haproxy_map:
             template = self.templates.get("MAP_HTTP_FRONTEND_APPID_ACL")
             owner = Owner(None, None, template.name, template.source)
             yield chunk(template, owner, {**_NO_SERVICE, **self.shared})
-
-    def _own_app_id_rule(self, service: Service) -> bool:
-        return not self.settings.haproxy_map or self.templates.overridden("HTTP_FRONTEND_APPID_ACL", service)
 
     def _refuse(self, service: Service, error: TemplateError) -> None:
         if not error.source.startswith("label "):
@@ -183,13 +191,18 @@ class _RuleText:
     settings: Settings
     templates: Templates
 
-    def http(self, path_written: bool) -> Iterable[Chunk]:
+    def http(self) -> Iterable[Chunk]:
         """The rule on the http frontend; where the service redirects to https, nobody asks for a password here."""
         service = self.rule.service
-        auth = bool(service.auth) and not service.redirect_to_https and auth_in_frontends(service, self.templates)
+        auth = (
+            bool(service.auth)
+            and not service.redirect_to_https
+            and auth_in_frontends(service, self.templates)
+        )
         path = bool(self.rule.paths)
         suffix = {(False, False): "", (True, False): "_WITH_AUTH", (False, True): "_WITH_PATH"}
-        if path and not path_written:
+        yield from self._map_label("HTTP", len(self.rule.hosts) > 1)
+        if path:
             yield self._chunk("HTTP_FRONTEND_ACL_ONLY_WITH_PATH" + ("_AND_AUTH" if auth else ""))
         if len(self.rule.hosts) == 1:
             yield self._chunk("HTTP_FRONTEND_ACL" + suffix.get((auth, path), "_WITH_AUTH_AND_PATH"))
@@ -206,12 +219,19 @@ class _RuleText:
         if self.rule.service.redirect_to_https and self.templates.overridden(name, self.rule.service):
             yield self._chunk(name)
 
-    def https(self, path_written: bool) -> Iterable[Chunk]:
+    def _map_label(self, kind: str, several: bool) -> Iterable[Chunk]:
+        """The label's text of a map rule, before the ACLs: the maps themselves lead to the service no more."""
+        name = f"MAP_{kind}_FRONTEND_ACL" + ("_ONLY" if several else "")
+        if name in self.rule.service.overrides:
+            yield self._chunk(name)
+
+    def https(self) -> Iterable[Chunk]:
         """The rule on the https frontend: one match for each host."""
         service = self.rule.service
         auth = bool(service.auth) and auth_in_frontends(service, self.templates)
         path = bool(self.rule.paths)
-        if path and not path_written:
+        yield from self._map_label("HTTPS", several=False)
+        if path:
             yield self._chunk("HTTPS_FRONTEND_ACL_ONLY_WITH_PATH")
         if auth:
             yield self._chunk("HTTPS_FRONTEND_AUTH_ACL_ONLY")

@@ -18,7 +18,6 @@ from marathonlb.config.templates import Template
 from marathonlb.config.text import Chunk, Config, MapEntry, Owner, Section
 from marathonlb.config.variables import (
     SERVER_VARIABLES,
-    escaped,
     server_variables,
     service_variables,
     shared_variables,
@@ -126,6 +125,7 @@ class Renderer:
             settled.lost,
             lambda s: frontends.needs_acl(s, self.templates),
             maps=self.settings.haproxy_map,
+            names_app=lambda s: frontends.names_app(s, self.templates),
         )
         text = frontends.SharedFrontends(self.settings, self.templates, shared, rules, kept, problems)
         config = Config(
@@ -251,12 +251,12 @@ class _ServiceText:
         yield self._chunk("BACKEND_HTTP_OPTIONS")
         if service.use_hsts:
             yield self._chunk("BACKEND_HSTS_OPTIONS")
+        if service.redirect_path:  # before the path is cut: what is cut down to / is not the client's /
+            yield self._chunk("HTTP_BACKEND_REDIR")
         if service.proxypass_path:
             yield self._chunk("HTTP_BACKEND_PROXYPASS_GLUE")
         if service.revproxy_path:
             yield self._chunk("HTTP_BACKEND_REVPROXY_GLUE")
-        if service.redirect_path:
-            yield self._chunk("HTTP_BACKEND_REDIR")
 
     def _auth(self) -> Chunk:
         """
@@ -267,8 +267,9 @@ class _ServiceText:
         """
         service = self.service
         own = " ".join((service.frontend, service.backend, "marathon_http_appid_in"))
-        realm = escaped(service.auth[0] if service.auth else "")
-        text = f"  http-request auth realm {realm} if !{{ fe_name -m str {own} }} !{{ http_auth(user_{service.backend}) }}\n"
+        realm = f'"{self._variables["realm"]}"'
+        asked = f"!{{ fe_name -m str {own} }} !{{ http_auth(user_{service.backend}) }}"
+        text = f"  http-request auth realm {realm} if {asked}\n"
         return Chunk(
             text, Owner(service.app_id, service.port_index, "HTTP_FRONTEND_ACL_WITH_AUTH", "default")
         )
@@ -298,7 +299,7 @@ class _ServiceText:
                 options[port] = said = f" {said}" if said else ""
             own["healthCheckOptions"] = said
             lines.append(line.render({**self._variables, **own} if whole else own))
-        text = "".join(frontends.whole_lines(each) for each in lines)
+        text = "".join(frontends.whole_lines(each) for each in dict.fromkeys(lines))
         return Chunk(text, self._owner(line))
 
     def _chunk(self, name: str, more: Mapping[str, Any] | None = None) -> Chunk:

@@ -3,7 +3,7 @@ The variables that templates are given.
 
 Each contract variable is given to every template of a service; the names never change, since operators have years of
 overrides written against them. Those that the contract does not name (``hostAcl``, ``hostMatch``, ``pathAcl``,
-``pathMatch``, ``httpsPort``, ``proxypathRegex``) are what our defaults need besides.
+``pathMatch``, ``httpsPort``, ``appIdWord`` and those of `_path_variables`) are what our defaults need besides.
 """
 
 from __future__ import annotations
@@ -14,15 +14,45 @@ from typing import Any
 from marathonlb.config.text import DIRECTORY
 from marathonlb.routing.rules import AclRule
 from marathonlb.routing.servers import Server
-from marathonlb.routing.services import Service, acl_stem, clean_app_id
+from marathonlb.routing.services import Service, acl_stem, clean_app_id, clean_host
 from marathonlb.settings import Settings
 
-_ESCAPED = re.compile(r"([\\ #\"'$])")
+_ESCAPED = re.compile(r"([\\ #\"'])")
+_IN_QUOTES = re.compile(r"([\\\"$])")
 
 
 def escaped(text: str) -> str:
-    """One word of HAProxy's configuration language, whatever characters it holds."""
+    """
+    One word of HAProxy's configuration language, whatever characters it holds.
+
+    A ``$`` stands for itself outside of quotes, and a backslash before it would stay.
+    """
     return _ESCAPED.sub(r"\\\1", text)
+
+
+def log_format(text: str) -> str:
+    """A word where HAProxy reads a log format, in which ``%`` begins an expression."""
+    return escaped(text.replace("%", "%%"))
+
+
+def quoted_realm(realm: str) -> str:
+    """
+    A realm between double quotes of the configuration.
+
+    HAProxy puts it between the quotes of a header as it is, so a quote in it is escaped once for each of the two.
+    """
+    return _IN_QUOTES.sub(r"\\\1", re.sub(r"([\\\"])", r"\\\1", realm))
+
+
+def location_hosts(service: Service) -> str:
+    """
+    A regular expression for the hosts of ``Location`` headers that mean the service itself.
+
+    Its virtual hosts, and IPv4 addresses: a task that knows no better names its own.
+    """
+    exact = [re.escape(host) for host in service.hosts if not host.startswith("*.")]
+    wild = [r"[^/]+" + re.escape(host[1:]) for host in service.hosts if host.startswith("*.")]
+    return escaped("|".join([*exact, *wild, "[0-9.]+"]))
 
 
 def certificates(paths: tuple[str, ...]) -> str:
@@ -38,7 +68,9 @@ def https_port(settings: Settings) -> str:
 
 def shared_variables(settings: Settings) -> dict[str, Any]:
     """The variables of the templates that belong to no service."""
-    options = settings.environment.get("HAPROXY_GLOBAL_DEFAULT_OPTIONS", "redispatch,http-server-close,dontlognull")
+    options = settings.environment.get(
+        "HAPROXY_GLOBAL_DEFAULT_OPTIONS", "redispatch,http-server-close,dontlognull"
+    )
     words = [word.strip() for word in options.split(",") if word.strip()]
     return {
         "settings": settings,
@@ -70,20 +102,34 @@ def service_variables(service: Service, settings: Settings) -> dict[str, Any]:
         "hostname": service.hosts[0] if service.hosts else "",
         "cleanedUpHostname": acl_stem(service.hosts, service.app_id),
         "appId": service.app_id,
+        "appIdWord": escaped(service.app_id),
         "cleanedUpAppId": clean_app_id(service.app_id),
         "path": " ".join(service.paths),
-        "realm": realm.replace("\\", "\\\\").replace('"', '\\"'),
+        "realm": quoted_realm(realm),
         "user": escaped(user),
         "passwd": escaped(passwd),
         "proxypath": service.proxypass_path or "",
-        "proxypathRegex": escaped(re.escape((service.proxypass_path or "").rstrip("/"))),
         "rootpath": service.revproxy_path or "",
         "redirpath": service.redirect_path or "",
         "network_allowed": service.networks[0] if service.networks else "",
     }
+    if service.proxypass_path or service.revproxy_path or service.redirect_path:
+        variables |= _path_variables(service)
     variables |= _check_variables(service)
     variables |= rule_variables(service, None)
     return variables
+
+
+def _path_variables(service: Service) -> dict[str, Any]:
+    """What our defaults need to rewrite paths, each as the place where it stands reads it."""
+    root = (service.revproxy_path or "").rstrip("/")
+    return {
+        "proxypathRegex": escaped(re.escape((service.proxypass_path or "").rstrip("/"))),
+        "rootpathRegex": escaped(re.escape(root)),
+        "rootpathFormat": log_format(root.replace("\\", "\\\\")),
+        "redirpathFormat": log_format(service.redirect_path or ""),
+        "locationHosts": location_hosts(service),
+    }
 
 
 def _check_variables(service: Service) -> dict[str, Any]:
@@ -94,15 +140,25 @@ def _check_variables(service: Service) -> dict[str, Any]:
         "healthCheckPortIndex": "" if check.port_index is None else check.port_index,
         "healthCheckPort": check.port or "",
         "healthCheckProtocol": check.protocol,
-        "healthCheckPath": escaped(check.path or "/"),
-        "healthCheckTimeoutSeconds": check.timeout_seconds,
-        "healthCheckIntervalSeconds": check.interval_seconds,
+        "healthCheckPath": escaped("/" + (check.path or "").removeprefix("/")),
+        "healthCheckTimeoutSeconds": _within(check.timeout_seconds, _LONGEST),
+        "healthCheckIntervalSeconds": _within(check.interval_seconds, _LONGEST),
         "healthCheckGracePeriodSeconds": check.grace_period_seconds,
         "healthCheckMaxConsecutiveFailures": check.max_consecutive_failures,
-        "healthCheckFalls": check.max_consecutive_failures + 1,
+        "healthCheckFalls": _within(check.max_consecutive_failures + 1, _MOST),
         "healthCheckIgnoreHttp1xx": str(check.ignore_http1xx).lower(),
         "healthCheckPortOptions": "",
     }
+
+
+_LONGEST = 2_000_000
+"""Seconds; HAProxy counts milliseconds in 31 bits."""
+
+_MOST = 1_000_000
+
+
+def _within(number: int, most: int) -> int:
+    return max(1, min(number, most))
 
 
 _CHECK_NAMES = (
@@ -126,11 +182,14 @@ def rule_variables(service: Service, rule: AclRule | None, host: str | None = No
     host = host if host is not None else (hosts[0] if hosts else "")
     paths = rule.paths if rule else service.paths
     number = f"_{rule.number}" if rule and rule.number else ""
+    named = rule is None or rule.overridden
     fetch = "req.hdr(host),host_only,lower -m "
     return {
         "hostname": host,
         "cleanedUpHostname": acl_stem(hosts, service.app_id),
-        "hostAcl": acl_stem(hosts, service.app_id) + number,
+        "hostAcl": acl_stem(hosts, service.app_id)
+        if named
+        else f"{clean_host(hosts)}_{service.backend}{number}",
         "hostMatch": fetch + (f"end {host[1:]}" if host.startswith("*.") else f"str {host}"),
         "path": " ".join(paths),
         "pathAcl": service.backend + number,

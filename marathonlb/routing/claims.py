@@ -51,7 +51,7 @@ def settle(services: Iterable[Service], settings: Settings) -> Settled:
             contested |= {service.key, elder.key}
             continue
         kept.append(_claim_port(service, ports, reserved, problems, contested))
-    for service in sorted(kept, key=lambda s: (-(s.weight or 0), *_seniority(s))):
+    for service in sorted(kept, key=lambda s: (-weight_of(s, bool(s.paths)), *_seniority(s))):
         for wanted in wishes(service):
             holder = paths.setdefault(wanted, service)
             if holder is not service:
@@ -64,39 +64,56 @@ def settle(services: Iterable[Service], settings: Settings) -> Settled:
     return Settled(tuple(kept), tuple(sorted(problems, key=_order)), frozen_lost, frozenset(contested))
 
 
+def weight_of(service: Service, has_path: bool, wildcard: bool = False) -> int:
+    """The weight of a rule: its owner's; else 0, 1 where a path is set, and less than both for wildcards."""
+    if service.weight is not None:
+        return service.weight
+    return (1 if has_path else 0) - (2 if wildcard else 0)
+
+
 def wishes(service: Service) -> list[HostPath]:
     """Every host and path that a service wants."""
     return [(host, path) for host in service.hosts for path in (service.paths or ("",))]
 
 
-def own_ports(settings: Settings) -> dict[int, tuple[str, str]]:
-    """The ports that the load balancer itself uses: port → address and the option that says so."""
+def own_ports(settings: Settings) -> dict[int, list[tuple[str, str]]]:
+    """The ports that the load balancer itself uses: port → the addresses, each with the option that says so."""
     binds = {"--bind-appid": settings.bind_appid, "--bind-stats": settings.bind_stats}
     if not settings.dont_bind_http_https:
-        binds |= {"--bind-http": settings.bind_http, "--bind-https": settings.bind_https}
-    found = {}
+        binds["--bind-http"] = settings.bind_http
+        if settings.ssl_certs or settings.group_https_by_vhost:
+            binds["--bind-https"] = settings.bind_https
+    found: dict[int, list[tuple[str, str]]] = {}
     for option, bind in binds.items():
-        address, _, port = bind.rpartition(":")
-        if port.isdigit():
-            found[int(port)] = (address or "*", option)
+        for each in bind.split(","):
+            address, _, port = each.strip().rpartition(":")
+            if port.isdigit():
+                found.setdefault(int(port), []).append((_any(address), option))
     return found
+
+
+def _any(address: str) -> str:
+    """The address, every way to write "all of IPv4" being one."""
+    return "*" if address in ("", "*", "0.0.0.0") else address
 
 
 def _claim_port(
     service: Service,
     ports: dict[tuple[str, int], Service],
-    reserved: dict[int, tuple[str, str]],
+    reserved: dict[int, list[tuple[str, str]]],
     problems: list[Problem],
     contested: set[tuple[str, int]],
 ) -> Service:
-    address, option = reserved.get(service.service_port, ("", ""))
-    if option and ("*" in (address, service.bind_addr) or address == service.bind_addr):
+    wanted = _any(service.bind_addr)
+    for address, option in reserved.get(service.service_port, ()):
+        if "*" not in (address, wanted) and address != wanted:
+            continue
         reason = f"is the load balancer's own ({option}); the service has no port of its own"
         label = f"HAPROXY_{service.port_index}_PORT"
         problems.append(Problem(service.app_id, service.port_index, label, str(service.service_port), reason))
         contested.add(service.key)
         return evolve(service, binds_port=False)
-    elder = ports.setdefault((service.bind_addr, service.service_port), service)
+    elder = ports.setdefault((wanted, service.service_port), service)
     if elder is not service:
         problems.append(
             _collision(service, elder, f"HAPROXY_{service.port_index}_PORT", str(service.service_port))
@@ -108,7 +125,9 @@ def _claim_port(
 
 def _collision(loser: Service, winner: Service, label: str, value: str) -> Problem:
     older = "is older" if winner.since < loser.since else "goes first"
-    if (winner.weight or 0) > (loser.weight or 0):
+    if label.endswith("_VHOST") and weight_of(winner, bool(winner.paths)) > weight_of(
+        loser, bool(loser.paths)
+    ):
         older = "has the larger weight"
     reason = f"is wanted by {loser.app_id} and {winner.app_id}; {winner.app_id} {older} and keeps it"
     return Problem(loser.app_id, loser.port_index, label, value, reason)

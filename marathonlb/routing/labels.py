@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from attrs import Factory, field, frozen
@@ -135,8 +135,7 @@ LABELS: tuple[Label, ...] = (
 PER_PORT: Mapping[str, Label] = {label.name: label for label in LABELS if label.per_port}
 PER_APP: Mapping[str, Label] = {label.name: label for label in LABELS if not label.per_port}
 
-_INDEXED = re.compile(r"HAPROXY_([0-9]{1,4})_(.+)", re.ASCII | re.DOTALL)
-_MAX_INDEX = 999
+_INDEXED = re.compile(r"HAPROXY_([0-9]{1,9})_(.+)", re.ASCII | re.DOTALL)
 
 
 @frozen
@@ -186,7 +185,7 @@ def parse_labels(app: App, template_names: frozenset[str]) -> AppLabels:
         text = app.labels[name]
         indexed = _INDEXED.fullmatch(name)
         index = int(indexed[1]) if indexed else None
-        if indexed is None or index is None or index > _MAX_INDEX:
+        if indexed is None or index is None:
             row = PER_APP.get(name.removeprefix("HAPROXY_"))
             if row is None:
                 problems.append(_unknown(app, None, name, text, template_names))
@@ -221,25 +220,30 @@ def _value(app: App, index: int | None, name: str, row: Label, text: str, proble
 def _template(
     app: App, index: int, name: str, text: str, templates: dict[str, str], problems: list[Problem]
 ) -> None:
+    """Take a template's text; ``false``, which no HAProxy would understand, switches it off as nothing does."""
     if "\0" in text or "\r" in text.replace("\r\n", "\n"):
         problems.append(
             Problem(app.id, index, name, text, "holds a control character that HAProxy does not take")
         )
         return
-    templates[name.partition("_")[2].partition("_")[2]] = text.replace("\r\n", "\n")
+    text = text.replace("\r\n", "\n")
+    templates[name.split("_", 2)[2]] = "" if text.strip().lower() == "false" else text
 
 
 def _unknown(app: App, index: int | None, name: str, text: str, template_names: frozenset[str]) -> Problem:
     stem = re.sub(r"^HAPROXY_(\d+_)?", "", name)
-    known = sorted({*PER_PORT, *template_names})
-    if index is None and stem in known:
+    near = _nearest(stem[:64], template_names)
+    if index is None and near == stem:
         reason = f"has no index and is ignored; HAPROXY_0_{stem} is the label of the first port"
     else:
-        near = get_close_matches(stem, known, 1)
-        hint = (
-            f"; the nearest known name is HAPROXY_{'{n}' if index is None else index}_{near[0]}"
-            if near
-            else ""
-        )
+        at = "{n}" if index is None else index
+        hint = f"; the nearest known name is HAPROXY_{at}_{near}" if near else ""
         reason = f"is no label of the load balancer and is ignored{hint}"
-    return Problem(app.id, index, name, text, reason, fatal=False)
+    return Problem(app.id, index, name, "***" if near == "AUTH" else text, reason, fatal=False)
+
+
+@lru_cache(maxsize=1000)
+def _nearest(stem: str, template_names: frozenset[str]) -> str | None:
+    known = sorted({*PER_PORT, *template_names})
+    near = get_close_matches(stem, known, 1)
+    return near[0] if near else None

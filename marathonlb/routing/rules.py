@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Sequence
 from attrs import frozen
 
 from marathonlb.routing.claims import HostPath, wishes
+from marathonlb.routing.claims import weight_of as weight_of
 from marathonlb.routing.services import Service
 
 
@@ -30,13 +31,15 @@ class AclRule:
 
     :param hosts: all exact or all wildcards.
     :param paths: the prefixes; empty means every path.
-    :param number: tells rules of one service and kind of host apart (0 is the first).
+    :param number: tells the rules of one service apart (0 is the first).
+    :param overridden: somebody's template is among those that write it.
     """
 
     service: Service
     hosts: tuple[str, ...]
     paths: tuple[str, ...]
     number: int = 0
+    overridden: bool = False
 
     @property
     def wildcard(self) -> bool:
@@ -77,19 +80,13 @@ class Rules:
     app_ids: tuple[MapRule, ...] = ()
 
 
-def weight_of(service: Service, has_path: bool, wildcard: bool) -> int:
-    """The weight of a rule: its owner's; else 0, 1 where a path is set, and less than both for wildcards."""
-    if service.weight is not None:
-        return service.weight
-    return (1 if has_path else 0) - (2 if wildcard else 0)
-
-
 def rules_of(
     services: Iterable[Service],
     lost: dict[tuple[str, int], frozenset[HostPath]],
     needs_acl: Callable[[Service], bool],
     *,
     maps: bool,
+    names_app: Callable[[Service], bool] = lambda service: False,
 ) -> Rules:
     """
     Order the rules of all services.
@@ -97,6 +94,7 @@ def rules_of(
     :param lost: what a service wanted and another one got.
     :param needs_acl: whether a template of the service's routing is overridden.
     :param maps: False puts everything into ACLs.
+    :param names_app: whether a service's rule of the app-id frontend is somebody's own text.
     """
     routed = [s for s in services if s.mode == "http"]
     won = {s.key: _won(s, lost.get(s.key, frozenset())) for s in routed}
@@ -107,8 +105,9 @@ def rules_of(
     entries: dict[str, list[MapRule]] = {"path": [], "domain": [], "wildcard": []}
     for service in routed:
         mine = won[service.key]
-        first += _acl_rules(service, [pair for pair in mine if pair[0] in front], needs_acl(service))
-        later += _acl_rules(service, [pair for pair in mine if pair[0] in tail], needs_acl(service))
+        before, after = _acl_rules(service, mine, front, tail, needs_acl(service))
+        first += before
+        later += after
         for host, path in mine:
             if host not in front and host not in tail:
                 _add_entry(entries, service, host, path)
@@ -118,7 +117,7 @@ def rules_of(
         hosts=tuple(sorted(entries["domain"], key=lambda rule: rule.key)),
         later=tuple(sorted(later, key=lambda rule: rule.order)),
         wildcards=tuple(sorted(entries["wildcard"], key=lambda rule: (-len(rule.key), rule.key))),
-        app_ids=_app_ids(routed, needs_acl) if maps else (),
+        app_ids=_app_ids(routed, names_app) if maps else (),
     )
 
 
@@ -133,9 +132,9 @@ def app_id_services(services: Iterable[Service]) -> list[Service]:
     return [found[app_id] for app_id in sorted(found)]
 
 
-def _app_ids(services: Sequence[Service], needs_acl: Callable[[Service], bool]) -> tuple[MapRule, ...]:
+def _app_ids(services: Sequence[Service], names_app: Callable[[Service], bool]) -> tuple[MapRule, ...]:
     return tuple(
-        MapRule("app2backend.map", s.app_id, s) for s in app_id_services(services) if not needs_acl(s)
+        MapRule("app2backend.map", s.app_id, s) for s in app_id_services(services) if not names_app(s)
     )
 
 
@@ -148,7 +147,10 @@ def _is_special(service: Service, needs_acl: Callable[[Service], bool]) -> bool:
 
 
 def _hosts_in_acls(
-    services: Sequence[Service], won: dict[tuple[str, int], list[HostPath]], special: set[tuple[str, int]], maps: bool
+    services: Sequence[Service],
+    won: dict[tuple[str, int], list[HostPath]],
+    special: set[tuple[str, int]],
+    maps: bool,
 ) -> tuple[set[str], set[str]]:
     """
     The hosts whose rules are ACLs before the maps, and the wildcards whose rules are ACLs after them.
@@ -201,22 +203,31 @@ def _covers(wildcard: str, host: str) -> bool:
     return host.removeprefix("*").endswith(wildcard[1:]) and host != wildcard
 
 
-def _acl_rules(service: Service, pairs: list[HostPath], overridden: bool) -> list[AclRule]:
-    """A service's ACL rules: exact hosts and wildcards apart; each path apart unless a template speaks for all."""
-    rules = []
-    for wildcard in (False, True):
-        mine = [(host, path) for host, path in pairs if host.startswith("*.") is wildcard]
-        by_paths: dict[tuple[str, ...], list[str]] = {}
+def _acl_rules(
+    service: Service, pairs: Iterable[HostPath], front: set[str], tail: set[str], overridden: bool
+) -> tuple[list[AclRule], list[AclRule]]:
+    """
+    A service's ACL rules, those before the maps and those after them.
+
+    Exact hosts and wildcards stand apart, each path too, unless somebody's template speaks for all of them. The
+    number tells the names of a service's ACLs apart; in an override they have none, since it expects plain names.
+    """
+    groups: dict[tuple[bool, bool, tuple[str, ...]], dict[str, None]] = {}
+    all_paths: dict[tuple[bool, bool], dict[str, None]] = {}
+    for host, path in pairs:
+        kind = (host in tail and host not in front, host.startswith("*."))
         if overridden:
-            hosts = tuple(dict.fromkeys(host for host, _ in mine))
-            paths = tuple(dict.fromkeys(path for _, path in mine if path))
-            if hosts:
-                by_paths[paths] = list(hosts)
+            all_paths.setdefault(kind, {}).update({path: None} if path else {})
+            groups.setdefault((*kind, ()), {})[host] = None
+        elif host in front or host in tail:
+            groups.setdefault((*kind, (path,) if path else ()), {})[host] = None
+    rules: tuple[list[AclRule], list[AclRule]] = ([], [])
+    for number, ((late, wildcard, paths), hosts) in enumerate(groups.items()):
+        if overridden:
+            rule = AclRule(service, tuple(hosts), tuple(all_paths[late, wildcard]), 0, overridden=True)
         else:
-            for host, path in mine:
-                by_paths.setdefault((path,) if path else (), []).append(host)
-        for number, (paths, hosts_of) in enumerate(by_paths.items()):
-            rules.append(AclRule(service, tuple(hosts_of), paths, number))
+            rule = AclRule(service, tuple(hosts), paths, number)
+        rules[late].append(rule)
     return rules
 
 

@@ -6,7 +6,7 @@ Said once, for what makes the services and for what explains why there is none.
 
 from __future__ import annotations
 
-from marathonlb.routing.labels import AppLabels
+from marathonlb.routing.labels import AppLabels, PortLabels
 from marathonlb.settings import Settings
 
 
@@ -17,10 +17,12 @@ def why_not_offered(labels: AppLabels, index: int, settings: Settings) -> str | 
     :param index: the index of the port, from 0.
     """
     port = labels.port(index)
-    groups = port.get("GROUP", ()) or labels.groups
-    if not _in_group(groups, settings.groups):
+    if not in_group(labels, port, settings.groups):
+        groups = port.get("GROUP", labels.groups)
         mine = f"is of the group {', '.join(groups)}" if groups else "has no group (HAPROXY_GROUP)"
-        ours = f"the group {', '.join(sorted(settings.groups))}" if settings.groups else "apps without a group"
+        ours = (
+            f"the group {', '.join(sorted(settings.groups))}" if settings.groups else "apps without a group"
+        )
         return f"it {mine}, and this load balancer serves {ours} (--group)"
     enabled: bool | None = port.get("ENABLED")
     if enabled is False:
@@ -30,7 +32,13 @@ def why_not_offered(labels: AppLabels, index: int, settings: Settings) -> str | 
     return None
 
 
-def _in_group(groups: tuple[str, ...], wanted: frozenset[str]) -> bool:
+def in_group(labels: AppLabels, port: PortLabels, wanted: frozenset[str]) -> bool:
+    """
+    Whether a port is of one of the wanted groups.
+
+    :param wanted: no group means apps without one, ``*`` all apps.
+    """
+    groups: tuple[str, ...] = port.get("GROUP", labels.groups)
     if "*" in wanted:
         return True
     return not wanted.isdisjoint(groups) if wanted else not groups

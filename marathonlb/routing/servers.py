@@ -10,13 +10,17 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
+from itertools import islice
 
 import msgspec
 
-from marathonlb.marathon.model import App, Networking, Port, Task
+from marathonlb.marathon.model import App, Networking, Task
 
 SERVED_STATES = frozenset({None, "TASK_RUNNING", "TASK_LOST", "TASK_UNREACHABLE"})
 """TASK_LOST and TASK_UNREACHABLE may well be alive behind a partition; old Marathons tell no state at all."""
+
+_MAX_SERVERS = 32767
+"""As many ids as the contract has for one backend."""
 
 Resolve = Callable[[str], str | None]
 """An agent's host → the address to connect to, or None where it cannot be resolved."""
@@ -67,15 +71,24 @@ def slot_of(app: App, index: int) -> int:
 
 def address_of(app: App, task: Task, index: int) -> tuple[str, int] | None:
     """The host and port at which a task serves the app's nth port; None where it has none (yet)."""
+    number = port_at(app, task, index)
+    host = task.host
+    if app.networking is Networking.CONTAINER:
+        host = task.addresses[0] if task.addresses else None
+    return (host, number) if host and number else None
+
+
+def port_at(app: App, task: Task, index: int) -> int | None:
+    """
+    The number of the app's nth port of a task: the container's own in container networking, else the agent's.
+
+    A container port that is left to Marathon is the same inside and outside.
+    """
     port = app.ports[index]
-    if app.networking is Networking.CONTAINER and not port.on_host:
-        if not task.addresses or not port.container_port:
-            return None
-        return task.addresses[0], port.container_port
+    if app.networking is Networking.CONTAINER and (port.container_port or not port.on_host):
+        return port.container_port
     slot = slot_of(app, index)
-    if task.host is None or slot >= len(task.ports) or not task.ports[slot]:
-        return None
-    return task.host, task.ports[slot]
+    return task.ports[slot] or None if slot < len(task.ports) else None
 
 
 def servers_of(
@@ -99,9 +112,7 @@ def servers_of(
         if address is None:
             continue
         name, cookie = _names(host, address, port)
-        found[name] = Server(
-            name, 0, host, address, port, cookie, check_port(task) or port, task.id
-        )
+        found[name] = Server(name, 0, host, address, port, cookie, check_port(task) or port, task.id)
     return _with_ids(found[name] for name in sorted(found))
 
 
@@ -120,7 +131,7 @@ def _names(host: str, address: str, port: int) -> tuple[str, str]:
 def _with_ids(servers: Iterable[Server]) -> tuple[Server, ...]:
     taken: set[int] = set()
     numbered = []
-    for server in servers:
+    for server in islice(servers, _MAX_SERVERS):
         number = int(server.cookie, 16) % 32767 + 1
         while number in taken:
             number = number % 32767 + 1
@@ -139,8 +150,3 @@ def _with_ids(servers: Iterable[Server]) -> tuple[Server, ...]:
             )
         )
     return tuple(numbered)
-
-
-def port_of(app: App, index: int) -> Port | None:
-    """The app's nth port, where it has one."""
-    return app.ports[index] if 0 <= index < len(app.ports) else None

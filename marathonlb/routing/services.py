@@ -7,16 +7,16 @@ A `Service` is all that the renderer needs to know of one port; a `Problem` is w
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from attrs import Factory, evolve, frozen
+from attrs import Factory, evolve, field, frozen
 
-from marathonlb.marathon.model import App, HealthCheck, Networking, Task
+from marathonlb.marathon.model import App, HealthCheck, Task
 from marathonlb.routing import values
-from marathonlb.routing.labels import PortLabels, parse_labels
+from marathonlb.routing.labels import NOTHING, AppLabels, PortLabels, parse_labels
 from marathonlb.routing.problems import Problem
-from marathonlb.routing.selection import why_not_offered
-from marathonlb.routing.servers import Resolve, Server, servers_of, slot_of
+from marathonlb.routing.selection import in_group, why_not_offered
+from marathonlb.routing.servers import Resolve, Server, port_at, servers_of
 from marathonlb.settings import Settings
 
 _UNCLEAN = re.compile(r"[^A-Za-z0-9-]", re.ASCII)
@@ -58,7 +58,7 @@ class Service:
     sticky: bool = False
     redirect_to_https: bool = False
     use_hsts: bool = False
-    auth: tuple[str, str, str] | None = None
+    auth: tuple[str, str, str] | None = field(default=None, repr=False)
     networks: tuple[str, ...] = ()
     proxypass_path: str | None = None
     revproxy_path: str | None = None
@@ -111,22 +111,41 @@ def services_of(
         return AppServices()
     labels = parse_labels(app, template_names)
     services: list[Service] = []
-    problems = list(labels.problems)
+    problems: list[Problem] = []
+    ours = in_group(labels, NOTHING, settings.groups)
     for index in range(len(app.ports)):
         wanted = labels.port(index)
+        own = list(wanted.problems)
+        undecided = [
+            problem for problem in own if problem.label.removeprefix(f"HAPROXY_{index}_") in _DECIDING
+        ]
+        if undecided:
+            problems.extend(undecided)
+            continue
+        ours = ours or in_group(labels, wanted, settings.groups)
         if why_not_offered(labels, index, settings) is not None:
             continue
-        own = list(wanted.problems)
         service = _service(app, index, wanted, settings, resolve, (assigned or {}).get(index), own)
         problems.extend(own)
         if service is not None and not any(problem.fatal for problem in own):
             services.append(service)
-    for index, wanted in labels.ports.items():
-        if index >= len(app.ports):
-            problems.append(
-                Problem(app.id, index, f"HAPROXY_{index}_…", "", f"the app has {len(app.ports)} ports", fatal=False)
-            )
+    if labels.problems or (labels.ports and max(labels.ports) >= len(app.ports)):
+        general = (*labels.problems, *_beyond(app, labels))
+        problems.extend(problem for problem in general if ours or problem.fatal)
     return AppServices(tuple(services), tuple(problems))
+
+
+_DECIDING = frozenset({"GROUP", "ENABLED"})
+"""The labels that say whether a port is ours at all: where one is wrong nobody knows, and the port is left out."""
+
+
+def _beyond(app: App, labels: AppLabels) -> list[Problem]:
+    reason = f"the app has {len(app.ports)} port{'' if len(app.ports) == 1 else 's'}; the first is HAPROXY_0"
+    return [
+        Problem(app.id, index, f"HAPROXY_{index}_…", "", reason, fatal=False)
+        for index in sorted(labels.ports)
+        if index >= len(app.ports)
+    ]
 
 
 def _service(
@@ -141,30 +160,29 @@ def _service(
     port = app.ports[index]
     if "tcp" not in port.protocol:
         problems.append(
-            Problem(app.id, index, "protocol", port.protocol, "is not served: HAProxy balances TCP", fatal=False)
-        )
-        return None
-    service_port = labels.get("PORT") or port.service_port or assigned
-    if not service_port:
-        problems.append(Problem(app.id, index, "servicePort", "", "Marathon gives no service port for it"))
-        return None
-    check = _check_for(app, index)
-    check_index = labels.get("BACKEND_HEALTHCHECK_PORT_INDEX")
-    if check_index is None and check is not None and check.port_index not in (None, index):
-        check_index = check.port_index
-    if check_index is not None and check_index >= len(app.ports):
-        problems.append(
             Problem(
-                app.id,
-                index,
-                f"HAPROXY_{index}_BACKEND_HEALTHCHECK_PORT_INDEX",
-                str(check_index),
-                f"the app has {len(app.ports)} ports",
+                app.id, index, "protocol", port.protocol, "is not served: HAProxy balances TCP", fatal=False
             )
         )
         return None
+    service_port = labels.get("PORT") or port.service_port or assigned
+    if not service_port or not 0 < service_port < 65536:
+        reason = (
+            f"is no port from 1 to 65535; HAPROXY_{index}_PORT names another" if service_port else _NO_PORT
+        )
+        problems.append(Problem(app.id, index, "servicePort", str(service_port or ""), reason))
+        return None
+    own_check = _check_for(app, index)
+    check_index = labels.get("BACKEND_HEALTHCHECK_PORT_INDEX")
+    if check_index is not None and check_index >= len(app.ports):
+        label = f"HAPROXY_{index}_BACKEND_HEALTHCHECK_PORT_INDEX"
+        problems.append(
+            Problem(app.id, index, label, str(check_index), f"the app has {len(app.ports)} ports")
+        )
+        return None
+    check = own_check if check_index is None else _check_for(app, check_index) or own_check
     hosts = labels.get("VHOST", ())
-    http = bool(hosts) or (check is not None and check.protocol in _HTTP_CHECKS)
+    http = bool(hosts) or (own_check is not None and own_check.protocol in _HTTP_CHECKS)
     paths, ignore_case = labels.get("PATH", ((), False))
     service = Service(
         app_id=app.id,
@@ -197,24 +215,22 @@ def _service(
     return evolve(service, servers=_servers(app, service, settings, resolve))
 
 
+_NO_PORT = (
+    "Marathon gives no service port for it and no free one is left between --min-serv-port-ip-per-task and"
+    " --max-serv-port-ip-per-task; a HAPROXY_{n}_PORT names one"
+)
+
+
 def _without_contradictions(app: App, service: Service, problems: list[Problem]) -> Service:
     """What one label wants and another forbids: said to the owner, and settled for the rest."""
     index = service.port_index
-    raw = app.labels.get(f"HAPROXY_{index}_VHOST", "")
-    for item in re.split(r"[,\s]+", raw):
-        if service.hosts and item and (warning := values.host_warning(item)):
-            problems.append(Problem(app.id, index, f"HAPROXY_{index}_VHOST", raw, warning, fatal=False))
-    if not service.hosts:
-        for name, wanted in (
-            ("PATH", service.paths),
-            ("REDIRECT_TO_HTTPS", service.redirect_to_https),
-            ("AUTH", service.auth),
-        ):
-            if wanted:
-                shown = "***" if name == "AUTH" else app.labels.get(f"HAPROXY_{index}_{name}", "")
-                problems.append(
-                    Problem(app.id, index, f"HAPROXY_{index}_{name}", shown, f"needs HAPROXY_{index}_VHOST", fatal=False)
-                )
+    if service.hosts and (warning := _host_warning(app, index)):
+        problems.append(warning)
+    if service.mode != "http":
+        _warn(app, index, _HTTP_ONLY, "has no effect in mode tcp", problems)
+        service = evolve(service, hosts=(), paths=(), redirect_to_https=False, auth=None)
+    elif not service.hosts and (service.paths or service.redirect_to_https or service.auth):
+        _warn(app, index, ("PATH", "REDIRECT_TO_HTTPS", "AUTH"), f"needs HAPROXY_{index}_VHOST", problems)
         service = evolve(service, paths=(), redirect_to_https=False, auth=None)
     check = service.health_check
     if check is not None and check.path is not None:
@@ -223,6 +239,37 @@ def _without_contradictions(app: App, service: Service, problems: list[Problem])
         except ValueError as error:
             problems.append(Problem(app.id, index, "healthChecks[].path", check.path, str(error)))
     return service
+
+
+_HTTP_ONLY = (
+    "VHOST",
+    "PATH",
+    "REDIRECT_TO_HTTPS",
+    "AUTH",
+    "STICKY",
+    "USE_HSTS",
+    "HTTP_BACKEND_PROXYPASS_PATH",
+    "HTTP_BACKEND_REVPROXY_PATH",
+    "HTTP_BACKEND_REDIR",
+)
+
+
+def _warn(app: App, index: int, names: Iterable[str], reason: str, problems: list[Problem]) -> None:
+    """A warning for each of these labels that asks for something."""
+    for name in names:
+        label = f"HAPROXY_{index}_{name}"
+        text = app.labels.get(label, "")
+        if text.strip().lower() not in values.NOTHING:
+            shown = "***" if name == "AUTH" else text
+            problems.append(Problem(app.id, index, label, shown, reason, fatal=False))
+
+
+def _host_warning(app: App, index: int) -> Problem | None:
+    label = f"HAPROXY_{index}_VHOST"
+    text = app.labels.get(label, "")
+    said = [values.host_warning(item) for item in re.split(r"[,\s]+", text) if item]
+    reason = "; ".join(warning for warning in said if warning)
+    return Problem(app.id, index, label, text, reason, fatal=False) if reason else None
 
 
 def _check_for(app: App, index: int) -> HealthCheck | None:
@@ -243,18 +290,10 @@ def _servers(app: App, service: Service, settings: Settings, resolve: Resolve) -
     def check_port(task: Task) -> int | None:
         check = service.health_check
         if service.check_index is not None:
-            return _other_port(app, task, service.check_index)
+            return port_at(app, task, service.check_index)
         return check.port if check is not None and check.port else None
 
     return servers_of(app, service.port_index, resolve, need_health=need_health, check_port=check_port)
-
-
-def _other_port(app: App, task: Task, index: int) -> int | None:
-    port = app.ports[index]
-    if app.networking is Networking.CONTAINER and not port.on_host:
-        return port.container_port
-    slot = slot_of(app, index)
-    return task.ports[slot] if slot < len(task.ports) else None
 
 
 def backend_name(app_id: str, service_port: int) -> str:
@@ -269,4 +308,9 @@ def clean_app_id(app_id: str) -> str:
 
 def acl_stem(hosts: tuple[str, ...], app_id: str) -> str:
     """The stem of a service's ACL names: its first virtual host and its app id, cleaned."""
-    return f"{_UNCLEAN.sub('_', hosts[0] if hosts else '')}_{clean_app_id(app_id)}"
+    return f"{clean_host(hosts)}_{clean_app_id(app_id)}"
+
+
+def clean_host(hosts: tuple[str, ...]) -> str:
+    """The first of some virtual hosts as part of an ACL's name."""
+    return _UNCLEAN.sub("_", hosts[0] if hosts else "")

@@ -12,13 +12,16 @@ from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
 _TRUE = frozenset({"true", "t", "yes", "y", "1", "on"})
-_FALSE = frozenset({"false", "f", "no", "n", "0", "off", ""})
+NOTHING = frozenset({"false", "f", "no", "n", "0", "off", ""})
+"""The words that ask for nothing, as a boolean and wherever else people write them."""
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029]")
 _HOST_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
+_QUOTED = re.compile(r"""(?:[^\\"'#]|\\.|"(?:[^"\\]|\\.)*"|'[^']*')*""")
 _DURATION = re.compile(r"[0-9]{1,9}(us|ms|s|m|h|d)?", re.ASCII)
 _HASH = re.compile(r"[A-Za-z0-9./$=,_+-]{2,256}", re.ASCII)
 _BALANCE = frozenset(
-    "roundrobin static-rr leastconn first source uri url_param hdr random rdp-cookie hash log-hash sticky".split()
+    "roundrobin static-rr leastconn first source uri url_param hdr random rdp-cookie hash".split()
 )
 
 
@@ -34,7 +37,7 @@ def boolean(text: str) -> bool:
     word = text.strip().lower()
     if word in _TRUE:
         return True
-    if word in _FALSE:
+    if word in NOTHING:
         return False
     raise ValueError("is neither true nor false")
 
@@ -60,7 +63,10 @@ def host(text: str) -> str:
     """
     name = no_control(text).strip().lower()
     if "://" in name:
-        name = urlsplit(name).netloc.rpartition("@")[2]
+        try:
+            name = urlsplit(name).netloc.rpartition("@")[2]
+        except ValueError:
+            raise ValueError(f"{text.strip()!r} is no host name") from None
     name = name.partition("/")[0]
     name = re.sub(r":[0-9]*$", "", name).rstrip(".")
     wildcard = name.startswith("*.")
@@ -92,12 +98,16 @@ def address(text: str) -> str:
     word = no_control(text).strip()
     if word in ("", "*"):
         return "*"
+    bare = word[1:-1] if word.startswith("[") and word.endswith("]") else word
     try:
-        parsed = ip_address(word.strip("[]"))
+        parsed = ip_address(bare)
     except ValueError:
-        if re.fullmatch(r"[0-9.]+", word):
-            raise ValueError("is no address") from None
-        return host(word)
+        labels = word.lower().split(".")
+        if re.fullmatch(r"[0-9.]+", word) or not all(_HOST_LABEL.fullmatch(label) for label in labels):
+            raise ValueError("is neither *, an IP address nor a host name") from None
+        return word.lower()
+    if "%" in bare:
+        raise ValueError("holds a zone, which HAProxy does not take")
     return f"[{parsed}]" if parsed.version == 6 else str(parsed)
 
 
@@ -108,9 +118,12 @@ def networks(text: str) -> tuple[str, ...]:
         if not item:
             continue
         try:
-            found.append(str(ip_network(item, strict=False)) if "/" in item else str(ip_address(item)))
+            network = ip_network(item, strict=False) if "/" in item else ip_address(item)
         except ValueError:
-            raise ValueError(f"{item!r} is neither an IP address nor a network in CIDR form") from None
+            network = None
+        if network is None or "%" in item:
+            raise ValueError(f"{item!r} is neither an IP address nor a network in CIDR form")
+        found.append(str(network))
     return tuple(found)
 
 
@@ -137,9 +150,7 @@ def balance(text: str) -> str:
     name = re.split(r"[\s(]", word, maxsplit=1)[0]
     if name not in _BALANCE:
         raise ValueError(f"is no balance algorithm; HAProxy knows {', '.join(sorted(_BALANCE))}")
-    if "#" in word:
-        raise ValueError("holds a #, which starts a comment in HAProxy's configuration")
-    return word
+    return haproxy_words(word)
 
 
 def mode(text: str) -> str:
@@ -158,7 +169,7 @@ def credentials(text: str) -> tuple[str, str, str]:
     if len(parts) != 3 or not all(part.strip() for part in parts):
         raise ValueError("is not realm:user:hash")
     realm, user, passwd = (part.strip() for part in parts)
-    if re.search(r"\s", user + passwd) or not _HASH.fullmatch(passwd):
+    if re.search(r"\s", user) or not _HASH.fullmatch(passwd):
         raise ValueError("holds a user or a hash with characters that no crypt(3) hash has")
     return realm, user, passwd
 
@@ -191,13 +202,17 @@ def file_list(text: str) -> tuple[str, ...]:
 
 
 def bind_options(text: str) -> str:
-    """Words for the end of a ``bind`` line."""
-    word = no_control(text).strip()
-    if "#" in word:
-        raise ValueError("holds a #, which starts a comment in HAProxy's configuration")
-    return word
+    """Words for the end of a ``bind`` line, in HAProxy's own quoting."""
+    return haproxy_words(text)
 
 
-def group(text: str) -> str:
-    """A plain name."""
-    return no_control(text).strip()
+def haproxy_words(text: str) -> str:
+    """
+    Words of HAProxy's configuration that stay what they are when more words follow.
+
+    A comment would swallow the rest of the line, and so would a quote or a backslash that is left open.
+    """
+    words = no_control(text).strip()
+    if not _QUOTED.fullmatch(words):
+        raise ValueError("holds a # outside quotes, a quote that is left open or a backslash at its end")
+    return words
