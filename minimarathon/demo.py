@@ -17,7 +17,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -26,7 +26,8 @@ from attrs import define, field, frozen
 from minimarathon.appfile import SAMPLE, load
 from minimarathon.certificate import ensure
 from minimarathon.children import Child, end, end_haproxies, start, taken, until
-from minimarathon.demotext import instructions
+from minimarathon.demotext import SHOWN, instructions
+from minimarathon.model import App
 
 LOCAL = "127.0.0.1"
 #: Runs twistd with this very Python, wherever its script may lie.
@@ -134,19 +135,18 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def complaints(plan: Plan) -> Iterator[str]:
-    """A line for each port that is taken."""
+def complaints(plan: Plan, apps: Mapping[str, App]) -> Iterator[str]:
+    """A line for each port that is taken, the apps' service ports included."""
     names = ["http", "https", "stats", "appid", *([] if plan.marathon else ["marathon"])]
     for name in names:
         port: int = getattr(plan.ports, name)
         if taken(LOCAL, port):
             variable = f"{name.upper()}_PORT"
             yield f"port {port} ({name}) is taken: give another one with `make run {variable}=…` or --{name}-port"
-    if not plan.marathon:
-        for app in load(plan.apps).values():
-            for port in app.service_ports:
-                if port and taken("0.0.0.0", port):
-                    yield f"port {port} (service port of {app.id}) is taken: end what has it, or give other --apps"
+    for app in apps.values():
+        for port in app.service_ports:
+            if port and taken("0.0.0.0", port):
+                yield f"port {port} (service port of {app.id}) is taken: end what has it, or give other --apps"
 
 
 @define
@@ -158,6 +158,7 @@ class Demo:
     """
 
     plan: Plan
+    _apps: dict[str, App] = field(factory=dict)
     _children: list[Child] = field(factory=list)
     _interrupted: bool = False
 
@@ -183,7 +184,8 @@ class Demo:
         status = 0
         try:
             self._start()
-            print(instructions(self.plan.ports, self.plan.marathon, self.plan.directory), flush=True)
+            echo = self._apps["/echo"].service_ports[0] if self._apps.keys() >= SHOWN else None
+            print(instructions(self.plan.ports, self.plan.marathon, self.plan.directory, echo), flush=True)
             self._wait()
         except Interrupted:
             print("\nEnding everything …", flush=True)
@@ -205,7 +207,9 @@ class Demo:
             lock = _Lock(plan.directory / "lock")
             if end_haproxies(plan.config):
                 print("Ended the HAProxy of a run that was killed.", flush=True)
-            taken_ports = list(complaints(plan))
+            if not plan.marathon:
+                self._apps = load(plan.apps)
+            taken_ports = list(complaints(plan, self._apps))
             if taken_ports:
                 raise CannotRun("\n".join(taken_ports))
             shutil.rmtree(plan.directory / "tasks", ignore_errors=True)
@@ -222,15 +226,19 @@ class Demo:
         if not self.plan.marathon:
             print("Starting a small Marathon and its apps …", flush=True)
             self._child("minimarathon", *self._minimarathon())
-            self._until(lambda: _answers(ports.marathon, "/ping", ""), "the Marathon answers")
+            self._until(lambda: _status(ports.marathon, "/ping") == 200, "the Marathon answers")
         print("Starting the load balancer and HAProxy …", flush=True)
         self._child("marathon-lb", *self._load_balancer(urls))
-        if self.plan.marathon or self.plan.apps != SAMPLE:
-            self._until(lambda: _answers(ports.stats, "/_haproxy_health_check", ""), "HAProxy answers")
-        else:
-            shop = "shop.example.com"
-            self._until(lambda: _answers(ports.http, "/", shop), f"{shop}/ answers")
-            self._until(lambda: _answers(ports.http, "/cart", shop), f"{shop}/cart answers")
+        self._until(lambda: _status(ports.stats, "/_haproxy_health_check") == 200, "HAProxy answers")
+        for host, path in self._hosts():
+            self._until(lambda: 200 <= _status(ports.http, path, host) < 400, f"{host}{path} answers")  # noqa: B023
+
+    def _hosts(self) -> Iterator[tuple[str, str]]:
+        """The virtual hosts of the small Marathon's apps, each with a path."""
+        for app in self._apps.values():
+            host = app.labels.get("HAPROXY_0_VHOST")
+            if host:
+                yield host, app.labels.get("HAPROXY_0_PATH", "/")
 
     def _child(self, name: str, *arguments: str) -> None:
         log = self.plan.directory / f"{name}.log"
@@ -246,7 +254,7 @@ class Demo:
             "--mode=sse", "--manage-haproxy", "--health-check",
             *(part for url in urls for part in ("--marathon", url)),
             "--haproxy-config", str(plan.config), "--state-dir", str(plan.state),
-            "--ssl-certs", str(plan.directory / "cert.pem"),
+            "--ssl-certs", str(plan.directory / "cert.pem"), "--templates", str(plan.directory / "templates"),
             "--bind-http", f"{LOCAL}:{ports.http}", "--bind-https", f"{LOCAL}:{ports.https}",
             "--bind-stats", f"{LOCAL}:{ports.stats}", "--bind-appid", f"{LOCAL}:{ports.appid}",
         )  # fmt: skip
@@ -315,14 +323,14 @@ class _Lock:
         os.close(self._file)
 
 
-def _answers(port: int, path: str, host: str) -> bool:
-    """Whether a GET is answered with 200."""
+def _status(port: int, path: str, host: str = LOCAL) -> int:
+    """The status that a GET is answered with; 0 where there is no answer."""
     connection = http.client.HTTPConnection(LOCAL, port, timeout=2)
     try:
-        connection.request("GET", path, headers={"Host": host} if host else {})
-        return connection.getresponse().status == 200
+        connection.request("GET", path, headers={"Host": host})
+        return connection.getresponse().status
     except (OSError, http.client.HTTPException):
-        return False
+        return 0
     finally:
         connection.close()
 

@@ -22,6 +22,9 @@ class DemoPorts(Protocol):
     def marathon(self) -> int: ...  # noqa: D102
 
 
+#: The apps that the commands of `SAMPLE` ask.
+SHOWN = frozenset(("/shop/web", "/shop/cart", "/sticky", "/secure", "/echo"))
+
 SAMPLE = """
 Traffic flows. Try this in another terminal:
 
@@ -37,7 +40,7 @@ Traffic flows. Try this in another terminal:
   curl -k --resolve secure.example.com:{https}:127.0.0.1 https://secure.example.com:{https}/
 
   # TCP: an echo on its service port
-  bash -c 'exec 3<>/dev/tcp/127.0.0.1/10100; echo hello >&3; head -n 1 <&3'
+  bash -c 'exec 3<>/dev/tcp/127.0.0.1/{echo}; echo hello >&3; head -n 1 <&3'
 
   # an app by its id
   curl -H 'X-Marathon-App-Id: /shop/web' http://127.0.0.1:{appid}/
@@ -48,7 +51,7 @@ Traffic flows. Try this in another terminal:
   curl -X POST http://127.0.0.1:{marathon}/v2/apps/shop/web/restart
 """  # noqa: E501 - commands are pasted whole
 
-REAL = """
+OTHER = """
 HAProxy runs for {marathons}. Try this in another terminal, with a host name of one of your apps:
 
   curl -H 'Host: app.example.com' http://127.0.0.1:{http}/
@@ -62,25 +65,28 @@ BOTH = """
 
   # HAProxy's statistics (also http://127.0.0.1:{stats}/haproxy?stats in a browser), and what it runs
   curl -s 'http://127.0.0.1:{stats}/haproxy?stats;csv' | cut -d , -f 1,2,18
-  curl -s http://127.0.0.1:{stats}/_haproxy_getconfig
+  cat {directory}/haproxy.cfg
 
 Logs are in {directory}. Ctrl-C ends everything.
 """
 
 
-def instructions(ports: DemoPorts, marathons: Sequence[str], directory: Path) -> str:
+def instructions(ports: DemoPorts, marathons: Sequence[str], directory: Path, echo: int | None) -> str:
     """
     What to try.
 
-    :param marathons: addresses of real Marathons; empty where the sample apps run.
+    :param marathons: addresses of real Marathons; empty where a small one runs.
+    :param echo: the service port of the sample's echo; None where other apps run.
     """
-    return ((REAL if marathons else SAMPLE) + BOTH).format(
+    own = f"http://127.0.0.1:{ports.marathon}"
+    return ((OTHER if echo is None else SAMPLE) + BOTH).format(
         http=ports.http,
         https=ports.https,
         stats=ports.stats,
         appid=ports.appid,
         marathon=ports.marathon,
         directory=directory,
-        marathons=", ".join(marathons),
-        marathon_url=marathons[0] if marathons else f"http://127.0.0.1:{ports.marathon}",
+        echo=echo,
+        marathons=", ".join(marathons or [own]),
+        marathon_url=marathons[0] if marathons else own,
     )
