@@ -23,9 +23,11 @@ from marathonlb.settings import Settings
 
 _HOST = "req.hdr(host),host_only,lower"
 
-_PATH_LOOKUP = f"""\
+_PATH_KEY = f"""\
   http-request set-var(txn.host) {_HOST}
   http-request set-var(txn.path) path
+"""
+_PATH_LOOKUP = f"""\
   use_backend %[var(txn.host),concat(,txn.path),map_beg({DIRECTORY}/path2backend.map)] \
 if {{ var(txn.host),concat(,txn.path),map_beg({DIRECTORY}/path2backend.map) -m found }}
 """
@@ -133,9 +135,11 @@ class SharedFrontends:
         return chunk(template, Owner(None, None, name, template.source), self.shared)
 
     def _routing(self, kind: str) -> Iterable[Chunk]:
+        nobody = Owner(None, None, "", "default")
+        if self.settings.haproxy_map:
+            yield Chunk(_PATH_KEY, nobody)
         yield from self._acls(kind, self.rules.first)
         if self.settings.haproxy_map:
-            nobody = Owner(None, None, "", "default")
             yield Chunk(_PATH_LOOKUP, nobody)
             variables = {**_NO_SERVICE, **self.shared}
             for name in (f"MAP_{kind}_FRONTEND_ACL", f"MAP_{kind}_FRONTEND_ACL_ONLY"):

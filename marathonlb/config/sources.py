@@ -106,6 +106,10 @@ def load_templates(directory: str, environment: Mapping[str, str]) -> Templates:
     return Templates(shared, defaults, tuple(warnings))
 
 
+def _shipped(name: str) -> str:
+    return (defaults_directory() / f"HAPROXY_{name}.j2").read_text(encoding="utf-8")
+
+
 def _add_files(directory: Path, shared: dict[str, Template], warnings: list[str]) -> None:
     try:
         files = sorted(path for path in directory.iterdir() if path.name.startswith("HAPROXY_"))
@@ -126,6 +130,8 @@ def _add_files(directory: Path, shared: dict[str, Template], warnings: list[str]
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise TemplateError(source=str(path), reason=f"cannot be read: {error}") from None
+        if path.name.endswith(".j2") and text == _shipped(name):
+            continue  # a copy of the default, or the checkout's own directory
         make = jinja if path.name.endswith(".j2") else classic
         shared[name] = make(name, _checked(text, str(path)), f"file {path}")
 
