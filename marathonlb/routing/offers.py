@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeVar
 
 from marathonlb.marathon.model import App, Networking
 from marathonlb.routing.problems import Problem
@@ -15,8 +16,8 @@ from marathonlb.routing.servers import Resolve
 from marathonlb.routing.services import AppServices, Service, services_of
 from marathonlb.settings import Settings
 
-
 _NOTHING = AppServices()
+T = TypeVar("T")
 
 
 class Offers:
@@ -33,6 +34,7 @@ class Offers:
         self._resolve = resolve
         self._by_app: dict[str, AppServices] = {}
         self._needs_port: dict[str, App] = {}
+        self._named_ports: dict[str, frozenset[int]] = {}
         self._assigned: dict[tuple[str, int], int] = {}
 
     def update(
@@ -76,22 +78,23 @@ class Offers:
         """
         Give service ports to container ports that Marathon gave none; who was first keeps its own.
 
+        A port that an app names is given to nobody else.
+
         :return: the apps whose ports are others than before.
         """
         low, high = self._settings.min_serv_port_ip_per_task, self._settings.max_serv_port_ip_per_task
         if not high:
             return set()
-        before = dict(self._needs_port)
+        before = dict(self._needs_port), dict(self._named_ports)
         for app_id in touched:
             app = apps.get(app_id)
-            if app is not None and app.networking is Networking.CONTAINER and _without_port(app):
-                self._needs_port[app_id] = app
-            else:
-                self._needs_port.pop(app_id, None)
-        if before == self._needs_port:
+            _note(self._needs_port, app_id, app if app is not None and _without_port(app) else None)
+            named = frozenset(port for port in _named_ports(app) if low <= port <= high) if app else None
+            _note(self._named_ports, app_id, named)
+        if before == (self._needs_port, self._named_ports):
             return set()
         assigned: dict[tuple[str, int], int] = {}
-        taken: set[int] = set()
+        taken: set[int] = {port for ports in self._named_ports.values() for port in ports}
         for app in sorted(self._needs_port.values(), key=lambda a: (a.config_changed_at or a.version, a.id)):
             for index in _without_port(app):
                 port = _free_port(app.id, index, low, high, taken)
@@ -107,8 +110,28 @@ class Offers:
         return {app_id for app_id, _ in moved if app_id in apps}
 
 
+def _note(known: dict[str, T], app_id: str, value: T | None) -> None:
+    if value:
+        known[app_id] = value
+    else:
+        known.pop(app_id, None)
+
+
 def _without_port(app: App) -> list[int]:
-    return [index for index, port in enumerate(app.ports) if not port.service_port]
+    """The container ports for which neither Marathon nor a label names a service port."""
+    if app.networking is not Networking.CONTAINER:
+        return []
+    return [
+        index
+        for index, port in enumerate(app.ports)
+        if not port.service_port and "tcp" in port.protocol and f"HAPROXY_{index}_PORT" not in app.labels
+    ]
+
+
+def _named_ports(app: App) -> Iterator[int]:
+    for index, port in enumerate(app.ports):
+        label = app.labels.get(f"HAPROXY_{index}_PORT", "").strip()
+        yield int(label) if label.isdecimal() and len(label) < 6 else port.service_port
 
 
 def _free_port(app_id: str, index: int, low: int, high: int, taken: set[int]) -> int | None:
