@@ -130,6 +130,57 @@ LABELS: tuple[Label, ...] = (
     Label("HTTP_BACKEND_PROXYPASS_PATH", "path", values.one_path, "none", "Cut this prefix off requests."),
     Label("HTTP_BACKEND_REVPROXY_PATH", "path", values.one_path, "none", "Rewrite `Location` of responses."),
     Label("HTTP_BACKEND_REDIR", "path", values.one_path, "none", "Redirect `/` there."),
+    Label(
+        "DEPLOYMENT_GROUP",
+        "name",
+        values.deployment_group,
+        "none",
+        "Two apps of one group are one service, whose backend is named by the group: the older app's tasks drain as the"
+        " newer one's become healthy, and the app that serves more gives the labels. A third app is left out.",
+        per_port=False,
+    ),
+    Label(
+        "DEPLOYMENT_ALT_PORT",
+        "1..65535",
+        _port,
+        "none",
+        "The service port of the group's second app, since Marathon wants them unique; the older app's is the one that"
+        " is bound. `HAPROXY_0_PORT` in both keeps the first one for good.",
+        per_port=False,
+    ),
+    Label(
+        "DEPLOYMENT_COLOUR",
+        "text",
+        values.no_control,
+        "none",
+        "A name for this app of the group; for people and their tools.",
+        per_port=False,
+    ),
+    Label(
+        "DEPLOYMENT_STARTED_AT",
+        "ISO 8601, UTC where it names no zone",
+        values.moment,
+        "the app's last change",
+        "Which of the group's apps is the newer one. Where one lacks it, their last changes in Marathon decide.",
+        per_port=False,
+    ),
+    Label(
+        "DEPLOYMENT_TARGET_INSTANCES",
+        "integer",
+        _count,
+        "the larger app's",
+        "The newer app's: how many tasks of both together shall serve.",
+        per_port=False,
+    ),
+    Label(
+        "DEPLOYMENT_NEW_INSTANCES",
+        "integer",
+        _count,
+        "0",
+        "The newer app's: so many of its tasks serve and no more, and the older app's are the rest of the target. 0"
+        " does not split.",
+        per_port=False,
+    ),
 )
 
 PER_PORT: Mapping[str, Label] = {label.name: label for label in LABELS if label.per_port}
@@ -161,11 +212,16 @@ NOTHING = PortLabels()
 
 @frozen
 class AppLabels:
-    """What the labels of one app say; ports without labels are `NOTHING`."""
+    """
+    What the labels of one app say; ports without labels are `NOTHING`.
+
+    :param values: checked values of the labels for the whole app, by the label's name.
+    """
 
     groups: tuple[str, ...] = ()
     ports: Mapping[int, PortLabels] = field(factory=dict)
     problems: tuple[Problem, ...] = ()
+    values: Mapping[str, Any] = field(factory=dict)
 
     def port(self, index: int) -> PortLabels:
         """The labels of one port."""
@@ -178,7 +234,7 @@ def parse_labels(app: App, template_names: frozenset[str]) -> AppLabels:
 
     :param template_names: the templates that a label can override.
     """
-    groups: tuple[str, ...] = ()
+    general: dict[str, Any] = {}
     problems: list[Problem] = []
     found: dict[int, tuple[dict[str, Any], dict[str, str], list[Problem]]] = {}
     for name in sorted(app.labels):
@@ -190,8 +246,7 @@ def parse_labels(app: App, template_names: frozenset[str]) -> AppLabels:
             if row is None:
                 problems.append(_unknown(app, None, name, text, template_names))
             else:
-                value = _value(app, None, name, row, text, problems)
-                groups = value or groups
+                general[row.name] = _value(app, None, name, row, text, problems)
             continue
         checked, templates, own = found.setdefault(index, ({}, {}, []))
         stem = indexed[2]
@@ -205,7 +260,7 @@ def parse_labels(app: App, template_names: frozenset[str]) -> AppLabels:
         else:
             own.append(_unknown(app, index, name, text, template_names))
     ports = {index: PortLabels(*parts[:2], tuple(parts[2])) for index, parts in found.items()}
-    return AppLabels(groups, ports, tuple(problems))
+    return AppLabels(general.get("GROUP") or (), ports, tuple(problems), general)
 
 
 def _value(app: App, index: int | None, name: str, row: Label, text: str, problems: list[Problem]) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from attrs import Factory, evolve, field, frozen
 
@@ -87,10 +88,15 @@ class Service:
 
 @frozen
 class AppServices:
-    """What one app offers, and what is wrong with it."""
+    """
+    What one app offers, and what is wrong with it.
+
+    :param labels: the checked labels of the whole app, by name (`AppLabels.values`).
+    """
 
     services: tuple[Service, ...] = ()
     problems: tuple[Problem, ...] = ()
+    labels: Mapping[str, Any] = Factory(dict)
 
 
 def services_of(
@@ -132,7 +138,9 @@ def services_of(
     if labels.problems or (labels.ports and max(labels.ports) >= len(app.ports)):
         general = (*labels.problems, *_beyond(app, labels))
         problems.extend(problem for problem in general if ours or problem.fatal)
-    return AppServices(tuple(services), tuple(problems))
+        if any(problem.fatal for problem in general):
+            services = []
+    return AppServices(tuple(services), tuple(problems), labels.values)
 
 
 _DECIDING = frozenset({"GROUP", "ENABLED"})

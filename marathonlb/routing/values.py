@@ -8,6 +8,7 @@ template may hold a control character: a newline in a host name would write HAPr
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
@@ -216,3 +217,23 @@ def haproxy_words(text: str) -> str:
     if not _QUOTED.fullmatch(words):
         raise ValueError("holds a # outside quotes, a quote that is left open or a backslash at its end")
     return words
+
+
+def deployment_group(text: str) -> str:
+    """A plain name, without the slashes around it; it becomes part of a backend's name."""
+    word = no_control(text).strip().strip("/")
+    if word and (not word.isprintable() or " " in word):
+        raise ValueError("is no name: it holds a blank")
+    return word
+
+
+def moment(text: str) -> datetime | None:
+    """A date and time in ISO 8601; without a zone it is UTC, and nothing is no date."""
+    word = no_control(text).strip()
+    if not word:
+        return None
+    try:
+        parsed = datetime.fromisoformat(word)
+        return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError("is no date and time in ISO 8601 (2026-01-31T12:00:00Z)") from None
