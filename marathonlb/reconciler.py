@@ -109,6 +109,7 @@ class Reconciler(Service):
         self._idle: list[Deferred[object]] = []
         self._alarm: IDelayedCall | None = None
         self._not_before = 0.0
+        self._advice = ""
 
     # hints
 
@@ -381,9 +382,9 @@ class Reconciler(Service):
             why=", ".join(f"{count} x {each}" if count > 1 else each for each, count in why.most_common(4))
             or "start",
         )
-        if outcome.output:
-            emit = self._log.warn if "[WARNING]" in outcome.output else self._log.debug
-            emit("HAProxy says: {output}", output=outcome.output)
+        if outcome.output and outcome.output != self._advice:
+            self._log.warn("HAProxy says: {output}", output=outcome.output)
+        self._advice = outcome.output
 
     def _tell(self, problems: tuple[Problem, ...]) -> None:
         """Log each problem once, when it comes and when it is gone."""

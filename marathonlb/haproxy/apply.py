@@ -126,7 +126,10 @@ class Applier:
         with self._timed(seconds, "reload"):
             reloaded = await self._reload(wanted, before)
         self._confirm(wanted, staged, reason)
-        output = "\n".join(filter(None, (warnings, reloaded.output.strip())))
+        # what a master says of a reload that went well is no news; what nobody was told is
+        output = "\n".join(
+            filter(None, (warnings, "" if reloaded.action == "reload" else reloaded.output.strip()))
+        )
         return Outcome(action=reloaded.action, reason=reason, seconds=seconds, output=output)
 
     async def _reason(self, wanted: Config) -> str | None:
