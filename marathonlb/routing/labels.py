@@ -232,6 +232,8 @@ def parse_labels(app: App, template_names: frozenset[str]) -> AppLabels:
     """
     Read an app's labels.
 
+    ``HTTP_BACKEND_REDIR`` is the name of a label and of a template: what begins with ``/`` is the label's path.
+
     :param template_names: the templates that a label can override.
     """
     general: dict[str, Any] = {}
@@ -251,7 +253,7 @@ def parse_labels(app: App, template_names: frozenset[str]) -> AppLabels:
         checked, templates, own = found.setdefault(index, ({}, {}, []))
         stem = indexed[2]
         row = PER_PORT.get(stem)
-        if row is not None:
+        if row is not None and not (stem in template_names and text.lstrip()[:1] not in ("", "/")):
             value = _value(app, index, name, row, text, own)
             if value is not None:
                 checked[stem] = value
