@@ -198,11 +198,13 @@ class UnmanagedTests(PlaceCase, TestCase):
     @coroutine
     async def test_command_that_leaves_a_child(self) -> None:
         """A command whose own child keeps the output open ends when the command does."""
-        command = f"{sys.executable} -c 'import time; time.sleep(5)' & echo started $!"
+        noted = f"{self.place.directory}/child"
+        command = f"{sys.executable} -c 'import time; time.sleep(5)' & echo $! > {noted}"
         place, applier = self.applier(command)
         outcome = await applier.apply(answering(place.port, "one"))
         self.assertLess(outcome.seconds["reload"], 4)
-        os.kill(int(outcome.output.split()[-1]), 9)
+        with open(noted, encoding="ascii") as file:
+            os.kill(int(file.read()), 9)
 
     @coroutine
     async def test_command_that_fails(self) -> None:
