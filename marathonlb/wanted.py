@@ -101,7 +101,7 @@ class Planner:
     def _from_scratch(self, now: float) -> Wanted:
         kept, refused = self.quarantine.admit(self.offers.services(), now)
         rendered = self._renderer.render(kept)
-        problems = [*self.offers.problems(), *refused, *rendered.problems]
+        problems = [*self.offers.problems(), *map(self.offers.attributed, [*refused, *rendered.problems])]
         problems.sort(
             key=lambda p: (p.app_id, -1 if p.port_index is None else p.port_index, p.label, p.reason)
         )

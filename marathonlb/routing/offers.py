@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from marathonlb.marathon.model import App, Networking
+from marathonlb.routing.groups import DeploymentGroups
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.servers import Resolve
 from marathonlb.routing.services import AppServices, Service, services_of
@@ -33,6 +34,7 @@ class Offers:
         self._template_names = template_names
         self._resolve = resolve
         self._by_app: dict[str, AppServices] = {}
+        self._groups = DeploymentGroups()
         self._needs_port: dict[str, App] = {}
         self._named_ports: dict[str, frozenset[int]] = {}
         self._assigned: dict[tuple[str, int], int] = {}
@@ -44,7 +46,7 @@ class Offers:
         Make the services of some apps anew.
 
         :param apps: everything that runs, by id; a touched app that is not among them is gone.
-        :return: what each of them offered before, and what it offers now.
+        :return: what each of them, or its deployment group, offered before, and what it offers now.
         """
         ids = set(touched)
         ids |= self._assign_ports(apps, ids)
@@ -56,23 +58,35 @@ class Offers:
             if app is not None:
                 mine = {index: port for (owner, index), port in self._assigned.items() if owner == app_id}
                 after = services_of(app, self._settings, self._template_names, self._resolve, mine)
+            after = self._groups.take(app_id, app, after)
+            if after is not _NOTHING:
                 self._by_app[app_id] = after
             changes.append((before, after))
-        return changes
+        return changes + self._groups.settle(self._by_app)
 
     def count(self, app: App) -> int:
-        """How many services an app has now."""
+        """How many services an app has now; what it shares with a newer app of its group does not count."""
         held = self._by_app.get(app.id)
-        return len(held.services) if held else 0
+        return len(held.services) if held else self._groups.count(app.id)
+
+    def members(self, app_id: str) -> tuple[str, ...]:
+        """The apps whose tasks are behind the services of an app id: itself, or the apps of a deployment group."""
+        return self._groups.members(app_id) or (app_id,)
+
+    def attributed(self, problem: Problem) -> Problem:
+        """A problem of a service, told to the app whose labels it comes from, where that is a group's."""
+        return self._groups.attributed(problem)
 
     def services(self) -> Iterator[Service]:
         """All services, in no particular order."""
         for offered in self._by_app.values():
             yield from offered.services
+        yield from self._groups.services()
 
     def problems(self) -> list[Problem]:
         """All problems, by app id."""
-        return [problem for app_id in sorted(self._by_app) for problem in self._by_app[app_id].problems]
+        found = [problem for offered in self._by_app.values() for problem in offered.problems]
+        return sorted([*found, *self._groups.problems()], key=lambda problem: problem.app_id)
 
     def _assign_ports(self, apps: Mapping[str, App], touched: set[str]) -> set[str]:
         """

@@ -113,7 +113,7 @@ def servers_of(
             continue
         name, cookie = _names(host, address, port)
         found[name] = Server(name, 0, host, address, port, cookie, check_port(task) or port, task.id)
-    return _with_ids(found[name] for name in sorted(found))
+    return with_ids(found[name] for name in sorted(found))
 
 
 def server_name(host: str, address: str, port: int) -> str:
@@ -128,7 +128,8 @@ def _names(host: str, address: str, port: int) -> tuple[str, str]:
     return name, hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest()[:10]
 
 
-def _with_ids(servers: Iterable[Server]) -> tuple[Server, ...]:
+def with_ids(servers: Iterable[Server]) -> tuple[Server, ...]:
+    """Servers, sorted by name, with ids that follow from their names."""
     taken: set[int] = set()
     numbered = []
     for server in islice(servers, _MAX_SERVERS):

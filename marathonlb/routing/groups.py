@@ -1,0 +1,104 @@
+"""
+The deployment groups of the whole cluster, each joined anew when one of its apps has changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from attrs import evolve
+
+from marathonlb.marathon.model import App
+from marathonlb.routing.deployments import Joined, Member, join
+from marathonlb.routing.problems import Problem
+from marathonlb.routing.services import AppServices, Service
+
+_NOTHING = AppServices()
+
+
+class DeploymentGroups:
+    """Keeps the members of every group; what they come to depends on them alone, not on the order of changes."""
+
+    def __init__(self) -> None:
+        self._members: dict[str, dict[str, Member]] = {}
+        self._group_of: dict[str, str] = {}
+        self._joined: dict[str, Joined] = {}
+        self._names: dict[str, str] = {}
+        self._dirty: set[str] = set()
+
+    def take(self, app_id: str, app: App | None, offered: AppServices) -> AppServices:
+        """
+        Note what an app would offer by itself; `settle` is to follow.
+
+        :param app: None where it is gone.
+        :return: what it does offer by itself: all of it, or nothing where it belongs to a group.
+        """
+        if app_id.strip("/") in self._members:
+            self._dirty.add(app_id.strip("/"))
+        former = self._group_of.pop(app_id, None)
+        if former is not None:
+            self._dirty.add(former)
+            del self._members[former][app_id]
+        group = offered.labels.get("DEPLOYMENT_GROUP") if offered.services else None
+        if app is None or not group:
+            return offered
+        self._dirty.add(group)
+        self._group_of[app_id] = group
+        self._members.setdefault(group, {})[app_id] = Member(app, offered)
+        return _NOTHING
+
+    def settle(self, alone: Mapping[str, AppServices]) -> list[tuple[AppServices, AppServices]]:
+        """
+        Join the groups that have changed.
+
+        :param alone: what the apps that belong to no group offer, by their ids.
+        :return: what each of them offered before, and what it offers now.
+        """
+        changes = []
+        for group in sorted(self._dirty):
+            before = self._joined.pop(group, None)
+            if before is not None:
+                del self._names[before.app_id]
+            members = self._members[group]
+            after = _NOTHING
+            if members:
+                app_id = f"/{group}"
+                if alone.get(app_id, _NOTHING).services:
+                    app_id += "~"  # no id in Marathon holds one
+                joined = join(group, app_id, members.values())
+                self._joined[group], self._names[app_id] = joined, group
+                after = joined.offered
+            else:
+                del self._members[group]
+            changes.append((before.offered if before is not None else _NOTHING, after))
+        self._dirty.clear()
+        return changes
+
+    def services(self) -> Iterator[Service]:
+        """The services of all groups."""
+        for joined in self._joined.values():
+            yield from joined.offered.services
+
+    def problems(self) -> Iterator[Problem]:
+        """The problems of all their apps."""
+        for joined in self._joined.values():
+            yield from joined.offered.problems
+
+    def count(self, app_id: str) -> int:
+        """How many services would go with an app: those that no newer app of its group shares."""
+        joined = self._joined.get(self._group_of.get(app_id, ""))
+        return sum(newest == app_id for newest in joined.newest.values()) if joined else 0
+
+    def members(self, app_id: str) -> tuple[str, ...]:
+        """The apps that a service's app id stands for, the older one first; none where it is no group's."""
+        joined = self._joined.get(self._names.get(app_id, ""))
+        return joined.members if joined else ()
+
+    def attributed(self, problem: Problem) -> Problem:
+        """The same problem with the app whose labels made it, where it is a group's."""
+        joined = self._joined.get(self._names.get(problem.app_id, ""))
+        if joined is None:
+            return problem
+        index = problem.port_index
+        owner = joined.leads.get(-1 if index is None else index, joined.members[-1])
+        return evolve(problem, app_id=owner)
