@@ -81,7 +81,7 @@ def parse(body: Mapping[str, Any], app_id: str | None = None, base: str = "/") -
     app = App(
         id=absolute(named or "/", base),
         cmd=fields.text("cmd"),
-        args=fields.texts("args"),
+        args=fields.texts("args") or None,
         env=fields.mapping("env"),
         labels=fields.mapping("labels", only_texts=True),
         instances=fields.integer("instances", 1),
@@ -89,7 +89,7 @@ def parse(body: Mapping[str, Any], app_id: str | None = None, base: str = "/") -
         require_ports=fields.flag("requirePorts"),
         networking=networking,
         network_name=network_name,
-        container=fields.mapping("container") or None,
+        container=_container(fields),
         health_checks=_health_checks(fields, len(ports)),
         minimum_health=strategy.number("minimumHealthCapacity", 1.0, 0, 1),
         over_capacity=strategy.number("maximumOverCapacity", 1.0, 0, 1),
@@ -147,6 +147,22 @@ def _check_id(fields: Fields, named: str | None) -> None:
         fields.wrong("id", f"must fully match regular expression '^({SEGMENT.pattern}|\\.|\\.\\.)$'")
     elif parts[-1] in ("restart", "tasks", "versions"):
         fields.wrong("id", "must not end with 'restart', 'tasks' or 'versions'")
+
+
+def _container(fields: Fields) -> dict[str, Any] | None:
+    """
+    The container without its network and ports, which lie elsewhere in an `App`; None where nothing else is said.
+
+    So an app that was written with old names is the same app when it is written with today's.
+    """
+    container = {name: value for name, value in fields.mapping("container").items() if name != "portMappings"}
+    docker = container.get("docker")
+    if isinstance(docker, dict):
+        container["docker"] = {
+            name: value for name, value in docker.items() if name not in ("network", "portMappings")
+        }
+    container.setdefault("type", "DOCKER" if docker else "MESOS")
+    return None if container == {"type": "MESOS"} else container
 
 
 def _networking(fields: Fields) -> tuple[Networking, str | None]:

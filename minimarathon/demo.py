@@ -87,7 +87,7 @@ class Plan:
         return Path(tempfile.gettempdir()) / f"marathon-lb-{os.getuid()}-{short}"
 
 
-def parse(arguments: Sequence[str]) -> Plan:
+def parse(arguments: Sequence[str], environ: Mapping[str, str]) -> Plan:
     """
     The command line and the environment as a plan.
 
@@ -103,7 +103,7 @@ def parse(arguments: Sequence[str]) -> Plan:
     ):
         variable = f"{name.upper()}_PORT"
         parser.add_argument(
-            f"--{name}-port", type=_port, default=os.environ.get(variable, str(default)), metavar="PORT",
+            f"--{name}-port", type=_port, default=environ.get(variable, str(default)), metavar="PORT",
             help=f"{default}, or the environment's {variable}",
         )  # fmt: skip
     parser.add_argument(
@@ -114,7 +114,7 @@ def parse(arguments: Sequence[str]) -> Plan:
     )
     parser.add_argument("--apps", type=Path, default=SAMPLE, help="another group of apps than the sample")
     given = parser.parse_args(arguments)
-    urls = given.marathon if given.marathon is not None else [os.environ.get("MARATHON", "")]
+    urls = given.marathon if given.marathon is not None else [environ.get("MARATHON", "")]
     return Plan(
         directory=given.directory.resolve(),
         ports=Ports(
@@ -337,7 +337,7 @@ def _status(port: int, path: str, host: str = LOCAL) -> int:
 
 def main() -> int:
     """Run the demonstration."""
-    return Demo(parse(sys.argv[1:])).run()
+    return Demo(parse(sys.argv[1:], os.environ)).run()
 
 
 if __name__ == "__main__":

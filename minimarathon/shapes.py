@@ -52,10 +52,7 @@ def new_definition(app: App) -> dict[str, Any]:
     if app.network_name:
         network["name"] = app.network_name
     body["networks"] = [network]
-    container = {name: value for name, value in (app.container or {}).items() if name != "portMappings"}
-    docker = container.get("docker")
-    if isinstance(docker, Mapping):
-        container["docker"] = {n: v for n, v in docker.items() if n not in ("network", "portMappings")}
+    container = dict(app.container or {})
     if app.networking is Networking.HOST:
         body["portDefinitions"] = [_definition(port) for port in app.ports]
     else:
@@ -93,7 +90,7 @@ def _old_definition(app: App) -> dict[str, Any]:
     body["taskKillGracePeriodSeconds"] = app.kill_grace
     body["ports"] = list(app.service_ports)
     body["portDefinitions"] = [_definition(port) for port in app.ports]
-    container = {name: value for name, value in (app.container or {}).items() if name != "portMappings"}
+    container = dict(app.container or {})
     docker = container.get("docker")
     if isinstance(docker, Mapping):
         mapped = None if app.networking is Networking.HOST else [_mapping(port) for port in app.ports]
@@ -142,7 +139,7 @@ def _check_json(check: HealthCheck) -> dict[str, Any]:
         "timeoutSeconds": check.timeout,
         "maxConsecutiveFailures": check.max_failures,
     }
-    if not check.by_mesos:
+    if not check.by_mesos or check.ignore_http1xx:
         body["ignoreHttp1xx"] = check.ignore_http1xx
     return body
 

@@ -16,6 +16,9 @@ from zope.interface import implementer
 from minimarathon.dialect import Dialect
 from minimarathon.events import Bus, Event
 
+#: Seconds between the two bytes of a keep-alive, so that they are two segments.
+GAP = 0.01
+
 
 @implementer(IPushProducer)
 @define(eq=False)
@@ -27,6 +30,7 @@ class Stream:
 
     :param kinds: the types it wants to hear of; empty means all.
     :param light: deployments without the whole cluster.
+    :param open: the connection is there.
     """
 
     request: Request
@@ -38,7 +42,7 @@ class Stream:
     _unsent: deque[bytes] = field(factory=deque)
     _paused: bool = False
     _half: bool = False
-    _open: bool = True
+    open: bool = True
     _timer: IDelayedCall | None = None
     _log = Logger()
 
@@ -67,7 +71,7 @@ class Stream:
 
     def hear(self, event: Event) -> None:
         """Send an event, if it is wanted; a client that does not read loses events, or the connection (1.8+)."""
-        if not self._open or (self.kinds and event.kind not in self.kinds):
+        if not self.open or (self.kinds and event.kind not in self.kinds):
             return
         if len(self._unsent) >= self.dialect.max_outstanding:
             if self.dialect.closes_slow_streams:
@@ -80,13 +84,13 @@ class Stream:
         self._flush()
 
     def _flush(self) -> None:
-        while self._unsent and self._open and not self._paused and not self._half:
+        while self._unsent and self.open and not self._paused and not self._half:
             self.request.write(self._unsent.popleft())
 
     def _beat(self) -> None:
         self._half = True
         self.request.write(b"\r")
-        self._timer = self.clock.callLater(0, self._beat_done)
+        self._timer = self.clock.callLater(GAP, self._beat_done)
 
     def _beat_done(self) -> None:
         self.request.write(b"\n")
@@ -96,14 +100,14 @@ class Stream:
 
     def close(self) -> None:
         """End the stream from our side."""
-        if self._open:
+        if self.open:
             self.closed()
             self.request.unregisterProducer()
             self.request.loseConnection()
 
     def closed(self) -> None:
         """The connection is over."""
-        self._open = False
+        self.open = False
         self._unsent.clear()
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
@@ -135,17 +139,17 @@ class Streams:
     clock: IReactorTime
     announce: Callable[..., Event]
     keep_alive: float = 10.0
-    _open: dict[Stream, Callable[[], None]] = field(factory=dict)
+    open: dict[Stream, Callable[[], None]] = field(factory=dict)
 
     def attach(self, request: Request, kinds: frozenset[str], light: bool, client: str) -> None:
         """Stream to a client from now on; everybody hears ``event_stream_attached``, itself first of all."""
         stream = Stream(request, self.dialect, self.clock, kinds, light, self.keep_alive)
         stream.begin()
-        self._open[stream] = self.bus.listen(stream.hear)
+        self.open[stream] = self.bus.listen(stream.hear)
 
         def detached(failure: Failure) -> None:
             stream.closed()
-            self._open.pop(stream, lambda: None)()
+            self.open.pop(stream, lambda: None)()
             self.bus.publish([self.announce("event_stream_detached", remoteAddress=client)])
 
         request.notifyFinish().addErrback(detached)
@@ -153,6 +157,6 @@ class Streams:
 
     def close(self) -> None:
         """End every stream, as a Marathon that is no leader any more does."""
-        for stream, stop in tuple(self._open.items()):
+        for stream, stop in tuple(self.open.items()):
             stop()
             stream.close()

@@ -82,6 +82,16 @@ class LifeTests(SynchronousTestCase):
         self.assertGreater(now.scaled_version, first.scaled_version)
         self.assertEqual([now, first], cluster.state.versions("/web"))
 
+    def test_scaling_an_app_of_old_names(self) -> None:
+        """An app that was written for 1.4 is scaled by an update, not restarted, in every version."""
+        docker = {"image": "x", "network": "BRIDGE", "portMappings": [{"containerPort": 80, "hostPort": 0}]}
+        for version in ("1.4", "1.5"):
+            cluster = Cluster(version)
+            cluster.deploy(app(container={"type": "DOCKER", "docker": docker}, args=[], env={}))
+            (one,) = cluster.state.tasks("/web")
+            cluster.deploy(update(cluster.state.app("/web"), {"instances": 2}))
+            self.assertIn(one, cluster.state.tasks("/web"), version)
+
     def test_the_same_again_changes_nothing(self) -> None:
         """A definition that says what is there is a deployment without steps."""
         cluster = Cluster()
