@@ -209,18 +209,19 @@ def _acl_rules(
     """
     A service's ACL rules, those before the maps and those after them.
 
-    Exact hosts and wildcards stand apart, each path too, unless somebody's template speaks for all of them. The
+    Exact hosts, each wildcard and each path stand apart, unless somebody's template speaks for all of them. The
     number tells the names of a service's ACLs apart; in an override they have none, since it expects plain names.
     """
-    groups: dict[tuple[bool, bool, tuple[str, ...]], dict[str, None]] = {}
-    all_paths: dict[tuple[bool, bool], dict[str, None]] = {}
+    groups: dict[tuple[bool, str, tuple[str, ...]], dict[str, None]] = {}
+    all_paths: dict[tuple[bool, str], dict[str, None]] = {}
     for host, path in pairs:
-        kind = (host in tail and host not in front, host.startswith("*."))
+        kind = (host in tail and host not in front, "*" if host.startswith("*.") else "")
         if overridden:
             all_paths.setdefault(kind, {}).update({path: None} if path else {})
             groups.setdefault((*kind, ()), {})[host] = None
         elif host in front or host in tail:
-            groups.setdefault((*kind, (path,) if path else ()), {})[host] = None
+            alike = host if kind[1] else ""
+            groups.setdefault((kind[0], alike, (path,) if path else ()), {})[host] = None
     rules: tuple[list[AclRule], list[AclRule]] = ([], [])
     for number, ((late, wildcard, paths), hosts) in enumerate(groups.items()):
         if overridden:
