@@ -147,6 +147,7 @@ async def exit_status(work: Deferred[int], stderr: IO[str]) -> int:
     code = await work.addErrback(failed)
     for failure in failures:
         if failure.check(MarathonLBError):
+            code = USAGE if failure.check(UsageError) else FAILED
             stderr.write(f"{NAME}: {failure.value}\n")
         elif failure.check(CancelledError):
             stderr.write(f"{NAME}: interrupted; the configuration that was there is whole\n")

@@ -32,7 +32,12 @@ from marathonlb.marathon.gather import Gatherer
 from marathonlb.marathon.hosts import AgentHosts
 from marathonlb.marathon.sources import EventStream, Poller, Subscription
 from marathonlb.reconciler import Reconciler
+from marathonlb.routing.explain import explain
+from marathonlb.routing.explanation import render
 from marathonlb.routing.offers import Offers
+from marathonlb.routing.policy import OPEN
+from marathonlb.routing.policyfile import read_policy
+from marathonlb.routing.question import EXPECTED, question_of
 from marathonlb.settings import Settings
 from marathonlb.wanted import Planner
 from marathonlb.web.callback import CallbackSite
@@ -50,13 +55,16 @@ class Parts:
     applier: Applier
     hosts: AgentHosts
     reconciler: Reconciler
+    gatherer: Gatherer
+    planner: Planner
 
 
 def make_parts(settings: Settings, reactor: Any) -> Parts:
     """
-    Join what both faces need. Nothing is touched but the files of the templates, which are read.
+    Join what both faces need. Nothing is touched but the files of the templates and the policy, which are read.
 
     :raises TemplateError: a template cannot be used.
+    :raises UsageError: the policy cannot be used.
     """
     settings = with_certificates(with_state_directory(settings))
     templates = load_templates(settings.templates, settings.environment)
@@ -66,12 +74,13 @@ def make_parts(settings: Settings, reactor: Any) -> Parts:
     client = MarathonClient(settings.marathon, agent, reactor, authorization_for(settings))
     applier = make_applier(settings, reactor)
     hosts = AgentHosts(reactor.nameResolver, reactor)
-    offers = Offers(settings, PER_APP_NAMES, hosts.address)
+    policy = read_policy(settings.policy, PER_APP_NAMES) if settings.policy else OPEN
+    offers = Offers(settings, PER_APP_NAMES, hosts.address, policy)
     gatherer = Gatherer(client, reactor, max_shrink=settings.max_shrink, weigh=offers.count)
     planner = Planner(offers, Renderer(settings, templates))
     reconciler = Reconciler(settings, gatherer, planner, applier, hosts, reactor)
     hosts.changed = reconciler.poke
-    return Parts(settings, client, pool, applier, hosts, reconciler)
+    return Parts(settings, client, pool, applier, hosts, reconciler, gatherer, planner)
 
 
 def make_service(settings: Settings, reactor: Any) -> IService:
@@ -197,8 +206,26 @@ async def _run_once(settings: Settings, reactor: Any, out: IO[str]) -> int:
         await parts.pool.closeCachedConnections()
 
 
+async def explain_once(parts: Parts, what: str, out: IO[str]) -> int:
+    """
+    Ask Marathon, and say which rule catches a URL, an app id or a port, or why nothing does.
+
+    :raises UsageError: it is none of these.
+    """
+    try:
+        question = question_of(what)
+    except ValueError:
+        raise UsageError(option="--explain", value=what, expected=EXPECTED) from None
+    wanted = await parts.reconciler.look()
+    state = parts.planner.state(wanted, parts.gatherer.cluster.apps, parts.hosts.address)
+    out.write(render(explain(question, state)))
+    return 0
+
+
 async def _once(parts: Parts, out: IO[str]) -> int:
     settings = parts.settings
+    if settings.explain:
+        return await explain_once(parts, settings.explain, out)
     if settings.dry:
         wanted = await parts.reconciler.look()
         out.write(wanted.rendered.config.text(os.path.dirname(os.path.abspath(settings.haproxy_config))))

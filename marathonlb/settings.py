@@ -25,6 +25,7 @@ class Settings:
     :param command: the reload command where HAProxy is not managed; None means that it is found out.
     :param groups: the groups this instance serves; empty means apps without a group, ``*`` every group and none.
     :param bind_http: ``address:port`` of a shared frontend, as HAProxy's ``bind`` takes it; the others likewise.
+    :param explain: what a single run is to explain instead of applying anything: a URL, an app id or a port.
     :param own_app_ids: the load balancer's own apps, which are skipped (``FRAMEWORK_NAME``, ``MARATHON_APP_ID``).
     :param environment: the ``HAPROXY_*`` variables of the process, for templates.
     """
@@ -63,6 +64,7 @@ class Settings:
     skip_config_cleanup: bool = False
     dry: bool = False
     diff: bool = False
+    explain: str | None = None
     strict_exit: bool = False
     policy: str | None = None
     archive_versions: int = 5

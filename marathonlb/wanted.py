@@ -12,12 +12,15 @@ from attrs import frozen
 from twisted.internet.interfaces import IReactorTime
 
 from marathonlb.config.render import Rendered, Renderer
+from marathonlb.config.templates import PER_APP_NAMES
 from marathonlb.config.text import Config, Owner
 from marathonlb.errors import InvalidConfiguration, ReloadFailed
 from marathonlb.marathon.model import App
+from marathonlb.routing.evidence import State
 from marathonlb.routing.offers import Offers
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.quarantine import Quarantine, bare
+from marathonlb.routing.servers import Resolve
 from marathonlb.routing.services import AppServices, Service
 
 MAX_SEARCH = 64
@@ -82,6 +85,25 @@ class Planner:
         wanted = wanted or self._from_scratch(now)
         self._last, self._moved = wanted, {}
         return wanted
+
+    def state(self, wanted: Wanted, apps: Mapping[str, App], resolve: Resolve) -> State:
+        """
+        What explanations rest on.
+
+        :param apps: everything that runs, by id.
+        :param resolve: gives the address of an agent's host, None where it has none.
+        """
+        return State(
+            apps=apps,
+            settings=self._renderer.settings,
+            services=wanted.services,
+            rules=wanted.rendered.rules,
+            problems=wanted.problems,
+            verdicts=tuple(self.quarantine.verdicts()),
+            template_names=PER_APP_NAMES,
+            resolve=resolve,
+            members=self.offers.members,
+        )
 
     def accepted(self, wanted: Wanted) -> None:
         """Take note that HAProxy runs this."""

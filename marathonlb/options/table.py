@@ -287,9 +287,7 @@ _SERVICES = Group(
         Option(
             name="policy",
             kind=PATH,
-            help="the file of rules for many teams",
-            note="rules for many teams come in a later release; without them every app may claim everything",
-            refused=True,
+            help="the file of rules for many teams (TOML): which labels, hosts, ports and networks an app may claim",
         ),
         Option(
             name="min-serv-port-ip-per-task",
@@ -331,9 +329,7 @@ _SCRIPT = Group(
             kind=Kind(values.plain, "a URL, an app id or a port", "WHAT"),
             face=Face.SCRIPT,
             only_on_command_line=True,
-            help="say which rule catches a URL, an app id or a port, or why nothing does",
-            note="it comes in a later release; --dry prints the whole configuration",
-            refused=True,
+            help="say which rule catches a URL, an app id or a port, or why nothing does; change nothing",
         ),
         Option(
             name="status",

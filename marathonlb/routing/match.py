@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 
 from attrs import frozen
 
-from marathonlb.routing.rules import AclRule, MapRule, Rules, weight_of
+from marathonlb.routing.claims import weight_of
+from marathonlb.routing.rules import AclRule, MapRule, Rules
 from marathonlb.routing.services import Service
 
 PATHS, HOSTS, WILDCARDS = "path2backend.map", "domain2backend.map", "wildcard2backend.map"

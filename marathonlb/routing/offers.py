@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from marathonlb.marathon.model import App, Networking
 from marathonlb.routing.groups import DeploymentGroups
+from marathonlb.routing.policy import OPEN, Policy
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.servers import Resolve
 from marathonlb.routing.services import AppServices, Service, services_of
@@ -27,9 +28,17 @@ class Offers:
 
     :param template_names: the templates that a label can override.
     :param resolve: gives the address of an agent's host, None where it has none.
+    :param policy: what the apps may claim.
     """
 
-    def __init__(self, settings: Settings, template_names: frozenset[str], resolve: Resolve) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        template_names: frozenset[str],
+        resolve: Resolve,
+        policy: Policy = OPEN,
+    ) -> None:
+        self._policy = policy
         self._settings = settings
         self._template_names = template_names
         self._resolve = resolve
@@ -58,6 +67,7 @@ class Offers:
             if app is not None:
                 mine = {index: port for (owner, index), port in self._assigned.items() if owner == app_id}
                 after = services_of(app, self._settings, self._template_names, self._resolve, mine)
+                after = self._policy.applied(app, after, self._template_names)
             after = self._groups.take(app_id, app, after)
             if after is not _NOTHING:
                 self._by_app[app_id] = after

@@ -40,7 +40,17 @@ REQUESTS = tuple(
         "[::1]:80",
         "",
     )
-    for path in ("/", "/c", "/cart", "/cart/new?x=/cart", "/Cart/new/thing", "/CART", "/cartoon", "/%63art", "//cart")
+    for path in (
+        "/",
+        "/c",
+        "/cart",
+        "/cart/new?x=/cart",
+        "/Cart/new/thing",
+        "/CART",
+        "/cartoon",
+        "/%63art",
+        "//cart",
+    )
 )
 
 
@@ -48,7 +58,9 @@ def service(number: int, **more: object) -> Service:
     """A service whose backend answers its own name, whatever it is asked."""
     backend = f"app{number}_{10000 + number}"
     answer = f"  http-request return status 200 content-type text/plain string {backend}\n"
-    made = Service(f"/app{number}", 0, 10000 + number, backend, "http", overrides={"BACKEND_HTTP_OPTIONS": answer})
+    made = Service(
+        f"/app{number}", 0, 10000 + number, backend, "http", overrides={"BACKEND_HTTP_OPTIONS": answer}
+    )
     return evolve(made, binds_port=False, **more)  # type: ignore[arg-type]
 
 
@@ -105,7 +117,9 @@ class Asked:
         """For each Host header and target the backend that answered; empty where none did."""
         for host, target in requests:
             with socket.create_connection(("127.0.0.1", self._port), 5) as connection:
-                connection.sendall(f"GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+                connection.sendall(
+                    f"GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
+                )
                 heard = b""
                 while part := connection.recv(65536):
                     heard += part

@@ -1,0 +1,183 @@
+"""
+The answer to "which rule catches this, and where does it lead?" as values: for people as text, for an API as data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from attrs import asdict, frozen
+
+
+@frozen
+class RuleSeen:
+    """
+    One rule of a shared frontend.
+
+    :param map: the map file that holds it; empty where it is an ACL.
+    :param key: the entry's key; of an ACL its hosts and paths.
+    :param own: label or file of a template that replaces the rule's text, so that the text may say something else.
+    :param order: why it is asked after the rule that catches the request; empty for that one.
+    """
+
+    map: str
+    key: str
+    app_id: str
+    port_index: int
+    backend: str
+    own: str = ""
+    order: str = ""
+
+    def __str__(self) -> str:
+        where = f"{self.map}: {self.key}" if self.map else f"ACL: {self.key}"
+        return f"{where} → {self.backend} ({self.app_id} port {self.port_index})"
+
+
+@frozen
+class ServerSeen:
+    """
+    One server of a backend.
+
+    :param health: what Marathon says of the task: ``alive``, ``not alive`` or ``unknown`` (no result).
+    :param drained: it gets no new sessions.
+    """
+
+    name: str
+    address: str
+    port: int
+    task_id: str
+    health: str
+    drained: bool
+
+    def __str__(self) -> str:
+        address = f"[{self.address}]" if ":" in self.address else self.address
+        drained = ", drained: it gets no new sessions" if self.drained else ""
+        return f"{self.name} at {address}:{self.port}, {self.health}{drained}"
+
+
+@frozen
+class LeftOut:
+    """A task that is no server, and why."""
+
+    task_id: str
+    reason: str
+
+
+@frozen
+class Reason:
+    """
+    Why something is not served, or not where one would look for it.
+
+    :param kind: ``marathon`` (there is no such app), ``own`` (the load balancer's), ``group``/``disabled`` together as
+        ``selection``, ``problem`` (a label, a collision), ``policy``, ``quarantine``, ``tasks``, ``path``, ``frontend``
+        or ``template``.
+    :param app_id: whose it is; empty where it is nobody's.
+    """
+
+    kind: str
+    words: str
+    app_id: str = ""
+    port_index: int | None = None
+
+    def __str__(self) -> str:
+        if not self.app_id:
+            return self.words
+        where = self.app_id if self.port_index is None else f"{self.app_id} port {self.port_index}"
+        return f"{where}: {self.words}"
+
+
+@frozen
+class ServiceSeen:
+    """
+    One service as HAProxy is to run it.
+
+    :param app_id: of a deployment group its name, as an id.
+    :param apps: the apps whose tasks are behind it.
+    :param bind: where its own frontend listens (``*:10000``); empty where it has none.
+    :param rules: the rules of the shared frontends that lead to it.
+    :param remarks: what else happens to a request: a redirect, a password, a list of networks.
+    :param problems: what its owner should mend.
+    """
+
+    app_id: str
+    port_index: int
+    service_port: int
+    bind: str
+    backend: str
+    mode: str
+    balance: str
+    apps: tuple[str, ...] = ()
+    servers: tuple[ServerSeen, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    rules: tuple[RuleSeen, ...] = ()
+    remarks: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+@frozen
+class Explanation:
+    """
+    The whole answer.
+
+    :param question: as it was understood.
+    :param kind: ``url``, ``app`` or ``port``.
+    :param verdict: the answer in one sentence.
+    :param served: whether a request would find a server now.
+    :param rule: the rule that catches a URL; None where none does, or where no rule is asked.
+    :param beaten: the rules that fit as well, in the order in which they would be asked.
+    :param reasons: why nothing is served, or what else would have to be mended.
+    :param near: names that look like the one that was asked for.
+    """
+
+    question: str
+    kind: str
+    verdict: str
+    served: bool = False
+    rule: RuleSeen | None = None
+    beaten: tuple[RuleSeen, ...] = ()
+    services: tuple[ServiceSeen, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+    near: tuple[str, ...] = ()
+
+
+def as_data(explanation: Explanation) -> dict[str, Any]:
+    """The explanation as what JSON can say: objects, lists, texts, numbers."""
+    return asdict(explanation, retain_collection_types=False, value_serializer=_plain)
+
+
+def _plain(_: object, __: object, value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def render(explanation: Explanation) -> str:
+    """The explanation for people: the verdict first, then what it rests on."""
+    return "\n".join(_lines(explanation)) + "\n"
+
+
+def _lines(said: Explanation) -> Iterator[str]:
+    yield f"{said.question}: {said.verdict}"
+    if said.rule:
+        yield f"  rule    {said.rule}"
+        if said.rule.own:
+            yield f"          its text is {said.rule.own}, which may say something else"
+    for rule in said.beaten:
+        yield f"  before  {rule}: {rule.order}"
+    for service in said.services:
+        yield from _service(service, with_rules=said.rule is None)
+    yield from (f"  reason  {reason}" for reason in said.reasons)
+    if said.near:
+        yield f"  nearest {', '.join(said.near)}"
+
+
+def _service(service: ServiceSeen, *, with_rules: bool) -> Iterable[str]:
+    bind = f"listens on {service.bind}" if service.bind else "has no port of its own"
+    group = f", which is {' and '.join(service.apps)}" if service.apps not in ((), (service.app_id,)) else ""
+    yield f"  service {service.app_id} port {service.port_index}{group}: {bind}"
+    yield f"  backend {service.backend}, mode {service.mode}, balance {service.balance}"
+    if with_rules:
+        yield from (f"  rule    {rule}" for rule in service.rules)
+    yield from (f"  server  {server}" for server in service.servers)
+    yield from (f"  no server for task {task.task_id}: {task.reason}" for task in service.left_out)
+    yield from (f"  note    {remark}" for remark in service.remarks)
+    yield from (f"  problem {problem}" for problem in service.problems)

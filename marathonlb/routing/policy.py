@@ -1,0 +1,189 @@
+"""
+What the apps of a cluster of many teams may claim, by the prefix of their ids.
+
+Without a policy everything is allowed. What one forbids is a problem like any other: it takes that service out, and its
+owner reads which section of the policy says so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+
+from attrs import evolve, field, frozen
+
+from marathonlb.marathon.model import App
+from marathonlb.routing.problems import Problem
+from marathonlb.routing.services import AppServices, Service
+
+FORBIDDEN = "the policy forbids it"
+"""How the reason of every such problem begins."""
+
+TEXT_LABELS = frozenset({"BIND_OPTIONS", "FRONTEND_EXTRA", "BACKEND_EXTRA", "SERVER_EXTRA"})
+"""The labels besides the templates whose value is text of HAProxy's configuration."""
+
+Network = IPv4Network | IPv6Network
+
+_LABEL = re.compile(r"HAPROXY_([0-9]{1,9})_(.+)", re.ASCII | re.DOTALL)
+_EVERYWHERE: tuple[Network, ...] = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
+
+
+@frozen(kw_only=True)
+class Grant:
+    """
+    What the apps below one prefix may claim. None allows everything; an empty tuple allows nothing.
+
+    :param section: where the policy says so, as the problem names it.
+    :param templates: patterns of the labels that hold text for HAProxy's configuration (``BACKEND_*``).
+    :param hosts: names; ``*.example.com`` covers every deeper name and the wildcards among them.
+    :param ports: ranges of service ports, both ends included.
+    :param addresses: what a service port may be bound to: networks, or names.
+    :param networks: the clients that a service may let in.
+    """
+
+    section: str = "defaults"
+    templates: tuple[str, ...] | None = None
+    hosts: tuple[str, ...] | None = None
+    ports: tuple[tuple[int, int], ...] | None = None
+    addresses: tuple[Network | str, ...] | None = None
+    networks: tuple[Network, ...] | None = None
+
+
+@frozen
+class Policy:
+    """
+    The grants of a cluster.
+
+    :param defaults: holds for apps that no prefix covers; what a prefix's grant leaves open is taken from it.
+    :param grants: by the prefix of the app ids, which begins with ``/``; the longest one wins.
+    """
+
+    defaults: Grant = field(factory=Grant)
+    grants: Mapping[str, Grant] = field(factory=dict)
+
+    def grant(self, app_id: str) -> Grant:
+        """What one app may claim."""
+        prefix = app_id
+        while prefix:
+            if prefix in self.grants:
+                return self.grants[prefix]
+            prefix = prefix.rpartition("/")[0]
+        return self.grants.get("/", self.defaults)
+
+    def applied(self, app: App, offered: AppServices, template_names: frozenset[str]) -> AppServices:
+        """
+        What an app offers, without the services that claim what they may not.
+
+        :param template_names: the templates that a label can override.
+        """
+        if not self.grants and self.defaults == Grant():
+            return offered
+        grant = self.grant(app.id)
+        kept: list[Service] = []
+        problems = list(offered.problems)
+        for service in offered.services:
+            found = [
+                Problem(app.id, service.port_index, label, value, f"{FORBIDDEN}: {reason}")
+                for label, value, reason in _violations(grant, app, service, template_names)
+            ]
+            problems += found
+            if not found:
+                kept.append(service)
+        if len(kept) == len(offered.services):
+            return offered
+        return evolve(offered, services=tuple(kept), problems=tuple(problems))
+
+
+OPEN = Policy()
+"""Without a file everything is allowed."""
+
+
+Violation = tuple[str, str, str]
+"""A label, its value and why it may not hold that."""
+
+
+def _violations(
+    grant: Grant, app: App, service: Service, template_names: frozenset[str]
+) -> Iterator[Violation]:
+    """Everything that a service claims and may not."""
+    prefix = f"HAPROXY_{service.port_index}"
+    if grant.templates is not None:
+        for name in _text_labels(app, service.port_index, template_names):
+            if not any(fnmatchcase(name, pattern) for pattern in grant.templates):
+                yield f"{prefix}_{name}", "", _only(grant, "templates", grant.templates)
+    if grant.hosts is not None:
+        for host in service.hosts:
+            if not host_allowed(host, grant.hosts):
+                yield f"{prefix}_VHOST", host, _only(grant, "hosts", grant.hosts)
+    yield from _port_violations(grant, app, service)
+    if grant.networks is not None:
+        refused = [each for each in service.networks if not network_allowed(ip_network(each), grant.networks)]
+        reason = _only(grant, "networks", map(str, grant.networks))
+        if not service.networks and not all(network_allowed(each, grant.networks) for each in _EVERYWHERE):
+            yield f"{prefix}_BACKEND_NETWORK_ALLOWED_ACL", "", f"without it everybody is let in; {reason}"
+        elif refused:
+            yield f"{prefix}_BACKEND_NETWORK_ALLOWED_ACL", " ".join(refused), reason
+
+
+def _port_violations(grant: Grant, app: App, service: Service) -> Iterator[Violation]:
+    prefix, port, address = f"HAPROXY_{service.port_index}", service.service_port, service.bind_addr
+    ranges = grant.ports
+    if ranges is not None and _claims_port(app, service) and not any(a <= port <= z for a, z in ranges):
+        shown = [str(low) if low == high else f"{low}-{high}" for low, high in ranges]
+        yield f"{prefix}_PORT", str(port), _only(grant, "ports", shown)
+    if grant.addresses is not None and not address_allowed(address, grant.addresses):
+        yield f"{prefix}_BIND_ADDR", address, _only(grant, "addresses", map(str, grant.addresses))
+
+
+def _only(grant: Grant, key: str, allowed: Iterable[str]) -> str:
+    words = ", ".join(allowed)
+    return f"{grant.section} allows the {key} {words} alone" if words else f"{grant.section} allows no {key}"
+
+
+def _text_labels(app: App, index: int, template_names: frozenset[str]) -> list[str]:
+    """The names of a port's labels whose value is text of HAProxy's configuration."""
+    found = (_LABEL.fullmatch(label) for label in sorted(app.labels))
+    names = (each[2] for each in found if each and int(each[1]) == index)
+    return [name for name in names if name in TEXT_LABELS or name in template_names]
+
+
+def _claims_port(app: App, service: Service) -> bool:
+    """Whether the app or Marathon chose the service port; one that was assigned here is nobody's claim."""
+    named = app.ports[service.port_index].service_port if service.port_index < len(app.ports) else 0
+    if named == service.service_port:
+        return True
+    return any(
+        (found := _LABEL.fullmatch(label)) and int(found[1]) == service.port_index and found[2] == "PORT"
+        for label in app.labels
+    )
+
+
+def host_allowed(host: str, allowed: Iterable[str]) -> bool:
+    """Whether a virtual host, perhaps a wildcard itself, is covered by a pattern."""
+    return any(host.endswith(each[1:]) if each.startswith("*.") else host == each for each in allowed)
+
+
+def address_allowed(address: str, allowed: Iterable[Network | str]) -> bool:
+    """Whether a port may be bound to an address; ``*`` and its kin are every address, which takes a whole network."""
+    bare = address.strip("[]")
+    if bare == "*":
+        return set(_EVERYWHERE) <= set(allowed)
+    try:
+        ip = ip_address(bare)
+    except ValueError:
+        return bare in allowed
+    ip = getattr(ip, "ipv4_mapped", None) or ip
+    networks = [each for each in allowed if not isinstance(each, str) and each.version == ip.version]
+    return any(not each.prefixlen if ip.is_unspecified else ip in each for each in networks)
+
+
+def network_allowed(network: Network, allowed: Iterable[Network]) -> bool:
+    """Whether clients of a network may be let in: it lies within one of those allowed."""
+    return any(
+        network.version == each.version
+        and each.prefixlen <= network.prefixlen
+        and network.network_address in each
+        for each in allowed
+    )

@@ -1,0 +1,92 @@
+"""
+What can be asked of the routing: a URL, an app id or a port.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from attrs import frozen
+
+from marathonlb.routing import values
+
+
+@frozen
+class UrlQuestion:
+    """
+    Which rule catches a request?
+
+    :param host: lower case, in its ASCII form.
+    :param port: where it was named.
+    :param path: as it would be sent, without the query.
+    """
+
+    scheme: str
+    host: str
+    port: int | None
+    path: str
+
+    def __str__(self) -> str:
+        port = "" if self.port is None else f":{self.port}"
+        return f"{self.scheme}://{self.host}{port}{self.path}"
+
+
+@frozen
+class AppQuestion:
+    """What becomes of an app?"""
+
+    app_id: str
+
+    def __str__(self) -> str:
+        return self.app_id
+
+
+@frozen
+class PortQuestion:
+    """Who listens on a port?"""
+
+    port: int
+
+    def __str__(self) -> str:
+        return f"port {self.port}"
+
+
+Question = UrlQuestion | AppQuestion | PortQuestion
+
+EXPECTED = "a URL (http://host/path), an app id (/shop/web) or a port (10000)"
+
+
+def question_of(text: str) -> Question:
+    """
+    Understand a question.
+
+    ``10000`` and ``:10000`` are ports, what begins with ``/`` is an app id, what holds a dot, a colon or a slash
+    later on is a URL, where http goes without saying; any other word is an app id without its first slash.
+
+    :raises ValueError: it is none of these.
+    """
+    word = values.no_control(text).strip()
+    if re.fullmatch(r":?[0-9]+", word, re.ASCII):
+        return PortQuestion(values.integer(word.lstrip(":"), 1, 65535))
+    if "://" in word:
+        return _url(word)
+    if word.startswith("/"):
+        return AppQuestion(word if word == "/" else word.rstrip("/"))
+    if re.search(r"[.:/]", word):
+        return _url(f"http://{word}")
+    if not word or re.search(r"\s", word):
+        raise ValueError("is nothing that could be looked up")
+    return AppQuestion(f"/{word}")
+
+
+def _url(text: str) -> UrlQuestion:
+    parts = urlsplit(text)
+    scheme = parts.scheme.lower()
+    if scheme not in ("http", "https") or re.search(r"\s", text):
+        raise ValueError("is no URL of http or https")
+    name = parts.hostname or ""
+    if name.startswith("*."):
+        raise ValueError("is a wildcard; ask for a name that it covers")
+    host = name if ":" in name else values.host(name)
+    return UrlQuestion(scheme, f"[{host}]" if ":" in host else host, parts.port, parts.path or "/")
