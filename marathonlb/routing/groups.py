@@ -26,12 +26,12 @@ class DeploymentGroups:
         self._names: dict[str, str] = {}
         self._dirty: set[str] = set()
 
-    def take(self, app_id: str, app: App | None, offered: AppServices) -> AppServices:
+    def take(self, app_id: str, app: App | None, offered: AppServices) -> AppServices | None:
         """
         Note what an app would offer by itself; `settle` is to follow.
 
         :param app: None where it is gone.
-        :return: what it does offer by itself: all of it, or nothing where it belongs to a group.
+        :return: what it does offer by itself: all of it, or None where it belongs to a group.
         """
         if app_id.strip("/") in self._members:
             self._dirty.add(app_id.strip("/"))
@@ -45,7 +45,7 @@ class DeploymentGroups:
         self._dirty.add(group)
         self._group_of[app_id] = group
         self._members.setdefault(group, {})[app_id] = Member(app, offered)
-        return _NOTHING
+        return None
 
     def settle(self, alone: Mapping[str, AppServices]) -> list[tuple[AppServices, AppServices]]:
         """

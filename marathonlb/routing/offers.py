@@ -68,10 +68,10 @@ class Offers:
                 mine = {index: port for (owner, index), port in self._assigned.items() if owner == app_id}
                 after = services_of(app, self._settings, self._template_names, self._resolve, mine)
                 after = self._policy.applied(app, after, self._template_names)
-            after = self._groups.take(app_id, app, after)
-            if after is not _NOTHING:
-                self._by_app[app_id] = after
-            changes.append((before, after))
+            alone = self._groups.take(app_id, app, after)
+            if app is not None and alone is not None:
+                self._by_app[app_id] = alone
+            changes.append((before, alone or _NOTHING))
         return changes + self._groups.settle(self._by_app)
 
     def count(self, app: App) -> int:

@@ -24,7 +24,13 @@ def tasks(letter: str, alive: str) -> tuple[Task, ...]:
     base = 31000 + 100 * (ord(letter) - ord("a"))
     known = {"+": True, "-": False, "?": None, "x": True}
     return tuple(
-        Task(f"{letter}{i}", "10.0.0.1", (base + i,), state="TASK_LOST" if mark == "x" else "TASK_RUNNING", alive=known[mark])
+        Task(
+            f"{letter}{i}",
+            "10.0.0.1",
+            (base + i,),
+            state="TASK_LOST" if mark == "x" else "TASK_RUNNING",
+            alive=known[mark],
+        )
         for i, mark in enumerate(alive)
     )
 
@@ -92,7 +98,13 @@ class Arithmetic(SynchronousTestCase):
 
     def test_another_target(self) -> None:
         """A target that is smaller than the older app holds from the first healthy task on, never before."""
-        for older, healthy, target, left in ((5, 0, 3, 5), (5, 1, 3, 2), (5, 3, 3, 0), (5, 0, 0, 5), (5, 1, 0, 0)):
+        for older, healthy, target, left in (
+            (5, 0, 3, 5),
+            (5, 1, 3, 2),
+            (5, 3, 3, 0),
+            (5, 0, 0, 5),
+            (5, 1, 0, 0),
+        ):
             told = shares(older=older, newer=3, healthy=healthy, target=target)
             self.assertEqual(told, Shares(left, 3), (older, healthy, target))
 
@@ -184,11 +196,15 @@ class Phases(SynchronousTestCase):
         port = {"0_PORT": 10000, "0_VHOST": "shop.example.com"}
         blue, green = app("blue", "+++", labels=port), app("green", "+++", 10001, labels=port)
         seen = [one(blue), one(blue, app("green", "", 10001, labels=port)), one(blue, green), one(green)]
-        self.assertEqual((seen[0].app_id, seen[0].backend, seen[0].service_port), ("/shop", "shop_10000", 10000))
+        self.assertEqual(
+            (seen[0].app_id, seen[0].backend, seen[0].service_port), ("/shop", "shop_10000", 10000)
+        )
         for service in seen:
             self.assertEqual(bare(service), bare(seen[0]))
         self.assertEqual([drained(service) for service in seen], ["", "", "b0 b1 b2", ""])
-        self.assertEqual([serving(service) for service in seen], ["b0 b1 b2", "b0 b1 b2", "g0 g1 g2", "g0 g1 g2"])
+        self.assertEqual(
+            [serving(service) for service in seen], ["b0 b1 b2", "b0 b1 b2", "g0 g1 g2", "g0 g1 g2"]
+        )
 
     def test_ports(self) -> None:
         """The older app's service port is bound; the newer one's own is not."""
@@ -200,7 +216,10 @@ class Phases(SynchronousTestCase):
         alone = joined(app("green", "+", 10001, labels={"DEPLOYMENT_ALT_PORT": 10001}))
         self.assertEqual([service.backend for service in alone.offered.services], ["shop_10001"])
         (problem,) = alone.offered.problems
-        self.assertEqual((problem.app_id, problem.label, problem.fatal), ("/shop-green", "HAPROXY_DEPLOYMENT_ALT_PORT", False))
+        self.assertEqual(
+            (problem.app_id, problem.label, problem.fatal),
+            ("/shop-green", "HAPROXY_DEPLOYMENT_ALT_PORT", False),
+        )
         self.assertIn("HAPROXY_0_PORT", problem.reason)
         for fine in (
             app("green", "+", 10001, labels={"DEPLOYMENT_ALT_PORT": 10001, "0_PORT": 10001}),
@@ -211,7 +230,13 @@ class Phases(SynchronousTestCase):
     def test_drain_as_health_comes(self) -> None:
         """The older app's tasks are drained by the order of their ids as the newer's become healthy."""
         target = {"DEPLOYMENT_TARGET_INSTANCES": 3}
-        for health, left in (("---", "b0 b1 b2"), ("?--", "b0 b1 b2"), ("+--", "b1 b2"), ("+-+", "b2"), ("+++", "")):
+        for health, left in (
+            ("---", "b0 b1 b2"),
+            ("?--", "b0 b1 b2"),
+            ("+--", "b1 b2"),
+            ("+-+", "b2"),
+            ("+++", ""),
+        ):
             service = one(app("blue", "+++"), app("green", health, 10001, labels=target))
             self.assertEqual(serving(service), " ".join([*left.split(), "g0", "g1", "g2"]), health)
 
@@ -235,7 +260,9 @@ class Phases(SynchronousTestCase):
         """The newer app's target counts; without one the larger of both apps."""
         self.assertEqual(drained(one(app("blue", "+++"), app("green", "+", 10001))), "b0")
         small = app("green", "+", 10001, labels={"DEPLOYMENT_TARGET_INSTANCES": 2})
-        self.assertEqual(drained(one(app("blue", "+++", labels={"DEPLOYMENT_TARGET_INSTANCES": 20}), small)), "b0 b1")
+        self.assertEqual(
+            drained(one(app("blue", "+++", labels={"DEPLOYMENT_TARGET_INSTANCES": 20}), small)), "b0 b1"
+        )
 
     def test_split(self) -> None:
         """A split keeps so many of the newer app, the healthy ones first, and the rest of the older."""
@@ -295,7 +322,9 @@ class Shapes(SynchronousTestCase):
         """Each port is joined with the one of the same index; one that is alone is left alone."""
         blue = app("blue", "", ports=(Port(10000), Port(10002), Port(10004)))
         green = app("green", "", ports=(Port(10001), Port(10003)), labels={"1_ENABLED": "false"})
-        blue_tasks = tuple(Task(f"b{i}", "10.0.0.1", (31000 + i, 32000 + i, 33000 + i), alive=True) for i in range(2))
+        blue_tasks = tuple(
+            Task(f"b{i}", "10.0.0.1", (31000 + i, 32000 + i, 33000 + i), alive=True) for i in range(2)
+        )
         green_tasks = (Task("g0", "10.0.0.1", (31100, 32100), alive=True),)
         found = joined(
             App(**{**fields(blue), "tasks": blue_tasks, "instances": 2}),
@@ -310,7 +339,9 @@ class Shapes(SynchronousTestCase):
         told = joined(app("red", "+++", 10002), app("green", "+", 10001), app("blue", "+++"))
         self.assertEqual(told.members, ("/shop-blue", "/shop-green"))
         (problem,) = told.offered.problems
-        self.assertEqual((problem.app_id, problem.label, problem.fatal), ("/shop-red", "HAPROXY_DEPLOYMENT_GROUP", True))
+        self.assertEqual(
+            (problem.app_id, problem.label, problem.fatal), ("/shop-red", "HAPROXY_DEPLOYMENT_GROUP", True)
+        )
         self.assertIn("/shop-blue and /shop-green", problem.reason)
         self.assertNotIn("r0", serving(told.offered.services[0]))
 
@@ -335,7 +366,9 @@ class Shapes(SynchronousTestCase):
 
     def test_problems(self) -> None:
         """The warnings of both apps stay theirs."""
-        told = joined(app("blue", "+", labels={"0_COLOR": "x"}), app("green", "+", 10001, labels={"0_STIKY": "x"}))
+        told = joined(
+            app("blue", "+", labels={"0_COLOR": "x"}), app("green", "+", 10001, labels={"0_STIKY": "x"})
+        )
         self.assertEqual(
             sorted((problem.app_id, problem.label) for problem in told.offered.problems),
             [("/shop-blue", "HAPROXY_0_COLOR"), ("/shop-green", "HAPROXY_0_STIKY")],

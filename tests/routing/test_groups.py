@@ -17,7 +17,14 @@ from marathonlb.settings import Settings
 NAMES = frozenset({"BACKEND_HEAD"})
 
 
-def app(app_id: str, group: str | None = "shop", count: int = 1, port: int = 10000, since: str = "1", **labels: str) -> App:
+def app(
+    app_id: str,
+    group: str | None = "shop",
+    count: int = 1,
+    port: int = 10000,
+    since: str = "1",
+    **labels: str,
+) -> App:
     """An app with so many tasks."""
     said = {f"HAPROXY_{name}": text for name, text in labels.items()}
     if group is not None:
@@ -27,7 +34,9 @@ def app(app_id: str, group: str | None = "shop", count: int = 1, port: int = 100
         labels=said,
         networking=Networking.BRIDGE,
         ports=(Port(service_port=port),),
-        tasks=tuple(Task(f"{app_id.strip('/')}.{i}", "10.0.0.1", (port + 1000 * (i + 1),)) for i in range(count)),
+        tasks=tuple(
+            Task(f"{app_id.strip('/')}.{i}", "10.0.0.1", (port + 1000 * (i + 1),)) for i in range(count)
+        ),
         instances=count,
         config_changed_at=since,
     )
@@ -80,7 +89,9 @@ EVENTS = st.lists(
             st.integers(0, 3),
             st.sampled_from([10000, 10001, 10002]),
             st.sampled_from(["1", "2", "3"]),
-            st.sampled_from([{}, {"DEPLOYMENT_TARGET_INSTANCES": "2"}, {"0_ENABLED": "no"}, {"DEPLOYMENT_ALT_PORT": "x"}]),
+            st.sampled_from(
+                [{}, {"DEPLOYMENT_TARGET_INSTANCES": "2"}, {"0_ENABLED": "no"}, {"DEPLOYMENT_ALT_PORT": "x"}]
+            ),
         ),
     ),
     max_size=12,
@@ -122,11 +133,17 @@ class Groups(SynchronousTestCase):
         """A change of one app is a change of its group, whose services have one key before and after."""
         cluster = Cluster()
         cluster.put(app("/shop-a"), app("/shop-b", port=10001, since="2", count=0))
-        changes = [change for change in cluster.put(app("/shop-b", port=10001, since="2")) if any(c.services for c in change)]
+        changes = [
+            change
+            for change in cluster.put(app("/shop-b", port=10001, since="2"))
+            if any(c.services for c in change)
+        ]
         ((before, after),) = changes
         self.assertEqual([service.key for service in before.services], [("/shop", 0)])
         self.assertEqual([service.key for service in after.services], [("/shop", 0)])
-        self.assertEqual([(s.task_id, s.weight) for s in after.services[0].servers], [("shop-a.0", 0), ("shop-b.0", None)])
+        self.assertEqual(
+            [(s.task_id, s.weight) for s in after.services[0].servers], [("shop-a.0", 0), ("shop-b.0", None)]
+        )
 
     def test_stranger_of_the_same_name(self) -> None:
         """An app outside of the group that has its name keeps its id; the group's stays unique."""
@@ -157,13 +174,19 @@ class Groups(SynchronousTestCase):
         cluster = Cluster()
         cluster.put(app("/a", "/x/"), app("/b", "x", since="2"), app("/c", ""), app("/d", "a b"))
         self.assertEqual([service.app_id for service in cluster.services()], ["/c", "/x"])
-        self.assertEqual([(p.app_id, p.label) for p in cluster.offers.problems()], [("/d", "HAPROXY_DEPLOYMENT_GROUP")])
+        self.assertEqual(
+            [(p.app_id, p.label) for p in cluster.offers.problems()], [("/d", "HAPROXY_DEPLOYMENT_GROUP")]
+        )
 
     def test_attributed(self) -> None:
         """A problem that HAProxy or a collision gives to the joined service is told to the app whose labels hold."""
         cluster = Cluster()
         cluster.put(app("/shop-a"), app("/shop-b", port=10001, since="2"), app("/other", None))
-        for app_id, index, owner in (("/shop", 0, "/shop-b"), ("/shop", None, "/shop-b"), ("/other", 0, "/other")):
+        for app_id, index, owner in (
+            ("/shop", 0, "/shop-b"),
+            ("/shop", None, "/shop-b"),
+            ("/other", 0, "/other"),
+        ):
             told = cluster.offers.attributed(Problem(app_id, index, "x", "", "y"))
             self.assertEqual(told, Problem(owner, index, "x", "", "y"))
 
