@@ -142,10 +142,8 @@ class PlanTests(SynchronousTestCase):
 
     def test_defaults_and_environment(self) -> None:
         """Ports come from the command line, else the environment, else they are the documented ones."""
-        self.patch(
-            parse_demo.__globals__["os"], "environ", {"HTTP_PORT": "1080", "MARATHON": "http://a, http://b"}
-        )
-        plan = parse_demo(["--stats-port", "1090"])
+        environ = {"HTTP_PORT": "1080", "MARATHON": "http://a, http://b"}
+        plan = parse_demo(["--stats-port", "1090"], environ)
         self.assertEqual(Ports(http=1080, https=10443, stats=1090, appid=19091, marathon=18080), plan.ports)
         self.assertEqual(("http://a", "http://b"), plan.marathon)
 
