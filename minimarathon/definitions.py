@@ -130,8 +130,6 @@ def update(app: App, body: Mapping[str, Any]) -> App:
         docker = container.get("docker")
         if isinstance(docker, dict) and docker.get("network"):
             held.pop("networks", None)
-        if container.get("portMappings") or (isinstance(docker, dict) and docker.get("portMappings")):
-            held.pop("portDefinitions", None)
     fresh = parse({**held, **given}, app.id)
     return evolve(
         fresh, version=app.version, config_version=app.config_version, scaled_version=app.scaled_version
