@@ -1,0 +1,1 @@
+"""The figures: ``make bench``. Nothing here is part of what is installed."""

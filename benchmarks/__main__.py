@@ -1,0 +1,101 @@
+"""
+``python -m benchmarks``: measures, and prints one table.
+
+Everything runs on the loopback and ends with it. The whole takes some six minutes, with ``--quick`` less than one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+from benchmarks.cluster import Shape
+from benchmarks.measure import GROW, QUICK, Measures, Plan
+from benchmarks.report import Row, as_json, between_sizes, machine, table
+from benchmarks.world import Failed, World, own_network
+from marathonlb.options.settings import Machine
+
+SIZES = ((1_000, 10), (10_000, 10))
+
+
+def main(argv: list[str]) -> int:
+    """Measure; returns the exit status."""
+    options = _parser().parse_args(argv)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
+    haproxy = options.haproxy or find_haproxy()
+    if haproxy is None:
+        print("benchmarks: there is no HAProxy; --haproxy PATH names one", file=sys.stderr)
+        return 2
+    sizes = SIZES[:1] if options.quick else SIZES
+    if options.apps or options.tasks:
+        sizes = ((options.apps or 1_000, options.tasks or 10),)
+    rows, failures = measure(sizes, QUICK if options.quick else Plan(), haproxy, options.seed)
+    about = machine(haproxy)
+    print(", ".join(f"{name} {value}" for name, value in about.items()), end="\n\n")
+    print(table(rows))
+    if options.json:
+        Path(options.json).write_text(json.dumps(as_json(rows, about), indent=1) + "\n")
+    for failure in failures:
+        print(f"benchmarks: {failure}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def measure(
+    sizes: tuple[tuple[int, int], ...], plan: Plan, haproxy: str, seed: int = 1
+) -> tuple[list[Row], list[str]]:
+    """All rows of all sizes, and what could not be measured."""
+    rows: list[Row] = []
+    failures: list[str] = []
+    for apps, tasks in sizes:
+        shape = Shape(apps, tasks, seed, own_network())
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        if 0 <= limit < shape.files:
+            failures.append(
+                f"{shape}: HAProxy needs {shape.files} open files, and {limit} are allowed (ulimit -Hn)"
+            )
+            continue
+        with World(shape, haproxy) as world:
+            measures = Measures(world, plan, _say)
+            try:
+                world.start()
+                measures.all()
+            except Failed as failed:
+                failures.append(f"{shape}: {failed}")
+            rows += measures.rows
+    return rows + between_sizes(rows, GROW), failures
+
+
+def find_haproxy() -> str | None:
+    """The binary of the extra ``haproxy``, whose version is known; else the one on the path."""
+    here = Machine()
+    return (
+        here.bundled_haproxy()
+        or shutil.which("haproxy")
+        or shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin")
+    )
+
+
+def _say(line: str) -> None:
+    print(f"… {line}", file=sys.stderr, flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure the load balancer.")
+    parser.add_argument(
+        "--quick", action="store_true", help="1,000 × 10 tasks and few rounds: less than a minute"
+    )
+    parser.add_argument("--apps", type=int, help="one size alone: so many apps")
+    parser.add_argument("--tasks", type=int, help="with so many tasks each")
+    parser.add_argument("--seed", type=int, default=1, help="of the cluster")
+    parser.add_argument("--json", metavar="FILE", help="write the figures there too")
+    parser.add_argument("--haproxy", metavar="PATH", help="the binary; else that of the extra, or the path's")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

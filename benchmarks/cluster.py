@@ -1,0 +1,302 @@
+"""
+A cluster that could be anybody's: so many apps with so many tasks, as Marathon (1.5 and later) would tell it.
+
+Everything follows from the seed, app by app, so the first thousand apps of two sizes are the same. Documents have the
+size of real ones, about 900 bytes a task. All addresses are of the loopback network (``127.0.0.0/8``): each task stands
+at an address and port where `benchmarks.responders` answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+from typing import Any
+
+import msgspec
+from attrs import define, frozen
+
+HOSTS = 240
+PORTS = (30100, 30101)
+"""Each host answers at these; so many places there are for tasks, and several tasks share one."""
+
+FIRST_SERVICE_PORT = 20000
+GROUP = "external"
+CHECKED_EVERY = 20
+"""
+Marathon checks the tasks of every app by a command; those of one app in so many by HTTP, and these HAProxy checks too.
+
+HAProxy wants a file descriptor for each server that it checks and for each port; not every machine gives it 110,000.
+"""
+
+_encode = msgspec.json.encode
+
+
+@frozen
+class Shape:
+    """
+    How big a cluster is, and what it is made from.
+
+    :param network: the first three numbers of all addresses, of ``127.0.0.0/8``; own ones keep two runs apart.
+    """
+
+    apps: int
+    tasks: int
+    seed: int = 1
+    network: str = "127.77.0"
+
+    def __str__(self) -> str:
+        return f"{self.apps:,} × {self.tasks}"
+
+    @property
+    def files(self) -> int:
+        """How many file descriptors HAProxy wants at least: one a port, one a server that it checks, and some more."""
+        return self.apps + self.tasks * -(-self.apps // CHECKED_EVERY) + 600
+
+    @property
+    def frontend(self) -> str:
+        """The address of everything that HAProxy binds."""
+        return f"{self.network}.1"
+
+    @property
+    def places(self) -> list[tuple[str, int]]:
+        """Where tasks can stand."""
+        return [(f"{self.network}.{10 + host}", port) for host in range(HOSTS) for port in PORTS]
+
+
+@frozen
+class Task:
+    """A task: its place, and its piece of the app's document."""
+
+    id: str
+    place: int
+    piece: bytes
+
+
+@define
+class App:
+    """
+    An app: what does not change, encoded, and its tasks.
+
+    :param head: the document up to the tasks.
+    """
+
+    id: str
+    host: str
+    version: str
+    head: bytes
+    tasks: list[Task]
+
+    @property
+    def document(self) -> bytes:
+        """The app as Marathon tells it."""
+        return b'%b,"tasks":[%b]}' % (self.head, b",".join(task.piece for task in self.tasks))
+
+
+@frozen
+class Replaced:
+    """
+    A task that stands elsewhere now.
+
+    :param address: ``host:port`` of the newcomer, which is what it answers.
+    :param events: what Marathon tells of it, each as JSON.
+    """
+
+    app: App
+    address: str
+    events: tuple[bytes, ...]
+
+
+class Cluster:
+    """
+    The state of Marathon: starts as the shape says, and changes by what it is told.
+
+    :raises ValueError: there are not enough places for the tasks of one app.
+    """
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
+        self.places = shape.places
+        if shape.tasks >= len(self.places):
+            raise ValueError(f"an app can have at most {len(self.places) - 1} tasks")
+        self._random = Random(shape.seed)
+        self.apps = [self._make(index) for index in range(shape.apps)]
+        self.by_id = {app.id: app for app in self.apps}
+
+    def all_apps(self) -> bytes:
+        """The answer of ``/v2/apps``."""
+        return b'{"apps":[%b]}' % b",".join([app.document for app in self.apps])
+
+    def one_app(self, app_id: str) -> bytes | None:
+        """The answer of ``/v2/apps/{id}``; None where there is no such app."""
+        app = self.by_id.get(app_id)
+        return None if app is None else b'{"app":%b}' % app.document
+
+    def replace(self, index: int) -> Replaced:
+        """A task of the nth app is killed, and another one runs at a place where none of this app's did."""
+        app = self.apps[index % len(self.apps)]
+        slot = self._random.randrange(len(app.tasks))
+        taken = {task.place for task in app.tasks}
+        place = self._random.choice([each for each in range(len(self.places)) if each not in taken])
+        old = app.tasks[slot]
+        new = app.tasks[slot] = self._task(app.id, app.version, place, self._random)
+        host, port = self.places[place]
+        events = (self._event(app, old, "TASK_KILLED"), self._event(app, new, "TASK_RUNNING"))
+        return Replaced(app, f"{host}:{port}", events)
+
+    def unchanged(self, index: int) -> bytes:
+        """An event of the nth app that tells what was so before: one of its tasks runs."""
+        app = self.apps[index % len(self.apps)]
+        return self._event(app, app.tasks[0], "TASK_RUNNING")
+
+    def _make(self, index: int) -> App:
+        random = Random(f"{self.shape.seed}/{index}")
+        app_id = app_id_of(index)
+        version = _moment(random)
+        places = random.sample(range(len(self.places)), self.shape.tasks)
+        head = _encode(_definition(app_id, index, version, self.shape, random))[:-1]
+        tasks = [self._task(app_id, version, place, random) for place in places]
+        return App(app_id, virtual_host(index), version, head, tasks)
+
+    def _task(self, app_id: str, version: str, place: int, random: Random) -> Task:
+        host, port = self.places[place]
+        task_id = f"{app_id.strip('/').replace('/', '_')}.{_uuid(random)}"
+        began = _moment(random)
+        piece = _encode(
+            {
+                "appId": app_id,
+                "healthCheckResults": [
+                    {
+                        "alive": True,
+                        "consecutiveFailures": 0,
+                        "firstSuccess": began,
+                        "lastFailure": None,
+                        "lastFailureCause": None,
+                        "lastSuccess": began,
+                        "instanceId": f"{task_id.replace('.', '.marathon-')}",
+                    }
+                ],
+                "host": host,
+                "id": task_id,
+                "ipAddresses": [{"ipAddress": host, "protocol": "IPv4"}],
+                "localVolumes": [],
+                "ports": [port],
+                "region": "eu-central",
+                "servicePorts": [FIRST_SERVICE_PORT],
+                "slaveId": f"30464d3f-eded-4669-8e3e-343b2a23981b-S{place // len(PORTS)}",
+                "stagedAt": began,
+                "startedAt": began,
+                "state": "TASK_RUNNING",
+                "version": version,
+                "zone": f"eu-central-{place % 3}",
+            }
+        )
+        return Task(task_id, place, piece)
+
+    def _event(self, app: App, task: Task, status: str) -> bytes:
+        host, port = self.places[task.place]
+        return _encode(
+            {
+                "slaveId": f"30464d3f-eded-4669-8e3e-343b2a23981b-S{task.place // len(PORTS)}",
+                "taskId": task.id,
+                "taskStatus": status,
+                "message": "",
+                "appId": app.id,
+                "host": host,
+                "ipAddresses": [{"ipAddress": host, "protocol": "IPv4"}],
+                "ports": [port],
+                "version": app.version,
+                "eventType": "status_update_event",
+                "timestamp": "2026-03-01T12:00:00.000Z",
+            }
+        )
+
+
+def app_id_of(index: int) -> str:
+    """The nth app's id."""
+    return f"/prod/team-{index % 40:02d}/service-{index:05d}"
+
+
+def virtual_host(index: int) -> str:
+    """The nth app's virtual host."""
+    return f"service-{index:05d}.team-{index % 40:02d}.example.com"
+
+
+def server_sent(events: Sequence[bytes]) -> bytes:
+    """Events as Marathon writes them to a stream."""
+    return b"".join(b"event: status_update_event\r\ndata: %b\r\n\r\n" % event for event in events)
+
+
+def _definition(app_id: str, index: int, version: str, shape: Shape, random: Random) -> dict[str, Any]:
+    name = app_id.rpartition("/")[2]
+    return {
+        "id": app_id,
+        "cmd": f"exec java -Xmx{random.choice((256, 512, 1024))}m -Dserver.port=$PORT0 "
+        f"-Dspring.profiles.active=production -jar {name}-{random.randrange(9)}.{random.randrange(40)}.jar",
+        "acceptedResourceRoles": ["*"],
+        "backoffFactor": 1.15,
+        "backoffSeconds": 1,
+        "constraints": [["hostname", "MAX_PER", "2"], ["zone", "GROUP_BY", "3"]],
+        "cpus": random.choice((0.1, 0.25, 0.5, 1)),
+        "disk": 0,
+        "env": {
+            "DATABASE_URL": f"postgresql://{name}@db-{random.randrange(9)}.example.com:5432/{name}",
+            "KAFKA_BROKERS": ",".join(f"kafka-{number}.example.com:9092" for number in range(3)),
+            "LOG_LEVEL": random.choice(("info", "warn")),
+            "REGION": "eu-central",
+            "RELEASE": f"{random.getrandbits(160):040x}",
+        },
+        "executor": "",
+        "fetch": [{"uri": f"https://artifacts.example.com/{name}.tar.gz", "cache": True, "extract": True}],
+        "healthChecks": [_health_check(by_http=index % CHECKED_EVERY == 0)],
+        "instances": shape.tasks,
+        "killSelection": "YOUNGEST_FIRST",
+        "labels": {
+            "HAPROXY_GROUP": GROUP,
+            "HAPROXY_0_VHOST": virtual_host(index),
+            "HAPROXY_0_BIND_ADDR": shape.frontend,
+            "owner": f"team-{index % 40:02d}",
+            "cost-centre": str(random.randrange(10000, 99999)),
+        },
+        "maxLaunchDelaySeconds": 3600,
+        "mem": random.choice((128, 256, 512, 1024)),
+        "gpus": 0,
+        "networks": [{"mode": "host"}],
+        "portDefinitions": [
+            {"labels": {}, "name": "http", "port": FIRST_SERVICE_PORT + index, "protocol": "tcp"}
+        ],
+        "requirePorts": False,
+        "tasksHealthy": shape.tasks,
+        "tasksRunning": shape.tasks,
+        "tasksStaged": 0,
+        "tasksUnhealthy": 0,
+        "unreachableStrategy": {"inactiveAfterSeconds": 0, "expungeAfterSeconds": 0},
+        "upgradeStrategy": {"maximumOverCapacity": 1, "minimumHealthCapacity": 1},
+        "version": version,
+        "versionInfo": {"lastConfigChangeAt": version, "lastScalingAt": version},
+        "deployments": [],
+    }
+
+
+def _health_check(*, by_http: bool) -> dict[str, Any]:
+    if by_http:
+        kind: dict[str, Any] = {"ignoreHttp1xx": False, "path": "/health", "portIndex": 0, "protocol": "HTTP"}
+    else:
+        command = "curl --fail --silent --max-time 10 http://$HOST:$PORT0/health"
+        kind = {"command": {"value": command}, "protocol": "COMMAND"}
+    rhythm = {"gracePeriodSeconds": 300, "intervalSeconds": 60, "timeoutSeconds": 20, "delaySeconds": 15}
+    return {**rhythm, "maxConsecutiveFailures": 3, **kind}
+
+
+def _moment(random: Random) -> str:
+    """Some time in February."""
+    number = random.randrange(28 * 86_400_000)
+    seconds, thousandths = divmod(number, 1000)
+    minutes, second = divmod(seconds, 60)
+    hours, minute = divmod(minutes, 60)
+    day, hour = divmod(hours, 24)
+    return f"2026-02-{day + 1:02d}T{hour:02d}:{minute:02d}:{second:02d}.{thousandths:03d}Z"
+
+
+def _uuid(random: Random) -> str:
+    digits = f"{random.getrandbits(128):032x}"
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))

@@ -1,0 +1,352 @@
+"""
+The figures of one size of cluster.
+
+Everything is measured from outside: traffic by requests through HAProxy, CPU and memory as the system counts them,
+fetches as Marathon counts them, reloads as HAProxy's master does. So the same rows tell what changes inside.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from random import Random
+from time import monotonic, sleep
+from typing import Any
+
+from attrs import define, field, frozen
+
+from benchmarks import marathon
+from benchmarks.cluster import app_id_of
+from benchmarks.report import Row, compared
+from benchmarks.world import CHECKOUT, Controller, Counts, Failed, World, environment
+
+LIMIT = 120.0
+"""Seconds that a replaced task may take to be served."""
+
+WORK_ENDS = 0.25
+"""Seconds after a request was answered by the newcomer in which the controller ends what it does at once."""
+
+PAUSE = 1.5
+"""Seconds between two rounds: what is written behind is written by then."""
+
+KEEPS_UP = 1.0
+"""Seconds within which the last of many replaced tasks is served where the controller has not fallen behind."""
+
+REST = 3.0
+"""Seconds in which nothing is asked of the controller."""
+
+LAST = 50
+"""So many of the last tasks of the churn are asked for."""
+
+
+@frozen(kw_only=True)
+class Plan:
+    """
+    How much is measured.
+
+    :param rounds: replaced tasks one at a time, `seconds` of them at most.
+    :param rapid: as many more, close on each other, where the first ones needed no reload.
+    :param events: how many that change nothing.
+    :param churn: seconds of replaced tasks, at each of `rates` (in tasks a second) until one is too much.
+    """
+
+    rounds: int = 30
+    seconds: float = 60.0
+    rapid: int = 200
+    events: int = 1000
+    event_rate: float = 200.0
+    churn: float = 10.0
+    rates: tuple[float, ...] = (100.0, 200.0, 400.0)
+
+
+QUICK = Plan(rounds=5, seconds=12.0, rapid=50, events=400, churn=3.0)
+
+
+@define
+class Measures:
+    """
+    Measures one world, row by row.
+
+    :param say: takes a line for whoever waits.
+    """
+
+    world: World
+    plan: Plan
+    say: Callable[[str], object]
+    rows: list[Row] = field(factory=list)
+    _next: int = 0
+    _treq: dict[str, float] = field(factory=dict)
+
+    def all(self) -> None:
+        """Everything that there is to measure. Raises `Failed`; the rows before that are there."""
+        self._say("one-shot")
+        self.once()
+        self._say("the daemon's start")
+        controller = self.world.controller()
+        self._row("daemon: start → all is served", controller.started, "s")
+        self._say("replaced tasks, one at a time")
+        Rounds(self, controller).measure()
+        self._say("events that change nothing")
+        self.unchanged(controller)
+        self._say("churn")
+        self.churn(controller)
+        self._say("full comparison")
+        self.resync(controller)
+        asked = f"of {self.world.frontend.asked:,} while tasks were replaced"
+        self._row("requests that failed", self.world.frontend.failed, "requests", asked)
+
+    def next_app(self) -> int:
+        """An app whose turn it is: in no order, and none again before all others."""
+        apps = self.world.shape.apps
+        self._next += 1
+        return Random(self.world.shape.seed).sample(range(apps), apps)[self._next % apps]
+
+    def _say(self, what: str) -> None:
+        self.say(f"{self.world.shape}: {what}")
+
+    def _row(
+        self, name: str, value: float, unit: str, reference: str = "", ratio: float | None = None
+    ) -> None:
+        self.rows.append(Row(name, str(self.world.shape), value, unit, reference, ratio))
+
+    def _compared(
+        self, name: str, value: float, unit: str, to: float, reference: str, scale: float = 1.0
+    ) -> None:
+        self.rows.append(compared(name, str(self.world.shape), value, unit, to, reference, scale))
+
+    # without a daemon
+
+    def once(self) -> None:
+        """From bytes to text, to a file, and the script's whole way."""
+        directory, size = self.world.directory, str(self.world.shape)
+        apps = directory / "apps.json"
+        apps.write_bytes(self.world.get("/v2/apps"))
+        out = directory / "text"
+        out.mkdir()
+        read = self._stage("json", str(apps))
+        text = self._stage("text", str(apps), str(out))
+        plain = "json.loads of the same bytes"
+        self._compared("one-shot: bytes → text", text["text"]["wall"], "s", read["wall"], plain)
+        self._compared("one-shot: bytes → text, CPU", text["text"]["cpu"], "s", read["cpu"], plain)
+        self._compared("one-shot: bytes → text, peak of memory", text["peak"], "MB", read["peak"], plain)
+        self._row("one-shot: bytes → text → files", text["text"]["wall"] + text["file"]["wall"], "s")
+        expected = self.world.shape.apps * self.world.shape.tasks
+        if text["servers"] != expected or text["problems"]:
+            raise Failed(f"{size}: {text['servers']} servers and {text['problems']} problems in the text")
+        wall, peak = self._script()
+        checked = self._check()
+        self._row(
+            "script: start → files, without haproxy -c", wall, "s", f"haproxy -c of it: {checked:.2f} s"
+        )
+        self._row("script: peak of memory", peak, "MB")
+
+    def _stage(self, *arguments: str) -> dict[str, Any]:
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.stages", *arguments],
+            capture_output=True,
+            text=True,
+            env=environment(),
+            cwd=CHECKOUT,
+            timeout=LIMIT,
+            check=False,
+        )
+        if done.returncode:
+            raise Failed(f"{' '.join(arguments[:1])}: {done.stderr[-2000:]}")
+        told: dict[str, Any] = json.loads(done.stdout)
+        return told
+
+    def _script(self) -> tuple[float, float]:
+        """Seconds of the script as a user runs it, but for ``haproxy -c``, and the most memory it had, in MB."""
+        program = str(CHECKOUT / "marathon-update-haproxy.py")
+        began = monotonic()
+        told = self._stage(
+            "script", program, *self.world.arguments(), "--skip-validation", "--command=/bin/true"
+        )
+        if told["status"]:
+            raise Failed(f"the script: exit status {told['status']}")
+        return monotonic() - began, told["peak"]
+
+    def _check(self) -> float:
+        """Seconds of ``haproxy -c`` of what the script wrote."""
+        began = monotonic()
+        done = subprocess.run(
+            [self.world.haproxy, "-c", "-f", str(self.world.directory / "haproxy.cfg")],
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+            check=False,
+        )
+        took = monotonic() - began
+        if done.returncode:
+            raise Failed(f"haproxy -c: {done.stderr[-2000:]}")
+        for path in self.world.directory.glob("haproxy.cfg*"):
+            path.unlink()  # the daemon shall not find what it did not write
+        return took
+
+    def treq(self) -> dict[str, float]:
+        """Seconds of a bare request for one app: on the wall and of CPU."""
+        if not self._treq:
+            self._treq = self._stage("treq", f"{self.world.url}/v2/apps{app_id_of(0)}", "300")
+        return self._treq
+
+    # with a daemon
+
+    def unchanged(self, controller: Controller) -> None:
+        """Events that tell what was so before."""
+        plan, child = self.plan, controller.child
+        child.idle()
+        before, cpu, reloads = self.world.counts(), child.cpu(), controller.reloads()
+        self.world.move("unchanged", count=plan.events, apps=100, rate=plan.event_rate)
+        child.idle()
+        used, served = (child.cpu() - cpu) / plan.events, self.world.counts().since(before)
+        told = "events that change nothing"
+        many = f"{plan.events:,} events of 100 apps, {plan.event_rate:g} a second"
+        self._compared(f"{told}: CPU of one", used, "ms", self.treq()["cpu"], "a treq request", 1000)
+        self._row(f"{told}: fetches of the whole", served.requests.get("/v2/apps", 0), "requests", many)
+        self._row(f"{told}: fetches of an app", served.requests.get(marathon.ONE_APP, 0), "requests", many)
+        self._row(f"{told}: reloads", controller.reloads() - reloads, "reloads", many)
+
+    def churn(self, controller: Controller) -> None:
+        """Replaced tasks at a rate, for seconds; then at a higher one, until the controller falls behind."""
+        kept = 0.0
+        for number, rate in enumerate(self.plan.rates):
+            seconds = self.plan.churn if number == 0 else min(self.plan.churn, 3.0)
+            lag, per_task = self._churn(controller, rate, seconds)
+            if number == 0:
+                many = f"{rate:g} tasks a second for {seconds:g} s"
+                self._row("churn: the last one is served after", lag, "s", many)
+                self._compared(
+                    "churn: CPU of one", per_task, "ms", self.treq()["cpu"], "a treq request", 1000
+                )
+            if lag > KEEPS_UP:
+                break
+            kept = rate
+        tried = f"tried: {', '.join(f'{rate:g}' for rate in self.plan.rates)}"
+        self._row(f"churn: served within {KEEPS_UP:g} s", kept, "tasks/s", tried)
+
+    def _churn(self, controller: Controller, rate: float, seconds: float) -> tuple[float, float]:
+        """Seconds until the last of many replaced tasks is served, and seconds of CPU of each."""
+        controller.child.idle()
+        cpu = controller.child.cpu()
+        told = self.world.move("churn", first=self._next, rate=rate, seconds=seconds)
+        self._next += len(told)
+        end = told[-1]["at"]
+        latest = {each["host"]: each for each in told}
+        for each in list(latest.values())[: -LAST - 1 : -1]:
+            end = max(end, self.served(each))
+        controller.child.idle()
+        return end - told[-1]["at"], (controller.child.cpu() - cpu) / len(told)
+
+    def resync(self, controller: Controller) -> None:
+        """A full comparison that finds nothing, rest, and what all this has cost in memory."""
+        controller.child.idle()
+        cpu = controller.child.cpu()
+        sleep(REST)
+        self._row("CPU of the controller at rest", (controller.child.cpu() - cpu) / REST * 1000, "ms/s")
+        steady, _ = controller.child.memory()
+        cpu, before = controller.child.cpu(), self.world.counts()
+        os.kill(controller.child.pid, signal.SIGHUP)
+        controller.child.wait_until(
+            lambda: self.world.counts().since(before).requests.get("/v2/apps"), "waiting for SIGHUP"
+        )
+        controller.child.idle()
+        self._row("full comparison that finds nothing, CPU", controller.child.cpu() - cpu, "s")
+        self._row("memory of the controller, steady", steady, "MB")
+        self._row("memory of the controller, peak", controller.child.memory()[1], "MB")
+
+    def served(self, told: dict[str, Any]) -> float:
+        """When a replaced task was first seen to be served: fresh connections, one after the other. Raises `Failed`."""
+        asked = monotonic()
+        while (answer := self.world.frontend.ask(told["host"])).address != told["address"]:
+            waited = answer.at - asked
+            if waited > LIMIT:
+                raise Failed(f"{told['host']}: a replaced task is not served within {LIMIT:g} s")
+            if waited > 0.1:  # asking shall not take the CPU from what is waited for
+                sleep(waited / 100)
+        return answer.at
+
+
+@define
+class Rounds:
+    """Replaced tasks, one at a time, each waited for."""
+
+    measures: Measures
+    controller: Controller
+    took: list[float] = field(factory=list)
+    cpu: list[float] = field(factory=list)
+    cpu_after: list[float] = field(factory=list)
+
+    def measure(self) -> None:
+        """All rows about one replaced task."""
+        plan, world = self.measures.plan, self.measures.world
+        before, reloads = world.counts(), self.controller.reloads()
+        documents = list(self._paced(plan))
+        fetched = world.counts().since(before)
+        reloaded = self.controller.reloads() - reloads
+        if not reloaded:
+            for _ in range(plan.rapid):
+                self._round()
+                sleep(0.03)
+        self._rows(fetched, reloaded, documents)
+
+    def _paced(self, plan: Plan) -> Iterator[int]:
+        """Rounds with everything ended in between; gives the bytes of each app's document."""
+        last = monotonic() + plan.seconds
+        child = self.controller.child
+        for _ in range(plan.rounds):
+            reloads, cpu = self.controller.reloads(), child.cpu()
+            document = self._round()
+            sleep(WORK_ENDS)
+            served = child.cpu()
+            # A reload is followed by a pause of twice its time, in which nothing is reloaded.
+            sleep(max(PAUSE, 2 * self.took[-1] if self.controller.reloads() > reloads else 0))
+            child.idle()
+            self.cpu.append(served - cpu)
+            self.cpu_after.append(child.cpu() - served)
+            yield document
+            if monotonic() > last:
+                return
+
+    def _round(self) -> int:
+        told = self.measures.world.move("replace", app=self.measures.next_app())
+        self.took.append(self.measures.served(told) - told["at"])
+        return int(told["document"])
+
+    def _rows(self, fetched: Counts, reloaded: int, documents: list[int]) -> None:
+        measures, count, took = self.measures, len(documents), sorted(self.took)
+        row, against = measures._row, measures._compared
+        treq = measures.treq()
+        request = "a treq request"
+        many = f"{len(took)} rounds"
+        against(MEDIAN, statistics.median(took), "ms", treq["wall"], request, 1000)
+        if len(took) >= 100:
+            row("event → traffic, 99th percentile", took[len(took) * 99 // 100] * 1000, "ms", many)
+        row("event → traffic, slowest", took[-1] * 1000, "ms", many)
+        against(CPU, statistics.mean(self.cpu), "ms", treq["cpu"], request, 1000)
+        row("CPU of the controller in the pause after it", statistics.mean(self.cpu_after) * 1000, "ms")
+        bytes_of_app = fetched.bytes.get(marathon.ONE_APP, 0) / count
+        against(
+            "fetched of the app per replaced task",
+            bytes_of_app,
+            "B",
+            statistics.mean(documents),
+            "its document",
+        )
+        rest = sum(fetched.bytes.values()) / count - bytes_of_app
+        row(
+            "fetched of all else per replaced task",
+            rest,
+            "B",
+            " ".join(sorted(set(fetched.bytes) - {marathon.ONE_APP})),
+        )
+        row("reloads per replaced task", reloaded / count, "reloads")
+
+
+MEDIAN = "event → traffic, median"
+CPU = "CPU of the controller per replaced task"
+GROW = (MEDIAN, CPU)
