@@ -41,6 +41,7 @@ class Grant:
     :param ports: ranges of service ports, both ends included.
     :param addresses: what a service port may be bound to: networks, or names.
     :param networks: the clients that a service may let in.
+    :param deployment_groups: patterns of the groups that an app may join: it gets a share of what the others serve.
     """
 
     section: str = "defaults"
@@ -49,6 +50,7 @@ class Grant:
     ports: tuple[tuple[int, int], ...] | None = None
     addresses: tuple[Network | str, ...] | None = None
     networks: tuple[Network, ...] | None = None
+    deployment_groups: tuple[str, ...] | None = None
 
 
 @frozen
@@ -81,19 +83,19 @@ class Policy:
         if not self.grants and self.defaults == Grant():
             return offered
         grant = self.grant(app.id)
+        problems: list[Problem] = []
         kept: list[Service] = []
-        problems = list(offered.problems)
         for service in offered.services:
-            found = [
+            found = [*_violations(grant, app, service, template_names), *_group_violations(grant, offered)]
+            problems += [
                 Problem(app.id, service.port_index, label, value, f"{FORBIDDEN}: {reason}")
-                for label, value, reason in _violations(grant, app, service, template_names)
+                for label, value, reason in found
             ]
-            problems += found
             if not found:
                 kept.append(service)
-        if len(kept) == len(offered.services):
+        if not problems:
             return offered
-        return evolve(offered, services=tuple(kept), problems=tuple(problems))
+        return evolve(offered, services=tuple(kept), problems=(*offered.problems, *problems))
 
 
 OPEN = Policy()
@@ -125,6 +127,13 @@ def _violations(
             yield f"{prefix}_BACKEND_NETWORK_ALLOWED_ACL", "", f"without it everybody is let in; {reason}"
         elif refused:
             yield f"{prefix}_BACKEND_NETWORK_ALLOWED_ACL", " ".join(refused), reason
+
+
+def _group_violations(grant: Grant, offered: AppServices) -> Iterator[Violation]:
+    group: str = offered.labels.get("DEPLOYMENT_GROUP") or ""
+    allowed = grant.deployment_groups
+    if group and allowed is not None and not any(fnmatchcase(group, pattern) for pattern in allowed):
+        yield "HAPROXY_DEPLOYMENT_GROUP", group, _only(grant, "deployment_groups", allowed)
 
 
 def _port_violations(grant: Grant, app: App, service: Service) -> Iterator[Violation]:

@@ -93,6 +93,7 @@ def _grant(table: Mapping[str, Any], place: Place, base: Grant, template_names: 
         "ports": _ports,
         "addresses": _address,
         "networks": _network,
+        "deployment_groups": _text,
     }
     _known(table, parsers, place)
     section = ".".join(_quoted(name) for name in place)
