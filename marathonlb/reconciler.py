@@ -302,15 +302,19 @@ class Reconciler(Service):
             wanted = self._planner.wanted(self._clock.seconds())
             if self._takes_away_too_much(wanted):
                 return False
+            self._settled = True  # what comes while this is under way unsettles it again
             try:
                 outcome = await self._applier.apply(wanted.rendered.config)
             except (InvalidConfiguration, ReloadFailed) as error:
+                self._settled = False
                 if self._settings.skip_config_cleanup or not await self._leave_out(error, wanted):
                     self._tell(wanted.problems)
                     raise
                 refusal = error
+            except BaseException:
+                self._settled = False
+                raise
             else:
-                self._settled = True
                 self._planner.accepted(wanted)
                 self._done(wanted, outcome, why)
                 return True

@@ -147,13 +147,17 @@ class Controller(MultiService):
         await maybeDeferred(super().stopService)
 
     def _signals(self) -> None:
+        for number in (signal.SIGHUP, signal.SIGUSR1):
+            signal.signal(number, lambda number, _: self._reactor.callFromThread(self._signalled, number))
+
+    def _signalled(self, number: int) -> None:
         """SIGHUP looks at everything, SIGUSR1 lets HAProxy read its configuration again."""
-        reconciler = self.parts.reconciler
-        for number, act in (
-            (signal.SIGHUP, lambda: reconciler.poke(Hint(None, "SIGHUP"))),
-            (signal.SIGUSR1, lambda: reconciler.reload("SIGUSR1")),
-        ):
-            signal.signal(number, lambda *_, act=act: self._reactor.callFromThread(act))
+        name = signal.Signals(number).name
+        self._log.info("{signal} has come", signal=name)
+        if number == signal.SIGHUP:
+            self.parts.reconciler.poke(Hint(None, name))
+        else:
+            self.parts.reconciler.reload(name)
 
 
 def sources(parts: Parts, reactor: Any) -> Iterable[IService]:

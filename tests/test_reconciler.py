@@ -204,6 +204,16 @@ class HintTests(ReconcilerTestCase):
         self.reconciler.poke(Hint(None, "the address of agent1 changed"))
         self.assertIn("10.0.0.2:41000", self.applier.applied[-1].template)
 
+    def test_reload_on_request_during_another(self) -> None:
+        """SIGUSR1 while HAProxy reloads is not lost."""
+        self.marathon.set(web("shop"))
+        self.applier.hold()
+        self.reconciler.poke(EVERYTHING)
+        self.reconciler.reload("SIGUSR1")
+        self.applier.release()
+        self.clock.advance(5)
+        self.assertEqual(len(self.applier.applied), 2)
+
     def test_reload_on_request(self) -> None:
         """SIGUSR1 reloads once though nothing differs, and says so."""
         self.begin(web("shop"))

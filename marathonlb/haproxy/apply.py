@@ -109,7 +109,15 @@ class Applier:
         return self._reloader.pids()
 
     async def _apply(self, wanted: Config) -> Outcome:
-        reason = await self._reason(wanted) or self._distrusted
+        distrusted, self._distrusted = self._distrusted, ""
+        try:
+            return await self._carry_out(wanted, distrusted)
+        except BaseException:
+            self._distrusted = self._distrusted or distrusted
+            raise
+
+    async def _carry_out(self, wanted: Config, distrusted: str) -> Outcome:
+        reason = await self._reason(wanted) or distrusted
         if not reason:
             return Outcome(action="nothing")
         seconds: dict[str, float] = {}
@@ -215,7 +223,7 @@ class Applier:
                 "what HAProxy runs could not be noted: {error}; the next controller will reload once",
                 error=error,
             )
-        self.running, self._confirmed, self._distrusted = wanted, True, ""
+        self.running, self._confirmed = wanted, True
         self._archive.add(staged.published, reason=reason, seconds=self._clock.seconds())
 
     @contextmanager

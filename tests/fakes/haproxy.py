@@ -150,7 +150,7 @@ class FakeApplier:
         step = plan(self.running, wanted)
         if not isinstance(step, Reload) and not self._doubtful and not self._distrusted:
             return Outcome(action="nothing")
-        unchanged = self._distrusted or "the last reload was not confirmed"
+        unchanged, self._distrusted = self._distrusted or "the last reload was not confirmed", ""
         reason = step.why if isinstance(step, Reload) else unchanged
         if self._held is not None:
             await self._held
@@ -162,7 +162,7 @@ class FakeApplier:
         if self._failures:
             self._doubtful = True
             raise self._failures.pop(0)
-        self.running, self._doubtful, self._distrusted = wanted, False, ""
+        self.running, self._doubtful = wanted, False
         self.applied.append(wanted)
         seconds = {"check": 0.1, "publish": 0.01, "reload": 0.2}
         return Outcome(action="reload", reason=reason, seconds=seconds)

