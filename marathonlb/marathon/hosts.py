@@ -71,6 +71,7 @@ class AgentHosts(Service):
         self._interval = interval
         self._patience = patience
         self._known: dict[str, str | None] = {}
+        self._asked: set[str] = set()
         self._moved: set[str] = set()
         self._loop: LoopingCall | None = None
 
@@ -86,8 +87,9 @@ class AgentHosts(Service):
         )
 
     def stopService(self) -> None:
-        """Resolve no more."""
+        """Resolve no more; of an address that arrives late nobody is told."""
         super().stopService()  # type: ignore[no-untyped-call]
+        self.changed = lambda hint: None
         if self._loop is not None and self._loop.running:
             self._loop.stop()
 
@@ -101,7 +103,7 @@ class AgentHosts(Service):
         names = {host for host in hosts if host not in self._known and not is_address(host)}
         if not names:
             return
-        over: Deferred[None] = Deferred()
+        over: Deferred[None] = Deferred(lambda _: call.cancel())
 
         def give_up() -> None:
             for name in sorted(names - self._known.keys()):
@@ -120,9 +122,10 @@ class AgentHosts(Service):
         DeferredList([self._resolve(name) for name in sorted(names)]).addCallback(arrived)
         await over
 
-    async def refresh(self) -> None:
-        """Resolve all known names again; a change is a hint to look at everything."""
-        await DeferredList([self._resolve(name) for name in sorted(self._known)])
+    def refresh(self) -> None:
+        """Resolve the known names again, but those that are still being resolved; a change is a hint."""
+        for name in sorted(self._known.keys() - self._asked):
+            self._resolve(name)
 
     def moved(self) -> frozenset[str]:
         """The hosts whose address has changed since this was asked last."""
@@ -132,18 +135,24 @@ class AgentHosts(Service):
     def _resolve(self, name: str) -> Deferred[None]:
         receiver = _Receiver()
         result: Deferred[None] = receiver.done.addCallback(lambda found: self._take(name, found))
-        self._resolver.resolveHostName(receiver, name)
+        self._asked.add(name)
+        if can_be_resolved(name):
+            self._resolver.resolveHostName(receiver, name)
+        else:
+            receiver.resolutionComplete()
         return result
 
     def _take(self, name: str, found: list[str]) -> None:
-        """Keep the address that is known while it is still among those found; a name that fails keeps it too."""
-        known = self._known.get(name)
-        addresses = sorted(found, key=lambda address: (":" in address, address))
-        if known in addresses or (known is not None and not addresses):
-            return
-        if addresses:
-            late = name in self._known
-            self._known[name] = addresses[0]
+        """
+        Note the address of a name: the first of its IPv4 addresses, else of its IPv6 ones, so that a fleet agrees.
+
+        A name that fails keeps the address that is known.
+        """
+        self._asked.discard(name)
+        address = min(filter(is_address, found), key=lambda each: (":" in each, each), default=None)
+        if address is not None:
+            late = name in self._known and self._known[name] != address
+            self._known[name] = address
             if late:
                 self._moved.add(name)
                 self.changed(Hint(None, f"the address of {name} changed"))
@@ -157,11 +166,20 @@ class AgentHosts(Service):
 
 
 def is_address(host: str) -> bool:
-    """Whether this is a literal IPv4 or IPv6 address."""
-    if not host or (host[0] not in "0123456789" and ":" not in host):
+    """Whether this is a literal IPv4 or IPv6 address; one with a zone (``%eth0``) is none that HAProxy takes."""
+    if not host or (host[0] not in "0123456789" and ":" not in host) or "%" in host:
         return False
     try:
         ip_address(host)
     except ValueError:
+        return False
+    return True
+
+
+def can_be_resolved(host: str) -> bool:
+    """Whether a resolver can be asked for a name; what it cannot encode it would never answer."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
         return False
     return True
