@@ -68,7 +68,7 @@ class Task(msgspec.Struct, frozen=True, gc=False):
     :param addresses: the task's own addresses (IP per task; in bridge mode they are not routable).
     :param state: Mesos's word (``TASK_RUNNING``); None with Marathons that tell none.
     :param alive: at least one health result says alive; None where there is no result.
-    :param ready: every readiness check has passed; None where Marathon tells nothing about this task.
+    :param ready: every readiness check has passed, or not yet; None where none is expected (no deployment of it).
     """
 
     id: str

@@ -19,8 +19,8 @@ from msgspec import UNSET, Raw
 from marathonlb.marathon.interfaces import UnreadableApp, UnreadableTask
 from marathonlb.marathon.model import App, HealthCheck, Task
 from marathonlb.marathon.ports import networking_for, ports_for
+from marathonlb.marathon.readiness import judged
 from marathonlb.marathon.wire import (
-    AppHead,
     AppList,
     Check,
     Durations,
@@ -177,7 +177,7 @@ class _Reader:
             ports=ports_for(wire),
             health_checks=tuple(map(_health_check, wire.health_checks or ())),
             has_readiness_checks=bool(wire.readiness_checks),
-            tasks=self._tasks(app_id, tasks, _ready_by_task(wire)),
+            tasks=judged(self._tasks(app_id, tasks), wire),
             instances=wire.instances or 0,
             version=self._once(version),
             config_changed_at=self._once((info and info.last_config_change_at) or version),
@@ -193,7 +193,7 @@ class _Reader:
     def _leave_out(self, app_id: str, task_id: str, reason: str) -> None:
         self._left_out.append(UnreadableTask(app_id=app_id, task_id=task_id, reason=reason))
 
-    def _tasks(self, app_id: str, wires: Iterable[WireTask], ready: dict[str, bool]) -> tuple[Task, ...]:
+    def _tasks(self, app_id: str, wires: Iterable[WireTask]) -> tuple[Task, ...]:
         once = self._once
         tasks = []
         for wire in wires:
@@ -209,7 +209,6 @@ class _Reader:
                     addresses=_addresses(wire),
                     state=once(wire.state) if wire.state else None,
                     alive=_alive(wire),
-                    ready=ready.get(wire.id) if ready else None,
                     version=once(wire.version) if wire.version else "",
                 )
             )
@@ -248,14 +247,6 @@ def _alive(wire: WireTask) -> bool | None:
         if result is not None and result.alive is not None:
             verdict = verdict or result.alive
     return verdict
-
-
-def _ready_by_task(wire: AppHead) -> dict[str, bool]:
-    ready: dict[str, bool] = {}
-    for result in wire.readiness_check_results or ():
-        if result.task_id and result.ready is not None:
-            ready[result.task_id] = ready.get(result.task_id, True) and result.ready
-    return ready
 
 
 def labels_of(labels: dict[str, LabelValue] | None) -> dict[str, str]:

@@ -148,6 +148,7 @@ class AppHead(Wire):
     health_checks: tuple[Check, ...] | None = None
     readiness_checks: tuple[Raw, ...] | None = None
     readiness_check_results: tuple[Readiness, ...] | None = None
+    deployments: tuple[Raw, ...] | None = None
     instances: int | None = None
     version: str | None = None
     version_info: VersionInfo | None = None
