@@ -89,11 +89,13 @@ def _closed(state: State, *, https: bool) -> str | None:
 
 def _losers(match: Match, state: State) -> Iterator[Reason]:
     """Who else wants this very host and path, and did not get it."""
-    wanted = (match.host, match.host + match.path)
     for problem in state.problems:
         if problem.port_index is None or (problem.app_id, problem.port_index) == match.service.key:
             continue
-        if problem.label == f"HAPROXY_{problem.port_index}_VHOST" and problem.value in wanted:
+        if (
+            problem.label == f"HAPROXY_{problem.port_index}_VHOST"
+            and problem.value == match.host + match.path
+        ):
             yield Reason("problem", said(problem), problem.app_id, problem.port_index)
 
 

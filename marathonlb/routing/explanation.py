@@ -143,7 +143,7 @@ class Explanation:
 
 def as_data(explanation: Explanation) -> dict[str, Any]:
     """The explanation as what JSON can say: objects, lists, texts, numbers."""
-    return asdict(explanation, retain_collection_types=False, value_serializer=_plain)
+    return asdict(explanation, value_serializer=_plain)
 
 
 def _plain(_: object, __: object, value: Any) -> Any:
