@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import tempfile
@@ -10,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from threading import Event, Thread
 from time import monotonic, sleep
+
+from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.config.text import DIRECTORY, Chunk, Config, MapEntry, Owner, Section
 from marathonlb.haproxy.procfs import Procfs
@@ -23,6 +26,25 @@ except ImportError:
     WHEEL = ""
 
 PACKAGE = shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin:/usr/bin") or ""
+
+MORE = tuple(path for path in os.environ.get("MARATHON_LB_TEST_HAPROXY", "").split(":") if path)
+"""Other binaries to test with."""
+
+
+def on_each(mixin: type, namespace: dict[str, object]) -> None:
+    """
+    A test case for each HAProxy, made of a mixin that reads ``binary``.
+
+    :param namespace: the module's ``globals()``, where trial looks for them.
+    """
+    binaries = {"Package": PACKAGE, "Wheel": WHEEL}
+    binaries |= {re.sub(r"\W", "_", os.path.basename(path)): path for path in MORE}
+    for word, binary in binaries.items():
+        name = f"{mixin.__name__.removesuffix('Mixin')}On{word}Tests"
+        body = {"__module__": mixin.__module__, "__doc__": mixin.__doc__, "binary": binary}
+        if not binary:
+            body["skip"] = "this HAProxy is not installed"
+        namespace[name] = type(name, (mixin, SynchronousTestCase), body)
 
 HEAD = """\
 global

@@ -16,7 +16,9 @@ from tests.routing.apps import app
 
 def parsed(**labels: str) -> AppLabels:
     """The labels of an app; their names lack ``HAPROXY_``, and an index comes as ``_0_``."""
-    return parse_labels(app(labels={name.removeprefix("_"): text for name, text in labels.items()}), PER_APP_NAMES)
+    return parse_labels(
+        app(labels={name.removeprefix("_"): text for name, text in labels.items()}), PER_APP_NAMES
+    )
 
 
 class TableTests(SynchronousTestCase):
@@ -95,7 +97,9 @@ class ParseTests(SynchronousTestCase):
 
     def test_label_and_template(self) -> None:
         """The one name that is both is a path where it begins with a slash, else a template's text."""
-        self.assertEqual(parsed(_0_HTTP_BACKEND_REDIR="/home").port(0).values, {"HTTP_BACKEND_REDIR": "/home"})
+        self.assertEqual(
+            parsed(_0_HTTP_BACKEND_REDIR="/home").port(0).values, {"HTTP_BACKEND_REDIR": "/home"}
+        )
         text = "  http-request redirect location /x\n"
         self.assertEqual(parsed(_0_HTTP_BACKEND_REDIR=text).port(0).templates, {"HTTP_BACKEND_REDIR": text})
 
@@ -111,7 +115,11 @@ class ParseTests(SynchronousTestCase):
         self.assertFalse(problem.fatal)
 
     @settings(max_examples=100, deadline=None)
-    @given(st.dictionaries(st.text(max_size=30) | st.sampled_from([f"0_{n}" for n in PER_PORT]), st.text(max_size=30)))
+    @given(
+        st.dictionaries(
+            st.text(max_size=30) | st.sampled_from([f"0_{n}" for n in PER_PORT]), st.text(max_size=30)
+        )
+    )
     def test_any(self, labels: dict[str, Any]) -> None:
         """Whatever the labels are, parsing raises nothing."""
         parse_labels(app(labels=labels), PER_APP_NAMES)

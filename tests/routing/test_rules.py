@@ -61,7 +61,9 @@ def oracle(services: list[Service]) -> dict[tuple[str, str], str]:
                     continue
                 for prefix in each.paths or ("",):
                     fold = str.lower if each.ignore_path_case else str
-                    if (name, prefix) in settled.lost.get(each.key, ()) or not fold(path).startswith(fold(prefix)):
+                    if (name, prefix) in settled.lost.get(each.key, ()) or not fold(path).startswith(
+                        fold(prefix)
+                    ):
                         continue
                     weight = weight_of(each, bool(prefix), wildcard)
                     length = len(name) if wildcard else 0

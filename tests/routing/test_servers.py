@@ -83,7 +83,11 @@ class AddressTests(SynchronousTestCase):
 
     def test_container(self) -> None:
         """Container networking: the task's own address and the container's port, whatever the host maps."""
-        ports = (Port(1, container_port=80, on_host=False), Port(2, container_port=81), Port(3, container_port=None))
+        ports = (
+            Port(1, container_port=80, on_host=False),
+            Port(2, container_port=81),
+            Port(3, container_port=None),
+        )
         made = app(networking=Networking.CONTAINER, ports=ports)
         own = task(addresses=("9.0.0.1", "9.0.0.2"), ports=(31000, 31001))
         self.check(made, own, ("9.0.0.1", 80), ("9.0.0.1", 81), ("9.0.0.1", 31001))
@@ -127,7 +131,9 @@ class NameTests(SynchronousTestCase):
 
     def test_too_many(self) -> None:
         """A backend has at most as many servers as there are ids, and making them ends."""
-        tasks = tuple(Task(str(n), host=f"10.{n // 10000}.0.1", ports=(n % 10000 + 1,)) for n in range(32_900))
+        tasks = tuple(
+            Task(str(n), host=f"10.{n // 10000}.0.1", ports=(n % 10000 + 1,)) for n in range(32_900)
+        )
         self.assertEqual(len({server.id for server in served(app(tasks=tasks))}), 32767)
 
     def test_same_place(self) -> None:

@@ -202,7 +202,13 @@ class ContradictionTests(SynchronousTestCase):
 
     def test_tcp(self) -> None:
         """What needs HTTP has no effect in mode tcp, with a warning; no host is claimed."""
-        labels = {"0_VHOST": "a", "0_MODE": "tcp", "0_STICKY": "true", "0_USE_HSTS": "false", "0_AUTH": "r:u:hashed"}
+        labels = {
+            "0_VHOST": "a",
+            "0_MODE": "tcp",
+            "0_STICKY": "true",
+            "0_USE_HSTS": "false",
+            "0_AUTH": "r:u:hashed",
+        }
         found = offered(app(labels=labels))
         self.assertEqual(found.services[0].hosts, ())
         self.assertEqual(

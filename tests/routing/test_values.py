@@ -64,18 +64,38 @@ BAD: tuple[tuple[Callable[[str], Any], str], ...] = (
     *(
         (values.hosts, text)
         for text in (
-            "a b!", "<public-agent-ip>", "-a.example.com", "a..b", "*", "*.", "a.*.b", f"{LONG}.example.com",
-            "http://[::1", "http://", "a.example.com#x", "a'b", 'a"b', "$HOST", "a\\b", "é" * 200,
+            "a b!",
+            "<public-agent-ip>",
+            "-a.example.com",
+            "a..b",
+            "*",
+            "*.",
+            "a.*.b",
+            f"{LONG}.example.com",
+            "http://[::1",
+            "http://",
+            "a.example.com#x",
+            "a'b",
+            'a"b',
+            "$HOST",
+            "a\\b",
+            "é" * 200,
         )
     ),
-    *((values.address, text) for text in ("10.0.0", "300.0.0.1", "*.example.com", "a b", "[::1]x", "a:80", "http://x")),
+    *(
+        (values.address, text)
+        for text in ("10.0.0", "300.0.0.1", "*.example.com", "a b", "[::1]x", "a:80", "http://x")
+    ),
     (values.address, "fe80::1%eth0 ssl crt /etc/shadow"),
     *((values.networks, text) for text in ("somewhere", "10.0.0.0/33", "10.0.0.256", "::1%a", "!10.0.0.1")),
     *((values.paths, text) for text in ("cart", "/a -i", "-I /a", "http://a/b")),
     *((values.one_path, text) for text in ("", "a", "/a b")),
     *((values.balance, text) for text in ("", "fastest", "round robin", "uri # x", 'hdr("x', "source \\")),
     *((values.mode, text) for text in ("", "health", "https", "udp")),
-    *((values.credentials, text) for text in ("", "a:b", ":b:c", "a::c", "a:b:", "a:b c:xyz", "a:b:x y", "a:b:{x}")),
+    *(
+        (values.credentials, text)
+        for text in ("", "a:b", ":b:c", "a::c", "a:b:", "a:b c:xyz", "a:b:x y", "a:b:{x}")
+    ),
     *((values.duration, text) for text in ("", "1 s", "s", "-1s", "1w", "9999999999s")),
     *((values.rate, text) for text in ("", "0/s", "10", "10/h", "x/s", "-1/s")),
     *((values.file_list, text) for text in ("cert.pem", "/a b.pem", "/a'.pem", '/"', "/a#", "/a\\b")),
@@ -108,7 +128,11 @@ class TableTests(SynchronousTestCase):
 
     def test_control_characters(self) -> None:
         """No value takes a control character or a line separator in its middle."""
-        texts = {values.networks: "10.0.0.1{}10.0.0.2", values.balance: "hdr(a){}b", values.credentials: "a{}:b:cd"}
+        texts = {
+            values.networks: "10.0.0.1{}10.0.0.2",
+            values.balance: "hdr(a){}b",
+            values.credentials: "a{}:b:cd",
+        }
         for parse in PARSERS:
             for character in CONTROLS:
                 text = texts.get(parse, "/a{}b").format(character)

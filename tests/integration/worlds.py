@@ -1,0 +1,293 @@
+"""A small cluster behind a real HAProxy: apps, their processes, requests to all of it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import shutil
+import socket
+import ssl
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from attrs import frozen
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from marathonlb.config.render import Rendered, Renderer
+from marathonlb.config.sources import load_templates
+from marathonlb.config.templates import PER_APP_NAMES
+from marathonlb.marathon.model import App, Port, Task
+from marathonlb.routing.problems import Problem
+from marathonlb.routing.services import Service, services_of
+from marathonlb.settings import Settings
+from tests.integration.haproxies import free_port
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Says who it is and what it was asked; ``X-Answer-Location`` makes it redirect."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        location = self.headers.get("X-Answer-Location")
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        said = {"who": self.server.word, "path": self.path, "headers": headers}  # type: ignore[attr-defined]
+        body = json.dumps(said).encode()
+        status = 302 if location else 200
+        if self.path == "/up" and not self.server.well:  # type: ignore[attr-defined]
+            status = 500
+        self.send_response(status)
+        if location:
+            self.send_header("Location", location)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_HEAD = do_POST = do_GET
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: a test says what was wrong."""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Nothing: HAProxy's health checks hang up when they have read enough."""
+
+
+class Process:
+    """A task's process: an HTTP server on the loopback that answers who it is."""
+
+    def __init__(self, word: str) -> None:
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.word, self._server.well = word, True  # type: ignore[attr-defined]
+        self.port = self._server.server_address[1]
+        self._thread = Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+
+    def fall_sick(self) -> None:
+        """Answer 500 to health checks."""
+        self._server.well = False  # type: ignore[attr-defined]
+
+    def end(self) -> None:
+        """Stop serving."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(5)
+
+
+@frozen
+class Answer:
+    """What came back: of a process what it said of itself, of HAProxy nothing."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """What the process said."""
+        found: dict[str, Any] = json.loads(self.body)
+        return found
+
+    @property
+    def who(self) -> str:
+        """The process that answered, or the status where none did."""
+        return str(self.said["who"]) if self.status == 200 else str(self.status)
+
+    @property
+    def location(self) -> str:
+        """Where to."""
+        return self.headers.get("location", "")
+
+
+def ask(
+    port: int, host: str | None = None, path: str = "/", tls: str | None = None, **headers: str
+) -> Answer:
+    """
+    One request on a connection of its own.
+
+    :param tls: speak TLS and name this host in the handshake.
+    :param headers: ``X_Y`` becomes ``X-Y``.
+    """
+    with socket.create_connection(("127.0.0.1", port), 5) as plain:
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+        connection.sock = trusting(["http/1.1"]).wrap_socket(plain, server_hostname=tls) if tls else plain
+        connection.putrequest("GET", path, skip_host=True, skip_accept_encoding=True)
+        for name, value in {**({"Host": host} if host is not None else {}), **headers}.items():
+            connection.putheader(name.replace("_", "-"), value)
+        connection.endheaders()
+        response = connection.getresponse()
+        found = {name.lower(): value for name, value in response.getheaders()}
+        answer = Answer(response.status, found, response.read())
+        connection.close()
+    return answer
+
+
+def trusting(protocols: list[str]) -> ssl.SSLContext:
+    """A client that takes any certificate, and offers these protocols."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(protocols)
+    return context
+
+
+def certificate(path: Path, *names: str) -> str:
+    """A new certificate with its key in a file; returns the path."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(one) for one in names]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path.write_bytes(made.public_bytes(serialization.Encoding.PEM) + secret)
+    return str(path)
+
+
+class World:
+    """
+    Apps behind one HAProxy; every app has processes on the loopback and a service port there.
+
+    :param options: `Settings` that are not the defaults.
+    """
+
+    def __init__(self, binary: str, **options: Any) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="mlb-", dir="/tmp"))
+        self._taken: set[int] = set()
+        self.http, self.https, self.app_id, self.stats = (self._port() for _ in range(4))
+        values: dict[str, Any] = {
+            "haproxy": binary,
+            "haproxy_config": str(self.directory / "haproxy.cfg"),
+            "state_dir": str(self.directory),
+            "bind_http": f"127.0.0.1:{self.http}",
+            "bind_https": f"127.0.0.1:{self.https}",
+            "bind_appid": f"127.0.0.1:{self.app_id}",
+            "bind_stats": f"127.0.0.1:{self.stats}",
+            "ssl_certs": (),
+            "templates": str(self.directory / "templates"),
+            **options,
+        }
+        self.settings = Settings(**values)
+        self.apps: list[App] = []
+        self.processes: dict[str, Process] = {}
+        self.ports: dict[str, int] = {}
+        self.problems: tuple[Problem, ...] = ()
+        self._running: subprocess.Popen[bytes] | None = None
+
+    def _port(self) -> int:
+        """A port that this world has not had: the kernel may offer one twice."""
+        while (port := free_port()) in self._taken:
+            pass
+        self._taken.add(port)
+        return port
+
+    def app(
+        self,
+        name: str,
+        labels: dict[str, str] | None = None,
+        tasks: int = 1,
+        words: tuple[str, ...] = (),
+        **more: Any,
+    ) -> None:
+        """
+        An app ``/name`` with so many tasks.
+
+        :param labels: named without ``HAPROXY_``.
+        :param words: what the process behind each of its ports calls itself; its name where it has one port.
+        """
+        words = words or (name,)
+        made = []
+        for number in range(tasks):
+            called = [f"{word}.{number}" if tasks > 1 else word for word in words]
+            processes = {word: Process(word) for word in called}
+            self.processes |= processes
+            ports = tuple(process.port for process in processes.values())
+            made.append(Task(f"{name}.{number}", host="127.0.0.1", ports=ports, state="TASK_RUNNING"))
+        self.ports |= {word: self._port() for word in words}
+        texts = {f"{index}_BIND_ADDR": "127.0.0.1" for index in range(len(words))} | (labels or {})
+        self.apps.append(
+            App(
+                f"/{name}",
+                {f"HAPROXY_{label}": text for label, text in texts.items()},
+                ports=tuple(Port(self.ports[word]) for word in words),
+                tasks=tuple(made),
+                **more,
+            )
+        )
+
+    def services(self) -> list[Service]:
+        """The services of the apps, in the order in which the apps came."""
+        found = [services_of(app, self.settings, PER_APP_NAMES, lambda host: host) for app in self.apps]
+        self.problems = tuple(problem for each in found for problem in each.problems)
+        return [service for each in found for service in each.services]
+
+    def render(self) -> Rendered:
+        """The configuration, written to its files."""
+        templates = load_templates(self.settings.templates, self.settings.environment)
+        rendered = Renderer(self.settings, templates).render(self.services())
+        self.problems += rendered.problems
+        for name, text in rendered.config.map_texts().items():
+            (self.directory / name).write_text(text, encoding="utf-8")
+        text = rendered.config.text(str(self.directory))
+        (self.directory / "haproxy.cfg").write_text(text, encoding="utf-8")
+        return rendered
+
+    def check(self) -> str:
+        """What ``haproxy -c`` prints, but for the words that all is well."""
+        command = [self.settings.haproxy, "-c", "-f", self.settings.haproxy_config]
+        found = subprocess.run(command, capture_output=True, text=True, check=False)
+        said = (found.stdout + found.stderr).replace("Configuration file is valid", "").strip()
+        return said or ("" if found.returncode == 0 else f"status {found.returncode}")
+
+    def start(self) -> None:
+        """Render, and have HAProxy serve."""
+        self.render()
+        log = self.directory / "haproxy.log"
+        with log.open("wb") as file:
+            command = [self.settings.haproxy, "-db", "-f", self.settings.haproxy_config]
+            self._running = subprocess.Popen(command, stdout=file, stderr=file)
+        for _ in range(500):
+            if self._running.poll() is not None:
+                raise AssertionError(log.read_text() + (self.directory / "haproxy.cfg").read_text())
+            try:
+                socket.create_connection(("127.0.0.1", self.stats), 1).close()
+                return
+            except OSError:
+                time.sleep(0.01)
+        raise AssertionError("HAProxy does not listen after 5 s")
+
+    def table(self, port: int, rows: Iterable[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+        """The rows (Host header, path, who answers) as they are in truth."""
+        return [(host, path, ask(port, host, path).who) for host, path, _ in rows]
+
+    def end(self) -> None:
+        """Stop everything."""
+        if self._running is not None:
+            self._running.kill()
+            self._running.wait()
+        for process in self.processes.values():
+            process.end()
+        shutil.rmtree(self.directory, ignore_errors=True)
