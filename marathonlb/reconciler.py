@@ -56,6 +56,7 @@ class Status:
     What an operator asks first. Times are seconds on the reactor's clock.
 
     :param generation: how many hints have come; ``converged`` is the one that HAProxy runs.
+    :param drift: how many changed apps full comparisons have found that no hint had named.
     :param failures: how many convergences in a row have failed, and ``failure`` why the last one did.
     """
 
@@ -65,6 +66,7 @@ class Status:
     last_reload: float | None = None
     last_outcome: Outcome | None = None
     reloads: int = 0
+    drift: int = 0
     failures: int = 0
     failure: str = ""
 
@@ -102,6 +104,7 @@ class Reconciler(Service):
         self._clock = clock
         self._jitter = jitter
         self._dirty: frozenset[str] | None = frozenset()
+        self._named: frozenset[str] = frozenset()
         self._why: Counter[str] = Counter()
         self._settled = False
         self._cold_doubt: float | None = None
@@ -117,6 +120,7 @@ class Reconciler(Service):
         """Look again. Never lost: where a convergence is under way, the next one begins when it ends."""
         self.status = evolve(self.status, generation=self.status.generation + 1)
         self._why[hint.why] += 1
+        self._named |= hint.apps or frozenset()
         self._dirty = None if hint.apps is None or self._dirty is None else self._dirty | hint.apps
         self._wake()
 
@@ -282,12 +286,19 @@ class Reconciler(Service):
 
     async def _gather(self, apps: frozenset[str] | None) -> bool:
         """Bring what is offered up to date; False where the answer was not believed."""
-        gathered = await self._gatherer.gather(apps)
+        known = self._gatherer.complete
+        named, self._named = self._named, frozenset()
+        try:
+            gathered = await self._gatherer.gather(apps)
+        except BaseException:
+            self._named |= named
+            raise
         cluster = self._gatherer.cluster.apps
         touched = gathered.change.touched
         await self._hosts.learn(hosts_of(cluster[app_id] for app_id in touched if app_id in cluster))
         if gathered.full:
             self.status = evolve(self.status, last_full=self._clock.seconds())
+            self._note_drift(touched - named if known else frozenset())
         moved = self._hosts.moved()
         if moved:
             touched |= {app.id for app in cluster.values() if not moved.isdisjoint(hosts_of([app]))}
@@ -295,6 +306,17 @@ class Reconciler(Service):
             self._settled = False
             self._planner.update(cluster, touched)
         return gathered.again_in is None
+
+    def _note_drift(self, apps: frozenset[str]) -> None:
+        """Count what a full comparison found and no event had told of: Marathon drops events, and streams end."""
+        if not apps:
+            return
+        self.status = evolve(self.status, drift=self.status.drift + len(apps))
+        self._log.info(
+            "The full comparison found {count} changed apps that no event had named: {apps}",
+            count=len(apps),
+            apps=", ".join(sorted(apps)[:5]) + (", …" if len(apps) > 5 else ""),
+        )
 
     async def _apply(self, why: Counter[str]) -> bool:
         """Make HAProxy run what is wanted, without the services that it refuses; False where that is doubted."""

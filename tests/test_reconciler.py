@@ -195,6 +195,18 @@ class HintTests(ReconcilerTestCase):
         self.reconciler.poke(Hint(frozenset({"/shop"}), "event"))
         self.assertEqual(len(self.applier.wanted), before)
 
+    def test_drift(self) -> None:
+        """What a full comparison finds and no event named is counted; what events named is not."""
+        self.begin(*cluster(5))
+        self.reconciler.poke(Hint(frozenset({"/app1"}), "event"))
+        self.marathon.hold()
+        self.reconciler.poke(Hint(frozenset({"/app2"}), "event"))
+        self.reconciler.poke(EVERYTHING)
+        self.marathon.set(*(web(f"app{n}", 10000 + n, tasks=2) for n in range(5)))
+        self.marathon.release()
+        self.clock.advance(5)
+        self.assertEqual(self.reconciler.status.drift, 4)
+
     def test_moved_host(self) -> None:
         """A new address of an agent reaches the configuration though no app has changed."""
         app = evolve_host(web("shop"), "agent1")
