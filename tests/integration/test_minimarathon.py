@@ -240,7 +240,8 @@ class GracefulTests(MarathonTestCase):
         service.engine.bus.listen(lambda event: messages.append(event.json()))
         service.engine.kill([one.id])
         await until(lambda: any(b"TASK_KILLED" in message for message in messages))
-        await self.assertFailure(asking, ConnectionRefusedError)
+        # Whoever connects while the listener closes may meet the end of the connection instead of a refusal.
+        await self.assertFailure(asking, ConnectionRefusedError, ResponseNeverReceived, ConnectionResetError)
         self.assertEqual({200}, set(answers))
         killed = next(message for message in messages if b"TASK_KILLED" in message)
         self.assertIn(b"Command exited with status 0", killed)
