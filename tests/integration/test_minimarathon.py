@@ -11,6 +11,7 @@ import treq
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionRefusedError
+from twisted.web.client import ResponseNeverReceived
 
 from minimarathon.appfile import SAMPLE, load
 from minimarathon.definitions import parse
