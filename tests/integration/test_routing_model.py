@@ -19,7 +19,7 @@ from marathonlb.routing.services import Service
 from marathonlb.settings import Settings
 from tests.integration.haproxies import PACKAGE, WHEEL, free_port
 
-BINARY = PACKAGE or WHEEL
+BINARIES = tuple(binary for binary in (PACKAGE, WHEEL) if binary)
 
 HOSTS = ("a.example.com", "b.example.com", "x.b.example.com", "c.d.example.com", "example.com", "other.test")
 WILDCARDS = ("*.example.com", "*.b.example.com", "*.test")
@@ -98,12 +98,12 @@ def cluster(seed: int) -> tuple[Service, ...]:
 class Asked:
     """A HAProxy that runs a configuration in the foreground, and one connection to it after another."""
 
-    def __init__(self, directory: Path, text: str, port: int) -> None:
+    def __init__(self, binary: str, directory: Path, text: str, port: int) -> None:
         config = directory / "haproxy.cfg"
         config.write_text(text, encoding="utf-8")
         self._port = port
         with (directory / "haproxy.log").open("wb") as log:
-            self._process = subprocess.Popen([BINARY, "-db", "-f", str(config)], stdout=log, stderr=log)
+            self._process = subprocess.Popen([binary, "-db", "-f", str(config)], stdout=log, stderr=log)
         for _ in range(200):
             if self._process.poll() is not None:
                 raise AssertionError((directory / "haproxy.log").read_text())
@@ -135,13 +135,12 @@ class Asked:
 class ModelTests(SynchronousTestCase):
     """What the model says is what HAProxy does."""
 
-    skip = None if BINARY else "there is no haproxy"
+    skip = None if BINARIES else "there is no haproxy"
 
     def render(self, services: Iterable[Service], *, maps: bool) -> tuple[Rendered, Settings, Path]:
         directory = Path(self.mktemp()).resolve()
         directory.mkdir(parents=True)
         settings = Settings(
-            haproxy=BINARY,
             haproxy_map=maps,
             haproxy_config=str(directory / "haproxy.cfg"),
             state_dir=f"/tmp/mlb-model-{free_port()}",
@@ -157,11 +156,11 @@ class ModelTests(SynchronousTestCase):
             (directory / name).write_text(text, encoding="utf-8")
         return rendered, settings, directory
 
-    def compare(self, services: Iterable[Service], *, maps: bool) -> list[str]:
+    def compare(self, services: Iterable[Service], *, maps: bool, binary: str = "") -> list[str]:
         """Ask both, and return what HAProxy answered."""
         rendered, settings, directory = self.render(services, maps=maps)
         port = int(settings.bind_http.rpartition(":")[2])
-        haproxy = Asked(directory, rendered.config.text(str(directory)), port)
+        haproxy = Asked(binary or BINARIES[0], directory, rendered.config.text(str(directory)), port)
         try:
             said = list(haproxy.answers(REQUESTS))
         finally:
@@ -174,9 +173,10 @@ class ModelTests(SynchronousTestCase):
 
     def test_table(self) -> None:
         """Exact names, wildcards, prefixes, weights, case and ports are as the model says, by maps and by ACLs."""
-        by_maps = self.compare(TABLE, maps=True)
-        self.assertEqual(by_maps, self.compare(TABLE, maps=False))
-        self.assertLessEqual({each.backend for each in TABLE} | {"503"}, set(by_maps))
+        for binary in BINARIES:
+            by_maps = self.compare(TABLE, maps=True, binary=binary)
+            self.assertEqual(by_maps, self.compare(TABLE, maps=False, binary=binary))
+            self.assertLessEqual({each.backend for each in TABLE} | {"503"}, set(by_maps))
 
     def test_clusters(self) -> None:
         """So it is for services thrown together at random."""
