@@ -148,7 +148,8 @@ _DECIDING = frozenset({"GROUP", "ENABLED"})
 
 
 def _beyond(app: App, labels: AppLabels) -> list[Problem]:
-    reason = f"the app has {len(app.ports)} port{'' if len(app.ports) == 1 else 's'}; the first is HAPROXY_0"
+    count = len(app.ports) or "no"
+    reason = f"the app has {count} port{'' if count == 1 else 's'}; labels count them from 0"
     return [
         Problem(app.id, index, f"HAPROXY_{index}_…", "", reason, fatal=False)
         for index in sorted(labels.ports)
@@ -223,15 +224,16 @@ def _service(
     return evolve(service, servers=_servers(app, service, settings, resolve))
 
 
-_NO_PORT = (
-    "Marathon gives no service port for it and no free one is left between --min-serv-port-ip-per-task and"
-    " --max-serv-port-ip-per-task; a HAPROXY_{n}_PORT names one"
-)
+_NO_PORT = "Marathon gives no service port for it; a HAPROXY_{n}_PORT names one"
 
 
 def _without_contradictions(app: App, service: Service, problems: list[Problem]) -> Service:
     """What one label wants and another forbids: said to the owner, and settled for the rest."""
     index = service.port_index
+    if any(
+        problem.fatal for problem in problems
+    ):  # it is not served, and what follows would follow from that
+        return service
     if service.hosts and (warning := _host_warning(app, index)):
         problems.append(warning)
     if service.mode != "http":
