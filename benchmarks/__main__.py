@@ -12,6 +12,7 @@ import resource
 import shutil
 import signal
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.cluster import Shape
@@ -34,7 +35,9 @@ def main(argv: list[str]) -> int:
     sizes = SIZES[:1] if options.quick else SIZES
     if options.apps or options.tasks:
         sizes = ((options.apps or 1_000, options.tasks or 10),)
-    rows, failures = measure(sizes, QUICK if options.quick else Plan(), haproxy, options.seed)
+    network = own_network()
+    shapes = [Shape(apps, tasks, options.seed, network) for apps, tasks in sizes]
+    rows, failures = measure(shapes, QUICK if options.quick else Plan(), haproxy, _say)
     about = machine(haproxy)
     print(", ".join(f"{name} {value}" for name, value in about.items()), end="\n\n")
     print(table(rows))
@@ -46,21 +49,27 @@ def main(argv: list[str]) -> int:
 
 
 def measure(
-    sizes: tuple[tuple[int, int], ...], plan: Plan, haproxy: str, seed: int = 1
+    shapes: Sequence[Shape],
+    plan: Plan,
+    haproxy: str,
+    say: Callable[[str], object],
+    parent: str = "/tmp",
 ) -> tuple[list[Row], list[str]]:
-    """All rows of all sizes, and what could not be measured."""
+    """
+    All rows of all sizes, and what could not be measured.
+
+    :param say: takes a line for whoever waits.
+    :param parent: where directories are made, and removed.
+    """
     rows: list[Row] = []
     failures: list[str] = []
-    for apps, tasks in sizes:
-        shape = Shape(apps, tasks, seed, own_network())
-        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    for shape in shapes:
         if 0 <= limit < shape.files:
-            failures.append(
-                f"{shape}: HAProxy needs {shape.files} open files, and {limit} are allowed (ulimit -Hn)"
-            )
+            failures.append(f"{shape}: HAProxy needs {shape.files} open files; ulimit -Hn allows {limit}")
             continue
-        with World(shape, haproxy) as world:
-            measures = Measures(world, plan, _say)
+        with World(shape, haproxy, parent) as world:
+            measures = Measures(world, plan, say)
             try:
                 world.start()
                 measures.all()

@@ -31,14 +31,8 @@ LIMIT = 120.0
 WORK_ENDS = 0.25
 """Seconds after a request was answered by the newcomer in which the controller ends what it does at once."""
 
-PAUSE = 1.5
-"""Seconds between two rounds: what is written behind is written by then."""
-
 KEEPS_UP = 1.0
 """Seconds within which the last of many replaced tasks is served where the controller has not fallen behind."""
-
-REST = 3.0
-"""Seconds in which nothing is asked of the controller."""
 
 LAST = 50
 """So many of the last tasks of the churn are asked for."""
@@ -52,12 +46,16 @@ class Plan:
     :param rounds: replaced tasks one at a time, `seconds` of them at most.
     :param rapid: as many more, close on each other, where the first ones needed no reload.
     :param events: how many that change nothing.
+    :param pause: seconds between two rounds, in which what is written behind is written.
+    :param rest: seconds in which nothing is asked of the controller.
     :param churn: seconds of replaced tasks, at each of `rates` (in tasks a second) until one is too much.
     """
 
     rounds: int = 30
     seconds: float = 60.0
     rapid: int = 200
+    pause: float = 1.5
+    rest: float = 3.0
     events: int = 1000
     event_rate: float = 200.0
     churn: float = 10.0
@@ -245,9 +243,9 @@ class Measures:
     def resync(self, controller: Controller) -> None:
         """A full comparison that finds nothing, rest, and what all this has cost in memory."""
         controller.child.idle()
-        cpu = controller.child.cpu()
-        sleep(REST)
-        self._row("CPU of the controller at rest", (controller.child.cpu() - cpu) / REST * 1000, "ms/s")
+        cpu, rest = controller.child.cpu(), self.plan.rest
+        sleep(rest)
+        self._row("CPU of the controller at rest", (controller.child.cpu() - cpu) / rest * 1000, "ms/s")
         steady, _ = controller.child.memory()
         cpu, before = controller.child.cpu(), self.world.counts()
         os.kill(controller.child.pid, signal.SIGHUP)
@@ -304,7 +302,7 @@ class Rounds:
             sleep(WORK_ENDS)
             served = child.cpu()
             # A reload is followed by a pause of twice its time, in which nothing is reloaded.
-            sleep(max(PAUSE, 2 * self.took[-1] if self.controller.reloads() > reloads else 0))
+            sleep(max(plan.pause, 2 * self.took[-1] if self.controller.reloads() > reloads else 0))
             child.idle()
             self.cpu.append(served - cpu)
             self.cpu_after.append(child.cpu() - served)

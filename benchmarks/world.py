@@ -173,13 +173,14 @@ class World(ExitStack):
     A directory, a Marathon and its tasks; on demand a controller with its HAProxy. Everything ends with the context.
 
     :param haproxy: the binary.
+    :param parent: where the directory is made; its path must be short enough for sockets.
     """
 
-    def __init__(self, shape: Shape, haproxy: str) -> None:
+    def __init__(self, shape: Shape, haproxy: str, parent: str = "/tmp") -> None:
         super().__init__()
         self.shape = shape
         self.haproxy = haproxy
-        self.directory = Path(tempfile.mkdtemp(prefix="bench-", dir="/tmp"))
+        self.directory = Path(tempfile.mkdtemp(prefix="bench-", dir=parent))
         self.callback(shutil.rmtree, self.directory, ignore_errors=True)
         self.url = f"http://{shape.network}.2:{marathon.PORT}"
         self.frontend = Frontend(shape.frontend)
