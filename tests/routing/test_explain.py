@@ -246,7 +246,8 @@ class WhyNotTests(SynchronousTestCase):
 
     def test_no_service_port(self) -> None:
         """A port without a service port is told so."""
-        self.why(shop("x", "x.example", 0), "problem", "no service port")
+        none = {"min_serv_port_ip_per_task": 0, "max_serv_port_ip_per_task": 0}
+        self.why(shop("x", "x.example", 0), "problem", "no service port", **none)
 
     def test_udp(self) -> None:
         """A udp port is told so."""
