@@ -408,7 +408,7 @@ class Reconciler(Service):
             why=", ".join(f"{count} x {each}" if count > 1 else each for each, count in why.most_common(4))
             or "start",
         )
-        if outcome.output and outcome.output != self._advice:
+        if outcome.action == "reload" and outcome.output not in ("", self._advice):
             self._log.warn("HAProxy says: {output}", output=outcome.output)
         self._advice = outcome.output
 
