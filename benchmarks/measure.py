@@ -208,6 +208,12 @@ class Measures:
         self._row(f"{told}: fetches of the whole", served.requests.get("/v2/apps", 0), "requests", many)
         self._row(f"{told}: fetches of an app", served.requests.get(marathon.ONE_APP, 0), "requests", many)
         self._row(f"{told}: reloads", controller.reloads() - reloads, "reloads", many)
+        before = self.world.counts()
+        os.kill(child.pid, signal.SIGHUP)
+        self.world.move("unchanged", count=plan.events, apps=100, rate=plan.event_rate)
+        child.idle()
+        whole = self.world.counts().since(before).requests.get("/v2/apps", 0)
+        self._row(f"{told}, after SIGHUP: fetches of the whole", whole, "requests", many)
 
     def churn(self, controller: Controller) -> None:
         """Replaced tasks at a rate, for seconds; then at a higher one, until the controller falls behind."""
