@@ -44,7 +44,7 @@ class Offers:
         self._resolve = resolve
         self._by_app: dict[str, AppServices] = {}
         self._groups = DeploymentGroups()
-        self._needs_port: dict[str, App] = {}
+        self._needs_port: dict[str, tuple[str, list[int]]] = {}
         self._named_ports: dict[str, frozenset[int]] = {}
         self._assigned: dict[tuple[str, int], int] = {}
 
@@ -100,7 +100,7 @@ class Offers:
 
     def _assign_ports(self, apps: Mapping[str, App], touched: set[str]) -> set[str]:
         """
-        Give service ports to container ports that Marathon gave none; who was first keeps its own.
+        Give service ports to the ports that Marathon gave none; who was first keeps its own.
 
         A port that an app names is given to nobody else.
 
@@ -109,22 +109,24 @@ class Offers:
         low, high = self._settings.min_serv_port_ip_per_task, self._settings.max_serv_port_ip_per_task
         if not high:
             return set()
-        before = dict(self._needs_port), dict(self._named_ports)
+        other = False
         for app_id in touched:
             app = apps.get(app_id)
-            _note(self._needs_port, app_id, app if app is not None and _without_port(app) else None)
+            indexes = _without_port(app) if app else []
+            since = (app.config_changed_at or app.version) if app else ""
+            other |= _note(self._needs_port, app_id, (since, indexes) if indexes else None)
             named = frozenset(port for port in _named_ports(app) if low <= port <= high) if app else None
-            _note(self._named_ports, app_id, named)
-        if before == (self._needs_port, self._named_ports):
+            other |= _note(self._named_ports, app_id, named)
+        if not other:
             return set()
         assigned: dict[tuple[str, int], int] = {}
         taken: set[int] = {port for ports in self._named_ports.values() for port in ports}
-        for app in sorted(self._needs_port.values(), key=lambda a: (a.config_changed_at or a.version, a.id)):
-            for index in _without_port(app):
-                port = _free_port(app.id, index, low, high, taken)
+        for _, app_id, indexes in sorted((since, i, found) for i, (since, found) in self._needs_port.items()):
+            for index in indexes:
+                port = _free_port(app_id, index, low, high, taken)
                 if port is not None:
                     taken.add(port)
-                    assigned[app.id, index] = port
+                    assigned[app_id, index] = port
         moved = {
             key
             for key in assigned.keys() | self._assigned.keys()
@@ -134,16 +136,23 @@ class Offers:
         return {app_id for app_id, _ in moved if app_id in apps}
 
 
-def _note(known: dict[str, T], app_id: str, value: T | None) -> None:
+def _note(known: dict[str, T], app_id: str, value: T | None) -> bool:
+    """Keep a value, or that there is none; whether that is something new."""
+    before = known.get(app_id)
     if value:
         known[app_id] = value
     else:
         known.pop(app_id, None)
+    return before != known.get(app_id)
 
 
 def _without_port(app: App) -> list[int]:
-    """The container ports for which neither Marathon nor a label names a service port."""
-    if app.networking is not Networking.CONTAINER:
+    """
+    The ports for which neither Marathon nor a label names a service port: of container networking, and of pods.
+
+    Other modes are left to those whose labels speak to us, lest pods that nobody wants to balance use the range up.
+    """
+    if app.networking is not Networking.CONTAINER and not app.labels:
         return []
     return [
         index

@@ -12,7 +12,7 @@ from typing import Any
 
 from attrs import Factory, evolve, field, frozen
 
-from marathonlb.marathon.model import App, HealthCheck, Task
+from marathonlb.marathon.model import App, HealthCheck, Networking, Task
 from marathonlb.routing import values
 from marathonlb.routing.labels import NOTHING, AppLabels, PortLabels, parse_labels
 from marathonlb.routing.problems import Problem
@@ -177,7 +177,9 @@ def _service(
     service_port = labels.get("PORT") or port.service_port or assigned
     if not service_port or not 0 < service_port < 65536:
         reason = (
-            f"is no port from 1 to 65535; HAPROXY_{index}_PORT names another" if service_port else _NO_PORT
+            f"is no port from 1 to 65535; HAPROXY_{index}_PORT names another"
+            if service_port
+            else _no_port(app, index, settings)
         )
         problems.append(Problem(app.id, index, "servicePort", str(service_port or ""), reason))
         return None
@@ -224,7 +226,13 @@ def _service(
     return evolve(service, servers=_servers(app, service, settings, resolve))
 
 
-_NO_PORT = "Marathon gives no service port for it; a HAPROXY_{n}_PORT names one"
+def _no_port(app: App, index: int, settings: Settings) -> str:
+    """Why a port has no service port: Marathon names none, and those of our range are taken or not for it."""
+    low, high = settings.min_serv_port_ip_per_task, settings.max_serv_port_ip_per_task
+    full = ""
+    if high and (app.labels or app.networking is Networking.CONTAINER):
+        full = f", and from --min-serv-port-ip-per-task to --max-serv-port-ip-per-task ({low} to {high}) none is free"
+    return f"Marathon gives no service port for it{full}; HAPROXY_{index}_PORT names one"
 
 
 def _without_contradictions(app: App, service: Service, problems: list[Problem]) -> Service:
