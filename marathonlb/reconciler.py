@@ -36,6 +36,9 @@ MAX_CHECKS = 50
 PATIENCE = 1.0
 """Seconds that a new hint waits after a failure; without one the back-off decides."""
 
+READINESS = 5.0
+"""Seconds after which an app with tasks that are not ready is asked about again: Marathon announces no readiness."""
+
 LOUD = 20
 """Of more new problems than these at once the number is logged, and each at the level debug."""
 
@@ -108,6 +111,8 @@ class Reconciler(Service):
         self._why: Counter[str] = Counter()
         self._settled = False
         self._cold_doubt: float | None = None
+        self._unready: set[str] = set()
+        self._recheck: IDelayedCall | None = None
         self._work: Deferred[None] | None = None
         self._idle: list[Deferred[object]] = []
         self._alarm: IDelayedCall | None = None
@@ -147,6 +152,9 @@ class Reconciler(Service):
         """Begin no more; fires when the convergence under way has ended or has been given up."""
         super().stopService()  # type: ignore[no-untyped-call]
         self._silence()
+        if self._recheck is not None:
+            self._recheck.cancel()
+            self._recheck = None
         done = self.idle()
         if self._work is not None:
             self._work.cancel()
@@ -299,6 +307,7 @@ class Reconciler(Service):
         if gathered.full:
             self.status = evolve(self.status, last_full=self._clock.seconds())
             self._note_drift(touched - named if known else frozenset())
+        self._watch_readiness(touched)
         moved = self._hosts.moved()
         if moved:
             touched |= {app.id for app in cluster.values() if not moved.isdisjoint(hosts_of([app]))}
@@ -306,6 +315,24 @@ class Reconciler(Service):
             self._settled = False
             self._planner.update(cluster, touched)
         return gathered.again_in is None
+
+    def _watch_readiness(self, touched: frozenset[str]) -> None:
+        """Ask again after a while about apps whose tasks are not ready yet."""
+        cluster = self._gatherer.cluster.apps
+        for app_id in touched:
+            app = cluster.get(app_id)
+            if app is not None and any(task.ready is False for task in app.tasks):
+                self._unready.add(app_id)
+            else:
+                self._unready.discard(app_id)
+        if self._unready and self._recheck is None and self.running:
+            self._recheck = self._clock.callLater(READINESS, self._check_readiness)
+
+    def _check_readiness(self) -> None:
+        self._recheck = None
+        if self._unready:
+            self.poke(Hint(frozenset(self._unready), "readiness"))
+            self._watch_readiness(frozenset())
 
     def _note_drift(self, apps: frozenset[str]) -> None:
         """Count what a full comparison found and no event had told of: Marathon drops events, and streams end."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from attrs import evolve
 from twisted.internet.task import Clock
 from twisted.logger import LogEvent, globalLogPublisher
@@ -17,7 +18,7 @@ from marathonlb.errors import Complaint, ReloadFailed, SourceError
 from marathonlb.marathon.events import Hint
 from marathonlb.marathon.gather import MANY, SECOND_OPINION, Gatherer
 from marathonlb.marathon.model import App, Port, Task
-from marathonlb.reconciler import PATIENCE, Reconciler
+from marathonlb.reconciler import PATIENCE, READINESS, Reconciler
 from marathonlb.routing.offers import Offers
 from marathonlb.settings import Settings
 from marathonlb.wanted import RETRY_BIND, Planner
@@ -195,6 +196,21 @@ class HintTests(ReconcilerTestCase):
         self.reconciler.poke(Hint(frozenset({"/shop"}), "event"))
         self.assertEqual(len(self.applier.wanted), before)
 
+    def test_readiness(self) -> None:
+        """An app with a task that is not ready is asked about again until it is, since no event tells."""
+        waiting = evolve_task(web("shop", tasks=1), ready=False)
+        self.begin(web("other", 10001), waiting)
+        self.assertEqual(self.reconciler.wanted.servers if self.reconciler.wanted else 0, 1)
+        self.clock.advance(READINESS)
+        self.assertEqual(self.marathon.asked, ["/shop"])
+        self.marathon.put(evolve_task(waiting, ready=True))
+        self.clock.advance(READINESS)
+        self.assertEqual(self.reconciler.wanted.servers if self.reconciler.wanted else 0, 2)
+        asked = len(self.marathon.asked)
+        self.clock.advance(READINESS)
+        self.clock.advance(READINESS)
+        self.assertEqual(len(self.marathon.asked), asked)
+
     def test_drift(self) -> None:
         """What a full comparison finds and no event named is counted; what events named is not."""
         self.begin(*cluster(5))
@@ -235,6 +251,12 @@ class HintTests(ReconcilerTestCase):
         self.reconciler.poke(EVERYTHING)
         self.clock.advance(1)
         self.assertEqual(len(self.applier.applied), 2)
+
+
+def evolve_task(app: App, **fields: Any) -> App:
+    """The app with other values in its tasks."""
+    tasks = tuple(msgspec.structs.replace(task, **fields) for task in app.tasks)
+    return msgspec.structs.replace(app, tasks=tasks)
 
 
 def evolve_host(app: App, host: str) -> App:
