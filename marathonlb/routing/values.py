@@ -18,7 +18,7 @@ NOTHING = frozenset({"false", "f", "no", "n", "0", "off", ""})
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029]")
 _HOST_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
-_QUOTED = re.compile(r"""(?:[^\\"'#]|\\.|"(?:[^"\\]|\\.)*"|'[^']*')*""")
+_QUOTED = re.compile(r"""(?:[^\\"'#]|\\.|"(?:[^"\\$]|\\.)*"|'[^']*')*""")
 _DURATION = re.compile(r"[0-9]{1,9}(us|ms|s|m|h|d)?", re.ASCII)
 _HASH = re.compile(r"[A-Za-z0-9./$=,_+-]{2,256}", re.ASCII)
 _BALANCE = frozenset(
@@ -211,11 +211,12 @@ def haproxy_words(text: str) -> str:
     """
     Words of HAProxy's configuration that stay what they are when more words follow.
 
-    A comment would swallow the rest of the line, and so would a quote or a backslash that is left open.
+    A comment would swallow the rest of the line, and so would a quote or a backslash that is left open. In double
+    quotes a bare ``$`` would read the environment of HAProxy.
     """
     words = no_control(text).strip()
     if not _QUOTED.fullmatch(words):
-        raise ValueError("holds a # outside quotes, a quote that is left open or a backslash at its end")
+        raise ValueError("holds a # outside quotes, a $ within, a quote that is left open or a backslash at its end")
     return words
 
 

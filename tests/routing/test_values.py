@@ -99,7 +99,7 @@ BAD: tuple[tuple[Callable[[str], Any], str], ...] = (
     *((values.duration, text) for text in ("", "1 s", "s", "-1s", "1w", "9999999999s")),
     *((values.rate, text) for text in ("", "0/s", "10", "10/h", "x/s", "-1/s")),
     *((values.file_list, text) for text in ("cert.pem", "/a b.pem", "/a'.pem", '/"', "/a#", "/a\\b")),
-    *((values.bind_options, text) for text in ("ssl # x", 'a "b', "a 'b", "a \\")),
+    *((values.bind_options, text) for text in ("ssl # x", 'a "b', "a 'b", "a \\", 'a "$HOME"')),
 )
 
 PARSERS = tuple(dict.fromkeys(parse for parse, *_ in (*GOOD, *BAD) if parse is not PORT))
