@@ -15,15 +15,15 @@ from collections.abc import Callable, Iterable
 from random import random
 from typing import Protocol
 
-from attrs import evolve, frozen
+from attrs import evolve
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import Logger
 
 from marathonlb.config.text import Config
-from marathonlb.errors import InvalidConfiguration, MarathonLBError, ReloadFailed
+from marathonlb.errors import InvalidConfiguration, ReloadFailed
 from marathonlb.haproxy.interfaces import IApplier, Outcome
+from marathonlb.journal import Journal, Status
 from marathonlb.marathon.events import Hint
 from marathonlb.marathon.gather import SECOND_OPINION, Gatherer, hosts_of
 from marathonlb.routing.problems import Problem
@@ -39,9 +39,6 @@ PATIENCE = 1.0
 READINESS = 5.0
 """Seconds after which an app with tasks that are not ready is asked about again: Marathon announces no readiness."""
 
-LOUD = 20
-"""Of more new problems than these at once the number is logged, and each at the level debug."""
-
 
 class Hosts(Protocol):
     """Who knows the agents' addresses."""
@@ -53,27 +50,6 @@ class Hosts(Protocol):
         """The hosts whose address has changed since this was asked last."""
 
 
-@frozen(kw_only=True)
-class Status:
-    """
-    What an operator asks first. Times are seconds on the reactor's clock.
-
-    :param generation: how many hints have come; ``converged`` is the one that HAProxy runs.
-    :param drift: how many changed apps full comparisons have found that no hint had named.
-    :param failures: how many convergences in a row have failed, and ``failure`` why the last one did.
-    """
-
-    generation: int = 0
-    converged: int = 0
-    last_full: float | None = None
-    last_reload: float | None = None
-    last_outcome: Outcome | None = None
-    reloads: int = 0
-    drift: int = 0
-    failures: int = 0
-    failure: str = ""
-
-
 class Reconciler(Service):
     """
     Takes hints, and keeps HAProxy in step.
@@ -83,8 +59,6 @@ class Reconciler(Service):
     :param applier: makes it so.
     :param jitter: 0..1, spreads the retries of several controllers.
     """
-
-    _log = Logger()
 
     def __init__(
         self,
@@ -98,7 +72,7 @@ class Reconciler(Service):
     ) -> None:
         self.status = Status()
         self.wanted: Wanted | None = None
-        self.problems: tuple[Problem, ...] = ()
+        self.journal = Journal()
         self._settings = settings
         self._gatherer = gatherer
         self._planner = planner
@@ -117,7 +91,6 @@ class Reconciler(Service):
         self._idle: list[Deferred[object]] = []
         self._alarm: IDelayedCall | None = None
         self._not_before = 0.0
-        self._advice = ""
 
     # hints
 
@@ -222,19 +195,7 @@ class Reconciler(Service):
         self.status = evolve(self.status, failures=failures, failure=str(error))
         self._not_before = self._clock.seconds() + min(delay, PATIENCE)
         self._wake_in(delay, Hint(frozenset(), "retry"))
-        if not isinstance(error, MarathonLBError):
-            self._log.failure(
-                "Generation {generation} is not applied: a defect of the load balancer. What was served goes on",
-                generation=self.status.generation,
-            )
-        emit = self._log.info if again else self._log.error
-        emit(
-            "Generation {generation} is not applied: {error}. What was served goes on; trying again in {seconds:.1f} s",
-            generation=self.status.generation,
-            error=str(error),
-            seconds=delay,
-            output=getattr(error, "output", ""),
-        )
+        self.journal.failed(self.status, error, delay, again=again)
 
     # what
 
@@ -339,11 +300,7 @@ class Reconciler(Service):
         if not apps:
             return
         self.status = evolve(self.status, drift=self.status.drift + len(apps))
-        self._log.info(
-            "The full comparison found {count} changed apps that no event had named: {apps}",
-            count=len(apps),
-            apps=", ".join(sorted(apps)[:5]) + (", …" if len(apps) > 5 else ""),
-        )
+        self.journal.drifted(apps)
 
     async def _apply(self, why: Counter[str]) -> bool:
         """Make HAProxy run what is wanted, without the services that it refuses; False where that is doubted."""
@@ -357,7 +314,7 @@ class Reconciler(Service):
             except (InvalidConfiguration, ReloadFailed) as error:
                 self._settled = False
                 if self._settings.skip_config_cleanup or not await self._leave_out(error, wanted):
-                    self._tell(wanted.problems)
+                    self.journal.problems_are(wanted.problems)
                     raise
                 refusal = error
             except BaseException:
@@ -401,62 +358,22 @@ class Reconciler(Service):
         if self._cold_doubt is not None and now - self._cold_doubt >= SECOND_OPINION:
             return False
         self._cold_doubt = now if self._cold_doubt is None else self._cold_doubt
-        self._log.warn(
-            "Marathon's first answer lacks {gone} of the {before} services that HAProxy serves; a second one has to "
-            "agree. If this is meant, wait {seconds:.0f} s, or raise --max-shrink",
-            gone=len(gone),
-            before=len(before),
-            seconds=SECOND_OPINION,
-        )
+        self.journal.doubted(len(gone), len(before), SECOND_OPINION)
         return True
 
     def _done(self, wanted: Wanted, outcome: Outcome, why: Counter[str]) -> None:
-        """Keep what HAProxy confirmed, and say it in one line."""
+        """Keep what HAProxy confirmed, and say it."""
         now = self._clock.seconds()
         self.wanted = wanted
         self.status = evolve(self.status, last_outcome=outcome)
-        self._tell(wanted.problems)
-        if outcome.action == "nothing":
-            self._log.debug("Generation {generation} changes nothing", generation=self.status.generation)
-            return
-        took = outcome.seconds.get("reload", 0.0)
         if outcome.action == "reload":
+            floor = max(self._settings.min_reload_interval, 2 * outcome.seconds.get("reload", 0.0))
             self.status = evolve(self.status, last_reload=now, reloads=self.status.reloads + 1)
-            self._not_before = now + max(self._settings.min_reload_interval, 2 * took)
-        self._log.info(
-            "Generation {generation}: {action} in {seconds:.2f} s, since {reason}; {services} services, "
-            "{servers} servers; because of {why}",
-            generation=self.status.generation,
-            action=outcome.action,
-            seconds=sum(outcome.seconds.values()),
-            reason=outcome.reason or "nothing differs",
-            services=len(wanted.services),
-            servers=wanted.servers,
-            why=", ".join(f"{count} x {each}" if count > 1 else each for each, count in why.most_common(4))
-            or "start",
-        )
-        if outcome.action == "reload" and outcome.output not in ("", self._advice):
-            self._log.warn("HAProxy says: {output}", output=outcome.output)
-        self._advice = outcome.output
+            self._not_before = now + floor
+        self.journal.problems_are(wanted.problems)
+        self.journal.converged(self.status, wanted, outcome, why)
 
-    def _tell(self, problems: tuple[Problem, ...]) -> None:
-        """Log each problem once, when it comes and when it is gone."""
-        before, now = set(self.problems), set(problems)
-        new = [problem for problem in problems if problem not in before]
-        gone = [problem for problem in self.problems if problem not in now]
-        self.problems = problems
-        if len(new) > LOUD:
-            self._log.warn("{count} new problems with labels; --log-level=debug names each", count=len(new))
-        emit = self._log.debug if len(new) > LOUD else self._log.warn
-        for problem in new:
-            emit(
-                "{problem}{fate}",
-                problem=str(problem),
-                fate="; this service is not served" if problem.fatal else "",
-                appId=problem.app_id,
-                label=problem.label,
-            )
-        for problem in gone:
-            self._log.info(
-                "Mended: {problem}", problem=str(problem), appId=problem.app_id, label=problem.label
-            )
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What is wrong now, by app and port."""
+        return self.journal.problems

@@ -16,6 +16,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("service",),
     ("web",),
     ("reconciler",),
+    ("journal",),
     ("wanted",),
     ("haproxy",),
     ("config",),

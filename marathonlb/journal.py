@@ -1,0 +1,136 @@
+"""
+What the reconciler has done, said to the operator: one line a decision, each problem once.
+
+It only tells; nothing is decided here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from attrs import frozen
+from twisted.logger import Logger
+
+from marathonlb.errors import MarathonLBError
+from marathonlb.haproxy.interfaces import Outcome
+from marathonlb.routing.problems import Problem
+from marathonlb.wanted import Wanted
+
+LOUD = 20
+"""Of more new problems than these at once the number is logged, and each at the level debug."""
+
+
+@frozen(kw_only=True)
+class Status:
+    """
+    What an operator asks first. Times are seconds on the reactor's clock.
+
+    :param generation: how many hints have come; ``converged`` is the one that HAProxy runs.
+    :param drift: how many changed apps full comparisons have found that no hint had named.
+    :param failures: how many convergences in a row have failed, and ``failure`` why the last one did.
+    """
+
+    generation: int = 0
+    converged: int = 0
+    last_full: float | None = None
+    last_reload: float | None = None
+    last_outcome: Outcome | None = None
+    reloads: int = 0
+    drift: int = 0
+    failures: int = 0
+    failure: str = ""
+
+
+class Journal:
+    """
+    Writes the log of the convergences.
+
+    :ivar problems: what is wrong now, by app and port.
+    """
+
+    _log = Logger()
+
+    def __init__(self) -> None:
+        self.problems: tuple[Problem, ...] = ()
+        self._advice = ""
+
+    def converged(self, status: Status, wanted: Wanted, outcome: Outcome, why: Counter[str]) -> None:
+        """HAProxy runs what is wanted."""
+        if outcome.action == "nothing":
+            self._log.debug("Generation {generation} changes nothing", generation=status.generation)
+            return
+        self._log.info(
+            "Generation {generation}: {action} in {seconds:.2f} s, since {reason}; {services} services, "
+            "{servers} servers; because of {why}",
+            generation=status.generation,
+            action=outcome.action,
+            seconds=sum(outcome.seconds.values()),
+            reason=outcome.reason or "nothing differs",
+            services=len(wanted.services),
+            servers=wanted.servers,
+            why=", ".join(f"{count} x {each}" if count > 1 else each for each, count in why.most_common(4))
+            or "start",
+        )
+        if outcome.action == "reload" and outcome.output not in ("", self._advice):
+            self._log.warn("HAProxy says: {output}", output=outcome.output)
+        self._advice = outcome.output
+
+    def failed(self, status: Status, error: Exception, delay: float, *, again: bool) -> None:
+        """
+        A convergence has failed.
+
+        :param delay: seconds until the next attempt.
+        :param again: it failed like this before, so it is said less loudly.
+        """
+        if not isinstance(error, MarathonLBError):
+            self._log.failure(
+                "Generation {generation} is not applied: a defect of the load balancer. What was served goes on",
+                generation=status.generation,
+            )
+        emit = self._log.info if again else self._log.error
+        emit(
+            "Generation {generation} is not applied: {error}. What was served goes on; trying again in {seconds:.1f} s",
+            generation=status.generation,
+            error=str(error),
+            seconds=delay,
+            output=getattr(error, "output", ""),
+        )
+
+    def drifted(self, apps: frozenset[str]) -> None:
+        """A full comparison found what no event had told of."""
+        self._log.info(
+            "The full comparison found {count} changed apps that no event had named: {apps}",
+            count=len(apps),
+            apps=", ".join(sorted(apps)[:5]) + (", …" if len(apps) > 5 else ""),
+        )
+
+    def doubted(self, gone: int, before: int, seconds: float) -> None:
+        """The first answer after a start lacks too much of what HAProxy serves."""
+        self._log.warn(
+            "Marathon's first answer lacks {gone} of the {before} services that HAProxy serves; a second one has to "
+            "agree. If this is meant, wait {seconds:.0f} s, or raise --max-shrink",
+            gone=gone,
+            before=before,
+            seconds=seconds,
+        )
+
+    def problems_are(self, problems: tuple[Problem, ...]) -> None:
+        """Say each problem once, when it comes and when it is gone."""
+        if problems is self.problems:
+            return
+        before, now = set(self.problems), set(problems)
+        new = [problem for problem in problems if problem not in before]
+        gone = [problem for problem in self.problems if problem not in now]
+        self.problems = problems
+        if len(new) > LOUD:
+            self._log.warn("{count} new problems with labels; --log-level=debug names each", count=len(new))
+        emit = self._log.debug if len(new) > LOUD else self._log.warn
+        for problem in new:
+            fate = "; this service is not served" if problem.fatal else ""
+            emit(
+                "{problem}{fate}", problem=str(problem), fate=fate, appId=problem.app_id, label=problem.label
+            )
+        for problem in gone:
+            self._log.info(
+                "Mended: {problem}", problem=str(problem), appId=problem.app_id, label=problem.label
+            )
