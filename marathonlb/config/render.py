@@ -251,7 +251,8 @@ class _ServiceText:
         yield self._chunk("BACKEND_HTTP_OPTIONS")
         if service.use_hsts:
             yield self._chunk("BACKEND_HSTS_OPTIONS")
-        if service.redirect_path or "HTTP_BACKEND_REDIR" in service.overrides:  # before the path is cut: what is cut down to / is not the client's /
+        # Before the path is cut: what is cut down to / is not the client's /.
+        if service.redirect_path or "HTTP_BACKEND_REDIR" in service.overrides:
             yield self._chunk("HTTP_BACKEND_REDIR")
         if service.proxypass_path:
             yield self._chunk("HTTP_BACKEND_PROXYPASS_GLUE")

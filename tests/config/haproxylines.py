@@ -18,7 +18,7 @@ def words(line: str) -> list[str] | None:
             following = next(letters, None)
             if following is None:
                 return None
-            keeps = following not in ("\\\"$" if quote else "\\ #\"'")
+            keeps = following not in ('\\"$' if quote else "\\ #\"'")
             word = (word or "") + ("\\" if keeps else "") + following
         elif quote and letter == quote:
             quote = ""

@@ -31,13 +31,17 @@ KINDS = (
 
 TRICKS = st.sampled_from(
     (
-        "\n", "\r", "\0", "\u2028", "\x85", "\t", " ", "#", "'", '"', "\\", "$HOME", "${HOME}", "%[env(HOME)]", "{", "}",
-        "{backend}", "{{ 7 * 7 }}", "backend evil", "\n  server evil 10.9.9.9:80\n", "*", "*.", "/", "-i", ",", ":", "::1",
-        "a.example.com", "/path", "http://", "tcp", "http", "true", "10.0.0.0/8", "roundrobin", "hdr(", ")", "80", "é", "%",
-        "realm:user:$6$x$y", "1", "0", ".", "\U0001f600", "ssl", "crt /etc/shadow",
+        "\n", "\r", "\0", "\u2028", "\x85", "\t", " ", "#", "'", '"', "\\", "$HOME", "${HOME}", "%[env(HOME)]",
+        "{", "}", "{backend}", "{{ 7 * 7 }}", "backend evil", "\n  server evil 10.9.9.9:80\n", "*", "*.", "/", "-i",
+        ",", ":", "::1", "a.example.com", "/path", "http://", "tcp", "http", "true", "10.0.0.0/8", "roundrobin",
+        "hdr(", ")", "80", "é", "%", "realm:user:$6$x$y", "1", "0", ".", "\U0001f600", "ssl", "crt /etc/shadow",
     )
 )  # fmt: skip
-VALUES = st.one_of(st.lists(TRICKS, max_size=5).map("".join), st.lists(TRICKS, max_size=4).map(" ".join), st.text(max_size=12))
+VALUES = st.one_of(
+    st.lists(TRICKS, max_size=5).map("".join),
+    st.lists(TRICKS, max_size=4).map(" ".join),
+    st.text(max_size=12),
+)
 GOOD = {
     "VHOST": ("a.example.com", "*.example.com,b.test", "http://x.test:80/"),
     "PATH": ("/a", "-i /B /c", "/$x\"'\\#%[env(HOME)]"),
@@ -45,7 +49,7 @@ GOOD = {
     "STICKY": ("true",),
     "REDIRECT_TO_HTTPS": ("true",),
     "USE_HSTS": ("yes",),
-    "AUTH": ("r:u:$6$x$y", "my \"$HOME\" '#\\ realm:u\"'#\\$:$1$a$b"),
+    "AUTH": ("r:u:$6$x$y", 'my "$HOME" \'#\\ realm:u"\'#\\$:$1$a$b'),
     "PORT": ("80", "10000", "10001"),
     "BIND_ADDR": ("127.0.0.1", "::1", "*"),
     "BIND_OPTIONS": ("name 'x # y'", "ssl"),
@@ -64,12 +68,22 @@ IDS = st.sampled_from(("/a", "/a/b", "/a.b-c", "/a/b#\"'\\{$HOME}", "/é"))
 @st.composite
 def apps(draw: st.DrawFn) -> App:
     """An app whose labels hold anything, about half of them what they should."""
-    labels = draw(st.sampled_from(({"0_VHOST": "a.test"}, {"0_VHOST": "*.test,b.test"}, {"0_MODE": "http"}, {})))
-    often = ("AUTH", "PATH", "HTTP_BACKEND_PROXYPASS_PATH", "HTTP_BACKEND_REVPROXY_PATH", "HTTP_BACKEND_REDIR")
+    labels = draw(
+        st.sampled_from(({"0_VHOST": "a.test"}, {"0_VHOST": "*.test,b.test"}, {"0_MODE": "http"}, {}))
+    )
+    often = (
+        "AUTH",
+        "PATH",
+        "HTTP_BACKEND_PROXYPASS_PATH",
+        "HTTP_BACKEND_REVPROXY_PATH",
+        "HTTP_BACKEND_REDIR",
+    )
     for name in draw(st.lists(st.sampled_from((*sorted(PER_PORT), *often)), max_size=6, unique=True)):
         good = st.sampled_from(GOOD[name]) if name in GOOD else VALUES
         text = draw(good | good | VALUES)
-        if name == "HTTP_BACKEND_REDIR":  # what begins with anything else is a template, whose lines are its owner's
+        if (
+            name == "HTTP_BACKEND_REDIR"
+        ):  # what begins with anything else is a template, whose lines are its owner's
             text = "/" + text
         labels = labels | {f"{draw(st.sampled_from((0, 0, 0, 1)))}_{name}": text}
     for name in draw(st.lists(st.sampled_from(sorted(PER_APP)), max_size=1)):
@@ -92,7 +106,10 @@ def apps(draw: st.DrawFn) -> App:
         draw(IDS),
         labels,
         networking=draw(st.sampled_from(tuple(Networking))),
-        ports=(Port(draw(st.integers(-1, 70000)), container_port=80), Port(draw(st.integers(0, 3)), on_host=False)),
+        ports=(
+            Port(draw(st.integers(-1, 70000)), container_port=80),
+            Port(draw(st.integers(0, 3)), on_host=False),
+        ),
         tasks=(task(1, addresses=("9.0.0.1",)), task(2, addresses=("fd00::2",), ports=(31000, 31001))),
         health_checks=tuple(checks),
     )
@@ -117,7 +134,9 @@ class AnythingTests(SynchronousTestCase):
         self.assertFalse(set(text) & set("\0\r\t\x0b\x0c\x1b\x7f\x85\u2028\u2029"))
         owned: dict[Any, list[str]] = {}
         for section in made.config:
-            self.assertEqual(section.text.strip().count("\n\n"), 0 if section.kind != "head" else 2, section.text)
+            self.assertEqual(
+                section.text.strip().count("\n\n"), 0 if section.kind != "head" else 2, section.text
+            )
             for chunk in section.chunks:
                 owned.setdefault(chunk.owner.app_id, []).append(chunk.text)
         for line in text.split("\n"):
@@ -144,7 +163,7 @@ class AnythingTests(SynchronousTestCase):
     def test_the_reader(self) -> None:
         """The reader of lines knows words, quotes, backslashes and comments, so that these tests can fail."""
         table: dict[str, list[str] | None] = {
-            "a b\\ c 'd $e # \\' \"f\\\"g\"": ["a", "b c", "d $e # \\", 'f"g'],
+            'a b\\ c \'d $e # \\\' "f\\"g"': ["a", "b c", "d $e # \\", 'f"g'],
             "a # b": None,
             "a\\#b \\$c": ["a#b", "\\$c"],
             "a 'b": None,

@@ -90,9 +90,9 @@ class GoldenTests(SynchronousTestCase):
     """Whole files. After a change that is meant: ``REGENERATE=1 trial tests.config.test_render``, and read the diff."""
 
     def check(self, name: str, **options: Any) -> None:
-        rendered = renderer(**{"ssl_certs": ("/etc/ssl/site.pem",), "state_dir": "/run/mlb", **options}).render(
-            services(*CLUSTER)
-        )
+        rendered = renderer(
+            **{"ssl_certs": ("/etc/ssl/site.pem",), "state_dir": "/run/mlb", **options}
+        ).render(services(*CLUSTER))
         self.assertEqual(rendered.problems, ())
         text = rendered.config.text("/etc/haproxy")
         for map_name, entries in rendered.config.map_texts().items():
@@ -167,7 +167,12 @@ class MistakeTests(SynchronousTestCase):
     def test_label(self) -> None:
         """An unknown variable in an app's label costs that service alone, whichever template it is."""
         good = service("good", 1, hosts=("a.com",))
-        for name in ("BACKEND_HEAD", "BACKEND_SERVER_OPTIONS", "HTTP_FRONTEND_ACL", "HTTP_FRONTEND_APPID_ACL"):
+        for name in (
+            "BACKEND_HEAD",
+            "BACKEND_SERVER_OPTIONS",
+            "HTTP_FRONTEND_ACL",
+            "HTTP_FRONTEND_APPID_ACL",
+        ):
             bad = service("bad", 2, hosts=("b.com",), servers=good.servers, overrides={name: "x {nope}\n"})
             if name == "BACKEND_SERVER_OPTIONS":
                 bad = evolve(bad, servers=services(app())[0].servers)
@@ -206,14 +211,19 @@ class SwitchTests(SynchronousTestCase):
         rendered = renderer().render([one, two])
         self.assertNotIn("Strict", section(rendered, "one_1").text)
         self.assertIn("Strict", section(rendered, "two_2").text)
-        rendered = renderer(overriding(BACKEND_HSTS_OPTIONS="", HTTP_FRONTEND_APPID_HEAD="\n")).render([one, two])
+        rendered = renderer(overriding(BACKEND_HSTS_OPTIONS="", HTTP_FRONTEND_APPID_HEAD="\n")).render(
+            [one, two]
+        )
         self.assertNotIn("Strict", rendered.config.template)
         self.assertNotIn("appid", rendered.config.template)
 
     def test_frontend(self) -> None:
         """Without a frontend's head there is no frontend, and its service is reached by its hosts."""
         rendered = renderer().render([service("one", 1, hosts=("a.com",), overrides={"FRONTEND_HEAD": " "})])
-        self.assertEqual([each.name for each in rendered.config if each.kind == "frontend"][-1:], ["marathon_http_appid_in"])
+        self.assertEqual(
+            [each.name for each in rendered.config if each.kind == "frontend"][-1:],
+            ["marathon_http_appid_in"],
+        )
         self.assertIn("a.com one_1\n", rendered.config.map_texts()["domain2backend.map"])
 
     def test_backend(self) -> None:
@@ -238,7 +248,11 @@ class SwitchTests(SynchronousTestCase):
     def test_weights(self) -> None:
         """A draining server has weight 0; a plain one names none."""
         (server,) = services(app())[0].servers
-        drained = type(server)(**{name: getattr(server, name) for name in server.__struct_fields__} | {"weight": 0})
+        drained = type(server)(
+            **{name: getattr(server, name) for name in server.__struct_fields__} | {"weight": 0}
+        )
         text = section(renderer().render([service("one", 1, servers=(drained,))]), "one_1").text
         self.assertIn(f" id {server.id} weight 0\n", text)
-        self.assertNotIn("weight", section(renderer().render([service("one", 1, servers=(server,))]), "one_1").text)
+        self.assertNotIn(
+            "weight", section(renderer().render([service("one", 1, servers=(server,))]), "one_1").text
+        )

@@ -17,7 +17,9 @@ from tests.routing.apps import service
 class SourceTests(SynchronousTestCase):
     """The four sources and their order."""
 
-    def load(self, files: dict[str, str] | None = None, environment: dict[str, str] | None = None) -> Templates:
+    def load(
+        self, files: dict[str, str] | None = None, environment: dict[str, str] | None = None
+    ) -> Templates:
         """The templates of a directory with these files; names lack ``HAPROXY_``."""
         directory = Path(self.mktemp())
         directory.mkdir()
@@ -91,12 +93,20 @@ class SourceTests(SynchronousTestCase):
     def test_unknown(self) -> None:
         """A file or a variable that is no template is reported with the nearest name, and others are not looked at."""
         files = {"HAPROXY_BACKEND_HEADS": "x", "HAPROXY_ZZZ.j2": "x", "README": "x"}
-        environment = {"HAPROXY_FRONTEND_HEDA": "x", "HAPROXY_SSL_CERT": "x", "HAPROXY_GLOBAL_DEFAULT_OPTIONS": "x"}
+        environment = {
+            "HAPROXY_FRONTEND_HEDA": "x",
+            "HAPROXY_SSL_CERT": "x",
+            "HAPROXY_GLOBAL_DEFAULT_OPTIONS": "x",
+        }
         warnings = self.load(files, environment).warnings
         self.assertEqual(len(warnings), 3)
-        self.assertRegex(warnings[0], "HAPROXY_BACKEND_HEADS is no template .* nearest name is HAPROXY_BACKEND_HEAD$")
+        self.assertRegex(
+            warnings[0], "HAPROXY_BACKEND_HEADS is no template .* nearest name is HAPROXY_BACKEND_HEAD$"
+        )
         self.assertRegex(warnings[1], "HAPROXY_ZZZ.j2 is no template and is not used$")
-        self.assertRegex(warnings[2], "variable HAPROXY_FRONTEND_HEDA is no template .* HAPROXY_FRONTEND_HEAD$")
+        self.assertRegex(
+            warnings[2], "variable HAPROXY_FRONTEND_HEDA is no template .* HAPROXY_FRONTEND_HEAD$"
+        )
 
     def test_unusable(self) -> None:
         """A file that is no text, holds a NUL byte or is no Jinja2 is an error that names it."""
@@ -123,7 +133,9 @@ class SourceTests(SynchronousTestCase):
 
     def test_fall_back(self) -> None:
         """The default can be put in the place of one operator's text."""
-        templates = self.load({"HAPROXY_BACKEND_HEAD": "x", "HAPROXY_FRONTEND_HEAD": "y"}).fall_back("BACKEND_HEAD")
+        templates = self.load({"HAPROXY_BACKEND_HEAD": "x", "HAPROXY_FRONTEND_HEAD": "y"}).fall_back(
+            "BACKEND_HEAD"
+        )
         self.assertTrue(templates.get("BACKEND_HEAD").is_default)
         self.assertEqual(templates.get("FRONTEND_HEAD").render({}), "y")
 

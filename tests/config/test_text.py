@@ -14,7 +14,9 @@ CONFIG = Config(
     (
         Section("head", "", (Chunk("global\n  daemon\n", HEAD),)),
         Section("frontend", "none", ()),
-        Section("backend", "one", (Chunk("\nbackend one\n", ONE), Chunk("", ONE), Chunk("  server a\n", TWO))),
+        Section(
+            "backend", "one", (Chunk("\nbackend one\n", ONE), Chunk("", ONE), Chunk("  server a\n", TWO))
+        ),
         Section("backend", "two", (Chunk("backend two\n", HEAD),)),
     ),
     {"m.map": (MapEntry("a.com", "one", ONE), MapEntry("b.com", "two", HEAD))},

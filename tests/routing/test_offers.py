@@ -137,6 +137,7 @@ class AssignedPortTests(SynchronousTestCase):
     def test_off(self) -> None:
         """A range that ends at 0 assigns none, and a label's port needs none."""
         made = all_at_once(
-            {"/a": inside("a", 0), "/b": inside("b", 0, labels={"0_PORT": "7000"})}, max_serv_port_ip_per_task=0
+            {"/a": inside("a", 0), "/b": inside("b", 0, labels={"0_PORT": "7000"})},
+            max_serv_port_ip_per_task=0,
         )
         self.assertEqual(ports(made), {("/b", 0): 7000})

@@ -33,7 +33,9 @@ class QuarantineTests(SynchronousTestCase):
         kept, problems = self.quarantine.admit([BAD, GOOD], 0)
         self.assertEqual(kept, [GOOD])
         (problem,) = problems
-        self.assertEqual((problem.app_id, problem.port_index, problem.label), ("/bad", 0, "HAPROXY_0_BALANCE"))
+        self.assertEqual(
+            (problem.app_id, problem.port_index, problem.label), ("/bad", 0, "HAPROXY_0_BALANCE")
+        )
         self.assertIn("no such algorithm", problem.reason)
         self.assertTrue(problem.fatal)
 
@@ -58,7 +60,11 @@ class QuarantineTests(SynchronousTestCase):
         """Other tasks, another date or a lost port do not lift the verdict: the text is the same."""
         self.quarantine.condemn(BAD, None, "", "no")
         (other,) = offered(app("/other")).services
-        for same in (evolve(BAD, servers=other.servers), evolve(BAD, since="2030"), evolve(BAD, binds_port=False)):
+        for same in (
+            evolve(BAD, servers=other.servers),
+            evolve(BAD, since="2030"),
+            evolve(BAD, binds_port=False),
+        ):
             self.assertEqual(self.admitted(same)[0], [])
             self.assertEqual(bare(same), bare(BAD))
 

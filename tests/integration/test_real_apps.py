@@ -1,0 +1,168 @@
+"""App definitions that people have published: HAProxy accepts what they come to, or says which app is wrong and why."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from twisted.internet.task import Clock
+
+from marathonlb.config.render import Renderer
+from marathonlb.config.sources import load_templates
+from marathonlb.config.templates import PER_APP_NAMES
+from marathonlb.errors import InvalidConfiguration
+from marathonlb.haproxy.diagnose import complaints
+from marathonlb.marathon.model import App, Networking, Task
+from marathonlb.marathon.parse import parse_apps
+from marathonlb.routing.offers import Offers
+from marathonlb.settings import Settings
+from marathonlb.wanted import Planner, Wanted
+from tests.integration.haproxies import on_each
+from tests.marathon.test_parse import definitions
+from tests.shared import absent, data
+
+KNOWN = (
+    (r"'<[^']+' is no host name", "a placeholder that nobody filled in"),
+    (r"is the load balancer's own \(--bind-http\)", "service port 80, which the HTTP frontend has"),
+    (r"is wanted by /\S+ and /\S+; /\S+ goes first and keeps it", "two apps of one file want the same"),
+    (r"unable to stat SSL certificate from file", "a certificate that is not on this machine"),
+    (
+        r"Couldn't open the ca-file '/mnt/mesos/sandbox",
+        "an authority that is in the sandbox of another container",
+    ),
+    (r"could not resolve address '\S+\.thisdcos\.directory'", "a name of another network"),
+    (
+        r"'option httpchk' : hiding headers or body at the end of the version string",
+        "removed after HAProxy 2.6",
+    ),
+)
+"""What may be wrong with a published app, and why that is no fault of ours."""
+
+TOGETHER = (
+    (r"is wanted by", "everybody wants port 10000"),
+    (r"is the group of", "many examples have one group"),
+)
+
+
+def running(path: Path, prefix: str = "") -> list[App]:
+    """The apps of a file as a Marathon would run them: with service ports, and two tasks each where it tells none."""
+    parsed = parse_apps(json.dumps({"apps": list(definitions(json.loads(path.read_bytes())))}).encode())
+    return [_running(app, prefix) for app in parsed.apps]
+
+
+def _running(app: App, prefix: str) -> App:
+    ports = tuple(
+        port
+        if port.service_port or app.networking is Networking.CONTAINER
+        else msgspec.structs.replace(port, service_port=20000 + sum(map(ord, app.id)) % 9000 + index)
+        for index, port in enumerate(app.ports)
+    )
+    tasks = app.tasks or tuple(
+        Task(
+            f"task.{number}",
+            host=f"10.0.0.{number}",
+            ports=tuple(31000 + index for index in range(len(ports))),
+            addresses=(f"9.0.0.{number}",),
+            state="TASK_RUNNING",
+        )
+        for number in (1, 2)
+    )
+    return msgspec.structs.replace(app, id=prefix + app.id, ports=ports, tasks=tasks)
+
+
+def offered(apps: Iterable[App]) -> set[tuple[str, int]]:
+    """The ports that somebody has to answer for; the older app of a deployment group shares the newer one's."""
+    return {
+        (app.id, index)
+        for app in apps
+        if "HAPROXY_DEPLOYMENT_GROUP" not in app.labels
+        for index, port in enumerate(app.ports)
+        if "tcp" in port.protocol and app.labels.get(f"HAPROXY_{index}_ENABLED", "true") == "true"
+    }
+
+
+class RealAppsMixin:
+    """Each definition as a cluster of its own, and all of them together."""
+
+    binary = ""
+    skip = absent("apps")
+    assertEqual: Any
+    assertTrue: Any
+    assertLess: Any
+    fail: Any
+    addCleanup: Any
+
+    def setUp(self) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="mlb-", dir="/tmp"))
+        self.addCleanup(shutil.rmtree, self.directory)
+        self.settings = Settings(ssl_certs=(), groups=frozenset("*"), state_dir=str(self.directory))
+        self.templates = load_templates("/nowhere", {})
+
+    def settled(self, apps: Iterable[App]) -> tuple[Wanted, int]:
+        """What HAProxy accepts in the end, and how many checks that took."""
+        offers = Offers(self.settings, PER_APP_NAMES, lambda host: host)
+        planner = Planner(offers, Renderer(self.settings, self.templates))
+        by_id = {app.id: app for app in apps}
+        planner.update(by_id, by_id)
+        for checks in range(1, 10):
+            wanted = planner.wanted(0)
+            output = self.check(wanted)
+            if not output:
+                return wanted, checks
+            found = complaints(output, wanted.rendered.config)
+            error = InvalidConfiguration(complaints=found, output=output)
+            if not planner.blame(error, wanted, Clock()):
+                self.fail(f"nobody is to blame for {output}")
+        raise AssertionError(f"still refused: {output}")
+
+    def check(self, wanted: Wanted) -> str:
+        """What ``haproxy -c`` says where it refuses; nothing where it accepts."""
+        config = wanted.rendered.config
+        (self.directory / "haproxy.cfg").write_text(config.text(str(self.directory)), encoding="utf-8")
+        for name, text in config.map_texts().items():
+            (self.directory / name).write_text(text, encoding="utf-8")
+        command = [self.binary, "-c", "-f", str(self.directory / "haproxy.cfg")]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return "" if done.returncode == 0 else done.stdout + done.stderr
+
+    def unexplained(self, wanted: Wanted, more: tuple[tuple[str, str], ...] = ()) -> list[str]:
+        """The problems that take a service out for a reason that is not known."""
+        known = re.compile("|".join(words for words, _ in (*KNOWN, *more)))
+        return [str(each) for each in wanted.problems if each.fatal and not known.search(each.reason)]
+
+    def test_each(self) -> None:
+        """Each definition is served by every HAProxy, or has a problem that is known and no fault of ours."""
+        files = sorted(data("apps").iterdir())
+        served = 0
+        for path in files:
+            apps = running(path)
+            wanted, checks = self.settled(apps)
+            self.assertEqual(self.unexplained(wanted), [], path.name)
+            self.assertLess(checks, 4, path.name)
+            served += len(wanted.services)
+            there = {service.key for service in wanted.services}
+            there |= {(each.app_id, each.port_index or 0) for each in wanted.problems if each.fatal}
+            self.assertEqual(offered(apps) - there, set(), path.name)
+        self.assertTrue(served >= len(files), served)
+
+    def test_together(self) -> None:
+        """All of them in one cluster are served, but for what they take from each other, after a few checks."""
+        apps = [
+            app
+            for number, path in enumerate(sorted(data("apps").iterdir()))
+            for app in running(path, f"/f{number}")
+        ]
+        wanted, checks = self.settled(apps)
+        self.assertEqual(self.unexplained(wanted, TOGETHER), [])
+        self.assertLess(checks, 8)  # of those who wait for one port each comes to its own mistake in turn
+        self.assertTrue(len(wanted.services) > 0.9 * len(apps), (len(wanted.services), len(apps)))
+
+
+on_each(RealAppsMixin, globals())
