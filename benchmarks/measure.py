@@ -136,12 +136,13 @@ class Measures:
         expected = self.world.shape.apps * self.world.shape.tasks
         if text["servers"] != expected or text["problems"]:
             raise Failed(f"{size}: {text['servers']} servers and {text['problems']} problems in the text")
-        wall, peak = self._script()
+        wall, used = self._script()
         checked = self._check()
         self._row(
             "script: start → files, without haproxy -c", wall, "s", f"haproxy -c of it: {checked:.2f} s"
         )
-        self._row("script: peak of memory", peak, "MB")
+        self._row("script: start → files, CPU", used["cpu"], "s")
+        self._row("script: peak of memory", used["peak"], "MB")
 
     def _stage(self, *arguments: str) -> dict[str, Any]:
         done = subprocess.run(
@@ -158,8 +159,8 @@ class Measures:
         told: dict[str, Any] = json.loads(done.stdout)
         return told
 
-    def _script(self) -> tuple[float, float]:
-        """Seconds of the script as a user runs it, but for ``haproxy -c``, and the most memory it had, in MB."""
+    def _script(self) -> tuple[float, dict[str, Any]]:
+        """Seconds of the script as a user runs it, but for ``haproxy -c``; and what it had of CPU and memory."""
         program = str(CHECKOUT / "marathon-update-haproxy.py")
         began = monotonic()
         told = self._stage(
@@ -167,7 +168,7 @@ class Measures:
         )
         if told["status"]:
             raise Failed(f"the script: exit status {told['status']}")
-        return monotonic() - began, told["peak"]
+        return monotonic() - began, told
 
     def _check(self) -> float:
         """Seconds of ``haproxy -c`` of what the script wrote."""

@@ -148,7 +148,7 @@ def script(path: str, *arguments: str) -> dict[str, Any]:
         runpy.run_path(path, run_name="__main__")
     except SystemExit as ended:
         status = ended.code or 0
-    return {"peak": peak(), "status": status}
+    return {"peak": peak(), "cpu": process_time(), "status": status}
 
 
 STAGES: dict[str, Callable[..., dict[str, Any]]] = {
