@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.config.render import Rendered, Renderer
-from marathonlb.config.sources import load_templates
+from marathonlb.config.sources import defaults_directory, load_templates
 from marathonlb.config.templates import PER_APP_NAMES
 from marathonlb.marathon.model import App, HealthCheck, Networking, Port
 from marathonlb.routing.labels import PER_APP, PER_PORT
@@ -21,13 +21,13 @@ from tests.routing.apps import app, task
 
 TEMPLATES = load_templates("/nowhere", {})
 
-KINDS = (
-    "acl", "backend", "balance", "bind", "cookie", "default_backend", "defaults", "fd-hard-limit", "frontend", "global",
-    "hard-stop-after", "http-check", "http-request", "http-response", "listen", "log", "mode", "monitor-uri", "option",
-    "retries", "retry-on", "server", "spread-checks", "ssl-default-bind-ciphers", "ssl-default-bind-ciphersuites",
-    "ssl-default-bind-options", "ssl-default-server-options", "stats", "tcp-request", "timeout", "use_backend", "user",
-    "userlist",
-)  # fmt: skip
+KINDS = {"acl", "use_backend"} | {
+    line.split()[0]
+    for path in defaults_directory().glob("HAPROXY_*.j2")
+    for line in path.read_text(encoding="utf-8").splitlines()
+    if line.strip() and not line.lstrip().startswith("{")
+}
+"""The keywords with which our own lines begin."""
 
 TRICKS = st.sampled_from(
     (
