@@ -79,7 +79,11 @@ TEMPLATES: tuple[TemplateSpec, ...] = _rows(
         "app literal",
         "cookie `mesosphere_server_id`, insert indirect nocache, where `HAPROXY_{n}_STICKY`",
     ),
-    ("BACKEND_HTTP_HEALTHCHECK_OPTIONS", "app classic", "`option httpchk` on the check's path, `timeout check`"),
+    (
+        "BACKEND_HTTP_HEALTHCHECK_OPTIONS",
+        "app classic",
+        "`option httpchk` on the check's path, `timeout check`",
+    ),
     ("BACKEND_TCP_HEALTHCHECK_OPTIONS", "app classic", "empty"),
     ("BACKEND_SERVER_OPTIONS", "app classic", "the `server` line"),
     (
@@ -94,7 +98,11 @@ TEMPLATES: tuple[TemplateSpec, ...] = _rows(
     ("HTTP_FRONTEND_ACL_ONLY", "app classic", "host ACL alone (several hosts for one backend)"),
     ("HTTP_FRONTEND_ROUTING_ONLY", "app classic", "the `use_backend` for it"),
     ("HTTP_FRONTEND_ACL_WITH_AUTH", "app classic", "host ACL, basic auth, `use_backend`"),
-    ("HTTP_FRONTEND_ROUTING_ONLY_WITH_AUTH", "app classic", "auth and `use_backend` for ACLs already written"),
+    (
+        "HTTP_FRONTEND_ROUTING_ONLY_WITH_AUTH",
+        "app classic",
+        "auth and `use_backend` for ACLs already written",
+    ),
     ("HTTP_FRONTEND_ACL_WITH_PATH", "app classic", "host and path ACLs, `use_backend`"),
     ("HTTP_FRONTEND_ACL_WITH_AUTH_AND_PATH", "app classic", "both"),
     ("HTTP_FRONTEND_ACL_ONLY_WITH_PATH", "app classic", "path ACL alone"),
@@ -113,8 +121,16 @@ TEMPLATES: tuple[TemplateSpec, ...] = _rows(
     ("MAP_HTTP_FRONTEND_ACL", "app classic", "`use_backend` by host through `domain2backend.map` (once)"),
     ("MAP_HTTP_FRONTEND_ACL_ONLY", "app classic", "the same, for services with several hosts"),
     ("MAP_HTTPS_FRONTEND_ACL", "app classic", "the same on the HTTPS frontend, by the Host header"),
-    ("MAP_HTTP_FRONTEND_APPID_ACL", "app classic", "`use_backend` by `X-Marathon-App-Id` through `app2backend.map`"),
-    ("HTTP_BACKEND_PROXYPASS_GLUE", "app classic", "`{proxypath}` cut off the request path, `Host` set to the host"),
+    (
+        "MAP_HTTP_FRONTEND_APPID_ACL",
+        "app classic",
+        "`use_backend` by `X-Marathon-App-Id` through `app2backend.map`",
+    ),
+    (
+        "HTTP_BACKEND_PROXYPASS_GLUE",
+        "app classic",
+        "`{proxypath}` cut off the request path, `Host` set to the host",
+    ),
     ("HTTP_BACKEND_REVPROXY_GLUE", "app classic", "`Location` of responses rewritten to `{rootpath}`"),
     ("HTTP_BACKEND_REDIR", "app classic", "`/` of the host answered 301 to `{redirpath}`"),
     ("HTTP_BACKEND_NETWORK_ALLOWED_ACL", "app classic", "one `acl network_allowed src NET` per network"),
@@ -233,7 +249,9 @@ def jinja(name: str, text: str, source: str) -> Template:
     rest = _SIMPLE_JINJA.sub("", text)
     if not any(mark in rest for mark in ("{{", "{%", "{#", "}}")):
         return Template(name, source, tuple(_SIMPLE_JINJA.split(text)))
-    return Template(name, source, program=program, names=frozenset(find_undeclared_variables(_ENVIRONMENT.parse(text))))
+    return Template(
+        name, source, program=program, names=frozenset(find_undeclared_variables(_ENVIRONMENT.parse(text)))
+    )
 
 
 _ENVIRONMENT = SandboxedEnvironment(

@@ -144,7 +144,9 @@ class JinjaTests(SynchronousTestCase):
             "{{ backend.__class__.__mro__ }}", "{{ ''.__class__.__subclasses__() }}", "{{ 1 / 0 }}",
             "{{ backend + 1 }}", "{{ [][5] + 'x' }}", "{{ backend | nofilter }}", "{{ range(10 ** 9) | list }}",
         ):  # fmt: skip
-            self.assertRaises(TemplateError, lambda text=text: jinja("HEAD", text, "file x").render(VARIABLES))
+            self.assertRaises(
+                TemplateError, lambda text=text: jinja("HEAD", text, "file x").render(VARIABLES)
+            )
 
     def test_no_escaping(self) -> None:
         """Nothing is escaped for HTML."""

@@ -46,6 +46,7 @@ def on_each(mixin: type, namespace: dict[str, object]) -> None:
             body["skip"] = "this HAProxy is not installed"
         namespace[name] = type(name, (mixin, SynchronousTestCase), body)
 
+
 HEAD = """\
 global
   maxconn 500
