@@ -7,12 +7,14 @@ It only tells; nothing is decided here.
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import AbstractContextManager, nullcontext
 
 from attrs import frozen
 from twisted.logger import Logger
 
 from marathonlb.errors import MarathonLBError
 from marathonlb.haproxy.interfaces import Outcome
+from marathonlb.marathon.events import Hint
 from marathonlb.routing.problems import Problem
 from marathonlb.wanted import Wanted
 
@@ -53,6 +55,34 @@ class Journal:
     def __init__(self) -> None:
         self.problems: tuple[Problem, ...] = ()
         self._advice = ""
+
+    def came(self, hint: Hint) -> None:
+        """A hint has come; of so many of them nothing is said."""
+
+    def begins(self, apps: frozenset[str] | None, why: Counter[str]) -> None:
+        """
+        A convergence begins.
+
+        :param apps: those that are looked at; None where everything is.
+        """
+
+    def stage(self, name: str) -> AbstractContextManager[None]:
+        """Surrounds a stage of it: ``gather`` or ``render``."""
+        return nullcontext()
+
+    def unchanged(self, status: Status) -> None:
+        """A convergence found nothing that differs, so that nothing was rendered."""
+
+    def put_off(self, status: Status, seconds: float) -> None:
+        """An answer was not believed, which was said already; it is asked for again after so many seconds."""
+
+    def asked(self, what: str, who: str) -> None:
+        """
+        Somebody outside asked for something.
+
+        :param who: the client's address, or a signal's name.
+        """
+        self._log.info("{what}, asked by {who}", what=what, who=who)
 
     def converged(self, status: Status, wanted: Wanted, outcome: Outcome, why: Counter[str]) -> None:
         """HAProxy runs what is wanted."""

@@ -58,6 +58,7 @@ class Reconciler(Service):
     :param planner: says what is wanted.
     :param applier: makes it so.
     :param jitter: 0..1, spreads the retries of several controllers.
+    :param journal: is told what is done.
     """
 
     def __init__(
@@ -69,10 +70,11 @@ class Reconciler(Service):
         hosts: Hosts,
         clock: IReactorTime,
         jitter: Callable[[], float] = random,
+        journal: Journal | None = None,
     ) -> None:
         self.status = Status()
         self.wanted: Wanted | None = None
-        self.journal = Journal()
+        self.journal = journal or Journal()
         self._settings = settings
         self._gatherer = gatherer
         self._planner = planner
@@ -97,6 +99,7 @@ class Reconciler(Service):
     def poke(self, hint: Hint) -> None:
         """Look again. Never lost: where a convergence is under way, the next one begins when it ends."""
         self.status = evolve(self.status, generation=self.status.generation + 1)
+        self.journal.came(hint)
         self._why[hint.why] += 1
         self._named |= hint.apps or frozenset()
         self._dirty = None if hint.apps is None or self._dirty is None else self._dirty | hint.apps
@@ -208,15 +211,19 @@ class Reconciler(Service):
         """
         dirty, self._dirty = self._dirty, frozenset()
         why, self._why = self._why, Counter()
+        self.journal.begins(dirty, why)
         try:
             believed = await self._gather(dirty) if dirty is None or dirty else True
             if believed and not self._settled and self._gatherer.complete:
                 believed = await self._apply(why)
+            elif believed:
+                self.journal.unchanged(self.status)
         except BaseException:
             self._dirty = None if dirty is None or self._dirty is None else self._dirty | dirty
             self._why.update(why)
             raise
         if not believed:
+            self.journal.put_off(self.status, SECOND_OPINION)
             self._wake_in(SECOND_OPINION, Hint(None, "second opinion"))
         elif (retry := self._planner.quarantine.next_retry()) is not None:
             self._settled = False
@@ -258,7 +265,8 @@ class Reconciler(Service):
         known = self._gatherer.complete
         named, self._named = self._named, frozenset()
         try:
-            gathered = await self._gatherer.gather(apps)
+            with self.journal.stage("gather"):
+                gathered = await self._gatherer.gather(apps)
         except BaseException:
             self._named |= named
             raise
@@ -305,7 +313,8 @@ class Reconciler(Service):
     async def _apply(self, why: Counter[str]) -> bool:
         """Make HAProxy run what is wanted, without the services that it refuses; False where that is doubted."""
         for _ in range(MAX_CHECKS):
-            wanted = self._planner.wanted(self._clock.seconds())
+            with self.journal.stage("render"):
+                wanted = self._planner.wanted(self._clock.seconds())
             if self._takes_away_too_much(wanted):
                 return False
             self._settled = True  # what comes while this is under way unsettles it again

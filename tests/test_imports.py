@@ -16,6 +16,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("service",),
     ("web",),
     ("reconciler",),
+    ("record",),
     ("journal",),
     ("wanted",),
     ("haproxy",),
@@ -24,7 +25,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("marathon",),
     ("logs",),
     ("options",),
-    ("settings", "metrics", "errors"),
+    ("settings", "metrics", "timeline", "errors"),
     ("__init__",),
 )
 """From the top to the ground; the modules of one floor do not import each other."""

@@ -1,0 +1,113 @@
+"""
+What happened, the last so many things of it: for the pages, and for whoever follows along.
+
+An `Entry` tells of one convergence what came, what was decided, what was done and how long each took. Convergences
+that change nothing, one after another, are one entry with a count: so a storm of events does not push away what matters.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from enum import Enum
+
+import msgspec
+
+LENGTH = 500
+"""So many entries are kept."""
+
+
+class Kind(Enum):
+    """What an entry tells of."""
+
+    CONVERGED = "converged"
+    UNCHANGED = "unchanged"
+    FAILED = "failed"
+    WAITING = "waiting"
+    PROBLEM = "problem"
+    MENDED = "mended"
+    DRIFT = "drift"
+    ASKED = "asked"
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One thing that happened.
+
+    :param id: counts up from 1; 0 until the timeline has taken it.
+    :param time: seconds since the epoch, when it began.
+    :param summary: one sentence, without secrets.
+    :param generation: the hint's number up to which this convergence looked.
+    :param came: what caused it, each with its number.
+    :param apps: the apps that were looked at, the first few of them; none where everything was.
+    :param app_count: how many were looked at; null where everything was.
+    :param action: what was decided and done, as `marathonlb.haproxy.interfaces.Outcome` says.
+    :param reason: why.
+    :param seconds: how long each stage took.
+    :param total_seconds: from its beginning to its end.
+    :param event_to_traffic_seconds: from the first event that led to it to HAProxy's confirmation; null without one.
+    :param count: how many like it came one after another.
+    """
+
+    time: float
+    kind: Kind
+    summary: str
+    id: int = 0
+    generation: int | None = None
+    came: dict[str, int] = {}
+    apps: tuple[str, ...] = ()
+    app_count: int | None = None
+    action: str = ""
+    reason: str = ""
+    seconds: dict[str, float] = {}
+    total_seconds: float = 0.0
+    event_to_traffic_seconds: float | None = None
+    services: int | None = None
+    servers: int | None = None
+    count: int = 1
+
+
+Follower = Callable[[Entry], object]
+
+
+class Timeline:
+    """
+    A bounded ring of entries.
+
+    :param length: how many are kept.
+    """
+
+    def __init__(self, length: int = LENGTH) -> None:
+        self._entries: deque[Entry] = deque(maxlen=length)
+        self._followers: list[Follower] = []
+        self._last = 0
+
+    def add(self, entry: Entry) -> Entry:
+        """
+        Take an entry, and tell those that follow.
+
+        One that changes nothing takes the place of the one before, where that changed nothing either.
+
+        :return: the entry as it was taken.
+        """
+        self._last += 1
+        if entry.kind is Kind.UNCHANGED and self._entries and self._entries[-1].kind is Kind.UNCHANGED:
+            entry = msgspec.structs.replace(entry, count=self._entries.pop().count + 1)
+        taken = msgspec.structs.replace(entry, id=self._last)
+        self._entries.append(taken)
+        for follower in tuple(self._followers):
+            follower(taken)
+        return taken
+
+    def entries(self, after: int = 0) -> tuple[Entry, ...]:
+        """What is kept, the oldest first, but for what was told up to this id."""
+        return tuple(entry for entry in self._entries if entry.id > after)
+
+    def follow(self, follower: Follower) -> Callable[[], None]:
+        """
+        Be told of each entry from now on.
+
+        :return: ends that.
+        """
+        self._followers.append(follower)
+        return lambda: self._followers.remove(follower)
