@@ -2,7 +2,7 @@
 What happened, the last so many things of it: for the pages, and for whoever follows along.
 
 An `Entry` tells of one convergence what came, what was decided, what was done and how long each took. Convergences
-that change nothing, one after another, are one entry with a count: so a storm of events does not push away what matters.
+that change nothing, one after another, are one entry with a count: a storm of events pushes nothing away that matters.
 """
 
 from __future__ import annotations
