@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 from attrs import frozen
@@ -122,6 +122,15 @@ class _Event(Wire):
 
 
 _decoder = msgspec.json.Decoder(_Event)
+
+
+def together(hints: Sequence[Hint]) -> Hint:
+    """One hint that asks for all that these ask for."""
+    whys = list(dict.fromkeys(hint.why for hint in hints))
+    why = ", ".join(whys[:3]) + (", …" if len(whys) > 3 else "")
+    if any(hint.everything for hint in hints):
+        return Hint(None, why)
+    return Hint(frozenset().union(*(hint.apps or () for hint in hints)), why)
 
 
 def hint_of(payload: bytes) -> Hint | None:

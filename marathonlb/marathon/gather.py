@@ -23,7 +23,12 @@ SECOND_OPINION = 10.0
 """Seconds between two answers that are to agree."""
 
 MANY = 50
-"""So many changed apps at once are asked for by one full answer."""
+"""
+Up to so many changed apps are asked for one by one, in a large cluster up to a tenth of it.
+
+Past that one answer about everything costs less. A bound that does not grow with the cluster would feed itself: while a
+large answer is fetched, enough events come to ask for the next.
+"""
 
 PARALLEL = 8
 """How many apps are asked for at the same time."""
@@ -89,7 +94,7 @@ class Gatherer:
 
         :raises SourceError: Marathon could not be asked; nothing has changed.
         """
-        if apps is None or not self._seen or len(apps) > MANY:
+        if apps is None or not self._seen or len(apps) > max(MANY, len(self.cluster.apps) // 10):
             return await self._everything()
         return Gathered(change=await self._some(apps), full=False)
 

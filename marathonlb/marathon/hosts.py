@@ -8,6 +8,7 @@ takes out its own tasks alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from ipaddress import ip_address
 
 from twisted.application.service import Service
@@ -165,6 +166,7 @@ class AgentHosts(Service):
             )
 
 
+@lru_cache(maxsize=65_536)
 def is_address(host: str) -> bool:
     """Whether this is a literal IPv4 or IPv6 address; one with a zone (``%eth0``) is none that HAProxy takes."""
     if not host or (host[0] not in "0123456789" and ":" not in host) or "%" in host:

@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from marathonlb.errors import SourceError
-from marathonlb.marathon.events import hint_of
+from marathonlb.marathon.events import Hint, ended_tasks, hint_of, together
 from marathonlb.marathon.source import Poke, Source
 from marathonlb.marathon.sse import Oversized, SSEParser
 
@@ -48,6 +48,7 @@ class EventStream(Source):
 
     :param stall_timeout: seconds without a byte after which the stream is opened anew.
     :param jitter: gives a number from 0 to 1.
+    :ivar ended: is told which tasks of which apps Marathon says are killed, before the hint that asks about them.
     """
 
     name = "event stream"
@@ -64,6 +65,7 @@ class EventStream(Source):
         jitter: Callable[[], float] = random.random,
     ) -> None:
         super().__init__(poke, clock, resync_interval, max_backoff, jitter)
+        self.ended: Callable[[frozenset[str], frozenset[str]], object] = lambda apps, tasks: None
         self._client = client
         self._stall_timeout = stall_timeout
 
@@ -146,11 +148,19 @@ class _Attachment:
         now = self._clock.seconds()
         if now - self._opened_at >= PROVED_AFTER:
             self._source._well()
+        hints: list[Hint] = []
         for event in self._parser.feed(data):
             self._source.last_event_at = now
             self._attached()
             if isinstance(event, Oversized):
                 self._source._look_at_everything("an event that is too big")
-            elif (hint := hint_of(event.data)) is not None:
+                continue
+            ended = ended_tasks(event.data)
+            hint = hint_of(event.data)
+            if ended and hint is not None:
+                self._source.ended(hint.apps or frozenset(), ended)
+            if hint is not None:
                 self._source._well()
-                self._source._poke(hint)
+                hints.append(hint)
+        if hints:
+            self._source._poke(together(hints))

@@ -138,6 +138,28 @@ class Sse(SynchronousTestCase):
         self.assertEqual(self.whys(), ["/a", "/b"])
         self.assertEqual(self.source.last_event_at, 3)
 
+    def test_one_chunk_is_one_hint(self) -> None:
+        """Events that arrive together ask once for all that they name, not for one app twice."""
+        self.start()
+        self.stream.open()
+        self.stream.send(ATTACHED)
+        self.whys()
+        self.stream.send(event("/a") + event("/b") + event("/a"))
+        self.assertEqual(self.whys(), ["/a,/b"])
+
+    def test_ended(self) -> None:
+        """A task that Marathon's stream says is killed is told at once, before the hint that asks about its app."""
+        self.start()
+        told: list[object] = []
+        self.source.ended = lambda apps, tasks: told.append((apps, tasks, len(self.hints)))
+        self.stream.open()
+        self.stream.send(ATTACHED)
+        self.whys()
+        killed = event("/a").replace(b"TASK_RUNNING", b"TASK_KILLED").replace(b'{"', b'{"taskId":"a.1","', 1)
+        self.stream.send(event("/b") + killed)
+        self.assertEqual(told, [(frozenset({"/a"}), frozenset({"a.1"}), 0)])
+        self.assertEqual(self.whys(), ["/a,/b"])
+
     def test_oversized(self) -> None:
         """An event without an end is a reason to look at everything, once, and the next is heard."""
         self.start()
