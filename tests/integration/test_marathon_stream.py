@@ -179,7 +179,7 @@ class Captured(Base):
         for path in sorted(data("marathon", "streams").glob("*.bin")):
             self.hints.clear()
             source = self.follow(await self.server(events=http.stream(path.read_bytes())))
-            await self.until(self.apps)
+            await self.until(lambda: len(self.hints) > 1)
             self.assertLessEqual(set(self.apps()), {"/zdd/base-min-over", "/test-container"})
             await source.stopService()
 
