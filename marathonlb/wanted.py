@@ -105,6 +105,19 @@ class Planner:
             members=self.offers.members,
         )
 
+    def supposing(self, apps: Mapping[str, App], touched: Iterable[str], now: float) -> Wanted:
+        """
+        What would be wanted if these apps ran. Nothing of this planner changes.
+
+        :param apps: everything that would run, by id.
+        :param touched: the apps that are not as they are.
+        :raises TemplateError: a shared template is wrong.
+        """
+        other = Planner(self.offers.copy(), self._renderer.copy())
+        other.quarantine = self.quarantine.copy()
+        other.update(apps, touched)
+        return other.wanted(now)
+
     def accepted(self, wanted: Wanted) -> None:
         """Take note that HAProxy runs this."""
         self._accepted = wanted

@@ -79,6 +79,12 @@ class Renderer:
         self._cache: dict[Key, tuple[Service, _Sections]] = {}
         self._refused: list[Problem] = []
 
+    def copy(self) -> Renderer:
+        """Another one that knows the same, for a question of what would be."""
+        other = Renderer(self.settings, self.templates)
+        other._cache, other._refused = dict(self._cache), list(self._refused)
+        return other
+
     def fall_back(self, name: str, words: str) -> bool:
         """
         Use the default in place of the operator's text of a template, which HAProxy refuses.

@@ -104,6 +104,19 @@ class Applier:
             running = split(disk.text, {}) if disk is not None else Config()
         return frozenset(section.name for section in running if section.kind == "backend")
 
+    def texts(self) -> Published | None:
+        """
+        The texts of what HAProxy runs, or after a start those of the files on disk; None without any.
+
+        Raises `PublishFailed` where these cannot be read.
+        """
+        return self._files.read() if self.running is None else self._files.texts(self.running)
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether HAProxy has confirmed what is believed to run."""
+        return self.running is not None and self._confirmed
+
     def pids(self) -> Deferred[tuple[int, ...]]:
         """See `IApplier.pids`."""
         return self._reloader.pids()

@@ -72,6 +72,14 @@ class Archive:
             digest=str(about["digest"]),
         )
 
+    def read(self, number: int) -> Published | None:
+        """The texts of one of them; None where there is none of this number, or it cannot be read."""
+        path = self._state.file(f"archive/{number:08d}")
+        with suppress(OSError):
+            texts = {name: read_text(os.path.join(path, name)) or "" for name in os.listdir(path)}
+            return Published(texts.pop("haproxy.cfg", ""), texts)
+        return None
+
     def add(self, published: Published, *, reason: str, seconds: float) -> None:
         """
         Keep a configuration and drop the oldest ones above the number to keep.

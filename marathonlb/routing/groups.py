@@ -26,6 +26,14 @@ class DeploymentGroups:
         self._names: dict[str, str] = {}
         self._dirty: set[str] = set()
 
+    def copy(self) -> DeploymentGroups:
+        """Another one that knows the same, for a question of what would be."""
+        other = DeploymentGroups()
+        other._members = {group: dict(members) for group, members in self._members.items()}
+        other._group_of, other._joined = dict(self._group_of), dict(self._joined)
+        other._names, other._dirty = dict(self._names), set(self._dirty)
+        return other
+
     def take(self, app_id: str, app: App | None, offered: AppServices) -> AppServices | None:
         """
         Note what an app would offer by itself; `settle` is to follow.

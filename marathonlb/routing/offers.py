@@ -48,6 +48,14 @@ class Offers:
         self._named_ports: dict[str, frozenset[int]] = {}
         self._assigned: dict[tuple[str, int], int] = {}
 
+    def copy(self) -> Offers:
+        """Another one that knows the same, for a question of what would be."""
+        other = Offers(self._settings, self._template_names, self._resolve, self._policy)
+        other._by_app, other._groups = dict(self._by_app), self._groups.copy()
+        other._needs_port, other._named_ports = dict(self._needs_port), dict(self._named_ports)
+        other._assigned = self._assigned
+        return other
+
     def update(
         self, apps: Mapping[str, App], touched: Iterable[str]
     ) -> list[tuple[AppServices, AppServices]]:

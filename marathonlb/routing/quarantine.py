@@ -57,6 +57,12 @@ class Quarantine:
         self._verdicts: dict[Key, Verdict] = {}
         self._failures: dict[Key, int] = {}
 
+    def copy(self) -> Quarantine:
+        """Another one that knows the same, for a question of what would be."""
+        other = Quarantine()
+        other._verdicts, other._failures = dict(self._verdicts), dict(self._failures)
+        return other
+
     def __len__(self) -> int:
         return len(self._verdicts)
 
