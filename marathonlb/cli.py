@@ -7,6 +7,7 @@ and ``--listening`` start the daemon in the foreground instead.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
