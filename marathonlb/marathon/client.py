@@ -25,7 +25,7 @@ from marathonlb.marathon.agent import make_agent
 from marathonlb.marathon.auth import IAuthorization, NoAuthorization
 from marathonlb.marathon.body import BodyReader
 from marathonlb.marathon.events import EVENT_TYPES
-from marathonlb.marathon.fetch import FAILURES, Answer, Fetcher, failure
+from marathonlb.marathon.fetch import FAILURES, Answer, Fetcher, Observe, failure, origin
 from marathonlb.marathon.interfaces import AppsAnswer, IMarathon
 from marathonlb.marathon.parse import Body, Parsed, UnusableAnswer, parse_app, parse_apps
 from marathonlb.marathon.pods import parse_pod, parse_pods
@@ -60,6 +60,7 @@ class MarathonClient:
     :param endpoints: base URLs without credentials or trailing slash.
     :param timeout: seconds that one Marathon may take for one answer, and for the head of the event stream.
     :param max_body: bytes of an answer, after decompression; 100 MB are honest.
+    :param observe: see `marathonlb.marathon.fetch.Fetcher`.
     """
 
     _log = Logger()
@@ -73,15 +74,21 @@ class MarathonClient:
         *,
         timeout: float = 120.0,
         max_body: int = 1 << 30,
+        observe: Observe = lambda endpoint, code, size: None,
     ) -> None:
         self.endpoints = tuple(endpoints)
         self.preferred = self.endpoints[0]
         """The Marathon that answered last; it is asked first."""
         self._clock = clock
         self._timeout = timeout
-        self._fetcher = Fetcher(endpoints, agent, authorization or NoAuthorization(), max_body)
+        self._fetcher = Fetcher(endpoints, agent, authorization or NoAuthorization(), max_body, observe)
         self._pods: frozenset[str] = frozenset()
         self._without_pods: dict[str, float] = {}
+
+    def leader(self) -> str | None:
+        """Which of the Marathons was called the leader last; the address that was named where it is none of them."""
+        named = self._fetcher.leader()
+        return next((each for each in self.endpoints if origin(each) == named), named)
 
     def apps(self, avoid: str | None = None) -> Deferred[AppsAnswer]:
         """See `marathonlb.marathon.interfaces.IMarathon.apps`."""

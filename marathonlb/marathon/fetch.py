@@ -104,23 +104,34 @@ _STATUS = {
 }
 
 
+Observe = Callable[[str, str, int], object]
+
+
 class Fetcher:
     """
     Requests, each to one Marathon.
 
     :param endpoints: base URLs, as the settings have them.
     :param max_body: bytes, after decompression.
+    :param observe: is told of each request that ended: the endpoint, the status or ``error``, bytes of the body.
     """
 
     def __init__(
-        self, endpoints: Sequence[str], agent: IAgent, authorization: IAuthorization, max_body: int
+        self,
+        endpoints: Sequence[str],
+        agent: IAgent,
+        authorization: IAuthorization,
+        max_body: int,
+        observe: Observe = lambda endpoint, code, size: None,
     ) -> None:
+        self._observe = observe
         self._agent = agent
         self._treq = treq.client.HTTPClient(agent)
         self._authorization = authorization
         self._max_body = max_body
         self._listed = frozenset(map(origin, endpoints))
         self._leaders: dict[str, str] = {}
+        self._leader: str | None = None
 
     async def fetch(self, endpoint: str, path: str, method: str = "GET") -> Answer:
         """
@@ -128,6 +139,15 @@ class Fetcher:
 
         :raises SourceError: there was no whole answer. A status that is an error is an answer.
         """
+        try:
+            answer = await self._fetch(endpoint, path, method)
+        except SourceError:
+            self._observe(endpoint, "error", 0)
+            raise
+        self._observe(endpoint, str(answer.status), len(answer.body))
+        return answer
+
+    async def _fetch(self, endpoint: str, path: str, method: str) -> Answer:
         response, url, trusted = await self._follow(
             endpoint, path, method, "application/json", self._ask_treq
         )
@@ -142,6 +162,10 @@ class Fetcher:
         except FAILURES as error:
             raise failure(url, error, "the answer broke off: ") from None
         return Answer(url, response.code, response.headers, body, trusted)
+
+    def leader(self) -> str | None:
+        """The origin that a listed Marathon called its leader last; None where none has named one."""
+        return self._leader
 
     async def open(self, endpoint: str, path: str, accept: str) -> tuple[IResponse, str]:
         """
@@ -211,7 +235,7 @@ class Fetcher:
         here = origin(url)
         named = response.headers.getRawHeaders("X-Marathon-Leader")
         if named and here in self._listed:
-            self._leaders[here] = origin(named[0])
+            self._leaders[here] = self._leader = origin(named[0])
 
     def _ask_treq(self, method: str, url: str, headers: Mapping[str, str]) -> Deferred[IResponse]:
         raw = Headers({name: [value] for name, value in headers.items()})
