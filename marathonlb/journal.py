@@ -156,7 +156,7 @@ class Journal:
             self._log.warn("{count} new problems with labels; --log-level=debug names each", count=len(new))
         emit = self._log.debug if len(new) > LOUD else self._log.warn
         for problem in new:
-            fate = "; this service is not served" if problem.fatal else ""
+            fate = "; this service is not served" if problem.fatal and problem.app_id else ""
             emit(
                 "{problem}{fate}", problem=str(problem), fate=fate, appId=problem.app_id, label=problem.label
             )

@@ -15,6 +15,7 @@ from marathonlb.config.render import Rendered, Renderer
 from marathonlb.config.templates import PER_APP_NAMES
 from marathonlb.config.text import Config, Owner
 from marathonlb.errors import InvalidConfiguration, ReloadFailed
+from marathonlb.haproxy.certificates import Certificates
 from marathonlb.marathon.model import App
 from marathonlb.routing.evidence import State
 from marathonlb.routing.offers import Offers
@@ -54,12 +55,16 @@ class Planner:
     Keeps what is offered, and says what is wanted.
 
     Where nothing but tasks has changed since the last time, what is said costs what has changed, not the cluster.
+
+    :param certificates: knows which files can be served; None takes them all for good.
     """
 
-    def __init__(self, offers: Offers, renderer: Renderer) -> None:
+    def __init__(self, offers: Offers, renderer: Renderer, certificates: Certificates | None = None) -> None:
         self.offers = offers
         self.quarantine = Quarantine()
         self._renderer = renderer
+        self._certificates = certificates
+        self._looked = 0
         self._last: Wanted | None = None
         self._accepted: Wanted | None = None
         self._moved: dict[tuple[str, int], tuple[Service, Service]] = {}
@@ -81,6 +86,8 @@ class Planner:
         :raises TemplateError: a shared template is wrong.
         """
         retry = self.quarantine.next_retry()
+        if self._certificates is not None and self._certificates.generation != self._looked:
+            self._looked, self._last = self._certificates.generation, None
         wanted = self._from_last() if retry is None or now < retry else None
         wanted = wanted or self._from_scratch(now)
         self._last, self._moved = wanted, {}
@@ -113,7 +120,8 @@ class Planner:
         :param touched: the apps that are not as they are.
         :raises TemplateError: a shared template is wrong.
         """
-        other = Planner(self.offers.copy(), self._renderer.copy())
+        certificates = self._certificates.copy() if self._certificates else None
+        other = Planner(self.offers.copy(), self._renderer.copy(), certificates)
         other.quarantine = self.quarantine.copy()
         other.update(apps, touched)
         return other.wanted(now)
@@ -135,8 +143,16 @@ class Planner:
 
     def _from_scratch(self, now: float) -> Wanted:
         kept, refused = self.quarantine.admit(self.offers.services(), now)
+        shared: tuple[Problem, ...] = ()
+        if self._certificates is not None:
+            certificates = self._certificates.shared()
+            self._renderer.serve_certificates(certificates.paths)
+            shared = certificates.problems
+            kept, bad = self._certificates.admit(kept)
+            refused = [*refused, *bad]
         rendered = self._renderer.render(kept)
-        problems = [*self.offers.problems(), *map(self.offers.attributed, [*refused, *rendered.problems])]
+        told = map(self.offers.attributed, [*refused, *rendered.problems])
+        problems = [*shared, *self.offers.problems(), *told]
         problems.sort(
             key=lambda p: (p.app_id, -1 if p.port_index is None else p.port_index, p.label, p.reason)
         )
@@ -153,6 +169,9 @@ class Planner:
         by_key = {service.key: service for service in wanted.services}
         blamed: set[tuple[str, int] | str] = set()
         for complaint in error.complaints:
+            if self._certificates is not None and self._certificates.refuse(complaint.message):
+                blamed.add(complaint.message)
+                continue
             owner = complaint.owner
             if not isinstance(owner, Owner):
                 continue

@@ -85,6 +85,12 @@ class Renderer:
         other._cache, other._refused = dict(self._cache), list(self._refused)
         return other
 
+    def serve_certificates(self, paths: tuple[str, ...]) -> None:
+        """Take other certificates for the shared https frontend; without one there is none."""
+        if paths != self.settings.ssl_certs:
+            self.settings = evolve(self.settings, ssl_certs=paths)
+            self._cache.clear()
+
     def fall_back(self, name: str, words: str) -> bool:
         """
         Use the default in place of the operator's text of a template, which HAProxy refuses.

@@ -17,6 +17,9 @@ from marathonlb.routing.servers import Server
 from marathonlb.routing.services import Service, acl_stem, clean_app_id, clean_host
 from marathonlb.settings import Settings
 
+LIST_SUFFIX = ".crt-list"
+"""The end of the name of a file that lists certificates."""
+
 _ESCAPED = re.compile(r"([\\ #\"'])")
 _IN_QUOTES = re.compile(r"([\\\"$])")
 
@@ -56,8 +59,8 @@ def location_hosts(service: Service) -> str:
 
 
 def certificates(paths: tuple[str, ...]) -> str:
-    """``crt A crt B``."""
-    return " ".join(f"crt {path}" for path in paths)
+    """``crt A crt B``, and ``crt-list A`` for a list."""
+    return " ".join(f"crt-list {path}" if path.endswith(LIST_SUFFIX) else f"crt {path}" for path in paths)
 
 
 def https_port(settings: Settings) -> str:

@@ -90,10 +90,10 @@ class CertificateFiles:
         try:
             content = content_of(path)
             digest = digest_of([content])
-            if kind == "ca":
-                return CertificateFile(signature, digest, ends=read_authorities(content))
             beside = [content_of(path + end) if os.path.exists(path + end) else b"" for end in COMPANIONS]
             digest = digest_of([content, *beside])
+            if kind == "ca":
+                return CertificateFile(signature, digest, ends=read_authorities(content))
             refused_digest, reason = self._refused.get(path, ("", ""))
             if refused_digest == digest:
                 return CertificateFile(signature, digest, reason)
@@ -112,6 +112,9 @@ def to_be_served(path: str) -> tuple[str, str]:
     :raises ValueError: it cannot be served.
     :raises OSError: it cannot be read.
     """
+    beside = [end for end in COMPANIONS[1:] if os.path.exists(path + end)]
+    if beside:
+        raise ValueError(f"there is a {beside[0]} beside it")
     pem, key = content_of(path), b""
     if not has_key(pem):
         key = content_of(f"{path}.key")
@@ -148,4 +151,6 @@ def _stat(path: str) -> object:
         found = os.stat(path)
     except OSError as error:
         return error.errno
+    except ValueError:  # no path at all
+        return None
     return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino

@@ -15,6 +15,7 @@ from itertools import pairwise
 
 from attrs import Factory, evolve, fields, frozen
 
+from marathonlb.config.variables import LIST_SUFFIX
 from marathonlb.haproxy.certificatefiles import (
     COMPANIONS,
     CertificateFile,
@@ -35,8 +36,6 @@ MAX_ARGUMENTS = 20
 
 BUNDLE = (".rsa", ".ecdsa", ".dsa")
 """The ends of the files that ``crt FILE`` means where FILE itself is not there."""
-
-LIST_SUFFIX = ".crt-list"
 
 
 @frozen
@@ -92,6 +91,12 @@ class Certificates:
     def used(self) -> Mapping[str, str]:
         """The digests of the files that the configuration names, as of the last look."""
         return self._used
+
+    def copy(self) -> Certificates:
+        """One that has seen the same, for a configuration that is only supposed."""
+        other = Certificates(self._settings, self._now, self._lists)
+        other.generation, other._files, other._verdicts = self.generation, self._files, dict(self._verdicts)
+        return other
 
     def look(self) -> bool:
         """Look at everything again; whether another configuration or another problem may follow."""
