@@ -1,37 +1,43 @@
 """
-Carrying a plan out: stage, check, publish, reload, confirm.
+Carrying out what is wanted: by steps where they lead there, else stage, check, publish, reload, confirm.
 
 `Applier.running` is what HAProxy confirmed, and changes at no other moment. A marker in the state directory names the
-texts that were confirmed; it is removed before the files change and written when HAProxy has confirmed the new ones. So
-after a crash at any instant the next controller knows whether what lies on disk is what runs, and reloads only where it
-is not.
+texts that were confirmed; it is removed before the files change for a reload and written when HAProxy has confirmed the
+new ones. So after a crash at any instant the next controller knows whether what lies on disk is what runs, and reloads
+only where it is not. Behind steps the file follows; what HAProxy runs is then the file and what can be read back of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from twisted.application.service import IService, Service
-from twisted.internet.defer import Deferred, DeferredLock
+from attrs import evolve
+from twisted.application.service import IService, MultiService, Service
+from twisted.internet.defer import Deferred, DeferredLock, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from marathonlb.config.text import Config
-from marathonlb.errors import PublishFailed, ReloadFailed
+from marathonlb.errors import MarathonLBError, ReloadFailed
 from marathonlb.haproxy.archive import Archive
-from marathonlb.haproxy.files import Files, Published, Staged
+from marathonlb.haproxy.bearings import Bearings, Way
+from marathonlb.haproxy.chores import Chores
+from marathonlb.haproxy.files import Files, Published
 from marathonlb.haproxy.interfaces import IApplier, IChecker, IReloader, Outcome, Reloaded
+from marathonlb.haproxy.ledger import Target
+from marathonlb.haproxy.observed import state_file
 from marathonlb.haproxy.plan import differences, phrase, split
 from marathonlb.haproxy.ports import Probe, taken
 from marathonlb.haproxy.state import StateDirectory
+from marathonlb.haproxy.steer import OtherWorkerError, Steering, Stepped
+from marathonlb.haproxy.store import InThread, Store
 
 __all__ = ["Applier", "Outcome"]
 
-UNCONFIRMED = "the last reload was not confirmed"
-NOT_RUNNING = "HAProxy does not run"
-FIRST = "there was no configuration"
+RESTARTED = "HAProxy's worker was started anew while it was told what to do"
 
 
 @implementer(IApplier)
@@ -41,6 +47,8 @@ class Applier:
 
     :param probe: says whether a port could be bound; None where HAProxy may run elsewhere or as another user.
     :param service: what has to be started and stopped with the controller: the supervisor of a HAProxy of our own.
+    :param steering: leads HAProxy by steps; None where every difference takes a reload.
+    :param in_thread: for writing the file behind steps.
     """
 
     _log = Logger()
@@ -56,41 +64,67 @@ class Applier:
         archive: Archive,
         probe: Probe | None = None,
         service: IService | None = None,
+        steering: Steering | None = None,
+        in_thread: InThread | None = None,
     ) -> None:
-        self.running: Config | None = None
         self.service: IService = service or Service()
-        self._files = files
-        self._state = state
+        self._store = Store(files, state, archive, clock, in_thread)
+        self._bearings = Bearings(self._store, reloader, steering)
+        self._chores = Chores(self._write_behind, self._dig, clock)
         self._checker = checker
         self._reloader = reloader
         self._clock = clock
-        self._archive = archive
         self._probe = probe
-        self._confirmed = False
+        self._steering = steering
         self._distrusted = ""
         self._lock = DeferredLock()
+        self._again: Deferred[Any] | None = None
+        if steering is not None:
+            both = MultiService()
+            for each in (self.service, self._chores):
+                each.setServiceParent(both)  # type: ignore[no-untyped-call]
+            self.service = both
+
+    @property
+    def running(self) -> Config | None:
+        """See `IApplier.running`."""
+        return self._bearings.running
 
     def recover(self) -> Deferred[None]:
         """See `IApplier.recover`."""
         return self._lock.run(self._recover)
 
     def _recover(self) -> None:
-        self._files.recover()
+        self._store.recover()
+        if self._steering is not None:
+            self._store.keep_health()
 
-    def apply(self, wanted: Config) -> Deferred[Outcome]:
+    def apply(
+        self, wanted: Config, *, may_reload: bool = True, as_of: float | None = None
+    ) -> Deferred[Outcome]:
         """See `IApplier.apply`. A second call waits for the first. Cancelling gives up between two stages."""
-        return self._lock.run(lambda: Deferred.fromCoroutine(self._apply(wanted)))
+        return self._lock.run(lambda: Deferred.fromCoroutine(self._apply(wanted, may_reload, as_of)))
+
+    def drain(self, servers: Iterable[Target]) -> Deferred[None]:
+        """See `IApplier.drain`."""
+        targets, now = tuple(servers), self._clock.seconds()
+        return self._lock.run(lambda: Deferred.fromCoroutine(self._drain(targets, now)))
+
+    def flush(self) -> Deferred[None]:
+        """See `IApplier.flush`."""
+        return self._chores.flush()
 
     def check(self, config: Config) -> Deferred[str]:
         """See `IApplier.check`."""
         return self._lock.run(lambda: Deferred.fromCoroutine(self._check(config)))
 
     async def _check(self, config: Config) -> str:
-        staged = self._files.stage(config)
-        try:
-            return await self._checker.check(staged.path, config)
-        finally:
-            self._files.unstage()
+        async with self._store.lock:
+            staged = self._store.stage(config)
+            try:
+                return await self._checker.check(staged.path, config)
+            finally:
+                self._store.unstage()
 
     def distrust(self, why: str) -> None:
         """See `IApplier.distrust`."""
@@ -100,7 +134,7 @@ class Applier:
         """See `IApplier.served`."""
         running = self.running
         if running is None:
-            disk = self._files.read({})
+            disk = self._store.read({})
             running = split(disk.text, {}) if disk is not None else Config()
         return frozenset(section.name for section in running if section.kind == "backend")
 
@@ -110,134 +144,190 @@ class Applier:
 
         Raises `PublishFailed` where these cannot be read.
         """
-        return self._files.read() if self.running is None else self._files.texts(self.running)
+        return self._store.read() if self.running is None else self._store.texts(self.running)
+
+    def foresee(self, wanted: Config) -> str:
+        """
+        Why HAProxy would have to be reloaded to run this; empty where steps lead there, or nothing differs.
+
+        Nothing is done, and HAProxy is not asked: what it refuses is known only afterwards.
+        """
+        if self.running is None:
+            return "what HAProxy runs is not known yet"
+        found, steering = differences(self.running, wanted), self._steering
+        if not found or steering is None or steering.worker is None:
+            return phrase(found)
+        return steering.ledger.sketch(found, self.running, wanted, steering.abilities.limits, None).why
 
     @property
     def confirmed(self) -> bool:
         """Whether HAProxy has confirmed what is believed to run."""
-        return self.running is not None and self._confirmed
+        return self.running is not None and self._bearings.confirmed
 
     def pids(self) -> Deferred[tuple[int, ...]]:
         """See `IApplier.pids`."""
         return self._reloader.pids()
 
-    async def _apply(self, wanted: Config) -> Outcome:
-        distrusted, self._distrusted = self._distrusted, ""
+    async def _apply(self, wanted: Config, may_reload: bool, as_of: float | None) -> Outcome:
+        seconds: dict[str, float] = {}
+        distrusted = self._distrusted
+        stepped, reason = await self._by_steps(wanted, seconds, as_of, distrusted)
+        steps = stepped.steps
+        if not reason:
+            action = "steps" if steps else "nothing"
+            return Outcome(action=action, reason=steps.phrase(), seconds=seconds, counts=steps.counts())
+        if not may_reload:
+            return Outcome(action="postponed", reason=reason, seconds=seconds, counts=steps.counts())
+        self._distrusted = ""
         try:
-            return await self._carry_out(wanted, distrusted)
+            outcome = await self._by_reload(wanted, reason, seconds, as_of)
         except BaseException:
             self._distrusted = self._distrusted or distrusted
             raise
+        return evolve(outcome, counts=steps.counts())
 
-    async def _carry_out(self, wanted: Config, distrusted: str) -> Outcome:
-        reason = await self._reason(wanted) or distrusted
-        if not reason:
-            return Outcome(action="nothing")
-        seconds: dict[str, float] = {}
-        staged = self._files.stage(wanted)
-        try:
-            with self._timed(seconds, "check"):
-                warnings = await self._checker.check(staged.path, wanted)
-            before = self._good()
-            self._require_ports(before, wanted)
-            with self._timed(seconds, "publish"):
-                self._publish(staged.published)
-        finally:
-            self._files.unstage()
-        with self._timed(seconds, "reload"):
-            reloaded = await self._reload(wanted, before)
-        self._confirm(wanted, staged, reason)
+    # by steps
+
+    async def _by_steps(
+        self, wanted: Config, seconds: dict[str, float], as_of: float | None, distrusted: str
+    ) -> tuple[Stepped, str]:
+        """Do what steps can do; with it the reason of a reload that does the rest, or nothing."""
+        steering = self._steering
+        for _ in range(2):
+            way = await self._bearings.way(wanted)
+            if way.why or distrusted:
+                return Stepped(), way.why or distrusted
+            if steering is None or not (way.found or steering.ledger.pending):
+                await self._arrive(way, Stepped(), wanted)
+                return Stepped(), ""
+            try:
+                with self._timed(seconds, "steps"):
+                    stepped = await steering.step(
+                        way.found, way.running, way.wanted, as_of, whole=way.adopted
+                    )
+            except OtherWorkerError:
+                self._log.warn(
+                    "HAProxy's worker is another one: what runs is its file, and is looked at anew"
+                )
+                self._bearings.lose()
+                continue
+            await self._arrive(way, stepped, wanted)
+            return stepped, way.because(stepped.why)
+        return Stepped(), RESTARTED
+
+    async def _arrive(self, way: Way, stepped: Stepped, wanted: Config) -> None:
+        """Take note of what runs now, and let the file follow."""
+        if self._bearings.arrive(way, stepped, wanted):
+            await self._chores.behind()
+
+    async def _drain(self, targets: tuple[Target, ...], now: float) -> None:
+        if self._steering is not None and self.running is not None and self._steering.worker is not None:
+            await self._steering.drain(self.running, targets, now)
+
+    def _dig(self) -> Deferred[None]:
+        steering = self._steering
+        if steering is None or not steering.ledger.graves:
+            return succeed(None)
+        return self._lock.run(lambda: Deferred.fromCoroutine(self._dig_now(steering)))
+
+    async def _dig_now(self, steering: Steering) -> None:
+        if self.running is not None and steering.worker is not None:
+            await steering.dig(self.running)
+
+    def _write_behind(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._follow())
+
+    async def _follow(self) -> None:
+        """Write what runs. A worker that was started anew before that has read an older file: it is led on at once."""
+        async with self._store.lock:
+            running = self.running
+            if running is None or not self._bearings.confirmed:
+                return
+            await self._store.follow(running)
+        steering = self._steering
+        if not self._chores.running or steering is None or steering.worker is None:
+            return
+        if not await steering.same_worker(running) and self._again is None:
+            self._again = self.apply(self.running or running)
+            self._again.addErrback(self._not_led_on)
+            self._again.addBoth(self._led_on)
+
+    def _not_led_on(self, failure: Any) -> None:
+        failure.trap(MarathonLBError)
+        self._log.error(
+            "HAProxy was started anew and could not be led on: {error}. The next change tries again",
+            error=failure.getErrorMessage(),
+        )
+
+    def _led_on(self, _: object) -> None:
+        self._again = None
+
+    # by reload
+
+    async def _by_reload(
+        self, wanted: Config, reason: str, seconds: dict[str, float], as_of: float | None
+    ) -> Outcome:
+        async with self._store.lock:
+            self._chores.drop()
+            staged = self._store.stage(wanted)
+            try:
+                with self._timed(seconds, "check"):
+                    warnings = await self._checker.check(staged.path, wanted)
+                before = self._good()
+                self._require_ports(before, wanted)
+                with self._timed(seconds, "publish"):
+                    worker = await self._keep_health(wanted)
+                    self._bearings.confirmed = False
+                    self._store.publish(staged.published)
+            finally:
+                self._store.unstage()
+            with self._timed(seconds, "reload"):
+                reloaded = await self._reload(wanted, before)
+            touched = self._bearings.confirm(wanted)
+            self._store.confirm(staged.published, reason)
+        if self._steering is not None and reloaded.action != "reload":
+            self._steering.forget()
+        elif self._steering is not None:
+            await self._bearings.met(wanted, worker, touched, as_of, self._clock)
         # what a master says of a reload that went well is no news; what nobody was told is
         output = "\n".join(
             filter(None, (warnings, "" if reloaded.action == "reload" else reloaded.output.strip()))
         )
         return Outcome(action=reloaded.action, reason=reason, seconds=seconds, output=output)
 
-    async def _reason(self, wanted: Config) -> str | None:
-        """Why HAProxy has to read its file anew, in one phrase; None where it runs what is wanted."""
-        serving = await self._reloader.serving()
-        if self.running is not None:
-            found = differences(self.running, wanted)
-            doubt = None if self._confirmed else UNCONFIRMED
-            return phrase(found) or doubt or (None if serving else NOT_RUNNING)
-        disk, texts = self._files.read(wanted.maps), self._files.texts(wanted)
-        if disk is None:
-            return FIRST
-        if disk.digest() != texts.digest():
-            found = differences(split(disk.text, disk.maps), split(texts.text, texts.maps))
-            return f"adopted with differences: {phrase(found) or 'white space'}"
-        if self._state.confirmed() != texts.digest():
-            return UNCONFIRMED
-        if serving:
-            self.running, self._confirmed = wanted, True
+    async def _keep_health(self, wanted: Config) -> int | None:
+        """Let the next worker know which servers are down; the process id of the one that knows it now."""
+        if self._steering is None:
             return None
-        return NOT_RUNNING
+        worker, state = await self._steering.state(self._bearings.known or wanted)
+        self._store.keep_health(state_file(state, wanted))
+        return worker
 
     def _good(self) -> Published | None:
         """The texts that HAProxy confirmed, where they are known: what is put back when it refuses the new ones."""
         if self.running is not None:
-            return self._files.texts(self.running) if self._confirmed else None
-        try:
-            disk = self._files.read()
-        except PublishFailed:
-            return None
-        return disk if disk is not None and self._state.confirmed() == disk.digest() else None
+            return self._store.texts(self.running) if self._bearings.confirmed else None
+        return self._store.confirmed_on_disk()
 
     def _require_ports(self, before: Published | None, wanted: Config) -> None:
         """Raise `ReloadFailed` where a new port is held by another process: HAProxy would stop serving to find out."""
         if self._probe is None or before is None:
             return
-        found = taken(before.text, wanted, self._files.directory, self._probe)
+        found = taken(before.text, wanted, self._store.directory, self._probe)
         if found:
             said = "; ".join(f"line {complaint.line}: {complaint.message}" for complaint in found[:3])
             raise ReloadFailed(reason=said, complaints=found, refused=True)
-
-    def _publish(self, published: Published) -> None:
-        self._confirmed = False
-        try:
-            self._state.doubt()
-        except OSError as error:
-            self._log.warn(
-                "{error}: the marker of the last confirmation stays; check the state directory", error=error
-            )
-        self._files.publish(published)
 
     async def _reload(self, wanted: Config, before: Published | None) -> Reloaded:
         try:
             return await self._reloader.reload(wanted)
         except ReloadFailed as error:
-            if error.refused and before is not None:
-                self._put_back(before)
+            if error.refused and before is not None and self._store.put_back(before):
+                self._bearings.confirmed = self.running is not None
             raise
-
-    def _put_back(self, before: Published) -> None:
-        """
-        Put back the files that HAProxy runs.
-
-        A HAProxy that ends is started from what lies on disk, and that must not be what it just refused.
-        """
-        try:
-            self._files.publish(before)
-            self._state.confirm(before.digest())
-        except (OSError, PublishFailed) as error:
-            self._log.error(
-                "HAProxy refuses the new configuration, and the one before could not be put back: {error}. "
-                "HAProxy serves on, but do not restart it before this is mended",
-                error=error,
-            )
-            return
-        self._confirmed = self.running is not None
-
-    def _confirm(self, wanted: Config, staged: Staged, reason: str) -> None:
-        try:
-            self._state.confirm(staged.published.digest())
-        except OSError as error:
-            self._log.warn(
-                "what HAProxy runs could not be noted: {error}; the next controller will reload once",
-                error=error,
-            )
-        self.running, self._confirmed = wanted, True
-        self._archive.add(staged.published, reason=reason, seconds=self._clock.seconds())
+        finally:
+            if self._steering is not None:
+                self._store.keep_health()
 
     @contextmanager
     def _timed(self, seconds: dict[str, float], stage: str) -> Iterator[None]:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from functools import partial
 from typing import Any
 
 from twisted.application.service import Service
+from twisted.internet.endpoints import UNIXClientEndpoint
+from twisted.internet.threads import deferToThreadPool
 
+from marathonlb.config.text import Config
+from marathonlb.errors import HAProxyUnavailable
 from marathonlb.haproxy.apply import Applier
 from marathonlb.haproxy.archive import Archive
 from marathonlb.haproxy.command import CommandReloader
@@ -15,7 +21,9 @@ from marathonlb.haproxy.ports import probe
 from marathonlb.haproxy.process import Binary, HAProxyChecker, NoChecker
 from marathonlb.haproxy.runtime import Socket
 from marathonlb.haproxy.state import StateDirectory
+from marathonlb.haproxy.steer import Connect, Steering
 from marathonlb.haproxy.supervisor import ManagedHAProxy
+from marathonlb.haproxy.talk import Talk, open_talk
 from marathonlb.settings import Settings
 
 
@@ -60,4 +68,44 @@ def make_applier(settings: Settings, reactor: Any, *, stop_with_controller: bool
         archive=Archive(state, settings.archive_versions),
         probe=probe if settings.manage_haproxy else None,
         service=reloader if isinstance(reloader, Service) else None,
+        steering=Steering(connection(settings, state, reactor), files.directory),
+        in_thread=partial(deferToThreadPool, reactor, reactor.getThreadPool()),
     )
+
+
+_STATS_SOCKET = re.compile(
+    r"^[ \t]*stats[ \t]+socket[ \t]+(?:unix@)?(?P<path>/\S+)(?P<options>.*)$", re.MULTILINE
+)
+
+
+def connection(settings: Settings, state: StateDirectory, reactor: Any) -> Connect:
+    """
+    How HAProxy's worker is spoken to.
+
+    One of our own is spoken to through its master, whatever stats socket its HEAD has; another through the stats socket
+    that its configuration names, where that one lets servers be changed.
+    """
+
+    async def through_master(config: Config) -> Talk:
+        path = state.socket("master.sock")
+        return await open_talk(UNIXClientEndpoint(reactor, path), reactor, path, master=True)
+
+    async def through_stats_socket(config: Config) -> Talk:
+        path = stats_socket(config)
+        if path is None:
+            raise HAProxyUnavailable(
+                reason="its configuration has no stats socket with level admin, so every change takes a reload"
+            )
+        return await open_talk(UNIXClientEndpoint(reactor, path), reactor, path, master=False)
+
+    return through_master if settings.manage_haproxy else through_stats_socket
+
+
+def stats_socket(config: Config) -> str | None:
+    """The path of a stats socket on which servers can be changed; None where a configuration has none."""
+    for section in config.sections:
+        if section.kind in ("head", "global"):
+            for found in _STATS_SOCKET.finditer(section.text):
+                if "level admin" in " ".join(found["options"].split()):
+                    return found["path"]
+    return None

@@ -6,7 +6,7 @@ Each interface has a real implementation here and a fake in the tests; both pass
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from attrs import field, frozen
 from twisted.internet.defer import Deferred
@@ -20,10 +20,12 @@ class Outcome:
     """
     What applying a configuration came to.
 
-    :param action: ``nothing``; ``reload`` (HAProxy runs it, confirmed); ``written`` (no HAProxy runs with this file, so
-        nobody was told).
-    :param reason: why it was reloaded, in one phrase; empty where nothing was done.
-    :param seconds: by stage: ``check``, ``publish``, ``reload``; a stage that was not needed is missing.
+    :param action: ``nothing``; ``steps`` (HAProxy was led there without a reload); ``reload`` (HAProxy runs it,
+        confirmed); ``written`` (no HAProxy runs with this file, so nobody was told); ``postponed`` (a reload is needed,
+        and none was allowed; what steps can do is done).
+    :param reason: why it was reloaded, or is to be, or what the steps did, in one phrase; empty where nothing was done.
+    :param seconds: by stage: ``steps``, ``check``, ``publish``, ``reload``; a stage that was not needed is missing.
+    :param counts: how many steps, by kind.
     :param output: HAProxy's warnings, or a warning of ours where nobody could be told.
     """
 
@@ -31,6 +33,7 @@ class Outcome:
     reason: str = ""
     seconds: Mapping[str, float] = field(factory=dict)
     output: str = ""
+    counts: Mapping[str, int] = field(factory=dict)
 
 
 @frozen(kw_only=True)
@@ -56,14 +59,31 @@ class IApplier(Interface):
     def recover() -> Deferred[None]:
         """Complete or discard what a crash interrupted. Fails with `marathonlb.errors.PublishFailed`."""
 
-    def apply(wanted: Config) -> Deferred[Outcome]:
+    def apply(wanted: Config, *, may_reload: bool = True, as_of: float | None = None) -> Deferred[Outcome]:
         """
         Take the smallest step that makes HAProxy run this.
+
+        :param may_reload: whether now is a time for a reload. Where not and one is needed, the outcome is
+            ``postponed``; it is to be asked again later.
+        :param as_of: when that was asked from which `wanted` was made, in seconds on the clock; servers that `drain`
+            named after that stay drained. None undoes what `wanted` does not confirm.
 
         Fails with `InvalidConfiguration` (nothing was touched), `PublishFailed`, `ReloadFailed` or
         `HAProxyUnavailable`; what was served goes on being served. After a failure the same configuration is tried
         anew when asked again.
         """
+
+    def drain(servers: Iterable[tuple[str, str]]) -> Deferred[None]:
+        """
+        Let servers take no new requests, at once; the next `apply` confirms or undoes it.
+
+        :param servers: each a backend and the name of a server in it; those that HAProxy does not run are left out.
+
+        Never fails: where HAProxy cannot be asked, the next `apply` does what is needed.
+        """
+
+    def flush() -> Deferred[None]:
+        """Write what HAProxy was led to by steps and its file does not say yet. Fails with `PublishFailed`."""
 
     def check(config: Config) -> Deferred[str]:
         """Whether HAProxy accepts a configuration; see `IChecker.check`. Nothing is applied."""

@@ -4,6 +4,7 @@ The state directory: what has to outlive the controller.
 ::
 
     master.sock haproxy.pid haproxy.log     of a managed HAProxy
+    server-state                            what HAProxy reads of its servers' health when it is loaded
     confirmed                               names the texts that HAProxy confirmed
     archive/                                the last configurations
 """
@@ -18,6 +19,7 @@ from twisted.logger import Logger
 
 from marathonlb.errors import PublishFailed
 from marathonlb.haproxy.disk import Disk, Ownership, read_text
+from marathonlb.haproxy.observed import STATE_HEADER
 from marathonlb.settings import Settings
 
 MAX_SOCKET_PATH = 90
@@ -99,14 +101,21 @@ class StateDirectory:
             return (read_text(self.file("confirmed")) or "").strip() or None
         return None
 
-    def confirm(self, digest: str) -> None:
+    def trusts(self, digest: str) -> bool:
+        """Whether HAProxy confirmed these texts, or runs them but for steps that are known to lead to them."""
+        return digest in (self.confirmed() or "").split()
+
+    def confirm(self, *digests: str) -> None:
         """
         Remember, durably, that HAProxy runs these texts. Raises `OSError`.
 
         Whoever reads it after a crash reads the whole digest or none.
+
+        :param digests: of one; of two where the file is about to change from one to the other behind a HAProxy that was
+            led there by steps.
         """
         path = self.file("confirmed")
-        self._disk.write(path + ".writing", digest + "\n", Ownership(0o644), durable=True)
+        self._disk.write(path + ".writing", "\n".join(digests) + "\n", Ownership(0o644), durable=True)
         self._disk.rename(path + ".writing", path)
         self._disk.sync(self.path)
 
@@ -117,3 +126,14 @@ class StateDirectory:
         except FileNotFoundError:
             return
         self._disk.sync(self.path)
+
+    def keep_health(self, text: str | None = None) -> None:
+        """
+        Write the state file that the next load of HAProxy reads. Raises `OSError`.
+
+        :param text: see `marathonlb.haproxy.observed.state_file`; None says nothing of any server, since what was true
+            at one reload is not at the next start.
+        """
+        path = self.file("server-state")
+        self._disk.write(path + ".writing", text or STATE_HEADER, Ownership(0o644), durable=False)
+        self._disk.rename(path + ".writing", path)

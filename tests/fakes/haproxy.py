@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from twisted.internet.defer import Deferred, DeferredLock, fail, succeed
 from zope.interface import implementer
 
@@ -94,9 +96,13 @@ class FakeApplier:
     :ivar recovered: how often it was asked to recover.
     :ivar checked: how often it was asked to check alone.
     :ivar silent: whether it refuses without a word about the line.
+    :ivar drained: the servers that it was told to drain.
+    :ivar flushed: how often it was told to write what is behind.
     """
 
     def __init__(self, *refused: str) -> None:
+        self.drained: list[tuple[str, str]] = []
+        self.flushed = 0
         self.running: Config | None = None
         self.wanted: list[Config] = []
         self.applied: list[Config] = []
@@ -128,8 +134,18 @@ class FakeApplier:
         self.recovered += 1
         return succeed(None)
 
-    def apply(self, wanted: Config) -> Deferred[Outcome]:
-        return self._lock.run(lambda: Deferred.fromCoroutine(self._apply(wanted)))
+    def apply(
+        self, wanted: Config, *, may_reload: bool = True, as_of: float | None = None
+    ) -> Deferred[Outcome]:
+        return self._lock.run(lambda: Deferred.fromCoroutine(self._apply(wanted, may_reload)))
+
+    def drain(self, servers: Iterable[tuple[str, str]]) -> Deferred[None]:
+        self.drained += servers
+        return succeed(None)
+
+    def flush(self) -> Deferred[None]:
+        self.flushed += 1
+        return succeed(None)
 
     def pids(self) -> Deferred[tuple[int, ...]]:
         return succeed((100 + len(self.applied),) if self.applied else ())
@@ -145,13 +161,16 @@ class FakeApplier:
     def served(self) -> frozenset[str]:
         return frozenset(section.name for section in self.running or () if section.kind == "backend")
 
-    async def _apply(self, wanted: Config) -> Outcome:
+    async def _apply(self, wanted: Config, may_reload: bool) -> Outcome:
         self.wanted.append(wanted)
         step = plan(self.running, wanted)
         if not isinstance(step, Reload) and not self._doubtful and not self._distrusted:
             return Outcome(action="nothing")
-        unchanged, self._distrusted = self._distrusted or "the last reload was not confirmed", ""
+        unchanged = self._distrusted or "the last reload was not confirmed"
         reason = step.why if isinstance(step, Reload) else unchanged
+        if not may_reload:
+            return Outcome(action="postponed", reason=reason)
+        self._distrusted = ""
         if self._held is not None:
             await self._held
         found = tuple(c for words in sorted(self.refused) for c in complaints(wanted, words))

@@ -56,7 +56,7 @@ class ApplierContract:
         """A difference is loaded, and the reason names it."""
         await self.applier.apply(answering(self.port, "one"))
         outcome = await self.applier.apply(answering(self.port, "two", frontend("extra", free_port())))
-        self.assertEqual(outcome.reason, "frontend extra is new, map word.map differs")
+        self.assertEqual(outcome.reason, "frontend main differs, frontend extra is new, map word.map differs")
 
     @coroutine
     async def test_refused(self: Any) -> None:

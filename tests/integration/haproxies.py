@@ -79,11 +79,18 @@ def frontend(
 
 
 def answering(port: int, word: str, *extra: Section) -> Config:
-    """A configuration that answers a word, looked up in a map file, to every request."""
+    """
+    A configuration that answers a word, looked up in a map file, to every request.
+
+    Another word takes a reload, since the frontend says it, too.
+    """
     head = Section("head", "", (Chunk(HEAD, Owner(template="HEAD")),))
     look = f"%[str(word),map({DIRECTORY}/word.map,nothing)]"
     section = frontend(
-        "main", port, f'http-request return status 200 content-type text/plain lf-string "{look}"'
+        "main",
+        port,
+        f"http-request set-var(txn.word) str({word})",
+        f'http-request return status 200 content-type text/plain lf-string "{look}"',
     )
     return Config((head, section, *extra), {"word.map": (MapEntry("word", word, Owner(app_id="/words")),)})
 

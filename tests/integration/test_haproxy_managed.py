@@ -116,7 +116,7 @@ class ManagedMixin:
         try:
             for number in range(1, 6):
                 outcome = await applier.apply(answering(self.port, f"w{number}"))
-                self.assertEqual(outcome.reason, "map word.map differs")
+                self.assertEqual(outcome.reason, "frontend main differs, map word.map differs")
                 self.assertEqual(await self.asked(), f"w{number}")
                 await pause(0.05)
         finally:
@@ -173,7 +173,7 @@ class ManagedMixin:
         self.assertEqual(error.complaints[0].owner.app_id, "/taken")
         self.assertEqual((await self.asked(), self.place.read()), ("good", text))
         self.assertEqual((await applier.apply(good)).action, "nothing")
-        self.assertEqual((await applier.apply(answering(self.port, "third"))).reason, "map word.map differs")
+        self.assertEqual((await applier.apply(answering(self.port, "third"))).reason, "frontend main differs, map word.map differs")
 
     @coroutine
     async def test_port_in_use_at_the_start(self) -> None:
@@ -207,7 +207,7 @@ class ManagedMixin:
         outcome = await applier.apply(answering(self.port, "one"))
         self.assertEqual((outcome.action, self.place.haproxies()), ("nothing", running))
         outcome = await applier.apply(answering(self.port, "two"))
-        self.assertEqual((outcome.reason, await self.asked()), ("map word.map differs", "two"))
+        self.assertEqual((outcome.reason, await self.asked()), ("frontend main differs, map word.map differs", "two"))
 
     @coroutine
     async def test_adopted_with_differences(self) -> None:

@@ -1,0 +1,64 @@
+"""
+What a HAProxy can be told at runtime: asked where it tells, known by version else, learnt from refusals. Pure.
+"""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+
+from marathonlb.haproxy.serverlines import ARGUMENTS
+from marathonlb.haproxy.steps import Limits
+from marathonlb.haproxy.words import Refusal, supported
+
+COOKIES_SINCE = (2, 7)
+"""Before this version ``cookie`` is refused in ``add server``."""
+
+
+@frozen
+class Abilities:
+    """
+    The abilities of one version.
+
+    :param version: as ``show version`` has it; empty where it was not asked yet.
+    """
+
+    version: str = ""
+    limits: Limits = field(factory=Limits)
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The first two numbers of the version."""
+        return tuple(int(part) for part in self.version.split("-")[0].split(".")[:2] if part.isdigit())
+
+    @classmethod
+    def of(cls, version: str, helped: str = "") -> Abilities:
+        """
+        What a version can do.
+
+        :param helped: the answer to ``add server help``, which tells in newer versions (3.4).
+        """
+        self = cls(version)
+        arguments = {}
+        if self.numbers < COOKIES_SINCE:
+            arguments["cookie"] = f"which HAProxy {version} does not take at runtime"
+        there = supported(helped, ARGUMENTS)
+        if there is not None:
+            why = f"which HAProxy {version} does not take at runtime"
+            arguments.update(dict.fromkeys(ARGUMENTS.keys() - there, why))
+        return cls(version, Limits(arguments))
+
+    def without(self, refused: Refusal, rest: str) -> Abilities:
+        """
+        What is left after a refusal.
+
+        :param rest: of the text of the backend that it was about; with another text it may do.
+        """
+        limits = self.limits
+        if refused.argument:
+            arguments = {**limits.arguments, refused.argument: f"which HAProxy refuses: {refused.words}"}
+            return Abilities(self.version, Limits(arguments, limits.backends))
+        if refused.lasting and refused.command.startswith("add server "):
+            backend = refused.command.split()[2].partition("/")[0]
+            why = (rest, f"HAProxy refuses new servers: {refused.words}")
+            return Abilities(self.version, Limits(limits.arguments, {**limits.backends, backend: why}))
+        return self

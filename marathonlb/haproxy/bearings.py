@@ -1,0 +1,196 @@
+"""
+What HAProxy runs: known from the last confirmation, or found out from its files and from itself.
+
+A controller that begins, and one whose HAProxy's worker was started anew, knows the file and nothing else. The marker
+in the state directory says whether HAProxy confirmed that file; what steps have changed since is read back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attrs import frozen
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from marathonlb.config.text import Config, Section
+from marathonlb.haproxy.interfaces import IReloader
+from marathonlb.haproxy.master import pause
+from marathonlb.haproxy.plan import Difference, differences, phrase, split
+from marathonlb.haproxy.steer import OtherWorkerError, Steering, Stepped
+from marathonlb.haproxy.store import Store
+
+UNCONFIRMED = "the last reload was not confirmed"
+NOT_RUNNING = "HAProxy does not run"
+FIRST = "there was no configuration"
+ADOPTED = "adopted with differences: "
+
+MEETING = 2.0
+"""Seconds that the new worker of a HAProxy which is not ours is waited for after its reload."""
+
+READ_BACK = 200
+"""So many backends at most are read back after a reload; of all of them the file was confirmed."""
+
+
+@frozen
+class Way:
+    """
+    From what runs to what is wanted.
+
+    :param running: what runs, and `wanted` what should, in texts that can be compared.
+    :param found: where they differ.
+    :param why: the reason of a reload where what runs is not known well enough for steps; empty else.
+    :param adopted: whether it was found out, not remembered.
+    """
+
+    running: Config
+    wanted: Config
+    found: tuple[Difference, ...] = ()
+    why: str = ""
+    adopted: bool = False
+
+    def because(self, why: str) -> str:
+        """The reason of the reload that does what steps could not."""
+        return f"{ADOPTED}{why}" if why and self.adopted else why
+
+
+class Bearings:
+    """
+    Keeps what HAProxy runs.
+
+    :ivar running: what it confirmed; None where that has to be found out.
+    :ivar confirmed: whether a worker that is started from the file runs that.
+    :ivar known: what it ran last, as far as was ever known.
+    """
+
+    _log = Logger()
+
+    def __init__(self, store: Store, reloader: IReloader, steering: Steering | None) -> None:
+        self.running: Config | None = None
+        self.known: Config | None = None
+        self.confirmed = False
+        self._store = store
+        self._reloader = reloader
+        self._steering = steering
+        self._touched: tuple[str, ...] = ()
+
+    def lose(self) -> None:
+        """What runs has to be found out."""
+        self.running = None
+        if self._steering is not None:
+            self._steering.forget()
+
+    async def way(self, wanted: Config) -> Way:
+        """From what runs to this. Raises `PublishFailed` where the files cannot be read."""
+        serving = await self._reloader.serving()
+        way = await (self._from_memory(wanted, serving) if self.running else self._from_disk(wanted, serving))
+        self.known = way.running
+        self._touched = tuple(d.name for d in way.found if d.kind == "backend" and d.new is not None)
+        return way
+
+    async def _from_memory(self, wanted: Config, serving: bool) -> Way:
+        running = self.running
+        assert running is not None
+        found = differences(running, wanted)
+        doubt = UNCONFIRMED if not self.confirmed else "" if serving else NOT_RUNNING
+        steering = self._steering
+        if doubt or steering is None:
+            return Way(running, wanted, found, phrase(found) or doubt)
+        if found and steering.worker is None and await self._look(steering, running) is None:
+            return Way(running, wanted, found, phrase(found))
+        return Way(running, wanted, found)
+
+    async def _from_disk(self, wanted: Config, serving: bool) -> Way:
+        disk, texts = self._store.read(wanted.maps), self._store.texts(wanted)
+        if disk is None:
+            return Way(Config(), wanted, (), FIRST)
+        running, target = wanted, wanted
+        found: tuple[Difference, ...] = ()
+        differs = ""
+        if disk.digest() != texts.digest():
+            running, target = split(disk.text, disk.maps), split(texts.text, texts.maps)
+            found = differences(running, target)
+            differs = f"{ADOPTED}{phrase(found) or 'white space'}"
+        if not self._store.trusts(disk):
+            return Way(running, target, found, differs or UNCONFIRMED, adopted=True)
+        if not serving:
+            return Way(running, target, found, differs or NOT_RUNNING, adopted=True)
+        looked = await self._look(self._steering, running) if self._steering is not None else None
+        if looked is None:
+            return Way(running, target, found, differs, adopted=True)
+        if looked is not running:
+            running, found = looked, differences(looked, target)
+        return Way(running, target, found, adopted=True)
+
+    async def _look(self, steering: Steering, running: Config) -> Config | None:
+        """What a worker that has read this runs; its servers are in the ledger. None where nobody answers."""
+        maps = await steering.adopt(running)
+        if maps is None:
+            return None
+        return Config(running.sections, {**running.maps, **maps}) if maps else running
+
+    def arrive(self, way: Way, stepped: Stepped, wanted: Config) -> bool:
+        """
+        Take note of what steps came to.
+
+        :param wanted: what was asked for, as it was rendered.
+        :return: whether the file has to follow.
+        """
+        if not stepped.why:
+            same_text = not way.found and not (way.adopted and way.running is not wanted)
+            self.running, self.confirmed = wanted, True
+            if way.adopted and self._steering is not None:
+                self._steering.ledger.index(wanted)
+            return not same_text
+        if way.adopted or not stepped.backends:
+            return False
+        sections: dict[int, Section] = {}
+        new = {d.name: d.new for d in way.found if d.kind == "backend"}
+        assert self._steering is not None
+        for name in stepped.backends:
+            place, section = self._steering.ledger.place(name, way.running), new.get(name)
+            if place is not None and section is not None:
+                sections[place] = section
+        self.running = way.running.replace(sections)
+        return bool(sections)
+
+    def confirm(self, wanted: Config) -> tuple[str, ...]:
+        """HAProxy confirmed a reload; the backends that differed."""
+        self.running, self.confirmed = wanted, True
+        return self._touched
+
+    async def met(
+        self,
+        wanted: Config,
+        before: int | None,
+        touched: Sequence[str],
+        as_of: float | None,
+        clock: IReactorTime,
+    ) -> None:
+        """
+        After a reload: know the new worker, drain again what was drained out of turn, and read back what differed.
+
+        :param before: the worker before.
+        """
+        steering = self._steering
+        if steering is None:
+            return
+        drained = steering.ledger.drained_since(as_of)
+        deadline = clock.seconds() + MEETING
+        while not await steering.meet(wanted, before):
+            if before is None or clock.seconds() >= deadline:
+                return
+            await pause(clock, 0.05)
+        for target, when in drained.items():
+            await steering.drain(wanted, [target], when)
+        steering.ledger.unsure.update(touched[:READ_BACK])
+        try:
+            stepped = await steering.step((), wanted, wanted, as_of)
+        except OtherWorkerError:
+            self.lose()
+            return
+        if stepped.why:
+            self._log.error(
+                "After the reload HAProxy does not hold what its file says: {why}; the next change tries again",
+                why=stepped.why,
+            )

@@ -1,0 +1,338 @@
+"""
+Steering a HAProxy that runs: says steps to its worker, reads back what came of them, and believes nothing else.
+
+A step that HAProxy refuses, one that it answers with silence, and a server that reads back as something else all end in
+a reload with that as its reason. A worker that is not the one that confirmed the text that runs is told nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+from attrs import evolve, field, frozen
+from twisted.logger import Logger
+
+from marathonlb.config.text import Config, MapEntry
+from marathonlb.errors import HAProxyUnavailable
+from marathonlb.haproxy.abilities import Abilities
+from marathonlb.haproxy.ledger import Ledger, Sketch, Target
+from marathonlb.haproxy.observed import deviations, parse_state
+from marathonlb.haproxy.plan import Difference
+from marathonlb.haproxy.steermaps import MapSteering
+from marathonlb.haproxy.steps import Held, Step, Steps
+from marathonlb.haproxy.talk import ITalk
+from marathonlb.haproxy.words import ID_TAKEN, Refusal, refusal
+
+MAX_STEPS = 10_000
+"""Of more steps than these a reload is the smaller one."""
+
+GRAVES_AT_ONCE = 200
+"""So many servers of the graveyard are tried at a time."""
+
+TRIES = 2
+"""So often at most a backend that does not read back as it was told is put right before it takes a reload."""
+
+Connect = Callable[[Config], Awaitable[ITalk]]
+"""Opens a conversation with the worker of a HAProxy that runs a configuration; raises `HAProxyUnavailable`."""
+
+
+class OtherWorkerError(Exception):
+    """The worker is not the one that confirmed what is believed to run."""
+
+
+@frozen
+class Stepped:
+    """
+    What steps came to.
+
+    :param steps: what was done.
+    :param backends: those that are what is wanted now.
+    :param why: the reason of a reload that has to do the rest; empty where nothing is left.
+    """
+
+    steps: Steps = field(factory=Steps)
+    backends: tuple[str, ...] = ()
+    why: str = ""
+
+
+@frozen
+class _Wrong:
+    """A backend does not read back as it was told, after these steps."""
+
+    why: str
+    steps: Steps
+
+
+class Steering:
+    """
+    Leads one worker from text to text.
+
+    :param directory: where the map files lie.
+    :ivar worker: the process id of the worker that confirmed the text that runs; None where nobody knows.
+    """
+
+    _log = Logger()
+
+    def __init__(self, connect: Connect, directory: str) -> None:
+        self.worker: int | None = None
+        self.ledger = Ledger()
+        self.abilities = Abilities()
+        self._connect = connect
+        self._maps = MapSteering(directory)
+
+    @asynccontextmanager
+    async def _talk(self, config: Config) -> AsyncIterator[ITalk]:
+        talk = await self._connect(config)
+        try:
+            yield talk
+        finally:
+            talk.close()
+
+    # who runs
+
+    def forget(self) -> None:
+        """Nobody knows what the worker holds."""
+        self.worker = None
+        self.ledger = Ledger()
+
+    async def meet(self, config: Config, before: int | None = None) -> bool:
+        """
+        A worker has read this configuration: remember who, and what it can do.
+
+        :param before: the worker that it must not be any more.
+        :return: False where it is still that one, or cannot be asked.
+        """
+        self.worker = None
+        try:
+            async with self._talk(config) as talk:
+                worker = await talk.pid()
+                if worker == before:
+                    return False
+                version, helped = await talk.say(["show version", "add server help"])
+        except HAProxyUnavailable:
+            return False
+        if version != self.abilities.version:
+            self.abilities = Abilities.of(version, helped)
+        self.ledger.began(config)
+        self.worker = worker
+        return True
+
+    async def same_worker(self, config: Config) -> bool:
+        """Whether the worker is the one that confirmed what runs, as far as that can be asked."""
+        try:
+            async with self._talk(config) as talk:
+                return await talk.pid() == self.worker
+        except HAProxyUnavailable:
+            return True
+
+    async def state(self, config: Config) -> tuple[int | None, str]:
+        """The worker and what it says of all its servers; None and nothing where it cannot be asked."""
+        try:
+            async with self._talk(config) as talk:
+                worker = await talk.pid()
+                (answer,) = await talk.say(["show servers state"])
+                return worker, answer
+        except HAProxyUnavailable:
+            return None, ""
+
+    async def adopt(self, config: Config) -> dict[str, tuple[MapEntry, ...]] | None:
+        """
+        Find out where a worker that runs already holds something else than this configuration.
+
+        :return: the maps that hold something else, with what they hold; None where it cannot be asked.
+        """
+        if not await self.meet(config):
+            return None
+        try:
+            async with self._talk(config) as talk:
+                (answer,) = await talk.say(["show servers state"])
+                seen = parse_state(answer)
+                backends = [s.name for s in config.sections if s.kind == "backend"]
+                wrong = [n for n in backends if not self.ledger.saw(n, config, seen.get(n, {}))]
+                maps = await self._maps.others(talk, config)
+        except HAProxyUnavailable:
+            self.worker = None
+            return None
+        if wrong or maps:
+            self._log.info(
+                "HAProxy holds something else than its file in {count} places ({names}); it is put right",
+                count=len(wrong) + len(maps),
+                names=", ".join([*wrong[:3], *maps]),
+            )
+        return maps
+
+    # steps
+
+    async def step(
+        self,
+        found: Sequence[Difference],
+        running: Config,
+        wanted: Config,
+        as_of: float | None = None,
+        *,
+        whole: bool = False,
+    ) -> Stepped:
+        """
+        Do what steps can do of the way from one configuration to another.
+
+        :param found: where they differ.
+        :param as_of: see `Ledger.sketch`.
+        :param whole: whether nothing is to be done where steps cannot do everything.
+
+        Raises `OtherWorkerError` where it has to be found out anew what runs; then nothing was said.
+        """
+        if not found and not self.ledger.pending:
+            return Stepped()
+
+        def sketch() -> Sketch:
+            return self.ledger.sketch(found, running, wanted, self.abilities.limits, as_of)
+
+        if not self.ledger.unsure:
+            first = sketch()
+            if whole and first.why:
+                return Stepped(why=first.why)
+            if not first.steps and not first.maps:
+                return self._silently(first)
+        told: set[str] = set()
+        try:
+            async with self._talk(running) as talk:
+                if await talk.pid() != self.worker:
+                    raise OtherWorkerError
+                await self._look(talk, running)
+                before = Steps()
+                for _ in range(TRIES):
+                    plan = sketch()
+                    if whole and plan.why:
+                        return Stepped(why=plan.why)
+                    told.update(plan.backends)
+                    done = await self._carry_out(talk, plan, running, wanted)
+                    if isinstance(done, Stepped):
+                        return evolve(done, steps=before + done.steps)
+                    before += done.steps
+                return Stepped(before, why=done.why)
+        except HAProxyUnavailable as error:
+            self.ledger.unsure |= told
+            return Stepped(why=str(error))
+        except BaseException:
+            self.ledger.unsure |= told
+            raise
+
+    def _silently(self, sketch: Sketch) -> Stepped:
+        """The texts differ where that means nothing at runtime, or where steps do not help."""
+        for touched in sketch.backends.values():
+            self.ledger.done(touched, ())
+        return Stepped(backends=tuple(sketch.backends), why=sketch.why)
+
+    async def _look(self, talk: ITalk, running: Config) -> None:
+        """Look at the backends of which nobody knows what they hold."""
+        names = sorted(self.ledger.unsure)
+        answers = await talk.say([f"show servers state {name}" for name in names])
+        for name, answer in zip(names, answers, strict=True):
+            self.ledger.saw(name, running, parse_state(answer).get(name, {}))
+
+    async def _carry_out(
+        self, talk: ITalk, sketch: Sketch, running: Config, wanted: Config
+    ) -> Stepped | _Wrong:
+        steps = sketch.steps
+        if len(steps.gains) + len(steps.losses) > MAX_STEPS:
+            return Stepped(why=f"{len(steps.gains) + len(steps.losses)} servers change at once")
+        buried: dict[str, set[str]] = {}
+        refused = await self._say(talk, steps.gains, buried) or await self._say(talk, steps.losses, buried)
+        if refused is not None:
+            self.ledger.unsure |= sketch.backends.keys()
+            backend = refused.command.split()[2].partition("/")[0]
+            rest = sketch.backends[backend].wanted.rest if backend in sketch.backends else ""
+            self.abilities = self.abilities.without(refused, rest)
+            return Stepped(why=str(refused))
+        wrong = await self._read_back(talk, sketch, buried)
+        if wrong:
+            return _Wrong(wrong, steps)
+        for name, touched in sketch.backends.items():
+            self.ledger.done(touched, buried.get(name, ()))
+        mapped, why = Steps(), sketch.why
+        if sketch.maps and not why:
+            mapped, why = await self._maps.change(talk, sketch.maps, running, wanted)
+        return Stepped(steps + mapped, tuple(sketch.backends), why)
+
+    async def _say(self, talk: ITalk, steps: Sequence[Step], buried: dict[str, set[str]]) -> Refusal | None:
+        """
+        Carry steps out, one after another.
+
+        :param buried: takes the servers that are to go and are in use, by backend.
+        :return: the first refusal.
+        """
+        answers = iter(await talk.say([command for step in steps for command in step.commands]))
+        again: list[Step] = []
+        first: Refusal | None = None
+        for step in steps:
+            said = [refusal(command, next(answers)) for command in step.commands]
+            refused = next((each for each in said if each is not None), None)
+            if refused is None:
+                continue
+            if step.kind == "removed" and refused.command.startswith("del server "):
+                backend, _, server = step.target.partition("/")
+                buried.setdefault(backend, set()).add(server)
+            elif step.kind == "added" and refused.words.startswith(ID_TAKEN):
+                again.append(step.without_id())
+            else:
+                first = first or refused
+        if first is None and again:
+            return await self._say(talk, again, buried)
+        return first
+
+    async def _read_back(self, talk: ITalk, sketch: Sketch, buried: Mapping[str, Collection[str]]) -> str:
+        """
+        Compare what HAProxy holds with what it was told, and note what it holds where that is something else.
+
+        :return: the first thing that is wrong.
+        """
+        names = list(sketch.backends)
+        answers = await talk.say([f"show servers state {name}" for name in names])
+        held: dict[str, dict[str, Held | None]] = {}
+        wrong = ""
+        for name, answer in zip(names, answers, strict=True):
+            expected = sketch.backends[name].expected(buried.get(name, ()))
+            found = deviations(expected, parse_state(answer).get(name, {}))
+            held[name] = {**expected, **found}
+            if found and not wrong:
+                wrong = f"backend {name} does not hold server {next(iter(found))} as it was told"
+        if wrong:
+            for name in names:
+                self.ledger.hold(sketch.backends[name].old, held[name])
+        return wrong
+
+    # out of turn
+
+    async def drain(self, running: Config, targets: Iterable[Target], now: float) -> None:
+        """
+        Let servers take no new requests, until `step` says what becomes of them.
+
+        :param now: seconds on the clock that `step` is given `as_of` by.
+        """
+        new = self.ledger.drain(running, targets, now)
+        if not new:
+            return
+        try:
+            async with self._talk(running) as talk:
+                if await talk.pid() == self.worker:
+                    await talk.say([f"set server {backend}/{server} state drain" for backend, server in new])
+        except HAProxyUnavailable:
+            self.ledger.unsure |= {backend for backend, _ in new}
+
+    async def dig(self, running: Config) -> None:
+        """Delete the servers of the graveyard that nobody uses any more."""
+        targets = self.ledger.graves[:GRAVES_AT_ONCE]
+        if not targets:
+            return
+        commands = [f"del server {backend}/{server}" for backend, server in targets]
+        try:
+            async with self._talk(running) as talk:
+                if await talk.pid() != self.worker:
+                    return
+                answers = await talk.say(commands)
+        except HAProxyUnavailable:
+            self.ledger.unsure |= {backend for backend, _ in targets}
+            return
+        for target, command, answer in zip(targets, commands, answers, strict=True):
+            self.ledger.dug(target, gone=refusal(command, answer) is None)

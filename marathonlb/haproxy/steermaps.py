@@ -1,0 +1,96 @@
+"""Steps for maps: said, and compared by the number of their entries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from marathonlb.config.text import Config, MapEntry, Owner
+from marathonlb.haproxy import mapsteps
+from marathonlb.haproxy.steps import Steps
+from marathonlb.haproxy.talk import ITalk
+from marathonlb.haproxy.words import Refusal, refusal
+
+
+class MapSteering:
+    """
+    Changes the maps of a worker.
+
+    :param directory: where the map files lie.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+
+    def _path(self, name: str) -> str:
+        return f"{self._directory}/{name}"
+
+    async def others(self, talk: ITalk, config: Config) -> dict[str, tuple[MapEntry, ...]]:
+        """The maps in use that hold something else than a configuration's, with what they hold."""
+        if not config.maps:
+            return {}
+        (answer,) = await talk.say(["show map"])
+        used = mapsteps.parse_maps(answer)
+        found = {}
+        for name, entries in config.maps.items():
+            if self._path(name) in used:
+                held = await self._held(talk, name)
+                if not mapsteps.same_entries(name, held, pairs(entries)):
+                    found[name] = tuple(MapEntry(key, value, Owner()) for key, value in held)
+        return found
+
+    async def _held(self, talk: ITalk, name: str) -> mapsteps.Pairs:
+        (answer,) = await talk.say([f"show map {self._path(name)}"])
+        return mapsteps.parse_entries(answer)
+
+    async def change(
+        self, talk: ITalk, names: Sequence[str], running: Config, wanted: Config
+    ) -> tuple[Steps, str]:
+        """
+        Make maps hold what is wanted. One that HAProxy does not use needs nothing.
+
+        :return: the steps, and the reason of a reload where one of them went wrong.
+        """
+        (answer,) = await talk.say(["show map"])
+        used = mapsteps.parse_maps(answer)
+        names = [name for name in names if self._path(name) in used]
+        whole = Steps()
+        for name in names:
+            held = pairs(running.maps[name])
+            if used[self._path(name)] != len(held):
+                held = list(await self._held(talk, name))
+            steps = mapsteps.plan_map(name, self._path(name), held, pairs(wanted.maps[name]))
+            refused = await self._say(talk, steps)
+            if refused is not None:
+                return whole, f"map {name}: {refused}"
+            whole += steps
+        return whole, await self._compare(talk, names, wanted) if whole else ""
+
+    async def _compare(self, talk: ITalk, names: Sequence[str], wanted: Config) -> str:
+        (answer,) = await talk.say(["show map"])
+        counts = mapsteps.parse_maps(answer)
+        for name in names:
+            count = counts.get(self._path(name), 0)
+            if count != len(wanted.maps[name]):
+                return f"map {name} holds {count} entries in place of {len(wanted.maps[name])}"
+        return ""
+
+    async def _say(self, talk: ITalk, steps: Steps) -> Refusal | None:
+        """Say them in order; a transaction's version is known only when HAProxy has named it."""
+        for step in (*steps.gains, *steps.losses):
+            commands = list(step.commands)
+            if commands[0].startswith("prepare map "):
+                (answer,) = await talk.say(commands[:1])
+                version = mapsteps.version_of(answer)
+                if version is None:
+                    return refusal(commands[0], answer) or Refusal(commands[0], answer)
+                commands = [command.replace(mapsteps.NEW_VERSION, version, 1) for command in commands[1:]]
+            for command, answer in zip(commands, await talk.say(commands), strict=True):
+                refused = refusal(command, answer)
+                if refused is not None:
+                    return refused
+        return None
+
+
+def pairs(entries: Sequence[MapEntry]) -> list[tuple[str, str]]:
+    """The entries of a map without their owners."""
+    return [(entry.key, entry.value) for entry in entries]
