@@ -24,6 +24,7 @@ class Settings:
     :param haproxy: the binary; empty where none was found.
     :param command: the reload command where HAProxy is not managed; None means that it is found out.
     :param groups: the groups this instance serves; empty means apps without a group, ``*`` every group and none.
+    :param system_ca: what HAProxy's ``ca-file`` takes for the authorities that the system trusts.
     :param bind_http: ``address:port`` of a shared frontend, as HAProxy's ``bind`` takes it; the others likewise.
     :param explain: what a single run is to explain instead of applying anything: a URL, an app id or a port.
     :param own_app_ids: the load balancer's own apps, which are skipped (``FRAMEWORK_NAME``, ``MARATHON_APP_ID``).
@@ -55,6 +56,7 @@ class Settings:
     dont_bind_http_https: bool = False
     group_https_by_vhost: bool = False
     ssl_certs: tuple[str, ...] = ("/etc/ssl/cert.pem",)
+    system_ca: str = "@system-ca"
     bind_http: str = "*:80"
     bind_https: str = "*:443"
     bind_appid: str = "*:9091"

@@ -15,7 +15,7 @@ from typing import Any
 from attrs import Factory, field, frozen
 
 from marathonlb.marathon.model import App
-from marathonlb.routing import values
+from marathonlb.routing import tls, values
 from marathonlb.routing.problems import Problem
 
 
@@ -84,6 +84,29 @@ LABELS: tuple[Label, ...] = (
         values.file_list,
         "none",
         "TLS on the service port with that certificate; under `--group-https-by-vhost` also that host's certificate.",
+    ),
+    Label(
+        "TLS_PASSTHROUGH",
+        "bool",
+        values.boolean,
+        "false",
+        "Connections to the https port whose TLS handshake names a VHOST of this port go to the tasks as they are: TLS is"
+        " ended there. The port is in mode tcp.",
+    ),
+    Label(
+        "BACKEND_SSL",
+        "`true`, `verify`, or CA path",
+        tls.backend_ssl,
+        "false",
+        "TLS towards the tasks: with whatever certificate they have, or verified by the system's authorities or those of"
+        " a file. They have to be the first VHOST that is no wildcard, else the host they run on.",
+    ),
+    Label(
+        "BACKEND_PROTO",
+        "`h1`, `h2`",
+        tls.backend_proto,
+        "`h1`",
+        "The protocol towards the tasks; `h2` with BACKEND_SSL is agreed on in the handshake (ALPN). Mode http.",
     ),
     Label(
         "MODE",

@@ -18,6 +18,7 @@ from marathonlb.routing.labels import NOTHING, AppLabels, PortLabels, parse_labe
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.selection import in_group, why_not_offered
 from marathonlb.routing.servers import Resolve, Server, port_at, servers_of
+from marathonlb.routing.tls import VERIFY
 from marathonlb.settings import Settings
 
 _UNCLEAN = re.compile(r"[^A-Za-z0-9-]", re.ASCII)
@@ -37,6 +38,9 @@ class Service:
     :param weight: the owner's order of the routing rules; None leaves ours.
     :param networks: the only clients that are let in; empty means everybody.
     :param check_index: the port of the task that is checked, where that is not this one.
+    :param passthrough: hosts whose TLS connections are handed to the tasks as they are.
+    :param backend_ssl: TLS towards the tasks: empty, ``none`` (nothing is verified), or what ``ca-file`` takes.
+    :param backend_proto: ``h1`` or ``h2`` towards the tasks; empty leaves it to HAProxy.
     :param overrides: template texts of the labels, by template name.
     :param since: when the app last changed: who was first, in a collision.
     :param binds_port: whether it has a frontend of its own; one that lost its port to another has none.
@@ -70,6 +74,9 @@ class Service:
     since: str = ""
     binds_port: bool = True
 
+    passthrough: tuple[str, ...] = ()
+    backend_ssl: str = ""
+    backend_proto: str = ""
     @property
     def key(self) -> tuple[str, int]:
         """What names a service: the app's id and the port's index."""
@@ -195,19 +202,21 @@ def _service(
     hosts = labels.get("VHOST", ())
     http = bool(hosts) or (own_check is not None and own_check.protocol in _HTTP_CHECKS)
     paths, ignore_case = labels.get("PATH", ((), False))
+    passthrough = labels.get("TLS_PASSTHROUGH", False)
+    backend_ssl = "" if passthrough else labels.get("BACKEND_SSL", "")
     service = Service(
         app_id=app.id,
         port_index=index,
         service_port=service_port,
         backend=backend_name(app.id, service_port),
-        mode=labels.get("MODE", "http" if http else "tcp"),
+        mode="tcp" if passthrough else labels.get("MODE", "http" if http else "tcp"),
         hosts=hosts,
         paths=paths,
         ignore_path_case=ignore_case,
         weight=labels.get("BACKEND_WEIGHT"),
         bind_addr=labels.get("BIND_ADDR", "*"),
         bind_options=labels.get("BIND_OPTIONS", ""),
-        ssl_certs=labels.get("SSL_CERT", ()),
+        ssl_certs=() if passthrough else labels.get("SSL_CERT", ()),
         balance=labels.get("BALANCE", "roundrobin"),
         sticky=labels.get("STICKY", False),
         redirect_to_https=labels.get("REDIRECT_TO_HTTPS", False),
@@ -219,6 +228,9 @@ def _service(
         redirect_path=labels.get("HTTP_BACKEND_REDIR"),
         health_check=check,
         check_index=check_index,
+        passthrough=hosts if passthrough else (),
+        backend_ssl=settings.system_ca if backend_ssl == VERIFY else backend_ssl,
+        backend_proto=labels.get("BACKEND_PROTO", ""),
         overrides=labels.templates,
         since=app.config_changed_at or app.version,
     )
@@ -244,9 +256,16 @@ def _without_contradictions(app: App, service: Service, problems: list[Problem])
         return service
     if service.hosts and (warning := _host_warning(app, index)):
         problems.append(warning)
-    if service.mode != "http":
+    if values.boolean(app.labels.get(f"HAPROXY_{index}_TLS_PASSTHROUGH", "")):
+        wants_http = app.labels.get(f"HAPROXY_{index}_MODE", "").strip().lower() == "http"
+        names = (*_INSIDE, "MODE") if wants_http else _INSIDE
+        _warn(app, index, names, "has no effect with TLS_PASSTHROUGH: nobody looks inside here", problems)
+        if not service.hosts:
+            _warn(app, index, ("TLS_PASSTHROUGH",), f"needs HAPROXY_{index}_VHOST", problems)
+        service = evolve(service, hosts=(), paths=(), redirect_to_https=False, auth=None, backend_proto="")
+    elif service.mode != "http":
         _warn(app, index, _HTTP_ONLY, "has no effect in mode tcp", problems)
-        service = evolve(service, hosts=(), paths=(), redirect_to_https=False, auth=None)
+        service = evolve(service, hosts=(), paths=(), redirect_to_https=False, auth=None, backend_proto="")
     elif not service.hosts and (service.paths or service.redirect_to_https or service.auth):
         _warn(app, index, ("PATH", "REDIRECT_TO_HTTPS", "AUTH"), f"needs HAPROXY_{index}_VHOST", problems)
         service = evolve(service, paths=(), redirect_to_https=False, auth=None)
@@ -260,6 +279,7 @@ def _without_contradictions(app: App, service: Service, problems: list[Problem])
 
 
 _HTTP_ONLY = (
+    "BACKEND_PROTO",
     "VHOST",
     "PATH",
     "REDIRECT_TO_HTTPS",
@@ -270,6 +290,9 @@ _HTTP_ONLY = (
     "HTTP_BACKEND_REVPROXY_PATH",
     "HTTP_BACKEND_REDIR",
 )
+
+
+_INSIDE = (*(name for name in _HTTP_ONLY if name != "VHOST"), "SSL_CERT", "BACKEND_SSL")
 
 
 def _warn(app: App, index: int, names: Iterable[str], reason: str, problems: list[Problem]) -> None:
