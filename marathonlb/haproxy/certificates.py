@@ -250,6 +250,8 @@ class Certificates:
 def files_of(service: Service) -> list[tuple[str, str, str]]:
     """The files that a service's labels name: the label without its index, the kind, the path."""
     found = [("SSL_CERT", "crt", path) for path in service.ssl_certs]
+    if service.backend_ssl.startswith("/"):
+        found.append(("BACKEND_SSL", "ca", service.backend_ssl))
     for word, value in pairwise(service.bind_options.split()) if service.bind_options else ():
         if value.startswith("/") and word in _FILE_WORDS:
             found.append(("BIND_OPTIONS", _FILE_WORDS[word], value))
