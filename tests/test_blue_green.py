@@ -87,7 +87,7 @@ class BlueGreen(SynchronousTestCase):
         frames, drained = set(), []
         for wanted in phases:
             lines = wanted.rendered.config.template.splitlines()
-            servers = [line for line in lines if line.startswith("  server ")]
+            servers = [line for line in lines if line.startswith("  server 1")]
             frames.add(
                 "\n".join(line for line in lines if line not in servers)
                 + str(wanted.rendered.config.map_texts())

@@ -9,6 +9,7 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from threading import Event, Thread
 from time import monotonic, sleep
 
@@ -58,11 +59,20 @@ defaults
 """
 
 
+_NUMBERS = count(os.getpid() * 37)
+
+
 def free_port() -> int:
-    """A port of the loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """
+    A port that was free a moment ago, on every address, and that this process has not been given before.
+
+    Not the kernel's choice: it takes the same ports for outgoing connections, and a test makes many.
+    """
+    while True:
+        port = 12_000 + next(_NUMBERS) % 10_000
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("0.0.0.0", port))
+            return port
 
 
 def frontend(

@@ -68,7 +68,7 @@ class MarathonTestCase(TestCase):
         service = MiniMarathon(
             reactor,
             Config(
-                dialect=Dialect.parse(version), port=0, work_dir=work_dir, task_ports=(33000, 33900), **config
+                dialect=Dialect.parse(version), port=0, work_dir=work_dir, task_ports=(23000, 23900), **config
             ),
         )
         service.startService()

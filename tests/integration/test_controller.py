@@ -170,7 +170,7 @@ class ControllerMixin:
         await self.answers("cart task=", path="/cart/1")
         await self.answers("shop task=")
         await self.ask(service, "PATCH", "/v2/apps/shop", {"instances": 4})
-        await until(lambda: self.config().count("\n  server ") == 5, 30)
+        await until(lambda: self.servers() == 5, 30)
         await self.ask(service, "PATCH", "/v2/apps/cart", {"labels": {"HAPROXY_0_VHOST": "new.example.com"}})
         await self.answers("cart task=", "new.example.com")
         await self.answers("shop task=", path="/cart/1")
@@ -181,6 +181,10 @@ class ControllerMixin:
     def config(self) -> str:
         """What lies on disk."""
         return (self.directory / "haproxy.cfg").read_text()
+
+    def servers(self) -> int:
+        """How many tasks are in it; all of them run on the loopback."""
+        return self.config().count("\n  server 127_0_0_1_")
 
     async def test_event(self) -> None:
         """In event mode the callback is registered, posts are followed, and the stop takes it away."""
@@ -218,7 +222,7 @@ class ControllerMixin:
         daemon = self.daemon(service.url)
         await self.create(service, app("shop", free_port(), 2))
         await self.answers("shop task=")
-        await until(lambda: self.config().count("\n  server ") == 2, 20)
+        await until(lambda: self.servers() == 2, 20)
         await until(self.settled, 20)
         master = self.haproxy_pids()
         daemon.kill()
@@ -228,7 +232,7 @@ class ControllerMixin:
         self.daemon(service.url)
         await until(lambda: self.log().count("Listening to the events") == 2, 20)
         await self.ask(service, "PATCH", "/v2/apps/shop", {"instances": 3})
-        await until(lambda: self.config().count("\n  server ") == 3, 20)
+        await until(lambda: self.servers() == 3, 20)
         self.assertEqual(self.haproxy_pids(), master)
         self.assertLessEqual(self.reloads(), before + 1)
         self.assertNotIn("adopted with differences", self.log())
@@ -255,7 +259,7 @@ class ControllerMixin:
         self.assertIn("shop task=", await deferToThread(get, self.ports["http"]))
         await self.ask(service, "PATCH", "/v2/apps/shop", {"instances": 2})
         relay.start()
-        await until(lambda: self.config().count("\n  server ") == 2, 30)
+        await until(lambda: self.servers() == 2, 30)
 
     async def test_signals(self) -> None:
         """SIGHUP compares everything, SIGUSR1 reloads; each says so."""

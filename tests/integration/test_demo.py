@@ -6,11 +6,9 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +17,8 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from minimarathon.appfile import SAMPLE
-from minimarathon.children import haproxies
-from tests.integration.haproxies import PACKAGE, WHEEL
+from minimarathon.children import end_haproxies, haproxies
+from tests.integration.haproxies import PACKAGE, WHEEL, free_port
 from tests.integration.minimarathons import alive, until
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -32,16 +30,6 @@ NO_HAPROXY = (
 NO_CURL = None if shutil.which("curl") else "there is no curl: install the package curl"
 
 
-def free_ports() -> Iterator[int]:
-    """Ports that were free a moment ago, each another one."""
-    kept = []
-    while True:
-        probe = socket.socket()
-        probe.bind(("127.0.0.1", 0))
-        kept.append(probe)
-        yield probe.getsockname()[1]
-
-
 class DemoTests(TestCase):
     """`minimarathon.demo`."""
 
@@ -49,16 +37,16 @@ class DemoTests(TestCase):
     skip = NO_HAPROXY
 
     def setUp(self) -> None:
-        ports = free_ports()
-        self.ports = {name: next(ports) for name in ("http", "https", "stats", "appid", "marathon")}
+        self.ports = {name: free_port() for name in ("http", "https", "stats", "appid", "marathon")}
         # HAProxy's sockets lie here, and their paths must be short.
         self.directory = Path(tempfile.mkdtemp(prefix="demo-", dir="/tmp")).resolve()
         self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
+        self.addCleanup(deferToThread, end_haproxies, self.directory / "run" / "haproxy.cfg")
         self.apps = self.directory / "apps.json"
         # The sample's service ports would meet those of a demonstration that runs beside the tests.
         text = SAMPLE.read_text()
         for port in (10000, 10001, 10002, 10003, 10100):
-            text = text.replace(f'"port": {port}', f'"port": {next(ports)}')
+            text = text.replace(f'"port": {port}', f'"port": {free_port()}')
         self.apps.write_text(text)
 
     def start(self, *more: str) -> subprocess.Popen[bytes]:

@@ -176,8 +176,7 @@ class World:
 
     def __init__(self, binary: str, **options: Any) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="mlb-", dir="/tmp"))
-        self._taken: set[int] = set()
-        self.http, self.https, self.app_id, self.stats = (self._port() for _ in range(4))
+        self.http, self.https, self.app_id, self.stats = (free_port() for _ in range(4))
         values: dict[str, Any] = {
             "haproxy": binary,
             "haproxy_config": str(self.directory / "haproxy.cfg"),
@@ -196,13 +195,6 @@ class World:
         self.ports: dict[str, int] = {}
         self.problems: tuple[Problem, ...] = ()
         self._running: subprocess.Popen[bytes] | None = None
-
-    def _port(self) -> int:
-        """A port that this world has not had: the kernel may offer one twice."""
-        while (port := free_port()) in self._taken:
-            pass
-        self._taken.add(port)
-        return port
 
     def app(
         self,
@@ -226,7 +218,7 @@ class World:
             self.processes |= processes
             ports = tuple(process.port for process in processes.values())
             made.append(Task(f"{name}.{number}", host="127.0.0.1", ports=ports, state="TASK_RUNNING"))
-        self.ports |= {word: self._port() for word in words}
+        self.ports |= {word: free_port() for word in words}
         texts = {f"{index}_BIND_ADDR": "127.0.0.1" for index in range(len(words))} | (labels or {})
         self.apps.append(
             App(
