@@ -24,6 +24,9 @@ from marathonlb.wanted import Wanted
 SHOWN = 20
 """So many apps are named in an entry."""
 
+CAUSES = 4
+"""So many causes are named."""
+
 _EVENTS = frozenset(EVENT_TYPES)
 
 
@@ -67,6 +70,11 @@ class Record(Journal):
             self._event = self._first_event
         self._first_event = None
 
+    def cause(self) -> str:
+        """What has come that leads to what is done now, in one phrase."""
+        first = sorted(self._came.items(), key=lambda each: (-each[1], each[0]))[:CAUSES]
+        return ", ".join(f"{count} x {why}" if count > 1 else why for why, count in first)
+
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Measure a stage of the convergence, whether it succeeds or not."""
@@ -83,6 +91,8 @@ class Record(Journal):
         event, self._event = self._event, None
         self._seconds |= outcome.seconds
         self._measured(outcome.action)
+        for step, count in outcome.counts.items():
+            self.metrics.count("runtime_steps_total", count, kind=step, result="done")
         kind = Kind.UNCHANGED if outcome.action == "nothing" else Kind.CONVERGED
         latency = None
         if kind is Kind.CONVERGED and event is not None:

@@ -18,6 +18,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.client import HTTPConnectionPool
 
+from marathonlb import __version__
 from marathonlb.config.render import Renderer
 from marathonlb.config.sources import Templates, load_templates
 from marathonlb.config.templates import PER_APP_NAMES
@@ -30,8 +31,11 @@ from marathonlb.marathon.client import MarathonClient
 from marathonlb.marathon.events import Hint
 from marathonlb.marathon.gather import Gatherer
 from marathonlb.marathon.hosts import AgentHosts
+from marathonlb.marathon.source import Source
 from marathonlb.marathon.sources import EventStream, Poller, Subscription
+from marathonlb.metrics import Metrics
 from marathonlb.reconciler import Reconciler
+from marathonlb.record import Record
 from marathonlb.routing.explain import explain
 from marathonlb.routing.explanation import render
 from marathonlb.routing.offers import Offers
@@ -39,8 +43,10 @@ from marathonlb.routing.policy import OPEN
 from marathonlb.routing.policyfile import read_policy
 from marathonlb.routing.question import EXPECTED, question_of
 from marathonlb.settings import Settings
+from marathonlb.timeline import Timeline
 from marathonlb.wanted import Planner
 from marathonlb.web.callback import CallbackSite
+from marathonlb.web.factory import make_web
 
 _log = Logger()
 
@@ -57,6 +63,7 @@ class Parts:
     reconciler: Reconciler
     gatherer: Gatherer
     planner: Planner
+    record: Record
 
 
 def make_parts(settings: Settings, reactor: Any) -> Parts:
@@ -71,16 +78,19 @@ def make_parts(settings: Settings, reactor: Any) -> Parts:
     _report(templates)
     pool = HTTPConnectionPool(reactor)
     agent = make_agent(settings, reactor, pool)
-    client = MarathonClient(settings.marathon, agent, reactor, authorization_for(settings))
-    applier = make_applier(settings, reactor)
+    metrics = Metrics(__version__, settings.mode, started=reactor.seconds())
+    record = Record(reactor, Timeline(), metrics)
+    authorization = authorization_for(settings)
+    client = MarathonClient(settings.marathon, agent, reactor, authorization, observe=metrics.fetched)
+    applier = make_applier(settings, reactor, cause=record.cause)
     hosts = AgentHosts(reactor.nameResolver, reactor)
     policy = read_policy(settings.policy, PER_APP_NAMES) if settings.policy else OPEN
     offers = Offers(settings, PER_APP_NAMES, hosts.address, policy)
     gatherer = Gatherer(client, reactor, max_shrink=settings.max_shrink, weigh=offers.count)
     planner = Planner(offers, Renderer(settings, templates))
-    reconciler = Reconciler(settings, gatherer, planner, applier, hosts, reactor)
+    reconciler = Reconciler(settings, gatherer, planner, applier, hosts, reactor, journal=record)
     hosts.changed = reconciler.poke
-    return Parts(settings, client, pool, applier, hosts, reconciler, gatherer, planner)
+    return Parts(settings, client, pool, applier, hosts, reconciler, gatherer, planner, record)
 
 
 def make_service(settings: Settings, reactor: Any) -> IService:
@@ -107,8 +117,21 @@ class Controller(MultiService):
         self._reactor = reactor
         self._followers = MultiService()
         self._starting: Deferred[None] | None = None
-        for service in sources(parts, reactor):
+        following = tuple(sources(parts, reactor))
+        for service in following:
             service.setServiceParent(self._followers)
+        self._web = make_web(
+            parts.settings,
+            reactor,
+            reconciler=parts.reconciler,
+            planner=parts.planner,
+            gatherer=parts.gatherer,
+            marathons=parts.client,
+            applier=parts.applier,
+            resolve=parts.hosts.address,
+            record=parts.record,
+            source=next((each for each in following if isinstance(each, Source | Poller)), None),
+        )
 
     def startService(self) -> None:
         """Put right what a crash left, then start everything."""
@@ -118,6 +141,7 @@ class Controller(MultiService):
 
     async def _start(self) -> None:
         parts = self.parts
+        self._web.setServiceParent(self)  # type: ignore[no-untyped-call]
         try:
             await parts.applier.recover()
         except PublishFailed as error:
@@ -140,7 +164,8 @@ class Controller(MultiService):
     async def _stop(self) -> None:
         if self._starting is not None:
             self._starting.cancel()
-        for service in (self._followers, self.parts.reconciler, self.parts.hosts, self.parts.applier.service):
+        parts = self.parts
+        for service in (self._followers, self._web, parts.reconciler, parts.hosts, parts.applier.service):
             if service.parent is not None:
                 await maybeDeferred(service.disownServiceParent)
         await self.parts.pool.closeCachedConnections()

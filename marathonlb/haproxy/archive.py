@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -27,6 +28,7 @@ class Archived:
     :param path: the directory that holds haproxy.cfg and the map files.
     :param time: when HAProxy confirmed it, ISO 8601, UTC.
     :param reason: why it was reloaded.
+    :param cause: what had come; empty where that is not known.
     :param digest: of its texts (`Published.digest`).
     """
 
@@ -35,6 +37,7 @@ class Archived:
     time: str
     reason: str
     digest: str
+    cause: str = ""
 
 
 class Archive:
@@ -42,12 +45,16 @@ class Archive:
     The directory ``archive`` in the state directory: ``00000042/`` with the files, ``00000042.json`` beside it.
 
     :param keep: how many are kept; with 0 nothing is archived.
+    :param cause: says what has come that led to a configuration.
     """
 
     _log = Logger()
 
-    def __init__(self, state: StateDirectory, keep: int, disk: Disk | None = None) -> None:
+    def __init__(
+        self, state: StateDirectory, keep: int, disk: Disk | None = None, cause: Callable[[], str] = lambda: ""
+    ) -> None:
         self._state = state
+        self._cause = cause
         self._keep = keep
         self._disk = disk or Disk()
 
@@ -70,6 +77,7 @@ class Archive:
             time=str(about["time"]),
             reason=str(about["reason"]),
             digest=str(about["digest"]),
+            cause=str(about.get("cause", "")),
         )
 
     def read(self, number: int) -> Published | None:
@@ -110,7 +118,7 @@ class Archive:
         self._disk.make_directory(path)
         for file, text in {**published.maps, "haproxy.cfg": published.text}.items():
             self._disk.write(os.path.join(path, file), text, PRIVATE, durable=False)
-        about = json.dumps({"time": time, "reason": reason, "digest": digest})
+        about = json.dumps({"time": time, "reason": reason, "digest": digest, "cause": self._cause()})
         self._disk.write(f"{path}.json.writing", about + "\n", PRIVATE, durable=False)
         self._disk.rename(f"{path}.json.writing", f"{path}.json")
         self._prune(there[: len(there) + 1 - self._keep] if len(there) >= self._keep else ())

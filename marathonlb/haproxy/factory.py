@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -27,13 +28,20 @@ from marathonlb.haproxy.talk import Talk, open_talk
 from marathonlb.settings import Settings
 
 
-def make_applier(settings: Settings, reactor: Any, *, stop_with_controller: bool = False) -> Applier:
+def make_applier(
+    settings: Settings,
+    reactor: Any,
+    *,
+    stop_with_controller: bool = False,
+    cause: Callable[[], str] = lambda: "",
+) -> Applier:
     """
     The applier that the settings ask for. Nothing is touched until it is used.
 
     :param reactor: provides `IReactorTime`, `IReactorProcess` and `IReactorUNIX`.
     :param stop_with_controller: whether stopping the applier's service ends a managed HAProxy, too. Else it serves on,
         so that a new version of the controller takes over without a request lost.
+    :param cause: says what has come that leads to what is applied, for the archive.
     """
     files = Files(settings.haproxy_config)
     state = StateDirectory.of(settings)
@@ -65,7 +73,7 @@ def make_applier(settings: Settings, reactor: Any, *, stop_with_controller: bool
         checker=checker,
         reloader=reloader,
         clock=reactor,
-        archive=Archive(state, settings.archive_versions),
+        archive=Archive(state, settings.archive_versions, cause=cause),
         probe=probe if settings.manage_haproxy else None,
         service=reloader if isinstance(reloader, Service) else None,
         steering=Steering(connection(settings, state, reactor), files.directory),

@@ -1,0 +1,92 @@
+"""Joins the parts of this wing."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import marathonlb
+from marathonlb.errors import HAProxyUnavailable, PublishFailed
+from marathonlb.haproxy.apply import Applier
+from marathonlb.haproxy.archive import Archive
+from marathonlb.haproxy.process import Binary
+from marathonlb.haproxy.runtime import Socket
+from marathonlb.haproxy.state import StateDirectory
+from marathonlb.haproxy.statistics import Statistics, stats_socket
+from marathonlb.marathon.gather import Gatherer
+from marathonlb.reconciler import Reconciler
+from marathonlb.record import Record
+from marathonlb.routing.servers import Resolve
+from marathonlb.settings import Settings
+from marathonlb.wanted import Planner
+from marathonlb.web.exposition import exporter_at
+from marathonlb.web.routes import router
+from marathonlb.web.server import WebServer
+from marathonlb.web.sight import EventSource, Marathons, Sight
+
+SOCKET, EXPORTER = "web.sock", "exporter.sock"
+"""Of the state directory; the default of HAPROXY_HEAD names them."""
+
+
+def make_web(
+    settings: Settings,
+    reactor: Any,
+    *,
+    reconciler: Reconciler,
+    planner: Planner,
+    gatherer: Gatherer,
+    marathons: Marathons,
+    applier: Applier,
+    resolve: Resolve,
+    record: Record,
+    source: EventSource | None,
+) -> WebServer:
+    """
+    The controller's pages, on their socket once the service is started.
+
+    :param reactor: provides `IReactorTime`, `IReactorProcess` and `IReactorUNIX`.
+    :param source: how the source of hints is.
+    """
+    state = StateDirectory.of(settings)
+    directory = os.path.dirname(os.path.abspath(settings.haproxy_config))
+    binary = Binary(reactor, reactor, settings.haproxy, directory)
+
+    async def ask(command: str) -> str:
+        if settings.manage_haproxy:
+            return await Socket.at(reactor, state.socket("master.sock"), master=True).ask(f"@1 {command}")
+        path = _stats_socket(applier)
+        return await Socket.at(reactor, path).ask(command)
+
+    sight = Sight(
+        settings=settings,
+        version=marathonlb.__version__,
+        started=reactor.seconds(),
+        clock=reactor,
+        reconciler=reconciler,
+        planner=planner,
+        gatherer=gatherer,
+        marathons=marathons,
+        applier=applier,
+        resolve=resolve,
+        archive=Archive(state, settings.archive_versions),
+        statistics=Statistics(ask, reactor),
+        record=record,
+        source=source,
+        capabilities=binary.capabilities,
+    )
+    exporter = exporter_at(reactor, os.path.join(settings.state_dir, EXPORTER))
+    return WebServer(lambda: state.socket(SOCKET), router(sight, exporter), reactor)
+
+
+def _stats_socket(applier: Applier) -> str:
+    """The stats socket of a HAProxy that is not ours, as its configuration names it."""
+    try:
+        published = applier.texts()
+    except PublishFailed as error:
+        raise HAProxyUnavailable(reason=str(error)) from error
+    path = stats_socket(published.text) if published is not None else None
+    if path is None:
+        raise HAProxyUnavailable(
+            reason="its configuration has no stats socket; 'stats socket PATH' in its global section"
+        )
+    return path

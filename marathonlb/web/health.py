@@ -1,0 +1,87 @@
+"""
+Whether the controller lives, and whether what it serves can be believed.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from marathonlb.web.page import Answer, Asked, Page, data
+from marathonlb.web.sight import Sight
+
+
+class Health(msgspec.Struct, frozen=True):
+    """
+    An answer about health.
+
+    :param reasons: why not, each in one sentence; none where all is well.
+    """
+
+    ok: bool
+    reasons: tuple[str, ...] = ()
+
+
+async def readiness(sight: Sight) -> Health:
+    """Whether Marathon's word is recent and HAProxy runs what follows from it, with the reasons where not."""
+    reasons = [*_marathon(sight), *_haproxy(sight)]
+    settings = sight.settings
+    if settings.manage_haproxy and not await sight.workers():
+        reasons.append("HAProxy does not run, or its master does not answer")
+    return Health(ok=not reasons, reasons=tuple(reasons))
+
+
+def _marathon(sight: Sight) -> list[str]:
+    staleness, bound = sight.staleness(), sight.settings.max_staleness
+    failure = sight.reconciler.status.failure
+    why = f": {failure}" if failure else ""
+    if staleness is None:
+        return [f"no Marathon has told everything yet{why}"]
+    if staleness > bound:
+        return [f"Marathon's last word is {staleness:.0f} s old, more than --max-staleness={bound:g}{why}"]
+    return []
+
+
+def _haproxy(sight: Sight) -> list[str]:
+    status, record = sight.reconciler.status, sight.record
+    if sight.reconciler.wanted is None:
+        return [
+            "HAProxy has confirmed no configuration yet" + (f": {status.failure}" if status.failure else "")
+        ]
+    reasons = []
+    if not sight.applier.confirmed:
+        reasons.append("HAProxy has not confirmed that it runs the configuration")
+    outcome = status.last_outcome
+    if outcome is not None and outcome.action == "written":
+        reasons.append(f"no HAProxy runs with {sight.settings.haproxy_config}")
+    if record.failing_since is not None:
+        seconds = sight.now() - record.failing_since
+        if seconds > sight.settings.max_staleness:
+            reasons.append(f"what is wanted could not be applied for {seconds:.0f} s: {status.failure}")
+    return reasons
+
+
+class Live(Page):
+    """200 as long as the controller answers."""
+
+    summary = "Whether the controller lives"
+    shape = Health
+
+    async def answer(self, asked: Asked) -> Answer:
+        """It does, or nobody would answer."""
+        return data(Health(ok=True))
+
+
+class Ready(Page):
+    """200 or 503, with the reasons."""
+
+    summary = "Whether Marathon's word is recent and HAProxy runs what follows from it"
+    shape = Health
+    statuses = ((503, "it is not, with the reasons"),)
+
+    def __init__(self, sight: Sight) -> None:
+        self._sight = sight
+
+    async def answer(self, asked: Asked) -> Answer:
+        """See `readiness`."""
+        health = await readiness(self._sight)
+        return data(health, 200 if health.ok else 503)

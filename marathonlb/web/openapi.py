@@ -1,0 +1,115 @@
+"""
+The documentation of the pages as OpenAPI 3.1, made from the table of routes and the types of the answers.
+
+``docs/openapi.json`` is this; a test holds real answers against it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from inspect import cleandoc
+from typing import Any
+
+import msgspec
+
+import marathonlb
+from marathonlb.web.page import JSON, Answer, Asked, Page, Parameter, Problem, data
+from marathonlb.web.router import Route
+
+_REFERENCE = "#/components/schemas/{name}"
+
+DESCRIPTION = """\
+What the controller knows, as data. The address is that of `--bind-stats`. Names of fields are stable: new ones may
+come, none goes or changes its meaning without a note in the changelog. Times are seconds since the epoch. What changes
+something, or makes the controller work, is for clients in `--admin-allow` alone, and no other site's page may ask for it.
+"""
+
+
+def openapi(routes: Iterable[Route]) -> dict[str, Any]:
+    """The document for these routes."""
+    table = tuple(routes)
+    shapes = [route.page.shape for route in table if route.page.shape is not None]
+    schemas, components = msgspec.json.schema_components([*shapes, Problem], ref_template=_REFERENCE)
+    by_shape = dict(zip(map(id, [*shapes, Problem]), schemas, strict=True))
+    paths: dict[str, Any] = {}
+    for route in table:
+        page = route.page
+        for method in filter(None, (page.method, page.also)):
+            operation = _operation(route, method, by_shape)
+            paths.setdefault(route.path, {})[method.lower()] = operation
+    for schema in components.values():
+        _tidy(schema)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "marathon-lb", "version": marathonlb.__version__, "description": DESCRIPTION},
+        "paths": paths,
+        "components": {"schemas": dict(sorted(components.items()))},
+    }
+
+
+def _operation(route: Route, method: str, by_shape: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    page = route.page
+    good: dict[str, Any] = {"type": "string"} if page.shape is None else by_shape[id(page.shape)]
+    error = {JSON: {"schema": by_shape[id(Problem)]}} if route.path.startswith("/api/") else None
+    responses: dict[str, Any] = {
+        "200": {
+            "description": page.summary,
+            "content": {page.content_type.partition(";")[0]: {"schema": good}},
+        }
+    }
+    for status, words in page.statuses:
+        responses[str(status)] = {"description": words}
+        if page.shape is not None and status == 503 and route.path.endswith("/ready"):
+            responses[str(status)]["content"] = {JSON: {"schema": good}}
+        elif error is not None:
+            responses[str(status)]["content"] = error
+    operation: dict[str, Any] = {"summary": page.summary, "operationId": _name(route.path, method)}
+    if page.parameters:
+        operation["parameters"] = [_parameter(each) for each in page.parameters]
+    if page.takes:
+        schema = {"type": "object", "description": page.takes}
+        operation["requestBody"] = {"required": True, "content": {JSON: {"schema": schema}}}
+    if page.changes:
+        operation["description"] = "For clients in `--admin-allow` alone."
+    return {**operation, "responses": responses}
+
+
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    return {
+        "name": parameter.name,
+        "in": parameter.place,
+        "required": parameter.required,
+        "description": parameter.help,
+        "schema": {"type": parameter.kind},
+    }
+
+
+def _name(path: str, method: str) -> str:
+    words = re.findall(r"[A-Za-z0-9]+", path.removeprefix("/api/")) or ["front", "page"]
+    return method.lower() + "".join(word.capitalize() for word in words)
+
+
+def _tidy(schema: dict[str, Any]) -> None:
+    """The ``:param x:`` of a docstring belongs to the property ``x``."""
+    text = schema.get("description", "")
+    head, *params = re.split(r"^:param (\w+):", cleandoc(text), flags=re.MULTILINE)
+    if head.strip():
+        schema["description"] = " ".join(head.split())
+    properties = schema.get("properties", {})
+    for name, words in zip(params[::2], params[1::2], strict=True):
+        if name in properties:
+            properties[name]["description"] = " ".join(words.split())
+
+
+class OpenAPIPage(Page):
+    """The documentation of the pages."""
+
+    summary = "The documentation of these pages (OpenAPI 3.1)"
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._routes = tuple(routes)
+
+    async def answer(self, asked: Asked) -> Answer:
+        """The document."""
+        return data(openapi(self._routes))

@@ -1,0 +1,176 @@
+"""
+From a request to its page: by path and method, who may, and what becomes of a failure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from urllib.parse import parse_qsl, unquote
+
+from attrs import field, frozen
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request
+
+from marathonlb.errors import MarathonLBError
+from marathonlb.web.access import Access, client_of, is_same_origin
+from marathonlb.web.page import JSON, Answer, Asked, Page, Problem, Refusal, data, text
+
+LIMIT = 1024 * 1024
+"""Bytes of what may be posted; an app's definition has a few thousand."""
+
+_NAME = re.compile(r"\{(\w+)\}")
+
+HEADERS: Mapping[str, str] = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "same-origin",
+    "Server": "marathon-lb",
+    "X-Content-Type-Options": "nosniff",
+}
+"""What every answer has; a page's own headers replace them."""
+
+
+@frozen
+class Route:
+    """
+    A path and its page.
+
+    :param path: where ``{name}`` stands for one or more characters other than ``/``.
+    """
+
+    path: str
+    page: Page
+    _pattern: re.Pattern[str] = field(init=False, repr=False)
+
+    @_pattern.default
+    def _compile(self) -> re.Pattern[str]:
+        parts = _NAME.split(self.path)
+        return re.compile("".join("([^/]+)" if n % 2 else re.escape(part) for n, part in enumerate(parts)))
+
+    def arguments(self, path: str) -> dict[str, str] | None:
+        """What stands at the names, decoded; None where this is another path."""
+        found = self._pattern.fullmatch(path)
+        return (
+            dict(zip(_NAME.findall(self.path), map(unquote, found.groups()), strict=True)) if found else None
+        )
+
+
+class Router(Resource):
+    """
+    The pages of the controller.
+
+    :param routes: the first one that fits is asked.
+    """
+
+    isLeaf = True
+    _log = Logger()
+
+    def __init__(self, routes: Iterable[Route], access: Access) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._routes = tuple(routes)
+        self._access = access
+
+    def close(self) -> None:
+        """The controller stops: end what would go on for ever."""
+        for route in self._routes:
+            route.page.close()
+
+    def render(self, request: Request) -> int:
+        """Find the page and ask it."""
+        answering = Deferred.fromCoroutine(self._render(request))
+        gone = request.notifyFinish()
+        gone.addErrback(lambda _: answering.cancel())
+        answering.addErrback(self._failed, request)
+        return NOT_DONE_YET
+
+    async def _render(self, request: Request) -> None:
+        path = request.path.decode("ascii", "replace")
+        try:
+            answer = await self._answer(request, path)
+        except Refusal as error:
+            answer = refused(path, error.status, str(error))
+        except MarathonLBError as error:
+            answer = refused(path, 503, str(error))
+        request.setResponseCode(answer.status)
+        for name, value in {**HEADERS, "Content-Type": answer.content_type, **answer.headers}.items():
+            request.setHeader(name.encode(), value.encode())
+        if answer.stream is not None:
+            if request.method != b"HEAD":
+                await answer.stream(request)
+        else:
+            request.setHeader(b"Content-Length", b"%d" % len(answer.body))
+            request.write(answer.body)
+        request.finish()
+
+    def _failed(self, failure: Failure, request: Request) -> None:
+        """Nobody waits any more, or a defect."""
+        if failure.check(CancelledError):
+            return
+        self._log.failure(
+            "{path} could not be answered: a defect of the load balancer", failure, path=request.path
+        )
+        if request.startedWriting:
+            request.loseConnection()
+            return
+        request.setResponseCode(500)
+        request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
+        request.write(b"This could not be answered; the controller's log says why.\n")
+        request.finish()
+
+    async def _answer(self, request: Request, path: str) -> Answer:
+        method = request.method.decode("ascii", "replace")
+        page, arguments = self._find(path, "GET" if method == "HEAD" else method)
+        client = client_of(request.getClientAddress())
+        admin = self._access.allows(client)
+        headers = request.requestHeaders
+        if page.changes and not admin:
+            raise Refusal(403, f"{client} is not in --admin-allow")
+        if page.changes and not is_same_origin(headers):
+            raise Refusal(403, "a page of another site asks for this")
+        query = dict(reversed(parse_qsl(_query(request), keep_blank_values=True)))
+        asked = Asked(method, path, arguments, query, headers, _body(request), client, admin)
+        return await page.answer(asked)
+
+    def _find(self, path: str, method: str) -> tuple[Page, dict[str, str]]:
+        allowed: list[str] = []
+        for route in self._routes:
+            arguments = route.arguments(path)
+            if arguments is None:
+                continue
+            page = route.page
+            methods = [each for each in (page.method, page.also) if each]
+            if method in methods:
+                return page, arguments
+            allowed += methods
+        if allowed:
+            raise Refusal(405, f"it takes {' and '.join(dict.fromkeys(allowed))}, not {method}")
+        raise Refusal(404, f"there is no page {path}")
+
+
+def refused(path: str, status: int, reason: str) -> Answer:
+    """An error in the form that a path's answers have."""
+    return data(Problem(reason), status) if path.startswith("/api/") else text(f"{reason}\n", status)
+
+
+def _query(request: Request) -> str:
+    return request.uri.partition(b"?")[2].decode("ascii", "replace")
+
+
+def _body(request: Request) -> bytes:
+    content = request.content
+    if content is None:
+        return b""
+    body: bytes = content.read(LIMIT + 1)
+    if len(body) > LIMIT or getattr(content, "too_big", False):
+        raise Refusal(413, f"more than {LIMIT} bytes")
+    return body
+
+
+def is_json(headers: object) -> bool:
+    """Whether a request says that it brings JSON: a form of another site's page cannot say so."""
+    kind: str = (headers.getRawHeaders("Content-Type") or [""])[0]  # type: ignore[attr-defined]
+    return kind.partition(";")[0].strip().lower() == JSON

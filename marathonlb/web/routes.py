@@ -1,0 +1,81 @@
+"""The table of the controller's pages: it makes the site and its documentation."""
+
+from __future__ import annotations
+
+from marathonlb.web.access import Access
+from marathonlb.web.exposition import Exporter, MetricsPage
+from marathonlb.web.health import Live, Ready
+from marathonlb.web.history import ConfigurationPage, DifferencePage, VersionsPage
+from marathonlb.web.oldpaths import ConfigPage, MapPage, PidsPage, hup, usr1
+from marathonlb.web.openapi import OpenAPIPage
+from marathonlb.web.page import HTML, Answer, Asked, Page
+from marathonlb.web.problems import ProblemsPage
+from marathonlb.web.questions import ExplainPage, WhatIfPage
+from marathonlb.web.router import Route, Router
+from marathonlb.web.services import ServicePage, ServicesPage
+from marathonlb.web.sight import Sight
+from marathonlb.web.status import StatusPage, TimelinePage
+from marathonlb.web.stream import EventsPage
+
+
+class FrontPage(Page):
+    """What is where, for people."""
+
+    content_type = HTML
+    summary = "What is where"
+
+    async def answer(self, asked: Asked) -> Answer:
+        """A list of links."""
+        return Answer(_FRONT.encode(), content_type=HTML)
+
+
+_LINKS = (
+    ("/haproxy?stats", "HAProxy's statistics"),
+    ("/metrics", "metrics"),
+    ("/api/status", "how the load balancer is"),
+    ("/api/services", "services"),
+    ("/api/problems", "problems"),
+    ("/api/timeline", "what happened"),
+    ("/api/configurations", "configurations"),
+    ("/api/openapi.json", "the documentation of all of these"),
+    ("/_haproxy_getconfig", "the configuration"),
+)
+
+_FRONT = (
+    '<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>marathon-lb</title><h1>marathon-lb</h1><ul>\n'
+    + "".join(f'<li><a href="{path}">{words}</a>\n' for path, words in _LINKS)
+    + "</ul></html>\n"
+)
+
+
+def routes(sight: Sight, exporter: Exporter) -> tuple[Route, ...]:
+    """Every path with its page."""
+    table = (
+        Route("/", FrontPage()),
+        Route("/metrics", MetricsPage(sight, exporter)),
+        Route("/_haproxy_getconfig", ConfigPage(sight)),
+        Route("/_haproxy_getvhostmap", MapPage(sight, "domain2backend.map")),
+        Route("/_haproxy_getappmap", MapPage(sight, "app2backend.map")),
+        Route("/_haproxy_getpids", PidsPage(sight)),
+        Route("/_mlb_signal/hup", hup(sight)),
+        Route("/_mlb_signal/usr1", usr1(sight)),
+        Route("/api/status", StatusPage(sight)),
+        Route("/api/services", ServicesPage(sight)),
+        Route("/api/services/{backend}", ServicePage(sight)),
+        Route("/api/problems", ProblemsPage(sight)),
+        Route("/api/timeline", TimelinePage(sight)),
+        Route("/api/events", EventsPage(sight)),
+        Route("/api/configurations", VersionsPage(sight)),
+        Route("/api/configurations/{name}", ConfigurationPage(sight)),
+        Route("/api/difference", DifferencePage(sight)),
+        Route("/api/explain", ExplainPage(sight)),
+        Route("/api/what-if", WhatIfPage(sight)),
+        Route("/api/health/live", Live()),
+        Route("/api/health/ready", Ready(sight)),
+    )
+    return (*table, Route("/api/openapi.json", OpenAPIPage(table)))
+
+
+def router(sight: Sight, exporter: Exporter) -> Router:
+    """The site's root."""
+    return Router(routes(sight, exporter), Access(sight.settings.admin_allow))

@@ -1,0 +1,142 @@
+"""
+What the pages see: the controller's parts, and the questions that several pages have.
+
+The pages ask; they never steer, but for what the reconciler offers to anybody: a hint, a reload.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from marathonlb.config.text import Config
+from marathonlb.errors import HAProxyUnavailable, PublishFailed
+from marathonlb.haproxy.archive import Archive
+from marathonlb.haproxy.files import Published
+from marathonlb.haproxy.process import Capabilities
+from marathonlb.haproxy.statistics import Statistics
+from marathonlb.marathon.gather import Gatherer
+from marathonlb.reconciler import Reconciler
+from marathonlb.record import Record
+from marathonlb.routing.evidence import State
+from marathonlb.routing.servers import Resolve
+from marathonlb.settings import Settings
+from marathonlb.wanted import Planner, Wanted
+from marathonlb.web.page import Refusal
+
+
+class Marathons(Protocol):
+    """What the pages ask of `marathonlb.marathon.client.MarathonClient`."""
+
+    preferred: str
+
+    def leader(self) -> str | None:
+        """Which of them was called the leader last."""
+
+
+class EventSource(Protocol):
+    """How a source of hints is: see `marathonlb.marathon.source.Source`."""
+
+    last_event_at: float | None
+    connected_to: str | None
+    problem: str
+
+
+class Applied(Protocol):
+    """What the pages ask of `marathonlb.haproxy.apply.Applier`."""
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether HAProxy has confirmed what is believed to run."""
+
+    def texts(self) -> Published | None:
+        """The texts of what HAProxy runs. Raises `PublishFailed`."""
+
+    def pids(self) -> Deferred[tuple[int, ...]]:
+        """HAProxy's workers, those that drain included."""
+
+    def check(self, config: Config) -> Deferred[str]:
+        """Whether HAProxy accepts a configuration."""
+
+    def foresee(self, wanted: Config) -> str:
+        """Why HAProxy would have to be reloaded to run this; empty where not."""
+
+
+@frozen(kw_only=True)
+class Sight:
+    """
+    The controller's parts.
+
+    :param source: how the source of hints is; None before there is one.
+    :param capabilities: what the HAProxy binary says that it can do.
+    :param started: when the controller was started, in seconds since the epoch, as the clock's seconds are.
+    """
+
+    settings: Settings
+    version: str
+    started: float
+    clock: IReactorTime
+    reconciler: Reconciler
+    planner: Planner
+    gatherer: Gatherer
+    marathons: Marathons
+    applier: Applied
+    resolve: Resolve
+    archive: Archive
+    statistics: Statistics
+    record: Record
+    source: EventSource | None
+    capabilities: Callable[[], Awaitable[Capabilities]]
+
+    @property
+    def directory(self) -> str:
+        """Where haproxy.cfg and its map files lie."""
+        return os.path.dirname(os.path.abspath(self.settings.haproxy_config))
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return self.clock.seconds()
+
+    def wanted(self) -> Wanted:
+        """What HAProxy runs, or is to run. Raises `Refusal` before Marathon's first answer."""
+        wanted = self.reconciler.wanted
+        if wanted is None:
+            raise Refusal(
+                503, "there is no configuration yet: Marathon has not answered, or it could not be applied"
+            )
+        return wanted
+
+    def state(self) -> State:
+        """What explanations rest on. Raises `Refusal` before Marathon's first answer."""
+        return self.planner.state(self.wanted(), self.gatherer.cluster.apps, self.resolve)
+
+    def published(self) -> Published:
+        """The texts of what HAProxy runs. Raises `Refusal` where there are none."""
+        try:
+            published = self.applier.texts()
+        except PublishFailed as error:
+            raise Refusal(503, str(error)) from None
+        if published is None:
+            raise Refusal(503, "there is no configuration yet")
+        return published
+
+    def staleness(self) -> float | None:
+        """Seconds since everything was last compared with a Marathon that answered; None where it never was."""
+        last = self.reconciler.status.last_full
+        return None if last is None else max(0.0, self.now() - last)
+
+    async def workers(self) -> tuple[int, ...]:
+        """HAProxy's workers, those that drain included; none where it does not run or cannot be asked."""
+        try:
+            return await self.applier.pids()
+        except HAProxyUnavailable:
+            return ()
+
+    def draining(self, workers: tuple[int, ...]) -> int | None:
+        """How many of them drain; None where that cannot be told apart, since HAProxy is not ours."""
+        return max(0, len(workers) - 1) if self.settings.manage_haproxy else None
