@@ -118,8 +118,9 @@ class Archive:
         self._disk.make_directory(path)
         for file, text in {**published.maps, "haproxy.cfg": published.text}.items():
             self._disk.write(os.path.join(path, file), text, PRIVATE, durable=False)
-        about = json.dumps({"time": time, "reason": reason, "digest": digest, "cause": self._cause()})
-        self._disk.write(f"{path}.json.writing", about + "\n", PRIVATE, durable=False)
+        cause = self._cause()
+        about = {"time": time, "reason": reason, "digest": digest, **({"cause": cause} if cause else {})}
+        self._disk.write(f"{path}.json.writing", json.dumps(about) + "\n", PRIVATE, durable=False)
         self._disk.rename(f"{path}.json.writing", f"{path}.json")
         self._prune(there[: len(there) + 1 - self._keep] if len(there) >= self._keep else ())
 
