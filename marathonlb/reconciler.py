@@ -108,6 +108,10 @@ class Reconciler(Service):
     def reload(self, why: str) -> None:
         """Let HAProxy read its configuration again, though nothing has changed."""
         self._applier.distrust(why)
+        self.plan_again(why)
+
+    def plan_again(self, why: str) -> None:
+        """Make the configuration anew from what is known: something besides Marathon's state has changed."""
         self._settled = False
         self.poke(Hint(frozenset(), why))
 

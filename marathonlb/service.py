@@ -24,7 +24,8 @@ from marathonlb.config.sources import Templates, load_templates
 from marathonlb.config.templates import PER_APP_NAMES
 from marathonlb.errors import PublishFailed, UsageError
 from marathonlb.haproxy.apply import Applier
-from marathonlb.haproxy.factory import make_applier
+from marathonlb.haproxy.factory import make_applier, make_certificates, make_renewal
+from marathonlb.haproxy.renewal import Loaded, Renewal
 from marathonlb.marathon.agent import make_agent
 from marathonlb.marathon.auth import authorization_for
 from marathonlb.marathon.client import MarathonClient
@@ -64,6 +65,8 @@ class Parts:
     gatherer: Gatherer
     planner: Planner
     record: Record
+    loaded: Loaded
+    renewal: Renewal
 
 
 def make_parts(settings: Settings, reactor: Any) -> Parts:
@@ -73,7 +76,7 @@ def make_parts(settings: Settings, reactor: Any) -> Parts:
     :raises TemplateError: a template cannot be used.
     :raises UsageError: the policy cannot be used.
     """
-    settings = with_certificates(with_state_directory(settings))
+    settings = with_system_ca(with_state_directory(settings))
     templates = load_templates(settings.templates, settings.environment)
     _report(templates)
     pool = HTTPConnectionPool(reactor)
@@ -82,15 +85,19 @@ def make_parts(settings: Settings, reactor: Any) -> Parts:
     record = Record(reactor, Timeline(), metrics)
     authorization = authorization_for(settings)
     client = MarathonClient(settings.marathon, agent, reactor, authorization, observe=metrics.fetched)
-    applier = make_applier(settings, reactor, cause=record.cause)
+    certificates, loaded = make_certificates(settings, reactor)
+    applier = make_applier(settings, reactor, loaded, cause=record.cause)
     hosts = AgentHosts(reactor.nameResolver, reactor)
     policy = read_policy(settings.policy, PER_APP_NAMES) if settings.policy else OPEN
     offers = Offers(settings, PER_APP_NAMES, hosts.address, policy)
     gatherer = Gatherer(client, reactor, max_shrink=settings.max_shrink, weigh=offers.count)
-    planner = Planner(offers, Renderer(settings, templates))
+    planner = Planner(offers, Renderer(settings, templates), certificates)
     reconciler = Reconciler(settings, gatherer, planner, applier, hosts, reactor, journal=record)
     hosts.changed = reconciler.poke
-    return Parts(settings, client, pool, applier, hosts, reconciler, gatherer, planner, record)
+    renewal = make_renewal(settings, reactor, reconciler, applier, loaded)
+    return Parts(
+        settings, client, pool, applier, hosts, reconciler, gatherer, planner, record, loaded, renewal
+    )
 
 
 def make_service(settings: Settings, reactor: Any) -> IService:
@@ -118,7 +125,7 @@ class Controller(MultiService):
         self._followers = MultiService()
         self._starting: Deferred[None] | None = None
         following = tuple(sources(parts, reactor))
-        for service in following:
+        for service in (*following, parts.renewal):
             service.setServiceParent(self._followers)
         self._web = make_web(
             parts.settings,
@@ -180,6 +187,9 @@ class Controller(MultiService):
         name = signal.Signals(number).name
         self._log.info("{signal} has come", signal=name)
         if number == signal.SIGHUP:
+            self.parts.renewal.look().addErrback(
+                lambda failure: self._log.failure("Certificates could not be looked at: a defect", failure)
+            )
             self.parts.reconciler.poke(Hint(None, name))
         else:
             self.parts.reconciler.reload(name)
@@ -262,6 +272,8 @@ async def _once(parts: Parts, out: IO[str]) -> int:
             _log.warn("{problem}", problem=str(problem))
     else:
         await parts.applier.recover()
+        for path in parts.loaded.out_of_date()[:1]:
+            parts.applier.distrust(f"certificate {path} changed")
         await parts.reconciler.once()
     served = parts.reconciler.problems if not settings.dry else wanted.problems
     return 3 if settings.strict_exit and any(problem.fatal for problem in served) else 0
@@ -285,27 +297,23 @@ def _could_write(directory: str) -> bool:
     return os.access(directory, os.W_OK | os.X_OK)
 
 
-def with_certificates(settings: Settings) -> Settings:
-    """The settings with the certificates that can be read; without one there is no https frontend."""
-    if settings.dont_bind_http_https:
-        return settings
-    usable = tuple(path for path in settings.ssl_certs if _readable(path))
-    for path in settings.ssl_certs:
-        if path not in usable:
-            _log.warn("--ssl-certs: {path} is not there or cannot be read; it is left out", path=path)
-    if not usable:
-        _log.warn(
-            "There is no certificate, so nothing listens on {bind} for https; give --ssl-certs",
-            bind=settings.bind_https,
-        )
-    return evolve(settings, ssl_certs=usable)
+def with_system_ca(settings: Settings) -> Settings:
+    """
+    The settings with a file of the authorities that this system trusts, where one of the usual places has it.
+
+    HAProxy's own ``@system-ca`` is where its OpenSSL was built to look, which a binary from elsewhere does not have.
+    """
+    found = next((path for path in SYSTEM_CAS if os.path.isfile(path)), None)
+    return settings if found is None else evolve(settings, system_ca=found)
 
 
-def _readable(path: str) -> bool:
-    try:
-        return bool(os.listdir(path)) if os.path.isdir(path) else os.access(path, os.R_OK)
-    except OSError:
-        return False
+SYSTEM_CAS = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+)
+"""Debian and Alpine, Red Hat, its older releases, SUSE."""
 
 
 def _report(templates: Templates) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,11 +16,13 @@ from marathonlb.config.text import Config
 from marathonlb.errors import HAProxyUnavailable
 from marathonlb.haproxy.apply import Applier
 from marathonlb.haproxy.archive import Archive
+from marathonlb.haproxy.certificates import Certificates
 from marathonlb.haproxy.command import CommandReloader
 from marathonlb.haproxy.files import Files
 from marathonlb.haproxy.interfaces import IChecker
 from marathonlb.haproxy.ports import probe
 from marathonlb.haproxy.process import Binary, HAProxyChecker, NoChecker
+from marathonlb.haproxy.renewal import Loaded, Reconciles, RememberingReloader, Renewal
 from marathonlb.haproxy.runtime import Socket
 from marathonlb.haproxy.state import StateDirectory
 from marathonlb.haproxy.steer import Connect, Steering
@@ -28,9 +31,41 @@ from marathonlb.haproxy.talk import Talk, open_talk
 from marathonlb.settings import Settings
 
 
+def make_certificates(settings: Settings, reactor: Any) -> tuple[Certificates, Loaded]:
+    """The certificates that the settings and the services name, and what HAProxy has of them."""
+    state = StateDirectory.of(settings)
+
+    def lists() -> str:
+        directory = state.file("certificate-lists")
+        os.makedirs(directory, 0o750, exist_ok=True)
+        return directory
+
+    certificates = Certificates(settings, reactor.seconds, lists)
+    return certificates, Loaded(certificates, state)
+
+
+def make_renewal(
+    settings: Settings, reactor: Any, reconciler: Reconciles, applier: Applier, loaded: Loaded
+) -> Renewal:
+    """What looks at the certificates now and then."""
+    connect = connection(settings, StateDirectory.of(settings), reactor)
+
+    async def say(commands: Sequence[str]) -> list[str]:
+        if applier.running is None:
+            raise HAProxyUnavailable(reason="what HAProxy runs is not known")
+        talk = await connect(applier.running)
+        try:
+            return await talk.say(commands)
+        finally:
+            talk.close()
+
+    return Renewal(loaded, say, plan_again=reconciler.plan_again, reload=reconciler.reload, clock=reactor)
+
+
 def make_applier(
     settings: Settings,
     reactor: Any,
+    loaded: Loaded | None = None,
     *,
     stop_with_controller: bool = False,
     cause: Callable[[], str] = lambda: "",
@@ -39,6 +74,7 @@ def make_applier(
     The applier that the settings ask for. Nothing is touched until it is used.
 
     :param reactor: provides `IReactorTime`, `IReactorProcess` and `IReactorUNIX`.
+    :param loaded: takes note of the certificates that a reload reads.
     :param stop_with_controller: whether stopping the applier's service ends a managed HAProxy, too. Else it serves on,
         so that a new version of the controller takes over without a request lost.
     :param cause: says what has come that leads to what is applied, for the archive.
@@ -71,7 +107,7 @@ def make_applier(
         files=files,
         state=state,
         checker=checker,
-        reloader=reloader,
+        reloader=reloader if loaded is None else RememberingReloader(reloader, loaded),
         clock=reactor,
         archive=Archive(state, settings.archive_versions, cause=cause),
         probe=probe if settings.manage_haproxy else None,

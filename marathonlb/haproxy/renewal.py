@@ -10,7 +10,8 @@ cannot do (a file of authorities, a new file in a directory, a large chain) take
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol
 
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock
@@ -32,8 +33,8 @@ from marathonlb.haproxy.state import StateDirectory
 WATCH_INTERVAL = 5.0
 """Seconds between two looks at the files."""
 
-Say = Callable[[str], Awaitable[str]]
-"""A command to HAProxy's worker → its answer. Raises `HAProxyUnavailable`."""
+Say = Callable[[Sequence[str]], Awaitable[list[str]]]
+"""Commands to HAProxy's worker → their answers. Raises `HAProxyUnavailable`."""
 
 
 class Loaded:
@@ -47,14 +48,14 @@ class Loaded:
 
     def __init__(self, certificates: Certificates, state: StateDirectory, disk: Disk | None = None) -> None:
         self.lock = DeferredLock()
-        self._certificates = certificates
+        self.certificates = certificates
         self._state = state
         self._disk = disk or Disk()
         self._digests: dict[str, str] | None = None
 
     def changed(self) -> list[str]:
         """The files in use that HAProxy has not as they are now. Of one that is new here it is thought to have it."""
-        held, used = self._known(), self._certificates.used
+        held, used = self._known(), self.certificates.used
         news = {path: digest for path, digest in used.items() if path not in held}
         if news:
             self._keep({**held, **news})
@@ -65,12 +66,12 @@ class Loaded:
         return sorted(
             path
             for path, digest in self._known().items()
-            if self._certificates.digest(path) not in (digest, "")
+            if self.certificates.digest(path) not in (digest, "")
         )
 
     def now(self) -> dict[str, str]:
         """The digests of what a reload that begins now surely reads."""
-        return dict(self._certificates.used)
+        return dict(self.certificates.used)
 
     def take(self, digests: Mapping[str, str]) -> None:
         """HAProxy has read its files again, and nothing else."""
@@ -133,11 +134,21 @@ class RememberingReloader:
         return self._reloader.pids()
 
 
+class Reconciles(Protocol):
+    """Who makes HAProxy run what is wanted."""
+
+    def plan_again(self, why: str) -> None:
+        """Another configuration may follow."""
+
+    def reload(self, why: str) -> None:
+        """HAProxy has to read its files again."""
+
+
 class Renewal(Service):
     """
     Looks at the certificates now and then.
 
-    :param say: tells a running HAProxy; None where it can only be reloaded.
+    :param say: tells a running HAProxy.
     :param plan_again: is called with a reason where another configuration may follow.
     :param reload: is called with a reason where HAProxy has to read its files again.
     """
@@ -147,15 +158,14 @@ class Renewal(Service):
 
     def __init__(
         self,
-        certificates: Certificates,
         loaded: Loaded,
-        say: Say | None,
+        say: Say,
         *,
         plan_again: Callable[[str], None],
         reload: Callable[[str], None],
         clock: IReactorTime,
     ) -> None:
-        self._certificates = certificates
+        self._certificates = loaded.certificates
         self._loaded = loaded
         self._say = say
         self._plan_again = plan_again
@@ -215,8 +225,6 @@ class Renewal(Service):
 
     async def _tell(self, path: str) -> str:
         """Make the running HAProxy serve what a file holds now; why that cannot be, or nothing where it does."""
-        if self._say is None:
-            return "HAProxy is not ours to speak to"
         try:
             text, fingerprint = to_be_served(path)
             return await self._commit(self._say, path, text, fingerprint)
@@ -229,9 +237,8 @@ class Renewal(Service):
         setting = f"set ssl cert {path} <<\n{text}"
         if len(setting) + 100 > MAX_COMMAND or any(letter in path for letter in " ;\\\n"):
             return "it cannot be said in one command"
-        answers = [await say(setting), await say(f"commit ssl cert {path}")]
-        seen = await say(f"show ssl cert {path}")
+        *answers, seen = await say([setting, f"commit ssl cert {path}", f"show ssl cert {path}"])
         if "Success" in answers[1] and fingerprint in seen and "Status: Used" in seen:
             return ""
-        await say(f"abort ssl cert {path}")
+        await say([f"abort ssl cert {path}"])
         return "HAProxy says: " + " ".join(" ".join(answers).split())[:300]
