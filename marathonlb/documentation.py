@@ -6,15 +6,19 @@ What is generated from the tables of the code: the text of ``--longhelp`` and fi
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 from marathonlb.config.sources import defaults_directory
 from marathonlb.config.templates import TEMPLATES, TemplateSpec
+from marathonlb.metrics import markdown as metrics_markdown
 from marathonlb.options.markdown import longhelp as joined
 from marathonlb.options.markdown import options_markdown
 from marathonlb.routing.labels import LABELS, Label
+from marathonlb.web.openapi import openapi
+from marathonlb.web.routes import documented
 
 _LABELS = """\
 # Labels
@@ -46,6 +50,8 @@ def documents() -> dict[str, str]:
         "options.md": options_markdown(),
         "labels.md": labels_markdown(),
         "templates.md": templates_markdown(),
+        "metrics.md": metrics_markdown(),
+        "openapi.json": json.dumps(openapi(documented()), indent=2) + "\n",
     }
 
 

@@ -7,6 +7,7 @@ services, an age) is set when somebody asks, by `Metrics.now`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from attrs import frozen
@@ -95,6 +96,7 @@ METRICS: tuple[Metric, ...] = (
 )
 
 REASONS: tuple[tuple[str, str], ...] = (
+    ("refused", "HAProxy refuses"),
     ("asked", "SIGUSR1"),
     ("asked", "/_mlb_signal/usr1"),
     ("asked", "asked"),
@@ -112,6 +114,15 @@ REASONS: tuple[tuple[str, str], ...] = (
     ("map", ".map"),
 )
 """Kinds of reasons for a reload, each with words of the phrase; the first that fits. A phrase itself names apps."""
+
+
+_REFUSED = re.compile(r"HAProxy refuses '(\w+) (\w+)")
+
+
+def refused_step(phrase: str) -> str:
+    """The command that HAProxy refused, as ``add_server``, where that is the reason of a reload; empty else."""
+    found = _REFUSED.search(phrase)
+    return "_".join(found.groups()) if found else ""
 
 
 def reason_kind(phrase: str) -> str:

@@ -16,7 +16,7 @@ from marathonlb.errors import ReloadFailed
 from marathonlb.haproxy.interfaces import Outcome
 from marathonlb.journal import LOUD, Journal, Status
 from marathonlb.marathon.events import EVENT_TYPES, Hint
-from marathonlb.metrics import Metrics, reason_kind
+from marathonlb.metrics import Metrics, reason_kind, refused_step
 from marathonlb.routing.problems import Problem
 from marathonlb.timeline import Entry, Kind, Timeline
 from marathonlb.wanted import Wanted
@@ -56,10 +56,10 @@ class Record(Journal):
 
     def came(self, hint: Hint) -> None:
         """A hint has come; what is measured from it begins now."""
-        if hint.why not in _EVENTS:
-            return
-        self.metrics.count("events_total", type=hint.why)
-        if self._first_event is None:
+        events = [why for why in hint.why.split(", ") if why in _EVENTS]
+        for event in events:
+            self.metrics.count("events_total", type=event)
+        if events and self._first_event is None:
             self._first_event = self._clock.seconds()
 
     def begins(self, apps: frozenset[str] | None, why: Counter[str]) -> None:
@@ -88,11 +88,18 @@ class Record(Journal):
         """See `Journal.converged`."""
         super().converged(status, wanted, outcome, why)
         self.failing_since = None
-        event, self._event = self._event, None
         self._seconds |= outcome.seconds
         self._measured(outcome.action)
         for step, count in outcome.counts.items():
             self.metrics.count("runtime_steps_total", count, kind=step, result="done")
+        if refused := refused_step(outcome.reason):
+            self.metrics.count("runtime_steps_total", kind=refused, result="refused")
+        if outcome.action == "postponed":
+            self._entry(
+                Kind.WAITING, f"a reload is to come, since {outcome.reason}", status, reason=outcome.reason
+            )
+            return
+        event, self._event = self._event, None
         kind = Kind.UNCHANGED if outcome.action == "nothing" else Kind.CONVERGED
         latency = None
         if kind is Kind.CONVERGED and event is not None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from marathonlb.config.text import Config, MapEntry
+from marathonlb.config.text import Chunk, Config, MapEntry, Owner, Section
 from marathonlb.haproxy.plan import Difference, differences, phrase, split
 
 CONTEXT = 3
@@ -57,7 +57,7 @@ def difference(
 
     :param old_maps: the text of each map file, by name.
     """
-    before, after = split(old, old_maps), split(new, new_maps)
+    before, after = _parts(old, old_maps), _parts(new, new_maps)
     found = differences(before, after)
     left = MAX_LINES
     sections = []
@@ -77,6 +77,18 @@ def difference(
         )
     cut = any(not section.lines and section.added + section.removed for section in sections)
     return ConfigDifference(summary=phrase(found), sections=tuple(sections), cut=cut)
+
+
+def _parts(text: str, maps: Mapping[str, str]) -> Config:
+    """A configuration in sections without the empty lines at their ends, which belong to what follows."""
+    config = split(text, maps)
+    return Config(
+        tuple(
+            Section(each.kind, each.name, (Chunk(each.text.rstrip() + "\n", Owner()),))
+            for each in config.sections
+        ),
+        config.maps,
+    )
 
 
 def _lines(each: Difference, before: Config, after: Config) -> Iterator[str]:

@@ -130,8 +130,8 @@ _MARATHON = Group(
             name="max-staleness",
             kind=SECONDS,
             default="600",
-            help="seconds after which readiness turns red because Marathon's word is old",
-            note="it has no effect yet: readiness comes in a later release",
+            help="seconds after which readiness turns red because Marathon's word is old; more than --resync-interval, "
+            "or than --poll-interval in poll mode",
         ),
         Option(
             name="max-backoff",
@@ -367,8 +367,7 @@ _OPERATION = Group(
             repeated=True,
             default="127.0.0.0/8,::1/128",
             default_help="loopback; in the image also the private networks",
-            help="networks whose clients may use what changes something",
-            note="it has no effect yet: pages that change something come in a later release",
+            help="networks whose clients may use what changes something, and see password hashes",
         ),
         Option(
             name="syslog-socket",

@@ -103,5 +103,8 @@ def hup(sight: Sight) -> SignalPage:
 def usr1(sight: Sight) -> SignalPage:
     """Let HAProxy read its configuration again."""
     return SignalPage(
-        sight, "SIGUSR1", "Reload HAProxy with the present configuration", sight.reconciler.reload
+        sight,
+        "SIGUSR1",
+        "Reload HAProxy with the present configuration",
+        lambda why: sight.reconciler.reload(why),
     )

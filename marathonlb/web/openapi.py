@@ -21,8 +21,10 @@ _REFERENCE = "#/components/schemas/{name}"
 
 DESCRIPTION = """\
 What the controller knows, as data. The address is that of `--bind-stats`. Names of fields are stable: new ones may
-come, none goes or changes its meaning without a note in the changelog. Times are seconds since the epoch. What changes
-something, or makes the controller work, is for clients in `--admin-allow` alone, and no other site's page may ask for it.
+come, none goes or changes its meaning without a note in the changelog. Times are seconds since the epoch.
+
+What changes something, or makes the controller work, is for clients in `--admin-allow` alone, and pages of other sites
+may not ask for it.
 """
 
 

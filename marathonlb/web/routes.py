@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from marathonlb.web.access import Access
 from marathonlb.web.exposition import Exporter, MetricsPage
 from marathonlb.web.health import Live, Ready
@@ -74,6 +76,12 @@ def routes(sight: Sight, exporter: Exporter) -> tuple[Route, ...]:
         Route("/api/health/ready", Ready(sight)),
     )
     return (*table, Route("/api/openapi.json", OpenAPIPage(table)))
+
+
+def documented() -> tuple[Route, ...]:
+    """The table for its documentation: pages that nobody asks, and that see nothing."""
+    nothing: Any = None
+    return routes(nothing, nothing)
 
 
 def router(sight: Sight, exporter: Exporter) -> Router:
