@@ -231,8 +231,8 @@ class _ServiceText:
         if service.binds_port:
             front = self._chunk("FRONTEND_HEAD")
             if front.text.strip():
-                chunks = (front, self._chunk("FRONTEND_BACKEND_GLUE"))
-                frontend = Section("frontend", service.frontend, chunks)
+                chunks = (front, self._chunk("FRONTEND_EXTRA"), self._chunk("FRONTEND_BACKEND_GLUE"))
+                frontend = Section("frontend", service.frontend, tuple(c for c in chunks if c.text))
         backend = Section("backend", service.backend, tuple(c for c in (head, *self._body()) if c.text))
         return _Sections(userlist, frontend, backend)
 
@@ -244,12 +244,21 @@ class _ServiceText:
             for network in service.networks:
                 yield self._chunk(f"{kind}_BACKEND_NETWORK_ALLOWED_ACL", {"network_allowed": network})
             yield self._chunk(f"{kind}_BACKEND_ACL_ALLOW_DENY")
+        if service.cors and http:  # first, so that the pages may read whatever is answered
+            yield self._chunk("BACKEND_CORS")
+        if service.maintenance:
+            yield self._chunk("BACKEND_MAINTENANCE")
+        if service.rate_limit and http:
+            yield self._chunk("BACKEND_RATE_LIMIT")
         if http:
             yield from self._http_body()
         if service.sticky and http:
             yield self._chunk("BACKEND_STICKY_OPTIONS")
         if service.health_check is not None:
             yield self._chunk(f"BACKEND_{self._check_kind}_HEALTHCHECK_OPTIONS")
+        if service.timeout_server or service.timeout_tunnel:
+            yield self._chunk("BACKEND_TIMEOUTS")
+        yield self._chunk("BACKEND_EXTRA")
         yield self._servers()
 
     def _http_body(self) -> Iterable[Chunk]:
@@ -293,6 +302,7 @@ class _ServiceText:
 
     def _servers(self) -> Chunk:
         line = self.templates.get("BACKEND_SERVER_OPTIONS", self.service)
+        extra = self.templates.get("SERVER_EXTRA", self.service)
         check = None
         if self.service.health_check is not None:
             check = self.templates.get(f"BACKEND_SERVER_{self._check_kind}_HEALTHCHECK_OPTIONS", self.service)
@@ -311,9 +321,13 @@ class _ServiceText:
                 said = check.render({**self._variables, **own}).strip()
                 options[port] = said = f" {said}" if said else ""
             own["healthCheckOptions"] = said
-            lines.append(line.render({**self._variables, **own} if whole else own))
+            text = line.render({**self._variables, **own} if whole else own)
+            if not extra.is_empty:
+                text = _with_words(text, extra.render({**self._variables, **own}))
+            lines.append(text)
         text = "".join(frontends.whole_lines(each) for each in dict.fromkeys(lines))
-        return Chunk(text, self._owner(line))
+        named = line.source.startswith("label ") or extra.is_empty
+        return Chunk(text, self._owner(line if named else extra))
 
     def _chunk(self, name: str, more: Mapping[str, Any] | None = None) -> Chunk:
         template = self.templates.get(name, self.service)
@@ -322,6 +336,13 @@ class _ServiceText:
 
     def _owner(self, template: Template) -> Owner:
         return Owner(self.service.app_id, self.service.port_index, template.name, template.source)
+
+
+def _with_words(text: str, words: str) -> str:
+    """The lines, with words at the end of each ``server`` line."""
+    more = " ".join(words.split("\n")).strip()
+    lines = text.rstrip("\n").split("\n")
+    return "\n".join(f"{line} {more}" if line.split()[:1] == ["server"] else line for line in lines)
 
 
 def _entries(rules: Sequence[MapRule]) -> tuple[MapEntry, ...]:

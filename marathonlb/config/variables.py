@@ -3,7 +3,8 @@ The variables that templates are given.
 
 Each contract variable is given to every template of a service; the names never change, since operators have years of
 overrides written against them. Those that the contract does not name (``hostAcl``, ``hostMatch``, ``pathAcl``,
-``pathMatch``, ``httpsPort``, ``appIdWord`` and those of `_path_variables`) are what our defaults need besides.
+``pathMatch``, ``httpsPort``, ``appIdWord`` and those of `_path_variables` and `_limit_variables`) are what our
+defaults need besides.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from marathonlb.config.text import DIRECTORY
 from marathonlb.routing.rules import AclRule
 from marathonlb.routing.servers import Server
 from marathonlb.routing.services import Service, acl_stem, clean_app_id, clean_host
+from marathonlb.routing.tls import server_words as tls_words
 from marathonlb.settings import Settings
 
 LIST_SUFFIX = ".crt-list"
@@ -115,6 +117,7 @@ def service_variables(service: Service, settings: Settings) -> dict[str, Any]:
         "rootpath": service.revproxy_path or "",
         "redirpath": service.redirect_path or "",
         "network_allowed": service.networks[0] if service.networks else "",
+        **_limit_variables(service),
     }
     if service.proxypass_path or service.revproxy_path or service.redirect_path:
         variables |= _path_variables(service)
@@ -133,6 +136,27 @@ def _path_variables(service: Service) -> dict[str, Any]:
         "redirpathFormat": log_format(service.redirect_path or ""),
         "locationHosts": location_hosts(service),
     }
+
+
+def _limit_variables(service: Service) -> dict[str, Any]:
+    """What the labels that are ours alone say; empty where they say nothing."""
+    most, period = service.rate_limit or ("", "")
+    return {
+        "rateLimit": most,
+        "ratePeriod": period,
+        "corsOrigins": " ".join(_origin(origin) for origin in service.cors),
+        "corsCredentials": "true" if service.cors and "*" not in service.cors else "",
+        "timeoutServer": service.timeout_server or "",
+        "timeoutTunnel": service.timeout_tunnel or "",
+    }
+
+
+def _origin(origin: str) -> str:
+    """One origin as a regular expression, a word of HAProxy's configuration; ``*`` is any."""
+    if origin == "*":
+        return ".+"
+    words = re.escape(origin).replace(r"://\*\.", "://[^/:]+[.]")
+    return escaped(f"^{words}$")
 
 
 def _check_variables(service: Service) -> dict[str, Any]:
@@ -228,6 +252,14 @@ def server_variables(server: Server, service: Service) -> dict[str, Any]:
         "host_ipv4": f"[{server.address}]" if ":" in server.address else server.address,
         "port": server.port,
         "cookieOptions": f" check cookie {server.cookie}" if service.sticky else "",
-        "otherOptions": "" if server.weight is None else f" weight {server.weight}",
+        "otherOptions": _other_options(server, service),
         "healthCheckPortOptions": check_port,
     }
+
+
+def _other_options(server: Server, service: Service) -> str:
+    words = "" if server.weight is None else f" weight {server.weight}"
+    words += "" if service.maxconn is None else f" maxconn {service.maxconn}"
+    if service.backend_ssl or service.backend_proto:
+        words += tls_words(service.backend_ssl, service.backend_proto, hosts=service.hosts, host=server.host)
+    return words

@@ -30,6 +30,9 @@ from marathonlb.routing.servers import Server, with_ids
 from marathonlb.routing.services import AppServices, Service, backend_name
 
 _LABEL = "HAPROXY_DEPLOYMENT_GROUP"
+DEFAULT_WEIGHT = 100
+"""Of the servers of an app that names none, where the other app of the group does."""
+
 _UNDATED = datetime(1, 1, 1, tzinfo=UTC)
 _RUNNING = frozenset({None, "TASK_RUNNING"})
 """What counts as healthy: a task behind a partition is served, but nobody is drained in its favour."""
@@ -114,16 +117,20 @@ def shares(*, older: int, newer: int, healthy: int, target: int, split: int = 0)
     return Shares(serving, min(newer, split) if divided else newer)
 
 
-def target_of(older: Member, newer: Member) -> tuple[int, int]:
+def target_of(older: Member, newer: Member, *, weighed: bool = False) -> tuple[int, int]:
     """
     How many tasks of both shall serve, and how many of the newer app's at most (0: no split).
 
     Where the newer app names no target it is the larger one of what both apps want: better too many than too few.
+
+    :param weighed: one of them names a weight for its servers. Then its owner shares the traffic by hand, and a target
+        that nobody names is what both apps want together.
     """
     labels = newer.offered.labels
     target = labels.get("DEPLOYMENT_TARGET_INSTANCES")
     if target is None:
-        target = max(older.app.instances, newer.app.instances)
+        wanted = (older.app.instances, newer.app.instances)
+        target = sum(wanted) if weighed else max(wanted)
     return target, labels.get("DEPLOYMENT_NEW_INSTANCES") or 0
 
 
@@ -189,8 +196,11 @@ def _shared(older: Member, newer: Member, index: int) -> tuple[Member, tuple[Ser
     old, new = older.by_index[index].servers, newer.by_index[index].servers
     if older is newer:
         return newer, new
-    healthy = sum(server.task_id in newer.healthy for server in new)
-    target, split = target_of(older, newer)
+    weighed = any(server.weight is not None for server in (*old, *new))
+    if weighed:
+        old, new = _weighed(old), _weighed(new)
+    healthy = sum(server.task_id in newer.healthy and server.weight != 0 for server in new)
+    target, split = target_of(older, newer, weighed=weighed)
     share = shares(older=len(old), newer=len(new), healthy=healthy, target=target, split=split)
     leaving = sorted(old, key=lambda server: (server.task_id in older.healthy, server.task_id))
     coming = sorted(new, key=lambda server: (server.task_id not in newer.healthy, server.task_id))
@@ -202,6 +212,14 @@ def _shared(older: Member, newer: Member, index: int) -> tuple[Member, tuple[Ser
     found = {server.name: _drained(server) for server in (*leaving[:drained], *coming[share.newer :])}
     found |= {server.name: server for server in (*serving_old, *serving_new)}
     return lead, with_ids(found[name] for name in sorted(found))
+
+
+def _weighed(servers: Iterable[Server]) -> tuple[Server, ...]:
+    """The servers with the default of the label in words, since the other app's servers name a weight."""
+    return tuple(
+        msgspec.structs.replace(server, weight=DEFAULT_WEIGHT) if server.weight is None else server
+        for server in servers
+    )
 
 
 def _drained(server: Server) -> Server:

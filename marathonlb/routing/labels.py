@@ -29,6 +29,7 @@ class Label:
     :param default: in words, for the documentation.
     :param per_port: ``HAPROXY_{n}_NAME``; otherwise ``HAPROXY_NAME`` for the whole app.
     :param secret: its value is never shown.
+    :param template: its value is a template's text, so that the template's rules hold for it.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Label:
     doc: str
     per_port: bool = True
     secret: bool = False
+    template: bool = False
 
 
 _port = partial(values.integer, low=1, high=65535)
@@ -153,6 +155,83 @@ LABELS: tuple[Label, ...] = (
     Label("HTTP_BACKEND_PROXYPASS_PATH", "path", values.one_path, "none", "Cut this prefix off requests."),
     Label("HTTP_BACKEND_REVPROXY_PATH", "path", values.one_path, "none", "Rewrite `Location` of responses."),
     Label("HTTP_BACKEND_REDIR", "path", values.one_path, "none", "Redirect `/` there."),
+    Label(
+        "WEIGHT",
+        "0..256",
+        partial(values.integer, low=0, high=256),
+        "100",
+        "The weight of the app's servers against those of the other app of its deployment group, changed without a"
+        " reload: the dial of a canary. 0 sends no new clients, and lets those that a cookie holds come back.",
+    ),
+    Label(
+        "MAXCONN",
+        "integer",
+        _count,
+        "0: no limit",
+        "So many connections at once to each server; what is more waits for `timeout queue`.",
+    ),
+    Label(
+        "RATE_LIMIT",
+        "`N/s` or `N/m`",
+        values.rate,
+        "none",
+        "So many requests per client address in a second or a minute; what is more is answered 429. Mode http.",
+    ),
+    Label(
+        "MAINTENANCE",
+        "bool",
+        values.boolean,
+        "false",
+        "Every request is answered 503 with the maintenance page (in mode tcp every connection is closed); everything"
+        " else stays as it is.",
+    ),
+    Label(
+        "CORS",
+        "list of origins, or `*`",
+        values.origins,
+        "none",
+        "Web pages of these origins (`https://app.example.com`, `https://*.example.com`) may read the answers:"
+        " preflight requests are answered, and the headers are set. Credentials are allowed to origins that are named,"
+        " not to `*`. Mode http.",
+    ),
+    Label(
+        "TIMEOUT_SERVER",
+        "duration (`30s`)",
+        values.duration,
+        "that of `defaults`",
+        "How long a server may be silent while an answer is due.",
+    ),
+    Label(
+        "TIMEOUT_TUNNEL",
+        "duration (`1h`)",
+        values.duration,
+        "that of `defaults`",
+        "How long both sides of a WebSocket, or of another connection that has become a tunnel, may be silent.",
+    ),
+    Label(
+        "FRONTEND_EXTRA",
+        "template text",
+        str,
+        "none",
+        "Lines for the end of the head of the service port's own frontend, appended instead of replacing it.",
+        template=True,
+    ),
+    Label(
+        "BACKEND_EXTRA",
+        "template text",
+        str,
+        "none",
+        "Lines for the backend, appended to what stands there before the servers.",
+        template=True,
+    ),
+    Label(
+        "SERVER_EXTRA",
+        "template text",
+        str,
+        "none",
+        "Words for the end of each `server` line; it may read the variables of a server.",
+        template=True,
+    ),
     Label(
         "DEPLOYMENT_GROUP",
         "name",
@@ -276,7 +355,8 @@ def parse_labels(app: App, template_names: frozenset[str]) -> AppLabels:
         checked, templates, own = found.setdefault(index, ({}, {}, []))
         stem = indexed[2]
         row = PER_PORT.get(stem)
-        if row is not None and not (stem in template_names and text.lstrip()[:1] not in ("", "/")):
+        is_text = stem in template_names and text.lstrip()[:1] not in ("", "/")
+        if row is not None and not row.template and not is_text:
             value = _value(app, index, name, row, text, own)
             if value is not None:
                 checked[stem] = value

@@ -37,7 +37,7 @@ class Server(msgspec.Struct, frozen=True, gc=False):
     :param address: what to connect to; an IPv6 address without brackets.
     :param cookie: the first ten hex digits of the name's SHA-1.
     :param check_port: the port that health checks go to; the server's own unless the check names another.
-    :param weight: None leaves HAProxy's default; 0 drains.
+    :param weight: as its app's label has it, 0 drains; None where nobody named one.
     """
 
     name: str

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import msgspec
 from attrs import Factory, evolve, field, frozen
 
 from marathonlb.marathon.model import App, HealthCheck, Networking, Task
@@ -41,6 +42,10 @@ class Service:
     :param passthrough: hosts whose TLS connections are handed to the tasks as they are.
     :param backend_ssl: TLS towards the tasks: empty, ``none`` (nothing is verified), or what ``ca-file`` takes.
     :param backend_proto: ``h1`` or ``h2`` towards the tasks; empty leaves it to HAProxy.
+    :param maxconn: connections at once to each server; None is no limit.
+    :param rate_limit: requests per client address, and HAProxy's period that they are counted over.
+    :param cors: origins whose pages may read the answers; ``*`` is any.
+    :param timeout_server: a HAProxy duration; None leaves that of the defaults, as with ``timeout_tunnel``.
     :param overrides: template texts of the labels, by template name.
     :param since: when the app last changed: who was first, in a collision.
     :param binds_port: whether it has a frontend of its own; one that lost its port to another has none.
@@ -70,13 +75,19 @@ class Service:
     redirect_path: str | None = None
     health_check: HealthCheck | None = None
     check_index: int | None = None
+    passthrough: tuple[str, ...] = ()
+    backend_ssl: str = ""
+    backend_proto: str = ""
+    maxconn: int | None = None
+    rate_limit: tuple[int, str] | None = None
+    maintenance: bool = False
+    cors: tuple[str, ...] = ()
+    timeout_server: str | None = None
+    timeout_tunnel: str | None = None
     overrides: Mapping[str, str] = Factory(dict)
     since: str = ""
     binds_port: bool = True
 
-    passthrough: tuple[str, ...] = ()
-    backend_ssl: str = ""
-    backend_proto: str = ""
     @property
     def key(self) -> tuple[str, int]:
         """What names a service: the app's id and the port's index."""
@@ -231,11 +242,21 @@ def _service(
         passthrough=hosts if passthrough else (),
         backend_ssl=settings.system_ca if backend_ssl == VERIFY else backend_ssl,
         backend_proto=labels.get("BACKEND_PROTO", ""),
+        maxconn=labels.get("MAXCONN"),
+        rate_limit=labels.get("RATE_LIMIT"),
+        maintenance=labels.get("MAINTENANCE", False),
+        cors=labels.get("CORS", ()),
+        timeout_server=labels.get("TIMEOUT_SERVER"),
+        timeout_tunnel=labels.get("TIMEOUT_TUNNEL"),
         overrides=labels.templates,
         since=app.config_changed_at or app.version,
     )
     service = _without_contradictions(app, service, problems)
-    return evolve(service, servers=_servers(app, service, settings, resolve))
+    servers = _servers(app, service, settings, resolve)
+    weight = labels.get("WEIGHT")
+    if weight is not None:
+        servers = tuple(msgspec.structs.replace(server, weight=weight) for server in servers)
+    return evolve(service, servers=servers)
 
 
 def _no_port(app: App, index: int, settings: Settings) -> str:
@@ -289,6 +310,8 @@ _HTTP_ONLY = (
     "HTTP_BACKEND_PROXYPASS_PATH",
     "HTTP_BACKEND_REVPROXY_PATH",
     "HTTP_BACKEND_REDIR",
+    "RATE_LIMIT",
+    "CORS",
 )
 
 

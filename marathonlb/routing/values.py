@@ -19,7 +19,12 @@ NOTHING = frozenset({"false", "f", "no", "n", "0", "off", ""})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029]")
 _HOST_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
 _QUOTED = re.compile(r"""(?:[^\\"'#]|\\.|"(?:[^"\\$]|\\.)*"|'[^']*')*""")
-_DURATION = re.compile(r"[0-9]{1,9}(us|ms|s|m|h|d)?", re.ASCII)
+_DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)", re.ASCII)
+_MILLISECONDS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_ORIGIN = re.compile(
+    r"https?://((\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?",
+    re.ASCII,
+)
 _HASH = re.compile(r"[A-Za-z0-9./$=,_+-]{2,256}", re.ASCII)
 _BALANCE = frozenset(
     "roundrobin static-rr leastconn first source uri url_param hdr random rdp-cookie hash".split()
@@ -176,10 +181,13 @@ def credentials(text: str) -> tuple[str, str, str]:
 
 
 def duration(text: str) -> str:
-    """A HAProxy duration: ``30s``, ``500ms``, ``2h``; a bare number means milliseconds."""
+    """A HAProxy duration with its unit, from a millisecond to 24 days, which is as far as HAProxy counts."""
     word = no_control(text).strip()
-    if not _DURATION.fullmatch(word):
-        raise ValueError("is no duration such as 30s, 500ms or 2h")
+    found = _DURATION.fullmatch(word)
+    if not found:
+        raise ValueError("is no duration with its unit such as 30s, 500ms or 2h")
+    if not 1 <= int(found[1]) * _MILLISECONDS[found[2]] <= 24 * _MILLISECONDS["d"]:
+        raise ValueError("is no duration from 1ms to 24d")
     return word
 
 
@@ -189,6 +197,19 @@ def rate(text: str) -> tuple[int, str]:
     if not found or int(found[1]) < 1:
         raise ValueError("is no rate such as 100/s or 600/m")
     return int(found[1]), "1" + found[2]
+
+
+def origins(text: str) -> tuple[str, ...]:
+    """
+    A comma or blank separated list of web origins, lower case, or ``*`` for any.
+
+    ``https://*.example.com`` is every deeper name.
+    """
+    found = tuple(dict.fromkeys(item.lower() for item in re.split(r"[,\s]+", no_control(text)) if item))
+    for item in found:
+        if item != "*" and not _ORIGIN.fullmatch(item):
+            raise ValueError(f"{item!r} is no origin such as https://www.example.com, and not *")
+    return found
 
 
 def file_list(text: str) -> tuple[str, ...]:
@@ -216,7 +237,9 @@ def haproxy_words(text: str) -> str:
     """
     words = no_control(text).strip()
     if not _QUOTED.fullmatch(words):
-        raise ValueError("holds a # outside quotes, a $ within, a quote that is left open or a backslash at its end")
+        raise ValueError(
+            "holds a # outside quotes, a $ within, a quote that is left open or a backslash at its end"
+        )
     return words
 
 

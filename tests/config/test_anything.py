@@ -58,10 +58,20 @@ GOOD = {
     "SSL_CERT": ("/a.pem,/b.pem",),
     "BACKEND_NETWORK_ALLOWED_ACL": ("10.0.0.0/8 ::1",),
     "BACKEND_HEALTHCHECK_PORT_INDEX": ("0", "1"),
+    "WEIGHT": ("0", "256"),
+    "MAXCONN": ("0", "10"),
+    "RATE_LIMIT": ("5/s", "1 / m"),
+    "MAINTENANCE": ("true",),
+    "CORS": ("*", "https://*.a.test,http://[::1]:80"),
+    "TIMEOUT_SERVER": ("30s", "24d"),
+    "TIMEOUT_TUNNEL": ("1ms",),
     "HTTP_BACKEND_PROXYPASS_PATH": ("/a.b*#\"'\\$", "/"),
     "HTTP_BACKEND_REVPROXY_PATH": ("/%[env(HOME)]#\"'\\$", "/"),
     "HTTP_BACKEND_REDIR": ("/%[env(HOME)]#\"'\\$",),
 }
+VALUE_LABELS = sorted(name for name, row in PER_PORT.items() if not row.template)
+"""Those whose values are no lines of their owner's."""
+
 IDS = st.sampled_from(("/a", "/a/b", "/a.b-c", "/a/b#\"'\\{$HOME}", "/é"))
 
 
@@ -78,7 +88,7 @@ def apps(draw: st.DrawFn) -> App:
         "HTTP_BACKEND_REVPROXY_PATH",
         "HTTP_BACKEND_REDIR",
     )
-    for name in draw(st.lists(st.sampled_from((*sorted(PER_PORT), *often)), max_size=6, unique=True)):
+    for name in draw(st.lists(st.sampled_from((*VALUE_LABELS, *often)), max_size=6, unique=True)):
         good = st.sampled_from(GOOD[name]) if name in GOOD else VALUES
         text = draw(good | good | VALUES)
         if (

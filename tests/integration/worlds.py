@@ -190,6 +190,7 @@ class World:
             **options,
         }
         self.settings = Settings(**values)
+        (self.directory / "server-state").write_text("1\n")  # as the controller leaves it, without a server
         self.apps: list[App] = []
         self.processes: dict[str, Process] = {}
         self.ports: dict[str, int] = {}

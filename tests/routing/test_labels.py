@@ -25,9 +25,11 @@ class TableTests(SynchronousTestCase):
     """`LABELS` itself."""
 
     def test_unique(self) -> None:
-        """No two rows of one scope have one name, and but one has a template's name."""
+        """No two rows of one scope have one name, and but one that is no template has a template's name."""
         self.assertEqual(len(PER_APP) + len(PER_PORT), len(LABELS))
-        self.assertEqual(set(PER_PORT) & set(BY_NAME), {"HTTP_BACKEND_REDIR"})
+        texts = {row.name for row in LABELS if row.template}
+        self.assertEqual(texts, {"FRONTEND_EXTRA", "BACKEND_EXTRA", "SERVER_EXTRA"})
+        self.assertEqual((set(PER_PORT) & set(BY_NAME)) - texts, {"HTTP_BACKEND_REDIR"})
 
     def test_documented(self) -> None:
         """Every row says what it does, in a sentence."""

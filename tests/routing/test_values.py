@@ -50,7 +50,14 @@ GOOD: tuple[tuple[Callable[[str], Any], str, Any], ...] = (
     (values.credentials, "My realm:joe:$6$ab$cd/ef.", ("My realm", "joe", "$6$ab$cd/ef.")),
     (values.credentials, 'a "b":joe:xyz', ('a "b"', "joe", "xyz")),
     (values.duration, "30s", "30s"),
-    (values.duration, "500", "500"),
+    (values.duration, "24d", "24d"),
+    (values.origins, "https://A.test http://b.test:8080,*", ("https://a.test", "http://b.test:8080", "*")),
+    (
+        values.origins,
+        "https://*.example.com, http://[::1]:3000",
+        ("https://*.example.com", "http://[::1]:3000"),
+    ),
+    (values.origins, " ", ()),
     (values.rate, "100/s", (100, "1s")),
     (values.rate, " 6 / m ", (6, "1m")),
     (values.file_list, "/a.pem, /b/c.pem", ("/a.pem", "/b/c.pem")),
@@ -96,7 +103,14 @@ BAD: tuple[tuple[Callable[[str], Any], str], ...] = (
         (values.credentials, text)
         for text in ("", "a:b", ":b:c", "a::c", "a:b:", "a:b c:xyz", "a:b:x y", "a:b:{x}")
     ),
-    *((values.duration, text) for text in ("", "1 s", "s", "-1s", "1w", "9999999999s")),
+    *(
+        (values.duration, text)
+        for text in ("", "500", "1 s", "s", "-1s", "1w", "9999999999s", "0s", "25d", "1us")
+    ),
+    *(
+        (values.origins, text)
+        for text in ("null", "a.test", "https://a.test/", "https://a test", "https://a.*")
+    ),
     *((values.rate, text) for text in ("", "0/s", "10", "10/h", "x/s", "-1/s")),
     *((values.file_list, text) for text in ("cert.pem", "/a b.pem", "/a'.pem", '/"', "/a#", "/a\\b")),
     *((values.bind_options, text) for text in ("ssl # x", 'a "b', "a 'b", "a \\", 'a "$HOME"')),
