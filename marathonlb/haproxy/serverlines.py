@@ -8,6 +8,7 @@ not is kept as a problem in words, which becomes the reason of a reload.
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from itertools import pairwise
@@ -44,8 +45,6 @@ does not, unless it is told to.
 DYNAMIC_BALANCE = re.compile(r"(?:roundrobin|leastconn|first|random(?:\(\d+\))?)\Z")
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.:/@%,+=()\[\]*-]+\Z")
-_IPV4 = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}\Z")
-_IPV6 = re.compile(r"\[([0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)\]\Z")
 _QUOTING = re.compile(r"[\\\"'#]")
 _ESCAPES = {"t": "\t", "r": "\r", "n": "\n"}
 
@@ -192,12 +191,21 @@ def parse_server(line: str) -> Server:
 def _address(target: str) -> tuple[str, int, str]:
     """The address without brackets, the port, and what is wrong with them."""
     host, _, digits = target.rpartition(":")
-    bracketed = _IPV6.match(host)
     port = int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 6 else 0
-    address = bracketed[1] if bracketed else host
-    if not port or not (bracketed or _IPV4.match(host)) or address in ("0.0.0.0", "::"):
-        return address or target, port, f"has the address {target}, which is not a number with a port"
+    address = _numeric(host)
+    if not port or address is None or address in ("0.0.0.0", "::"):
+        return host or target, port, f"has the address {target}, which is not a number with a port"
     return address, port, ""
+
+
+def _numeric(host: str) -> str | None:
+    """A numeric address as HAProxy writes it, without brackets; None where it is none."""
+    bracketed = host.startswith("[") and host.endswith("]")
+    family = socket.AF_INET6 if bracketed else socket.AF_INET
+    try:
+        return socket.inet_ntop(family, socket.inet_pton(family, host[1:-1] if bracketed else host))
+    except OSError:
+        return None
 
 
 def _arguments(words: list[str]) -> tuple[tuple[str, ...], int, int | None, str]:

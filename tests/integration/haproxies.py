@@ -32,11 +32,12 @@ MORE = tuple(path for path in os.environ.get("MARATHON_LB_TEST_HAPROXY", "").spl
 """Other binaries to test with."""
 
 
-def on_each(mixin: type, namespace: dict[str, object]) -> None:
+def on_each(mixin: type, namespace: dict[str, object], base: type = SynchronousTestCase) -> None:
     """
     A test case for each HAProxy, made of a mixin that reads ``binary``.
 
     :param namespace: the module's ``globals()``, where trial looks for them.
+    :param base: the kind of test case.
     """
     binaries = {"Package": PACKAGE, "Wheel": WHEEL}
     binaries |= {re.sub(r"\W", "_", os.path.basename(path)): path for path in MORE}
@@ -45,7 +46,7 @@ def on_each(mixin: type, namespace: dict[str, object]) -> None:
         body = {"__module__": mixin.__module__, "__doc__": mixin.__doc__, "binary": binary}
         if not binary:
             body["skip"] = "this HAProxy is not installed"
-        namespace[name] = type(name, (mixin, SynchronousTestCase), body)
+        namespace[name] = type(name, (mixin, base), body)
 
 
 HEAD = """\

@@ -173,7 +173,10 @@ class ManagedMixin:
         self.assertEqual(error.complaints[0].owner.app_id, "/taken")
         self.assertEqual((await self.asked(), self.place.read()), ("good", text))
         self.assertEqual((await applier.apply(good)).action, "nothing")
-        self.assertEqual((await applier.apply(answering(self.port, "third"))).reason, "frontend main differs, map word.map differs")
+        self.assertEqual(
+            (await applier.apply(answering(self.port, "third"))).reason,
+            "frontend main differs, map word.map differs",
+        )
 
     @coroutine
     async def test_port_in_use_at_the_start(self) -> None:
@@ -207,7 +210,9 @@ class ManagedMixin:
         outcome = await applier.apply(answering(self.port, "one"))
         self.assertEqual((outcome.action, self.place.haproxies()), ("nothing", running))
         outcome = await applier.apply(answering(self.port, "two"))
-        self.assertEqual((outcome.reason, await self.asked()), ("frontend main differs, map word.map differs", "two"))
+        self.assertEqual(
+            (outcome.reason, await self.asked()), ("frontend main differs, map word.map differs", "two")
+        )
 
     @coroutine
     async def test_adopted_with_differences(self) -> None:

@@ -1,0 +1,112 @@
+"""Conversations with real HAProxies, over the stats socket and over the master's."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from time import monotonic, sleep
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import CancelledError
+from twisted.internet.endpoints import UNIXClientEndpoint
+from twisted.trial.unittest import TestCase
+
+from marathonlb.errors import HAProxyUnavailable
+from marathonlb.haproxy import launcher
+from marathonlb.haproxy.talk import open_talk
+from tests.coroutines import coroutine
+from tests.haproxy.talks import TalkContract, two_backends
+from tests.integration.haproxies import HEAD, Place, on_each
+
+
+class TalkMixin(TalkContract):
+    """A conversation with a real worker."""
+
+    binary = ""
+    socket = "master.sock"
+    timeout = 60
+
+    @coroutine
+    async def setUp(self: Any) -> None:
+        place = Place(self.binary)
+        self.addCleanup(place.clean)
+        self.directory = place.directory
+        head = HEAD.replace(
+            "defaults", f"  stats socket {place.directory}/stats.sock level admin\ndefaults", 1
+        )
+        config = two_backends(head, place.port)
+        for name, text in {**config.map_texts(), "haproxy.cfg": config.text(place.directory)}.items():
+            with open(f"{place.directory}/{name}", "w", encoding="utf-8") as file:
+                file.write(text)
+        master, path = f"{place.directory}/master.sock", f"{place.directory}/haproxy.cfg"
+        process = subprocess.Popen(
+            [sys.executable, launcher.__file__, self.binary, "-W", "-S", master, "-f", path],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        self.talk = await self.open(f"{place.directory}/{self.socket}")
+        self.addCleanup(self.talk.close)
+
+    async def open(self, path: str) -> Any:
+        deadline = monotonic() + 10
+        while True:
+            try:
+                talk = await open_talk(
+                    UNIXClientEndpoint(reactor, path), reactor, path, master=path.endswith("master.sock")
+                )
+                await talk.pid()
+                await talk.say(["show version"])
+            except HAProxyUnavailable:
+                if monotonic() > deadline:
+                    raise
+                sleep(0.02)
+            else:
+                return talk
+
+    @coroutine
+    async def test_many(self: Any) -> None:
+        """A thousand commands and a payload near the limit are answered each, in order."""
+        commands = [f"set server b/{'az'[n % 2]} weight {n % 256}" for n in range(1000)]
+        commands[500] = "show version"
+        answers = await self.talk.say(commands)
+        self.assertEqual([n for n, answer in enumerate(answers) if answer], [500])
+        path = f"{self.directory}/some.map"
+        payload = "".join(f"/{number:04} b\n" for number in range(1400))
+        self.assertEqual(await self.talk.say([f"add map {path} <<\n{payload}"]), [""])
+        (held,) = await self.talk.say([f"show map {path}"])
+        self.assertEqual(len(held.splitlines()), 1401)
+
+    @coroutine
+    async def test_too_long(self: Any) -> None:
+        """A command that HAProxy would swallow without a word is not said."""
+        with self.assertRaises(ValueError):
+            await self.talk.say(["show version", "add map x <<\n" + "a b\n" * 4000])
+
+    @coroutine
+    async def test_closed(self: Any) -> None:
+        """A conversation that is over says so; one that is given up ends."""
+        waiting = self.talk.say(["show version"])
+        waiting.cancel()
+        await self.assertFailure(waiting, CancelledError)
+        await self.assertFailure(self.talk.say(["show version"]), HAProxyUnavailable)
+
+    @coroutine
+    async def test_nobody(self: Any) -> None:
+        """A socket on which nobody listens is unavailable."""
+        path = f"{self.directory}/nobody.sock"
+        endpoint = UNIXClientEndpoint(reactor, path)
+        with self.assertRaises(HAProxyUnavailable):
+            await open_talk(endpoint, reactor, path, master=False)
+
+
+class StatsTalkMixin(TalkMixin):
+    """A conversation with a real worker over its stats socket."""
+
+    socket = "stats.sock"
+
+
+on_each(TalkMixin, globals(), TestCase)
+on_each(StatsTalkMixin, globals(), TestCase)
