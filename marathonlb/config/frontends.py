@@ -6,11 +6,13 @@ Their first lines are global templates; what follows are the rules, in the order
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from attrs import frozen
 
+from marathonlb.config.https import HttpsPort
 from marathonlb.config.sources import Templates
 from marathonlb.config.templates import Template
 from marathonlb.config.text import DIRECTORY, Chunk, Owner, Section
@@ -19,6 +21,7 @@ from marathonlb.errors import TemplateError
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.rules import AclRule, Rules, app_id_services
 from marathonlb.routing.services import Service
+from marathonlb.routing.sni import Sni
 from marathonlb.settings import Settings
 
 _HOST = "req.hdr(host),host_only,lower"
@@ -116,14 +119,17 @@ class SharedFrontends:
     rules: Rules
     services: Sequence[Service]
     problems: list[Problem]
+    sni: Sni
 
     def sections(self) -> Iterable[Section]:
         """The sections, each where its head is not switched off."""
         if not self.settings.dont_bind_http_https:
             yield from self._section("marathon_http_in", "HTTP_FRONTEND_HEAD", self._routing("HTTP"))
         yield from self._section("marathon_http_appid_in", "HTTP_FRONTEND_APPID_HEAD", self._app_ids())
-        if not self.settings.dont_bind_http_https and self.settings.ssl_certs:
-            yield from self._section("marathon_https_in", "HTTPS_FRONTEND_HEAD", self._routing("HTTPS"))
+        if not self.settings.dont_bind_http_https:
+            routing = partial(self._routing, "HTTPS")
+            port = HttpsPort(self.settings, self.templates, self.shared, self.sni, routing)
+            yield from port.sections()
 
     def _section(self, name: str, template: str, rules: Iterable[Chunk]) -> Iterable[Section]:
         head = self._shared_chunk(template)
@@ -134,11 +140,13 @@ class SharedFrontends:
         template = self.templates.get(name)
         return chunk(template, Owner(None, None, name, template.source), self.shared)
 
-    def _routing(self, kind: str) -> Iterable[Chunk]:
+    def _routing(
+        self, kind: str, keep: Callable[[AclRule], bool] = lambda rule: True
+    ) -> Iterable[Chunk]:
         nobody = Owner(None, None, "", "default")
         if self.settings.haproxy_map:
             yield Chunk(_PATH_KEY, nobody)
-        yield from self._acls(kind, self.rules.first)
+        yield from self._acls(kind, filter(keep, self.rules.first))
         if self.settings.haproxy_map:
             yield Chunk(_PATH_LOOKUP, nobody)
             variables = {**_NO_SERVICE, **self.shared}
@@ -146,7 +154,7 @@ class SharedFrontends:
                 template = self.templates.shared.get(name)
                 if template is not None and not (name.endswith("_ONLY") and template.is_default):
                     yield chunk(template, Owner(None, None, name, template.source), variables)
-            yield from self._acls(kind, self.rules.later)
+            yield from self._acls(kind, filter(keep, self.rules.later))
             yield Chunk(_WILDCARD_LOOKUP, nobody)
 
     def _acls(self, kind: str, rules: Iterable[AclRule]) -> Iterable[Chunk]:

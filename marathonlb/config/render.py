@@ -27,6 +27,7 @@ from marathonlb.routing.claims import settle
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.rules import MapRule, Rules, rules_of
 from marathonlb.routing.services import Service
+from marathonlb.routing.sni import Sni, sni_of
 from marathonlb.settings import Settings
 
 Key = tuple[str, int]
@@ -41,6 +42,7 @@ class Rendered:
     A configuration and what could not go into it.
 
     :param services: those that are in it, with what each was given.
+    :param sni: what the https port does with the names in handshakes.
     :param rules: of the shared frontends; their services are as they were when the rules were made.
     """
 
@@ -48,6 +50,7 @@ class Rendered:
     services: tuple[Service, ...] = ()
     problems: tuple[Problem, ...] = ()
     rules: Rules = field(factory=Rules, repr=False)
+    sni: Sni = field(factory=Sni, repr=False)
     _places: Mapping[Key, int] = field(factory=dict, repr=False)
     _contested: frozenset[Key] = frozenset()
 
@@ -139,7 +142,9 @@ class Renderer:
             maps=self.settings.haproxy_map,
             names_app=lambda s: frontends.names_app(s, self.templates),
         )
-        text = frontends.SharedFrontends(self.settings, self.templates, shared, rules, kept, problems)
+        sni = sni_of(kept, rules, self.settings)
+        problems += sni.problems
+        text = frontends.SharedFrontends(self.settings, self.templates, shared, rules, kept, problems, sni)
         config = Config(
             (
                 self._head(shared),
@@ -158,7 +163,7 @@ class Renderer:
             else {},
         )
         places = {service.key: place for place, service in enumerate(kept)}
-        return Rendered(config, tuple(kept), tuple(problems), rules, places, settled.contested)
+        return Rendered(config, tuple(kept), tuple(problems), rules, sni, places, settled.contested)
 
     def render_servers(self, rendered: Rendered, services: Iterable[Service]) -> Rendered | None:
         """

@@ -264,8 +264,6 @@ _SERVICES = Group(
             name="group-https-by-vhost",
             kind=FLAG,
             help="TLS per virtual host: client certificates, own certificates",
-            note="TLS per virtual host comes in a later release; without it no client certificate would be asked for",
-            refused=True,
         ),
         Option(
             name="ssl-certs",

@@ -43,8 +43,12 @@ def settle(services: Iterable[Service], settings: Settings) -> Settled:
     ports: dict[tuple[str, int], Service] = {}
     reserved = own_ports(settings)
     paths: dict[HostPath, Service] = {}
+    passing: dict[str, Service] = {}
     contested: set[tuple[str, int]] = set()
-    for service in sorted(services, key=_seniority):
+    services = sorted(services, key=_seniority)
+    if any(service.passthrough for service in services):
+        reserved = own_ports(settings, passing=True)
+    for service in services:
         elder = names.setdefault(service.backend, service)
         if elder is not service:
             problems.append(_collision(service, elder, f"HAPROXY_{service.port_index}_PORT", service.backend))
@@ -59,6 +63,12 @@ def settle(services: Iterable[Service], settings: Settings) -> Settled:
                 label = f"HAPROXY_{service.port_index}_VHOST"
                 problems.append(_collision(service, holder, label, "".join(wanted)))
                 contested |= {service.key, holder.key}
+    if any(service.passthrough for service in kept):
+        owners: dict[str, list[Service]] = {}
+        for service in kept:
+            for host in service.hosts:
+                owners.setdefault(host, []).append(service)
+        kept = [_claim_names(service, owners, passing, problems, contested) for service in kept]
     kept.sort(key=lambda s: s.key)
     frozen_lost = {key: frozenset(values) for key, values in lost.items()}
     return Settled(tuple(kept), tuple(sorted(problems, key=_order)), frozen_lost, frozenset(contested))
@@ -76,12 +86,16 @@ def wishes(service: Service) -> list[HostPath]:
     return [(host, path) for host in service.hosts for path in (service.paths or ("",))]
 
 
-def own_ports(settings: Settings) -> dict[int, list[tuple[str, str]]]:
-    """The ports that the load balancer itself uses: port → the addresses, each with the option that says so."""
+def own_ports(settings: Settings, *, passing: bool = False) -> dict[int, list[tuple[str, str]]]:
+    """
+    The ports that the load balancer itself uses: port → the addresses, each with the option that says so.
+
+    :param passing: some service has its TLS passed through.
+    """
     binds = {"--bind-appid": settings.bind_appid, "--bind-stats": settings.bind_stats}
     if not settings.dont_bind_http_https:
         binds["--bind-http"] = settings.bind_http
-        if settings.ssl_certs or settings.group_https_by_vhost:
+        if settings.ssl_certs or settings.group_https_by_vhost or passing:
             binds["--bind-https"] = settings.bind_https
     found: dict[int, list[tuple[str, str]]] = {}
     for option, bind in binds.items():
@@ -121,6 +135,36 @@ def _claim_port(
         contested |= {service.key, elder.key}
         return evolve(service, binds_port=False)
     return service
+
+
+def _claim_names(
+    service: Service,
+    owners: dict[str, list[Service]],
+    passing: dict[str, Service],
+    problems: list[Problem],
+    contested: set[tuple[str, int]],
+) -> Service:
+    """
+    The service with those names of TLS handshakes that it may have passed through; called in the order of seniority.
+
+    An older app that serves the host over https keeps it; a younger one serves it over http alone.
+    """
+    won = []
+    for host in service.passthrough:
+        others = [other for other in owners.get(host, ()) if other.app_id != service.app_id]
+        older = [other for other in others if _seniority(other) < _seniority(service)]
+        holder = passing.get(host) or next(iter(older), None)
+        contested |= {service.key, *(other.key for other in others)} if others or holder else set()
+        if holder is not None:
+            problems.append(_collision(service, holder, f"HAPROXY_{service.port_index}_VHOST", host))
+            continue
+        passing[host] = service
+        won.append(host)
+        for other in others:
+            reason = f"is passed through to {service.app_id}, which is older, on the https port; over http it is served"
+            label = f"HAPROXY_{other.port_index}_VHOST"
+            problems.append(Problem(other.app_id, other.port_index, label, host, reason, fatal=False))
+    return evolve(service, passthrough=tuple(won)) if len(won) != len(service.passthrough) else service
 
 
 def _collision(loser: Service, winner: Service, label: str, value: str) -> Problem:

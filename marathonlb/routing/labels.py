@@ -92,16 +92,16 @@ LABELS: tuple[Label, ...] = (
         "bool",
         values.boolean,
         "false",
-        "Connections to the https port whose TLS handshake names a VHOST of this port go to the tasks as they are: TLS is"
-        " ended there. The port is in mode tcp.",
+        "Connections to the https port whose TLS handshake names a VHOST of this port go to the tasks as they are: TLS"
+        " is ended there. The port is in mode tcp.",
     ),
     Label(
         "BACKEND_SSL",
         "`true`, `verify`, or CA path",
         tls.backend_ssl,
         "false",
-        "TLS towards the tasks: with whatever certificate they have, or verified by the system's authorities or those of"
-        " a file. They have to be the first VHOST that is no wildcard, else the host they run on.",
+        "TLS towards the tasks: with whatever certificate they have, or verified by the system's authorities or those"
+        " of a file. They have to be the first VHOST that is no wildcard, else the host they run on.",
     ),
     Label(
         "BACKEND_PROTO",

@@ -1,0 +1,174 @@
+"""
+The https port: one frontend that ends TLS, or one that asks for the name in the handshake and those behind it.
+
+Where it has to ask (`marathonlb.routing.sni`), a TCP frontend stands on the port. The frontends behind it listen on
+abstract sockets, where the PROXY protocol tells them the client's address.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from attrs import frozen
+
+from marathonlb.config.sources import Templates
+from marathonlb.config.text import Chunk, Owner, Section
+from marathonlb.config.variables import certificates
+from marathonlb.routing import sni
+from marathonlb.routing.rules import AclRule
+from marathonlb.routing.services import Service
+from marathonlb.routing.sni import SHARED, Sni, SniRule, TlsHost
+from marathonlb.settings import Settings
+
+Routing = Callable[[Callable[[AclRule], bool]], Iterable[Chunk]]
+"""Which ACL rules are kept → the chunks of the routing of a TLS frontend."""
+
+_NOBODY = Owner(None, None, "", "default")
+_HOST = "req.hdr(host),host_only,lower"
+_MANY = 40
+"""So many hosts stand on one line, which HAProxy cuts off after 64 words."""
+
+_SECTION = re.compile(r"^([ \t]*)(?:frontend|listen)[ \t]+\S+", re.MULTILINE)
+_BIND = re.compile(r"^([ \t]*bind)[ \t]+\S+(.*)\n?", re.MULTILINE)
+
+
+@frozen
+class HttpsPort:
+    """
+    Renders the sections of the https port.
+
+    :param shared: the variables of templates that belong to no service.
+    :param routing: writes the routing rules, which are the same in every TLS frontend.
+    """
+
+    settings: Settings
+    templates: Templates
+    shared: Mapping[str, Any]
+    sni: Sni
+    routing: Routing
+
+    def sections(self) -> Iterator[Section]:
+        """The sections, each where its head is not switched off."""
+        if not self.sni.split:
+            if self.settings.ssl_certs:
+                head = self._chunk("HTTPS_FRONTEND_HEAD", self.shared)
+                if head.text.strip():
+                    yield _section("frontend", "marathon_https_in", (head, *self.routing(lambda rule: True)))
+            return
+        yield from self._asking()
+        for own in self.sni.ended:
+            yield from self._ended(own)
+        if self.settings.ssl_certs:
+            yield from self._ended(None)
+
+    def _asking(self) -> Iterator[Section]:
+        """The TCP frontend that asks for the name."""
+        head = self._chunk("HTTPS_GROUPED_FRONTEND_HEAD", self.shared)
+        rules = [self._rule(rule) for rule in self.sni.rules if self._leads_to(rule)]
+        rest = Chunk(f"  default_backend {self._name(SHARED)}\n", _NOBODY)
+        chunks = (head, *rules, *((rest,) if self.settings.ssl_certs else ()))
+        if head.text.strip() and len(chunks) > 1:
+            yield _section("frontend", "marathon_https_in", chunks)
+
+    def _leads_to(self, rule: SniRule) -> str:
+        """The backend of a rule; empty where there is none, since there is no certificate."""
+        if rule.passed is not None:
+            return rule.passed.backend
+        if rule.ended is not None:
+            return self._name(rule.host)
+        return self._name(SHARED) if self.settings.ssl_certs else ""
+
+    def _rule(self, rule: SniRule) -> Chunk:
+        host = f"-m end {rule.host[1:]}" if rule.host.startswith("*.") else rule.host
+        variables = {**self.shared, "backend": self._leads_to(rule), "host": host}
+        service = rule.passed or (rule.ended.service if rule.ended is not None else None)
+        return self._chunk("HTTPS_GROUPED_VHOST_FRONTEND_ACL", variables, service)
+
+    def _ended(self, own: TlsHost | None) -> Iterator[Section]:
+        """The TLS frontend of a host, or that of the shared certificates, and the backend that leads there."""
+        name = self._name(own.host if own is not None else SHARED)
+        service = own.service if own is not None else None
+        variables = {
+            **self.shared,
+            "name": name,
+            "sslCerts": certificates((own.certs if own is not None else ()) or self.settings.ssl_certs),
+            "bindOpts": f" {own.bind_options}" if own is not None and own.bind_options else "",
+        }
+        if own is None and not self.settings.group_https_by_vhost:
+            head = self._chunk("HTTPS_FRONTEND_HEAD", variables)
+            head = Chunk(moved(head.text, name), head.owner)
+        else:
+            head = self._chunk("HTTPS_GROUPED_VHOST_FRONTEND_HEAD", variables, service)
+            head = Chunk(renamed(head.text, name), head.owner)
+        back = self._chunk("HTTPS_GROUPED_VHOST_BACKEND_HEAD", variables, service)
+        if not head.text.strip() or not back.text.strip():
+            return
+        host = own.host if own is not None else None
+        keep = (lambda rule: sni.concerns(rule, host)) if host is not None else (lambda rule: True)
+        guard = Chunk(self._guard(host), _NOBODY)
+        yield _section("backend", name, (back,))
+        yield _section("frontend", f"{name}_in", (head, guard, *self.routing(keep)))
+
+    def _guard(self, host: str | None) -> str:
+        """What sends a request back to the client whose host is another frontend's."""
+        steps = sni.misdirected(self.sni, host)
+        lines = []
+        for number, (sends_back, names) in enumerate(steps):
+            word = "yes" if sends_back else "no"
+            rule = f"  http-request set-var(txn.misdirected) str({word})"
+            lines += _acl(f"misdirected_{number}", names)
+            lines.append(f"{rule} if misdirected_{number}\n" if names else f"{rule}\n")
+        if not lines:
+            return ""
+        answer = 'content-type text/plain string "421 Misdirected Request"'
+        return (
+            "".join(lines)
+            + f"  http-request return status 421 {answer} if {{ var(txn.misdirected) -m str yes }}\n"
+        )
+
+    def _name(self, host: str) -> str:
+        return sni.frontend_name(self.settings, host)
+
+    def _chunk(self, name: str, variables: Mapping[str, Any], service: Service | None = None) -> Chunk:
+        template = self.templates.get(name)
+        app = (service.app_id, service.port_index) if service is not None else (None, None)
+        text = template.render(variables)
+        if text and not text.endswith("\n"):
+            text += "\n"
+        return Chunk(text, Owner(*app, name, template.source))
+
+
+def moved(text: str, name: str) -> str:
+    """A frontend of the https port as one behind it: under another name, on an abstract socket."""
+    taken = False
+
+    def behind(found: re.Match[str]) -> str:
+        nonlocal taken
+        if taken:
+            return ""
+        taken = True
+        return f"{found[1]} abns@{name} accept-proxy{found[2]}\n"
+
+    return _BIND.sub(behind, _SECTION.sub(rf"\1frontend {name}_in", text, count=1))
+
+
+def renamed(text: str, name: str) -> str:
+    """The frontend under a name that is not its backend's, since HAProxy 3.3 refuses two of one name."""
+    return re.sub(
+        rf"^([ \t]*frontend[ \t]+){re.escape(name)}[ \t]*$", rf"\1{name}_in", text, flags=re.MULTILINE
+    )
+
+
+def _acl(name: str, hosts: Sequence[str]) -> Iterator[str]:
+    """An ACL that matches some exact hosts, or one wildcard."""
+    if hosts and hosts[0].startswith("*."):
+        yield f"  acl {name} {_HOST} -m end {hosts[0][1:]}\n"
+        return
+    for first in range(0, len(hosts), _MANY):
+        yield f"  acl {name} {_HOST} -m str {' '.join(hosts[first : first + _MANY])}\n"
+
+
+def _section(kind: str, name: str, chunks: Iterable[Chunk]) -> Section:
+    return Section(kind, name, tuple(chunk for chunk in chunks if chunk.text))

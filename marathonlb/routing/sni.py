@@ -1,0 +1,219 @@
+"""
+Who answers a TLS connection, by the name in its handshake: a frontend that ends TLS here, or a task behind it.
+
+The port needs that question only where some host's TLS is its own: it is passed through, or under
+``--group-https-by-vhost`` it has a certificate or bind options (client certificates, say) of its own. Then a TCP
+frontend asks for the name, and everything else goes to the frontend of the shared certificates.
+
+HTTP/2 connections are shared between hosts: a browser that holds one to ``a.example.com`` sends requests for
+``b.example.com`` over it where the certificate fits both. So each frontend asks for the Host header as well, and
+answers 421 (Misdirected Request) where the host is another one's; the browser then opens a connection of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+
+from attrs import frozen
+
+from marathonlb.routing.problems import Problem
+from marathonlb.routing.rules import AclRule, Rules
+from marathonlb.routing.services import Service
+from marathonlb.settings import Settings
+
+SHARED = "shared"
+"""What the frontend of the shared certificates is called, in the place of a host."""
+
+
+@frozen
+class TlsHost:
+    """
+    A host whose TLS is ended here in a frontend of its own.
+
+    :param certs: its certificates; empty means the shared ones.
+    :param bind_options: what its frontend's bind line has besides.
+    :param service: who decides, where several services have this host.
+    """
+
+    host: str
+    certs: tuple[str, ...]
+    bind_options: str
+    service: Service
+
+    @property
+    def demands(self) -> bool:
+        """Whether clients are asked for certificates."""
+        return re.search(r"(?:^|\s)verify\s+(?:required|optional)\b", self.bind_options) is not None
+
+
+@frozen
+class SniRule:
+    """
+    Where connections for a name go; a wildcard begins with ``*.``.
+
+    :param passed: the service to which they are passed through.
+    :param ended: the host whose frontend ends their TLS; without both it is the frontend of the shared certificates.
+    """
+
+    host: str
+    passed: Service | None = None
+    ended: TlsHost | None = None
+
+    @property
+    def guarded(self) -> bool:
+        """Whether a request for this host that comes over another host's connection must be sent back."""
+        return self.passed is not None or (self.ended is not None and self.ended.demands)
+
+
+@frozen
+class Sni:
+    """
+    What the https port does with the names.
+
+    :param split: whether it asks for them at all.
+    :param rules: exact names first, then wildcards, the longest first.
+    """
+
+    split: bool = False
+    rules: tuple[SniRule, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def ended(self) -> tuple[TlsHost, ...]:
+        """The hosts with a frontend of their own."""
+        return tuple(rule.ended for rule in self.rules if rule.ended is not None)
+
+
+def sni_of(services: Iterable[Service], rules: Rules, settings: Settings) -> Sni:
+    """
+    What the https port does for these services.
+
+    :param services: with the hosts that each may have passed through.
+    :param rules: of the shared frontends: who has which host.
+    """
+    if settings.dont_bind_http_https:
+        return Sni()
+    passed = {host: service for service in services for host in service.passthrough}
+    if not passed and not settings.group_https_by_vhost:
+        return Sni()
+    by_host: dict[str, dict[tuple[str, int], Service]] = {}
+    for host, service in _routed(rules):
+        by_host.setdefault(host, {})[service.key] = service
+    problems: list[Problem] = []
+    ended: dict[str, TlsHost] = {}
+    if settings.group_https_by_vhost:
+        for host, owners in sorted(by_host.items()):
+            own = _tls_host(host, [owners[key] for key in sorted(owners)], settings, problems)
+            if own is not None and host not in passed:
+                ended[host] = own
+    found = [SniRule(host, passed=service) for host, service in passed.items()]
+    found += [SniRule(host, ended=own) for host, own in ended.items()]
+    wildcards = [rule.host for rule in found if rule.host.startswith("*.")]
+    found += [
+        SniRule(host)
+        for host in by_host
+        if host not in passed and host not in ended and any(covers(w, host) for w in wildcards)
+    ]
+    return Sni(True, tuple(sorted(found, key=lambda rule: specificity(rule.host))), tuple(problems))
+
+
+def specificity(host: str) -> tuple[bool, int, str]:
+    """The place of a host among the rules: exact names, then wildcards, the longest first."""
+    wildcard = host.startswith("*.")
+    return wildcard, -len(host) if wildcard else 0, host
+
+
+def covers(wildcard: str, host: str) -> bool:
+    """Whether a wildcard is about a host, or about all that another wildcard is about, and is not the same."""
+    return wildcard.startswith("*.") and host != wildcard and host.removeprefix("*").endswith(wildcard[1:])
+
+
+def frontend_name(settings: Settings, host: str) -> str:
+    """
+    The name of the backend, the frontend and the abstract socket of a host.
+
+    It tells apart the hosts that look alike when cleaned, and the load balancers of one machine: abstract sockets have
+    no directory.
+    """
+    digest = hashlib.sha256(f"{settings.bind_https} {host}".encode()).hexdigest()[:8]
+    return f"marathon_https_{re.sub(r'[^A-Za-z0-9-]', '_', host, flags=re.ASCII)[:50]}_{digest}"
+
+
+def concerns(rule: AclRule, host: str) -> bool:
+    """Whether a routing rule may catch a request for a host, or for one that a wildcard is about."""
+    return any(host == name or covers(name, host) or covers(host, name) for name in rule.hosts)
+
+
+def misdirected(sni: Sni, host: str | None) -> list[tuple[bool, tuple[str, ...]]]:
+    """
+    Which requests a frontend sends back: hosts, from the general to the special; the last that fits holds.
+
+    :param host: whose frontend it is; None for that of the shared certificates, which sends back what only the guarded
+        hosts' own frontends may serve.
+    :return: whether they are sent back, and the hosts: exact ones, or a single wildcard; none means all.
+    """
+    if host is not None:
+        special = [rule.host for rule in sni.rules if covers(host, rule.host)]
+        names = tuple(name for name in special if not name.startswith("*."))
+        deeper = [(True, (name,)) for name in special if name.startswith("*.")]
+        return [(True, ()), (False, (host,)), *deeper, *([(True, names)] if names else [])]
+    guarded = {rule.host for rule in sni.rules if rule.guarded}
+    wildcards = [name for name in guarded if name.startswith("*.")]
+    steps: list[tuple[bool, tuple[str, ...]]] = []
+    for rule in reversed(sni.rules):
+        sends_back = rule.host in guarded
+        if sends_back or any(covers(name, rule.host) for name in wildcards):
+            exact = not rule.host.startswith("*.")
+            if steps and exact and steps[-1][0] == sends_back and not steps[-1][1][0].startswith("*."):
+                steps[-1] = (sends_back, (*steps[-1][1], rule.host))
+            else:
+                steps.append((sends_back, (rule.host,)))
+    return steps
+
+
+def _routed(rules: Rules) -> Iterable[tuple[str, Service]]:
+    for acl in (*rules.first, *rules.later):
+        for host in acl.hosts:
+            yield host, acl.service
+    for entry in rules.paths:
+        yield entry.key.partition("/")[0], entry.service
+    for entry in rules.hosts:
+        yield entry.key, entry.service
+    for entry in rules.wildcards:
+        yield f"*{entry.key}", entry.service
+
+
+def _tls_host(
+    host: str, owners: list[Service], settings: Settings, problems: list[Problem]
+) -> TlsHost | None:
+    """The TLS of one host; where its services want several, the oldest app decides."""
+    wishing = sorted(
+        (owner for owner in owners if owner.bind_options), key=lambda owner: (owner.since, owner.key)
+    )
+    certs = tuple(dict.fromkeys(path for owner in owners for path in owner.ssl_certs))
+    if not certs and not wishing:
+        return None
+    options = wishing[0].bind_options if wishing else ""
+    for other in wishing[1:]:
+        if other.bind_options != options:
+            reason = (
+                f"is not used for {host} on the https port: those of {wishing[0].app_id} are, which is older"
+            )
+            problems.append(_problem(other, "BIND_OPTIONS", other.bind_options, reason))
+    decides = wishing[0] if wishing else next(owner for owner in owners if owner.ssl_certs)
+    if not certs and not settings.ssl_certs:
+        label = f"HAPROXY_{decides.port_index}_SSL_CERT"
+        problems.append(
+            _problem(
+                decides, "VHOST", host, f"has no certificate for https; {label} or --ssl-certs names one"
+            )
+        )
+        return None
+    return TlsHost(host, certs, options, decides)
+
+
+def _problem(service: Service, label: str, value: str, reason: str) -> Problem:
+    index = service.port_index
+    return Problem(service.app_id, index, f"HAPROXY_{index}_{label}", value, reason, fatal=False)
