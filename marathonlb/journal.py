@@ -7,6 +7,7 @@ It only tells; nothing is decided here.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from attrs import frozen
@@ -86,15 +87,19 @@ class Journal:
 
     def converged(self, status: Status, wanted: Wanted, outcome: Outcome, why: Counter[str]) -> None:
         """HAProxy runs what is wanted."""
-        if outcome.action == "nothing":
-            self._log.debug("Generation {generation} changes nothing", generation=status.generation)
+        if outcome.action in ("nothing", "postponed"):
+            self._log.debug(
+                "Generation {generation} {says}",
+                generation=status.generation,
+                says=f"waits for its reload: {outcome.reason}" if outcome.reason else "changes nothing",
+            )
             return
         self._log.info(
-            "Generation {generation}: {action} in {seconds:.2f} s, since {reason}; {services} services, "
+            "Generation {generation}: {action} in {milliseconds:.1f} ms, since {reason}; {services} services, "
             "{servers} servers; because of {why}",
             generation=status.generation,
             action=outcome.action,
-            seconds=sum(outcome.seconds.values()),
+            milliseconds=1000 * sum(outcome.seconds.values()),
             reason=outcome.reason or "nothing differs",
             services=len(wanted.services),
             servers=wanted.servers,
@@ -124,6 +129,14 @@ class Journal:
             error=str(error),
             seconds=delay,
             output=getattr(error, "output", ""),
+        )
+
+    def drained(self, servers: Sequence[tuple[str, str]]) -> None:
+        """Marathon says that the tasks behind these servers, each a backend and its name, are killed."""
+        self._log.debug(
+            "{count} servers take no new requests, since their tasks are killed: {servers}",
+            count=len(servers),
+            servers=", ".join("/".join(server) for server in servers[:5]),
         )
 
     def drifted(self, apps: frozenset[str]) -> None:

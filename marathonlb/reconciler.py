@@ -88,11 +88,14 @@ class Reconciler(Service):
         self._settled = False
         self._cold_doubt: float | None = None
         self._unready: set[str] = set()
-        self._recheck: IDelayedCall | None = None
         self._work: Deferred[None] | None = None
         self._idle: list[Deferred[object]] = []
-        self._alarm: IDelayedCall | None = None
+        self._alarms: dict[str, IDelayedCall] = {}
         self._not_before = 0.0
+        self._no_reload_before = 0.0
+        self._asked_at = 0.0
+        self._drained_at = 0.0
+        self._applied_as_of = 0.0
 
     # hints
 
@@ -115,6 +118,19 @@ class Reconciler(Service):
         self._settled = False
         self.poke(Hint(frozenset(), why))
 
+    def ended(self, apps: frozenset[str], tasks: frozenset[str]) -> None:
+        """
+        Let no new request reach tasks that Marathon says are killed, before it is asked about them.
+
+        For the word of Marathon's own stream alone: the callback's can come from anyone. The next convergence
+        confirms it or undoes it.
+        """
+        servers = self._planner.servers_of(apps, tasks)
+        if servers and self.running:
+            self._drained_at = self._clock.seconds()
+            self.journal.drained(servers)
+            self._applier.drain(servers)
+
     def idle(self) -> Deferred[object]:
         """Fires when no convergence is under way; one that has failed and waits for its retry is not."""
         if self._work is None:
@@ -131,10 +147,7 @@ class Reconciler(Service):
     def stopService(self) -> Deferred[object]:
         """Begin no more; fires when the convergence under way has ended or has been given up."""
         super().stopService()  # type: ignore[no-untyped-call]
-        self._silence()
-        if self._recheck is not None:
-            self._recheck.cancel()
-            self._recheck = None
+        self._forget_all()
         done = self.idle()
         if self._work is not None:
             self._work.cancel()
@@ -143,46 +156,48 @@ class Reconciler(Service):
     # when
 
     def _wake(self) -> None:
-        """Begin now, or as soon as the last failure or reload allows."""
+        """Begin now, or as soon as the last failure allows."""
         if not self.running or self._work is not None:
             return
         wait = self._not_before - self._clock.seconds()
         if wait > 0:
-            self._wake_in(wait)
+            self._remind("patience", wait, self._wake)
             return
-        self._silence()
         self._work = Deferred.fromCoroutine(self._run())
         self._work.addBoth(self._ended)
 
-    def _wake_in(self, seconds: float, hint: Hint | None = None) -> None:
-        """Begin then, unless something makes it begin before."""
+    def _remind(self, name: str, seconds: float, act: Callable[[], object]) -> None:
+        """
+        Do something then.
+
+        :param name: one reminder of a name at a time, the last one.
+        """
 
         def ring() -> None:
-            self._alarm = None
-            if hint is None:
-                self._wake()
-            else:
-                self.poke(hint)
+            del self._alarms[name]
+            act()
 
-        self._silence()
-        self._alarm = self._clock.callLater(seconds, ring)
+        self._forget(name)
+        self._alarms[name] = self._clock.callLater(max(0.0, seconds), ring)
 
-    def _silence(self) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
+    def _forget(self, name: str) -> None:
+        alarm = self._alarms.pop(name, None)
+        if alarm is not None:
+            alarm.cancel()
+
+    def _forget_all(self) -> None:
+        for name in list(self._alarms):
+            self._forget(name)
 
     def _ended(self, result: object) -> None:
         self._work = None
         waiting, self._idle = self._idle, []
         for each in waiting:
             each.callback(None)
-        if self.status.generation != self.status.converged and not self.status.failures:
-            self._wake()
 
     async def _run(self) -> None:
-        """Converge until the generation stands still, a floor has to be kept, or a failure says to wait."""
-        while self.running and self._clock.seconds() >= self._not_before:
+        """Converge until the generation stands still, or a failure says to wait."""
+        while self.running:
             generation = self.status.generation
             try:
                 await self.converge()
@@ -191,7 +206,9 @@ class Reconciler(Service):
             except Exception as error:  # noqa: BLE001 the boundary: whatever it is, the next convergence may do better
                 self._failed(error)
                 return
-            self.status = evolve(self.status, converged=generation, failures=0, failure="")
+            self._forget("retry")
+            converged = generation if self._settled else self.status.converged
+            self.status = evolve(self.status, converged=converged, failures=0, failure="")
             if generation == self.status.generation:
                 return
 
@@ -201,7 +218,7 @@ class Reconciler(Service):
         again = str(error) == self.status.failure
         self.status = evolve(self.status, failures=failures, failure=str(error))
         self._not_before = self._clock.seconds() + min(delay, PATIENCE)
-        self._wake_in(delay, Hint(frozenset(), "retry"))
+        self._remind("retry", delay, lambda: self.plan_again("retry"))
         self.journal.failed(self.status, error, delay, again=again)
 
     # what
@@ -218,7 +235,7 @@ class Reconciler(Service):
         self.journal.begins(dirty, why)
         try:
             believed = await self._gather(dirty) if dirty is None or dirty else True
-            if believed and not self._settled and self._gatherer.complete:
+            if believed and self._gatherer.complete and self._has_work:
                 believed = await self._apply(why)
             elif believed:
                 self.journal.unchanged(self.status)
@@ -228,10 +245,10 @@ class Reconciler(Service):
             raise
         if not believed:
             self.journal.put_off(self.status, SECOND_OPINION)
-            self._wake_in(SECOND_OPINION, Hint(None, "second opinion"))
+            self._remind("doubt", SECOND_OPINION, lambda: self.poke(Hint(None, "second opinion")))
         elif (retry := self._planner.quarantine.next_retry()) is not None:
-            self._settled = False
-            self._wake_in(max(0.0, retry - self._clock.seconds()), Hint(frozenset(), "quarantine"))
+            wait = retry - self._clock.seconds()
+            self._remind("quarantine", wait, lambda: self.plan_again("quarantine"))
         return believed
 
     async def look(self) -> Wanted:
@@ -252,10 +269,10 @@ class Reconciler(Service):
         """
         self._dirty = None
         while not await self.converge():
-            self._silence()
+            self._forget("doubt")
             await self.pause(SECOND_OPINION)
             self._dirty = None
-        self._silence()
+        self._forget_all()
         return self.status.last_outcome
 
     def pause(self, seconds: float) -> Deferred[None]:
@@ -268,12 +285,14 @@ class Reconciler(Service):
         """Bring what is offered up to date; False where the answer was not believed."""
         known = self._gatherer.complete
         named, self._named = self._named, frozenset()
+        asked_at = self._clock.seconds()
         try:
             with self.journal.stage("gather"):
                 gathered = await self._gatherer.gather(apps)
         except BaseException:
             self._named |= named
             raise
+        self._asked_at = asked_at
         cluster = self._gatherer.cluster.apps
         touched = gathered.change.touched
         await self._hosts.learn(hosts_of(cluster[app_id] for app_id in touched if app_id in cluster))
@@ -298,14 +317,18 @@ class Reconciler(Service):
                 self._unready.add(app_id)
             else:
                 self._unready.discard(app_id)
-        if self._unready and self._recheck is None and self.running:
-            self._recheck = self._clock.callLater(READINESS, self._check_readiness)
+        if self._unready and "readiness" not in self._alarms and self.running:
+            self._remind("readiness", READINESS, self._check_readiness)
 
     def _check_readiness(self) -> None:
-        self._recheck = None
         if self._unready:
             self.poke(Hint(frozenset(self._unready), "readiness"))
             self._watch_readiness(frozenset())
+
+    @property
+    def _has_work(self) -> bool:
+        """Whether what is wanted may differ from what HAProxy runs; servers drained on an event's word count."""
+        return not self._settled or self._drained_at > self._applied_as_of
 
     def _note_drift(self, apps: frozenset[str]) -> None:
         """Count what a full comparison found and no event had told of: Marathon drops events, and streams end."""
@@ -322,8 +345,11 @@ class Reconciler(Service):
             if self._takes_away_too_much(wanted):
                 return False
             self._settled = True  # what comes while this is under way unsettles it again
+            as_of, may_reload = self._asked_at, self._clock.seconds() >= self._no_reload_before
             try:
-                outcome = await self._applier.apply(wanted.rendered.config)
+                outcome = await self._applier.apply(
+                    wanted.rendered.config, may_reload=may_reload, as_of=as_of
+                )
             except (InvalidConfiguration, ReloadFailed) as error:
                 self._settled = False
                 if self._settings.skip_config_cleanup or not await self._leave_out(error, wanted):
@@ -334,7 +360,7 @@ class Reconciler(Service):
                 self._settled = False
                 raise
             else:
-                self._planner.accepted(wanted)
+                self._applied_as_of = as_of
                 self._done(wanted, outcome, why)
                 return True
         raise refusal
@@ -375,14 +401,20 @@ class Reconciler(Service):
         return True
 
     def _done(self, wanted: Wanted, outcome: Outcome, why: Counter[str]) -> None:
-        """Keep what HAProxy confirmed, and say it."""
+        """Keep what HAProxy confirmed, and say it; a reload that may not be yet is asked for again when it may."""
         now = self._clock.seconds()
-        self.wanted = wanted
         self.status = evolve(self.status, last_outcome=outcome)
+        if outcome.action == "postponed":
+            self._settled = False
+            self._remind("floor", self._no_reload_before - now, lambda: self.plan_again("a reload put off"))
+        else:
+            self.wanted = wanted
+            self._planner.accepted(wanted)
         if outcome.action == "reload":
+            self._forget("floor")
             floor = max(self._settings.min_reload_interval, 2 * outcome.seconds.get("reload", 0.0))
             self.status = evolve(self.status, last_reload=now, reloads=self.status.reloads + 1)
-            self._not_before = now + floor
+            self._no_reload_before = now + floor
         self.journal.problems_are(wanted.problems)
         self.journal.converged(self.status, wanted, outcome, why)
 

@@ -201,7 +201,7 @@ def sources(parts: Parts, reactor: Any) -> Iterable[IService]:
     if settings.mode == "poll":
         yield Poller(poke, reactor, settings.poll_interval, parts.reconciler.idle)
     elif settings.mode == "sse":
-        yield EventStream(
+        stream = EventStream(
             parts.client,
             poke,
             reactor,
@@ -209,6 +209,8 @@ def sources(parts: Parts, reactor: Any) -> Iterable[IService]:
             resync_interval=settings.resync_interval,
             max_backoff=settings.max_backoff,
         )
+        stream.ended = parts.reconciler.ended
+        yield stream
     else:
         subscription = Subscription(
             parts.client,

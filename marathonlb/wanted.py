@@ -126,6 +126,16 @@ class Planner:
         other.update(apps, touched)
         return other.wanted(now)
 
+    def servers_of(self, apps: Iterable[str], tasks: frozenset[str]) -> list[tuple[str, str]]:
+        """The servers, each as its backend and its name, that are these tasks of these apps."""
+        return [
+            (service.backend, server.name)
+            for app_id in sorted(apps)
+            for service in self.offers.of(app_id)
+            for server in service.servers
+            if server.task_id in tasks
+        ]
+
     def accepted(self, wanted: Wanted) -> None:
         """Take note that HAProxy runs this."""
         self._accepted = wanted

@@ -558,6 +558,49 @@ class FloorTests(ReconcilerTestCase):
         self.assertEqual(self.reconciler.wanted.servers if self.reconciler.wanted else 0, 4)
 
 
+    def test_marathon_is_asked_meanwhile(self) -> None:
+        """The floor delays the reload alone: what is known is up to date when its time comes."""
+        self.marathon.set(web("shop"))
+        self.reconciler.poke(EVERYTHING)
+        asked = len(self.marathon.asked)
+        self.marathon.set(web("shop", tasks=2))
+        self.reconciler.poke(Hint(frozenset({"/shop"}), "event"))
+        self.assertEqual(len(self.marathon.asked), asked + 1)
+        self.assertLess(self.reconciler.status.converged, self.reconciler.status.generation)
+        self.clock.advance(5)
+        self.assertEqual(len(self.marathon.asked), asked + 1)
+        self.assertEqual(self.reconciler.status.converged, self.reconciler.status.generation)
+
+
+class KillTests(ReconcilerTestCase):
+    """What Marathon's stream says of killed tasks."""
+
+    def test_drained_at_once(self) -> None:
+        """The servers of killed tasks are drained before Marathon is asked, those of other tasks are not."""
+        self.begin(web("shop", tasks=3), web("other", 10001))
+        self.reconciler.ended(frozenset({"/shop"}), frozenset({"shop.1", "unknown"}))
+        self.assertEqual(self.applier.drained, [("shop_10000", "127_0_0_1_41001")])
+        self.assertEqual(self.marathon.asked, [])
+
+    def test_undone(self) -> None:
+        """Where Marathon's answer does not confirm it, HAProxy is told although nothing else has changed."""
+        self.begin(web("shop", tasks=3))
+        self.clock.advance(1)
+        self.reconciler.ended(frozenset({"/shop"}), frozenset({"shop.1"}))
+        before = len(self.applier.wanted)
+        self.clock.advance(1)
+        self.reconciler.poke(Hint(frozenset({"/shop"}), "status_update_event"))
+        self.assertEqual(len(self.applier.wanted), before + 1)
+        self.reconciler.poke(Hint(frozenset({"/shop"}), "status_update_event"))
+        self.assertEqual(len(self.applier.wanted), before + 1)
+
+    def test_nobody_known(self) -> None:
+        """A task that is behind no server drains nothing."""
+        self.begin(web("shop"))
+        self.reconciler.ended(frozenset({"/gone"}), frozenset({"gone.1"}))
+        self.assertEqual(self.applier.drained, [])
+
+
 class OnceTests(ReconcilerTestCase):
     """A single run, as the script makes it."""
 

@@ -87,6 +87,11 @@ class DeploymentGroups:
         for joined in self._joined.values():
             yield from joined.offered.services
 
+    def of(self, app_id: str) -> tuple[Service, ...]:
+        """The services of the group that an app belongs to."""
+        joined = self._joined.get(self._group_of.get(app_id, ""))
+        return joined.offered.services if joined else ()
+
     def problems(self) -> Iterator[Problem]:
         """The problems of all their apps."""
         for joined in self._joined.values():

@@ -95,6 +95,11 @@ class Offers:
         """A problem of a service, told to the app whose labels it comes from, where that is a group's."""
         return self._groups.attributed(problem)
 
+    def of(self, app_id: str) -> tuple[Service, ...]:
+        """The services that an app's tasks are behind."""
+        held = self._by_app.get(app_id)
+        return held.services if held else self._groups.of(app_id)
+
     def services(self) -> Iterator[Service]:
         """All services, in no particular order."""
         for offered in self._by_app.values():
