@@ -14,12 +14,8 @@ from attrs import evolve, field, frozen
 
 from marathonlb.config import frontends
 from marathonlb.config.sources import Templates
-from marathonlb.config.templates import Template
-from marathonlb.config.text import Chunk, Config, MapEntry, Owner, Section
+from marathonlb.config.text import Config, MapEntry, Owner, Section
 from marathonlb.config.variables import (
-    SERVER_VARIABLES,
-    server_variables,
-    service_variables,
     shared_variables,
 )
 from marathonlb.errors import TemplateError
@@ -55,20 +51,6 @@ class Rendered:
     _contested: frozenset[Key] = frozenset()
 
 
-@frozen
-class _Sections:
-    """The sections of one service."""
-
-    userlist: Section | None
-    frontend: Section | None
-    backend: Section | None
-
-    @property
-    def others(self) -> list[str]:
-        """The text of all but the backend."""
-        return [section.text if section else "" for section in (self.userlist, self.frontend)]
-
-
 class Renderer:
     """
     Renders configurations, one after another, and remembers the sections of services that did not change.
@@ -79,7 +61,7 @@ class Renderer:
     def __init__(self, settings: Settings, templates: Templates) -> None:
         self.settings = settings
         self.templates = templates
-        self._cache: dict[Key, tuple[Service, _Sections]] = {}
+        self._cache: dict[Key, tuple[Service, Sections]] = {}
         self._refused: list[Problem] = []
 
     def copy(self) -> Renderer:
@@ -121,7 +103,7 @@ class Renderer:
         settled = settle(services, self.settings)
         problems = [*self._refused, *settled.problems]
         kept: list[Service] = []
-        sections: list[_Sections] = []
+        sections: list[Sections] = []
         for service in settled.services:
             try:
                 own = self._sections(service)
@@ -201,153 +183,13 @@ class Renderer:
             "head", "", (frontends.chunk(template, Owner(None, None, "HEAD", template.source), shared),)
         )
 
-    def _sections(self, service: Service) -> _Sections:
+    def _sections(self, service: Service) -> Sections:
         cached = self._cache.get(service.key)
         if cached is not None and cached[0] == service:
             return cached[1]
-        made = _ServiceText(service, self.settings, self.templates).sections()
+        made = ServiceText(service, self.settings, self.templates).sections()
         self._cache[service.key] = (service, made)
         return made
-
-
-@frozen
-class _ServiceText:
-    """Renders the sections of one service."""
-
-    service: Service
-    settings: Settings
-    templates: Templates
-    _variables: dict[str, Any] = field(init=False)
-
-    @_variables.default
-    def _make_variables(self) -> dict[str, Any]:
-        return service_variables(self.service, self.settings)
-
-    def sections(self) -> _Sections:
-        """The service's userlist, frontend and backend, each where it has one."""
-        service = self.service
-        head = self._chunk("BACKEND_HEAD")
-        if not head.text.strip():
-            return _Sections(None, None, None)
-        userlist = None
-        if service.auth:
-            userlist = Section("userlist", f"user_{service.backend}", (self._chunk("USERLIST_HEAD"),))
-        frontend = None
-        if service.binds_port:
-            front = self._chunk("FRONTEND_HEAD")
-            if front.text.strip():
-                chunks = (front, self._chunk("FRONTEND_EXTRA"), self._chunk("FRONTEND_BACKEND_GLUE"))
-                frontend = Section("frontend", service.frontend, tuple(c for c in chunks if c.text))
-        backend = Section("backend", service.backend, tuple(c for c in (head, *self._body()) if c.text))
-        return _Sections(userlist, frontend, backend)
-
-    def _body(self) -> Iterable[Chunk]:
-        service = self.service
-        http = service.mode == "http"
-        if service.networks:
-            kind = "HTTP" if http else "TCP"
-            for network in service.networks:
-                yield self._chunk(f"{kind}_BACKEND_NETWORK_ALLOWED_ACL", {"network_allowed": network})
-            yield self._chunk(f"{kind}_BACKEND_ACL_ALLOW_DENY")
-        if service.cors and http:  # first, so that the pages may read whatever is answered
-            yield self._chunk("BACKEND_CORS")
-        if service.maintenance:
-            yield self._chunk("BACKEND_MAINTENANCE")
-        if service.rate_limit and http:
-            yield self._chunk("BACKEND_RATE_LIMIT")
-        if http:
-            yield from self._http_body()
-        if service.sticky and http:
-            yield self._chunk("BACKEND_STICKY_OPTIONS")
-        if service.health_check is not None:
-            yield self._chunk(f"BACKEND_{self._check_kind}_HEALTHCHECK_OPTIONS")
-        if service.timeout_server or service.timeout_tunnel:
-            yield self._chunk("BACKEND_TIMEOUTS")
-        yield self._chunk("BACKEND_EXTRA")
-        yield self._servers()
-
-    def _http_body(self) -> Iterable[Chunk]:
-        service = self.service
-        if service.redirect_to_https:
-            name = "BACKEND_REDIRECT_HTTP_TO_HTTPS" + ("_WITH_PATH" if service.paths else "")
-            if not self.templates.overridden(name, service):
-                yield self._chunk(name)
-        if service.auth and not frontends.auth_in_frontends(service, self.templates):
-            yield self._auth()
-        yield self._chunk("BACKEND_HTTP_OPTIONS")
-        if service.use_hsts:
-            yield self._chunk("BACKEND_HSTS_OPTIONS")
-        # Before the path is cut: what is cut down to / is not the client's /.
-        if service.redirect_path or "HTTP_BACKEND_REDIR" in service.overrides:
-            yield self._chunk("HTTP_BACKEND_REDIR")
-        if service.proxypass_path:
-            yield self._chunk("HTTP_BACKEND_PROXYPASS_GLUE")
-        if service.revproxy_path:
-            yield self._chunk("HTTP_BACKEND_REVPROXY_GLUE")
-
-    def _auth(self) -> Chunk:
-        """
-        Basic auth on what comes from the shared frontends.
-
-        Asked in the backend, where the routing is decided: a frontend's rule would also ask for the password of
-        paths that another service of the host answers.
-        """
-        service = self.service
-        own = " ".join((service.frontend, service.backend, "marathon_http_appid_in"))
-        realm = f'"{self._variables["realm"]}"'
-        asked = f"!{{ fe_name -m str {own} }} !{{ http_auth(user_{service.backend}) }}"
-        text = f"  http-request auth realm {realm} if {asked}\n"
-        return Chunk(
-            text, Owner(service.app_id, service.port_index, "HTTP_FRONTEND_ACL_WITH_AUTH", "default")
-        )
-
-    @property
-    def _check_kind(self) -> str:
-        return "HTTP" if self.service.checks_http else "TCP"
-
-    def _servers(self) -> Chunk:
-        line = self.templates.get("BACKEND_SERVER_OPTIONS", self.service)
-        extra = self.templates.get("SERVER_EXTRA", self.service)
-        check = None
-        if self.service.health_check is not None:
-            check = self.templates.get(f"BACKEND_SERVER_{self._check_kind}_HEALTHCHECK_OPTIONS", self.service)
-        alike = check is not None and SERVER_VARIABLES.isdisjoint(check.names - {"healthCheckPortOptions"})
-        options: dict[str, str] = {}
-        whole = not line.names <= SERVER_VARIABLES
-        lines = []
-        for server in self.service.servers:
-            own = server_variables(server, self.service)
-            port = own["healthCheckPortOptions"]
-            if check is None:
-                said = ""
-            elif alike and port in options:
-                said = options[port]
-            else:
-                said = check.render({**self._variables, **own}).strip()
-                options[port] = said = f" {said}" if said else ""
-            own["healthCheckOptions"] = said
-            text = line.render({**self._variables, **own} if whole else own)
-            if not extra.is_empty:
-                text = _with_words(text, extra.render({**self._variables, **own}))
-            lines.append(text)
-        text = "".join(frontends.whole_lines(each) for each in dict.fromkeys(lines))
-        named = line.source.startswith("label ") or extra.is_empty
-        return Chunk(text, self._owner(line if named else extra))
-
-    def _chunk(self, name: str, more: Mapping[str, Any] | None = None) -> Chunk:
-        template = self.templates.get(name, self.service)
-        variables = self._variables if more is None else {**self._variables, **more}
-        return frontends.chunk(template, self._owner(template), variables)
-
-    def _owner(self, template: Template) -> Owner:
-        return Owner(self.service.app_id, self.service.port_index, template.name, template.source)
-
-
-def _with_words(text: str, words: str) -> str:
-    """The lines, with words at the end of each ``server`` line."""
-    more = " ".join(words.split("\n")).strip()
-    lines = text.rstrip("\n").split("\n")
-    return "\n".join(f"{line} {more}" if line.split()[:1] == ["server"] else line for line in lines)
 
 
 def _entries(rules: Sequence[MapRule]) -> tuple[MapEntry, ...]:

@@ -1,0 +1,172 @@
+"""
+The sections of one service: its userlist, its frontend, its backend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from attrs import field, frozen
+
+from marathonlb.config import frontends
+from marathonlb.config.sources import Templates
+from marathonlb.config.templates import Template
+from marathonlb.config.text import Chunk, Owner, Section
+from marathonlb.config.variables import SERVER_VARIABLES, server_variables, service_variables
+from marathonlb.routing.services import Service
+from marathonlb.settings import Settings
+
+
+@frozen
+class Sections:
+    """The sections of one service."""
+
+    userlist: Section | None
+    frontend: Section | None
+    backend: Section | None
+
+    @property
+    def others(self) -> list[str]:
+        """The text of all but the backend."""
+        return [section.text if section else "" for section in (self.userlist, self.frontend)]
+
+
+@frozen
+class ServiceText:
+    """Renders the sections of one service."""
+
+    service: Service
+    settings: Settings
+    templates: Templates
+    _variables: dict[str, Any] = field(init=False)
+
+    @_variables.default
+    def _make_variables(self) -> dict[str, Any]:
+        return service_variables(self.service, self.settings)
+
+    def sections(self) -> Sections:
+        """The service's userlist, frontend and backend, each where it has one."""
+        service = self.service
+        head = self._chunk("BACKEND_HEAD")
+        if not head.text.strip():
+            return Sections(None, None, None)
+        userlist = None
+        if service.auth:
+            userlist = Section("userlist", f"user_{service.backend}", (self._chunk("USERLIST_HEAD"),))
+        frontend = None
+        if service.binds_port:
+            front = self._chunk("FRONTEND_HEAD")
+            if front.text.strip():
+                chunks = (front, self._chunk("FRONTEND_EXTRA"), self._chunk("FRONTEND_BACKEND_GLUE"))
+                frontend = Section("frontend", service.frontend, tuple(c for c in chunks if c.text))
+        backend = Section("backend", service.backend, tuple(c for c in (head, *self._body()) if c.text))
+        return Sections(userlist, frontend, backend)
+
+    def _body(self) -> Iterable[Chunk]:
+        service = self.service
+        http = service.mode == "http"
+        if service.networks:
+            kind = "HTTP" if http else "TCP"
+            for network in service.networks:
+                yield self._chunk(f"{kind}_BACKEND_NETWORK_ALLOWED_ACL", {"network_allowed": network})
+            yield self._chunk(f"{kind}_BACKEND_ACL_ALLOW_DENY")
+        if service.cors and http:  # first, so that the pages may read whatever is answered
+            yield self._chunk("BACKEND_CORS")
+        if service.maintenance:
+            yield self._chunk("BACKEND_MAINTENANCE")
+        if service.rate_limit and http:
+            yield self._chunk("BACKEND_RATE_LIMIT")
+        if http:
+            yield from self._http_body()
+        if service.sticky and http:
+            yield self._chunk("BACKEND_STICKY_OPTIONS")
+        if service.health_check is not None:
+            yield self._chunk(f"BACKEND_{self._check_kind}_HEALTHCHECK_OPTIONS")
+        if service.timeout_server or service.timeout_tunnel:
+            yield self._chunk("BACKEND_TIMEOUTS")
+        yield self._chunk("BACKEND_EXTRA")
+        yield self._servers()
+
+    def _http_body(self) -> Iterable[Chunk]:
+        service = self.service
+        if service.redirect_to_https:
+            name = "BACKEND_REDIRECT_HTTP_TO_HTTPS" + ("_WITH_PATH" if service.paths else "")
+            if not self.templates.overridden(name, service):
+                yield self._chunk(name)
+        if service.auth and not frontends.auth_in_frontends(service, self.templates):
+            yield self._auth()
+        yield self._chunk("BACKEND_HTTP_OPTIONS")
+        if service.use_hsts:
+            yield self._chunk("BACKEND_HSTS_OPTIONS")
+        # Before the path is cut: what is cut down to / is not the client's /.
+        if service.redirect_path or "HTTP_BACKEND_REDIR" in service.overrides:
+            yield self._chunk("HTTP_BACKEND_REDIR")
+        if service.proxypass_path:
+            yield self._chunk("HTTP_BACKEND_PROXYPASS_GLUE")
+        if service.revproxy_path:
+            yield self._chunk("HTTP_BACKEND_REVPROXY_GLUE")
+
+    def _auth(self) -> Chunk:
+        """
+        Basic auth on what comes from the shared frontends.
+
+        Asked in the backend, where the routing is decided: a frontend's rule would also ask for the password of
+        paths that another service of the host answers.
+        """
+        service = self.service
+        own = " ".join((service.frontend, service.backend, "marathon_http_appid_in"))
+        realm = f'"{self._variables["realm"]}"'
+        asked = f"!{{ fe_name -m str {own} }} !{{ http_auth(user_{service.backend}) }}"
+        text = f"  http-request auth realm {realm} if {asked}\n"
+        return Chunk(
+            text, Owner(service.app_id, service.port_index, "HTTP_FRONTEND_ACL_WITH_AUTH", "default")
+        )
+
+    @property
+    def _check_kind(self) -> str:
+        return "HTTP" if self.service.checks_http else "TCP"
+
+    def _servers(self) -> Chunk:
+        line = self.templates.get("BACKEND_SERVER_OPTIONS", self.service)
+        extra = self.templates.get("SERVER_EXTRA", self.service)
+        check = None
+        if self.service.health_check is not None:
+            check = self.templates.get(f"BACKEND_SERVER_{self._check_kind}_HEALTHCHECK_OPTIONS", self.service)
+        alike = check is not None and SERVER_VARIABLES.isdisjoint(check.names - {"healthCheckPortOptions"})
+        options: dict[str, str] = {}
+        whole = not line.names <= SERVER_VARIABLES
+        lines = []
+        for server in self.service.servers:
+            own = server_variables(server, self.service)
+            port = own["healthCheckPortOptions"]
+            if check is None:
+                said = ""
+            elif alike and port in options:
+                said = options[port]
+            else:
+                said = check.render({**self._variables, **own}).strip()
+                options[port] = said = f" {said}" if said else ""
+            own["healthCheckOptions"] = said
+            text = line.render({**self._variables, **own} if whole else own)
+            if not extra.is_empty:
+                text = _with_words(text, extra.render({**self._variables, **own}))
+            lines.append(text)
+        text = "".join(frontends.whole_lines(each) for each in dict.fromkeys(lines))
+        named = line.source.startswith("label ") or extra.is_empty
+        return Chunk(text, self._owner(line if named else extra))
+
+    def _chunk(self, name: str, more: Mapping[str, Any] | None = None) -> Chunk:
+        template = self.templates.get(name, self.service)
+        variables = self._variables if more is None else {**self._variables, **more}
+        return frontends.chunk(template, self._owner(template), variables)
+
+    def _owner(self, template: Template) -> Owner:
+        return Owner(self.service.app_id, self.service.port_index, template.name, template.source)
+
+
+def _with_words(text: str, words: str) -> str:
+    """The lines, with words at the end of each ``server`` line."""
+    more = " ".join(words.split("\n")).strip()
+    lines = text.rstrip("\n").split("\n")
+    return "\n".join(f"{line} {more}" if line.split()[:1] == ["server"] else line for line in lines)
