@@ -13,6 +13,7 @@ from typing import Any
 from attrs import evolve, field, frozen
 
 from marathonlb.config import frontends
+from marathonlb.config.sections import Sections, ServiceText
 from marathonlb.config.sources import Templates
 from marathonlb.config.text import Config, MapEntry, Owner, Section
 from marathonlb.config.variables import (
