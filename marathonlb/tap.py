@@ -122,5 +122,11 @@ def _stream(path: str | None, foreground: bool) -> IO[Any]:
         return sys.stdout
     if path == "-":
         raise SystemExit("Daemons cannot log to stdout: give --logfile a path, or twistd -n")
-    stream: IO[Any] = LogFile.fromFullPath(path or "twistd.log")
+    try:
+        stream: IO[Any] = LogFile.fromFullPath(path or "twistd.log")
+    except OSError as error:
+        raise SystemExit(
+            f"marathon-lb: the log {error.filename} cannot be written: {error.strerror}; "
+            "choose another --logfile, or a directory with --rundir"
+        ) from None
     return stream

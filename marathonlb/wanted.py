@@ -201,7 +201,9 @@ class Planner:
             if isinstance(error, ReloadFailed):
                 retry_at = clock.seconds() + RETRY_BIND * 2.0 ** min(self.quarantine.failures(service.key), 4)
             label = (
-                owner.source.removeprefix("label ") if owner.source.startswith("label ") else owner.template
+                owner.source.removeprefix("label ")
+                if owner.source.startswith("label ")
+                else f"HAPROXY_{owner.template}"
             )
             self._condemn(service, label, complaint.message, retry_at)
             blamed.add(service.key)

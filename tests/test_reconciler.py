@@ -524,7 +524,11 @@ class QuarantineTests(ReconcilerTestCase):
         self.marathon.set(web("good", 10000), web("late", 10001))
         self.reconciler.poke(EVERYTHING)
         self.assertEqual(self.served(), {"good_10000"})
-        self.assertIn("cannot bind", str(self.reconciler.problems))
+        (problem,) = self.reconciler.problems
+        self.assertEqual(
+            str(problem),
+            "/late port 0: HAPROXY_FRONTEND_HEAD: HAProxy says: cannot bind socket; it is tried again now and then",
+        )
         self.clock.advance(RETRY_BIND + 1)
         self.assertEqual(self.served(), {"good_10000", "late_10001"})
 
@@ -556,7 +560,6 @@ class FloorTests(ReconcilerTestCase):
         self.clock.advance(5)
         self.assertEqual(len(self.applier.applied), 2)
         self.assertEqual(self.reconciler.wanted.servers if self.reconciler.wanted else 0, 4)
-
 
     def test_marathon_is_asked_meanwhile(self) -> None:
         """The floor delays the reload alone: what is known is up to date when its time comes."""

@@ -116,6 +116,12 @@ class ServiceTests(SynchronousTestCase):
         Logger(observer=LogPublisher(self.observer([], nodaemon=1, logfile=str(path)))).warn("x")
         self.assertIn(" warn ", path.read_text())
 
+    def test_log_file_that_cannot_be_written(self) -> None:
+        """A log that cannot be written ends the start with one line that names it."""
+        path = f"{self.mktemp()}/nowhere/log"
+        stop = self.assertRaises(SystemExit, self.observer, [], nodaemon=0, logfile=path)
+        self.assertIn(f"{path} cannot be written: No such file", str(stop.code))
+
     def test_logs_that_twistd_keeps(self) -> None:
         """An observer chosen by twistd's --logger stays; a daemon cannot log to standard output."""
         self.assertIs(None, self.observer([], nodaemon=1, logger=object()))

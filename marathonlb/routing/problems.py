@@ -13,7 +13,7 @@ class Problem:
     :param app_id: whose it is.
     :param port_index: the index of the service port; None where it is the whole app's.
     :param label: the label's (or the field's) full name.
-    :param value: what it holds; ``***`` where that is secret.
+    :param value: what it holds; ``***`` where that is secret, empty where it tells nothing.
     :param reason: what was expected, in words that its owner understands.
     :param fatal: takes the service out; otherwise it is served, and this is a warning.
     """
@@ -27,5 +27,5 @@ class Problem:
 
     def __str__(self) -> str:
         where = self.app_id if self.port_index is None else f"{self.app_id} port {self.port_index}"
-        what = f"{self.label}={self.value!r}" if self.label else ""
+        what = f"{self.label}={self.value!r}" if self.label and self.value else self.label
         return ": ".join(part for part in (where, what, self.reason) if part)

@@ -40,6 +40,8 @@ class Verdict:
     def problem(self) -> Problem:
         """What the owner is told."""
         fate = "; its last good text serves on" if self.fallback else ""
+        if self.until is not None:
+            fate += "; it is tried again now and then"
         return Problem(
             self.refused.app_id,
             self.refused.port_index,

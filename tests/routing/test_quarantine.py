@@ -33,6 +33,7 @@ class QuarantineTests(SynchronousTestCase):
         kept, problems = self.quarantine.admit([BAD, GOOD], 0)
         self.assertEqual(kept, [GOOD])
         (problem,) = problems
+        self.assertEqual(str(problem), "/bad port 0: HAPROXY_0_BALANCE: HAProxy says: no such algorithm")
         self.assertEqual(
             (problem.app_id, problem.port_index, problem.label), ("/bad", 0, "HAPROXY_0_BALANCE")
         )
@@ -79,6 +80,7 @@ class QuarantineTests(SynchronousTestCase):
         """A verdict with a time is lifted when it has come; the failures are counted on."""
         self.quarantine.condemn(BAD, None, "", "port in use", 30)
         self.assertEqual(self.quarantine.next_retry(), 30)
+        self.assertIn("tried again", self.admitted(BAD)[1][0])
         self.assertEqual(self.admitted(BAD, now=29.9)[0], [])
         self.assertEqual(self.admitted(BAD, now=30)[0], [BAD])
         self.assertIsNone(self.quarantine.next_retry())
