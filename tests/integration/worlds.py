@@ -67,10 +67,18 @@ class _Server(ThreadingHTTPServer):
 
 
 class Process:
-    """A task's process: an HTTP server on the loopback that answers who it is."""
+    """
+    A task's process: an HTTP server on the loopback that answers who it is.
 
-    def __init__(self, word: str) -> None:
+    :param secured: it speaks TLS with the certificate of this file.
+    """
+
+    def __init__(self, word: str, secured: str = "") -> None:
         self._server = _Server(("127.0.0.1", 0), _Handler)
+        if secured:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(secured)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._server.word, self._server.well = word, True  # type: ignore[attr-defined]
         self.port = self._server.server_address[1]
         self._thread = Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
@@ -203,6 +211,7 @@ class World:
         labels: dict[str, str] | None = None,
         tasks: int = 1,
         words: tuple[str, ...] = (),
+        secured: str = "",
         **more: Any,
     ) -> None:
         """
@@ -210,12 +219,13 @@ class World:
 
         :param labels: named without ``HAPROXY_``.
         :param words: what the process behind each of its ports calls itself; its name where it has one port.
+        :param secured: the processes speak TLS with the certificate of this file.
         """
         words = words or (name,)
         made = []
         for number in range(tasks):
             called = [f"{word}.{number}" if tasks > 1 else word for word in words]
-            processes = {word: Process(word) for word in called}
+            processes = {word: Process(word, secured) for word in called}
             self.processes |= processes
             ports = tuple(process.port for process in processes.values())
             made.append(Task(f"{name}.{number}", host="127.0.0.1", ports=ports, state="TASK_RUNNING"))

@@ -1,0 +1,141 @@
+"""Certificates of every kind for the tests, and clients that look at those which are served."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import NameOID
+
+from tests.integration.worlds import Answer
+
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
+
+def key_text(key: PrivateKey, passphrase: bytes = b"") -> bytes:
+    """A private key as PEM."""
+    cipher: serialization.KeySerializationEncryption = serialization.NoEncryption()
+    if passphrase:
+        cipher = serialization.BestAvailableEncryption(passphrase)
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, cipher)
+
+
+class Authority:
+    """Signs certificates; its own is in ``path``."""
+
+    def __init__(self, directory: Path, name: str = "authority.test") -> None:
+        self.directory = directory
+        self.path = str(directory / f"{name}.pem")
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        made = self._signed(self._name, self._key, (), (-1, 400), authority=True)
+        Path(self.path).write_bytes(made)
+
+    def issue(
+        self,
+        file: str,
+        *names: str,
+        days: tuple[float, float] = (-1, 90),
+        key: PrivateKey | None = None,
+        mode: str = "both",
+    ) -> str:
+        """
+        A new certificate in a file of the directory; returns the path.
+
+        :param days: from when to when it is valid, from now.
+        :param mode: ``both``, or the ``certificate`` or the ``key`` alone; or ``apart``: the key in a file beside it.
+        """
+        key = key or ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
+        made, secret = self._signed(subject, key, names, days), key_text(key)
+        path = self.directory / file
+        texts = {"both": made + secret, "certificate": made, "apart": made, "key": secret}
+        waiting = path.with_name(f".{path.name}")
+        waiting.write_bytes(texts[mode])
+        if mode == "apart":
+            path.with_name(f"{path.name}.key").write_bytes(secret)
+        waiting.replace(path)
+        return str(path)
+
+    def _signed(
+        self,
+        subject: x509.Name,
+        key: PrivateKey,
+        names: tuple[str, ...],
+        days: tuple[float, float],
+        *,
+        authority: bool = False,
+    ) -> bytes:
+        now = datetime.now(UTC)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self._name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now + timedelta(days=days[0]))
+            .not_valid_after(now + timedelta(days=days[1]))
+            .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+        )
+        if names:
+            found = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
+            builder = builder.add_extension(found, critical=False)
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def client(*protocols: str, certificate: str = "") -> ssl.SSLContext:
+    """A client that takes any certificate, offers these protocols, and shows its own where it has one."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(list(protocols) or ["http/1.1"])
+    if certificate:
+        context.load_cert_chain(certificate)
+    return context
+
+
+def ask_tls(
+    port: int, sni: str | None, host: str, path: str = "/", certificate: str = "", **headers: str
+) -> Answer:
+    """One request over TLS. Raises `OSError` where the handshake, or the answer to it, is a refusal."""
+    with socket.create_connection(("127.0.0.1", port), 5) as plain:
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+        connection.sock = client(certificate=certificate).wrap_socket(plain, server_hostname=sni)
+        try:
+            connection.request("GET", path, headers={"Host": host, **headers})
+            response = connection.getresponse()
+        except http.client.HTTPException as error:
+            raise OSError(str(error)) from error
+        found = {name.lower(): value for name, value in response.getheaders()}
+        answer = Answer(response.status, found, response.read())
+        connection.close()
+    return answer
+
+
+def served(port: int, sni: str | None, *protocols: str) -> tuple[str, str]:
+    """Whose certificate is served for a name, and the protocol that is agreed on; empty where the handshake fails."""
+    try:
+        with (
+            socket.create_connection(("127.0.0.1", port), 5) as plain,
+            client(*protocols).wrap_socket(plain, server_hostname=sni) as secured,
+        ):
+            return common_name(secured.getpeercert(binary_form=True)), secured.selected_alpn_protocol() or ""
+    except OSError:
+        return "", ""
+
+
+def common_name(der: bytes | None) -> str:
+    """Whose a certificate is."""
+    found = x509.load_der_x509_certificate(der or b"")
+    return str(found.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
+
+
+def weak_key() -> rsa.RSAPrivateKey:
+    """A key that some builds of OpenSSL find too small."""
+    return rsa.generate_private_key(65537, 1024)
