@@ -23,9 +23,9 @@ ARGUMENTS: Mapping[str, int] = {
         0,
     ),
     **dict.fromkeys(
-        "addr alpn check-alpn check-proto check-sni cookie downinter error-limit fall fastinter inter maxconn maxqueue "
-        "minconn observe on-error on-marked-down on-marked-up pool-low-conn pool-max-conn pool-purge-delay port proto "
-        "rise slowstart sni ssl-max-ver ssl-min-ver verify".split(),
+        "addr alpn ca-file check-alpn check-proto check-sni cookie downinter error-limit fall fastinter inter maxconn "
+        "maxqueue minconn observe on-error on-marked-down on-marked-up pool-low-conn pool-max-conn pool-purge-delay "
+        "port proto rise slowstart sni ssl-max-ver ssl-min-ver verify verifyhost".split(),
         1,
     ),
 }
@@ -229,14 +229,14 @@ def _arguments(words: list[str]) -> tuple[tuple[str, ...], int, int | None, str]
         elif ARGUMENTS[word]:
             kept.append(next(rest, ""))
     said = set(kept)
-    if said & {"ssl", "check-ssl"} and not _verifies_nothing(kept):
-        problem = problem or "has ssl without verify none"
+    if said & {"ssl", "check-ssl"} and not _says_whom_to_trust(kept):
+        problem = problem or "has ssl without a ca-file or verify none"
     return tuple(kept), weight, number, problem
 
 
-def _verifies_nothing(words: list[str]) -> bool:
-    values = [value for word, value in pairwise(words) if word == "verify"]
-    return bool(values) and values[-1] == "none"
+def _says_whom_to_trust(words: list[str]) -> bool:
+    """Whether the line tells which certificates are taken; a ca-file that HAProxy has not read yet is refused."""
+    return "ca-file" in words or ("verify", "none") in pairwise(words)
 
 
 def split_words(line: str) -> tuple[list[str], str]:

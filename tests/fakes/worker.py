@@ -127,7 +127,7 @@ class FakeWorker:
             self.said.append(command)
             answers.append(self._answer(command).strip("\n"))
         answered: Deferred[list[str]] = Deferred()
-        if self.held is None:
+        if self.held is None or not commands:
             answered.callback(answers)
         else:
             self.held.addCallback(lambda _: answered.callback(answers))

@@ -37,9 +37,9 @@ PROBLEMS = {
     "server a 10.0.0.1:80 track other/b": "has the argument track",
     "server a 10.0.0.1:80 check disabled": "has the argument disabled",
     "server a 10.0.0.1:80 crt /etc/a.pem": "has the argument crt",
-    "server a 10.0.0.1:80 ssl": "has ssl without verify none",
-    "server a 10.0.0.1:80 ssl verify required": "has ssl without verify none",
-    "server a 10.0.0.1:80 check check-ssl": "has ssl without verify none",
+    "server a 10.0.0.1:80 ssl": "has ssl without a ca-file or verify none",
+    "server a 10.0.0.1:80 ssl verify required": "has ssl without a ca-file or verify none",
+    "server a 10.0.0.1:80 check check-ssl": "has ssl without a ca-file or verify none",
     "server a 10.0.0.1:80 weight 50%": "has the weight 50%",
     "server a 10.0.0.1:80 id": "has the id ",
     "server a 10.0.0.1:80 cookie 'a b'": "has 'a b', which cannot be said on a socket",
@@ -60,6 +60,9 @@ SPOKEN = {
     "server a 10.0.0.1:80 ssl verify none check": "10.0.0.1:80 ssl verify none check check-ssl",
     "server a 10.0.0.1:80 check-ssl ssl verify none check": "10.0.0.1:80 check-ssl ssl verify none check",
     "server a 10.0.0.1:80 ssl verify none check port 81": "10.0.0.1:80 ssl verify none check port 81",
+    "server a 10.0.0.1:80 ssl verify required ca-file /ca.pem sni req.hdr(host)": (
+        "10.0.0.1:80 ssl verify required ca-file /ca.pem sni req.hdr(host)"
+    ),
     "server a 10.0.0.1:80 send-proxy check": "10.0.0.1:80 send-proxy check check-send-proxy",
     "server a 10.0.0.1:80 send-proxy-v2 check addr 10.0.0.2": "10.0.0.1:80 send-proxy-v2 check addr 10.0.0.2",
 }
