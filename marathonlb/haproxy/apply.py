@@ -247,10 +247,24 @@ class Applier:
         steering = self._steering
         if not self._chores.running or steering is None or steering.worker is None:
             return
-        if not await steering.same_worker(running) and self._again is None:
-            self._again = self.apply(self.running or running)
+        same = await steering.same_worker(running)
+        if same is None:
+            self._chores.later()
+        elif not same and self._again is None:
+            self._again = self._lock.run(lambda: Deferred.fromCoroutine(self._lead_on(running)))
             self._again.addErrback(self._not_led_on)
             self._again.addBoth(self._led_on)
+
+    async def _lead_on(self, running: Config) -> None:
+        """The worker has read an older file than it should run."""
+        running = self.running or running
+        self._bearings.lose()
+        outcome = await self._apply(running, True, None)
+        self._log.warn(
+            "HAProxy's worker was started anew from an older file, and was led on: {action} ({reason})",
+            action=outcome.action,
+            reason=outcome.reason or "it held everything",
+        )
 
     def _not_led_on(self, failure: Any) -> None:
         failure.trap(MarathonLBError)

@@ -75,6 +75,12 @@ class Chores(Service):
             self._alarm = self._clock.callLater(FOLLOW, self._begin)
         return succeed(None)
 
+    def later(self) -> None:
+        """Write again after a while: something could not be done now."""
+        self._dirty = True
+        if self.running and self._alarm is None:
+            self._alarm = self._clock.callLater(AGAIN, self._begin)
+
     def drop(self) -> None:
         """What would be written is written otherwise."""
         self._dirty = False
@@ -126,9 +132,7 @@ class Chores(Service):
                 error=failure.getErrorMessage(),
                 seconds=AGAIN,
             )
-        self._dirty = True
-        if self.running and self._alarm is None:
-            self._alarm = self._clock.callLater(AGAIN, self._begin)
+        self.later()
 
     def _ended(self, _: object) -> None:
         self._work = None

@@ -118,13 +118,13 @@ class Steering:
         self.worker = worker
         return True
 
-    async def same_worker(self, config: Config) -> bool:
-        """Whether the worker is the one that confirmed what runs, as far as that can be asked."""
+    async def same_worker(self, config: Config) -> bool | None:
+        """Whether the worker is the one that confirmed what runs; None where that cannot be asked."""
         try:
             async with self._talk(config) as talk:
                 return await talk.pid() == self.worker
         except HAProxyUnavailable:
-            return True
+            return None
 
     async def state(self, config: Config) -> tuple[int | None, str]:
         """The worker and what it says of all its servers; None and nothing where it cannot be asked."""
