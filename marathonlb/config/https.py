@@ -114,7 +114,7 @@ class HttpsPort:
     def _guard(self, host: str | None) -> str:
         """What sends a request back to the client whose host is another frontend's."""
         steps = sni.misdirected(self.sni, host)
-        lines = []
+        lines: list[str] = []
         for number, (sends_back, names) in enumerate(steps):
             word = "yes" if sends_back else "no"
             rule = f"  http-request set-var(txn.misdirected) str({word})"
@@ -133,11 +133,11 @@ class HttpsPort:
 
     def _chunk(self, name: str, variables: Mapping[str, Any], service: Service | None = None) -> Chunk:
         template = self.templates.get(name)
-        app = (service.app_id, service.port_index) if service is not None else (None, None)
+        app_id, index = service.key if service is not None else (None, None)
         text = template.render(variables)
         if text and not text.endswith("\n"):
             text += "\n"
-        return Chunk(text, Owner(*app, name, template.source))
+        return Chunk(text, Owner(app_id, index, name, template.source))
 
 
 def moved(text: str, name: str) -> str:

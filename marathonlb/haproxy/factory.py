@@ -59,7 +59,7 @@ def make_renewal(
         finally:
             talk.close()
 
-    return Renewal(loaded, say, plan_again=reconciler.plan_again, reload=reconciler.reload, clock=reactor)
+    return Renewal(loaded, say, reconciler, reactor)
 
 
 def make_applier(

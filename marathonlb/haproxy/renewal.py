@@ -149,27 +149,16 @@ class Renewal(Service):
     Looks at the certificates now and then.
 
     :param say: tells a running HAProxy.
-    :param plan_again: is called with a reason where another configuration may follow.
-    :param reload: is called with a reason where HAProxy has to read its files again.
     """
 
     name = "certificates"
     _log = Logger()
 
-    def __init__(
-        self,
-        loaded: Loaded,
-        say: Say,
-        *,
-        plan_again: Callable[[str], None],
-        reload: Callable[[str], None],
-        clock: IReactorTime,
-    ) -> None:
+    def __init__(self, loaded: Loaded, say: Say, reconciler: Reconciles, clock: IReactorTime) -> None:
         self._certificates = loaded.certificates
         self._loaded = loaded
         self._say = say
-        self._plan_again = plan_again
-        self._reload = reload
+        self._reconciler = reconciler
         self._asked: dict[str, str] = {}
         self._watching = LoopingCall(self.look)
         self._watching.clock = clock
@@ -202,7 +191,7 @@ class Renewal(Service):
 
     async def _look(self) -> None:
         if self._certificates.look():
-            self._plan_again("certificates")
+            self._reconciler.plan_again("certificates")
         changed = self._loaded.changed()
         self._asked = {path: digest for path, digest in self._asked.items() if path in changed}
         for path in changed:
@@ -218,7 +207,7 @@ class Renewal(Service):
                     path=path,
                     reason=reason,
                 )
-                self._reload(f"certificate {path} changed")
+                self._reconciler.reload(f"certificate {path} changed")
 
     def _telling(self, path: str) -> Deferred[str]:
         return Deferred.fromCoroutine(self._tell(path))
