@@ -195,10 +195,10 @@ class HTTPMarathon(Factory):
         """What to do with this request."""
         return self.scripts.get(request.path, self.unknown)
 
-    async def start(self, reactor: Any, context: Any = None) -> None:
-        """Listen; with TLS where a context factory is given."""
+    async def start(self, reactor: Any, context: Any = None, port: int = 0) -> None:
+        """Listen, on a port of its own or on this one; with TLS where a context factory is given."""
         if context is None:
-            endpoint: Any = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
+            endpoint: Any = TCP4ServerEndpoint(reactor, port, interface="127.0.0.1")
         else:
             endpoint = SSL4ServerEndpoint(reactor, 0, context, interface="127.0.0.1")
         self._port = await endpoint.listen(self)
