@@ -63,7 +63,9 @@ setup(
         "test": [
             *HAPROXY,
             "hypothesis>=6.90",  # properties over many inputs
+            "jsonschema>=4.18",  # to hold the documented API against what is answered
             "marathon==0.13.0",  # a client that others wrote, to hold minimarathon against
+            "marathon-acme>=0.6",  # a Twisted client that others wrote, to hold the old paths against
             "setuptools>=70.1",  # builds the wheel that the packaging tests install
         ],
         "lint": [

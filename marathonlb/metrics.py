@@ -96,25 +96,21 @@ METRICS: tuple[Metric, ...] = (
 )
 
 REASONS: tuple[tuple[str, str], ...] = (
-    ("refused", "HAProxy refuses"),
-    ("asked", "SIGUSR1"),
-    ("asked", "/_mlb_signal/usr1"),
-    ("asked", "asked"),
-    ("first", "there was no configuration"),
-    ("adopted", "adopted with differences"),
-    ("unconfirmed", "not confirmed"),
-    ("not_running", "does not run"),
-    ("head", "the head"),
-    ("order", "the order"),
-    ("server", "server "),
-    ("frontend", "frontend"),
-    ("backend", "backend"),
-    ("map", "map"),
-    ("userlist", "userlist"),
-    ("map", ".map"),
+    ("refused", r"HAProxy refuses"),
+    ("asked", r"SIGUSR1"),
+    ("first", r"there was no configuration"),
+    ("adopted", r"^adopted with differences"),
+    ("unconfirmed", r"not confirmed"),
+    ("not_running", r"does not run"),
+    ("head", r"\bthe head "),
+    ("order", r"\bthe order "),
+    ("server", r"\bserver "),
+    ("frontend", r"\bfrontends? "),
+    ("backend", r"\bbackends? "),
+    ("userlist", r"\buserlists? "),
+    ("map", r"\bmaps? |\.map\b"),
 )
-"""Kinds of reasons for a reload, each with words of the phrase; the first that fits. A phrase itself names apps."""
-
+"""Kinds of reasons for a reload, each with what its phrases hold; the first that fits. A phrase itself names apps."""
 
 _REFUSED = re.compile(r"HAProxy refuses '(\w+) (\w+)")
 
@@ -127,7 +123,7 @@ def refused_step(phrase: str) -> str:
 
 def reason_kind(phrase: str) -> str:
     """The kind of a reason, for a label that takes few values."""
-    return next((kind for kind, words in REASONS if words in phrase), "other")
+    return next((kind for kind, words in REASONS if re.search(words, phrase)), "other")
 
 
 class Metrics:

@@ -7,7 +7,7 @@ Like the journal it only tells; nothing is decided here.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from twisted.internet.interfaces import IReactorTime
@@ -160,6 +160,11 @@ class Record(Journal):
                 app_count=len(apps),
             )
         )
+
+    def drained(self, servers: Sequence[tuple[str, str]]) -> None:
+        """See `Journal.drained`."""
+        super().drained(servers)
+        self.metrics.count("runtime_steps_total", len(servers), kind="drained_on_event", result="asked")
 
     def asked(self, what: str, who: str) -> None:
         """Somebody asked for something from outside."""

@@ -7,7 +7,7 @@ The documentation of the pages as OpenAPI 3.1, made from the table of routes and
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from inspect import cleandoc
 from typing import Any
 
@@ -109,9 +109,9 @@ class OpenAPIPage(Page):
 
     summary = "The documentation of these pages (OpenAPI 3.1)"
 
-    def __init__(self, routes: Iterable[Route]) -> None:
-        self._routes = tuple(routes)
+    def __init__(self, routes: Callable[[], Iterable[Route]]) -> None:
+        self._routes = routes
 
     async def answer(self, asked: Asked) -> Answer:
         """The document."""
-        return data(openapi(self._routes))
+        return data(openapi(self._routes()))

@@ -52,7 +52,7 @@ _FRONT = (
 
 def routes(sight: Sight, exporter: Exporter) -> tuple[Route, ...]:
     """Every path with its page."""
-    table = (
+    table: tuple[Route, ...] = (
         Route("/", FrontPage()),
         Route("/metrics", MetricsPage(sight, exporter)),
         Route("/_haproxy_getconfig", ConfigPage(sight)),
@@ -74,8 +74,9 @@ def routes(sight: Sight, exporter: Exporter) -> tuple[Route, ...]:
         Route("/api/what-if", WhatIfPage(sight)),
         Route("/api/health/live", Live()),
         Route("/api/health/ready", Ready(sight)),
+        Route("/api/openapi.json", OpenAPIPage(lambda: table)),
     )
-    return (*table, Route("/api/openapi.json", OpenAPIPage(table)))
+    return table
 
 
 def documented() -> tuple[Route, ...]:

@@ -111,7 +111,8 @@ class Follower:
         """Stop what goes on."""
         if self._heart.running:
             self._heart.stop()
-        self._request.unregisterProducer()
+        if self._request.channel is not None:  # a connection that is lost takes it along
+            self._request.unregisterProducer()
 
     def _beat(self) -> None:
         if not self._paused:

@@ -1,0 +1,115 @@
+"""Who may do what, and what is hidden from whom."""
+
+from __future__ import annotations
+
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.http_headers import Headers
+
+from marathonlb.web.access import UNKNOWN, Access, client_of, is_same_origin
+from marathonlb.web.masking import masked
+
+
+class Clients(SynchronousTestCase):
+    """Addresses and networks."""
+
+    def test_networks(self) -> None:
+        """An address is let in where it lies in one of the networks, in whatever form it comes."""
+        access = Access(("127.0.0.0/8", "10.1.0.0/16", "::1/128", "fd00::/8"))
+        for client in (
+            "127.0.0.1",
+            "127.9.9.9",
+            "10.1.255.255",
+            "::1",
+            "fd00::5",
+            "::ffff:10.1.2.3",
+            "fd00::1%eth0",
+        ):
+            self.assertTrue(access.allows(client), client)
+        for client in (
+            "10.2.0.1",
+            "::2",
+            "8.8.8.8",
+            "::ffff:8.8.8.8",
+            "",
+            "localhost",
+            UNKNOWN,
+            "127.0.0.1 ",
+        ):
+            self.assertFalse(access.allows(client), client)
+
+    def test_nobody(self) -> None:
+        """Without networks nobody is."""
+        self.assertFalse(Access(()).allows("127.0.0.1"))
+
+    def test_addresses(self) -> None:
+        """Only a TCP address is one: HAProxy itself, and whoever sends no address, has none."""
+        self.assertEqual(client_of(IPv4Address("TCP", "10.0.0.1", 5)), "10.0.0.1")
+        self.assertEqual(client_of(IPv6Address("TCP", "::1", 5)), "::1")
+        self.assertEqual(client_of(UNIXAddress(b"/x")), UNKNOWN)
+        self.assertEqual(client_of(None), UNKNOWN)
+
+
+class Origins(SynchronousTestCase):
+    """Pages of other sites."""
+
+    def origin(self, **headers: str) -> bool:
+        """Whether a request with these headers is ours."""
+        return is_same_origin(Headers({name.replace("_", "-"): [text] for name, text in headers.items()}))
+
+    def test_programs(self) -> None:
+        """A program names no page, and is let through."""
+        self.assertTrue(self.origin(Host="lb:9090"))
+
+    def test_own(self) -> None:
+        """Our own pages are, in any case of letters."""
+        self.assertTrue(self.origin(Host="LB:9090", Origin="http://lb:9090"))
+        self.assertTrue(self.origin(Host="lb:9090", Sec_Fetch_Site="none"))
+
+    def test_others(self) -> None:
+        """Others are not, nor those that hide who they are."""
+        for origin in (
+            "http://lb:9091",
+            "http://lb",
+            "null",
+            "",
+            "http://lb:9090.evil",
+            "http://[",
+            "lb:9090",
+        ):
+            self.assertFalse(self.origin(Host="lb:9090", Origin=origin), origin)
+        self.assertFalse(self.origin(Origin="http://lb:9090"))
+        self.assertFalse(self.origin(Host="lb", Sec_Fetch_Site="cross-site"))
+
+
+HIDDEN = (
+    ("  user joe password $5$a$b", "  user joe password ***"),
+    ("\tuser joe insecure-password secret groups g", "\tuser joe insecure-password *** groups g"),
+    ("user joe groups a,b password x", "user joe groups a,b password ***"),
+    ('  user "joe b" password "a b"c\\ d # x', '  user "joe b" password *** # x'),
+    ("  user password password password", "  user password password ***"),
+    ("  stats auth admin:se:cret", "  stats auth admin:***"),
+)
+
+SHOWN = (
+    "  http-request auth realm password",
+    "# a user may have a password of his own",
+    "  user haproxy",
+    "  server user password",
+)
+
+
+class Masks(SynchronousTestCase):
+    """What is hidden of a configuration."""
+
+    def test_hidden(self) -> None:
+        """Passwords and hashes are, wherever they stand in their line, and nothing else is."""
+        for line, expected in HIDDEN:
+            self.assertEqual(masked(line), expected)
+        text = "".join(f"{line}\n" for line, _ in HIDDEN)
+        self.assertEqual(masked(text), "".join(f"{line}\n" for _, line in HIDDEN))
+
+    def test_shown(self) -> None:
+        """Lines that only look like it stay."""
+        for line in SHOWN:
+            self.assertEqual(masked(line), line)
