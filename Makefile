@@ -30,7 +30,7 @@ NO_VENV := "$(PYTHON) makes no virtual environments; install the package python3
 run: venv
 	exec $(BIN)/python -m minimarathon.demo \
 	    --http-port $(HTTP_PORT) --https-port $(HTTPS_PORT) --stats-port $(STATS_PORT) \
-	    --appid-port $(APPID_PORT) --marathon-port $(MARATHON_PORT) $(if $(MARATHON),--marathon $(MARATHON))
+	    --appid-port $(APPID_PORT) --marathon-port $(MARATHON_PORT)
 
 test: venv
 	$(BIN)/trial $(if $(JOBS),--jobs $(JOBS)) $(TESTS)

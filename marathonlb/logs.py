@@ -18,20 +18,23 @@ from typing import IO, Any
 from twisted.logger import (
     FileLogObserver,
     FilteringLogObserver,
+    ILogFilterPredicate,
     ILogObserver,
     LogEvent,
     LogLevel,
     LogLevelFilterPredicate,
     LogPublisher,
+    PredicateResult,
     formatEvent,
 )
-from zope.interface import implementer
+from zope.interface import implementer, provider
 
 from marathonlb.settings import Settings
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x80-\x9f\u2028\u2029]")
 _LEGACY = frozenset({"message", "time", "format", "isError", "system", "why", "failure", "printed"})
 _NOISY = ("twisted.web", "twisted.internet")
+_CHATTER = frozenset({"Starting factory {factory!r}", "Stopping factory {factory!r}"})
 _SYSLOG_PRIORITIES = {"debug": 7, "info": 6, "warn": 4, "error": 3, "critical": 2}
 _SYSLOG_DAEMON = 3 << 3
 
@@ -113,7 +116,14 @@ def at_level(inner: ILogObserver, level: str) -> ILogObserver:
     if level == "info":
         for namespace in _NOISY:
             predicate.setLogLevelForNamespace(namespace, LogLevel.warn)
+        return FilteringLogObserver(inner, [_without_chatter, predicate])
     return FilteringLogObserver(inner, [predicate])
+
+
+@provider(ILogFilterPredicate)
+def _without_chatter(event: LogEvent) -> Any:
+    """Leave out that a factory begins or ends: its address in memory tells nobody anything."""
+    return PredicateResult.no if event.get("log_format") in _CHATTER else PredicateResult.maybe
 
 
 def _one_line(text: str) -> str:

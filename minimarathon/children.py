@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from attrs import frozen
@@ -31,10 +31,13 @@ class Child:
         return "\n".join(self.log.read_text("utf-8", "replace").splitlines()[-lines:])
 
 
-def start(name: str, command: Sequence[str], log: Path, directory: Path) -> Child:
+def start(
+    name: str, command: Sequence[str], log: Path, directory: Path, environ: Mapping[str, str] | None = None
+) -> Child:
     """
     Start a process in a session of its own, so that a Ctrl-C reaches us alone; should we die, it gets SIGTERM.
 
+    :param environ: variables besides ours: what the list of processes must not show.
     :raise OSError: where it cannot be started.
     """
     libc = ctypes.CDLL(None, use_errno=True)
@@ -46,6 +49,7 @@ def start(name: str, command: Sequence[str], log: Path, directory: Path) -> Chil
         process = subprocess.Popen(
             command,
             cwd=directory,
+            env={**os.environ, **(environ or {})},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

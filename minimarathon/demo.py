@@ -228,7 +228,7 @@ class Demo:
             self._child("minimarathon", *self._minimarathon())
             self._until(lambda: _status(ports.marathon, "/ping") == 200, "the Marathon answers")
         print("Starting the load balancer and HAProxy …", flush=True)
-        self._child("marathon-lb", *self._load_balancer(urls))
+        self._child("marathon-lb", *self._load_balancer(), MARATHON_LB_MARATHON=" ".join(urls))
         self._until(lambda: _status(ports.stats, "/_haproxy_health_check") == 200, "HAProxy answers")
         for host, path in self._hosts():
             self._until(lambda: 200 <= _status(ports.http, path, host) < 400, f"{host}{path} answers")  # noqa: B023
@@ -240,19 +240,18 @@ class Demo:
             if host:
                 yield host, app.labels.get("HAPROXY_0_PATH", "/")
 
-    def _child(self, name: str, *arguments: str) -> None:
+    def _child(self, name: str, *arguments: str, **environ: str) -> None:
         log = self.plan.directory / f"{name}.log"
-        self._children.append(start(name, [*TWISTD, name, *arguments], log, Path.cwd()))
+        self._children.append(start(name, [*TWISTD, name, *arguments], log, Path.cwd(), environ))
 
     def _minimarathon(self) -> tuple[str, ...]:
         port, work_dir = self.plan.ports.marathon, self.plan.directory / "tasks"
         return ("--port", str(port), "--apps", str(self.plan.apps), "--work-dir", str(work_dir))
 
-    def _load_balancer(self, urls: Sequence[str]) -> tuple[str, ...]:
+    def _load_balancer(self) -> tuple[str, ...]:
         plan, ports = self.plan, self.plan.ports
         return (
             "--mode=sse", "--manage-haproxy", "--health-check",
-            *(part for url in urls for part in ("--marathon", url)),
             "--haproxy-config", str(plan.config), "--state-dir", str(plan.state),
             "--ssl-certs", str(plan.directory / "cert.pem"), "--templates", str(plan.directory / "templates"),
             "--bind-http", f"{LOCAL}:{ports.http}", "--bind-https", f"{LOCAL}:{ports.https}",

@@ -48,7 +48,7 @@ Traffic flows. Try this in another terminal:
   # more instances, one task less, every task anew: HAProxy follows
   curl -X PATCH -H 'Content-Type: application/json' -d '{{"instances": 5}}' http://127.0.0.1:{marathon}/v2/apps/shop/web
   curl -X DELETE "http://127.0.0.1:{marathon}/v2/apps/shop/web/tasks/$(curl -s http://127.0.0.1:{marathon}/v2/apps/shop/web/tasks | grep -o '"id":"[^"]*' | head -n 1 | cut -d '"' -f 4)"
-  curl -X POST http://127.0.0.1:{marathon}/v2/apps/shop/web/restart
+  curl -X POST http://127.0.0.1:{marathon}/v2/apps/shop/web/restart?force=true
 """  # noqa: E501 - commands are pasted whole
 
 OTHER = """

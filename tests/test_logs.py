@@ -97,6 +97,15 @@ class LogTests(SynchronousTestCase):
             )
             self.assertEqual(expected, len(stream.getvalue().splitlines()), level)
 
+    def test_factories_are_details(self) -> None:
+        """That a factory begins or ends is written at debug alone."""
+        for level, expected in (("info", 1), ("debug", 3)):
+            log, stream = self.logged(log_level=level)
+            log.info("Starting factory {factory!r}", factory=log)
+            log.info("Stopping factory {factory!r}", factory=log)
+            log.info("Starting")
+            self.assertEqual(expected, len(stream.getvalue().splitlines()), level)
+
     def test_syslog(self) -> None:
         """With --syslog-socket each event is a datagram with the priority of its level as well."""
         path = str(Path(mkdtemp(dir="/tmp")) / "log")

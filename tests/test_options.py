@@ -369,8 +369,12 @@ class SecretTests(SynchronousTestCase):
 
     def test_process_list(self) -> None:
         """A secret on the command line is used, and its visibility is said."""
-        (notice,) = notices(given("--auth-credentials u:p"), {})
-        self.assertIn("list of processes", notice)
+        for line in ("--auth-credentials u:hunter2", "-m http://m1,http://u:hunter2@m2"):
+            (notice,) = notices(given(line), {})
+            self.assertIn("list of processes", notice)
+            self.assertNotIn("hunter2", notice)
+        self.assertEqual((), notices(given("-m http://m1"), {"MARATHON_LB_AUTH_CREDENTIALS": "u:p"}))
+        self.assertEqual((), notices({}, {"MARATHON_LB_MARATHON": "http://u:p@m1"}))
 
 
 class LaterTests(SynchronousTestCase):

@@ -17,7 +17,7 @@ from typing import Any
 from attrs import fields, frozen
 
 from marathonlb.errors import UsageError
-from marathonlb.options.option import Face, Option
+from marathonlb.options.option import PREFIX, Face, Option
 from marathonlb.options.table import IMAGE_ONLY, options
 from marathonlb.options.values import callback, callback_port, redacted, without_userinfo
 from marathonlb.settings import Credentials, Settings
@@ -152,6 +152,11 @@ def notices(given: Given, environ: Mapping[str, str], *, face: Face = Face.DAEMO
                 f"--{option.name}: every user of this machine can read it in the list of processes; "
                 f"use {option.variable} or --marathon-auth-credential-file"
             )
+    if any("@" in said.text and said.where.startswith("--") for said in told.said["marathon"]):
+        lines.append(
+            "--marathon: every user of this machine can read its password in the list of processes; "
+            f"use {PREFIX}MARATHON or --marathon-auth-credential-file"
+        )
     for name in ("callback-url", "listening"):
         if told.where(name).startswith("--") and mode != "event":
             lines.append(f"--{name}: it is not used, since only event mode listens")

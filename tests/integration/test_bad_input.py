@@ -1,4 +1,4 @@
-"""What Marathon answers wrongly, down to the requests through HAProxy: what was served goes on, and the log says why."""
+"""What Marathon answers wrongly, down to the requests through HAProxy: what was served goes on, the log says why."""
 
 from __future__ import annotations
 
