@@ -84,26 +84,42 @@ class Handler(socketserver.StreamRequestHandler):
 
 
 class Web(Handler):
-    """HTTP/1.1, as much as a demonstration needs."""
+    """
+    HTTP/1.1, as much as a demonstration needs.
+
+    :ivar last: whether nothing comes after the answer to the present request.
+    """
+
+    last = False
 
     def talk(self) -> bool:
-        """Answer one request with a line that says who answers and what was asked."""
+        """Read one request and answer it."""
         line = self.rfile.readline(65537).decode("latin-1").split()
         headers = self._headers()
         if len(line) < 3:
             return False
-        self.rfile.read(int(headers.get("content-length", "0") or 0))
+        body = self.rfile.read(int(headers.get("content-length", "0") or 0))
         method, target, version = line[:3]
-        body = "ok\n" if target.split("?")[0] == "/health" else self._line(target, headers)
-        last = (
+        self.last = (
             self.server.closing or version == "HTTP/1.0" or headers.get("connection", "").lower() == "close"
         )
-        head = (
+        self.answer(method, target, headers, body)
+        return not self.last
+
+    def answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> None:
+        """Say who answers and what was asked, in a line."""
+        self.send("ok\n" if target.split("?")[0] == "/health" else self._line(target, headers), method)
+
+    def send(self, text: str, method: str) -> None:
+        """Send an answer."""
+        self.wfile.write((self.head(len(text.encode())) + ("" if method == "HEAD" else text)).encode())
+
+    def head(self, length: int) -> str:
+        """What stands before a body of so many bytes."""
+        return (
             "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\n"
-            f"Content-Length: {len(body.encode())}\r\nConnection: {'close' if last else 'keep-alive'}\r\n\r\n"
+            f"Content-Length: {length}\r\nConnection: {'close' if self.last else 'keep-alive'}\r\n\r\n"
         )
-        self.wfile.write((head + ("" if method == "HEAD" else body)).encode())
-        return not last
 
     def _headers(self) -> dict[str, str]:
         headers: dict[str, str] = {}

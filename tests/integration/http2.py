@@ -1,0 +1,162 @@
+"""
+As much of HTTP/2 as a client takes to see what a load balancer does to it: requests side by side, and GOAWAY.
+
+By hand, since the library that there is for it takes GOAWAY for the end of everything, while what was asked before it
+is still to be answered (RFC 9113, 6.8).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import struct
+from collections.abc import Mapping
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 3, 4, 6, 7, 8, 9
+END_STREAM, ACK, END_HEADERS = 1, 1, 4
+LARGEST = 2**31 - 1
+STATUS_200 = 0x88
+"""The first byte of a response's headers that say 200: an entry of the static table (RFC 7541, appendix A)."""
+
+
+class NotAnswered(Exception):
+    """A request got no answer, or one that is not 200; the message says what it got."""
+
+
+class MovedOn(Exception):
+    """The server said that it has not looked at a request and that it may be asked on another connection."""
+
+
+def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
+    """One frame."""
+    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
+
+
+def headers(fields: Mapping[str, str]) -> bytes:
+    """A header block: each field literal, never indexed, without Huffman's code."""
+    packed = b""
+    for name, value in fields.items():
+        texts = name.encode(), value.encode()
+        if max(map(len, texts)) > 126:
+            raise ValueError(f"{name} is too long for an encoder this small")
+        packed += b"\x10" + b"".join(bytes([len(text)]) + text for text in texts)
+    return packed
+
+
+class Connection:
+    """
+    One connection; `ask` may be called many times at once.
+
+    :ivar usable: whether new requests may be sent on it.
+    """
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.usable = True
+        self._reader = reader
+        self._writer = writer
+        self._next = 1
+        self._answers: dict[int, asyncio.Future[bytes]] = {}
+        self._bodies: dict[int, bytearray] = {}
+        settings = struct.pack(">HIHI", 2, 0, 4, LARGEST)  # no push; windows as wide as can be
+        window = struct.pack(">I", LARGEST - 65535)
+        writer.write(PREFACE + frame(SETTINGS, 0, 0, settings) + frame(WINDOW_UPDATE, 0, 0, window))
+        self._reading = asyncio.create_task(self._read())
+
+    @classmethod
+    async def open(cls, port: int, tls: ssl.SSLContext | None = None, host: str = "") -> Connection:
+        """Connect on the loopback: with TLS (which has to end in h2), or in the clear, by knowing that h2 is spoken."""
+        named = {"ssl": tls, "server_hostname": host} if tls else {}
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, **named)  # type: ignore[arg-type]
+        spoken = writer.get_extra_info("ssl_object")
+        if spoken is not None and spoken.selected_alpn_protocol() != "h2":
+            writer.close()
+            raise NotAnswered(f"{spoken.selected_alpn_protocol()} was chosen and not h2")
+        return cls(reader, writer)
+
+    async def ask(self, method: str, host: str, path: str, body: bytes = b"") -> bytes:
+        """
+        The body of the answer to one request.
+
+        Raises `NotAnswered`, and `MovedOn` where it is right to ask again elsewhere, whatever the method is.
+        """
+        stream, self._next = self._next, self._next + 2
+        self._answers[stream] = asyncio.get_running_loop().create_future()
+        self._bodies[stream] = bytearray()
+        block = headers(
+            {
+                ":method": method,
+                ":scheme": "http",
+                ":authority": host,
+                ":path": path,
+                "content-length": str(len(body)),
+            }
+        )
+        asked = frame(HEADERS, END_HEADERS | (0 if body else END_STREAM), stream, block)
+        self._writer.write(asked + (frame(DATA, END_STREAM, stream, body) if body else b""))
+        try:
+            return await self._answers[stream]
+        finally:
+            del self._answers[stream], self._bodies[stream]
+
+    async def close(self) -> None:
+        """End it."""
+        self.usable = False
+        self._reading.cancel()
+        self._writer.close()
+        await asyncio.gather(self._reading, return_exceptions=True)
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                start = await self._reader.readexactly(9)
+                length = int.from_bytes(start[:3], "big")
+                payload = await self._reader.readexactly(length)
+                self._heard(start[3], start[4], int.from_bytes(start[5:], "big") & LARGEST, payload)
+        except (OSError, asyncio.IncompleteReadError) as error:
+            self._over(f"the connection ended: {type(error).__name__}")
+        finally:
+            self.usable = False
+
+    def _heard(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
+        if kind == SETTINGS and not flags & ACK:
+            self._writer.write(frame(SETTINGS, ACK, 0))
+        elif kind == PING and not flags & ACK:
+            self._writer.write(frame(PING, ACK, 0, payload))
+        elif kind == GOAWAY:
+            self._go_away(int.from_bytes(payload[:4], "big") & LARGEST, payload[4:8])
+        elif stream in self._answers:
+            self._answered(kind, flags, stream, payload)
+
+    def _answered(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
+        if kind == RST_STREAM:
+            refused = payload == struct.pack(">I", 7)  # REFUSED_STREAM
+            self._fail(
+                stream, MovedOn() if refused else NotAnswered(f"the stream was reset: {payload.hex()}")
+            )
+            return
+        if kind == DATA:
+            self._bodies[stream] += payload
+        elif kind == HEADERS and payload[:1] != bytes([STATUS_200]):
+            self._fail(stream, NotAnswered(f"another status than 200: {payload[:8]!r}"))
+            return
+        answer = self._answers[stream]
+        if flags & END_STREAM and kind in (DATA, HEADERS) and not answer.done():
+            answer.set_result(bytes(self._bodies[stream]))
+
+    def _go_away(self, last: int, code: bytes) -> None:
+        """Nothing new may be asked; what was asked after `last` was not looked at, all before it is still answered."""
+        self.usable = False
+        for stream in tuple(self._answers):
+            if stream > last:
+                self._fail(stream, MovedOn())
+        if code != bytes(4):
+            self._over(f"GOAWAY with the error {code.hex()}")
+
+    def _fail(self, stream: int, error: Exception) -> None:
+        if not self._answers[stream].done():
+            self._answers[stream].set_exception(error)
+
+    def _over(self, why: str) -> None:
+        for stream in tuple(self._answers):
+            self._fail(stream, NotAnswered(why))
