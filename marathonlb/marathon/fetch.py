@@ -16,7 +16,13 @@ import treq.client
 from attrs import frozen
 from OpenSSL import SSL
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.error import ConnectError, ConnectionClosed, DNSLookupError, TimeoutError
+from twisted.internet.error import (
+    ConnectError,
+    ConnectionClosed,
+    ConnectionRefusedError,
+    DNSLookupError,
+    TimeoutError,
+)
 from twisted.web.client import (
     RequestTransmissionFailed,
     ResponseFailed,
@@ -313,6 +319,8 @@ def failure(url: str, error: Exception, prefix: str = "") -> SourceError:
         reason = "its name is not known; check --marathon and the name server"
     elif isinstance(error, TimeoutError):
         reason = "it does not answer"
+    elif isinstance(error, ConnectionRefusedError):
+        reason = "the connection is refused; check --marathon, and that Marathon runs there"
     else:
-        reason = str(error) or type(error).__name__
+        reason = str(error).rstrip(".") or type(error).__name__
     return SourceError(url=url, reason=prefix + reason)

@@ -204,7 +204,7 @@ class BadInput(Base):
         gone = await self.server()
         url = gone.url
         await gone.stop()
-        self.assertIn("refused", (await self.refused(self.client(url).apps())).reason)
+        self.assertIn("refused; check --marathon", (await self.refused(self.client(url).apps())).reason)
         error = await self.refused(self.client("http://nobody.invalid:8080").apps())
         self.assertIn("name is not known", error.reason)
 
