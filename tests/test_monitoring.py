@@ -1,0 +1,96 @@
+"""The alert rules and the dashboard of packaging/ against the metrics that there are."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from marathonlb.metrics import METRICS, PREFIX
+from tests.shared import CHECKOUT
+
+PROMTOOL = shutil.which("promtool") or ""
+PROMETHEUS = CHECKOUT / "packaging" / "prometheus"
+GRAFANA = CHECKOUT / "packaging" / "grafana" / "marathon-lb.json"
+
+KINDS = {PREFIX + row.name: row.kind.__name__ for row in METRICS}
+
+
+def unknown(text: str) -> list[str]:
+    """The metrics of ours that a text names and that are none; histograms by their series."""
+    names = set(re.findall(rf"\b{PREFIX}\w+", text))
+    series = {
+        f"{name}_{part}"
+        for name in KINDS
+        for part in ("bucket", "sum", "count")
+        if KINDS[name] == "Histogram"
+    }
+    return sorted(names - series - {name for name in KINDS if KINDS[name] != "Histogram"})
+
+
+class Alerts(SynchronousTestCase):
+    """The rules."""
+
+    def promtool(self, *arguments: str) -> str:
+        """What promtool says; it must be content."""
+        found = subprocess.run(
+            [PROMTOOL, *arguments], cwd=PROMETHEUS, capture_output=True, text=True, check=False
+        )
+        self.assertEqual(found.returncode, 0, found.stdout + found.stderr)
+        return found.stdout
+
+    def test_rules(self) -> None:
+        """Each rule is quiet where all is well and fires where it should."""
+        self.assertIn("SUCCESS", self.promtool("check", "rules", "alerts.yml"))
+        self.assertIn("SUCCESS", self.promtool("test", "rules", "alerts_test.yml"))
+
+    if not PROMTOOL:
+        test_rules.skip = "promtool is not installed (Debian: prometheus)"  # type: ignore[attr-defined]
+
+    def test_names(self) -> None:
+        """No rule asks for a metric that there is not."""
+        self.assertEqual(unknown((PROMETHEUS / "alerts.yml").read_text()), [])
+        self.assertEqual(unknown((PROMETHEUS / "alerts_test.yml").read_text()), [])
+
+    def test_every_rule_is_tried(self) -> None:
+        """Every alert stands in the tests."""
+        names = re.findall(r"alert: (\w+)", (PROMETHEUS / "alerts.yml").read_text())
+        tried = (PROMETHEUS / "alerts_test.yml").read_text()
+        self.assertEqual([name for name in names if f"alertname: {name}" not in tried], [])
+        self.assertGreater(len(names), 10)
+
+
+def expressions(panel: Any) -> Iterator[str]:
+    """What the panels ask for."""
+    for target in panel.get("targets", ()):
+        yield target["expr"]
+    for inner in panel.get("panels", ()):
+        yield from expressions(inner)
+
+
+class Dashboard(SynchronousTestCase):
+    """The Grafana dashboard."""
+
+    def test_names(self) -> None:
+        """It asks for metrics that there are, and shows most of ours."""
+        text = GRAFANA.read_text()
+        self.assertEqual(unknown(text.replace(r"\"", '"')), [])
+        shown = set(re.findall(rf"\b{PREFIX}\w+", text))
+        self.assertGreater(len(shown), len(METRICS) / 2)
+
+    def test_panels(self) -> None:
+        """Every panel has a title, a question with balanced braces, and a place of its own."""
+        panels = json.loads(GRAFANA.read_text())["panels"]
+        self.assertEqual(len({panel["id"] for panel in panels}), len(panels))
+        places = [(p["gridPos"]["x"], p["gridPos"]["y"]) for p in panels]
+        self.assertEqual(len(set(places)), len(places))
+        for panel in panels:
+            self.assertTrue(panel["title"])
+            for expression in expressions(panel):
+                for opening, closing in ("{}", "()", "[]"):
+                    self.assertEqual(expression.count(opening), expression.count(closing), expression)
