@@ -78,6 +78,7 @@ class WebServer(Service):
         self._path = path
         self._root = root
         self._factory = HAProxyWrappingFactory(PageSite(root))
+        self._factory.noisy = False
         self._reactor = reactor
         self._port: IListeningPort | None = None
         self._bound: tuple[str, int] | None = None

@@ -152,7 +152,7 @@ def service_view(service: Service, state: State, problems: int, haproxy: Backend
         apps=tuple(app.id for app in apps),
         groups=_groups((app.labels for app in apps), service.port_index),
         bind=f"{service.bind_addr}:{service.service_port}" if service.binds_port else "",
-        hosts=service.hosts,
+        hosts=(*service.hosts, *service.passthrough),
         paths=service.paths,
         backend=service.backend,
         mode=service.mode,
