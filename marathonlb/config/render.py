@@ -146,7 +146,7 @@ class Renderer:
             else {},
         )
         places = {service.key: place for place, service in enumerate(kept)}
-        return Rendered(config, tuple(kept), tuple(problems), rules, sni, places, settled.contested)
+        return Rendered(config, tuple(kept), tuple(problems), rules, sni, places, settled.contested | sni.contested)
 
     def render_servers(self, rendered: Rendered, services: Iterable[Service]) -> Rendered | None:
         """

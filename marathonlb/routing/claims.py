@@ -154,8 +154,9 @@ def _claim_names(
         others = [other for other in owners.get(host, ()) if other.app_id != service.app_id]
         older = [other for other in others if _seniority(other) < _seniority(service)]
         holder = passing.get(host) or next(iter(older), None)
-        contested |= {service.key, *(other.key for other in others)} if others or holder else set()
+        contested |= {service.key, *(other.key for other in others)} if others else set()
         if holder is not None:
+            contested |= {service.key, holder.key}
             problems.append(_collision(service, holder, f"HAPROXY_{service.port_index}_VHOST", host))
             continue
         passing[host] = service

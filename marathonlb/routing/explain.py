@@ -19,6 +19,7 @@ from marathonlb.routing.explanation import Explanation, Reason
 from marathonlb.routing.match import Match, matches, plain_host, why_before
 from marathonlb.routing.question import AppQuestion, PortQuestion, Question, UrlQuestion
 from marathonlb.routing.services import Service
+from marathonlb.routing.sni import rule_for, sni_of
 from marathonlb.routing.views import current, rule_seen, seen
 
 NEAR = 5
@@ -58,6 +59,11 @@ def _url(question: UrlQuestion, state: State) -> Explanation:
     if closed:
         reason = Reason("frontend", closed)
         return Explanation(str(question), "url", "nothing listens for it", reasons=(reason,))
+    if https:
+        sni = sni_of(state.services, state.rules, state.settings)
+        rule_of_name = rule_for(sni, plain_host(question.host))
+        if rule_of_name is not None and rule_of_name.passed is not None:
+            return _passed(question, rule_of_name.host, rule_of_name.passed, state)
     found = matches(state.rules, question.host, question.path)
     if not found:
         return _uncaught(question, state)
@@ -82,9 +88,26 @@ def _url(question: UrlQuestion, state: State) -> Explanation:
 def _closed(state: State, *, https: bool) -> str | None:
     if state.settings.dont_bind_http_https:
         return "there are no frontends for http and https (--dont-bind-http-https)"
-    if https and not state.settings.ssl_certs and not state.settings.group_https_by_vhost:
+    asks = any(service.passthrough for service in state.services)
+    if https and not asks and not state.settings.ssl_certs and not state.settings.group_https_by_vhost:
         return "there is no certificate, so nothing listens for https (--ssl-certs)"
     return None
+
+
+def _passed(question: UrlQuestion, name: str, service: Service, state: State) -> Explanation:
+    """TLS that is ended by the task: the name of the handshake decides, and nobody sees the path."""
+    service = current(service, state)
+    reasons = why_no_servers(service, state)
+    fate = ", which has no server: HAProxy hangs up" if reasons else ""
+    where = f"{service.app_id} port {service.port_index}"
+    return Explanation(
+        question=str(question),
+        kind="url",
+        verdict=f"TLS is not ended here: connections for {name} are passed through to {where}{fate}",
+        served=not reasons,
+        services=(seen(service, state, https=True),),
+        reasons=tuple(reasons),
+    )
 
 
 def _losers(match: Match, state: State) -> Iterator[Reason]:

@@ -116,7 +116,7 @@ def _violations(
             if not any(fnmatchcase(name, pattern) for pattern in grant.templates):
                 yield f"{prefix}_{name}", "", _only(grant, "templates", grant.templates)
     if grant.hosts is not None:
-        for host in service.hosts:
+        for host in (*service.hosts, *service.passthrough):
             if not host_allowed(host, grant.hosts):
                 yield f"{prefix}_VHOST", host, _only(grant, "hosts", grant.hosts)
     yield from _port_violations(grant, app, service)

@@ -74,11 +74,13 @@ class Sni:
 
     :param split: whether it asks for them at all.
     :param rules: exact names first, then wildcards, the longest first.
+    :param contested: the services, by key, whose bind options compete for a host.
     """
 
     split: bool = False
     rules: tuple[SniRule, ...] = ()
     problems: tuple[Problem, ...] = ()
+    contested: frozenset[tuple[str, int]] = frozenset()
 
     @property
     def ended(self) -> tuple[TlsHost, ...]:
@@ -116,7 +118,14 @@ def sni_of(services: Iterable[Service], rules: Rules, settings: Settings) -> Sni
         for host in by_host
         if host not in passed and host not in ended and any(covers(w, host) for w in wildcards)
     ]
-    return Sni(True, tuple(sorted(found, key=lambda rule: specificity(rule.host))), tuple(problems))
+    contested = frozenset(
+        key
+        for owners in by_host.values()
+        if len({owner.bind_options for owner in owners.values() if owner.bind_options}) > 1
+        for key in owners
+    )
+    ordered = sorted(found, key=lambda rule: specificity(rule.host))
+    return Sni(True, tuple(ordered), tuple(problems), contested)
 
 
 def specificity(host: str) -> tuple[bool, int, str]:
@@ -128,6 +137,11 @@ def specificity(host: str) -> tuple[bool, int, str]:
 def covers(wildcard: str, host: str) -> bool:
     """Whether a wildcard is about a host, or about all that another wildcard is about, and is not the same."""
     return wildcard.startswith("*.") and host != wildcard and host.removeprefix("*").endswith(wildcard[1:])
+
+
+def rule_for(sni: Sni, host: str) -> SniRule | None:
+    """The rule for the name of a handshake; None where it goes to the shared certificates."""
+    return next((rule for rule in sni.rules if rule.host == host or covers(rule.host, host)), None)
 
 
 def frontend_name(settings: Settings, host: str) -> str:

@@ -10,6 +10,7 @@ from marathonlb.routing.evidence import Key, State, left_out, said
 from marathonlb.routing.explanation import RuleSeen, ServerSeen, ServiceSeen
 from marathonlb.routing.rules import AclRule, MapRule
 from marathonlb.routing.services import Service
+from marathonlb.routing.tls import NO_VERIFY
 
 _HEALTH = {True: "alive", False: "not alive", None: "unknown"}
 
@@ -88,6 +89,11 @@ def _remarks(service: Service, https: bool | None) -> Iterator[str]:
         yield "a user and a password are asked for (HAPROXY_{n}_AUTH)"
     if service.networks:
         yield f"only clients of {', '.join(service.networks)} are let in"
+    if service.passthrough:
+        yield f"TLS connections for {', '.join(service.passthrough)} are passed through"
+    if service.backend_ssl:
+        verified = "" if service.backend_ssl == NO_VERIFY else f", verified by {service.backend_ssl}"
+        yield f"the tasks are spoken to over TLS{verified}"
     if service.redirect_path:
         yield f"/ is answered by a redirect to {service.redirect_path}"
     if service.proxypass_path:
