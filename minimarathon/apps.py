@@ -2,7 +2,8 @@
 Little servers to run as tasks: ``python -m minimarathon.apps web --name shop`` and ``… echo``.
 
 They listen on ``$HOST:$PORT0``, need the standard library alone and import little of it, since many start at once.
-SIGTERM ends them gracefully: no new connection is taken, what is being answered is finished.
+SIGTERM ends them gracefully: for a moment they serve on, since a load balancer is told at the same time as they and
+needs that moment to send what is new elsewhere; then no connection is taken, and what is being answered is finished.
 """
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ import socket
 import socketserver
 import sys
 import threading
+import time
 from types import FrameType
 
+#: Seconds after SIGTERM in which everything goes on, but for HTTP connections that are kept: each answer is the last.
+LINGER = 0.5
 #: Seconds after which a connection that says nothing is closed.
 IDLE = 60
 #: The same for connections that are only taken at the end.
@@ -33,11 +37,14 @@ class Server(socketserver.ThreadingTCPServer):
 
     def __init__(self, address: tuple[str, int], handler: type[socketserver.StreamRequestHandler]) -> None:
         self.open: set[socket.socket] = set()
+        self.leaving = False
         self.closing = False
         super().__init__(address, handler)
 
     def stop(self) -> None:
-        """Take no new connection; those that are open may finish what they do."""
+        """After a moment take no new connection; those that are open may finish what they do."""
+        self.leaving = True
+        time.sleep(LINGER)
         self.closing = True
         self.shutdown()
         for connection in tuple(self.open):
@@ -101,7 +108,7 @@ class Web(Handler):
         body = self.rfile.read(int(headers.get("content-length", "0") or 0))
         method, target, version = line[:3]
         self.last = (
-            self.server.closing or version == "HTTP/1.0" or headers.get("connection", "").lower() == "close"
+            self.server.leaving or version == "HTTP/1.0" or headers.get("connection", "").lower() == "close"
         )
         self.answer(method, target, headers, body)
         return not self.last
