@@ -51,7 +51,11 @@ class Archive:
     _log = Logger()
 
     def __init__(
-        self, state: StateDirectory, keep: int, disk: Disk | None = None, cause: Callable[[], str] = lambda: ""
+        self,
+        state: StateDirectory,
+        keep: int,
+        disk: Disk | None = None,
+        cause: Callable[[], str] = lambda: "",
     ) -> None:
         self._state = state
         self._cause = cause

@@ -114,6 +114,8 @@ class StatsAddressMixin(Controlled):
             "marathon_lb_haproxy_answers 1.0",
         ):
             self.assertIn(f"\n{line}", text)
+        self.assertIn('\nmarathon_lb_fetches_total{code="200",endpoint="http://', text)
+        self.assertIn("\nmarathon_lb_events_total{type=", text)
         self.assertNotIn("haproxy_server_status{", (await self.page("/metrics?scope=global"))[1])
         if PROMTOOL:
             found = await deferToThread(
@@ -129,6 +131,7 @@ class StatsAddressMixin(Controlled):
     async def _questions(self) -> None:
         status = await self.data("/api/status")
         self.assertTrue(status["ready"] and status["haproxy"]["confirmed"], status)
+        self.assertEqual([each["leader"] for each in status["marathon"]["endpoints"]], [True])
         self.assertTrue(status["haproxy"]["version"].startswith(status["haproxy"]["binary_version"][:3]))
         backend = (await self.data("/api/services"))["services"][0]["backend"]
         detail = await self.data(f"/api/services/{backend}")
