@@ -125,8 +125,15 @@ def _run(settings: Settings, forever: bool, stdout: IO[str], stderr: IO[str], wo
         ended: Deferred[object] = Deferred.fromCoroutine(exit_status(work, stderr)).addCallback(codes.append)
         return ended
 
-    with suppress(SystemExit):
-        world.react(start, ())
+    collecting = gc.isenabled()
+    if not forever:
+        gc.disable()  # what a run that ends holds it needs, and its end frees all of it at once
+    try:
+        with suppress(SystemExit):
+            world.react(start, ())
+    finally:
+        if collecting:
+            gc.enable()
     if codes:
         return codes[0]
     return DONE if forever else FAILED

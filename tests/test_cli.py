@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -87,6 +88,17 @@ class ScriptTests(SynchronousTestCase):
         self.assertEqual("global\n", self.out.getvalue())
         self.assertIn("no effect", self.err.getvalue())
         self.assertTrue(self.seen[0].dry)
+
+    def test_garbage(self) -> None:
+        """A run that ends collects no garbage while it runs; whoever called it collects as before."""
+        seen: list[bool] = []
+
+        def once(settings: Settings, reactor: Any, out: IO[str]) -> Deferred[int]:
+            seen.append(gc.isenabled())
+            return succeed(0)
+
+        self.world = evolve(self.world, once=once)
+        self.assertEqual((0, [False], True), (self.run_main(""), seen, gc.isenabled()))
 
     def test_status(self) -> None:
         """The status is the run's own: 3 where a service was left out under --strict-exit."""
