@@ -80,7 +80,10 @@ class Client:
 
     :param number: of the client, among all.
     :param opened: is called for each connection.
+    :cvar rest: seconds between two exchanges, beyond the plan's.
     """
+
+    rest = 0.0
 
     def __init__(self, plan: Plan, number: int, opened: Callable[[], object]) -> None:
         self.plan = plan
@@ -162,6 +165,12 @@ class KeepAlive(Http):
     """GET after GET on a connection."""
 
     keep = True
+
+
+class Idle(KeepAlive):
+    """GET after GET on a connection that is idle for most of the time."""
+
+    rest = 0.7
 
 
 class Post(Http):
@@ -309,6 +318,12 @@ class Http2Post(Http2):
     method = "POST"
 
 
+class Http2Idle(Http2):
+    """Some requests now and then."""
+
+    rest = 0.7
+
+
 class Http2Tls(Http2):
     """The same with TLS."""
 
@@ -323,6 +338,7 @@ class Http2Tls(Http2):
 KINDS: dict[str, type[Client]] = {
     "get": Http,
     "keep-alive": KeepAlive,
+    "idle": Idle,
     "post": Post,
     "post-keep-alive": PostKeepAlive,
     "slow": Slow,
@@ -334,6 +350,7 @@ KINDS: dict[str, type[Client]] = {
     "tcp-long": TcpLong,
     "h2": Http2,
     "h2-post": Http2Post,
+    "h2-idle": Http2Idle,
     "h2-tls": Http2Tls,
 }
 
@@ -364,7 +381,7 @@ class Load:
             await self._once(kind, client)
             client.count += 1
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), self._plan.pause)
+                await asyncio.wait_for(self._stop.wait(), self._plan.pause + client.rest)
         await client.close()
 
     async def _once(self, kind: str, client: Client) -> None:
