@@ -16,7 +16,7 @@ from twisted.logger import Logger
 
 from marathonlb.errors import SourceError
 from marathonlb.marathon.cluster import Change, Cluster
-from marathonlb.marathon.interfaces import AppsAnswer, IMarathon
+from marathonlb.marathon.interfaces import AppsAnswer, IMarathon, UnreadableTask
 from marathonlb.marathon.model import App
 
 SECOND_OPINION = 10.0
@@ -32,6 +32,9 @@ large answer is fetched, enough events come to ask for the next.
 
 PARALLEL = 8
 """How many apps are asked for at the same time."""
+
+LOUD = 20
+"""So many unreadable apps, and tasks, of one answer are named at most."""
 
 
 @frozen(kw_only=True)
@@ -82,6 +85,7 @@ class Gatherer:
         self._weigh = weigh
         self._doubt: _Doubt | None = None
         self._seen = False
+        self._left_out: frozenset[UnreadableTask] = frozenset()
 
     @property
     def complete(self) -> bool:
@@ -115,7 +119,7 @@ class Gatherer:
             )
             return Gathered(change=Change(), full=False, again_in=SECOND_OPINION)
         self._doubt = None
-        self._report(answer)
+        self._report(answer, full=True)
         change = self.cluster.replace_all(answer.apps, answer.unreadable)
         self._seen = True
         if change.stale:
@@ -167,21 +171,25 @@ class Gatherer:
             change = _both(change, again)
         return change
 
-    def _report(self, answer: AppsAnswer) -> None:
-        for each in answer.unreadable:
-            if self.cluster.unreadable.get(each.app_id) != each.reason:
-                self._log.warn(
-                    "{appId} cannot be read and stays as it was: {reason}",
-                    appId=each.app_id,
-                    reason=each.reason,
-                )
-        for task in answer.left_out:
+    def _report(self, answer: AppsAnswer, *, full: bool = False) -> None:
+        """Say what cannot be read, each once, and of many no more than some."""
+        apps = [each for each in answer.unreadable if self.cluster.unreadable.get(each.app_id) != each.reason]
+        for each in apps[:LOUD]:
+            self._log.warn(
+                "{appId} cannot be read and stays as it was: {reason}", appId=each.app_id, reason=each.reason
+            )
+        tasks = [task for task in answer.left_out if task not in self._left_out]
+        for task in tasks[:LOUD]:
             self._log.warn(
                 "{appId}: task {taskId} is left out: {reason}",
                 appId=task.app_id,
                 taskId=task.task_id,
                 reason=task.reason,
             )
+        more = len(apps[LOUD:]) + len(tasks[LOUD:])
+        if more:
+            self._log.warn("{count} more apps and tasks cannot be read; is this a Marathon?", count=more)
+        self._left_out = frozenset(answer.left_out) | (frozenset() if full else self._left_out)
 
 
 def hosts_of(apps: Iterable[App]) -> set[str]:
