@@ -66,7 +66,15 @@ class HttpsPort:
     def _asking(self) -> Iterator[Section]:
         """The TCP frontend that asks for the name."""
         head = self._chunk("HTTPS_GROUPED_FRONTEND_HEAD", self.shared)
-        rules = [self._rule(rule) for rule in self.sni.rules if self._leads_to(rule)]
+        led = [rule for rule in self.sni.rules if self._leads_to(rule)]
+        exact = [rule for rule in led if not rule.host.startswith("*.")]
+        apart = [rule for rule in exact if not rule.plain]
+        shared = [rule.host for rule in exact if rule.plain]
+        rules = [self._rule(rule, rule.host) for rule in apart]
+        for first in range(0, len(shared), _MANY):  # they lead to one place, and may be very many
+            rules.append(self._rule(SniRule(""), " ".join(shared[first : first + _MANY])))
+        wild = [rule for rule in led if rule.host.startswith("*.")]
+        rules += [self._rule(rule, f"-m end {rule.host[1:]}") for rule in wild]
         rest = Chunk(f"  default_backend {self._name(SHARED)}\n", _NOBODY)
         chunks = (head, *rules, *((rest,) if self.settings.ssl_certs else ()))
         if head.text.strip() and len(chunks) > 1:
@@ -80,8 +88,7 @@ class HttpsPort:
             return self._name(rule.host)
         return self._name(SHARED) if self.settings.ssl_certs else ""
 
-    def _rule(self, rule: SniRule) -> Chunk:
-        host = f"-m end {rule.host[1:]}" if rule.host.startswith("*.") else rule.host
+    def _rule(self, rule: SniRule, host: str) -> Chunk:
         variables = {**self.shared, "backend": self._leads_to(rule), "host": host}
         service = rule.passed or (rule.ended.service if rule.ended is not None else None)
         return self._chunk("HTTPS_GROUPED_VHOST_FRONTEND_ACL", variables, service)

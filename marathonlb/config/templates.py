@@ -60,7 +60,8 @@ TEMPLATES: tuple[TemplateSpec, ...] = _rows(
     (
         "HTTPS_GROUPED_FRONTEND_HEAD",
         "global literal",
-        "TCP frontend on `--bind-https` that reads the SNI (only with `--group-https-by-vhost`)",
+        "TCP frontend on `--bind-https` that reads the SNI, with `--group-https-by-vhost` and where a label passes TLS"
+        " through",
     ),
     (
         "HTTPS_GROUPED_VHOST_FRONTEND_HEAD",
@@ -203,7 +204,8 @@ class Template:
             try:
                 return self.program.render(variables)
             except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-                raise TemplateError(source=self.source, reason=f"HAPROXY_{self.name}: {error}") from None
+                reason = f"HAPROXY_{self.name}: {error}"
+                raise TemplateError(source=self.source, reason=reason, template=self.name) from None
         parts = self.parts
         if len(parts) == 1:
             return parts[0]
@@ -211,7 +213,8 @@ class Template:
         for place in range(1, len(parts), 2):
             value = variables.get(parts[place], _MISSING)
             if value is _MISSING:
-                raise TemplateError(source=self.source, reason=self._unknown(parts[place], variables))
+                reason = self._unknown(parts[place], variables)
+                raise TemplateError(source=self.source, reason=reason, template=self.name)
             out[place] = value if isinstance(value, str) else str(value)
         return "".join(out)
 

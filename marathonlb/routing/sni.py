@@ -62,6 +62,11 @@ class SniRule:
     ended: TlsHost | None = None
 
     @property
+    def plain(self) -> bool:
+        """Whether it leads to the frontend of the shared certificates."""
+        return self.passed is None and self.ended is None
+
+    @property
     def guarded(self) -> bool:
         """Whether a request for this host that comes over another host's connection must be sent back."""
         return self.passed is not None or (self.ended is not None and self.ended.demands)
@@ -176,15 +181,16 @@ def misdirected(sni: Sni, host: str | None) -> list[tuple[bool, tuple[str, ...]]
     guarded = {rule.host for rule in sni.rules if rule.guarded}
     wildcards = [name for name in guarded if name.startswith("*.")]
     steps: list[tuple[bool, tuple[str, ...]]] = []
+    exact: dict[bool, list[str]] = {False: [], True: []}
     for rule in reversed(sni.rules):
         sends_back = rule.host in guarded
-        if sends_back or any(covers(name, rule.host) for name in wildcards):
-            exact = not rule.host.startswith("*.")
-            if steps and exact and steps[-1][0] == sends_back and not steps[-1][1][0].startswith("*."):
-                steps[-1] = (sends_back, (*steps[-1][1], rule.host))
-            else:
-                steps.append((sends_back, (rule.host,)))
-    return steps
+        if not sends_back and not any(covers(name, rule.host) for name in wildcards):
+            continue
+        if rule.host.startswith("*."):
+            steps.append((sends_back, (rule.host,)))
+        else:
+            exact[sends_back].append(rule.host)
+    return [*steps, *((sends_back, tuple(sorted(hosts))) for sends_back, hosts in exact.items() if hosts)]
 
 
 def _routed(rules: Rules) -> Iterable[tuple[str, Service]]:

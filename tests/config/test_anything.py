@@ -56,6 +56,9 @@ GOOD = {
     "BACKEND_WEIGHT": ("0", "-1", "7"),
     "BALANCE": ("leastconn", "hdr(X-A)"),
     "SSL_CERT": ("/a.pem,/b.pem",),
+    "TLS_PASSTHROUGH": ("true",),
+    "BACKEND_SSL": ("true", "verify", "/ca.pem"),
+    "BACKEND_PROTO": ("h1", "h2"),
     "BACKEND_NETWORK_ALLOWED_ACL": ("10.0.0.0/8 ::1",),
     "BACKEND_HEALTHCHECK_PORT_INDEX": ("0", "1"),
     "WEIGHT": ("0", "256"),
@@ -125,9 +128,9 @@ def apps(draw: st.DrawFn) -> App:
     )
 
 
-def rendered(some: list[App], maps: bool) -> Rendered:
+def rendered(some: list[App], maps: bool, grouped: bool = False) -> Rendered:
     """What these apps come to."""
-    chosen = Settings(groups=frozenset("*"), haproxy_map=maps)
+    chosen = Settings(groups=frozenset("*"), haproxy_map=maps, group_https_by_vhost=grouped)
     offers = Offers(chosen, PER_APP_NAMES, lambda host: host)
     by_id = {each.id: each for each in some}
     offers.update(by_id, by_id)
@@ -163,12 +166,12 @@ class AnythingTests(SynchronousTestCase):
                 self.assertFalse(line.startswith("#"))
 
     @settings(max_examples=400, deadline=None, suppress_health_check=[Check.too_slow])
-    @given(st.lists(apps(), max_size=3), st.booleans())
-    @example([app("/x", {"0_VHOST": "a\n  server evil 10.9.9.9:80"})], True)
-    @example([app("/x", {"0_VHOST": "a", "0_AUTH": 'r" if TRUE #:u:abc'})], False)
-    def test_any_labels(self, some: list[App], maps: bool) -> None:
+    @given(st.lists(apps(), max_size=3), st.booleans(), st.booleans())
+    @example([app("/x", {"0_VHOST": "a\n  server evil 10.9.9.9:80"})], True, False)
+    @example([app("/x", {"0_VHOST": "a", "0_AUTH": 'r" if TRUE #:u:abc'})], False, False)
+    def test_any_labels(self, some: list[App], maps: bool, grouped: bool) -> None:
         """Every line begins with a word of ours, and holds no comment and no open quote."""
-        self.check(rendered(some, maps))
+        self.check(rendered(some, maps, grouped))
 
     def test_the_reader(self) -> None:
         """The reader of lines knows words, quotes, backslashes and comments, so that these tests can fail."""

@@ -89,10 +89,10 @@ CLUSTER = (
 class GoldenTests(SynchronousTestCase):
     """Whole files. After a change that is meant: ``REGENERATE=1 trial tests.config.test_render``, and read the diff."""
 
-    def check(self, name: str, **options: Any) -> None:
+    def check(self, name: str, more: tuple[App, ...] = (), **options: Any) -> None:
         rendered = renderer(
             **{"ssl_certs": ("/etc/ssl/site.pem",), "state_dir": "/run/mlb", **options}
-        ).render(services(*CLUSTER))
+        ).render(services(*CLUSTER, *more))
         self.assertEqual(rendered.problems, ())
         text = rendered.config.text("/etc/haproxy")
         for map_name, entries in rendered.config.map_texts().items():
@@ -110,6 +110,25 @@ class GoldenTests(SynchronousTestCase):
     def test_acls(self) -> None:
         """The same cluster without map files."""
         self.check("acls.cfg", haproxy_map=False, ssl_certs=("/etc/ssl/a.pem", "/etc/ssl/b.pem"))
+
+    def test_groups(self) -> None:
+        """The same cluster with TLS per virtual host, and a host whose TLS is passed through."""
+        own = {"0_VHOST": "own.example.com", "0_SSL_CERT": "/etc/ssl/own.pem", "0_BIND_ADDR": "127.0.0.1"}
+        more = (
+            app(
+                "/own",
+                {**own, "0_BIND_OPTIONS": "ca-file /etc/ssl/ca.pem verify required"},
+                ports=(Port(10200),),
+            ),
+            app("/pass", {"0_VHOST": "*.example.com", "0_TLS_PASSTHROUGH": "true"}, ports=(Port(10201),)),
+            app(
+                "/inner",
+                {"0_VHOST": "inner.example.com", "0_BACKEND_SSL": "/etc/ssl/ca.pem", "0_BACKEND_PROTO": "h2"},
+                ports=(Port(10202),),
+                health_checks=(HealthCheck("HTTPS", path="/up"),),
+            ),
+        )
+        self.check("groups.cfg", more, group_https_by_vhost=True)
 
 
 class OrderTests(SynchronousTestCase):

@@ -118,6 +118,27 @@ class ReplacedMixin(WithCertificates):
         self.assertEqual(before, self.reloads())
         self.assertIn("HAProxy serves the new one", self.log())
 
+    async def test_reload_of_groups(self) -> None:
+        """A reload loses no request where names lead to frontends behind the port."""
+        shared = self.authority.issue("shared.pem", "shared.test")
+        own = self.authority.issue("own.pem", HOST)
+        service: MiniMarathon = self.marathon()
+        self.daemon(service.url, "sse", "--ssl-certs", shared, "--group-https-by-vhost")
+        await self.create(
+            service, app("shop", free_port(), HAPROXY_0_SSL_CERT=own, HAPROXY_0_BIND_ADDR="127.0.0.1")
+        )
+        await self.answers("200")
+        await self.shown(HOST, HOST)
+        await self.shown("else", "shared.test")
+        load = TlsLoad(self.ports["https"], HOST)
+        with load.running():
+            for _ in range(3):
+                before, after = self.reloads(), load.answers + 5
+                self.daemons[0].send_signal(signal.SIGUSR1)
+                await until(lambda before=before: self.reloads() > before, 20)
+                await until(lambda after=after: load.answers > after)
+        self.assertEqual([], load.failures)
+
     async def test_haproxy_refuses(self) -> None:
         """What HAProxy alone finds bad is left out in its words, or served where it is content."""
         weak = self.authority.issue("weak.pem", "weak.test", key=weak_key())
