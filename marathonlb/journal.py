@@ -56,6 +56,7 @@ class Journal:
     def __init__(self) -> None:
         self.problems: tuple[Problem, ...] = ()
         self._advice = ""
+        self._first = True
 
     def came(self, hint: Hint) -> None:
         """A hint has come; of so many of them nothing is said."""
@@ -86,7 +87,14 @@ class Journal:
         self._log.info("{what}, asked by {who}", what=what, who=who)
 
     def converged(self, status: Status, wanted: Wanted, outcome: Outcome, why: Counter[str]) -> None:
-        """HAProxy runs what is wanted."""
+        """HAProxy runs what is wanted; the first time after a start that is news, though nothing was to be done."""
+        if outcome.action == "nothing" and self._first:
+            self._log.info(
+                "HAProxy runs what is wanted already: {services} services, {servers} servers; nothing to do",
+                services=len(wanted.services),
+                servers=wanted.servers,
+            )
+        self._first = self._first and outcome.action == "postponed"
         if outcome.action in ("nothing", "postponed"):
             self._log.debug(
                 "Generation {generation} {says}",

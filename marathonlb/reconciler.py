@@ -103,7 +103,7 @@ class Reconciler(Service):
         """Look again. Never lost: where a convergence is under way, the next one begins when it ends."""
         self.status = evolve(self.status, generation=self.status.generation + 1)
         self.journal.came(hint)
-        self._why[hint.why] += 1
+        self._why.update(why for why in hint.why.split(", ") if why != "…")
         self._named |= hint.apps or frozenset()
         self._dirty = None if hint.apps is None or self._dirty is None else self._dirty | hint.apps
         self._wake()
@@ -406,6 +406,7 @@ class Reconciler(Service):
         self.status = evolve(self.status, last_outcome=outcome)
         if outcome.action == "postponed":
             self._settled = False
+            self._why.update(why)
             self._remind("floor", self._no_reload_before - now, lambda: self.plan_again("a reload put off"))
         else:
             self.wanted = wanted

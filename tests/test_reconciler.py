@@ -126,6 +126,36 @@ class HintTests(ReconcilerTestCase):
         self.clock.advance(1000)
         self.assertEqual(self.marathon.asked, [])
 
+    def test_why(self) -> None:
+        """The log counts what a change came of, event by event, though several arrive together and the reload waits."""
+        self.begin(web("shop"))
+        self.marathon.set(web("shop", tasks=2))
+        self.marathon.hold()
+        self.reconciler.poke(EVERYTHING)
+        for why in ("health_status_changed_event, deployment_info, …", "health_status_changed_event"):
+            self.reconciler.poke(Hint(None, why))
+        self.marathon.set(web("shop", tasks=3))
+        self.marathon.release(1)
+        self.marathon.set(web("shop", tasks=4))
+        self.marathon.release()
+        self.clock.advance(1)
+        *_, line = self.said("because of")
+        self.assertIn("because of 2 x health_status_changed_event, deployment_info", line)
+
+    def test_adopted(self) -> None:
+        """That the HAProxy which was adopted runs what is wanted is said once, after the start."""
+        self.begin(web("shop"))
+        self.assertEqual(self.said("already"), [])
+        self.reconciler.stopService()
+        self.make(self.settings)
+        for _ in range(3):
+            self.reconciler.poke(EVERYTHING)
+            self.clock.advance(10)
+        self.assertEqual(
+            self.said("already"),
+            ["HAProxy runs what is wanted already: 1 services, 1 servers; nothing to do"],
+        )
+
     def test_first_hint_acts_at_once(self) -> None:
         """A hint is answered in the same turn of the reactor."""
         self.marathon.set(web("shop"))
