@@ -26,9 +26,11 @@ class ControllerMixin(Controlled):
         await self.create(service, app("cart", free_port(), HAPROXY_0_VHOST=HOST, HAPROXY_0_PATH="/cart"))
         await self.answers("cart task=", path="/cart/1")
         await self.answers("shop task=")
-        await self.ask(service, "PATCH", "/v2/apps/shop", {"instances": 4})
+        await self.ask(service, "PATCH", "/v2/apps/shop?force=true", {"instances": 4})
         await until(lambda: self.servers() == 5, 30)
-        await self.ask(service, "PATCH", "/v2/apps/cart", {"labels": {"HAPROXY_0_VHOST": "new.example.com"}})
+        await self.ask(
+            service, "PATCH", "/v2/apps/cart?force=true", {"labels": {"HAPROXY_0_VHOST": "new.example.com"}}
+        )
         await self.answers("cart task=", "new.example.com")
         await self.answers("shop task=", path="/cart/1")
         await self.ask(service, "DELETE", "/v2/apps/cart?force=true")
@@ -80,7 +82,7 @@ class ControllerMixin(Controlled):
         before = self.reloads()
         self.daemon(service.url)
         await until(lambda: self.log().count("Listening to the events") == 2, 20)
-        await self.ask(service, "PATCH", "/v2/apps/shop", {"instances": 3})
+        await self.ask(service, "PATCH", "/v2/apps/shop?force=true", {"instances": 3})
         await until(lambda: self.servers() == 3, 20)
         self.assertEqual(self.haproxy_pids(), master)
         self.assertLessEqual(self.reloads(), before + 1)
@@ -102,7 +104,7 @@ class ControllerMixin(Controlled):
         await relay.stop()
         await until(lambda: "the next attempt is in" in self.log(), 20)
         self.assertIn("shop task=", await deferToThread(get, self.ports["http"]))
-        await self.ask(service, "PATCH", "/v2/apps/shop", {"instances": 2})
+        await self.ask(service, "PATCH", "/v2/apps/shop?force=true", {"instances": 2})
         relay.start()
         await until(lambda: self.servers() == 2, 30)
 
@@ -131,7 +133,9 @@ class ControllerMixin(Controlled):
         line = next(text for text in self.log().splitlines() if "HAPROXY_0_BACKEND_HTTP_OPTIONS" in text)
         self.assertIn("/bad port 0", line)
         self.assertIn("HAProxy says: ", line)
-        await self.ask(service, "PATCH", "/v2/apps/bad", {"labels": {"HAPROXY_0_VHOST": "bad.example.com"}})
+        await self.ask(
+            service, "PATCH", "/v2/apps/bad?force=true", {"labels": {"HAPROXY_0_VHOST": "bad.example.com"}}
+        )
         await self.answers("bad task=", "bad.example.com")
 
     async def test_script(self) -> None:
