@@ -291,7 +291,8 @@ class Ledger:
 
     def drain(self, running: Config, targets: Iterable[Target], now: float) -> list[Target]:
         """
-        Note servers as drained out of turn.
+        Note servers as drained out of turn, but for the last of a backend: while it ends it may still answer, where
+        nobody is 503, and those that come instead of it are known in a moment.
 
         :return: those that take new requests yet.
         """
@@ -303,6 +304,9 @@ class Ledger:
             section = running.sections[place]
             held = self.held(self.backend(section))
             if server not in held or held[server].admin == MAINTENANCE:
+                continue
+            others = [other for each, other in held.items() if each != server]
+            if all(other.drained or other.admin == MAINTENANCE for other in others):
                 continue
             self._drained[name, server] = now
             if not held[server].drained:

@@ -212,6 +212,12 @@ class DrainTests(SteeredCase):
         self.drain(("shop", "s1"))
         self.assertEqual(self.worker.commands(), [])
 
+    def test_last(self) -> None:
+        """The last one that takes requests is left alone: while it ends it may still answer."""
+        self.drain(("shop", "s2"), ("shop", "s1"))
+        self.assertEqual(self.worker.commands(), ["set server shop/s2 state drain"])
+        self.assertEqual(self.apply(shops(S[3]), as_of=101.0).reason, "1 server added, 2 removed")
+
     def test_confirmed(self) -> None:
         """The next configuration confirms it: the server goes."""
         self.drain(("shop", "s1"))
@@ -369,7 +375,8 @@ class CrashTests(SteeredCase):
         self.assertGreater(len(disk.done), 12)
         for at in range(len(disk.done)):
             for wanted in (before, after):
-                house, copy = SteeredHouse(self.mktemp()), os.path.abspath(self.mktemp())
+                house = self.house = SteeredHouse(self.mktemp())
+                copy = os.path.abspath(self.mktemp())
                 self.apply(before, house.controller())
                 self.follow(house, house.controller(crashing(at, house.directory, copy, partly=True)), after)
                 shutil.rmtree(house.directory)
