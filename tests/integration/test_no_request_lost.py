@@ -59,7 +59,9 @@ ALL = {"get": 2, "keep-alive": 2, "post": 1, "post-keep-alive": 2, "h2": 1, "h2-
 """Kinds of clients, and how many of each."""
 
 
-def loaded(name: str, instances: int, kind: str = "web", **labels: str) -> dict[str, Any]:
+def loaded(
+    name: str, instances: int, kind: str = "web", *, checked: bool = True, **labels: str
+) -> dict[str, Any]:
     """An app of `tests.integration.tasks`; its service port is on the loopback."""
     wanted = app(name, free_port(), instances, HAPROXY_0_BIND_ADDR="127.0.0.1", **labels)
     wanted["cmd"] = f'exec "{sys.executable}" -S -m tests.integration.tasks {kind} --name {name}'
@@ -67,7 +69,7 @@ def loaded(name: str, instances: int, kind: str = "web", **labels: str) -> dict[
     if kind == "echo":
         wanted["labels"] |= {"HAPROXY_0_MODE": "tcp"}
         wanted["healthChecks"][0] |= {"protocol": "TCP", "path": None}
-    return wanted
+    return wanted if checked else {**wanted, "healthChecks": []}
 
 
 def seconds(count: float) -> Any:
@@ -88,7 +90,8 @@ class NoRequestLostMixin(Controlled):
         for each in apps:
             await self.create(self.service, each)
         for each in apps:
-            await until(lambda each=each: self.healthy(self.service, each["id"]), 30)
+            if each["healthChecks"]:
+                await until(lambda each=each: self.healthy(self.service, each["id"]), 30)
         self.daemon(self.service.url, "sse", *self.more)
         for each in apps:
             if each["labels"].get("HAPROXY_0_MODE") != "tcp":
@@ -184,6 +187,17 @@ class NoRequestLostMixin(Controlled):
             await self.ask(self.service, "POST", f"/v2/apps/{name}/restart")
         await self.deployed()
         await seconds(0.5)
+        await self.nothing_lost(running)
+
+    async def test_unchecked(self) -> None:
+        """The one task of an app without health checks is replaced: what comes too early waits until it listens."""
+        await self.world(loaded("a", 1, checked=False))
+        running = self.load("a", ALL)
+        for _ in range(2):
+            await seconds(0.5)
+            await self.ask(self.service, "POST", "/v2/apps/a/restart")
+            await self.deployed()
+        await seconds(1.5)
         await self.nothing_lost(running)
 
     async def test_killed_tasks(self) -> None:
