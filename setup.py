@@ -44,7 +44,7 @@ setup(
     # The templates lie at the top of the checkout, where operators look for them.
     package_dir={"marathonlb.templates": "templates"},
     package_data={
-        "marathonlb": ["py.typed", "web/static/*"],
+        "marathonlb": ["py.typed", "web/static/*", "lua/*.lua"],
         "marathonlb.templates": ["HAPROXY_*.j2"],
         "minimarathon": ["py.typed", "*.json"],
     },

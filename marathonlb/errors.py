@@ -50,10 +50,12 @@ class TemplateError(MarathonLBError):
     A template's text cannot be used.
 
     :param source: where the text comes from: a label, an environment variable or a file.
+    :param template: which one it is, without ``HAPROXY_``; empty where none can be named.
     """
 
     source: str
     reason: str
+    template: str = ""
 
     def __str__(self) -> str:
         return f"{self.source}: {self.reason}"

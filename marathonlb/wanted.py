@@ -13,9 +13,10 @@ from twisted.internet.interfaces import IReactorTime
 
 from marathonlb.config.render import Rendered, Renderer
 from marathonlb.config.templates import PER_APP_NAMES
-from marathonlb.config.text import Config, Owner
-from marathonlb.errors import InvalidConfiguration, ReloadFailed
+from marathonlb.config.text import Config
+from marathonlb.errors import Complaint, InvalidConfiguration, ReloadFailed
 from marathonlb.haproxy.certificates import Certificates
+from marathonlb.haproxy.offenders import blamed, names_clash
 from marathonlb.marathon.model import App
 from marathonlb.routing.evidence import State
 from marathonlb.routing.offers import Offers
@@ -176,38 +177,31 @@ class Planner:
 
         :return: False where nobody's line was named.
         """
-        by_key = {service.key: service for service in wanted.services}
-        blamed: set[tuple[str, int] | str] = set()
+        if names_clash(error.complaints) and self._renderer.tell_apart():
+            self._last = None
+            return True
+        found = False
+        others: list[Complaint] = []
         for complaint in error.complaints:
             if self._certificates is not None and self._certificates.refuse(complaint.message):
-                blamed.add(complaint.message)
-                continue
-            owner = complaint.owner
-            if not isinstance(owner, Owner):
-                continue
-            if owner.source != "default" and not owner.source.startswith("label "):
-                if owner.template not in blamed and self._renderer.fall_back(
-                    owner.template, complaint.message
-                ):
-                    blamed.add(owner.template)
-                    self._last = None
-                continue
-            if owner.app_id is None or owner.port_index is None or (owner.app_id, owner.port_index) in blamed:
-                continue
-            service = by_key.get((owner.app_id, owner.port_index))
-            if service is None:
-                continue
+                found = True
+            else:
+                others.append(complaint)
+        starting = isinstance(error, ReloadFailed)
+        who = blamed(others, wanted.rendered.config, starting=starting)
+        for name, words in who.templates.items():
+            found |= self._renderer.fall_back(name, f"HAProxy says: {words}")
+        if found:
+            self._last = None
+        by_key = {service.key: service for service in wanted.services}
+        for key in who.services.keys() & by_key.keys():
+            label, words = who.services[key]
             retry_at = None
-            if isinstance(error, ReloadFailed):
-                retry_at = clock.seconds() + RETRY_BIND * 2.0 ** min(self.quarantine.failures(service.key), 4)
-            label = (
-                owner.source.removeprefix("label ")
-                if owner.source.startswith("label ")
-                else f"HAPROXY_{owner.template}"
-            )
-            self._condemn(service, label, complaint.message, retry_at)
-            blamed.add(service.key)
-        return bool(blamed)
+            if starting:
+                retry_at = clock.seconds() + RETRY_BIND * 2.0 ** min(self.quarantine.failures(key), 4)
+            self._condemn(by_key[key], label, words, retry_at)
+            found = True
+        return found
 
     async def search(
         self, error: InvalidConfiguration, wanted: Wanted, passes: Callable[[Config], Awaitable[bool]]

@@ -12,6 +12,7 @@ from typing import Any
 
 from attrs import frozen
 
+from marathonlb.config import legacy
 from marathonlb.config.https import HttpsPort
 from marathonlb.config.sources import Templates
 from marathonlb.config.templates import Template
@@ -100,8 +101,8 @@ _MAP_LABELS = ("MAP_HTTP_FRONTEND_ACL", "MAP_HTTP_FRONTEND_ACL_ONLY", "MAP_HTTPS
 
 
 def chunk(template: Template, owner: Owner, variables: Mapping[str, Any]) -> Chunk:
-    """A template's text as whole lines that know their owner."""
-    return Chunk(whole_lines(template.render(variables)), owner)
+    """A template's text as whole lines that know their owner. Raises `TemplateError`."""
+    return Chunk(whole_lines(legacy.opening(template, template.render(variables))), owner)
 
 
 def whole_lines(text: str) -> str:
@@ -140,9 +141,7 @@ class SharedFrontends:
         template = self.templates.get(name)
         return chunk(template, Owner(None, None, name, template.source), self.shared)
 
-    def _routing(
-        self, kind: str, keep: Callable[[AclRule], bool] = lambda rule: True
-    ) -> Iterable[Chunk]:
+    def _routing(self, kind: str, keep: Callable[[AclRule], bool] = lambda rule: True) -> Iterable[Chunk]:
         nobody = Owner(None, None, "", "default")
         if self.settings.haproxy_map:
             yield Chunk(_PATH_KEY, nobody)

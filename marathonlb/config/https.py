@@ -13,6 +13,7 @@ from typing import Any
 
 from attrs import frozen
 
+from marathonlb.config import legacy
 from marathonlb.config.sources import Templates
 from marathonlb.config.text import Chunk, Owner, Section
 from marathonlb.config.variables import certificates
@@ -141,7 +142,7 @@ class HttpsPort:
     def _chunk(self, name: str, variables: Mapping[str, Any], service: Service | None = None) -> Chunk:
         template = self.templates.get(name)
         app_id, index = service.key if service is not None else (None, None)
-        text = template.render(variables)
+        text = legacy.opening(template, template.render(variables))
         if text and not text.endswith("\n"):
             text += "\n"
         return Chunk(text, Owner(app_id, index, name, template.source))

@@ -12,10 +12,10 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
-from marathonlb.config import frontends
+from marathonlb.config import frontends, legacy
 from marathonlb.config.sections import Sections, ServiceText
 from marathonlb.config.sources import Templates
-from marathonlb.config.text import Config, MapEntry, Owner, Section
+from marathonlb.config.text import Chunk, Config, MapEntry, Owner, Section
 from marathonlb.config.variables import (
     shared_variables,
 )
@@ -64,11 +64,13 @@ class Renderer:
         self.templates = templates
         self._cache: dict[Key, tuple[Service, Sections]] = {}
         self._refused: list[Problem] = []
+        self._apart = False
 
     def copy(self) -> Renderer:
         """Another one that knows the same, for a question of what would be."""
         other = Renderer(self.settings, self.templates)
         other._cache, other._refused = dict(self._cache), list(self._refused)
+        other._apart = self._apart
         return other
 
     def serve_certificates(self, paths: tuple[str, ...]) -> None:
@@ -77,21 +79,31 @@ class Renderer:
             self.settings = evolve(self.settings, ssl_certs=paths)
             self._cache.clear()
 
-    def fall_back(self, name: str, words: str) -> bool:
+    def fall_back(self, name: str, reason: str) -> bool:
         """
-        Use the default in place of the operator's text of a template, which HAProxy refuses.
+        Use the default in place of the operator's text of a template, which cannot be used.
 
-        :param words: HAProxy's.
+        :param reason: why, and what to do about it.
         :return: False where it is the default already.
         """
         template = self.templates.shared.get(name)
         if template is None or template.is_default:
             return False
-        reason = (
-            f"HAProxy says: {words}; the default serves in its place until the controller is started anew"
-        )
+        reason += "; the default serves in its place until the controller is started anew"
         self._refused.append(Problem("", None, f"HAPROXY_{name}", template.source, reason))
         self.templates = self.templates.fall_back(name)
+        self._cache.clear()
+        return True
+
+    def tell_apart(self) -> bool:
+        """
+        Take note that this HAProxy refuses a frontend and a backend of one name.
+
+        :return: False where that is known already.
+        """
+        if self._apart:
+            return False
+        self._apart = True
         self._cache.clear()
         return True
 
@@ -99,8 +111,19 @@ class Renderer:
         """
         The configuration for these services.
 
-        :raises TemplateError: a shared template is wrong; one that an app's label overrides is that app's problem.
+        Where a label's template is wrong that is its app's problem; in place of an operator's the default serves.
+
+        :raises TemplateError: a default is wrong, or an operator's template under ``--skip-config-cleanup``.
         """
+        known = list(services)
+        while True:
+            try:
+                return self._render(known)
+            except TemplateError as error:
+                if self.settings.skip_config_cleanup or not self.fall_back(error.template, error.reason):
+                    raise
+
+    def _render(self, services: Iterable[Service]) -> Rendered:
         settled = settle(services, self.settings)
         problems = [*self._refused, *settled.problems]
         kept: list[Service] = []
@@ -114,10 +137,11 @@ class Renderer:
             if own.backend is not None:
                 kept.append(service)
                 sections.append(own)
+        head = self._head(shared := shared_variables(self.settings), problems)
+        problems += _renamed(kept, sections)
         seen = {service.key for service in kept}
         for key in [key for key in self._cache if key not in seen]:
             del self._cache[key]
-        shared = shared_variables(self.settings)
         rules = rules_of(
             kept,
             settled.lost,
@@ -130,7 +154,7 @@ class Renderer:
         text = frontends.SharedFrontends(self.settings, self.templates, shared, rules, kept, problems, sni)
         config = Config(
             (
-                self._head(shared),
+                head,
                 *(own.userlist for own in sections if own.userlist),
                 *text.sections(),
                 *(own.frontend for own in sections if own.frontend),
@@ -146,7 +170,9 @@ class Renderer:
             else {},
         )
         places = {service.key: place for place, service in enumerate(kept)}
-        return Rendered(config, tuple(kept), tuple(problems), rules, sni, places, settled.contested | sni.contested)
+        return Rendered(
+            config, tuple(kept), tuple(problems), rules, sni, places, settled.contested | sni.contested
+        )
 
     def render_servers(self, rendered: Rendered, services: Iterable[Service]) -> Rendered | None:
         """
@@ -178,17 +204,25 @@ class Renderer:
             changed[place] = service
         return evolve(rendered, config=rendered.config.replace(sections), services=tuple(changed))
 
-    def _head(self, shared: Mapping[str, Any]) -> Section:
+    def _head(self, shared: Mapping[str, Any], problems: list[Problem]) -> Section:
         template = self.templates.get("HEAD")
-        return Section(
-            "head", "", (frontends.chunk(template, Owner(None, None, "HEAD", template.source), shared),)
+        chunk = frontends.chunk(template, Owner(None, None, "HEAD", template.source), shared)
+        if template.is_default:
+            return Section("head", "", (chunk,))
+        socket = f"{self.settings.state_dir}/web.sock"
+        today = legacy.head(chunk.text, managed=self.settings.manage_haproxy, socket=socket)
+        problems += (
+            Problem("", None, "HAPROXY_HEAD", template.source, warning, fatal=False)
+            for warning in today.warnings
         )
+        chunks = (Chunk(today.before, Owner()), Chunk(today.text, chunk.owner))
+        return Section("head", "", tuple(each for each in chunks if each.text))
 
     def _sections(self, service: Service) -> Sections:
         cached = self._cache.get(service.key)
         if cached is not None and cached[0] == service:
             return cached[1]
-        made = ServiceText(service, self.settings, self.templates).sections()
+        made = ServiceText(service, self.settings, self.templates, self._apart).sections()
         self._cache[service.key] = (service, made)
         return made
 
@@ -211,3 +245,22 @@ def _template_problem(service: Service, error: TemplateError) -> Problem:
         service.overrides.get(label.split("_", 2)[2], ""),
         error.reason,
     )
+
+
+_RENAMED = (
+    "names its frontend {backend}, which this HAProxy refuses beside the backend of that name; it is named {frontend}"
+    " in its place, and that is what to write"
+)
+
+
+def _renamed(services: Iterable[Service], sections: Iterable[Sections]) -> Iterable[Problem]:
+    """A word to everybody whose frontends were given another name, the operator once."""
+    shared = set()
+    for service, own in zip(services, sections, strict=True):
+        if own.renamed.startswith("label "):
+            label = own.renamed.removeprefix("label ")
+            yield Problem(service.app_id, service.port_index, label, "", _RENAMED, fatal=False)
+        elif own.renamed:
+            shared.add(own.renamed)
+    for source in sorted(shared):
+        yield Problem("", None, "HAPROXY_FRONTEND_HEAD", source, _RENAMED, fatal=False)

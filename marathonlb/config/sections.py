@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from marathonlb.config import frontends
+from marathonlb.config import frontends, legacy
 from marathonlb.config.sources import Templates
 from marathonlb.config.templates import Template
 from marathonlb.config.text import Chunk, Owner, Section
@@ -20,11 +20,16 @@ from marathonlb.settings import Settings
 
 @frozen
 class Sections:
-    """The sections of one service."""
+    """
+    The sections of one service.
+
+    :param renamed: where the text comes from that names the frontend like the backend, if it was given another name.
+    """
 
     userlist: Section | None
     frontend: Section | None
     backend: Section | None
+    renamed: str = ""
 
     @property
     def others(self) -> list[str]:
@@ -34,11 +39,16 @@ class Sections:
 
 @frozen
 class ServiceText:
-    """Renders the sections of one service."""
+    """
+    Renders the sections of one service.
+
+    :param apart: this HAProxy refuses a frontend and a backend of one name.
+    """
 
     service: Service
     settings: Settings
     templates: Templates
+    apart: bool = False
     _variables: dict[str, Any] = field(init=False)
 
     @_variables.default
@@ -54,14 +64,18 @@ class ServiceText:
         userlist = None
         if service.auth:
             userlist = Section("userlist", f"user_{service.backend}", (self._chunk("USERLIST_HEAD"),))
-        frontend = None
+        frontend, renamed = None, ""
         if service.binds_port:
             front = self._chunk("FRONTEND_HEAD")
+            if self.apart and front.owner.source != "default":
+                text = legacy.frontend(front.text, service.backend, service.frontend)
+                renamed = front.owner.source if text != front.text else ""
+                front = Chunk(text, front.owner)
             if front.text.strip():
                 chunks = (front, self._chunk("FRONTEND_EXTRA"), self._chunk("FRONTEND_BACKEND_GLUE"))
                 frontend = Section("frontend", service.frontend, tuple(c for c in chunks if c.text))
         backend = Section("backend", service.backend, tuple(c for c in (head, *self._body()) if c.text))
-        return Sections(userlist, frontend, backend)
+        return Sections(userlist, frontend, backend, renamed)
 
     def _body(self) -> Iterable[Chunk]:
         service = self.service

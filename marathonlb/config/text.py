@@ -132,6 +132,11 @@ class Config:
 
     def locate(self, line: int) -> tuple[Section, Chunk] | None:
         """Which section and chunk hold this line, counted from 1; None past the end."""
+        found = self.place(line)
+        return None if found is None else found[:2]
+
+    def place(self, line: int) -> tuple[Section, Chunk, int] | None:
+        """Which section and chunk hold this line, and which of the chunk's lines it is, both counted from 1."""
         if line < 1:
             return None
         index = bisect_right(self._starts, line) - 1
@@ -140,9 +145,10 @@ class Config:
             return None
         here = self._starts[index]
         for chunk in section.chunks:
-            here += chunk.text.count("\n")
-            if line < here:
-                return section, chunk
+            size = chunk.text.count("\n")
+            if line < here + size:
+                return section, chunk, line - here + 1
+            here += size
         return None
 
     @cached_property

@@ -10,9 +10,9 @@ check may name more.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from marathonlb.config.text import Config, Section
+from marathonlb.config.text import Config
 from marathonlb.errors import Complaint
 
 _SAID = re.compile(r"^\[(?P<level>[A-Z]+)\][^()\n]*\((?P<pid>\d+)\) : (?P<words>.*)$")
@@ -22,6 +22,7 @@ _PROXY = re.compile(
     r"(?:\b[Pp]roxy|\b[Ff]rontend|\b[Bb]ackend|\b[Ll]isten|for frontend)\s+'?(?P<name>[\w.:-]*[\w-])'?"
 )
 _MISSING = re.compile(r"unable to find required (?P<keyword>[\w-]+): '(?P<name>[^']+)'")
+_SERVER = re.compile(r", server '(?P<name>[^']+)'")
 _SUMMARIES = (
     "Error(s) found in configuration file",
     "Fatal errors found in configuration",
@@ -31,6 +32,7 @@ _SUMMARIES = (
     "Configuration file has no error",
 )
 _PROXIES = frozenset({"frontend", "backend", "listen"})
+SECTIONS = _PROXIES | {"global", "defaults", "userlist", "peers", "resolvers"}
 ALERTS = frozenset({"EMERG", "ALERT", "CRIT", "ERR"})
 WARNINGS = frozenset({"WARNING", "DIAG"})
 
@@ -93,23 +95,37 @@ def _complaint(words: str, config: Config | None) -> Complaint:
 
 
 def _line_of_proxy(words: str, config: Config) -> int | None:
-    """The line that a complaint without one is about: in the proxy that it names, where the missing name stands."""
+    """
+    The line that a complaint without one is about: in the proxy that it names, where the missing name stands.
+
+    A proxy that has no section of its own stands in somebody's template.
+    """
     named = _PROXY.search(words)
     if named is None:
         return None
     start = 1
     for section in config.sections:
         if section.kind in _PROXIES and section.name == named["name"]:
-            return start + _offset_in(section, words)
+            return start + _offset_in(section.text.split("\n"), words)
         start += section.lines
+    lines = config.template.split("\n")
+    for number, line in enumerate(lines):
+        opened = line.split()[:2]
+        if len(opened) == 2 and opened[0] in _PROXIES and opened[1] == named["name"]:
+            return 1 + number + _offset_in(lines[number:], words)
     return None
 
 
-def _offset_in(section: Section, words: str) -> int:
+def _offset_in(lines: Sequence[str], words: str) -> int:
+    """How far below a proxy's first line the complaint points: to its server, or to the name that is missing."""
     missing = _MISSING.search(words)
-    if missing is None:
-        return 0
-    for offset, line in enumerate(section.text.split("\n")):
-        if line.split()[:2] == [missing["keyword"], missing["name"]]:
+    server = _SERVER.search(words)
+    for offset, line in enumerate(lines):
+        found = line.split()
+        if offset and found[:1] and found[0] in SECTIONS:
+            break
+        if server is not None and found[:2] == ["server", server["name"]]:
+            return offset
+        if server is None and missing is not None and found[:2] == [missing["keyword"], missing["name"]]:
             return offset
     return 0

@@ -203,10 +203,18 @@ class MistakeTests(SynchronousTestCase):
             self.assertIn("backend good_1", rendered.config.template)
 
     def test_shared(self) -> None:
-        """An unknown variable in a template of the operator's raises, and names it."""
+        """In place of an operator's template with an unknown variable the default serves, and a problem names it."""
         for name in ("BACKEND_HEAD", "HTTPS_FRONTEND_HEAD", "MAP_HTTP_FRONTEND_ACL", "HTTP_FRONTEND_ACL"):
             mine = renderer(overriding(**{name: "x {nope}\n"}), ssl_certs=("/x",))
-            error = self.assertRaises(TemplateError, mine.render, services(*CLUSTER))
+            rendered = mine.render(services(*CLUSTER))
+            (problem,) = rendered.problems
+            self.assertEqual((problem.app_id, problem.label, problem.fatal), ("", f"HAPROXY_{name}", True))
+            self.assertEqual(problem.value, f"environment HAPROXY_{name}")
+            self.assertRegex(problem.reason, r"\{nope\}.*; the default serves in its place")
+            default = renderer(ssl_certs=("/x",)).render(services(*CLUSTER))
+            self.assertEqual(rendered.config.template, default.config.template)
+            strict = renderer(overriding(**{name: "x {nope}\n"}), ssl_certs=("/x",), skip_config_cleanup=True)
+            error = self.assertRaises(TemplateError, strict.render, services(*CLUSTER))
             self.assertIn(f"environment HAPROXY_{name}", str(error))
 
     def test_owners(self) -> None:

@@ -1,0 +1,111 @@
+"""
+Overrides of long ago, made fit for today's HAProxy as far as nobody has to decide anything.
+
+Operators of Marathon load balancers have templates of many years. What a line means is kept; a line that cannot mean
+anything any more is left out or written as it is written today, and its owner is told. Lines are never added or taken
+away, so that what HAProxy says of a line can be found in the file.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from attrs import frozen
+
+from marathonlb.config.templates import Template
+from marathonlb.config.variables import escaped
+from marathonlb.errors import TemplateError
+
+SOCKET_VARIABLE = "MARATHON_LB_WEB_SOCKET"
+"""By this variable of HAProxy's the Lua files know the controller's socket: HAProxy 2.6 gives them no arguments."""
+
+LUA = Path(__file__).resolve().parents[1] / "lua"
+"""Where our Lua files lie, in a checkout and in an installed package."""
+
+_LUA_LOAD = re.compile(
+    r"^(?P<load>[ \t]*lua-load(?:-per-thread)?[ \t]+)(?P<quote>[\"']?)(?:[^\s\"']*/)?"
+    r"(?P<name>getpids|getconfig|getmaps|signalmlb)\.lua(?P=quote)(?=\s|$)",
+    re.MULTILINE,
+)
+_DAEMON = re.compile(r"^[ \t]*daemon\b", re.MULTILINE)
+
+OPENS = {
+    "USERLIST_HEAD": ("userlist",),
+    "HTTP_FRONTEND_HEAD": ("frontend", "listen"),
+    "HTTP_FRONTEND_APPID_HEAD": ("frontend", "listen"),
+    "HTTPS_FRONTEND_HEAD": ("frontend", "listen"),
+    "HTTPS_GROUPED_FRONTEND_HEAD": ("frontend", "listen"),
+    "HTTPS_GROUPED_VHOST_FRONTEND_HEAD": ("frontend", "listen"),
+    "HTTPS_GROUPED_VHOST_BACKEND_HEAD": ("backend", "listen"),
+    "FRONTEND_HEAD": ("frontend", "listen"),
+    "BACKEND_HEAD": ("backend", "listen"),
+}
+"""The words that the first line of a template has to begin with, since it opens a section."""
+
+
+@frozen
+class Head:
+    """
+    The text of HAPROXY_HEAD as HAProxy shall read it.
+
+    :param before: a section that has to stand before it.
+    :param warnings: what its owner should know.
+    """
+
+    text: str
+    before: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+def head(text: str, *, managed: bool, socket: str) -> Head:
+    """
+    An operator's HAPROXY_HEAD for today.
+
+    :param managed: the controller runs HAProxy itself, which must not leave it then.
+    :param socket: the controller's, for the Lua services that ask it.
+    """
+    warnings = []
+    before = ""
+    text, loads = _LUA_LOAD.subn(
+        lambda found: f"{found['load']}{escaped(str(LUA / found['name']))}.lua", text
+    )
+    if loads:
+        before = f"global\n  setenv {SOCKET_VARIABLE} {escaped(socket)}\n"
+    daemon = _DAEMON.search(text) if managed else None
+    if daemon is not None:
+        text = _DAEMON.sub("  # daemon", text)
+        number = text.count("\n", 0, daemon.start()) + 1
+        warnings.append(
+            f"line {number}: `daemon` is left out: with --manage-haproxy the controller runs HAProxy"
+        )
+    return Head(text, before, tuple(warnings))
+
+
+def frontend(text: str, backend: str, name: str) -> str:
+    """The text of a frontend that is named like its backend, with the name of its own that HAProxy 3.3 wants."""
+    pattern = rf"^([ \t]*(?:frontend|listen)[ \t]+){re.escape(backend)}(?=\s|$)"
+    return re.sub(pattern, lambda found: found[1] + name, text, flags=re.MULTILINE)
+
+
+def opening(template: Template, text: str) -> str:
+    """
+    The text of a template that opens a section; empty where it holds nothing but comments: that part is switched off.
+
+    :raises TemplateError: its first line opens none, so all of it would belong to whatever stands before.
+    """
+    keywords = OPENS.get(template.name)
+    if keywords is None or template.is_default:
+        return text
+    for number, line in enumerate(text.split("\n"), 1):
+        words = line.split("#", 1)[0].split()
+        if not words:
+            continue
+        if words[0] in keywords:
+            return text
+        reason = (
+            f"line {number}, `{line.strip()}`, stands in no section: the first line of HAPROXY_{template.name} has to"
+            f" be `{keywords[0]} NAME`"
+        )
+        raise TemplateError(source=template.source, reason=reason, template=template.name)
+    return ""

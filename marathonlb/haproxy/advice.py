@@ -1,0 +1,81 @@
+"""
+What to do about what HAProxy refuses. Pure.
+
+HAProxy names the modern keyword itself where it still knows the removed one; `REMEDIES` has what it does not say.
+"""
+
+from __future__ import annotations
+
+import re
+
+REMEDIES: tuple[tuple[str, str], ...] = (
+    (r"nbproc is not supported", "remove it, or set `nbthread`"),
+    (r"unknown keyword 'debug'", "remove it: HAProxy has it as its option -d alone, for a terminal"),
+    (r"unknown keyword '(?:nokqueue|nopoll|quiet|noepoll|nosplice|noreuseport)'", "remove it"),
+    (r"'(?:stats )?bind-process'|'process [^']*'", "remove it: HAProxy is one process with threads"),
+    (r"'appsession'", "`cookie NAME insert` or `stick on` in a `stick-table` keeps a client on its server"),
+    (r"'grace' keyword", "remove it: a reload lets the old process finish what it has"),
+    (r"tune\.chksize", "remove it"),
+    (r"option 'forceclose'|option 'http-tunnel'", "remove it"),
+    (r"unknown option 'http-use-htx'", "remove it: HAProxy knows nothing else any more"),
+    (
+        r"'option httpchk' : hiding headers",
+        "write `option httpchk`, and below it `http-check send meth GET uri /PATH hdr Host NAME`",
+    ),
+    (
+        r"'option httpchk' cannot handle unexpected argument",
+        "after the path only a version may follow; what is expected is a line of its own, `http-check expect status N`",
+    ),
+    (r"balance only supports", "name one of these algorithms, or remove the line"),
+    (
+        r"could not resolve address",
+        "HAProxy looks the name up when it starts: let it be known by then, or write"
+        " `init-addr last,libc,none` at the end of that `server` line so that HAProxy starts without it",
+    ),
+    (
+        r"unable to find required resolvers",
+        "write a `resolvers` section of that name, or remove `resolvers` there",
+    ),
+    (
+        r"unable to find required (?:use_backend|default_backend)|no such backend",
+        "write a backend of that name; one in another template is gone where that template could not be used",
+    ),
+    (r"unable to find userlist|missing userlist", "write a `userlist` of that name"),
+    (
+        r"'lua\.[^']*' unknown service name",
+        "write `lua-load` of the file that registers it; getpids.lua, getconfig.lua, getmaps.lua and signalmlb.lua come"
+        " with the load balancer, wherever that line looks for them",
+    ),
+    (
+        r"error in Lua file '[^']*': cannot open",
+        "the file has to be where HAProxy runs; getpids.lua, getconfig.lua, getmaps.lua and signalmlb.lua alone come"
+        " with the load balancer",
+    ),
+    (
+        r"unable to stat SSL certificate|unable to load certificate|no SSL certificate specified",
+        "name a PEM file that is there",
+    ),
+    (r"is not a valid ACL option", "patterns that begin with - come after `--`"),
+    (
+        r"unknown fetch method|missing fetch method|unknown.*sample",
+        "HAProxy's manual lists the fetches of its version",
+    ),
+    (r"cannot find (?:group|user) id", "name one that this machine has, or remove the line"),
+    (r"has the same name as", "give one of the two another name"),
+    (
+        r"out of section|unknown keyword",
+        "HAProxy has no such keyword there (any more): its manual lists those of its version",
+    ),
+)
+"""What HAProxy says, as a regular expression, and what to do. The first that fits is taken."""
+
+_TELLS = re.compile(r"\b[Uu]se '|[Pp]lease use|[Uu]se 'timeout|did you mean|please just remove")
+"""HAProxy gives the advice itself."""
+
+
+def remedy(words: str) -> str:
+    """What to do, in words that follow HAProxy's; empty where it says so itself or nothing is known."""
+    for pattern, advice in REMEDIES:
+        if re.search(pattern, words):
+            return advice if not _TELLS.search(words) or "httpchk" in words else ""
+    return ""

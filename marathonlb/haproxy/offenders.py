@@ -1,0 +1,128 @@
+"""
+Who is to blame for what HAProxy refuses: services, or templates of the operator's. Pure.
+
+A line of an operator's template may be wrong in itself, or by what one app has put into its variables. It is the
+template where every service that uses it, as far as HAProxy has read, is complained about; else it is those services.
+What fails when HAProxy begins to listen was read without a complaint, so then it is the services.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from attrs import frozen
+
+from marathonlb.config.text import Config, Owner
+from marathonlb.errors import Complaint
+from marathonlb.haproxy.advice import remedy
+
+SAID = 5
+"""So many complaints about one template are told."""
+
+MOST = 40
+"""HAProxy stops reading after 50 errors; where it has said so many it may not have read to the end."""
+
+_SAME_NAME = re.compile(r"\b(?P<kind>\w+) '[^']*' has the same name as (?!(?P=kind))\w+ '")
+_SECRET = re.compile(r"\b(?:insecure-)?password\b")
+
+Key = tuple[str, int]
+
+
+@frozen
+class Blamed:
+    """
+    The offenders of one refusal.
+
+    :param templates: by the template's name, what is wrong with it.
+    :param services: by the service's key: the label, or the template whose line it is, and what is wrong.
+    """
+
+    templates: Mapping[str, str]
+    services: Mapping[Key, tuple[str, str]]
+
+
+def names_clash(complaints: Iterable[Complaint]) -> bool:
+    """Whether HAProxy refuses that a frontend and a backend have one name."""
+    return any(_SAME_NAME.search(complaint.message) for complaint in complaints)
+
+
+def blamed(complaints: Sequence[Complaint], config: Config, *, starting: bool = False) -> Blamed:
+    """
+    Whom the complaints name.
+
+    :param config: what HAProxy refused.
+    :param starting: it was read without a complaint, and failed then.
+    """
+    last = max((c.line or 0 for c in complaints), default=0) if len(complaints) >= MOST else None
+    shared: dict[str, list[Complaint]] = {}
+    services: dict[Key, tuple[str, str]] = {}
+    for complaint in complaints:
+        owner = complaint.owner
+        if not isinstance(owner, Owner):
+            continue
+        if _is_operators(owner):
+            shared.setdefault(owner.template, []).append(complaint)
+        elif (key := _key(owner)) is not None and key not in services:
+            services[key] = _label(owner), told(complaint, config)
+    templates: dict[str, str] = {}
+    for name, found in shared.items():
+        by_service = {_key(c.owner): c for c in reversed(found) if isinstance(c.owner, Owner)}
+        users = set() if starting else _users(name, config, last)
+        if None in by_service or (users and by_service.keys() >= users):
+            templates[name] = _all_told(found, config)
+            continue
+        for key, complaint in by_service.items():
+            if key is not None:
+                services.setdefault(key, (f"HAPROXY_{name}", told(complaint, config)))
+    return Blamed(templates, services)
+
+
+def told(complaint: Complaint, config: Config) -> str:
+    """HAProxy's words, the line that they are about where it is somebody's own, and what to do."""
+    words = complaint.message
+    place = config.place(complaint.line) if complaint.line is not None else None
+    if place is not None and place[1].owner.source != "default":
+        _, chunk, number = place
+        line = chunk.text.split("\n")[number - 1].strip()
+        words += f" (line {number}" + ("" if _SECRET.search(line) else f": `{line[:200]}`") + ")"
+    advice = remedy(complaint.message)
+    return f"{words}; {advice}" if advice else words
+
+
+def _all_told(found: Sequence[Complaint], config: Config) -> str:
+    each = list(dict.fromkeys(told(complaint, config) for complaint in found))
+    more = len(each) - SAID
+    return "; ".join(each[:SAID]) + (f"; and {more} more" if more > 0 else "")
+
+
+def _users(name: str, config: Config, last: int | None) -> set[Key | None]:
+    """The services that have a line of this template, down to this line of the configuration."""
+    users: set[Key | None] = set()
+    line = 1
+    for section in config.sections:
+        if last is not None and line > last:
+            break
+        line += section.lines
+        users |= {
+            _key(chunk.owner)
+            for chunk in section.chunks
+            if chunk.owner.template == name and chunk.text and _is_operators(chunk.owner)
+        }
+    return users
+
+
+def _is_operators(owner: Owner) -> bool:
+    return owner.source != "default" and not owner.source.startswith("label ")
+
+
+def _key(owner: object) -> Key | None:
+    if not isinstance(owner, Owner) or owner.app_id is None or owner.port_index is None:
+        return None
+    return owner.app_id, owner.port_index
+
+
+def _label(owner: Owner) -> str:
+    if owner.source.startswith("label "):
+        return owner.source.removeprefix("label ")
+    return f"HAPROXY_{owner.template}"

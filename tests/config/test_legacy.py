@@ -1,0 +1,148 @@
+"""Overrides of long ago: what is written anew, what is left out, what is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from marathonlb.config import legacy
+from marathonlb.config.render import Rendered, Renderer
+from marathonlb.config.sources import load_templates
+from marathonlb.config.templates import classic
+from marathonlb.errors import TemplateError
+from marathonlb.routing.services import Service
+from marathonlb.settings import Settings
+from tests.routing.apps import service
+
+
+def rendered(
+    *offered: Service, apart: bool = False, environment: dict[str, str] | None = None, **options: Any
+) -> Rendered:
+    """What services come to under an operator's templates; their names lack ``HAPROXY_``."""
+    overrides = {f"HAPROXY_{name}": text for name, text in (environment or {}).items()}
+    settings = Settings(environment=overrides, state_dir="/run/my lb", **options)
+    renderer = Renderer(settings, load_templates("/nowhere", overrides))
+    if apart:
+        renderer.tell_apart()
+    return renderer.render(offered)
+
+
+class LuaTests(SynchronousTestCase):
+    """``lua-load``."""
+
+    def test_ours(self) -> None:
+        """Each of the four files is ours, wherever the line looks for it, and HAProxy knows the controller's socket."""
+        for name in ("getpids", "getconfig", "getmaps", "signalmlb"):
+            for before in ("/marathon-lb/", "/opt/marathon-lb/", "", "./lua/"):
+                head = legacy.head(f"global\n\tlua-load  {before}{name}.lua\n", managed=False, socket="/s")
+                self.assertEqual(head.text, f"global\n\tlua-load  {legacy.LUA}/{name}.lua\n")
+                self.assertEqual(head.before, "global\n  setenv MARATHON_LB_WEB_SOCKET /s\n")
+                self.assertEqual(head.warnings, ())
+            self.assertTrue((legacy.LUA / f"{name}.lua").is_file())
+
+    def test_quoted(self) -> None:
+        """Quotes and comments around the file's name stay what they are."""
+        text = "global\n  lua-load \"/a b/getpids.lua\"  # ours\n  lua-load-per-thread 'x/getmaps.lua'\n"
+        head = legacy.head(text, managed=False, socket="/run/a b")
+        self.assertIn(f"  lua-load {legacy.LUA}/getmaps.lua\n".replace("load", "load-per-thread"), head.text)
+        self.assertIn("setenv MARATHON_LB_WEB_SOCKET /run/a\\ b\n", head.before)
+
+    def test_others(self) -> None:
+        """Other files, and other lines that name one, stay."""
+        text = (
+            "global\n  lua-load /x/mygetpids.lua\n  lua-load /x/getpids.lua.old\n  # lua-load /getpids.lua\n"
+        )
+        self.assertEqual(legacy.head(text, managed=False, socket="/s"), legacy.Head(text))
+
+
+class DaemonTests(SynchronousTestCase):
+    """``daemon``."""
+
+    def test_managed(self) -> None:
+        """It is left out where the controller runs HAProxy, no line moves, and a warning names the line."""
+        made = rendered(environment={"HEAD": "global\n  daemon\n  maxconn 5\n"}, manage_haproxy=True)
+        self.assertTrue(made.config.template.startswith("global\n  # daemon\n  maxconn 5\n"))
+        (problem,) = made.problems
+        self.assertEqual((problem.label, problem.fatal), ("HAPROXY_HEAD", False))
+        self.assertIn("line 2: `daemon` is left out", problem.reason)
+
+    def test_elsewhere(self) -> None:
+        """It stays where another program runs HAProxy, and so does a word that only begins alike."""
+        text = "global\n  daemon\n"
+        self.assertEqual(rendered(environment={"HEAD": text}).config.sections[0].text, text)
+        self.assertEqual(legacy.head("daemons x\n# daemon\n", managed=True, socket="/s").warnings, ())
+
+
+class NameTests(SynchronousTestCase):
+    """Frontends that are named like their backends."""
+
+    HEAD = "\nfrontend {backend}\n  bind {bindAddr}:{servicePort}\n  mode {mode}\n"
+
+    def test_apart(self) -> None:
+        """Where HAProxy refuses that the frontend gets its own name, and the operator is told once."""
+        made = rendered(
+            service("a", 1), service("b", 2), apart=True, environment={"FRONTEND_HEAD": self.HEAD}
+        )
+        self.assertIn("frontend a_1_in\n", made.config.template)
+        self.assertIn("frontend b_2_in\n", made.config.template)
+        (problem,) = made.problems
+        self.assertEqual((problem.app_id, problem.label, problem.fatal), ("", "HAPROXY_FRONTEND_HEAD", False))
+
+    def test_label(self) -> None:
+        """An app that names its frontend so is told itself."""
+        made = rendered(service("a", 1, overrides={"FRONTEND_HEAD": self.HEAD}), service("b", 2), apart=True)
+        self.assertIn("frontend a_1_in\n", made.config.template)
+        (problem,) = made.problems
+        self.assertEqual((problem.app_id, problem.label), ("/a", "HAPROXY_0_FRONTEND_HEAD"))
+
+    def test_together(self) -> None:
+        """Elsewhere the name stays, for those who look for it in statistics and logs."""
+        made = rendered(service("a", 1), environment={"FRONTEND_HEAD": self.HEAD})
+        self.assertIn("frontend a_1\n", made.config.template)
+        self.assertEqual(made.problems, ())
+
+    def test_other_names(self) -> None:
+        """A name that only begins like the backend's stays."""
+        self.assertEqual(legacy.frontend("frontend a_10\n", "a_1", "a_1_in"), "frontend a_10\n")
+
+
+class OpeningTests(SynchronousTestCase):
+    """Templates that have to open a section."""
+
+    def test_switched_off(self) -> None:
+        """An empty template, and one that holds comments alone, switches its part off."""
+        for text in ("", " \n", "# not here\n", "\n  # not here\n\n"):
+            names = ("HTTP_FRONTEND_HEAD", "HTTPS_FRONTEND_HEAD", "HTTP_FRONTEND_APPID_HEAD", "FRONTEND_HEAD")
+            switched = dict.fromkeys(names, text)
+            made = rendered(service("a", 1, hosts=("a.test",)), environment=switched)
+            self.assertEqual([each.kind for each in made.config], ["head", "backend"], repr(text))
+            self.assertEqual(made.problems, ())
+
+    def test_head(self) -> None:
+        """An empty HAPROXY_HEAD writes nothing at all."""
+        self.assertEqual(rendered(environment={"HEAD": ""}).config.sections[0].text, "")
+
+    def test_no_section(self) -> None:
+        """One whose first line opens none would write into the section before it: the default serves, with a word."""
+        text = "\n  # appended\n  acl host_a hdr(host) -i a\n"
+        made = rendered(environment={"HTTP_FRONTEND_HEAD": text})
+        (problem,) = made.problems
+        self.assertIn("line 3, `acl host_a hdr(host) -i a`, stands in no section", problem.reason)
+        self.assertIn("has to be `frontend NAME`; the default serves", problem.reason)
+        self.assertNotIn("host_a", made.config.template)
+
+    def test_label(self) -> None:
+        """A label's is its app's problem."""
+        made = rendered(service("a", 1, overrides={"BACKEND_HEAD": "server x y"}), service("b", 2))
+        self.assertEqual(
+            [(each.app_id, each.label) for each in made.problems], [("/a", "HAPROXY_0_BACKEND_HEAD")]
+        )
+        self.assertEqual([each.backend for each in made.services], ["b_2"])
+
+    def test_every_head(self) -> None:
+        """What opens a section is known for each template that does, and anything may follow a comment."""
+        for name, (word, *_) in legacy.OPENS.items():
+            template = classic(name, "", "file x")
+            self.assertEqual(legacy.opening(template, f"# x\n\t{word} a # b\n"), f"# x\n\t{word} a # b\n")
+            self.assertRaises(TemplateError, legacy.opening, template, "mode tcp\n")

@@ -1,0 +1,150 @@
+"""Who is to blame for what HAProxy refuses, and what they are told."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from marathonlb.config.text import Chunk, Config, Owner, Section
+from marathonlb.errors import Complaint
+from marathonlb.haproxy.advice import remedy
+from marathonlb.haproxy.diagnose import complaints
+from marathonlb.haproxy.offenders import blamed, names_clash, told
+from tests.shared import absent, data
+
+FILE = "file /t/HAPROXY_BACKEND_HTTP_OPTIONS"
+HEAD = "global\n  # old\n  nbproc 4\n\nbackend mesos\n  server a b:1 check\n  server m1 x:1 resolvers dns\n"
+
+
+def backend(name: str, source: str = FILE, text: str = "  reqrep a b\n") -> Section:
+    """A backend of an app, with a line that somebody else has written."""
+    app = f"/{name}"
+    return Section(
+        "backend",
+        name,
+        (
+            Chunk(f"\nbackend {name}\n", Owner(app, 0, "BACKEND_HEAD")),
+            Chunk(text, Owner(app, 0, "BACKEND_HTTP_OPTIONS", source)),
+        ),
+    )
+
+
+def config(*sections: Section) -> Config:
+    """A head of the operator's, and these."""
+    return Config(
+        (Section("head", "", (Chunk(HEAD, Owner(None, None, "HEAD", "file /t/HAPROXY_HEAD")),)), *sections)
+    )
+
+
+def complaint(where: Config, line: int, words: str = "no") -> Complaint:
+    """A complaint about a line."""
+    found = where.locate(line)
+    assert found is not None
+    return Complaint(message=words, line=line, owner=found[1].owner)
+
+
+class BlamedTests(SynchronousTestCase):
+    """Services, or templates of the operator's."""
+
+    def test_shared(self) -> None:
+        """What belongs to no app is the template's fault, and everything that is wrong with it is told."""
+        made = config()
+        who = blamed([complaint(made, 3, "nbproc is not supported"), complaint(made, 6)], made)
+        self.assertEqual(who.services, {})
+        first = "nbproc is not supported (line 3: `nbproc 4`); remove it, or set `nbthread`"
+        self.assertEqual(who.templates, {"HEAD": f"{first}; no (line 6: `server a b:1 check`)"})
+
+    def test_every_service(self) -> None:
+        """A template whose line is refused in each service that has it is wrong itself."""
+        made = config(backend("a"), backend("b"), backend("c", "default"))
+        who = blamed([complaint(made, 10), complaint(made, 13)], made)
+        self.assertEqual((list(who.templates), who.services), (["BACKEND_HTTP_OPTIONS"], {}))
+        self.assertIn("(line 1: `reqrep a b`)", who.templates["BACKEND_HTTP_OPTIONS"])
+
+    def test_one_service(self) -> None:
+        """Where others pass with the same template it is that service's fault."""
+        made = config(backend("a"), backend("b"))
+        who = blamed([complaint(made, 13)], made)
+        self.assertEqual(who.templates, {})
+        self.assertEqual(list(who.services), [("/b", 0)])
+        self.assertEqual(who.services["/b", 0][0], "HAPROXY_BACKEND_HTTP_OPTIONS")
+
+    def test_read_in_part(self) -> None:
+        """HAProxy stops after many errors; what it has not read says nothing for the template."""
+        made = config(*(backend(f"a{number}") for number in range(60)))
+        found = [complaint(made, 10 + 3 * number) for number in range(45)]
+        self.assertEqual(list(blamed(found, made).templates), ["BACKEND_HTTP_OPTIONS"])
+
+    def test_starting(self) -> None:
+        """What fails at the start alone is the service's, though a template of the operator's wrote the line."""
+        made = config(backend("a"))
+        who = blamed([complaint(made, 10, "cannot bind socket")], made, starting=True)
+        self.assertEqual((who.templates, list(who.services)), ({}, [("/a", 0)]))
+
+    def test_label(self) -> None:
+        """A label is named by its whole name, and the first complaint about a service counts."""
+        made = config(backend("a", "label HAPROXY_0_BACKEND_HTTP_OPTIONS", "  x\n  y\n"))
+        who = blamed([complaint(made, 11, "first"), complaint(made, 10, "second")], made)
+        self.assertEqual(who.services, {("/a", 0): ("HAPROXY_0_BACKEND_HTTP_OPTIONS", "first (line 2: `y`)")})
+
+    def test_nobody(self) -> None:
+        """A complaint without an owner blames nobody."""
+        who = blamed([Complaint(message="no memory")], config())
+        self.assertEqual((who.templates, who.services), ({}, {}))
+
+    def test_secrets(self) -> None:
+        """A line with a password is not shown."""
+        made = config(backend("a", "label L", "  user u password $6$x\n"))
+        self.assertEqual(told(complaint(made, 10), made), "no (line 1)")
+
+    def test_defaults(self) -> None:
+        """Our own line is not shown: its owner has not written it."""
+        made = config(backend("a", "default"))
+        self.assertEqual(told(complaint(made, 10), made), "no")
+
+    def test_proxy_in_a_template(self) -> None:
+        """A complaint that names a proxy and no line finds it in the text of a template, down to the server."""
+        made = config(backend("a"))
+        said = (
+            "[ALERT]    (1) : config : backend 'mesos', server 'm1': unable to find required resolvers 'dns'"
+        )
+        (found,) = complaints(said, made)
+        self.assertEqual(found.line, 7)
+        self.assertIn("`resolvers` section", blamed([found], made).templates["HEAD"])
+
+
+class AdviceTests(SynchronousTestCase):
+    """What to do about it."""
+
+    def test_haproxy_knows(self) -> None:
+        """Where HAProxy names the modern keyword itself nothing is added."""
+        words = "The 'rspadd' directive is not supported anymore since HAProxy 2.1. "
+        self.assertEqual(remedy(words + "Use 'http-response add-header' instead."), "")
+        self.assertEqual(remedy("unknown option 'constats'; did you mean 'contstats' maybe ?"), "")
+
+    def test_haproxy_does_not(self) -> None:
+        """Where it does not, the remedy is ours."""
+        table = {
+            "unknown keyword 'debug' in 'global' section": "remove it",
+            "'server mesos/mesos' : could not resolve address 'leader.mesos'.": "init-addr last,libc,none",
+            "'bind-process' is not supported anymore.": "remove it",
+            "'lua.getpids' unknown service name.": "lua-load",
+            "unknown keyword 'xyz' in 'backend' section": "manual",
+            "'option httpchk' : hiding headers or body at the end of the version string is unsupported.Use 'http-check "
+            "send' directive instead..": "http-check send meth GET",
+        }
+        for words, wanted in table.items():
+            self.assertIn(wanted, remedy(words), words)
+        self.assertEqual(remedy("something else"), "")
+
+
+class ClashTests(SynchronousTestCase):
+    """A frontend and a backend of one name."""
+
+    skip = absent("haproxy/complaints")
+
+    def test_words(self) -> None:
+        """HAProxy's words for it are known."""
+        output = (data("haproxy/complaints") / "frontend-and-backend-of-one-name.3.4.txt").read_text()
+        self.assertTrue(names_clash(complaints(output)))
+        output = (data("haproxy/complaints") / "duplicate-backend-name.3.4.txt").read_text()
+        self.assertFalse(names_clash(complaints(output)))
