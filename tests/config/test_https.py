@@ -92,7 +92,7 @@ class TextTests(SynchronousTestCase):
     def test_many(self) -> None:
         """However many hosts there are, no line has more words than HAProxy reads."""
         many = [service(f"s{n}", 100 + n, mode="tcp", passthrough=(f"h{n}.test",)) for n in range(200)]
-        under = [service(f"u{n}", 400 + n, hosts=(f"u{n}.w.test",)) for n in range(100)]
+        under = [service(f"u{n}", 1000 + n, hosts=(f"u{n}.w.test",)) for n in range(100)]
         rendered = self.render(PLAIN, PASSED, *many, *under)
         longest = max(len(line.split()) for line in rendered.config.template.splitlines())
         self.assertLess(longest, 60)

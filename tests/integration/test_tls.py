@@ -246,7 +246,12 @@ class TlsMixin:
             ("signer", "verify", stranger.issue("signer.pem", "signer.in"), "503"),
         )
         for name, wish, certificate, _ in rows:
-            world.app(name, {"0_VHOST": f"*.{name}.in,{name}.in", "0_BACKEND_SSL": wish}, secured=certificate)
+            labels = {
+                "0_VHOST": f"*.{name}.in,{name}.in",
+                "0_BACKEND_SSL": wish,
+                "0_BACKEND_EXTRA": "  retries 0",
+            }
+            world.app(name, labels, secured=certificate)
         well = authority.issue("checked.pem", "checked.in")
         for name, certificate in (("checked", well), ("unwell", wrong)):
             labels = {"0_VHOST": f"{name}.in", "0_BACKEND_SSL": authority.path}
@@ -282,11 +287,11 @@ class TlsMixin:
             task = Task(name, host="127.0.0.1", ports=(port,), state="TASK_RUNNING")
             world.apps[-1] = changed(world.apps[-1], tasks=(task,))
         self.start(world)
+        self.assertEqual(["UP"] * 3, states(world, ["clear", "agreed", "old"], ["UP"] * 3))
         self.assertEqual(
             ["HTTP/2.0", "HTTP/2.0", "HTTP/1.1"],
             [ask(world.http, f"{name}.in").who for name in ("clear", "agreed", "old")],
         )
-        self.assertEqual(["UP"] * 3, states(world, ["clear", "agreed", "old"], ["UP"] * 3))
 
 
 def hello_in_pieces(port: int, sni: str) -> str:
