@@ -74,4 +74,3 @@ def server_words(ssl: str, proto: str, *, hosts: tuple[str, ...], host: str) -> 
     elif proto == "h2":
         words = ["proto", "h2"]
     return "".join(f" {word}" for word in words)
-
