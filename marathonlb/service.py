@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from typing import IO, Any
 
 from attrs import evolve, fields, frozen
-from twisted.application.internet import StreamServerEndpointService
 from twisted.application.service import IService, MultiService
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
@@ -48,6 +47,7 @@ from marathonlb.timeline import Timeline
 from marathonlb.wanted import Planner
 from marathonlb.web.callback import CallbackSite
 from marathonlb.web.factory import make_web
+from marathonlb.web.listener import Listener
 
 _log = Logger()
 
@@ -226,7 +226,13 @@ def sources(parts: Parts, reactor: Any) -> Iterable[IService]:
             raise UsageError(
                 option="--listening", value=settings.listening, expected=f"an endpoint of Twisted's ({error})"
             ) from None
-        yield StreamServerEndpointService(endpoint, CallbackSite(subscription.heard))
+        yield Listener(
+            endpoint,
+            CallbackSite(subscription.heard),
+            reactor,
+            where=settings.listening,
+            resync_interval=settings.resync_interval,
+        )
         yield subscription
 
 

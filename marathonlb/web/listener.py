@@ -1,0 +1,79 @@
+"""Listening for what Marathon posts, also where the port is free only later."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IReactorTime, IStreamServerEndpoint
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+AGAIN = 10.0
+"""Seconds after which a port that could not be bound is tried again."""
+
+
+class Listener(Service):
+    """
+    Listens while it runs.
+
+    A port that cannot be bound costs Marathon's events and nothing else: everything is compared now and then anyway. It
+    is said, and tried again.
+
+    :param where: the endpoint's description, as ``--listening`` has it.
+    :param resync_interval: seconds between full comparisons, for the message.
+    """
+
+    name = "callback listener"
+    _log = Logger()
+
+    def __init__(
+        self,
+        endpoint: IStreamServerEndpoint,
+        factory: IProtocolFactory,
+        clock: IReactorTime,
+        *,
+        where: str,
+        resync_interval: float,
+    ) -> None:
+        self._endpoint = endpoint
+        self._factory = factory
+        self._clock = clock
+        self._where = where
+        self._resync_interval = resync_interval
+        self._port: IListeningPort | None = None
+        self._listening: Deferred[None] | None = None
+
+    def startService(self) -> None:
+        """Listen, or try to until it can be done."""
+        super().startService()  # type: ignore[no-untyped-call]
+        self._listening = Deferred.fromCoroutine(self._listen())
+        self._listening.addErrback(lambda reason: reason.trap(CancelledError) and None)
+
+    def stopService(self) -> Deferred[Any]:
+        """Listen no more; fires when that is so."""
+        super().stopService()  # type: ignore[no-untyped-call]
+        if self._listening is not None:
+            self._listening.cancel()
+        port, self._port = self._port, None
+        return maybeDeferred(port.stopListening if port is not None else lambda: None)
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                self._port = await self._endpoint.listen(self._factory)
+            except CannotListenError as error:
+                self._log.error(
+                    "Marathon's events cannot be heard: {where} cannot be bound ({error}). End what has it, or choose "
+                    "another --listening; until then everything is compared every {resync:g} s. It is tried again in "
+                    "{seconds:g} s",
+                    where=self._where,
+                    error=str(error.socketError),
+                    resync=self._resync_interval,
+                    seconds=AGAIN,
+                )
+                await deferLater(self._clock, AGAIN)
+            else:
+                return
