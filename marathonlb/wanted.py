@@ -188,7 +188,7 @@ class Planner:
             else:
                 others.append(complaint)
         starting = isinstance(error, ReloadFailed)
-        who = blamed(others, wanted.rendered.config, starting=starting)
+        who = blamed(others, wanted.rendered.config, trusted=starting or self._accepted is not None)
         for name, words in who.templates.items():
             found |= self._renderer.fall_back(name, f"HAProxy says: {words}")
         if found:

@@ -61,6 +61,7 @@ REMEDIES: tuple[tuple[str, str], ...] = (
         "HAProxy's manual lists the fetches of its version",
     ),
     (r"cannot find (?:group|user) id", "name one that this machine has, or remove the line"),
+    (r"tries to use incompatible", "a frontend and its backends have one `mode`: write `mode {mode}`"),
     (r"has the same name as", "give one of the two another name"),
     (
         r"out of section|unknown keyword",

@@ -23,6 +23,8 @@ _PROXY = re.compile(
 )
 _MISSING = re.compile(r"unable to find required (?P<keyword>[\w-]+): '(?P<name>[^']+)'")
 _SERVER = re.compile(r", server '(?P<name>[^']+)'")
+_PLACES = re.compile(r"\([^()]*?:(?P<line>\d+)\)")
+_TWO_MODES = "tries to use incompatible"
 _SUMMARIES = (
     "Error(s) found in configuration file",
     "Fatal errors found in configuration",
@@ -86,12 +88,24 @@ def _complaint(words: str, config: Config | None) -> Complaint:
     place = _PLACE.search(words)
     line = int(place["line"]) if place else None
     if line is None and config is not None:
-        line = _line_of_proxy(words, config)
+        line = _line_of_mode(words, config) or _line_of_proxy(words, config)
     found = config.locate(line) if config is not None and line is not None else None
     message = _PREFIX.sub("", words, count=1)
     if message == words:
         message = _PLACE.sub("", words, count=1).replace("  ", " ", 1)
     return Complaint(message=message.strip(), line=line, owner=found[1].owner if found else None)
+
+
+def _line_of_mode(words: str, config: Config) -> int | None:
+    """Of a frontend and a backend whose modes differ the one that somebody else has written, else the backend."""
+    if _TWO_MODES not in words:
+        return None
+    lines = [int(place["line"]) for place in _PLACES.finditer(words)]
+    for line in reversed(lines):
+        found = config.locate(line)
+        if found is not None and found[1].owner.source != "default":
+            return line
+    return lines[-1] if lines else None
 
 
 def _line_of_proxy(words: str, config: Config) -> int | None:
@@ -117,15 +131,18 @@ def _line_of_proxy(words: str, config: Config) -> int | None:
 
 
 def _offset_in(lines: Sequence[str], words: str) -> int:
-    """How far below a proxy's first line the complaint points: to its server, or to the name that is missing."""
+    """How far down a proxy's lines the complaint points: to its server, or to the name that is missing."""
     missing = _MISSING.search(words)
     server = _SERVER.search(words)
+    opening = None
     for offset, line in enumerate(lines):
         found = line.split()
-        if offset and found[:1] and found[0] in SECTIONS:
-            break
+        if found[:1] and found[0] in SECTIONS:
+            if opening is not None:
+                break
+            opening = offset
         if server is not None and found[:2] == ["server", server["name"]]:
             return offset
         if server is None and missing is not None and found[:2] == [missing["keyword"], missing["name"]]:
             return offset
-    return 0
+    return opening or 0

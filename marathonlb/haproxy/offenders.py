@@ -1,9 +1,9 @@
 """
 Who is to blame for what HAProxy refuses: services, or templates of the operator's. Pure.
 
-A line of an operator's template may be wrong in itself, or by what one app has put into its variables. It is the
-template where every service that uses it, as far as HAProxy has read, is complained about; else it is those services.
-What fails when HAProxy begins to listen was read without a complaint, so then it is the services.
+A line of an operator's template may be wrong in itself, or by what one app has put into its variables. Templates are
+read once, at the start, so what is wrong with one shows before HAProxy has accepted anything that it wrote: then it is
+to blame, unless it is refused in one service alone where others use it too. Later it is the services.
 """
 
 from __future__ import annotations
@@ -19,9 +19,6 @@ from marathonlb.haproxy.advice import remedy
 
 SAID = 5
 """So many complaints about one template are told."""
-
-MOST = 40
-"""HAProxy stops reading after 50 errors; where it has said so many it may not have read to the end."""
 
 _SAME_NAME = re.compile(r"\b(?P<kind>\w+) '[^']*' has the same name as (?!(?P=kind))\w+ '")
 _SECRET = re.compile(r"\b(?:insecure-)?password\b")
@@ -47,14 +44,13 @@ def names_clash(complaints: Iterable[Complaint]) -> bool:
     return any(_SAME_NAME.search(complaint.message) for complaint in complaints)
 
 
-def blamed(complaints: Sequence[Complaint], config: Config, *, starting: bool = False) -> Blamed:
+def blamed(complaints: Sequence[Complaint], config: Config, *, trusted: bool = False) -> Blamed:
     """
     Whom the complaints name.
 
     :param config: what HAProxy refused.
-    :param starting: it was read without a complaint, and failed then.
+    :param trusted: HAProxy has accepted these templates before.
     """
-    last = max((c.line or 0 for c in complaints), default=0) if len(complaints) >= MOST else None
     shared: dict[str, list[Complaint]] = {}
     services: dict[Key, tuple[str, str]] = {}
     for complaint in complaints:
@@ -68,8 +64,8 @@ def blamed(complaints: Sequence[Complaint], config: Config, *, starting: bool = 
     templates: dict[str, str] = {}
     for name, found in shared.items():
         by_service = {_key(c.owner): c for c in reversed(found) if isinstance(c.owner, Owner)}
-        users = set() if starting else _users(name, config, last)
-        if None in by_service or (users and by_service.keys() >= users):
+        several = len(by_service) > 1 or by_service.keys() >= _users(name, config)
+        if None in by_service or (several and not trusted):
             templates[name] = _all_told(found, config)
             continue
         for key, complaint in by_service.items():
@@ -96,20 +92,14 @@ def _all_told(found: Sequence[Complaint], config: Config) -> str:
     return "; ".join(each[:SAID]) + (f"; and {more} more" if more > 0 else "")
 
 
-def _users(name: str, config: Config, last: int | None) -> set[Key | None]:
-    """The services that have a line of this template, down to this line of the configuration."""
-    users: set[Key | None] = set()
-    line = 1
-    for section in config.sections:
-        if last is not None and line > last:
-            break
-        line += section.lines
-        users |= {
-            _key(chunk.owner)
-            for chunk in section.chunks
-            if chunk.owner.template == name and chunk.text and _is_operators(chunk.owner)
-        }
-    return users
+def _users(name: str, config: Config) -> set[Key | None]:
+    """The services that have a line of this template."""
+    return {
+        _key(chunk.owner)
+        for section in config.sections
+        for chunk in section.chunks
+        if chunk.owner.template == name and chunk.text and _is_operators(chunk.owner)
+    }
 
 
 def _is_operators(owner: Owner) -> bool:

@@ -68,17 +68,29 @@ class BlamedTests(SynchronousTestCase):
         self.assertEqual(list(who.services), [("/b", 0)])
         self.assertEqual(who.services["/b", 0][0], "HAPROXY_BACKEND_HTTP_OPTIONS")
 
-    def test_read_in_part(self) -> None:
-        """HAProxy stops after many errors; what it has not read says nothing for the template."""
-        made = config(*(backend(f"a{number}") for number in range(60)))
-        found = [complaint(made, 10 + 3 * number) for number in range(45)]
-        self.assertEqual(list(blamed(found, made).templates), ["BACKEND_HTTP_OPTIONS"])
+    def test_several_services(self) -> None:
+        """Where it is refused in several services, it is wrong itself, though others pass."""
+        made = config(backend("a"), backend("b"), backend("c"))
+        who = blamed([complaint(made, 10), complaint(made, 16)], made)
+        self.assertEqual((list(who.templates), who.services), (["BACKEND_HTTP_OPTIONS"], {}))
 
-    def test_starting(self) -> None:
-        """What fails at the start alone is the service's, though a template of the operator's wrote the line."""
-        made = config(backend("a"))
-        who = blamed([complaint(made, 10, "cannot bind socket")], made, starting=True)
-        self.assertEqual((who.templates, list(who.services)), ({}, [("/a", 0)]))
+    def test_trusted(self) -> None:
+        """A template that HAProxy has accepted before is not to blame for what is new."""
+        made = config(backend("a"), backend("b"))
+        who = blamed([complaint(made, 10), complaint(made, 13)], made, trusted=True)
+        self.assertEqual((who.templates, set(who.services)), ({}, {("/a", 0), ("/b", 0)}))
+
+    def test_modes(self) -> None:
+        """Of a frontend and a backend whose modes differ it is the one that is not our default, else the backend."""
+        said = (
+            "[ALERT]    (1) : config : http frontend 'in' (/x/haproxy.cfg:{}) tries to use incompatible tcp backend 'a'"
+            " (/x/haproxy.cfg:{}) in a 'use_backend' rule (see 'mode')."
+        )
+        made = config(backend("a"), backend("b", "default"))
+        for lines, wanted in (((10, 12), 10), ((12, 10), 10), ((12, 13), 13)):
+            (found,) = complaints(said.format(*lines), made)
+            self.assertEqual(found.line, wanted, lines)
+        self.assertIn("`mode {mode}`", remedy(said))
 
     def test_label(self) -> None:
         """A label is named by its whole name, and the first complaint about a service counts."""

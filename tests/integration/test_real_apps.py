@@ -25,6 +25,7 @@ from marathonlb.routing.offers import Offers
 from marathonlb.settings import Settings
 from marathonlb.wanted import Planner, Wanted
 from tests.integration.haproxies import on_each
+from tests.integration.settling import settled
 from tests.marathon.test_parse import definitions
 from tests.shared import absent, data
 
@@ -107,30 +108,7 @@ class RealAppsMixin:
 
     def settled(self, apps: Iterable[App]) -> tuple[Wanted, int]:
         """What HAProxy accepts in the end, and how many checks that took."""
-        offers = Offers(self.settings, PER_APP_NAMES, lambda host: host)
-        planner = Planner(offers, Renderer(self.settings, self.templates))
-        by_id = {app.id: app for app in apps}
-        planner.update(by_id, by_id)
-        for checks in range(1, 10):
-            wanted = planner.wanted(0)
-            output = self.check(wanted)
-            if not output:
-                return wanted, checks
-            found = complaints(output, wanted.rendered.config)
-            error = InvalidConfiguration(complaints=found, output=output)
-            if not planner.blame(error, wanted, Clock()):
-                self.fail(f"nobody is to blame for {output}")
-        raise AssertionError(f"still refused: {output}")
-
-    def check(self, wanted: Wanted) -> str:
-        """What ``haproxy -c`` says where it refuses; nothing where it accepts."""
-        config = wanted.rendered.config
-        (self.directory / "haproxy.cfg").write_text(config.text(str(self.directory)), encoding="utf-8")
-        for name, text in config.map_texts().items():
-            (self.directory / name).write_text(text, encoding="utf-8")
-        command = [self.binary, "-c", "-f", str(self.directory / "haproxy.cfg")]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        return "" if done.returncode == 0 else done.stdout + done.stderr
+        return settled(self.binary, self.directory, self.settings, self.templates, apps)
 
     def unexplained(self, wanted: Wanted, more: tuple[tuple[str, str], ...] = ()) -> list[str]:
         """The problems that take a service out for a reason that is not known."""

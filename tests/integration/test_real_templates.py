@@ -1,0 +1,132 @@
+"""Templates that operators have published: every HAProxy uses each, or a problem says which line is to be mended."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from marathonlb.config.legacy import LUA
+from marathonlb.config.sources import load_templates
+from marathonlb.config.templates import BY_NAME
+from marathonlb.marathon.model import App, HealthCheck, Port
+from marathonlb.settings import Settings
+from marathonlb.wanted import Wanted
+from tests.integration.haproxies import on_each
+from tests.integration.settling import settled
+from tests.integration.worlds import certificate
+from tests.routing.apps import app, task
+from tests.shared import absent, data
+
+ADVISED = re.compile(
+    r"\(line \d+: `.+`\)[^;]*;|Use '|please just remove|did you mean|^line \d+, `.+`, stands in no section.* has to be"
+)
+"""A problem shows the line with our advice behind it, or HAProxy's own words hold the advice."""
+
+UNSEEN = ("HTTP_FRONTEND_APPID_ACL", "BACKEND_SERVER_HTTP_HEALTHCHECK_OPTIONS")
+"""The words of these stand in lines that have another owner, or in no line of this cluster's."""
+
+CLUSTER: tuple[App, ...] = (
+    app(
+        "/web",
+        {
+            "0_VHOST": "web.test",
+            "0_PATH": "/a",
+            "0_STICKY": "true",
+            "0_AUTH": "r:u:$5$a$b",
+            "0_USE_HSTS": "true",
+        },
+        ports=(Port(10001),),
+        tasks=(task(1), task(2)),
+        health_checks=(HealthCheck("HTTP", path="/up"),),
+    ),
+    app("/several", {"0_VHOST": "a.test,b.test", "0_REDIRECT_TO_HTTPS": "true"}, ports=(Port(10002),)),
+    app("/wild", {"0_VHOST": "*.test"}, ports=(Port(10003),)),
+    app("/tcp", ports=(Port(10004),), health_checks=(HealthCheck("TCP"),)),
+)
+
+
+def directories() -> Iterator[Path]:
+    """The directories that an operator would name by ``--templates``."""
+    for path in sorted(data("templates").rglob("*")):
+        if path.is_dir() and any(each.name.startswith("HAPROXY_") for each in path.iterdir()):
+            yield path
+
+
+class RealTemplatesMixin:
+    """Each directory as the operator's."""
+
+    binary = ""
+    skip = absent("templates")
+    assertEqual: Any
+    assertIn: Any
+    assertLess: Any
+    assertTrue: Any
+    assertRegex: Any
+    addCleanup: Any
+
+    def setUp(self) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="mlb-", dir="/tmp"))
+        self.addCleanup(shutil.rmtree, self.directory)
+        self.certificate = certificate(self.directory / "site.pem", "web.test")
+
+    def settled(self, templates: Path) -> Wanted:
+        """What HAProxy accepts in the end of a cluster with these templates, found within a few checks."""
+        settings = Settings(
+            ssl_certs=(self.certificate,),
+            state_dir=str(self.directory),
+            manage_haproxy=True,
+            groups=frozenset("*"),
+        )
+        made, checks = settled(
+            self.binary, self.directory, settings, load_templates(str(templates), {}), CLUSTER, most=5
+        )
+        self.assertLess(checks, 5, templates)
+        return made
+
+    def test_each(self) -> None:
+        """Each file is in what HAProxy accepts, or a problem tells the line and the remedy; every app is served."""
+        used = heads = lua = 0
+        for directory in directories():
+            wanted = self.settled(directory)
+            problems = {each.label: each for each in wanted.problems if not each.app_id and each.fatal}
+            for problem in problems.values():
+                self.assertRegex(problem.reason.removeprefix("HAProxy says: "), ADVISED, problem.value)
+                self.assertIn("; the default serves in its place", problem.reason)
+            self.assertEqual([str(each) for each in wanted.problems if each.app_id], [], directory)
+            switched_off = _is_empty(directory / "HAPROXY_BACKEND_HEAD")
+            self.assertEqual(len(wanted.services), 0 if switched_off else len(CLUSTER), directory)
+            sources = {chunk.owner.source for section in wanted.rendered.config for chunk in section.chunks}
+            for path in directory.iterdir():
+                name = path.name.removeprefix("HAPROXY_")
+                if path.is_dir() or path.name in problems:
+                    continue
+                self.assertIn(name, BY_NAME, path)
+                if not switched_off and not _is_empty(path) and name not in UNSEEN:
+                    self.assertIn(f"file {path}", sources, path)
+                used += 1
+                if name == "HEAD":
+                    heads += 1
+                    lua += self.asks_the_controller(wanted.rendered.config.sections[0].text)
+        self.assertTrue(lua > 10, lua)
+        self.assertTrue(used > 50, used)
+        self.assertTrue(heads > 15, heads)
+
+    def asks_the_controller(self, head: str) -> bool:
+        """Whether a HAPROXY_HEAD has services in Lua; they are ours then, and know the controller's socket."""
+        if "use-service lua." not in head:
+            return False
+        self.assertIn(f"lua-load {LUA}/getpids.lua", head)
+        self.assertIn(f"setenv MARATHON_LB_WEB_SOCKET {self.directory}/web.sock", head)
+        return True
+
+
+def _is_empty(path: Path) -> bool:
+    """Whether a template is there and holds nothing but comments."""
+    return path.exists() and all(line.strip()[:1] in ("", "#") for line in path.read_text().splitlines())
+
+
+on_each(RealTemplatesMixin, globals())
