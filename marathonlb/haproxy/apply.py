@@ -295,14 +295,14 @@ class Applier:
                     self._store.publish(staged.published)
             finally:
                 self._store.unstage()
-            with self._timed(seconds, "reload"):
-                reloaded = await self._reload(wanted, before)
-            touched = self._bearings.confirm(wanted)
-            self._store.confirm(staged.published, reason)
-        if self._steering is not None and reloaded.action != "reload":
-            self._steering.forget()
-        elif self._steering is not None:
-            await self._bearings.met(wanted, worker, touched, as_of, self._clock)
+            try:
+                with self._timed(seconds, "reload"):
+                    reloaded = await self._reload(wanted, before)
+                self._store.confirm(staged.published, reason)
+                await self._bearings.met(wanted, reloaded, worker, as_of, self._clock)
+            finally:
+                if self._steering is not None:
+                    self._store.keep_health()
         # what a master says of a reload that went well is no news; what nobody was told is
         output = "\n".join(
             filter(None, (warnings, "" if reloaded.action == "reload" else reloaded.output.strip()))
@@ -339,9 +339,6 @@ class Applier:
             if error.refused and before is not None and self._store.put_back(before):
                 self._bearings.confirmed = self.running is not None
             raise
-        finally:
-            if self._steering is not None:
-                self._store.keep_health()
 
     @contextmanager
     def _timed(self, seconds: dict[str, float], stage: str) -> Iterator[None]:

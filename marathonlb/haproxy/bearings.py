@@ -7,14 +7,12 @@ in the state directory says whether HAProxy confirmed that file; what steps have
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from attrs import frozen
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from marathonlb.config.text import Config, Section
-from marathonlb.haproxy.interfaces import IReloader
+from marathonlb.haproxy.interfaces import IReloader, Reloaded
 from marathonlb.haproxy.master import pause
 from marathonlb.haproxy.plan import Difference, differences, phrase, split
 from marathonlb.haproxy.steer import OtherWorkerError, Steering, Stepped
@@ -25,8 +23,8 @@ NOT_RUNNING = "HAProxy does not run"
 FIRST = "there was no configuration"
 ADOPTED = "adopted with differences: "
 
-MEETING = 2.0
-"""Seconds that the new worker of a HAProxy which is not ours is waited for after its reload."""
+MEETING = 5.0
+"""Seconds that the new worker of a HAProxy which is not ours is waited for: its reload may be under way yet."""
 
 READ_BACK = 200
 """So many backends at most are read back after a reload; of all of them the file was confirmed."""
@@ -154,26 +152,21 @@ class Bearings:
         self.running = way.running.replace(sections)
         return bool(sections)
 
-    def confirm(self, wanted: Config) -> tuple[str, ...]:
-        """HAProxy confirmed a reload; the backends that differed."""
-        self.running, self.confirmed = wanted, True
-        return self._touched
-
     async def met(
-        self,
-        wanted: Config,
-        before: int | None,
-        touched: Sequence[str],
-        as_of: float | None,
-        clock: IReactorTime,
+        self, wanted: Config, reloaded: Reloaded, before: int | None, as_of: float | None, clock: IReactorTime
     ) -> None:
         """
-        After a reload: know the new worker, drain again what was drained out of turn, and read back what differed.
+        HAProxy confirmed a reload: know the new worker, drain again what was drained out of turn, and read back what
+        differed.
 
         :param before: the worker before.
         """
+        self.running, self.confirmed = wanted, True
         steering = self._steering
         if steering is None:
+            return
+        if reloaded.action != "reload":
+            steering.forget()
             return
         drained = steering.ledger.drained_since(as_of)
         deadline = clock.seconds() + MEETING
@@ -183,7 +176,7 @@ class Bearings:
             await pause(clock, 0.05)
         for target, when in drained.items():
             await steering.drain(wanted, [target], when)
-        steering.ledger.unsure.update(touched[:READ_BACK])
+        steering.ledger.unsure.update(self._touched[:READ_BACK])
         try:
             stepped = await steering.step((), wanted, wanted, as_of)
         except OtherWorkerError:

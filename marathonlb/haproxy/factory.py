@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from twisted.application.service import Service
+from twisted.application.service import MultiService, Service
 from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.threads import deferToThreadPool
 
@@ -20,6 +20,7 @@ from marathonlb.haproxy.certificates import Certificates
 from marathonlb.haproxy.command import CommandReloader
 from marathonlb.haproxy.files import Files
 from marathonlb.haproxy.interfaces import IChecker
+from marathonlb.haproxy.kept import KeptTalks
 from marathonlb.haproxy.ports import probe
 from marathonlb.haproxy.process import Binary, HAProxyChecker, NoChecker
 from marathonlb.haproxy.renewal import Loaded, Reconciles, RememberingReloader, Renewal
@@ -103,6 +104,13 @@ def make_applier(
             spawner=reactor,
             clock=reactor,
         )
+    # A stats socket is one worker's: a conversation that is kept would go on with the old one after a reload.
+    connect = connection(settings, state, reactor)
+    talks = KeptTalks(connect) if settings.manage_haproxy else connect
+    services = MultiService()
+    for each in (reloader, talks):
+        if isinstance(each, Service):
+            each.setServiceParent(services)  # type: ignore[no-untyped-call]
     return Applier(
         files=files,
         state=state,
@@ -111,8 +119,8 @@ def make_applier(
         clock=reactor,
         archive=Archive(state, settings.archive_versions, cause=cause),
         probe=probe if settings.manage_haproxy else None,
-        service=reloader if isinstance(reloader, Service) else None,
-        steering=Steering(connection(settings, state, reactor), files.directory),
+        service=services,
+        steering=Steering(talks, files.directory, reactor),
         in_thread=partial(deferToThreadPool, reactor, reactor.getThreadPool()),
     )
 

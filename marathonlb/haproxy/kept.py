@@ -3,6 +3,8 @@ One conversation with HAProxy's worker kept open from step to step: connecting c
 
 A connection that HAProxy has closed meanwhile (a reload, its time-out) shows at the first question of a conversation,
 which is who the worker is; that question is asked again over a new one. What changes something is never said twice.
+This is for the master's socket, which leads to whatever worker takes new connections. One to a worker's own stats
+socket would stay with that worker after a reload, and keep it from ending.
 """
 
 from __future__ import annotations

@@ -46,6 +46,7 @@ DYNAMIC_BALANCE = re.compile(r"(?:roundrobin|leastconn|first|random(?:\(\d+\))?)
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.:/@%,+=()\[\]*-]+\Z")
 _QUOTING = re.compile(r"[\\\"'#]")
+_HEXADECIMAL = re.compile(r"[0-9A-Fa-f]{2}")
 _ESCAPES = {"t": "\t", "r": "\r", "n": "\n"}
 
 
@@ -285,7 +286,8 @@ def _escaped(characters: Iterator[str], quote: str) -> str:
     if quote == '"' and following not in '\\"$':
         return "\\" + following
     if following == "x" and not quote:
-        return chr(int(next(characters, "0") + next(characters, "0"), 16))
+        digits = next(characters, "") + next(characters, "")
+        return chr(int(digits, 16)) if _HEXADECIMAL.fullmatch(digits) else f"\\x{digits}"
     return following if quote else _ESCAPES.get(following, following)
 
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iter
 from contextlib import asynccontextmanager
 
 from attrs import evolve, field, frozen
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from marathonlb.config.text import Config, MapEntry
@@ -19,10 +20,11 @@ from marathonlb.haproxy.abilities import Abilities
 from marathonlb.haproxy.ledger import Ledger, Sketch, Target
 from marathonlb.haproxy.observed import deviations, parse_state
 from marathonlb.haproxy.plan import Difference
+from marathonlb.haproxy.saying import say
 from marathonlb.haproxy.steermaps import MapSteering
-from marathonlb.haproxy.steps import Held, Step, Steps
+from marathonlb.haproxy.steps import Held, Steps
 from marathonlb.haproxy.talk import ITalk
-from marathonlb.haproxy.words import ID_TAKEN, Refusal, refusal
+from marathonlb.haproxy.words import refusal
 
 MAX_STEPS = 10_000
 """Of more steps than these a reload is the smaller one."""
@@ -74,11 +76,12 @@ class Steering:
 
     _log = Logger()
 
-    def __init__(self, connect: Connect, directory: str) -> None:
+    def __init__(self, connect: Connect, directory: str, clock: IReactorTime) -> None:
         self.worker: int | None = None
         self.ledger = Ledger()
         self.abilities = Abilities()
         self._connect = connect
+        self._clock = clock
         self._maps = MapSteering(directory)
 
     @asynccontextmanager
@@ -237,49 +240,21 @@ class Steering:
         steps = sketch.steps
         if len(steps.gains) + len(steps.losses) > MAX_STEPS:
             return Stepped(why=f"{len(steps.gains) + len(steps.losses)} servers change at once")
-        buried: dict[str, set[str]] = {}
-        refused = await self._say(talk, steps.gains, buried) or await self._say(talk, steps.losses, buried)
-        if refused is not None:
+        said = await say(talk, steps, self._clock)
+        if said.refused is not None:
             self.ledger.unsure |= sketch.backends.keys()
-            backend = refused.command.split()[2].partition("/")[0]
-            rest = sketch.backends[backend].wanted.rest if backend in sketch.backends else ""
-            self.abilities = self.abilities.without(refused, rest)
-            return Stepped(why=str(refused))
-        wrong = await self._read_back(talk, sketch, buried)
+            backend = said.refused.command.split()[2].partition("/")[0]
+            self.abilities = self.abilities.without(said.refused, sketch.backends[backend].wanted.rest)
+            return Stepped(why=str(said.refused))
+        wrong = await self._read_back(talk, sketch, said.buried)
         if wrong:
             return _Wrong(wrong, steps)
         for name, touched in sketch.backends.items():
-            self.ledger.done(touched, buried.get(name, ()))
+            self.ledger.done(touched, said.buried.get(name, ()))
         mapped, why = Steps(), sketch.why
         if sketch.maps and not why:
             mapped, why = await self._maps.change(talk, sketch.maps, running, wanted)
         return Stepped(steps + mapped, tuple(sketch.backends), why)
-
-    async def _say(self, talk: ITalk, steps: Sequence[Step], buried: dict[str, set[str]]) -> Refusal | None:
-        """
-        Carry steps out, one after another.
-
-        :param buried: takes the servers that are to go and are in use, by backend.
-        :return: the first refusal.
-        """
-        answers = iter(await talk.say([command for step in steps for command in step.commands]))
-        again: list[Step] = []
-        first: Refusal | None = None
-        for step in steps:
-            said = [refusal(command, next(answers)) for command in step.commands]
-            refused = next((each for each in said if each is not None), None)
-            if refused is None:
-                continue
-            if step.kind == "removed" and refused.command.startswith("del server "):
-                backend, _, server = step.target.partition("/")
-                buried.setdefault(backend, set()).add(server)
-            elif step.kind == "added" and refused.words.startswith(ID_TAKEN):
-                again.append(step.without_id())
-            else:
-                first = first or refused
-        if first is None and again:
-            return await self._say(talk, again, buried)
-        return first
 
     async def _read_back(self, talk: ITalk, sketch: Sketch, buried: Mapping[str, Collection[str]]) -> str:
         """

@@ -45,12 +45,14 @@ class Step:
     :param kind: what is counted: ``added``, ``removed``, …; see `KINDS`.
     :param target: ``backend/server``, or the name of a map file.
     :param server: what is added, where something is.
+    :param undo: the commands that put back a server that was deleted to be made anew, and could not be.
     """
 
     kind: str
     target: str
     commands: tuple[str, ...]
     server: Server | None = None
+    undo: tuple[str, ...] = ()
 
     def without_id(self) -> Step:
         """The same without the server's id, which somebody else has."""
@@ -193,7 +195,7 @@ class _Planner:
                 if held is None:
                     gains.append(self._added(server))
                 else:
-                    losses.append(self._replaced(server))
+                    losses.append(self._replaced(held, server))
             if problem:
                 return Impossible(f"server {self.wanted.name}/{name} {problem}")
         losses += [
@@ -240,11 +242,12 @@ class _Planner:
         health = (f"enable health {target}",) if server.checked else ()
         return (f"add server {target} {server.spoken()}", *health, f"enable server {target}")
 
-    def _replaced(self, server: Server) -> Step:
-        """Where it is in use the deletion is refused, and ``enable server`` puts it back as it was."""
+    def _replaced(self, held: Held, server: Server) -> Step:
+        """Out of service, away, and in again with other arguments."""
         target = self._target(server.name)
         commands = (f"set server {target} state maint", f"del server {target}", *self._adding(server))
-        return Step("replaced", target, commands, server)
+        undo = self._adding(held.server) if held.known and not held.server.problem else ()
+        return Step("replaced", target, commands, server, undo)
 
     def _removed(self, name: str) -> Step:
         """No new request, then away with it; where it is in use, that is refused and tried again later."""

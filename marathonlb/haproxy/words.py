@@ -26,8 +26,11 @@ _SUCCESSES: tuple[tuple[str, re.Pattern[str]], ...] = (
 ID_TAKEN = "'id' : custom id"
 """How an answer begins where another server has the id."""
 
+IN_USE = "Server still has"
+"""How the answer to ``del server`` begins where it has connections."""
+
 _ARGUMENT = re.compile(r"'(?P<accepted>[\w-]+)' option is not accepted|unknown keyword '(?P<unknown>[\w-]+)'")
-_OF_THE_MOMENT = ("No such ", "Already exists", ID_TAKEN, "Server still has")
+_OF_THE_MOMENT = ("No such ", "Already exists", ID_TAKEN, IN_USE)
 """Refusals that depend on what is there, not on what HAProxy can do."""
 
 

@@ -16,6 +16,7 @@ from marathonlb.haproxy.disk import Disk
 from marathonlb.haproxy.files import Files
 from marathonlb.haproxy.interfaces import Outcome, Reloaded
 from marathonlb.haproxy.plan import split
+from marathonlb.haproxy.saying import PATIENCE
 from marathonlb.haproxy.state import StateDirectory
 from marathonlb.haproxy.steer import Steering
 from tests.fakes.haproxy import FakeChecker, FakeReloader
@@ -85,7 +86,7 @@ class SteeredHouse:
             reloader=self.reloader,
             clock=self.clock,
             archive=Archive(state, 0),
-            steering=Steering(self.worker.connect, self.directory),
+            steering=Steering(self.worker.connect, self.directory, self.clock),
         )
 
     def text(self) -> str:
@@ -122,7 +123,18 @@ class SteeredCase(SynchronousTestCase):
         self.applier = self.house.controller()
 
     def apply(self, wanted: Config, applier: Applier | None = None, **how: object) -> Outcome:
-        return self.successResultOf((applier or self.applier).apply(wanted, **how))  # type: ignore[arg-type]
+        waiting = (applier or self.applier).apply(wanted, **how)  # type: ignore[arg-type]
+        done: list[object] = []
+
+        def tell(result: Outcome) -> Outcome:
+            done.append(result)
+            return result
+
+        waiting.addBoth(tell)
+        for seconds in PATIENCE:
+            if not done:
+                self.house.clock.advance(seconds)
+        return self.successResultOf(waiting)
 
     def begin(self, *shop: str, **more: dict[str, str]) -> None:
         """Let HAProxy run a configuration."""

@@ -98,6 +98,7 @@ class ServerTests(SynchronousTestCase):
             r'a "b \"c\" \$d"x': ["a", 'b "c" $dx'],
             r"a 'b\c' d": ["a", "b\\c", "d"],
             r"\x41\t": ["A\t"],
+            r"\x:": ["\\x:"],
             "a ''": ["a", ""],
             '"a\\n"': ["a\\n"],
         }.items():

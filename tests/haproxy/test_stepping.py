@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from twisted.internet.defer import CancelledError, Deferred
 
+from marathonlb.config.text import Config
 from marathonlb.errors import InvalidConfiguration
+from marathonlb.haproxy.interfaces import Outcome
 from tests.haproxy.samples import backend, config, frontend
 from tests.haproxy.steered import S, SteeredCase, shops
 
@@ -246,6 +248,62 @@ class RefusalTests(SteeredCase):
         self.worker.up = False
         outcome = self.apply(shops(S[1], S[2]), may_reload=False)
         self.assertEqual((outcome.action, outcome.reason), ("postponed", "nobody listens"))
+
+
+class ReplacementTests(SteeredCase):
+    """Servers whose arguments change are made anew."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.begin(S[1], S[2], S[3])
+
+    def test_one_at_a_time(self) -> None:
+        """All servers of a backend change one after another, so that there are always others."""
+        taken: set[str] = set()
+
+        def watch(command: str) -> None:
+            out = {name for name, server in self.worker.backends["shop"].items() if server.admin & 1}
+            self.assertLessEqual(len(out) + 3 - len(self.worker.backends["shop"]), 1)
+            taken.update(out)
+
+        self.worker.before = watch
+        wanted = shops(*(f"{S[n]} maxconn 5" for n in (1, 2, 3)))
+        outcome = self.apply_slowly(wanted)
+        self.assertEqual((outcome.action, outcome.reason), ("steps", "3 servers replaced"))
+        self.assertEqual(taken, {"s1", "s2", "s3"})
+        self.assertTrue(self.house.serves(wanted))
+
+    def apply_slowly(self, wanted: Config) -> Outcome:
+        waiting = self.applier.apply(wanted)
+        self.house.clock.pump([0.01] * 60)
+        return self.successResultOf(waiting)
+
+    def test_becomes_idle(self) -> None:
+        """One that is in use for a moment is waited for, and takes no new request meanwhile."""
+        self.worker.server("shop/s1").busy = True
+        waiting = self.applier.apply(shops(f"{S[1]} maxconn 5", S[2], S[3]))
+        self.house.clock.advance(0.002)
+        self.assertEqual(self.worker.server("shop/s1").admin, 1)
+        self.worker.server("shop/s1").busy = False
+        self.house.clock.advance(0.01)
+        self.assertEqual(self.successResultOf(waiting).action, "steps")
+
+    def test_cannot_be_made(self) -> None:
+        """One that cannot be made with its new arguments is put back with the old ones before the reload."""
+        self.worker.refusing = {"maxconn"}
+        outcome = self.apply(shops(f"{S[1]} maxconn 5", S[2], S[3]), may_reload=False)
+        self.assertEqual(outcome.action, "postponed")
+        self.assertTrue(self.house.serves(shops(S[1], S[2], S[3])))
+
+    def test_given_up(self) -> None:
+        """Where the next refuses, those that are done are not done again."""
+        self.worker.answers["del server shop/s2"] = "This server cannot be removed at runtime"
+        wanted = shops(f"{S[1]} maxconn 5", f"{S[2]} maxconn 5", S[3])
+        waiting = self.applier.apply(wanted, may_reload=False)
+        self.house.clock.pump([0.01] * 60)
+        self.assertEqual(self.successResultOf(waiting).action, "postponed")
+        self.assertEqual(self.worker.server("shop/s2").admin, 0)
+        self.assertEqual(self.apply(wanted).action, "reload")
 
 
 class WorkerTests(SteeredCase):

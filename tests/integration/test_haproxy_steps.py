@@ -1,0 +1,604 @@
+"""The rules that keep the way without reloads true, each against every HAProxy there is."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from threading import Thread
+from time import monotonic, sleep
+from typing import Any
+
+from attrs import evolve
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import UNIXClientEndpoint
+from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import TestCase
+
+from marathonlb.config.text import DIRECTORY, Chunk, Config, MapEntry, Owner, Section
+from marathonlb.errors import HAProxyUnavailable
+from marathonlb.haproxy import launcher
+from marathonlb.haproxy.apply import Applier
+from marathonlb.haproxy.factory import make_applier
+from marathonlb.haproxy.observed import Seen, parse_state
+from marathonlb.haproxy.steps import DRAIN, MAINTENANCE, READY
+from marathonlb.haproxy.talk import Talk, open_talk
+from tests.coroutines import coroutine
+from tests.haproxy.talks import backend
+from tests.integration.haproxies import Load, Place, free_port, on_each
+
+OWNER = Owner()
+
+
+class Task:
+    """A task of a service: answers its name over connections that are kept, its path's seconds late in the middle."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name.encode()
+        self.port = free_port()
+        self._listening = socket.create_server(("127.0.0.1", self.port), backlog=100)
+        self._open: set[socket.socket] = set()
+        Thread(target=self._accept, daemon=True).start()
+
+    def line(self, more: str = "") -> str:
+        return f"server {self.name.decode()} 127.0.0.1:{self.port}{' ' if more else ''}{more}"
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listening.accept()
+                Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        self._open.add(connection)
+        with contextlib.suppress(OSError), connection:
+            heard = b""
+            while part := connection.recv(65536):
+                heard += part
+                while b"\r\n\r\n" in heard:
+                    request, _, heard = heard.partition(b"\r\n\r\n")
+                    length = f"HTTP/1.1 200 OK\r\nContent-Length: {len(self.name)}\r\n\r\n".encode()
+                    slow = re.match(rb"GET /slow/(\S+)", request)
+                    connection.sendall(length + self.name[:1])
+                    if slow:
+                        connection.settimeout(float(slow[1]))
+                        with contextlib.suppress(TimeoutError):
+                            connection.recv(1)
+                        connection.settimeout(None)
+                    connection.sendall(self.name[1:])
+        self._open.discard(connection)
+
+    def end(self) -> None:
+        """Accept no more, and hang up."""
+        self._listening.close()
+        for connection in list(self._open):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+
+def request(port: int, path: str = "/", cookie: str = "") -> tuple[str, str]:
+    """The body of an answer and its cookie; raises `OSError` where it is not 200."""
+    with socket.create_connection(("127.0.0.1", port), 10) as connection:
+        extra = f"Cookie: {cookie}\r\n" if cookie else ""
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{extra}\r\n".encode())
+        heard = b""
+        while part := connection.recv(65536):
+            heard += part
+    head, _, body = heard.decode().partition("\r\n\r\n")
+    if not head.startswith("HTTP/1.1 200"):
+        raise OSError(head.splitlines()[0] if head else "no answer")
+    found = re.search(r"set-cookie: ([^;\r]+)", head, re.IGNORECASE)
+    return body, found[1] if found else ""
+
+
+class StepsMixin:
+    """Steps in place of reloads. A test case names the binary."""
+
+    binary = ""
+    managed = True
+    timeout = 90
+
+    def setUp(self: Any) -> None:
+        self.place = Place(self.binary, manage_haproxy=self.managed, **({} if self.managed else self.alone()))
+        self.addCleanup(self.place.clean)
+        self.port = self.place.port
+        self.defaults: list[str] = []
+        self.globals: list[str] = []
+        version = subprocess.run([self.binary, "-v"], capture_output=True, text=True).stdout
+        self.version = tuple(int(part) for part in re.search(r"version (\d+)\.(\d+)", version).groups())
+
+    def alone(self: Any) -> dict[str, Any]:
+        return {}
+
+    def config(
+        self: Any, *shop: str, maps: tuple[tuple[str, str], ...] = (("/", "shop"),), **others: tuple[str, ...]
+    ) -> Config:
+        """A configuration that routes by a map; these are the lines of its backends."""
+        state = self.place.settings.state_dir
+        head = [
+            "global",
+            "  maxconn 500",
+            f"  server-state-file {state}/server-state",
+            *([] if self.managed else [f"  stats socket {state}/stats.sock mode 600 level admin"]),
+            *(f"  {line}" for line in self.globals),
+            "defaults",
+            "  mode http",
+            "  retries 3",
+            "  option redispatch 1",
+            "  timeout client 20s",
+            "  timeout connect 2s",
+            "  timeout server 20s",
+            "  load-server-state-from-file global",
+            *(f"  {line}" for line in self.defaults),
+        ]
+        front = f"frontend main\n  bind 127.0.0.1:{self.port}\n  use_backend %[path,map_beg({DIRECTORY}/wild.map)]\n"
+        backends = {"shop": shop, **others}
+        return Config(
+            (
+                Section("head", "", (Chunk("\n".join([*head, ""]), OWNER),)),
+                Section("frontend", "main", (Chunk(front, OWNER),)),
+                *(backend(name, *lines) for name, lines in backends.items()),
+            ),
+            {"wild.map": tuple(MapEntry(key, value, OWNER) for key, value in maps)},
+        )
+
+    def task(self: Any, name: str) -> Task:
+        task = Task(name)
+        self.addCleanup(task.end)
+        return task
+
+    async def controller(self: Any) -> Applier:
+        applier = make_applier(self.place.settings, reactor)
+        await applier.recover()
+        applier.service.startService()
+        self.addCleanup(lambda: applier.service.stopService() if applier.service.running else None)
+        return applier
+
+    async def begun(self: Any, *shop: str, **more: Any) -> Applier:
+        """A controller whose HAProxy runs a configuration."""
+        applier = await self.controller()
+        outcome = await applier.apply(self.config(*shop, **more))
+        assert outcome.action == "reload", outcome
+        return applier
+
+    async def steps(self: Any, applier: Applier, wanted: Config, **how: Any) -> str:
+        """Apply what has to be possible without a reload; what was done."""
+        before = await self.worker()
+        outcome = await applier.apply(wanted, **how)
+        self.assertEqual(outcome.action, "steps", outcome)
+        self.assertEqual(await self.worker(), before)
+        return outcome.reason
+
+    async def talk(self: Any) -> Talk:
+        name = "master.sock" if self.managed else "stats.sock"
+        path = f"{self.place.settings.state_dir}/{name}"
+        return await open_talk(UNIXClientEndpoint(reactor, path), reactor, path, master=self.managed)
+
+    async def worker(self: Any) -> int:
+        """The worker's process id."""
+        with contextlib.closing(await self.talk()) as talk:
+            return await talk.pid()
+
+    async def say(self: Any, *commands: str) -> list[str]:
+        """Say something to the worker behind the controller's back."""
+        with contextlib.closing(await self.talk()) as talk:
+            return await talk.say(commands)
+
+    async def seen(self: Any) -> dict[str, dict[str, Seen]]:
+        """What the worker says of its servers."""
+        return parse_state((await self.say("show servers state"))[0])
+
+    def get(self: Any, path: str = "/", cookie: str = "") -> Deferred[tuple[str, str]]:
+        return deferToThread(request, self.port, path, cookie)
+
+    async def names(self: Any, count: int = 40) -> set[str]:
+        """Who answers."""
+        return {(await self.get())[0] for _ in range(count)}
+
+    async def until(self: Any, true: Callable[[], Awaitable[bool]], seconds: float = 15) -> None:
+        deadline = monotonic() + seconds
+        while monotonic() < deadline:
+            if await true():
+                return
+            await deferLater(reactor, 0.05, lambda: None)  # type: ignore[arg-type]
+        self.fail(f"it did not come true within {seconds} s")
+
+    # rule 1: only lines that mean the same at runtime
+
+    @coroutine
+    async def test_1_default_server(self: Any) -> None:
+        """An added server would miss what a default-server gives it, so the change is a reload, and it has it."""
+        for where in ("defaults", "backend"):
+            a, b = self.task("a"), self.task("b")
+            self.defaults = ["default-server weight 7"] if where == "defaults" else []
+            own = ["default-server weight 7"] if where == "backend" else []
+            applier = await self.controller()
+            await applier.apply(self.config(*own, a.line()))
+            outcome = await applier.apply(self.config(*own, a.line(), b.line()))
+            self.assertEqual(outcome.action, "reload")
+            self.assertIn("default-server", outcome.reason)
+            self.assertEqual((await self.seen())["shop"]["b"].weight, 7)
+            await applier.service.stopService()
+
+    @coroutine
+    async def test_1_host_name(self: Any) -> None:
+        """A host name would be accepted and never resolved, so the change is a reload, and it serves."""
+        a, b = self.task("a"), self.task("b")
+        applier = await self.begun(a.line())
+        outcome = await applier.apply(self.config(a.line(), b.line().replace("127.0.0.1", "localhost")))
+        self.assertEqual(outcome.action, "reload")
+        self.assertIn("which is not a number with a port", outcome.reason)
+        self.assertEqual(await self.names(), {"a", "b"})
+
+    @coroutine
+    async def test_1_unknown_argument(self: Any) -> None:
+        """An argument that HAProxy takes at runtime and that means something else there is a reload that names it."""
+        a, b = self.task("a"), self.task("b")
+        applier = await self.begun(a.line())
+        outcome = await applier.apply(self.config(a.line(), b.line("disabled")))
+        self.assertEqual(
+            (outcome.action, outcome.reason), ("reload", "server shop/b has the argument disabled")
+        )
+        self.assertEqual(await self.names(), {"a"})
+
+    @coroutine
+    async def test_1_balance(self: Any) -> None:
+        """An algorithm that hashes takes a reload for a server, and for an id."""
+        a, b = self.task("a"), self.task("b")
+        applier = await self.begun("balance source", a.line("id 1"))
+        outcome = await applier.apply(self.config("balance source", a.line("id 1"), b.line("id 2")))
+        self.assertEqual((outcome.action, outcome.reason), ("reload", "backend shop: has balance source"))
+        outcome = await applier.apply(self.config("balance source", a.line("id 1"), b.line("id 3")))
+        self.assertEqual(outcome.action, "reload")
+        self.assertIn("ids or order", outcome.reason)
+
+    @coroutine
+    async def test_1_id_and_order(self: Any) -> None:
+        """Elsewhere ids and order are no difference; the file follows, and the ids do not collide later."""
+        a, b, c = self.task("a"), self.task("b"), self.task("c")
+        applier = await self.begun(a.line("id 1"), b.line("id 2"))
+        self.assertEqual((await applier.apply(self.config(b.line("id 3"), a.line("id 1")))).action, "nothing")
+        await self.steps(applier, self.config(b.line("id 3"), a.line("id 1"), c.line("id 2")))
+        self.assertEqual(await self.names(), {"a", "b", "c"})
+        await applier.flush()
+        self.assertIn(f"b 127.0.0.1:{b.port} id 3\n", self.place.read())
+
+    @coroutine
+    async def test_1_in_place(self: Any) -> None:
+        """Address and weight change in place; other arguments by delete and add, and a lone server by a reload."""
+        a, b = self.task("a"), self.task("b")
+        applier = await self.begun(a.line(), b.line("weight 3"))
+        elsewhere = f"server a 127.0.0.1:{b.port} weight 9"
+        self.assertEqual(
+            await self.steps(applier, self.config(elsewhere, b.line())),
+            "1 server moved to another address, 1 given another weight",
+        )
+        self.assertEqual(await self.names(), {"b"})
+        await deferLater(reactor, 0.3, lambda: None)  # type: ignore[arg-type]
+        self.assertEqual(
+            await self.steps(applier, self.config(a.line("maxconn 5"), b.line())), "1 server replaced"
+        )
+        self.assertEqual(await self.names(), {"a", "b"})
+        await self.steps(applier, self.config(a.line("maxconn 5")))
+        outcome = await applier.apply(self.config(a.line("maxconn 6")))
+        self.assertEqual(outcome.reason, "server shop/a is the only one, and its arguments differ")
+
+    @coroutine
+    async def test_1_same_meaning(self: Any) -> None:
+        """A server that a step adds is the one that a line of the file makes, its checks' transport included."""
+        origin = self.origin()
+        lines = {
+            f"x{number}": f"server x 127.0.0.1:{origin[kind]} id 7 {words}"
+            for number, (kind, words) in enumerate(SAME)
+            if self.version >= (2, 7) or "cookie" not in words
+        }
+        option = ("option httpchk GET /", "cookie SERVED insert indirect nocache")
+        maps = [(f"/{name}", name) for name in lines] + [(f"/s{name}", f"s{name}") for name in lines]
+        still = {f"s{name}": (*option, line) for name, line in lines.items()}
+        empty = dict.fromkeys(lines, option)
+        applier = await self.begun(maps=tuple(maps), **still, **empty)
+        added = {name: (*option, line) for name, line in lines.items()}
+        await self.steps(applier, self.config(maps=tuple(maps), **still, **added))
+        await deferLater(reactor, 1.0, lambda: None)  # type: ignore[arg-type]
+        seen = await self.seen()
+        for name, line in lines.items():
+            fields = [seen[backend]["x"].line.split() for backend in (f"s{name}", name)]
+            # up or down, admin state, weight, check's status and result, whether it is checked, port, TLS
+            told = [[words[at] for at in (5, 6, 7, 10, 11, 18, 20)] for words in fields]
+            if "check" not in line:
+                told = [words[:3] for words in told]
+            self.assertEqual(*told, line)
+            self.assertEqual(fields[0][5] == "2", "port 1" not in line, line)
+            if fields[0][5] == "2":
+                bodies = [(await self.get(f"/{path}"))[0] for path in (f"s{name}", name)]
+                self.assertEqual(*bodies, line)
+
+    def origin(self: Any) -> dict[str, int]:
+        """A HAProxy with listeners of several kinds that stands for the tasks."""
+        ports = {kind: free_port() for kind in ("plain", "h2", "proxy")}
+        words = {"plain": "", "h2": " proto h2", "proxy": " accept-proxy"}
+        binds = "".join(f"  bind 127.0.0.1:{ports[kind]}{more}\n" for kind, more in words.items())
+        text = (
+            "defaults\n  mode http\n  timeout client 9s\n  timeout connect 1s\n  timeout server 9s\nfrontend f\n"
+            f"{binds}  http-request return status 200 content-type text/plain "
+            'lf-string "%[dst_port] %[req.ver] %[src]"\n'
+        )
+        path = f"{self.place.directory}/origin.cfg"
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        process = subprocess.Popen([self.binary, "-db", "-f", path], stderr=subprocess.DEVNULL)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return ports
+
+    # rule 2: ask, do not assume
+
+    @coroutine
+    async def test_2_cookies(self: Any) -> None:
+        """Where HAProxy takes no cookie at runtime it is a reload that says so; else the cookie binds to the server."""
+        a, b = self.task("a"), self.task("b")
+        cookie = "cookie SERVED insert indirect nocache"
+        applier = await self.begun(cookie, a.line("cookie aaa"))
+        outcome = await applier.apply(self.config(cookie, a.line("cookie aaa"), b.line("cookie bbb")))
+        if self.version < (2, 7):
+            self.assertEqual(outcome.action, "reload")
+            self.assertIn("has the argument cookie, which HAProxy 2.6", outcome.reason)
+        else:
+            self.assertEqual(outcome.action, "steps")
+        for _ in range(6):
+            self.assertEqual((await self.get(cookie="SERVED=bbb"))[0], "b")
+        found = {(await self.get()) for _ in range(6)}
+        self.assertEqual(found, {("a", "SERVED=aaa"), ("b", "SERVED=bbb")})
+
+    # rule 3: silence is not success
+
+    @coroutine
+    async def test_3_large_map(self: Any) -> None:
+        """A map larger than what HAProxy reads at once arrives whole, in its order, at once."""
+        a, b = self.task("a"), self.task("b")
+        applier = await self.begun(a.line(), cart=(b.line(),))
+        entries = [(f"/{number:05}/{'x' * 40}", "shop") for number in range(3000)]
+        maps = (*entries, ("/", "cart"))
+        self.assertEqual(
+            await self.steps(applier, self.config(a.line(), cart=(b.line(),), maps=maps)), "wild.map changed"
+        )
+        (held,) = await self.say(f"show map {self.place.directory}/wild.map")
+        self.assertEqual([tuple(line.split()[1:]) for line in held.splitlines()], list(maps))
+        self.assertEqual((await self.get(entries[2999][0]))[0], "a")
+        self.assertEqual((await self.get())[0], "b")
+
+    @coroutine
+    async def test_3_read_back(self: Any) -> None:
+        """What somebody changed by hand is found when its backend is touched, and put right."""
+        a, b, c = self.task("a"), self.task("b"), self.task("c")
+        applier = await self.begun(a.line(), b.line())
+        await self.say("set server shop/a state maint", "set server shop/b weight 0")
+        await self.steps(applier, self.config(a.line(), b.line(), c.line()))
+        self.assertEqual(await self.names(), {"a", "b", "c"})
+
+    # rule 4: reload and steps do not mix
+
+    @coroutine
+    async def test_4_reload_in_flight(self: Any) -> None:
+        """Steps that are asked for while a reload is under way are carried out after it, by the new worker."""
+        a, b, c = self.task("a"), self.task("b"), self.task("c")
+        applier = await self.begun(a.line())
+        reloading = applier.apply(self.config("option httplog", a.line()))
+        stepping = applier.apply(self.config("option httplog", a.line(), b.line()))
+        last = applier.apply(self.config("option httplog", b.line(), c.line()))
+        self.assertEqual(
+            [(await each).action for each in (reloading, stepping, last)], ["reload", "steps", "steps"]
+        )
+        self.assertEqual(await self.names(), {"b", "c"})
+
+    @coroutine
+    async def test_4_worker_started_anew(self: Any) -> None:
+        """A worker that somebody else had started anew is led on from the file that it has read."""
+        a, b, c = self.task("a"), self.task("b"), self.task("c")
+        applier = await self.begun(a.line())
+        await self.steps(applier, self.config(a.line(), b.line()))
+        before = await self.worker()
+        os.kill(self.master(), signal.SIGUSR2)
+        await self.until(lambda: self.another(before))
+        outcome = await applier.apply(self.config(a.line(), b.line(), c.line()))
+        self.assertEqual(outcome.action, "steps", outcome)
+        self.assertEqual(await self.names(), {"a", "b", "c"})
+
+    async def another(self: Any, before: int) -> bool:
+        with contextlib.suppress(HAProxyUnavailable):
+            return await self.worker() != before
+        return False
+
+    def master(self: Any) -> int:
+        pid: int = self.place.master()
+        return pid
+
+    # rule 5: state files restore health, nothing else
+
+    @coroutine
+    async def test_5_health(self: Any) -> None:
+        """Over a reload a server that is down stays down, and no old weight or drain comes back."""
+        a, b = self.task("a"), self.task("b")
+        down = "server gone 127.0.0.1:1 check inter 60s"
+        applier = await self.begun(a.line("check inter 60s"), b.line("weight 0 check inter 60s"), down)
+        await self.say(
+            "set server shop/gone health down", "set server shop/a weight 3", "set server shop/b state drain"
+        )
+        wanted = self.config(
+            "option httplog", a.line("check inter 60s"), b.line("weight 5 check inter 60s"), down
+        )
+        self.assertEqual((await applier.apply(wanted)).action, "reload")
+        seen = (await self.seen())["shop"]
+        self.assertEqual(seen["gone"].line.split()[5], "0")
+        self.assertEqual((seen["a"].weight, seen["a"].admin), (1, READY))
+        self.assertEqual((seen["b"].weight, seen["b"].admin), (5, READY))
+        self.assertEqual(self.place.read("state/server-state"), "1\n")
+
+    # rule 6: drain, and the graveyard
+
+    @coroutine
+    async def test_6_drain(self: Any) -> None:
+        """A drained server takes no new sessions and keeps those that are bound to it, over a reload, too."""
+        a, b = self.task("a"), self.task("b")
+        cookie = "cookie SERVED insert indirect nocache"
+        lines = [a.line("cookie aaa"), b.line("cookie bbb")]
+        applier = await self.begun(cookie, *lines)
+        drained = [f"{lines[0]} weight 0", lines[1]]
+        self.assertEqual(await self.steps(applier, self.config(cookie, *drained)), "1 server drained")
+        for again in (False, True):
+            if again:
+                await applier.apply(self.config("option httplog", cookie, *drained))
+            self.assertEqual({(await self.get())[0] for _ in range(6)}, {"b"})
+            self.assertEqual((await self.get(cookie="SERVED=aaa"))[0], "a")
+        self.assertEqual(
+            await self.steps(applier, self.config("option httplog", cookie, *lines)), "1 server put back"
+        )
+        self.assertEqual(await self.names(), {"a", "b"})
+
+    @coroutine
+    async def test_6_drained_out_of_turn(self: Any) -> None:
+        """A server that is drained out of turn takes no new request; what follows confirms or undoes it."""
+        a, b = self.task("a"), self.task("b")
+        applier = await self.begun(a.line(), b.line())
+        await applier.drain([("shop", "a")])
+        self.assertEqual((await self.seen())["shop"]["a"].admin, DRAIN)
+        self.assertEqual(await self.names(), {"b"})
+        await self.steps(applier, self.config(a.line(), b.line()))
+        self.assertEqual(await self.names(), {"a", "b"})
+        await applier.drain([("shop", "a")])
+        await self.steps(applier, self.config(b.line()))
+        self.assertEqual(await self.names(), {"b"})
+
+    @coroutine
+    async def test_6_graveyard(self: Any) -> None:
+        """A download outlives the removal of its server, which is deleted when it is idle; nothing is reloaded."""
+        a, b = self.task("aaaa"), self.task("bbbb")
+        applier = await self.begun(a.line("pool-purge-delay 100ms"))
+        before = await self.worker()
+        download = self.get("/slow/3")
+        await deferLater(reactor, 0.3, lambda: None)  # type: ignore[arg-type]
+        self.assertEqual(await self.steps(applier, self.config(b.line())), "1 server added, 1 removed")
+        self.assertEqual((await self.seen())["shop"]["aaaa"].admin, MAINTENANCE)
+        self.assertEqual(await self.names(), {"bbbb"})
+        self.assertEqual((await download)[0], "aaaa")
+        await self.until(self.is_deleted)
+        self.assertEqual(await self.worker(), before)
+        await applier.flush()
+        self.assertNotIn("aaaa", self.place.read())
+
+    async def is_deleted(self: Any) -> bool:
+        return list((await self.seen())["shop"]) == ["bbbb"]
+
+    # rule 7: adoption
+
+    @coroutine
+    async def test_7_killed_behind_the_steps(self: Any) -> None:
+        """After kill -9 of a controller whose file is behind, the next one adopts what runs without a reload."""
+        a, b, c = self.task("a"), self.task("b"), self.task("c")
+        first = await self.begun(a.line(), b.line())
+        await self.say(
+            f"add server shop/c 127.0.0.1:{c.port}",
+            "enable server shop/c",
+            "set server shop/b state maint",
+            "del server shop/b",
+            f"add map {self.place.directory}/wild.map /more shop",
+        )
+        before = await self.worker()
+        await first.service.stopService()
+        second = await self.controller()
+        wanted = self.config(a.line("weight 2"), c.line("maxconn 9"), maps=(("/", "shop"), ("/more", "shop")))
+        outcome = await second.apply(wanted)
+        self.assertEqual(outcome.action, "steps", outcome)
+        self.assertEqual(await self.worker(), before)
+        self.assertEqual(await self.names(), {"a", "c"})
+        self.assertEqual((await second.apply(wanted)).action, "nothing")
+
+    # all of them
+
+    @coroutine
+    async def test_rolling_replacement(self: Any) -> None:
+        """All tasks are replaced one after another under load: no request fails, nothing is reloaded."""
+        running = [self.task(f"old{number}") for number in range(4)]
+        applier = await self.begun(*(task.line() for task in running))
+        before, ended = await self.worker(), list[Task]()
+        load = Load(self.port, threads=3)
+        try:
+            for number in range(24):
+                running.append(self.task(f"new{number}"))
+                ended.append(running.pop(0))
+                await self.steps(applier, self.config(*(task.line() for task in running)))
+                await deferLater(reactor, 0.02, lambda: None)  # type: ignore[arg-type]
+                ended[-1].end()
+        finally:
+            await deferToThread(load.stop)
+        self.assertEqual(load.failures, [])
+        self.assertGreater(len(load.answers), 100)
+        self.assertGreater(len(set(load.answers)), 10)
+        self.assertEqual(await self.worker(), before)
+        self.assertEqual(await self.names(), {task.name.decode() for task in running})
+
+
+SAME = (
+    ("plain", "check inter 100ms"),
+    ("plain", "check inter 100ms port 1"),
+    ("proxy", "send-proxy"),
+    ("proxy", "send-proxy-v2 check inter 100ms"),
+    ("proxy", "send-proxy check inter 100ms"),
+    ("h2", "proto h2"),
+    ("plain", "weight 7 maxconn 5 maxqueue 3"),
+    ("plain", "backup"),
+    ("plain", "cookie here"),
+    (
+        "plain",
+        "check inter 100ms fastinter 50ms downinter 70ms rise 1 fall 1 on-marked-down shutdown-sessions",
+    ),
+    ("plain", "check inter 100ms observe layer7 error-limit 10 on-error mark-down"),
+    ("plain", "pool-max-conn 3 pool-purge-delay 1s"),
+)
+"""Arguments, and the listener of the origin that they are for."""
+
+
+class StrangerMixin(StepsMixin):
+    """Steps for a HAProxy that is not ours: over the stats socket that its configuration names."""
+
+    managed = False
+
+    def alone(self: Any) -> dict[str, Any]:
+        return {"command": "true"}
+
+    def setUp(self: Any) -> None:
+        super().setUp()
+        directory = self.place.directory
+        os.makedirs(f"{directory}/state")
+        text = self.config().text(directory)
+        for name, words in {"haproxy.cfg": text, "wild.map": "/ shop\n", "state/server-state": "1\n"}.items():
+            with open(f"{directory}/{name}", "w", encoding="utf-8") as file:
+                file.write(words)
+        process = subprocess.Popen(
+            [sys.executable, launcher.__file__, self.binary, "-W", "-f", f"{directory}/haproxy.cfg"],
+            stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        self.pid = process.pid
+        deadline = monotonic() + 10
+        while not os.path.exists(f"{directory}/state/stats.sock") and monotonic() < deadline:
+            sleep(0.01)
+        command = f"kill -USR2 {process.pid}"
+        self.place.settings = evolve(self.place.settings, command=command)
+
+    def master(self: Any) -> int:
+        pid: int = self.pid
+        return pid
+
+
+on_each(StepsMixin, globals(), TestCase)
+on_each(StrangerMixin, globals(), TestCase)
