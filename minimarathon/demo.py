@@ -204,6 +204,7 @@ class Demo:
             plan.state.mkdir(mode=0o700, exist_ok=True)
             if plan.state.lstat().st_uid != os.getuid():
                 raise CannotRun(f"{plan.state} is not ours: give a --directory with a shorter path")
+            (plan.directory / "templates").mkdir(exist_ok=True)
             lock = _Lock(plan.directory / "lock")
             if end_haproxies(plan.config):
                 print("Ended the HAProxy of a run that was killed.", flush=True)

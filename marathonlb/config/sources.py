@@ -9,12 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import attrs
 from attrs import field, frozen
 
 import marathonlb
 from marathonlb.config.templates import BY_NAME, Template, classic, jinja, nearest
 from marathonlb.errors import TemplateError
 from marathonlb.routing.services import Service
+from marathonlb.settings import Settings
+
+DEFAULT_DIRECTORY = Path(attrs.fields(Settings).templates.default)
+"""Where nobody wonders that it is not there."""
 
 ENVIRONMENT_NOT_TEMPLATES = frozenset(
     {
@@ -114,6 +119,8 @@ def _add_files(directory: Path, shared: dict[str, Template], warnings: list[str]
     try:
         files = sorted(path for path in directory.iterdir() if path.name.startswith("HAPROXY_"))
     except FileNotFoundError:
+        if directory != DEFAULT_DIRECTORY:
+            warnings.append(f"--templates: there is no directory {directory}, so no template is read from it")
         return
     except OSError as error:
         raise TemplateError(source=str(directory), reason=error.strerror or str(error)) from None

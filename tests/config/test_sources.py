@@ -30,10 +30,16 @@ class SourceTests(SynchronousTestCase):
 
     def test_defaults(self) -> None:
         """Without anything else every template has its default, whether the directory is there or not."""
-        for templates in (self.load(), load_templates("/nowhere/at/all", {})):
+        self.assertFalse(Path("templates").exists())
+        for templates in (self.load(), load_templates("./templates", {}), load_templates("/nowhere", {})):
             self.assertEqual(set(templates.shared), set(BY_NAME))
             self.assertTrue(all(template.is_default for template in templates.shared.values()))
-            self.assertEqual(templates.warnings, ())
+
+    def test_no_directory(self) -> None:
+        """A directory that somebody named and that is not there is said; the default one need not be there."""
+        self.assertEqual((self.load().warnings, load_templates("./templates", {}).warnings), ((), ()))
+        (warning,) = load_templates("/nowhere", {}).warnings
+        self.assertIn("--templates: there is no directory /nowhere", warning)
 
     def test_shipped(self) -> None:
         """What ships is exactly one Jinja2 file for each template."""
