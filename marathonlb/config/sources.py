@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import attrs
 from attrs import field, frozen
 
 import marathonlb
@@ -18,7 +17,7 @@ from marathonlb.errors import TemplateError
 from marathonlb.routing.services import Service
 from marathonlb.settings import Settings
 
-DEFAULT_DIRECTORY = Path(attrs.fields(Settings).templates.default)
+DEFAULT_DIRECTORY = Path(Settings().templates)
 """Where nobody wonders that it is not there."""
 
 ENVIRONMENT_NOT_TEMPLATES = frozenset(
