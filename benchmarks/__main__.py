@@ -15,9 +15,12 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from attrs import evolve
+
 from benchmarks.cluster import Shape
 from benchmarks.measure import GROW, QUICK, Measures, Plan
 from benchmarks.report import Row, as_json, between_sizes, machine, table
+from benchmarks.traffic import QUICK_TRAFFIC, Restarts, Traffic, cost, cost_row, few
 from benchmarks.world import Failed, World, own_network
 from marathonlb.options.settings import Machine
 
@@ -37,7 +40,8 @@ def main(argv: list[str]) -> int:
         sizes = ((options.apps or 1_000, options.tasks or 10),)
     network = own_network()
     shapes = [Shape(apps, tasks, options.seed, network) for apps, tasks in sizes]
-    rows, failures = measure(shapes, QUICK if options.quick else Plan(), haproxy, _say)
+    plans = (QUICK, QUICK_TRAFFIC) if options.quick else (Plan(), Traffic())
+    rows, failures = measure(shapes, plans[0], haproxy, _say, traffic=plans[1])
     about = machine(haproxy)
     print(", ".join(f"{name} {value}" for name, value in about.items()), end="\n\n")
     print(table(rows))
@@ -54,6 +58,7 @@ def measure(
     haproxy: str,
     say: Callable[[str], object],
     parent: str = "/tmp",
+    traffic: Traffic | None = None,
 ) -> tuple[list[Row], list[str]]:
     """
     All rows of all sizes, and what could not be measured.
@@ -61,6 +66,7 @@ def measure(
     :param say: takes a line for whoever waits.
     :param parent: where directories are made, and removed.
     """
+    traffic = traffic or Traffic()
     rows: list[Row] = []
     failures: list[str] = []
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -76,7 +82,38 @@ def measure(
             except Failed as failed:
                 failures.append(f"{shape}: {failed}")
             rows += measures.rows
-    return rows + between_sizes(rows, GROW), failures
+    rows += between_sizes(rows, GROW)
+    for part in (hosts, restarts):
+        try:
+            rows += part(shapes, traffic, haproxy, say, parent)
+        except Failed as failed:
+            failures.append(str(failed))
+    return rows, failures
+
+
+def hosts(
+    shapes: Sequence[Shape], plan: Traffic, haproxy: str, say: Callable[[str], object], parent: str
+) -> list[Row]:
+    """What a request costs HAProxy with few virtual hosts and with many. Raises `Failed`."""
+    costs: dict[Shape, float] = {}
+    for shape in (few(shapes[0]), *shapes):
+        say(f"{shape}: requests to all virtual hosts")
+        with World(shape, haproxy, parent) as world:
+            world.start()
+            costs[shape] = cost(world, world.controller(), plan)
+    reference, *_ = costs.values()
+    return [cost_row(shape, value, reference) for shape, value in costs.items() if shape in shapes]
+
+
+def restarts(
+    shapes: Sequence[Shape], plan: Traffic, haproxy: str, say: Callable[[str], object], parent: str
+) -> list[Row]:
+    """Rolling restarts in the smallest of the clusters. Raises `Failed`."""
+    with World(evolve(shapes[0], mortal=2 * plan.apps), haproxy, parent) as world:
+        world.start()
+        found = Restarts(world, plan, say)
+        found.all()
+    return found.rows
 
 
 def find_haproxy() -> str | None:

@@ -19,6 +19,7 @@ HOSTS = 240
 PORTS = (30100, 30101)
 """Each host answers at these; so many places there are for tasks, and several tasks share one."""
 
+FIRST_OWN_PORT = 30200
 FIRST_SERVICE_PORT = 20000
 GROUP = "external"
 CHECKED_EVERY = 20
@@ -37,12 +38,15 @@ class Shape:
     How big a cluster is, and what it is made from.
 
     :param network: the first three numbers of all addresses, of ``127.0.0.0/8``; own ones keep two runs apart.
+    :param mortal: of so many apps, the first ones, each task has a place of its own, where nobody is once it has ended;
+        a cookie binds the clients of every other one of them, the first among them, to a task.
     """
 
     apps: int
     tasks: int
     seed: int = 1
     network: str = "127.77.0"
+    mortal: int = 0
 
     def __str__(self) -> str:
         return f"{self.apps:,} × {self.tasks}"
@@ -58,9 +62,21 @@ class Shape:
         return f"{self.network}.1"
 
     @property
+    def own(self) -> int:
+        """How many tasks have a place of their own when all begins; these places follow the shared ones."""
+        return min(self.mortal, self.apps) * self.tasks
+
+    def place(self, number: int) -> tuple[str, int]:
+        """Where the nth place is: a shared one, or a task's own."""
+        if number < HOSTS * len(PORTS):
+            return f"{self.network}.{10 + number // len(PORTS)}", PORTS[number % len(PORTS)]
+        row, host = divmod(number - HOSTS * len(PORTS), HOSTS)
+        return f"{self.network}.{10 + host}", FIRST_OWN_PORT + row
+
+    @property
     def places(self) -> list[tuple[str, int]]:
-        """Where tasks can stand."""
-        return [(f"{self.network}.{10 + host}", port) for host in range(HOSTS) for port in PORTS]
+        """Where tasks can stand together with those of other apps."""
+        return [self.place(number) for number in range(HOSTS * len(PORTS))]
 
 
 @frozen
@@ -119,6 +135,7 @@ class Cluster:
         if shape.tasks >= len(self.places):
             raise ValueError(f"an app can have at most {len(self.places) - 1} tasks")
         self._random = Random(shape.seed)
+        self._own = shape.own
         self.apps = [self._make(index) for index in range(shape.apps)]
         self.by_id = {app.id: app for app in self.apps}
 
@@ -135,30 +152,46 @@ class Cluster:
         """A task of the nth app is killed, and another one runs at a place where none of this app's did."""
         app = self.apps[index % len(self.apps)]
         slot = self._random.randrange(len(app.tasks))
+        old = app.tasks[slot]
+        new = app.tasks[slot] = self._elsewhere(app)
+        host, port = self.shape.place(new.place)
+        events = (self.event(app, old, "TASK_KILLED"), self.event(app, new, "TASK_RUNNING"))
+        return Replaced(app, f"{host}:{port}", events)
+
+    def add(self, app: App) -> Task:
+        """One more task of an app, at a place of its own."""
+        self._own += 1
+        app.tasks.append(self._task(app.id, app.version, len(self.places) + self._own - 1, self._random))
+        return app.tasks[-1]
+
+    def remove(self, app: App, task: Task) -> None:
+        """A task is told to end and counts no more."""
+        app.tasks.remove(task)
+
+    def _elsewhere(self, app: App) -> Task:
         taken = {task.place for task in app.tasks}
         place = self._random.choice([each for each in range(len(self.places)) if each not in taken])
-        old = app.tasks[slot]
-        new = app.tasks[slot] = self._task(app.id, app.version, place, self._random)
-        host, port = self.places[place]
-        events = (self._event(app, old, "TASK_KILLED"), self._event(app, new, "TASK_RUNNING"))
-        return Replaced(app, f"{host}:{port}", events)
+        return self._task(app.id, app.version, place, self._random)
 
     def unchanged(self, index: int) -> bytes:
         """An event of the nth app that tells what was so before: one of its tasks runs."""
         app = self.apps[index % len(self.apps)]
-        return self._event(app, app.tasks[0], "TASK_RUNNING")
+        return self.event(app, app.tasks[0], "TASK_RUNNING")
 
     def _make(self, index: int) -> App:
         random = Random(f"{self.shape.seed}/{index}")
         app_id = app_id_of(index)
         version = _moment(random)
         places = random.sample(range(len(self.places)), self.shape.tasks)
+        if index < self.shape.mortal:
+            first = len(self.places) + index * self.shape.tasks
+            places = list(range(first, first + self.shape.tasks))
         head = _encode(_definition(app_id, index, version, self.shape, random))[:-1]
         tasks = [self._task(app_id, version, place, random) for place in places]
         return App(app_id, virtual_host(index), version, head, tasks)
 
     def _task(self, app_id: str, version: str, place: int, random: Random) -> Task:
-        host, port = self.places[place]
+        host, port = self.shape.place(place)
         task_id = f"{app_id.strip('/').replace('/', '_')}.{_uuid(random)}"
         began = _moment(random)
         piece = _encode(
@@ -192,8 +225,9 @@ class Cluster:
         )
         return Task(task_id, place, piece)
 
-    def _event(self, app: App, task: Task, status: str) -> bytes:
-        host, port = self.places[task.place]
+    def event(self, app: App, task: Task, status: str) -> bytes:
+        """What Marathon tells of a task, as JSON."""
+        host, port = self.shape.place(task.place)
         return _encode(
             {
                 "slaveId": f"30464d3f-eded-4669-8e3e-343b2a23981b-S{task.place // len(PORTS)}",
@@ -254,6 +288,7 @@ def _definition(app_id: str, index: int, version: str, shape: Shape, random: Ran
             "HAPROXY_GROUP": GROUP,
             "HAPROXY_0_VHOST": virtual_host(index),
             "HAPROXY_0_BIND_ADDR": shape.frontend,
+            **({"HAPROXY_0_STICKY": "true"} if index < shape.mortal and index % 2 == 0 else {}),
             "owner": f"team-{index % 40:02d}",
             "cost-centre": str(random.randrange(10000, 99999)),
         },

@@ -6,6 +6,9 @@ What is asked of it beyond Marathon's API, all under ``/bench``, moves the clust
 * ``/bench/replace?app=N``: a task of the nth app is replaced, and its events are told;
 * ``/bench/unchanged?count=N&apps=N&rate=N``: events that tell what was so before, at that rate, round these apps;
 * ``/bench/churn?first=N&rate=N&seconds=N``: tasks of one app after the other are replaced, at that rate;
+* ``/bench/restart?first=N&apps=N&tasks=N&rate=N&grace=N``: tasks of every other app from the first on are replaced as
+  in a rolling restart, so many a second: a new one runs, an old one is told to end and does so after its grace; only
+  for apps whose tasks have places of their own;
 * ``/bench/counts``: how many requests came and how many bytes went out, by endpoint.
 
 Times are seconds of the monotonic clock, which all processes of a machine share.
@@ -21,17 +24,21 @@ from typing import Any
 from urllib.parse import unquote
 
 import msgspec
+import treq
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
-from benchmarks.cluster import Cluster, Replaced, Shape, server_sent
+from benchmarks.cluster import App, Cluster, Replaced, Shape, Task, server_sent
 from benchmarks.responders import serve
 
 PORT = 8080
 ONE_APP = "/v2/apps/{id}"
 """How the answers about single apps are counted."""
+
+GETS_WELL = 0.2
+"""Seconds from the start of a task in a restart until Marathon tells an old one to end."""
 
 HEARTBEAT = 10.0
 """Seconds between two of Marathon's signs of life."""
@@ -70,6 +77,7 @@ class Marathon(Resource):
             "/bench/replace": lambda told: self._told(*self._replace(int(told["app"]))),
             "/bench/unchanged": self._unchanged,
             "/bench/churn": self._churn,
+            "/bench/restart": self._restart,
         }
 
     def render_GET(self, request: Request) -> bytes | int:
@@ -158,6 +166,40 @@ class Marathon(Resource):
         count = int(told["rate"] * told["seconds"])
         return Deferred.fromCoroutine(self._paced(count, told["rate"], move))
 
+    def _restart(self, told: dict[str, float]) -> Deferred[Any]:
+        indices = [int(told["first"]) + 2 * number for number in range(int(told["apps"]))]
+        apps = [self.cluster.apps[index] for index in indices]
+        old = {app.id: tuple(app.tasks) for app in apps}
+        count = len(apps) * int(told["tasks"])
+
+        def begin(number: int) -> Deferred[Any]:
+            app = apps[number % len(apps)]
+            task = old[app.id][number // len(apps)]
+            return Deferred.fromCoroutine(self._restart_task(app, task, told["grace"]))
+
+        async def all_of_them() -> int:
+            for each in await self._paced(count, told["rate"], begin):
+                await each
+            return count
+
+        return Deferred.fromCoroutine(all_of_them())
+
+    async def _restart_task(self, app: App, old: Task, grace: float) -> None:
+        new = self.cluster.add(app)
+        await self._task_is_to("begin", new)
+        self._write(server_sent([self.cluster.event(app, new, "TASK_RUNNING")]))
+        await deferLater(self._reactor, GETS_WELL)
+        self.cluster.remove(app, old)
+        self._write(server_sent([self.cluster.event(app, old, "TASK_KILLING")]))
+        await deferLater(self._reactor, grace)
+        await self._task_is_to("end", old)
+        self._write(server_sent([self.cluster.event(app, old, "TASK_KILLED")]))
+
+    async def _task_is_to(self, do: str, task: Task) -> None:
+        """Have a task begin or end."""
+        host, port = self.cluster.places[0]
+        await treq.content(await treq.get(f"http://{host}:{port}/bench/{do}?{task.place}", persistent=False))
+
     async def _paced(self, count: int, rate: float, act: Callable[[int], Any]) -> list[Any]:
         """Act so often, so many times a second, and tell what came of each."""
         began, came = monotonic(), []
@@ -170,11 +212,11 @@ class Marathon(Resource):
 
 
 def main() -> None:
-    """``python -m benchmarks.marathon APPS TASKS SEED NETWORK``."""
+    """``python -m benchmarks.marathon APPS TASKS SEED NETWORK MORTAL``."""
     from twisted.internet import reactor
 
-    apps, tasks, seed, network = sys.argv[1:]
-    shape = Shape(int(apps), int(tasks), int(seed), network)
+    apps, tasks, seed, network, mortal = sys.argv[1:]
+    shape = Shape(int(apps), int(tasks), int(seed), network, int(mortal))
     site = Site(Marathon(Cluster(shape), reactor))
     site.noisy = False
     serve(reactor, [(site, f"{network}.2", PORT)])

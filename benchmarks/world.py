@@ -26,7 +26,7 @@ from attrs import frozen
 
 from benchmarks import marathon
 from benchmarks.cluster import GROUP, Shape, virtual_host
-from marathonlb.haproxy.master import parse_processes
+from marathonlb.haproxy.master import Processes, parse_processes
 from marathonlb.haproxy.procfs import Procfs
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -187,8 +187,9 @@ class World(ExitStack):
 
     def start(self) -> None:
         """Start Marathon and its tasks."""
-        numbers = [str(self.shape.apps), str(self.shape.tasks), str(self.shape.seed), self.shape.network]
-        for module, arguments in (("responders", numbers[3:]), ("marathon", numbers)):
+        shape = self.shape
+        told = [str(each) for each in (shape.apps, shape.tasks, shape.seed, shape.network, shape.mortal)]
+        for module, arguments in (("responders", [told[0], told[1], *told[3:]]), ("marathon", told)):
             child = self.child("-m", f"benchmarks.{module}", *arguments, name=module)
             child.wait_for("ready")
 
@@ -295,11 +296,18 @@ class Controller:
 
     def reloads(self) -> int:
         """How often HAProxy has been reloaded, as its master says. Raises `Failed`."""
-        found: int = until(lambda: self._reloads() or None, 30, "asking HAProxy's master") - 1
+        return self._processes().reloads
+
+    def workers(self) -> tuple[int, ...]:
+        """The process ids of the workers that take new connections. Raises `Failed`."""
+        return tuple(sorted(self._processes().current))
+
+    def _processes(self) -> Processes:
+        found: Processes = until(self._asked, 30, "asking HAProxy's master")
         return found
 
-    def _reloads(self) -> int:
-        """One more than it says; 0 where it is just being loaded and does not answer."""
+    def _asked(self) -> Processes | None:
+        """What the master says; None where it is just being loaded and does not answer."""
         heard = b""
         with suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(5)
@@ -307,5 +315,4 @@ class Controller:
             connection.sendall(b"show proc\n")
             while b"# programs" not in heard and (part := connection.recv(65536)):
                 heard += part
-        found = parse_processes(heard.decode())
-        return 0 if found is None else found.reloads + 1
+        return parse_processes(heard.decode())

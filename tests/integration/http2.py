@@ -64,10 +64,12 @@ class Connection:
         self._reading = asyncio.create_task(self._read())
 
     @classmethod
-    async def open(cls, port: int, tls: ssl.SSLContext | None = None, host: str = "") -> Connection:
-        """Connect on the loopback: with TLS (which has to end in h2), or in the clear, by knowing that h2 is spoken."""
+    async def open(
+        cls, address: str, port: int, tls: ssl.SSLContext | None = None, host: str = ""
+    ) -> Connection:
+        """Connect: with TLS (which has to end in h2), or in the clear, by knowing that h2 is spoken."""
         named = {"ssl": tls, "server_hostname": host} if tls else {}
-        reader, writer = await asyncio.open_connection("127.0.0.1", port, **named)  # type: ignore[arg-type]
+        reader, writer = await asyncio.open_connection(address, port, **named)  # type: ignore[arg-type]
         spoken = writer.get_extra_info("ssl_object")
         if spoken is not None and spoken.selected_alpn_protocol() != "h2":
             writer.close()

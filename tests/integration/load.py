@@ -34,6 +34,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """
     What is asked.
 
+    :param address: of everything that is asked.
     :param http: the port of the http frontend; `https` likewise, `tcp` that of an echo.
     :param hosts: the virtual hosts that are asked in turn.
     :param clients: how many of each kind, by the names of `KINDS`.
@@ -41,6 +42,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     :param pieces: tenths of a second that a download takes.
     """
 
+    address: str = "127.0.0.1"
     http: int
     https: int = 0
     tcp: int = 0
@@ -108,7 +110,7 @@ class Client:
             await self.close()
         if self.writer is None:
             self.opened()
-            self.reader, self.writer = await asyncio.open_connection("127.0.0.1", port)
+            self.reader, self.writer = await asyncio.open_connection(self.plan.address, port)
         return self.writer
 
     async def close(self) -> None:
@@ -304,7 +306,7 @@ class Http2(Client):
 
     async def open(self) -> Connection:
         """A new connection."""
-        return await Connection.open(self.plan.http)
+        return await Connection.open(self.plan.address, self.plan.http)
 
     async def close(self) -> None:
         """End the connection."""
@@ -332,7 +334,7 @@ class Http2Tls(Http2):
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         context.set_alpn_protocols(["h2"])
-        return await Connection.open(self.plan.https, context, self.plan.hosts[0])
+        return await Connection.open(self.plan.address, self.plan.https, context, self.plan.hosts[0])
 
 
 KINDS: dict[str, type[Client]] = {
