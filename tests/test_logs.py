@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 from io import StringIO
 from pathlib import Path
@@ -108,7 +109,9 @@ class LogTests(SynchronousTestCase):
 
     def test_syslog(self) -> None:
         """With --syslog-socket each event is a datagram with the priority of its level as well."""
-        path = str(Path(mkdtemp(dir="/tmp")) / "log")
+        directory = mkdtemp(dir="/tmp")
+        self.addCleanup(shutil.rmtree, directory)
+        path = str(Path(directory) / "log")
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
             server.bind(path)
             server.setblocking(False)

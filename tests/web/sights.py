@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping
 from typing import Any
@@ -158,6 +159,7 @@ class PagesTestCase(SynchronousTestCase):
     def make(self, settings: Settings) -> None:
         """The controller with these settings."""
         directory = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, directory, ignore_errors=True)
         self.state = StateDirectory(os.path.join(directory, "state"))
         hosts = NoHosts()
         offers = Offers(settings, PER_APP_NAMES, hosts.address)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import struct
 import tempfile
@@ -145,6 +146,7 @@ class Listening(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.directory = tempfile.mkdtemp(prefix="mlb-", dir="/tmp")
+        self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
         self.path = f"{self.directory}/web.sock"
         self.reactor = FakeReactor()
 
