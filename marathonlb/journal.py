@@ -90,7 +90,7 @@ class Journal:
         """HAProxy runs what is wanted; the first time after a start that is news, though nothing was to be done."""
         if outcome.action == "nothing" and self._first:
             self._log.info(
-                "HAProxy runs what is wanted already: {services} services, {servers} servers; nothing to do",
+                "What is wanted is in place already: {services} services, {servers} servers; nothing to do",
                 services=len(wanted.services),
                 servers=wanted.servers,
             )

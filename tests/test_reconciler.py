@@ -153,7 +153,7 @@ class HintTests(ReconcilerTestCase):
             self.clock.advance(10)
         self.assertEqual(
             self.said("already"),
-            ["HAProxy runs what is wanted already: 1 services, 1 servers; nothing to do"],
+            ["What is wanted is in place already: 1 services, 1 servers; nothing to do"],
         )
 
     def test_first_hint_acts_at_once(self) -> None:
