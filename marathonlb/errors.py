@@ -89,6 +89,21 @@ class InvalidConfiguration(MarathonLBError):
 
 
 @frozen(str=False, kw_only=True)
+class ServicesRefused(MarathonLBError):
+    """
+    Under ``--skip-config-cleanup`` one service that is wrong fails the whole update.
+
+    :param problems: what is wrong, one line each.
+    """
+
+    problems: tuple[str, ...]
+
+    def __str__(self) -> str:
+        more = f" (and {len(self.problems) - 1} more)" if len(self.problems) > 1 else ""
+        return f"with --skip-config-cleanup one bad service fails the whole update: {self.problems[0]}{more}"
+
+
+@frozen(str=False, kw_only=True)
 class ReloadFailed(MarathonLBError):
     """
     The configuration is on disk but HAProxy does not run it.

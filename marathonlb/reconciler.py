@@ -21,7 +21,7 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from marathonlb.config.text import Config
-from marathonlb.errors import InvalidConfiguration, ReloadFailed
+from marathonlb.errors import InvalidConfiguration, ReloadFailed, ServicesRefused
 from marathonlb.haproxy.interfaces import IApplier, Outcome
 from marathonlb.journal import Journal, Status
 from marathonlb.marathon.events import Hint
@@ -344,6 +344,7 @@ class Reconciler(Service):
                 wanted = self._planner.wanted(self._clock.seconds())
             if self._takes_away_too_much(wanted):
                 return False
+            self._require_all(wanted)
             self._settled = True  # what comes while this is under way unsettles it again
             as_of, may_reload = self._asked_at, self._clock.seconds() >= self._no_reload_before
             try:
@@ -364,6 +365,13 @@ class Reconciler(Service):
                 self._done(wanted, outcome, why)
                 return True
         raise refusal
+
+    def _require_all(self, wanted: Wanted) -> None:
+        """Raise `ServicesRefused` where a service is wrong and the operator wants all or nothing."""
+        wrong = tuple(str(problem) for problem in wanted.problems if problem.fatal and problem.app_id)
+        if wrong and self._settings.skip_config_cleanup:
+            self.journal.problems_are(wanted.problems)
+            raise ServicesRefused(problems=wrong)
 
     async def _leave_out(self, error: InvalidConfiguration | ReloadFailed, wanted: Wanted) -> bool:
         """Quarantine what HAProxy refuses; False where it cannot be found."""

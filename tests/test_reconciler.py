@@ -546,6 +546,14 @@ class QuarantineTests(ReconcilerTestCase):
         self.assertEqual(self.served(), set())
         self.assertIn("refuses", self.reconciler.status.failure)
 
+    def test_all_or_nothing_for_labels(self) -> None:
+        """With it a label that is wrong fails the whole update as well."""
+        self.make(evolve(self.settings, skip_config_cleanup=True))
+        self.marathon.set(web("good", 10000), web("bad", 10001, HAPROXY_0_BALANCE="nonsense"))
+        self.reconciler.poke(EVERYTHING)
+        self.assertEqual(self.served(), set())
+        self.assertIn("/bad port 0: HAPROXY_0_BALANCE", self.reconciler.status.failure)
+
     def test_port_in_use(self) -> None:
         """A port that somebody else holds takes its service out, and is tried again later without a hint."""
         self.begin(web("good", 10000))

@@ -42,10 +42,10 @@ from marathonlb.haproxy.state import StateDirectory
 WATCH_INTERVAL = 0.5
 """Seconds between two looks whether HAProxy is there."""
 
-FIRST_DELAY, LONGEST_DELAY = 0.1, 30.0
+FIRST_DELAY, LONGEST_DELAY = 0.1, 5.0
 """Seconds before it is started again: doubled each time, up to the second one."""
 
-LONG_ENOUGH = 60.0
+LONG_ENOUGH = 10.0
 """Seconds after which a HAProxy that ends has not just failed again."""
 
 ADOPTION_TIMEOUT = 30.0
