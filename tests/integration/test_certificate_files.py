@@ -174,8 +174,10 @@ class CertificateFileTests(WithCertificates, MarathonTestCase):
             (torn, "is no PEM file"),
             (self.directory / "more", "without a"),
         ):
-            line = next(each for each in self.log().splitlines() if f"'{path}'" in each)
-            self.assertIn(words, line)
+            lines = await until(
+                lambda path=path: [each for each in self.log().splitlines() if f"'{path}'" in each], 20
+            )
+            self.assertIn(words, lines[0])
         self.authority.issue("late.pem", "late.test")
         self.authority.issue("torn.pem", "torn.test")
         self.look()
