@@ -71,10 +71,11 @@ class Bearings:
         self._reloader = reloader
         self._steering = steering
         self._touched: tuple[str, ...] = ()
+        self._left: tuple[Config, tuple[Difference, ...]] | None = None
 
     def lose(self) -> None:
         """What runs has to be found out."""
-        self.running = None
+        self.running = self._left = None
         if self._steering is not None:
             self._steering.forget()
 
@@ -89,14 +90,43 @@ class Bearings:
     async def _from_memory(self, wanted: Config, serving: bool) -> Way:
         running = self.running
         assert running is not None
-        found = differences(running, wanted)
+        found = self._differences(running, wanted)
         doubt = UNCONFIRMED if not self.confirmed else "" if serving else NOT_RUNNING
         steering = self._steering
         if doubt or steering is None:
             return Way(running, wanted, found, phrase(found) or doubt)
-        if found and steering.worker is None and await self._look(steering, running) is None:
-            return Way(running, wanted, found, phrase(found))
+        if found and steering.worker is None:
+            looked = await self._look(steering, running)
+            if looked is None:
+                return Way(running, wanted, found, phrase(found))
+            if looked is not running:
+                running, found = looked, differences(looked, wanted)
         return Way(running, wanted, found)
+
+    def _differences(self, running: Config, wanted: Config) -> tuple[Difference, ...]:
+        """Where they differ; while a reload is postponed, what it is to do and what has changed since it was."""
+        if self._left is None or self._steering is None:
+            return differences(running, wanted)
+        before, left = self._left
+        places = () if wanted is before else wanted.places_that_differ(before)
+        if places is None:
+            return differences(running, wanted)
+        found = {(difference.kind, difference.name): difference for difference in left}
+        for place in places:
+            new = wanted.sections[place]
+            key = (new.kind, new.name)
+            there = found.get(key)
+            old = there.old if there is not None else None
+            if there is None:
+                at = self._steering.ledger.place(new.name, running) if new.kind == "backend" else None
+                if at is None:
+                    return differences(running, wanted)
+                old = running.sections[at]
+            if old is not None and old.text == new.text:
+                found.pop(key, None)
+            else:
+                found[key] = Difference(*key, "is new" if old is None else "differs", old, new)
+        return tuple(found.values())
 
     async def _from_disk(self, wanted: Config, serving: bool) -> Way:
         disk, texts = self._store.read(wanted.maps), self._store.texts(wanted)
@@ -136,12 +166,14 @@ class Bearings:
         """
         if not stepped.why:
             same_text = not way.found and not (way.adopted and way.running is not wanted)
-            self.running, self.confirmed = wanted, True
+            self.running, self.confirmed, self._left = wanted, True, None
             if way.adopted and self._steering is not None:
                 self._steering.ledger.index(wanted)
             return not same_text
-        if way.adopted or not stepped.backends:
+        if way.adopted:
             return False
+        done = set(stepped.backends)
+        self._left = wanted, tuple(d for d in way.found if d.kind != "backend" or d.name not in done)
         sections: dict[int, Section] = {}
         new = {d.name: d.new for d in way.found if d.kind == "backend"}
         assert self._steering is not None
@@ -149,7 +181,8 @@ class Bearings:
             place, section = self._steering.ledger.place(name, way.running), new.get(name)
             if place is not None and section is not None:
                 sections[place] = section
-        self.running = way.running.replace(sections)
+        if sections:
+            self.running = way.running.replace(sections)
         return bool(sections)
 
     async def met(
@@ -161,7 +194,7 @@ class Bearings:
 
         :param before: the worker before.
         """
-        self.running, self.confirmed = wanted, True
+        self.running, self.confirmed, self._left = wanted, True, None
         steering = self._steering
         if steering is None:
             return

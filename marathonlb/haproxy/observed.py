@@ -108,7 +108,7 @@ def state_file(answer: str, wanted: Iterable[Section]) -> str:
     """
     down = {match["backend"] for match in _DOWN.finditer(answer)}
     backends = {s.name: parse(s) for s in wanted if s.kind == "backend" and s.name in down}
-    kept = [line for line in answer.splitlines() if _DOWN.match(line) and _is_wanted(line, backends)]
+    kept = [match[0] for match in _DOWN.finditer(answer) if _is_wanted(match[0], backends)]
     return "".join([STATE_HEADER, *(f"{line}\n" for line in kept)])
 
 

@@ -18,6 +18,7 @@ from marathonlb.config.text import Config, MapEntry
 from marathonlb.errors import HAProxyUnavailable
 from marathonlb.haproxy.abilities import Abilities
 from marathonlb.haproxy.ledger import Ledger, Sketch, Target
+from marathonlb.haproxy.master import pause
 from marathonlb.haproxy.observed import deviations, parse_state
 from marathonlb.haproxy.plan import Difference
 from marathonlb.haproxy.saying import say
@@ -34,6 +35,9 @@ GRAVES_AT_ONCE = 200
 
 TRIES = 2
 """So often at most a backend that does not read back as it was told is put right before it takes a reload."""
+
+MOVING = (0.002, 0.02, 0.2)
+"""Seconds that an address is given to change: HAProxy 3.0 and later say so a moment before."""
 
 Connect = Callable[[Config], Awaitable[ITalk]]
 """Opens a conversation with the worker of a HAProxy that runs a configuration; raises `HAProxyUnavailable`."""
@@ -262,20 +266,32 @@ class Steering:
 
         :return: the first thing that is wrong.
         """
-        names = list(sketch.backends)
-        answers = await talk.say([f"show servers state {name}" for name in names])
-        held: dict[str, dict[str, Held | None]] = {}
-        wrong = ""
-        for name, answer in zip(names, answers, strict=True):
-            expected = sketch.backends[name].expected(buried.get(name, ()))
-            found = deviations(expected, parse_state(answer).get(name, {}))
-            held[name] = {**expected, **found}
-            if found and not wrong:
-                wrong = f"backend {name} does not hold server {next(iter(found))} as it was told"
-        if wrong:
-            for name in names:
-                self.ledger.hold(sketch.backends[name].old, held[name])
-        return wrong
+        expected = {name: each.expected(buried.get(name, ())) for name, each in sketch.backends.items()}
+        found = await self._deviations(talk, expected)
+        if found and any(step.kind == "moved" for step in sketch.steps.gains):
+            for seconds in MOVING:
+                await pause(self._clock, seconds)
+                found = await self._deviations(talk, expected)
+                if not found:
+                    break
+        if not found:
+            return ""
+        for name, held in expected.items():
+            self.ledger.hold(sketch.backends[name].old, {**held, **found.get(name, {})})
+        name, wrong = next(iter(found.items()))
+        return f"backend {name} does not hold server {next(iter(wrong))} as it was told"
+
+    async def _deviations(
+        self, talk: ITalk, expected: Mapping[str, Mapping[str, Held]]
+    ) -> dict[str, dict[str, Held | None]]:
+        """Where backends hold something else than is expected."""
+        answers = await talk.say([f"show servers state {name}" for name in expected])
+        found = {}
+        for (name, held), answer in zip(expected.items(), answers, strict=True):
+            wrong = deviations(held, parse_state(answer).get(name, {}))
+            if wrong:
+                found[name] = wrong
+        return found
 
     # out of turn
 

@@ -27,8 +27,9 @@ from marathonlb.haproxy.runtime import MAX_COMMAND, NO_TARGET
 TIMEOUT = 5.0
 """Seconds without a single answer after which HAProxy does not answer any more."""
 
-_PROMPT = re.compile(rb"(?:\A|\n)(?:master(?:\[[^\]\n]*\])?)?> ")
-_LONGEST_PROMPT = 64
+_PROMPT_END = b"> "
+_MASTERS_NAME = re.compile(rb"master(?:\[[^\]\n]*\])?")
+_NO_NAME = re.compile(rb"")
 _PAYLOAD_PROMPTS = re.compile(r"(?:\+ )+")
 _PID = re.compile(r"^Pid: (\d+)$", re.MULTILINE)
 
@@ -55,10 +56,15 @@ class ITalk(Interface):
 
 
 class _Lines(Protocol):
-    """Collects answers, told apart by prompts."""
+    """
+    Collects answers, told apart by prompts.
 
-    def __init__(self, clock: IReactorTime) -> None:
+    :param name: what stands before ``>`` in a prompt.
+    """
+
+    def __init__(self, clock: IReactorTime, name: re.Pattern[bytes]) -> None:
         self._clock = clock
+        self._name = name
         self._heard = bytearray()
         self._searched = 0
         self._answers: list[str] = []
@@ -82,13 +88,16 @@ class _Lines(Protocol):
         """Cut what was heard at the prompts."""
         self._heard += data
         begin = 0
-        for prompt in _PROMPT.finditer(self._heard, self._searched):
-            answer = self._heard[begin : prompt.start()].decode("utf-8", "replace")
-            self._answers.append(_PAYLOAD_PROMPTS.sub("", answer, count=1).strip("\n"))
-            begin = prompt.end()
-        if begin:
-            del self._heard[:begin]
-        self._searched = max(0, len(self._heard) - _LONGEST_PROMPT)
+        end = self._heard.find(_PROMPT_END, self._searched)
+        while end >= 0:
+            line = max(begin, self._heard.rfind(b"\n", begin, end) + 1)
+            if self._name.fullmatch(self._heard, line, end):
+                answer = self._heard[begin:line].decode("utf-8", "replace")
+                self._answers.append(_PAYLOAD_PROMPTS.sub("", answer, count=1).strip("\n"))
+                begin = end + len(_PROMPT_END)
+            end = self._heard.find(_PROMPT_END, end + len(_PROMPT_END))
+        del self._heard[:begin]
+        self._searched = max(0, len(self._heard) - 1)
         if self._waiting is None:
             return
         if len(self._answers) >= self._wanted:
@@ -186,7 +195,7 @@ async def open_talk(endpoint: IStreamClientEndpoint, clock: IReactorTime, name: 
 
     Raises `HAProxyUnavailable`.
     """
-    lines = _Lines(clock)
+    lines = _Lines(clock, _MASTERS_NAME if master else _NO_NAME)
     try:
         connecting = endpoint.connect(Factory.forProtocol(lambda: lines))
         await connecting.addTimeout(TIMEOUT, clock)

@@ -123,6 +123,30 @@ class PostponedTests(SteeredCase):
         self.assertEqual(self.apply(wanted).action, "reload")
         self.assertTrue(self.house.serves(wanted))
 
+    def test_changes_while_postponed(self) -> None:
+        """While a reload is postponed each change costs what has changed; the reload does all that is left."""
+        self.begin(S[1])
+        shop, cart = shops(S[1]).sections[2:]
+        wanted = config(shop, cart, backend("fresh", "balance roundrobin", S[3]), a="fresh")
+        self.assertEqual(self.apply(wanted, may_reload=False).action, "postponed")
+        for place, section, counts in (
+            (2, backend("shop", "balance roundrobin", S[1], S[2]), {"added": 1}),
+            (4, backend("fresh", "balance roundrobin", S[3], S[4]), {}),
+            (3, backend("cart", "balance source", S[9]), {}),
+            (2, shop, {"removed": 1}),
+            (3, cart, {}),
+        ):
+            wanted = wanted.replace({place: section})
+            outcome = self.apply(wanted, may_reload=False)
+            self.assertEqual((outcome.action, dict(outcome.counts)), ("postponed", counts))
+        self.assertEqual(outcome.reason, "backend fresh is new, map domain2backend.map differs")
+        outcome = self.apply(wanted)
+        self.assertEqual(
+            (outcome.action, outcome.reason),
+            ("reload", "backend fresh is new, map domain2backend.map differs"),
+        )
+        self.assertTrue(self.house.serves(wanted) and self.house.holds(wanted))
+
     def test_distrusted(self) -> None:
         """A reload that was asked for is not forgotten when it is postponed."""
         self.begin(S[1])
@@ -175,6 +199,20 @@ class RefusalTests(SteeredCase):
             (outcome.action, outcome.reason),
             ("reload", "backend shop does not hold server s1 as it was told"),
         )
+
+    def test_moves_later(self) -> None:
+        """An address that changes a moment after HAProxy said so is waited for."""
+        self.begin(S[1], S[2])
+        wanted = shops(S[1].replace(":80", ":81"), S[2])
+        self.worker.answers["set server shop/s1 addr"] = (
+            "port changed from '80' to '81' by 'stats socket command'"
+        )
+        waiting = self.applier.apply(wanted)
+        self.house.clock.advance(0.002)
+        self.assertNoResult(waiting)
+        self.worker.server("shop/s1").port = 81
+        self.house.clock.advance(0.02)
+        self.assertEqual(self.successResultOf(waiting).action, "steps")
 
     def test_map_not_held(self) -> None:
         """An entry of a map that was acknowledged and is not there is found by the count."""
