@@ -540,8 +540,9 @@ class StepsMixin:
                 running.append(self.task(f"new{number}"))
                 ended.append(running.pop(0))
                 await self.steps(applier, self.config(*(task.line() for task in running)))
-                await deferLater(reactor, 0.02, lambda: None)  # type: ignore[arg-type]
-                ended[-1].end()
+                await deferLater(reactor, 0.05, lambda: None)  # type: ignore[arg-type]
+                if number >= 8:
+                    ended[number - 8].end()
         finally:
             await deferToThread(load.stop)
         self.assertEqual(load.failures, [])
