@@ -20,6 +20,9 @@ from marathonlb.errors import TemplateError
 SOCKET_VARIABLE = "MARATHON_LB_WEB_SOCKET"
 """By this variable of HAProxy's the Lua files know the controller's socket: HAProxy 2.6 gives them no arguments."""
 
+CONFIG_VARIABLE = "MARATHON_LB_CONFIG"
+"""By this one they know the configuration, beside which the map files lie."""
+
 LUA = Path(__file__).resolve().parents[1] / "lua"
 """Where our Lua files lie, in a checkout and in an installed package."""
 
@@ -58,12 +61,13 @@ class Head:
     warnings: tuple[str, ...] = ()
 
 
-def head(text: str, *, managed: bool, socket: str) -> Head:
+def head(text: str, *, managed: bool, socket: str, config: str) -> Head:
     """
     An operator's HAPROXY_HEAD for today.
 
     :param managed: the controller runs HAProxy itself, which must not leave it then.
     :param socket: the controller's, for the Lua services that ask it.
+    :param config: the path of haproxy.cfg, for those that show it.
     """
     warnings = []
     before = ""
@@ -71,7 +75,7 @@ def head(text: str, *, managed: bool, socket: str) -> Head:
         lambda found: f"{found['load']}{escaped(str(LUA / found['name']))}.lua", text
     )
     if loads:
-        before = f"global\n  setenv {SOCKET_VARIABLE} {escaped(socket)}\n"
+        before = f"global\n  setenv {SOCKET_VARIABLE} {escaped(socket)}\n  setenv {CONFIG_VARIABLE} {escaped(config)}\n"
     daemon = _DAEMON.search(text) if managed else None
     if daemon is not None:
         text = _DAEMON.sub("  # daemon", text)

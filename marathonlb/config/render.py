@@ -8,6 +8,7 @@ whatever order they came in.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from os.path import basename
 from typing import Any
 
 from attrs import evolve, field, frozen
@@ -15,7 +16,7 @@ from attrs import evolve, field, frozen
 from marathonlb.config import frontends, legacy
 from marathonlb.config.sections import Sections, ServiceText
 from marathonlb.config.sources import Templates
-from marathonlb.config.text import Chunk, Config, MapEntry, Owner, Section
+from marathonlb.config.text import DIRECTORY, Chunk, Config, MapEntry, Owner, Section
 from marathonlb.config.variables import (
     shared_variables,
 )
@@ -209,8 +210,12 @@ class Renderer:
         chunk = frontends.chunk(template, Owner(None, None, "HEAD", template.source), shared)
         if template.is_default:
             return Section("head", "", (chunk,))
-        socket = f"{self.settings.state_dir}/web.sock"
-        today = legacy.head(chunk.text, managed=self.settings.manage_haproxy, socket=socket)
+        today = legacy.head(
+            chunk.text,
+            managed=self.settings.manage_haproxy,
+            socket=f"{self.settings.state_dir}/web.sock",
+            config=f"{DIRECTORY}/{basename(self.settings.haproxy_config)}",
+        )
         problems += (
             Problem("", None, "HAPROXY_HEAD", template.source, warning, fatal=False)
             for warning in today.warnings

@@ -1,9 +1,11 @@
 -- Hands requests to the controller's socket in the state directory, and its answers back.
 --
--- Gives a function that registers a service for one of the controller's paths. The socket speaks the PROXY protocol: the
+-- Gives a function that registers a service for one of the controller's paths. It is for short answers: HAProxy 2.6 and 3.0
+-- have versions that stop reading from a socket after 16 kB until its time is over. The socket speaks the PROXY protocol: the
 -- client is who HAProxy says it is, so that nobody does through us what he may not do himself. The configuration names
 -- the socket by setenv, since HAProxy 2.6 gives no arguments to Lua files.
 
+local answer = loadfile(string.match(debug.getinfo(1, "S").source, "^@(.*/)") .. "answer.lua")()
 local SOCKET = os.getenv("MARATHON_LB_WEB_SOCKET") or ""
 local SECONDS = 10
 
@@ -41,17 +43,6 @@ local function asked(applet, path)
   local heard = connection:send(client_of(applet) .. request) and connection:receive("*a")
   connection:close()
   return heard
-end
-
-local function answer(applet, status, kind, body)
-  applet:set_status(status)
-  applet:add_header("content-type", kind)
-  applet:add_header("content-length", tostring(#body))
-  applet:add_header("cache-control", "no-store")
-  applet:start_response()
-  if applet.method ~= "HEAD" then
-    applet:send(body)
-  end
 end
 
 return function(name, path)

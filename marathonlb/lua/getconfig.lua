@@ -1,4 +1,4 @@
 -- use-service lua.getconfig: the configuration that HAProxy runs.
 local directory = string.match(debug.getinfo(1, "S").source, "^@(.*/)") or "./"
-local register = loadfile(directory .. "controller.lua")()
-register("getconfig", "/_haproxy_getconfig")
+local register = loadfile(directory .. "files.lua")()
+register("getconfig")

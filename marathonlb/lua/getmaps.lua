@@ -1,5 +1,5 @@
 -- use-service lua.getvhostmap and lua.getappmap: the map files.
 local directory = string.match(debug.getinfo(1, "S").source, "^@(.*/)") or "./"
-local register = loadfile(directory .. "controller.lua")()
-register("getvhostmap", "/_haproxy_getvhostmap")
-register("getappmap", "/_haproxy_getappmap")
+local register = loadfile(directory .. "files.lua")()
+register("getvhostmap", "domain2backend.map")
+register("getappmap", "app2backend.map")

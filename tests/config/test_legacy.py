@@ -35,25 +35,31 @@ class LuaTests(SynchronousTestCase):
         """Each of the four files is ours, wherever the line looks for it, and HAProxy knows the controller's socket."""
         for name in ("getpids", "getconfig", "getmaps", "signalmlb"):
             for before in ("/marathon-lb/", "/opt/marathon-lb/", "", "./lua/"):
-                head = legacy.head(f"global\n\tlua-load  {before}{name}.lua\n", managed=False, socket="/s")
+                head = legacy.head(
+                    f"global\n\tlua-load  {before}{name}.lua\n", managed=False, socket="/s", config="/c"
+                )
                 self.assertEqual(head.text, f"global\n\tlua-load  {legacy.LUA}/{name}.lua\n")
-                self.assertEqual(head.before, "global\n  setenv MARATHON_LB_WEB_SOCKET /s\n")
+                self.assertEqual(
+                    head.before,
+                    "global\n  setenv MARATHON_LB_WEB_SOCKET /s\n  setenv MARATHON_LB_CONFIG /c\n",
+                )
                 self.assertEqual(head.warnings, ())
             self.assertTrue((legacy.LUA / f"{name}.lua").is_file())
 
     def test_quoted(self) -> None:
         """Quotes and comments around the file's name stay what they are."""
         text = "global\n  lua-load \"/a b/getpids.lua\"  # ours\n  lua-load-per-thread 'x/getmaps.lua'\n"
-        head = legacy.head(text, managed=False, socket="/run/a b")
+        head = legacy.head(text, managed=False, socket="/run/a b", config="/c d")
         self.assertIn(f"  lua-load {legacy.LUA}/getmaps.lua\n".replace("load", "load-per-thread"), head.text)
         self.assertIn("setenv MARATHON_LB_WEB_SOCKET /run/a\\ b\n", head.before)
+        self.assertIn("setenv MARATHON_LB_CONFIG /c\\ d\n", head.before)
 
     def test_others(self) -> None:
         """Other files, and other lines that name one, stay."""
         text = (
             "global\n  lua-load /x/mygetpids.lua\n  lua-load /x/getpids.lua.old\n  # lua-load /getpids.lua\n"
         )
-        self.assertEqual(legacy.head(text, managed=False, socket="/s"), legacy.Head(text))
+        self.assertEqual(legacy.head(text, managed=False, socket="/s", config="/c"), legacy.Head(text))
 
 
 class DaemonTests(SynchronousTestCase):
@@ -71,7 +77,9 @@ class DaemonTests(SynchronousTestCase):
         """It stays where another program runs HAProxy, and so does a word that only begins alike."""
         text = "global\n  daemon\n"
         self.assertEqual(rendered(environment={"HEAD": text}).config.sections[0].text, text)
-        self.assertEqual(legacy.head("daemons x\n# daemon\n", managed=True, socket="/s").warnings, ())
+        self.assertEqual(
+            legacy.head("daemons x\n# daemon\n", managed=True, socket="/s", config="/c").warnings, ()
+        )
 
 
 class NameTests(SynchronousTestCase):
