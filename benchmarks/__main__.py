@@ -20,7 +20,7 @@ from attrs import evolve
 from benchmarks.cluster import Shape
 from benchmarks.measure import GROW, QUICK, Measures, Plan
 from benchmarks.report import Row, as_json, between_sizes, machine, table
-from benchmarks.traffic import QUICK_TRAFFIC, Restarts, Traffic, cost, cost_row, few
+from benchmarks.traffic import QUICK_TRAFFIC, Restarts, Traffic, cost_rows, costs, few
 from benchmarks.world import Failed, World, own_network
 from marathonlb.options.settings import Machine
 
@@ -95,14 +95,14 @@ def hosts(
     shapes: Sequence[Shape], plan: Traffic, haproxy: str, say: Callable[[str], object], parent: str
 ) -> list[Row]:
     """What a request costs HAProxy with few virtual hosts and with many. Raises `Failed`."""
-    costs: dict[Shape, float] = {}
+    found: dict[Shape, tuple[float, float]] = {}
     for shape in (few(shapes[0]), *shapes):
         say(f"{shape}: requests to all virtual hosts")
         with World(shape, haproxy, parent) as world:
             world.start()
-            costs[shape] = cost(world, world.controller(), plan)
-    reference, *_ = costs.values()
-    return [cost_row(shape, value, reference) for shape, value in costs.items() if shape in shapes]
+            found[shape] = costs(world, plan)
+    reference = found[few(shapes[0])][0]
+    return [row for shape in shapes for row in cost_rows(shape, found[shape], reference)]
 
 
 def restarts(

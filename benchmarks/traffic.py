@@ -31,7 +31,8 @@ GRACE = 0.5
 ANY = {"get": 2, "keep-alive": 2, "post": 1, "post-keep-alive": 1, "h2": 1, "h2-post": 1}
 IDEMPOTENT = {"get": 2, "keep-alive": 2, "h2": 2}
 
-COST = "HAProxy: CPU of a request, to any of the virtual hosts"
+COST = f"HAProxy: CPU of a request, always to the same {FEW} virtual hosts"
+COST_OF_ANY = "HAProxy: CPU of a request, to any of the virtual hosts"
 
 
 @frozen(kw_only=True)
@@ -40,7 +41,7 @@ class Traffic:
     How much is measured.
 
     :param apps: so many apps are restarted, `tasks` of each, `rate` tasks a second.
-    :param requests: to as many virtual hosts as there are.
+    :param requests: so many for each figure of what a request costs.
     """
 
     apps: int = 100
@@ -127,13 +128,14 @@ class Asking:
             raise Failed(f"the load did not end as it should: {error}") from None
 
 
-def cost(world: World, controller: Controller, plan: Traffic) -> float:
-    """Seconds of CPU that HAProxy has for one request to any of the virtual hosts, on a connection that is kept."""
+def cost(world: World, controller: Controller, requests: int, hosts: int) -> float:
+    """Seconds of CPU that HAProxy has for one request to one of so many virtual hosts, on a connection that is kept."""
     (worker,) = controller.workers()
     random = Random(world.shape.seed)
+    names = [virtual_host(index) for index in random.sample(range(world.shape.apps), hosts)]
     heads = [
-        f"GET /{number} HTTP/1.1\r\nHost: {virtual_host(random.randrange(world.shape.apps))}\r\n\r\n".encode()
-        for number in range(plan.requests)
+        f"GET /{number} HTTP/1.1\r\nHost: {random.choice(names)}\r\n\r\n".encode()
+        for number in range(requests)
     ]
     with socket.create_connection((world.shape.frontend, HTTP_PORT), 5) as connection:
         _ask(connection, heads[: len(heads) // 10])  # what is slow once
@@ -152,9 +154,19 @@ def _ask(connection: socket.socket, heads: Sequence[bytes]) -> None:
             raise Failed(f"{head!r} was answered by {heard[:200]!r}")
 
 
-def cost_row(shape: Shape, value: float, reference: float) -> Row:
-    """What a request costs HAProxy here, against few virtual hosts."""
-    return compared(COST, str(shape), value, "µs", reference, f"with {FEW} virtual hosts", 1e6)
+def costs(world: World, plan: Traffic) -> tuple[float, float]:
+    """What a request costs HAProxy: to few of the virtual hosts in turn, and to all of them. Raises `Failed`."""
+    controller = world.controller()
+    there = world.shape.apps
+    some = cost(world, controller, plan.requests, min(FEW, there))
+    return some, cost(world, controller, plan.requests, there)
+
+
+def cost_rows(shape: Shape, here: tuple[float, float], reference: float) -> list[Row]:
+    """What a request costs HAProxy here, against a HAProxy of few virtual hosts."""
+    said = f"with {FEW} virtual hosts"
+    names = (COST, COST_OF_ANY)
+    return [compared(n, str(shape), v, "µs", reference, said, 1e6) for n, v in zip(names, here, strict=True)]
 
 
 def few(shape: Shape) -> Shape:
