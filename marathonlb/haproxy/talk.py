@@ -28,7 +28,7 @@ TIMEOUT = 5.0
 """Seconds without a single answer after which HAProxy does not answer any more."""
 
 _PROMPT_END = b"> "
-_MASTERS_NAME = re.compile(rb"master(?:\[[^\]\n]*\])?")
+_MASTERS_NAME = re.compile(rb"master(?:\(\w+\))?(?:\[[^\]\n]*\])?")
 _NO_NAME = re.compile(rb"")
 _PAYLOAD_PROMPTS = re.compile(r"(?:\+ )+")
 _PID = re.compile(r"^Pid: (\d+)$", re.MULTILINE)
