@@ -51,7 +51,9 @@ def instance_of(task_id: str) -> str:
 def _being_replaced(tasks: Iterable[Task], wire: AppHead) -> bool:
     """Whether a task runs that is older than the app's configuration (ISO 8601 in UTC orders as text)."""
     since = (wire.version_info and wire.version_info.last_config_change_at) or wire.version or ""
-    return any(task.version and task.version < since and task.state in (None, "TASK_RUNNING") for task in tasks)
+    return any(
+        task.version and task.version < since and task.state in (None, "TASK_RUNNING") for task in tasks
+    )
 
 
 def _judged(task: Task, told: dict[str, bool], deployed: str | None) -> Task:

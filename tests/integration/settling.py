@@ -1,4 +1,4 @@
-"""What HAProxy accepts in the end: render, ask ``haproxy -c``, leave out what it refuses, until nothing is left of that."""
+"""What HAProxy accepts in the end: render, ask ``haproxy -c``, leave out what it refuses, and again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,12 @@ from marathonlb.wanted import Planner, Wanted
 
 
 def settled(
-    binary: str, directory: Path, settings: Settings, templates: Templates, apps: Iterable[App], most: int = 10
+    binary: str,
+    directory: Path,
+    settings: Settings,
+    templates: Templates,
+    apps: Iterable[App],
+    most: int = 10,
 ) -> tuple[Wanted, int]:
     """
     What HAProxy accepts of a cluster, and how many checks that took.

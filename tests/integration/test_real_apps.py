@@ -5,25 +5,18 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from twisted.internet.task import Clock
 
-from marathonlb.config.render import Renderer
 from marathonlb.config.sources import load_templates
-from marathonlb.config.templates import PER_APP_NAMES
-from marathonlb.errors import InvalidConfiguration
-from marathonlb.haproxy.diagnose import complaints
 from marathonlb.marathon.model import App, Networking, Task
 from marathonlb.marathon.parse import parse_apps
-from marathonlb.routing.offers import Offers
 from marathonlb.settings import Settings
-from marathonlb.wanted import Planner, Wanted
+from marathonlb.wanted import Wanted
 from tests.integration.haproxies import on_each
 from tests.integration.settling import settled
 from tests.marathon.test_parse import definitions
