@@ -433,18 +433,19 @@ class StepsMixin:
         """Over a reload a server that is down stays down, and no old weight or drain comes back."""
         a, b = self.task("a"), self.task("b")
         down = "server gone 127.0.0.1:1 check inter 60s"
-        applier = await self.begun(a.line("check inter 60s"), b.line("weight 0 check inter 60s"), down)
+        cart = (a.line("check inter 60s"), b.line("check inter 60s"), down)
+        applier = await self.begun(b.line("weight 0 check inter 60s"), down, cart=cart)
         await self.say(
-            "set server shop/gone health down", "set server shop/a weight 3", "set server shop/b state drain"
+            *(f"set server {shop}/gone health down" for shop in ("shop", "cart")),
+            *("set server cart/a weight 3", "set server cart/b state drain", "set server shop/b state drain"),
         )
-        wanted = self.config(
-            "option httplog", a.line("check inter 60s"), b.line("weight 5 check inter 60s"), down
-        )
+        wanted = self.config("option httplog", b.line("weight 5 check inter 60s"), down, cart=cart)
         self.assertEqual((await applier.apply(wanted)).action, "reload")
-        seen = (await self.seen())["shop"]
-        self.assertEqual(seen["gone"].line.split()[5], "0")
-        self.assertEqual((seen["a"].weight, seen["a"].admin), (1, READY))
-        self.assertEqual((seen["b"].weight, seen["b"].admin), (5, READY))
+        seen = await self.seen()
+        for shop, server, weight in (("shop", "b", 5), ("cart", "a", 1), ("cart", "b", 1)):
+            self.assertEqual((seen[shop][server].weight, seen[shop][server].admin), (weight, READY))
+        for shop in ("shop", "cart"):
+            self.assertEqual(seen[shop]["gone"].line.split()[5], "0")
         self.assertEqual(self.place.read("state/server-state"), "1\n")
 
     # rule 6: drain, and the graveyard
