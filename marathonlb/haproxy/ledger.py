@@ -47,12 +47,14 @@ class Touched:
     :param new: the one that is wanted.
     :param held: what HAProxy held of it before.
     :param wanted: what it should hold.
+    :param readable: whether its text says all that HAProxy holds of it, so that the two can be compared.
     """
 
     old: Section
     new: Section
     held: Mapping[str, Held]
     wanted: Backend
+    readable: bool = True
 
     def expected(self, buried: Collection[str]) -> dict[str, Held]:
         """What it holds once the steps are done."""
@@ -208,13 +210,17 @@ class Ledger:
                 continue
             gains += planned.gains
             losses += planned.losses
-            backends[name] = Touched(old, new, held, after)
+            backends[name] = Touched(old, new, held, after, self._readable(after))
         if others or why:
             why = [*filter(None, [phrase([*others, *maps])]), *why]
         if len(why) > SHOWN:
             why[SHOWN:] = [f"{len(why) - SHOWN} more backends"]
         steps = Steps(tuple(gains), tuple(losses))
         return Sketch(steps, backends, tuple(each.name for each in maps), ", ".join(why))
+
+    def _readable(self, backend: Backend) -> bool:
+        """Whether a backend's server lines say all of its servers: no default-server or template adds to them."""
+        return not backend.problem and not self._inherited.problem
 
     def _as_drained(self, backend: Backend, as_of: float | None) -> Backend:
         """The backend, with those of its servers drained that were drained since."""
@@ -283,7 +289,10 @@ class Ledger:
         if place is None:
             return not seen
         section = running.sections[place]
-        believed = self.held(self.backend(section))
+        text = self.backend(section)
+        if not self._readable(text):
+            return True
+        believed = self.held(text)
         found = deviations(believed, seen)
         if found:
             self.hold(section, {**believed, **found})

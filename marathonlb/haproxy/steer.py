@@ -266,7 +266,11 @@ class Steering:
 
         :return: the first thing that is wrong.
         """
-        expected = {name: each.expected(buried.get(name, ())) for name, each in sketch.backends.items()}
+        expected = {
+            name: each.expected(buried.get(name, ()))
+            for name, each in sketch.backends.items()
+            if each.readable
+        }
         found = await self._deviations(talk, expected)
         if found and any(step.kind == "moved" for step in sketch.steps.gains):
             for seconds in MOVING:

@@ -89,6 +89,14 @@ class Steps:
     def __bool__(self) -> bool:
         return bool(self.gains or self.losses)
 
+    @property
+    def admin_states_alone(self) -> bool:
+        """Whether they do nothing but drain servers and put them back, which every backend allows."""
+        return all(
+            step.kind in ("drained", "readied") and all(" state " in command for command in step.commands)
+            for step in (*self.gains, *self.losses)
+        )
+
     def __add__(self, other: Steps) -> Steps:
         return Steps(self.gains + other.gains, self.losses + other.losses)
 
@@ -159,6 +167,8 @@ def plan_servers(
     balance = wanted.balance or inherited.balance
     steps = _Planner(held, wanted, balance).steps(limits)
     if isinstance(steps, Impossible) or not steps:
+        return steps
+    if steps.admin_states_alone:
         return steps
     problem = wanted.problem or running.problem or inherited.problem
     if not problem and not wanted.balance and inherited.balance:

@@ -273,6 +273,35 @@ class DrainTests(SteeredCase):
         self.assertTrue(self.house.serves(shops(S[1], S[2])))
 
 
+class OddBackendTests(SteeredCase):
+    """A backend whose servers are more than its server lines say."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.odd = shops("default-server weight 7", "server-template w 2 10.9.9.9:80", S[1])
+        self.apply(self.odd)
+        self.worker.server("shop/s1").weight = 7
+        self.successResultOf(self.worker.say(["add server shop/w1 10.9.9.9:80", "enable server shop/w1"]))
+        self.worker.commands()
+
+    def test_adopted(self) -> None:
+        """It is adopted as it is."""
+        self.assertEqual(self.apply(self.odd, self.house.controller()).action, "nothing")
+        self.assertEqual(self.worker.commands(), [])
+
+    def test_drained(self) -> None:
+        """Its servers are drained and put back without a reload."""
+        more = shops("default-server weight 7", "server-template w 2 10.9.9.9:80", S[1], S[2])
+        self.apply(more)
+        self.worker.server("shop/s2").weight = 7
+        self.worker.commands()
+        self.successResultOf(self.applier.drain([("shop", "s1")]))
+        self.assertEqual(self.apply(more).reason, "1 server put back")
+        self.assertEqual(
+            self.worker.commands(), ["set server shop/s1 state drain", "set server shop/s1 state ready"]
+        )
+
+
 class AdoptionTests(SteeredCase):
     """The next controller."""
 

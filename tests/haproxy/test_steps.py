@@ -203,6 +203,14 @@ class PlanTests(SynchronousTestCase):
             len(said(planned(backend(own, A), backend(own, A, B), defaults=Inherited("", "source")))), 3
         )
 
+    def test_admin_states(self) -> None:
+        """Any backend lets its servers be drained and put back."""
+        fixed = backend("balance source", "default-server weight 5", A, B)
+        drained = {"a": evolve(Held(fixed.servers["a"]), admin=DRAIN)}
+        self.assertEqual(said(planned(fixed, fixed, drained)), ["set server shop/a state ready", "--"])
+        weighed = {"a": evolve(Held(evolve(fixed.servers["a"], weight=0)), admin=DRAIN)}
+        self.assertIsInstance(planned(fixed, fixed, weighed), Impossible)
+
     def test_first_by_order(self) -> None:
         """With ids of their own, the order of servers means nothing to balance first; without, it does."""
         bare = [line.partition(" id")[0] for line in (A, B)]
