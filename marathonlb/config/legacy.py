@@ -9,11 +9,13 @@ away, so that what HAProxy says of a line can be found in the file.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from attrs import frozen
 
 from marathonlb.config.templates import Template
+from marathonlb.config.text import SECTION_KEYWORDS
 from marathonlb.config.variables import escaped
 from marathonlb.errors import TemplateError
 
@@ -33,6 +35,10 @@ _LUA_LOAD = re.compile(
 )
 _DAEMON = re.compile(r"^[ \t]*daemon\b", re.MULTILINE)
 
+_EVERYBODYS = frozenset({"global", "defaults"})
+_CONDITIONS = {".if": 1, ".elif": 0, ".else": 0, ".endif": -1}
+_WORD = re.compile(r"[ \t]*([^\s#]+)")
+
 OPENS = {
     "USERLIST_HEAD": ("userlist",),
     "HTTP_FRONTEND_HEAD": ("frontend", "listen"),
@@ -44,7 +50,7 @@ OPENS = {
     "FRONTEND_HEAD": ("frontend", "listen"),
     "BACKEND_HEAD": ("backend", "listen"),
 }
-"""The words that the first line of a template has to begin with, since it opens a section."""
+"""The sections that templates open; more lines follow in the last one."""
 
 
 @frozen
@@ -94,22 +100,53 @@ def frontend(text: str, backend: str, name: str) -> str:
 
 def opening(template: Template, text: str) -> str:
     """
-    The text of a template that opens a section; empty where it holds nothing but comments: that part is switched off.
+    The text of a template, once it is sure that what follows it stands where it should.
 
-    :raises TemplateError: its first line opens none, so all of it would belong to whatever stands before.
+    A template that opens a section ends in that section, and where it holds nothing but comments that part is switched
+    off. Others open none, or the lines of other services would be in it. Conditions end where they began.
+
+    :raises TemplateError: it does not.
     """
-    keywords = OPENS.get(template.name)
-    if keywords is None or template.is_default:
+    if template.is_default:
         return text
-    for number, line in enumerate(text.split("\n"), 1):
-        words = line.split("#", 1)[0].split()
-        if not words:
-            continue
-        if words[0] in keywords:
-            return text
-        reason = (
-            f"line {number}, `{line.strip()}`, stands in no section: the first line of HAPROXY_{template.name} has to"
-            f" be `{keywords[0]} NAME`"
-        )
+    _conditions_end(template, text)
+    if template.name == "HEAD":
+        return text
+    keywords, opened = OPENS.get(template.name, ()), ""
+    for number, line, word in _first_words(text):
+        if word in SECTION_KEYWORDS:
+            if not keywords or word in _EVERYBODYS:
+                where = "HAPROXY_HEAD" if word in _EVERYBODYS else "a template whose name ends in HEAD"
+                raise _misplaced(template, number, line, f"opens a section, which is for {where} alone")
+            opened = word
+        elif keywords and not opened and word not in _CONDITIONS:
+            first = f"the first line of HAPROXY_{template.name} has to be `{keywords[0]} NAME`"
+            raise _misplaced(template, number, line, f"stands in no section: {first}")
+    if keywords and opened and opened not in keywords:
+        reason = f"its last section is `{opened}`, and has to be `{keywords[0]}`, since more lines follow"
         raise TemplateError(source=template.source, reason=reason, template=template.name)
-    return ""
+    return "" if keywords and not opened else text
+
+
+def _conditions_end(template: Template, text: str) -> None:
+    depth = 0
+    for number, line, word in _first_words(text):
+        depth += _CONDITIONS.get(word, 0)
+        if word in _CONDITIONS and depth < (0 if word == ".endif" else 1):
+            raise _misplaced(template, number, line, "has no `.if` before it")
+    if depth:
+        raise _misplaced(template, text.count("\n") + 1, "", "ends without `.endif`")
+
+
+def _first_words(text: str) -> Iterator[tuple[int, str, str]]:
+    """The number of each line that says something, the line, and its first word."""
+    for number, line in enumerate(text.split("\n"), 1):
+        found = _WORD.match(line)
+        if found is not None:
+            yield number, line, found[1]
+
+
+def _misplaced(template: Template, number: int, line: str, why: str) -> TemplateError:
+    shown = f", `{line.strip()[:200]}`," if line.strip() else ""
+    reason = f"line {number}{shown} {why}"
+    return TemplateError(source=template.source, reason=reason, template=template.name)

@@ -167,6 +167,9 @@ class ServiceText:
                 text = _with_words(text, extra.render({**self._variables, **own}))
             lines.append(text)
         text = "".join(frontends.whole_lines(each) for each in dict.fromkeys(lines))
+        for each in (line, extra, check):
+            if each is not None and not each.is_default:
+                legacy.opening(each, text)
         named = line.source.startswith("label ") or extra.is_empty
         return Chunk(text, self._owner(line if named else extra))
 

@@ -21,6 +21,12 @@ from attrs import field, frozen
 DIRECTORY = "\0"
 """Stands for the directory of haproxy.cfg; no template can hold it, since control characters are refused there."""
 
+SECTION_KEYWORDS = frozenset(
+    "acme backend cache crt-store defaults fcgi-app frontend global http-errors listen log-forward log-profile mailers "
+    "peers program resolvers ring traces userlist".split()
+)
+"""The words that begin a section, from HAProxy's configuration manual, 2.4 to 3.4."""
+
 
 @frozen
 class Owner:

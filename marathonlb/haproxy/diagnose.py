@@ -12,10 +12,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from marathonlb.config.text import Config
+from marathonlb.config.text import SECTION_KEYWORDS, Config
 from marathonlb.errors import Complaint
 
 _SAID = re.compile(r"^\[(?P<level>[A-Z]+)\][^()\n]*\((?P<pid>\d+)\) : (?P<words>.*)$")
+_CUT = re.compile(r"(?<=character ')(?=\[[A-Z]+\]\s+\(\d+\) : )")
+"""Where HAProxy complains about a character that is none, its words end before the line does."""
+
 _PLACE = re.compile(r"\[(?P<file>[^\[\]]*?):(?P<line>\d+)\]")
 _PREFIX = re.compile(r"^(?:config : )?(?:[Pp]arsing )?(?:\[[^\[\]]*?:\d+\]\s*:?\s*)?")
 _PROXY = re.compile(
@@ -23,8 +26,12 @@ _PROXY = re.compile(
 )
 _MISSING = re.compile(r"unable to find required (?P<keyword>[\w-]+): '(?P<name>[^']+)'")
 _SERVER = re.compile(r", server '(?P<name>[^']+)'")
-_PLACES = re.compile(r"\([^()]*?:(?P<line>\d+)\)")
+_REFERRED = re.compile(
+    r"unable to find server '(?P<name>[^']+)' referenced in a '(?P<keyword>use-server)' rule"
+)
+_PLACES = re.compile(r"(?:\[|\((?:at )?|declared at )[^\s()\[\]]*?:(?P<line>\d+)")
 _TWO_MODES = "tries to use incompatible"
+_TWINS = re.compile(r"\w+ '(?P<name>[^']+)' has the same name as ")
 _SUMMARIES = (
     "Error(s) found in configuration file",
     "Fatal errors found in configuration",
@@ -34,7 +41,6 @@ _SUMMARIES = (
     "Configuration file has no error",
 )
 _PROXIES = frozenset({"frontend", "backend", "listen"})
-SECTIONS = _PROXIES | {"global", "defaults", "userlist", "peers", "resolvers"}
 ALERTS = frozenset({"EMERG", "ALERT", "CRIT", "ERR"})
 WARNINGS = frozenset({"WARNING", "DIAG"})
 
@@ -65,7 +71,7 @@ def warnings(output: str, config: Config | None = None) -> tuple[Complaint, ...]
 def _said(output: str) -> Iterator[tuple[str, str]]:
     """Each level and what was said on it; a line without a level goes on with the one before."""
     level, words = "", list[str]()
-    for line in output.splitlines():
+    for line in _CUT.sub("\n", output).splitlines():
         match = _SAID.match(line)
         if match:
             if words:
@@ -85,10 +91,10 @@ def _sums_up(words: str) -> bool:
 
 
 def _complaint(words: str, config: Config | None) -> Complaint:
-    place = _PLACE.search(words)
-    line = int(place["line"]) if place else None
-    if line is None and config is not None:
-        line = _line_of_mode(words, config) or _line_of_proxy(words, config)
+    lines = [int(place["line"]) for place in _PLACES.finditer(words)]
+    line = lines[0] if lines else None
+    if config is not None:
+        line = _line_of_guilty(words, lines, config) or line or _line_of_proxy(words, config)
     found = config.locate(line) if config is not None and line is not None else None
     message = _PREFIX.sub("", words, count=1)
     if message == words:
@@ -96,16 +102,21 @@ def _complaint(words: str, config: Config | None) -> Complaint:
     return Complaint(message=message.strip(), line=line, owner=found[1].owner if found else None)
 
 
-def _line_of_mode(words: str, config: Config) -> int | None:
-    """Of a frontend and a backend whose modes differ the one that somebody else has written, else the backend."""
-    if _TWO_MODES not in words:
+def _line_of_guilty(words: str, lines: Sequence[int], config: Config) -> int | None:
+    """
+    Which of two lines is to blame: of two proxies of one name, or of a frontend and a backend of two modes.
+
+    Of two of one name it is the one that stands in a section of another name. Of two modes it is the one that is not
+    our default, the backend first.
+    """
+    twins = _TWINS.search(words)
+    if len(lines) < 2 or (twins is None and _TWO_MODES not in words):
         return None
-    lines = [int(place["line"]) for place in _PLACES.finditer(words)]
-    for line in reversed(lines):
-        found = config.locate(line)
-        if found is not None and found[1].owner.source != "default":
-            return line
-    return lines[-1] if lines else None
+    places = [(line, found) for line in lines if (found := config.locate(line)) is not None]
+    if twins is not None:
+        return next((line for line, (section, _) in places if section.name != twins["name"]), lines[0])
+    others = (line for line, (_, chunk) in reversed(places) if chunk.owner.source != "default")
+    return next(others, lines[-1])
 
 
 def _line_of_proxy(words: str, config: Config) -> int | None:
@@ -132,12 +143,12 @@ def _line_of_proxy(words: str, config: Config) -> int | None:
 
 def _offset_in(lines: Sequence[str], words: str) -> int:
     """How far down a proxy's lines the complaint points: to its server, or to the name that is missing."""
-    missing = _MISSING.search(words)
+    missing = _MISSING.search(words) or _REFERRED.search(words)
     server = _SERVER.search(words)
     opening = None
     for offset, line in enumerate(lines):
         found = line.split()
-        if found[:1] and found[0] in SECTIONS:
+        if found[:1] and found[0] in SECTION_KEYWORDS:
             if opening is not None:
                 break
             opening = offset

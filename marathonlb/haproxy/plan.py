@@ -13,19 +13,13 @@ from collections.abc import Iterable, Mapping
 
 from attrs import frozen
 
-from marathonlb.config.text import Chunk, Config, MapEntry, Owner, Section
+from marathonlb.config.text import SECTION_KEYWORDS, Chunk, Config, MapEntry, Owner, Section
 
 NAMED = 2
 """How many sections of one kind and fate are named; of more than these the count is given."""
 
 PHRASES = 4
 """How many phrases a reason has at most."""
-
-SECTION_KEYWORDS = frozenset(
-    "acme backend cache crt-store defaults fcgi-app frontend global http-errors listen log-forward log-profile mailers "
-    "peers program resolvers ring traces userlist".split()
-)
-"""The words that begin a section, from HAProxy's configuration manual, 2.4 to 3.4."""
 
 Key = tuple[str, str, int]
 

@@ -13,11 +13,11 @@ from marathonlb.config.templates import classic
 from marathonlb.errors import TemplateError
 from marathonlb.routing.services import Service
 from marathonlb.settings import Settings
-from tests.routing.apps import service
+from tests.routing.apps import app, offered, service
 
 
 def rendered(
-    *offered: Service, apart: bool = False, environment: dict[str, str] | None = None, **options: Any
+    *known: Service, apart: bool = False, environment: dict[str, str] | None = None, **options: Any
 ) -> Rendered:
     """What services come to under an operator's templates; their names lack ``HAPROXY_``."""
     overrides = {f"HAPROXY_{name}": text for name, text in (environment or {}).items()}
@@ -25,7 +25,7 @@ def rendered(
     renderer = Renderer(settings, load_templates("/nowhere", overrides))
     if apart:
         renderer.tell_apart()
-    return renderer.render(offered)
+    return renderer.render(known)
 
 
 class LuaTests(SynchronousTestCase):
@@ -154,3 +154,42 @@ class OpeningTests(SynchronousTestCase):
             template = classic(name, "", "file x")
             self.assertEqual(legacy.opening(template, f"# x\n\t{word} a # b\n"), f"# x\n\t{word} a # b\n")
             self.assertRaises(TemplateError, legacy.opening, template, "mode tcp\n")
+
+    def test_more_sections(self) -> None:
+        """A template that opens a section may have others before it; what opens none may not begin any."""
+        good = "userlist mine\n  user a password b\nbackend {backend}\n  mode http\n"
+        made = rendered(service("a", 1, overrides={"BACKEND_HEAD": good}))
+        self.assertEqual((made.problems, len(made.services)), ((), 1))
+        table = {
+            ("BACKEND_HEAD", "backend {backend}\n\nuserlist mine\n"): "its last section is `userlist`",
+            (
+                "BACKEND_HEAD",
+                "defaults\n  mode tcp\nbackend {backend}\n",
+            ): "line 1, `defaults`, opens a section",
+            (
+                "BACKEND_HTTP_OPTIONS",
+                "  option forwardfor\n  backend x\n",
+            ): "line 2, `backend x`, opens a section",
+            ("BACKEND_SERVER_OPTIONS", "server a b:1\nbackend {backend}x"): "line 2, `backend a_1x`, opens",
+            ("FRONTEND_BACKEND_GLUE", "  .if TRUE\n"): "ends without `.endif`",
+            ("FRONTEND_BACKEND_GLUE", "  .endif\n"): "has no `.if` before it",
+            (
+                "FRONTEND_BACKEND_GLUE",
+                "  .else\n.if TRUE\n.endif\n",
+            ): "line 1, `.else`, has no `.if` before it",
+        }
+        with_server = offered(app()).services[0].servers
+        for (name, text), words in table.items():
+            made = rendered(service("a", 1, servers=with_server, overrides={name: text}), service("b", 2))
+            (problem,) = made.problems
+            self.assertEqual((problem.app_id, problem.label), ("/a", f"HAPROXY_0_{name}"))
+            self.assertIn(words, problem.reason)
+
+    def test_conditions(self) -> None:
+        """Conditions that end where they began are the owner's."""
+        text = ".if TRUE\n  timeout server 1s\n.elif FALSE\n.else\n.endif\n"
+        made = rendered(service("a", 1, overrides={"BACKEND_EXTRA": text}))
+        self.assertEqual(made.problems, ())
+        self.assertIn(text, made.config.template)
+        made = rendered(environment={"HEAD": ".if TRUE\nglobal\n"})
+        self.assertIn("ends without `.endif`; the default serves", made.problems[0].reason)

@@ -113,6 +113,31 @@ class BlamedTests(SynchronousTestCase):
         made = config(backend("a", "default"))
         self.assertEqual(told(complaint(made, 10), made), "no")
 
+    def test_twins(self) -> None:
+        """Of two proxies of one name it is the one that stands in a section of another name."""
+        made = config(backend("a", "label L", "backend b\n"), backend("b"))
+        said = (
+            "[ALERT]    (1) : config : Parsing [/x/haproxy.cfg:{}]: backend 'b' has the same name as backend 'b'"
+            " declared at /x/haproxy.cfg:{}."
+        )
+        for lines in ((10, 12), (12, 10)):
+            (found,) = complaints(said.format(*lines), made)
+            self.assertEqual(found.line, 10, lines)
+
+    def test_places(self) -> None:
+        """A place is found in whatever form HAProxy tells it, also after words that were cut short."""
+        made = config(backend("a", "label L", "  use-server x if TRUE\n"))
+        table = {
+            "[ALERT]    (1) : proxy 'a': unknown http-errors section 'x' (at /x/haproxy.cfg:10).": 10,
+            "[ALERT]    (1) : [/x/haproxy.cfg:6] : parsing [/x/haproxy.cfg:6] : 'server' not allowed": 6,
+            "[ALERT]    (1) : backend 'a' : unable to find server 'x' referenced in a 'use-server' rule.": 10,
+            "[ALERT]    (1) : Binding [/x/haproxy.cfg:9] for frontend a: cannot bind socket for [127.0.0.1:80]": 9,
+        }
+        for output, wanted in table.items():
+            self.assertEqual([found.line for found in complaints(output, made)], [wanted], output)
+        cut = "[ALERT]    (1) : parsing [/x:9] : character '[ALERT]    (1) : parsing [/x:10] : no"
+        self.assertEqual([found.line for found in complaints(cut, made)], [9, 10])
+
     def test_proxy_in_a_template(self) -> None:
         """A complaint that names a proxy and no line finds it in the text of a template, down to the server."""
         made = config(backend("a"))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from pathlib import Path
+from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 
 from marathonlb.config.render import Renderer
 from marathonlb.config.sources import Templates
@@ -34,19 +37,36 @@ def settled(
     :param directory: for the files that are checked.
     :param most: so many checks at most.
     """
+    checked = 0
+
+    async def passes(config: Config) -> bool:
+        nonlocal checked
+        checked += 1
+        return not refusal(binary, directory, config)
+
     planner = Planner(Offers(settings, PER_APP_NAMES, lambda host: host), Renderer(settings, templates))
     by_id = {app.id: app for app in apps}
     planner.update(by_id, by_id)
-    for checks in range(1, most + 1):
+    while checked < most:
         wanted = planner.wanted(0)
+        checked += 1
         output = refusal(binary, directory, wanted.rendered.config)
         if not output:
-            return wanted, checks
+            return wanted, checked
         found = complaints(output, wanted.rendered.config)
         error = InvalidConfiguration(complaints=found, output=output)
-        if not planner.blame(error, wanted, Clock()):
+        if not planner.blame(error, wanted, Clock()) and not _result(planner.search(error, wanted, passes)):
             raise AssertionError(f"nobody is to blame for {output}")
     raise AssertionError(f"still refused: {output}")
+
+
+def _result(search: Coroutine[Any, Any, bool]) -> bool:
+    """What a coroutine comes to that waits for nothing."""
+    results: list[Any] = []
+    Deferred.fromCoroutine(search).addBoth(results.append)
+    if isinstance(results[0], Failure):
+        results[0].raiseException()
+    return bool(results[0])
 
 
 def refusal(binary: str, directory: Path, config: Config) -> str:
