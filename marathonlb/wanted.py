@@ -16,7 +16,7 @@ from marathonlb.config.templates import PER_APP_NAMES
 from marathonlb.config.text import Config
 from marathonlb.errors import Complaint, InvalidConfiguration, ReloadFailed
 from marathonlb.haproxy.certificates import Certificates
-from marathonlb.haproxy.offenders import blamed, names_clash
+from marathonlb.haproxy.offenders import blamed, label_of, names_clash
 from marathonlb.marathon.model import App
 from marathonlb.routing.evidence import State
 from marathonlb.routing.offers import Offers
@@ -199,7 +199,7 @@ class Planner:
             retry_at = None
             if starting:
                 retry_at = clock.seconds() + RETRY_BIND * 2.0 ** min(self.quarantine.failures(key), 4)
-            self._condemn(by_key[key], label, words, retry_at)
+            self._condemn(by_key[key], label_of(label, by_key[key], words), words, retry_at)
             found = True
         return found
 

@@ -8,7 +8,8 @@ from marathonlb.config.text import Chunk, Config, Owner, Section
 from marathonlb.errors import Complaint
 from marathonlb.haproxy.advice import remedy
 from marathonlb.haproxy.diagnose import complaints
-from marathonlb.haproxy.offenders import blamed, names_clash, told
+from marathonlb.haproxy.offenders import blamed, label_of, names_clash, told
+from tests.routing.apps import service
 from tests.shared import absent, data
 
 FILE = "file /t/HAPROXY_BACKEND_HTTP_OPTIONS"
@@ -147,6 +148,36 @@ class BlamedTests(SynchronousTestCase):
         (found,) = complaints(said, made)
         self.assertEqual(found.line, 7)
         self.assertIn("`resolvers` section", blamed([found], made).templates["HEAD"])
+
+
+class LabelTests(SynchronousTestCase):
+    """Which label is to be mended."""
+
+    def test_values(self) -> None:
+        """A line of our default leads to the label whose value it holds; other lines are their template's."""
+        table = (
+            (
+                "FRONTEND_HEAD",
+                {"ssl_certs": ("/a.pem",), "bind_options": "x"},
+                "no file '/a.pem'",
+                "0_SSL_CERT",
+            ),
+            (
+                "FRONTEND_HEAD",
+                {"ssl_certs": ("/a.pem",), "bind_options": "x"},
+                "keyword 'x'",
+                "0_BIND_OPTIONS",
+            ),
+            ("FRONTEND_HEAD", {"bind_options": "x"}, "cannot bind socket", "FRONTEND_HEAD"),
+            ("FRONTEND_HEAD", {}, "no", "FRONTEND_HEAD"),
+            ("BACKEND_HEAD", {"balance": "hdr(x"}, "no", "0_BALANCE"),
+            ("BACKEND_HEAD", {}, "no", "BACKEND_HEAD"),
+            ("USERLIST_HEAD", {"auth": ("r", "u", "p")}, "no", "0_AUTH"),
+            ("0_BACKEND_HEAD", {"balance": "hdr(x"}, "no", "0_BACKEND_HEAD"),
+        )
+        for name, more, words, wanted in table:
+            found = label_of(f"HAPROXY_{name}", service(**more), words)
+            self.assertEqual(found, f"HAPROXY_{wanted}", (name, words))
 
 
 class AdviceTests(SynchronousTestCase):
