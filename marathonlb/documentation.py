@@ -40,6 +40,20 @@ the table says *app*; the variable `HAPROXY_NAME` in the process's environment, 
 In the classic syntax (labels, variables, files without `.j2`) `{name}` is replaced by a variable, `{{` and `}}` are
 one brace; a *literal* template is not substituted at all then. Files that end in `.j2` are Jinja2, like the defaults.
 
+An empty template, and of those that open a section one with nothing but comments, switches its part off. A template
+may hold other sections only before the one that its name stands for, and `global` and `defaults` only in
+`HAPROXY_HEAD`. In place of an operator's template that cannot be used, because a variable is unknown or HAProxy refuses
+a line, the default serves, and a problem names the line and what to do about it; one in a label takes that service
+out. `HAPROXY_{n}_FRONTEND_EXTRA`, `_BACKEND_EXTRA` and `_SERVER_EXTRA` add to the defaults without replacing them.
+
+Templates of many years go on working:
+
+* `lua-load` of `getpids.lua`, `getconfig.lua`, `getmaps.lua` or `signalmlb.lua`, wherever that line looks for it, loads
+  the file that comes with the load balancer, so that `http-request use-service lua.getpids` and its kin answer;
+* `daemon` is left out under `--manage-haproxy`, with a warning;
+* where HAProxy refuses a frontend that is named like its backend (3.3 and later), `frontend {backend}` becomes
+  `frontend {frontend}`, with a warning.
+
 | template | who overrides it | classic syntax | what the default does |
 | --- | --- | --- | --- |"""
 

@@ -114,15 +114,16 @@ class PackagingTests(SynchronousTestCase):
         self.check(self.work, self.sources / "templates")
 
     def test_wheel(self) -> None:
-        """A wheel works from anywhere, with every module, both plugins, the templates and the script."""
+        """A wheel works from anywhere, with every module, both plugins, templates, Lua files and the script."""
         self.pip("wheel", "--wheel-dir", str(self.work / "dist"), ".")
         (wheel,) = (self.work / "dist").glob("marathon_lb-*.whl")
         self.pip("install", "--ignore-installed", str(wheel))
         packages = next((self.work / "venv" / "lib").glob("python*")) / "site-packages"
         self.check(self.work, packages / "marathonlb" / "templates")
         for package in ("marathonlb", "minimarathon"):
-            for module in (CHECKOUT / package).rglob("*.py"):
-                self.assertTrue((packages / module.relative_to(CHECKOUT)).exists(), module)
+            for kind in ("*.py", "*.lua"):
+                for module in (CHECKOUT / package).rglob(kind):
+                    self.assertTrue((packages / module.relative_to(CHECKOUT)).exists(), module)
             self.assertTrue((packages / package / "py.typed").exists())
         self.assertFalse((packages / "twisted" / "plugins" / "__init__.py").exists())
         self.assertTrue((self.python.parent / "marathon-update-haproxy").exists())

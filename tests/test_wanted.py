@@ -1,0 +1,110 @@
+"""The planner and what HAProxy refuses: names that clash, templates of the operator's, services."""
+
+from __future__ import annotations
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from marathonlb.config.render import Renderer
+from marathonlb.config.sources import load_templates
+from marathonlb.config.templates import PER_APP_NAMES
+from marathonlb.errors import Complaint, InvalidConfiguration
+from marathonlb.marathon.model import App, Port
+from marathonlb.routing.offers import Offers
+from marathonlb.settings import Settings
+from marathonlb.wanted import Planner, Wanted
+from tests.routing.apps import app
+
+CLASH = "backend 'a_1' has the same name as frontend 'a_1' declared at x:1. This is no longer supported as of 3.3."
+
+
+def planner(*apps: App, **overrides: str) -> Planner:
+    """A planner for these apps, with the operator's templates; their names lack ``HAPROXY_``."""
+    environment = {f"HAPROXY_{name}": text for name, text in overrides.items()}
+    settings = Settings(environment=environment, ssl_certs=())
+    made = Planner(
+        Offers(settings, PER_APP_NAMES, lambda host: host),
+        Renderer(settings, load_templates("/no", environment)),
+    )
+    by_id = {each.id: each for each in apps}
+    made.update(by_id, by_id)
+    return made
+
+
+def refused(wanted: Wanted, *lines: str, words: str = "unknown keyword") -> InvalidConfiguration:
+    """HAProxy's complaint about each of these lines of a configuration."""
+    text = wanted.rendered.config.template.split("\n")
+    found = []
+    for number, line in enumerate(text, 1):
+        if line.strip() in lines:
+            place = wanted.rendered.config.locate(number)
+            assert place is not None
+            found.append(Complaint(message=words, line=number, owner=place[1].owner))
+    assert found
+    return InvalidConfiguration(complaints=tuple(found))
+
+
+class BlameTests(SynchronousTestCase):
+    """`Planner.blame`."""
+
+    a = app("/a", ports=(Port(1),))
+    b = app("/b", ports=(Port(2),))
+
+    def test_one_name(self) -> None:
+        """Where HAProxy refuses a frontend and a backend of one name, frontends are told apart from then on."""
+        head = "frontend {backend}\n  bind {bindAddr}:{servicePort}\n"
+        made = planner(self.a, self.b, FRONTEND_HEAD=head)
+        wanted = made.wanted(0)
+        self.assertIn("frontend a_1\n", wanted.rendered.config.template)
+        error = refused(wanted, "backend a_1", words=CLASH)
+        self.assertTrue(made.blame(error, wanted, Clock()))
+        wanted = made.wanted(0)
+        self.assertIn("frontend a_1_in\n", wanted.rendered.config.template)
+        self.assertEqual([(each.app_id, each.fatal) for each in wanted.problems], [("", False)])
+        self.assertEqual(len(wanted.services), 2)
+
+    def test_one_name_for_good(self) -> None:
+        """Where they are told apart already and clash still, somebody's own text is to blame."""
+        bad = app("/a", {"0_BACKEND_HEAD": "backend b_2"}, ports=(Port(1),))
+        made = planner(bad, self.b)
+        for _ in range(2):
+            wanted = made.wanted(0)
+            line = wanted.rendered.config.template.split("\n").index("backend b_2") + 1
+            place = wanted.rendered.config.locate(line)
+            assert place is not None
+            complaint = Complaint(message=CLASH, line=line, owner=place[1].owner)
+            self.assertTrue(made.blame(InvalidConfiguration(complaints=(complaint,)), wanted, Clock()))
+        wanted = made.wanted(0)
+        self.assertEqual([each.label for each in wanted.problems], ["HAPROXY_0_BACKEND_HEAD"])
+        self.assertEqual([each.app_id for each in wanted.services], ["/b"])
+
+    def test_operator(self) -> None:
+        """In place of an operator's template that no service can use the default serves, and the line is told."""
+        made = planner(self.a, self.b, BACKEND_EXTRA="  # mine\n  nonsense\n")
+        wanted = made.wanted(0)
+        self.assertTrue(made.blame(refused(wanted, "nonsense"), wanted, Clock()))
+        wanted = made.wanted(0)
+        (problem,) = wanted.problems
+        self.assertEqual((problem.app_id, problem.label), ("", "HAPROXY_BACKEND_EXTRA"))
+        self.assertRegex(
+            problem.reason, r"^HAProxy says: unknown keyword \(line 2: `nonsense`\); .*; the default serves"
+        )
+        self.assertNotIn("nonsense", wanted.rendered.config.template)
+        self.assertEqual(len(wanted.services), 2)
+
+    def test_accepted_before(self) -> None:
+        """Once HAProxy has accepted an operator's template, a service that it is refused for is to blame."""
+        made = planner(self.a, self.b, BACKEND_EXTRA="  {mode}\n")
+        wanted = made.wanted(0)
+        made.accepted(wanted)
+        self.assertTrue(made.blame(refused(wanted, "tcp"), wanted, Clock()))
+        wanted = made.wanted(0)
+        self.assertEqual({each.label for each in wanted.problems}, {"HAPROXY_BACKEND_EXTRA"})
+        self.assertEqual({each.app_id for each in wanted.problems}, {"/a", "/b"})
+
+    def test_nobody(self) -> None:
+        """A complaint that names no line blames nobody."""
+        made = planner(self.a)
+        wanted = made.wanted(0)
+        error = InvalidConfiguration(complaints=(Complaint(message="no memory"),))
+        self.assertFalse(made.blame(error, wanted, Clock()))
