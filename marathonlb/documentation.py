@@ -16,7 +16,7 @@ from marathonlb.config.templates import TEMPLATES, TemplateSpec
 from marathonlb.metrics import markdown as metrics_markdown
 from marathonlb.options.markdown import longhelp as joined
 from marathonlb.options.markdown import options_markdown
-from marathonlb.routing.labels import LABELS, Label
+from marathonlb.routing.labeltable import LABELS, Label
 from marathonlb.web.openapi import openapi
 from marathonlb.web.routes import documented
 

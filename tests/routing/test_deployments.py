@@ -394,3 +394,36 @@ class Real(SynchronousTestCase):
         self.assertEqual((service.backend, service.service_port), ("nginx_10000", 10000))
         self.assertEqual(len(serving(service).split()), 3)
         self.assertEqual(drained(service), min(t.id for m in members for t in m.app.tasks if "green" in t.id))
+
+
+class Weights(SynchronousTestCase):
+    """``HAPROXY_{n}_WEIGHT``: who shares the traffic by hand."""
+
+    def weights(self, *apps: App) -> dict[str, int | None]:
+        """The weight of each server, by its task."""
+        return {server.task_id: server.weight for server in one(*apps).servers}
+
+    def test_canary(self) -> None:
+        """Where one app names a weight the other's servers have 100, and nobody is drained for the newer's health."""
+        found = self.weights(app("blue", "++"), app("green", "++", labels={"0_WEIGHT": 10}))
+        self.assertEqual(found, {"b0": 100, "b1": 100, "g0": 10, "g1": 10})
+        found = self.weights(app("blue", "+", labels={"0_WEIGHT": 30}), app("green", "+"))
+        self.assertEqual(found, {"b0": 30, "g0": 100})
+
+    def test_target(self) -> None:
+        """A target that is named holds, and tasks whose weight is 0 do not count for it."""
+        labels = {"DEPLOYMENT_TARGET_INSTANCES": 2, "0_WEIGHT": 10}
+        self.assertEqual(
+            self.weights(app("blue", "++"), app("green", "+", labels=labels)), {"b0": 0, "b1": 100, "g0": 10}
+        )
+        labels["0_WEIGHT"] = 0
+        self.assertEqual(
+            self.weights(app("blue", "++"), app("green", "++", labels=labels)),
+            {"b0": 100, "b1": 100, "g0": 0, "g1": 0},
+        )
+
+    def test_alone(self) -> None:
+        """One app's weight is its servers', and changes nothing but them."""
+        self.assertEqual(self.weights(app("blue", "+", labels={"0_WEIGHT": 7})), {"b0": 7})
+        services = [one(app("blue", "+", labels={"0_WEIGHT": weight})) for weight in (0, 256)]
+        self.assertEqual(bare(services[0]), bare(services[1]))

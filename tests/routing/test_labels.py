@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.config.templates import BY_NAME, PER_APP_NAMES
-from marathonlb.routing.labels import LABELS, PER_APP, PER_PORT, AppLabels, parse_labels
+from marathonlb.routing.labels import PER_APP, PER_PORT, AppLabels, parse_labels
+from marathonlb.routing.labeltable import LABELS
 from marathonlb.routing.problems import Problem
 from tests.routing.apps import app
 
