@@ -94,7 +94,8 @@ def _complaint(words: str, config: Config | None) -> Complaint:
     lines = [int(place["line"]) for place in _PLACES.finditer(words)]
     line = lines[0] if lines else None
     if config is not None:
-        line = _line_of_guilty(words, lines, config) or line or _line_of_proxy(words, config)
+        line = _line_of_guilty(words, lines, config) or line or _line_of_limit(words, config)
+        line = line or _line_of_proxy(words, config)
     found = config.locate(line) if config is not None and line is not None else None
     message = _PREFIX.sub("", words, count=1)
     if message == words:
@@ -117,6 +118,20 @@ def _line_of_guilty(words: str, lines: Sequence[int], config: Config) -> int | N
         return next((line for line, (section, _) in places if section.name != twins["name"]), lines[0])
     others = (line for line, (_, chunk) in reversed(places) if chunk.owner.source != "default")
     return next(others, lines[-1])
+
+
+def _line_of_limit(words: str, config: Config) -> int | None:
+    """The line that asks for more files than HAProxy may open: it says how many, and not who wants them."""
+    if "FD limit" not in words:
+        return None
+    section = ""
+    for number, line in enumerate(config.template.split("\n"), 1):
+        found = line.split()
+        if found[:1] and found[0] in SECTION_KEYWORDS:
+            section = found[0]
+        if section == "global" and found[:1] and found[0] in ("maxconn", "ulimit-n"):
+            return number
+    return None
 
 
 def _line_of_proxy(words: str, config: Config) -> int | None:

@@ -125,6 +125,20 @@ class BlamedTests(SynchronousTestCase):
             (found,) = complaints(said.format(*lines), made)
             self.assertEqual(found.line, 10, lines)
 
+    def test_files(self) -> None:
+        """Where HAProxy may not open as many files as it is told to, the line that tells it so is found."""
+        for line in ("  maxconn 50000", "  ulimit-n 65536"):
+            text = f"defaults\n  maxconn 5\nglobal\n  # maxconn 1\n{line}\n  daemon\n"
+            made = Config((Section("head", "", (Chunk(text, Owner(None, None, "HEAD", "file x")),)),))
+            said = (
+                "[ALERT]    (1) : [/usr/sbin/haproxy.main()] Cannot raise FD limit to 125043, limit is 20000."
+            )
+            (found,) = complaints(said, made)
+            who = blamed([found], made, trusted=True)
+            self.assertRegex(who.templates["HEAD"], rf"\(line 5: `{line.strip()}`\); remove it: ")
+        (found,) = complaints(said, config())
+        self.assertIsNone(found.owner)
+
     def test_places(self) -> None:
         """A place is found in whatever form HAProxy tells it, also after words that were cut short."""
         made = config(backend("a", "label L", "  use-server x if TRUE\n"))
