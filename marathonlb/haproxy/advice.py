@@ -64,10 +64,7 @@ REMEDIES: tuple[tuple[str, str], ...] = (
         r"Cannot raise FD limit",
         "remove it: HAProxy finds out by itself how much fits; or let it open more files (`ulimit -n`, LimitNOFILE)",
     ),
-    (
-        r"cannot (?:bind|create) (?:UNIX )?(?:listening )?socket|cannot bind UNIX socket",
-        "name a place that is free and that HAProxy may write to",
-    ),
+    (r"UNIX socket|unix socket", "name a directory that is there and that HAProxy may write to"),
     (r"cannot find (?:group|user) id", "name one that this machine has, or remove the line"),
     (r"tries to use incompatible", "a frontend and its backends have one `mode`: write `mode {mode}`"),
     (r"has the same name as", "give one of the two another name"),
