@@ -554,6 +554,15 @@ class QuarantineTests(ReconcilerTestCase):
         self.assertEqual(self.served(), set())
         self.assertIn("/bad port 0: HAPROXY_0_BALANCE", self.reconciler.status.failure)
 
+    def test_one_that_lost_a_name(self) -> None:
+        """A verdict stands although the service was refused without a name that an older one has."""
+        tls = {"HAPROXY_0_TLS_PASSTHROUGH": "true", "HAPROXY_0_VHOST": "a.example.com"}
+        bad = web("bad", 10001, **tls, HAPROXY_0_BACKEND_EXTRA=f"  {NONSENSE}\n")
+        self.marathon.set(web("an-older-one", 10000, **tls), bad)
+        self.reconciler.poke(EVERYTHING)
+        self.assertEqual(self.served(), {"an-older-one_10000"})
+        self.assertLessEqual(len(self.applier.wanted), 2)
+
     def test_port_in_use(self) -> None:
         """A port that somebody else holds takes its service out, and is tried again later without a hint."""
         self.begin(web("good", 10000))

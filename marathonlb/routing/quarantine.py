@@ -58,11 +58,13 @@ class Quarantine:
     def __init__(self) -> None:
         self._verdicts: dict[Key, Verdict] = {}
         self._failures: dict[Key, int] = {}
+        self._offered: dict[Key, Service] = {}
 
     def copy(self) -> Quarantine:
         """Another one that knows the same, for a question of what would be."""
         other = Quarantine()
         other._verdicts, other._failures = dict(self._verdicts), dict(self._failures)
+        other._offered = dict(self._offered)
         return other
 
     def __len__(self) -> int:
@@ -80,9 +82,9 @@ class Quarantine:
         """
         kept: list[Service] = []
         problems: list[Problem] = []
-        seen: set[Key] = set()
+        seen = self._offered = {}
         for service in services:
-            seen.add(service.key)
+            seen[service.key] = service
             verdict = self._standing(service, now)
             if verdict is None:
                 kept.append(service)
@@ -90,9 +92,9 @@ class Quarantine:
             problems.append(verdict.problem)
             if verdict.fallback is not None:
                 kept.append(evolve(verdict.fallback, servers=service.servers, since=service.since))
-        for key in self._verdicts.keys() - seen:
+        for key in self._verdicts.keys() - seen.keys():
             del self._verdicts[key]
-        for key in self._failures.keys() - seen:
+        for key in self._failures.keys() - seen.keys():
             del self._failures[key]
         return kept, problems
 
@@ -112,6 +114,9 @@ class Quarantine:
         """
         Serve a service as it is no more.
 
+        What is remembered is the service as its owner offered it: what it was given of what others want too may change,
+        and that mends nothing.
+
         :param service: as HAProxy refused it.
         :param accepted: as HAProxy accepted it last; None where it never did.
         """
@@ -123,8 +128,9 @@ class Quarantine:
             self._verdicts[service.key] = evolve(before, fallback=None, label=label, words=words)
             return
         fallback = bare(accepted) if accepted is not None and bare(accepted) != bare(service) else None
+        offered = self._offered.get(service.key, service)
         self._verdicts[service.key] = Verdict(
-            refused=bare(service), fallback=fallback, label=label, words=words, until=until
+            refused=bare(offered), fallback=fallback, label=label, words=words, until=until
         )
 
     def failures(self, key: Key) -> int:

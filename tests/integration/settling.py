@@ -57,7 +57,7 @@ def settled(
         error = InvalidConfiguration(complaints=found, output=output)
         if not planner.blame(error, wanted, Clock()) and not _result(planner.search(error, wanted, passes)):
             raise AssertionError(f"nobody is to blame for {output}")
-    raise AssertionError(f"still refused: {output}")
+    raise AssertionError(f"still refused after {checked} checks: {output}")
 
 
 def _result(search: Coroutine[Any, Any, bool]) -> bool:
