@@ -9,18 +9,27 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
 import msgspec
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 
 from marathonlb.errors import HAProxyUnavailable
 
 FRESH = 1.0
 """Seconds that an answer about all backends is good for."""
 
+A_SECOND = 2_000
+"""Of more backends than these it is good for longer: so many are read in a second at most."""
+
+SLICE = 500
+"""After so many rows whatever else is due comes first."""
+
 _BACKENDS, _BACKEND_AND_SERVERS = 2, 2 | 4
 """The types of ``show stat``."""
+
+_CLASSES = {f"{digit}xx": f"hrsp_{digit}xx" for digit in range(1, 6)}
 
 _STATS_SOCKET = re.compile(r"^\s*stats\s+socket\s+(?:unix@)?(?P<path>/\S+)", re.MULTILINE)
 
@@ -87,15 +96,38 @@ class BackendDetail(msgspec.Struct, frozen=True):
     servers: dict[str, ServerState]
 
 
+class Row:
+    """A row of ``show stat``. There are thousands of them with a hundred columns each, so none is made a dictionary."""
+
+    __slots__ = ("_fields", "_places")
+
+    def __init__(self, places: Mapping[str, int], fields: Sequence[str]) -> None:
+        self._places = places
+        self._fields = fields
+
+    def __getitem__(self, name: str) -> str:
+        try:
+            return self._fields[self._places[name]]
+        except LookupError:
+            return ""
+
+    def number(self, name: str) -> int:
+        """A column's number; 0 where it has none."""
+        try:
+            return int(self[name] or 0)
+        except ValueError:
+            return 0
+
+
 def stats_socket(text: str) -> str | None:
     """The path of the first stats socket that a configuration has; None where it has none."""
     found = _STATS_SOCKET.search(text)
     return found["path"] if found else None
 
 
-def rows(answer: str) -> Iterator[dict[str, str]]:
+def rows(answer: str) -> Iterator[Row]:
     """
-    The rows of ``show stat``.
+    The rows of ``show stat``, each with its columns by name; a column that a version lacks is empty.
 
     :raises HAProxyUnavailable: it is no such answer.
     """
@@ -103,7 +135,9 @@ def rows(answer: str) -> Iterator[dict[str, str]]:
         raise HAProxyUnavailable(
             reason=f"an answer to 'show stat' that cannot be understood: {answer[:100]!r}"
         )
-    yield from csv.DictReader(line for line in answer[2:].splitlines() if line)
+    table = csv.reader(line for line in answer[2:].splitlines() if line)
+    places = {name: place for place, name in enumerate(next(table, []))}
+    return (Row(places, fields) for fields in table)
 
 
 class Statistics:
@@ -120,11 +154,15 @@ class Statistics:
         self._backends: dict[str, BackendState] = {}
 
     async def backends(self) -> dict[str, BackendState]:
-        """All backends by name, as they were at most `FRESH` seconds ago. Raises `HAProxyUnavailable`."""
-        if self._clock.seconds() - self._at >= FRESH:
+        """All backends by name, as they were `FRESH` seconds ago or a little more. Raises `HAProxyUnavailable`."""
+        if self._clock.seconds() - self._at >= max(FRESH, len(self._backends) / A_SECOND):
+            found = {}
             answer = await self._ask(f"show stat -1 {_BACKENDS} -1")
-            self._backends = {row["pxname"]: _backend(row) for row in rows(answer)}
-            self._at = self._clock.seconds()
+            for number, row in enumerate(rows(answer), 1):
+                found[row["pxname"]] = _backend(row)
+                if number % SLICE == 0:
+                    await deferLater(self._clock, 0)
+            self._backends, self._at = found, self._clock.seconds()
         return self._backends
 
     async def backend(self, name: str) -> BackendDetail:
@@ -144,46 +182,40 @@ class Statistics:
         return {name: value.strip() for name, colon, value in pairs if colon}
 
 
-def _number(row: dict[str, str], name: str) -> int:
-    text = row.get(name) or "0"
-    return int(text) if text.lstrip("-").isdigit() else 0
+def _sum(row: Row, *names: str) -> int:
+    return sum(map(row.number, names))
 
 
-def _sum(row: dict[str, str], *names: str) -> int:
-    return sum(_number(row, name) for name in names)
-
-
-def _backend(row: dict[str, str]) -> BackendState:
-    classes = {f"{digit}xx": f"hrsp_{digit}xx" for digit in range(1, 6)}
+def _backend(row: Row) -> BackendState:
     return BackendState(
         status=row["status"],
-        active_servers=_number(row, "act"),
-        backup_servers=_number(row, "bck"),
-        sessions=_number(row, "scur"),
-        sessions_total=_number(row, "stot"),
-        rate=_number(row, "rate"),
-        queue=_number(row, "qcur"),
-        bytes_in=_number(row, "bin"),
-        bytes_out=_number(row, "bout"),
+        active_servers=row.number("act"),
+        backup_servers=row.number("bck"),
+        sessions=row.number("scur"),
+        sessions_total=row.number("stot"),
+        rate=row.number("rate"),
+        queue=row.number("qcur"),
+        bytes_in=row.number("bin"),
+        bytes_out=row.number("bout"),
         errors=_sum(row, "econ", "eresp"),
         retries=_sum(row, "wretr", "wredis"),
-        responses={name: _number(row, column) for name, column in classes.items() if row.get(column)},
+        responses={name: row.number(column) for name, column in _CLASSES.items() if row[column]},
     )
 
 
-def _server(row: dict[str, str]) -> ServerState:
+def _server(row: Row) -> ServerState:
     return ServerState(
         status=row["status"],
-        weight=_number(row, "weight"),
-        address=row.get("addr") or "",
-        sessions=_number(row, "scur"),
-        sessions_total=_number(row, "stot"),
-        rate=_number(row, "rate"),
-        queue=_number(row, "qcur"),
-        bytes_in=_number(row, "bin"),
-        bytes_out=_number(row, "bout"),
+        weight=row.number("weight"),
+        address=row["addr"],
+        sessions=row.number("scur"),
+        sessions_total=row.number("stot"),
+        rate=row.number("rate"),
+        queue=row.number("qcur"),
+        bytes_in=row.number("bin"),
+        bytes_out=row.number("bout"),
         errors=_sum(row, "econ", "eresp"),
-        check=(row.get("check_status") or "").lstrip("* "),
-        check_words=row.get("last_chk") or row.get("check_desc") or "",
-        changed_seconds=_number(row, "lastchg") if row.get("lastchg") else None,
+        check=row["check_status"].lstrip("* "),
+        check_words=row["last_chk"] or row["check_desc"],
+        changed_seconds=row.number("lastchg") if row["lastchg"] else None,
     )

@@ -14,7 +14,7 @@ from marathonlb.web.page import HTML, Answer, Asked, Page
 from marathonlb.web.problems import ProblemsPage
 from marathonlb.web.questions import ExplainPage, WhatIfPage
 from marathonlb.web.router import Route, Router
-from marathonlb.web.services import ServicePage, ServicesPage
+from marathonlb.web.services import Catalogue, ServicePage, ServicesPage
 from marathonlb.web.sight import Sight
 from marathonlb.web.status import StatusPage, TimelinePage
 from marathonlb.web.stream import EventsPage
@@ -52,6 +52,7 @@ _FRONT = (
 
 def routes(sight: Sight, exporter: Exporter) -> tuple[Route, ...]:
     """Every path with its page."""
+    catalogue = Catalogue(sight)
     table: tuple[Route, ...] = (
         Route("/", FrontPage()),
         Route("/metrics", MetricsPage(sight, exporter)),
@@ -62,7 +63,7 @@ def routes(sight: Sight, exporter: Exporter) -> tuple[Route, ...]:
         Route("/_mlb_signal/hup", hup(sight)),
         Route("/_mlb_signal/usr1", usr1(sight)),
         Route("/api/status", StatusPage(sight)),
-        Route("/api/services", ServicesPage(sight)),
+        Route("/api/services", ServicesPage(catalogue)),
         Route("/api/services/{backend}", ServicePage(sight)),
         Route("/api/problems", ProblemsPage(sight)),
         Route("/api/timeline", TimelinePage(sight)),

@@ -8,9 +8,12 @@ service's page has everything.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from operator import is_
 
 import msgspec
+from twisted.internet.defer import DeferredLock
+from twisted.internet.task import deferLater
 
 from marathonlb.config.text import DIRECTORY
 from marathonlb.errors import HAProxyUnavailable
@@ -23,6 +26,11 @@ from marathonlb.web.masking import masked
 from marathonlb.web.page import Answer, Asked, Page, Parameter, Refusal, data
 from marathonlb.web.problems import ProblemView, problems_of
 from marathonlb.web.sight import Sight
+
+SLICE = 500
+"""After so many services whatever else is due comes first."""
+
+_NOTHING: Mapping[str, BackendState] = {}
 
 
 class ServiceView(msgspec.Struct, frozen=True, kw_only=True):
@@ -180,35 +188,59 @@ class ServicesPage(Page):
     shape = Services
     statuses = ((503, "Marathon has not answered yet"),)
 
-    def __init__(self, sight: Sight) -> None:
-        self._sight = sight
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
 
     async def answer(self, asked: Asked) -> Answer:
         """One row for each."""
-        return data(await services_of(self._sight))
+        return data(await self._catalogue.services())
 
 
-async def services_of(sight: Sight) -> Services:
-    """All services. Raises `Refusal` before Marathon's first answer."""
-    state, problem = sight.state(), ""
-    backends: dict[str, BackendState] = {}
-    try:
-        backends = await sight.statistics.backends()
-    except HAProxyUnavailable as error:
-        problem = str(error)
-    counts = Counter((p.app_id, p.port_index) for p in state.problems)
+class Catalogue:
+    """
+    All services, for whoever asks: made anew when something has changed, a slice at a time, and then for all alike.
+    """
 
-    def problems(service: Service) -> int:
-        ids = {service.app_id, *state.members(service.app_id)}
-        return sum(counts[app_id, index] for app_id in ids for index in (None, service.port_index))
+    def __init__(self, sight: Sight) -> None:
+        self._sight = sight
+        self._one_at_a_time = DeferredLock()
+        self._made_from: tuple[object, ...] = (None, None, None)
+        self._generation = -1
+        self._services = Services(())
 
-    return Services(
-        tuple(
-            service_view(service, state, problems(service), backends.get(service.backend))
-            for service in state.services
-        ),
-        problem,
-    )
+    async def services(self) -> Services:
+        """All services. Raises `Refusal` before Marathon's first answer."""
+        await self._one_at_a_time.acquire()
+        try:
+            return await self._fresh()
+        finally:
+            self._one_at_a_time.release()
+
+    async def _fresh(self) -> Services:
+        state, problem = self._sight.state(), ""
+        backends: Mapping[str, BackendState] = _NOTHING
+        try:
+            backends = await self._sight.statistics.backends()
+        except HAProxyUnavailable as error:
+            problem = str(error)
+        generation = self._sight.reconciler.status.converged
+        made_from = (state.services, state.problems, backends)
+        same = generation == self._generation and all(map(is_, made_from, self._made_from))
+        if not same or problem != self._services.problem:
+            self._services = Services(await self._views(state, backends), problem)
+            self._made_from, self._generation = made_from, generation
+        return self._services
+
+    async def _views(self, state: State, backends: Mapping[str, BackendState]) -> tuple[ServiceView, ...]:
+        counts = Counter((p.app_id, p.port_index) for p in state.problems)
+        views = []
+        for number, service in enumerate(state.services, 1):
+            ids = {service.app_id, *state.members(service.app_id)} if counts else ()
+            problems = sum(counts[app_id, index] for app_id in ids for index in (None, service.port_index))
+            views.append(service_view(service, state, problems, backends.get(service.backend)))
+            if number % SLICE == 0:
+                await deferLater(self._sight.clock, 0)
+        return tuple(views)
 
 
 class ServicePage(Page):
