@@ -348,9 +348,7 @@ class Reconciler(Service):
             self._settled = True  # what comes while this is under way unsettles it again
             as_of, may_reload = self._asked_at, self._clock.seconds() >= self._no_reload_before
             try:
-                outcome = await self._applier.apply(
-                    wanted.rendered.config, may_reload=may_reload, as_of=as_of
-                )
+                outcome = await self._applier.apply(wanted.config, may_reload=may_reload, as_of=as_of)
             except (InvalidConfiguration, ReloadFailed) as error:
                 self._settled = False
                 if self._settings.skip_config_cleanup or not await self._leave_out(error, wanted):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
-from attrs import frozen
+from attrs import evolve, frozen
 from twisted.internet.interfaces import IReactorTime
 
 from marathonlb.config.render import Rendered, Renderer
@@ -16,6 +16,7 @@ from marathonlb.config.templates import PER_APP_NAMES
 from marathonlb.config.text import Config
 from marathonlb.errors import Complaint, InvalidConfiguration, ReloadFailed
 from marathonlb.haproxy.certificates import Certificates
+from marathonlb.haproxy.hold import Held, Hold
 from marathonlb.haproxy.offenders import blamed, label_of, names_clash
 from marathonlb.marathon.model import App
 from marathonlb.routing.evidence import State
@@ -39,11 +40,18 @@ class Wanted:
 
     :param problems: what is wrong, by app and port, quarantine included.
     :param servers: how many there are in all services.
+    :param held: what a pin puts in its place; None where nothing is pinned.
     """
 
     rendered: Rendered
     problems: tuple[Problem, ...]
     servers: int
+    held: Held | None = None
+
+    @property
+    def config(self) -> Config:
+        """What HAProxy should run."""
+        return self.rendered.config if self.held is None else self.held.config
 
     @property
     def services(self) -> tuple[Service, ...]:
@@ -58,13 +66,22 @@ class Planner:
     Where nothing but tasks has changed since the last time, what is said costs what has changed, not the cluster.
 
     :param certificates: knows which files can be served; None takes them all for good.
+    :param hold: knows what is pinned; None pins nothing.
     """
 
-    def __init__(self, offers: Offers, renderer: Renderer, certificates: Certificates | None = None) -> None:
+    def __init__(
+        self,
+        offers: Offers,
+        renderer: Renderer,
+        certificates: Certificates | None = None,
+        hold: Hold | None = None,
+    ) -> None:
         self.offers = offers
         self.quarantine = Quarantine()
         self._renderer = renderer
         self._certificates = certificates
+        self._hold = hold
+        self._apps: Mapping[str, App] = {}
         self._looked = 0
         self._last: Wanted | None = None
         self._accepted: Wanted | None = None
@@ -72,6 +89,7 @@ class Planner:
 
     def update(self, apps: Mapping[str, App], touched: Iterable[str]) -> None:
         """Take note of apps that have changed."""
+        self._apps = apps
         for before, after in self.offers.update(apps, touched):
             if self._last is None or not _tasks_alone(before, after) or self.quarantine.holds(_keys(after)):
                 self._last = None
@@ -92,7 +110,11 @@ class Planner:
         wanted = self._from_last() if retry is None or now < retry else None
         wanted = wanted or self._from_scratch(now)
         self._last, self._moved = wanted, {}
-        return wanted
+        return self._held(wanted)
+
+    def _held(self, today: Wanted) -> Wanted:
+        held = self._hold.over(today.rendered.config, self._apps) if self._hold is not None else None
+        return today if held is None else evolve(today, held=held, problems=(held.problem, *today.problems))
 
     def state(self, wanted: Wanted, apps: Mapping[str, App], resolve: Resolve) -> State:
         """
@@ -138,8 +160,9 @@ class Planner:
         ]
 
     def accepted(self, wanted: Wanted) -> None:
-        """Take note that HAProxy runs this."""
-        self._accepted = wanted
+        """Take note that HAProxy runs this; under a pin it has not seen today's text."""
+        if wanted.held is None:
+            self._accepted = wanted
 
     def _from_last(self) -> Wanted | None:
         if self._last is None:
@@ -175,8 +198,10 @@ class Planner:
 
         A port that somebody else holds may be free later, so what failed at a reload is tried again after a while.
 
-        :return: False where nobody's line was named.
+        :return: False where nobody's line was named, or a pin holds: nobody of today wrote its text.
         """
+        if wanted.held is not None:
+            return False
         if names_clash(error.complaints) and self._renderer.tell_apart():
             self._last = None
             return True
@@ -212,8 +237,10 @@ class Planner:
         Only services that HAProxy has not accepted as they are come into question.
 
         :param passes: whether HAProxy accepts a configuration.
-        :return: False where they are not to blame.
+        :return: False where they are not to blame, or a pin holds.
         """
+        if wanted.held is not None:
+            return False
         good = {s.key: bare(s) for s in self._accepted.services} if self._accepted else {}
         suspects = [s for s in wanted.services if good.get(s.key) != bare(s)]
         rest = [s for s in wanted.services if good.get(s.key) == bare(s)]
