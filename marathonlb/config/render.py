@@ -8,12 +8,13 @@ whatever order they came in.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from os.path import basename
 from typing import Any
 
 from attrs import evolve, field, frozen
 
-from marathonlb.config import frontends, legacy
+from marathonlb.config import defaults, frontends, legacy
 from marathonlb.config.sections import Sections, ServiceText
 from marathonlb.config.sources import Templates
 from marathonlb.config.text import DIRECTORY, Chunk, Config, MapEntry, Owner, Section
@@ -21,6 +22,7 @@ from marathonlb.config.variables import (
     shared_variables,
 )
 from marathonlb.errors import TemplateError
+from marathonlb.marathon.model import HealthCheck
 from marathonlb.routing.claims import settle
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.rules import MapRule, Rules, rules_of
@@ -30,6 +32,12 @@ from marathonlb.settings import Settings
 
 Key = tuple[str, int]
 """What names a service: the app's id and the port's index."""
+
+PLAIN = (
+    Service("", 0, 0, "", "http"),
+    Service("", 1, 0, "", "http", health_check=HealthCheck(path="/")),
+)
+"""What apps without labels offer: checked as Marathon does where an app says no more, or not checked."""
 
 MAPS = ("path2backend.map", "domain2backend.map", "wildcard2backend.map", "app2backend.map")
 
@@ -50,6 +58,7 @@ class Rendered:
     rules: Rules = field(factory=Rules, repr=False)
     sni: Sni = field(factory=Sni, repr=False)
     _places: Mapping[Key, int] = field(factory=dict, repr=False)
+    _first: int = 0
     _contested: frozenset[Key] = frozenset()
 
 
@@ -66,13 +75,23 @@ class Renderer:
         self._cache: dict[Key, tuple[Service, Sections]] = {}
         self._refused: list[Problem] = []
         self._apart = False
+        self._defaults = False
 
     def copy(self) -> Renderer:
         """Another one that knows the same, for a question of what would be."""
         other = Renderer(self.settings, self.templates)
         other._cache, other._refused = dict(self._cache), list(self._refused)
-        other._apart = self._apart
+        other._apart, other._defaults = self._apart, self._defaults
         return other
+
+    def write_defaults(self, wanted: bool = True) -> bool:
+        """
+        Write the ``defaults`` from which backends are made while HAProxy runs, or do not.
+
+        :return: False where that is so already.
+        """
+        before, self._defaults = self._defaults, wanted
+        return before is not wanted
 
     def serve_certificates(self, paths: tuple[str, ...]) -> None:
         """Take other certificates for the shared https frontend; without one there is none."""
@@ -153,14 +172,15 @@ class Renderer:
         sni = sni_of(kept, rules, self.settings)
         problems += sni.problems
         text = frontends.SharedFrontends(self.settings, self.templates, shared, rules, kept, problems, sni)
+        before = (
+            head,
+            *(own.userlist for own in sections if own.userlist),
+            *text.sections(),
+            *(own.frontend for own in sections if own.frontend),
+        )
+        backends = (own.backend for own in sections if own.backend)
         config = Config(
-            (
-                head,
-                *(own.userlist for own in sections if own.userlist),
-                *text.sections(),
-                *(own.frontend for own in sections if own.frontend),
-                *(own.backend for own in sections if own.backend),
-            ),
+            (*before, *backends, *self._own_defaults(head, kept, sections)),
             {
                 name: _entries(entries)
                 for name, entries in zip(
@@ -171,9 +191,8 @@ class Renderer:
             else {},
         )
         places = {service.key: place for place, service in enumerate(kept)}
-        return Rendered(
-            config, tuple(kept), tuple(problems), rules, sni, places, settled.contested | sni.contested
-        )
+        contested = settled.contested | sni.contested
+        return Rendered(config, tuple(kept), tuple(problems), rules, sni, places, len(before), contested)
 
     def render_servers(self, rendered: Rendered, services: Iterable[Service]) -> Rendered | None:
         """
@@ -185,7 +204,6 @@ class Renderer:
         """
         sections: dict[int, Section] = {}
         changed = list(rendered.services)
-        first = len(rendered.config.sections) - len(changed)
         for service in services:
             place = rendered._places.get(service.key)
             if (
@@ -201,7 +219,7 @@ class Renderer:
             after = self._sections(service)
             if after.backend is None or after.others != before.others:
                 return None
-            sections[first + place] = after.backend
+            sections[rendered._first + place] = after.backend
             changed[place] = service
         return evolve(rendered, config=rendered.config.replace(sections), services=tuple(changed))
 
@@ -222,6 +240,20 @@ class Renderer:
         )
         chunks = (Chunk(today.before, Owner()), Chunk(today.text, chunk.owner))
         return Section("head", "", tuple(each for each in chunks if each.text))
+
+    def _own_defaults(
+        self, head: Section, services: Iterable[Service], sections: Iterable[Sections]
+    ) -> tuple[Section, ...]:
+        """The ``defaults`` for backends like these, and for those of apps without a label but their host."""
+        if not self._defaults:
+            return ()
+        always = []
+        for plain in PLAIN:
+            with suppress(TemplateError):
+                always.append(self._sections(plain).body)
+                del self._cache[plain.key]
+        bodies = (own.body for service, own in zip(services, sections, strict=True) if service.mode == "http")
+        return defaults.sections((head,), always, bodies)
 
     def _sections(self, service: Service) -> Sections:
         cached = self._cache.get(service.key)

@@ -5,11 +5,12 @@ The sections of one service: its userlist, its frontend, its backend.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any
 
 from attrs import field, frozen
 
-from marathonlb.config import frontends, legacy
+from marathonlb.config import defaults, frontends, legacy
 from marathonlb.config.sources import Templates
 from marathonlb.config.templates import Template
 from marathonlb.config.text import Chunk, Owner, Section
@@ -18,7 +19,7 @@ from marathonlb.routing.services import Service
 from marathonlb.settings import Settings
 
 
-@frozen
+@frozen(slots=False)
 class Sections:
     """
     The sections of one service.
@@ -35,6 +36,15 @@ class Sections:
     def others(self) -> list[str]:
         """The text of all but the backend."""
         return [section.text if section else "" for section in (self.userlist, self.frontend)]
+
+    @cached_property
+    def body(self) -> str:
+        """What the backend says besides its name and its servers."""
+        chunks = self.backend.chunks if self.backend else ()
+        return defaults.body("".join(c.text for c in chunks if c.owner.template not in _SERVER_LINES))
+
+
+_SERVER_LINES = frozenset({"BACKEND_SERVER_OPTIONS", "SERVER_EXTRA"})
 
 
 @frozen
