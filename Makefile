@@ -3,7 +3,9 @@
 # make lint     ruff and mypy
 # make docs     the generated files of docs/
 # make bench    the figures
-# make dist     a wheel and a source archive
+# make dist     a wheel and a source archive, each tried in an environment of its own
+# make changelog             what the next release will say
+# make release VERSION=2.0.0 writes it down, commits it and tags it
 # make clean    remove what these made
 
 PYTHON ?= python3
@@ -25,7 +27,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TOO_OLD := "Python 3.11 or later is needed and this is %d.%d; try make PYTHON=python3.12" % sys.version_info[:2]
 NO_VENV := "$(PYTHON) makes no virtual environments; install the package python3-venv (Debian, Ubuntu)"
 
-.PHONY: run test lint lint-ruff lint-format lint-types docs bench dist venv clean
+.PHONY: run test lint lint-ruff lint-format lint-types docs bench dist changelog release venv clean
 
 run: venv
 	exec $(BIN)/python -m minimarathon.demo \
@@ -53,10 +55,23 @@ docs: venv
 bench: venv
 	$(BIN)/python -m benchmarks
 
+# The wheel is built from the archive, so that the archive is known to be whole.
 dist: venv
 	rm -rf build dist
-	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 	$(BIN)/python setup.py --quiet sdist
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist dist/*.tar.gz
+	for file in dist/*; do sh packaging/smoke.sh $(PYTHON) "$$file" || exit 1; done
+
+changelog: venv
+	@$(BIN)/towncrier build --draft --version next
+
+# The tag is what names the version: build with make dist after it, push both.
+release: venv
+	@test -n "$(VERSION)" || { echo "say which: make release VERSION=2.0.0" >&2; exit 2; }
+	@git diff --quiet HEAD || { echo "there are changes that are not committed" >&2; exit 1; }
+	$(BIN)/towncrier build --yes --version $(VERSION)
+	git commit --quiet --message "Release $(VERSION)" -- CHANGELOG.md changes
+	git tag --annotate --message "marathon-lb $(VERSION)" v$(VERSION)
 
 venv: $(STAMP)
 
@@ -66,7 +81,7 @@ $(STAMP): setup.py pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and $(TOO_OLD))'
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo $(NO_VENV) >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) 'setuptools>=70.1'
+	$(PIP) 'setuptools>=70.1' 'setuptools-scm>=8.1'
 	PYTHONWARNINGS=ignore $(PIP) --no-build-isolation --config-settings editable_mode=compat \
 	    --editable '.[haproxy,test,lint]'
 	@touch $@
@@ -74,4 +89,4 @@ $(STAMP): setup.py pyproject.toml
 clean:
 	rm -rf $(VENV) build dist run *.egg-info _trial_temp* .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
-	rm -f twisted/plugins/dropin.cache
+	rm -f twisted/plugins/dropin.cache marathonlb/_version.py

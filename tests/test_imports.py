@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.shared import CHECKOUT
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("cli", "tap"),
+    ("cli", "tap", "image"),
     ("documentation",),
     ("service",),
     ("web",),
@@ -27,6 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("options",),
     ("settings", "metrics", "timeline", "errors"),
     ("__init__",),
+    ("_version",),
 )
 """From the top to the ground; the modules of one floor do not import each other."""
 

@@ -13,9 +13,11 @@ from typing import Any
 
 import msgspec
 
-import marathonlb
 from marathonlb.web.page import JSON, Answer, Asked, Page, Parameter, Problem, data
 from marathonlb.web.router import Route
+
+VERSION = "2.0"
+"""Of the API, which outlives many versions of the program."""
 
 _REFERENCE = "#/components/schemas/{name}"
 
@@ -44,7 +46,7 @@ def openapi(routes: Iterable[Route]) -> dict[str, Any]:
         _tidy(schema)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "marathon-lb", "version": marathonlb.__version__, "description": DESCRIPTION},
+        "info": {"title": "marathon-lb", "version": VERSION, "description": DESCRIPTION},
         "paths": paths,
         "components": {"schemas": dict(sorted(components.items()))},
     }

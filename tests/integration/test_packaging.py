@@ -20,7 +20,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.shared import CHECKOUT
 
 SOURCES = ("marathonlb", "minimarathon", "templates", "twisted")
-FILES = ("setup.py", "pyproject.toml", "MANIFEST.in", "README.md")
+FILES = ("setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE")
 TWISTD = "import sys; sys.argv[0] = 'twistd'; from twisted.scripts.twistd import run; run()"
 TEMPLATES = "from marathonlb.config.sources import defaults_directory; print(defaults_directory())"
 SECONDS = 120
@@ -114,8 +114,14 @@ class PackagingTests(SynchronousTestCase):
         self.check(self.work, self.sources / "templates")
 
     def test_wheel(self) -> None:
-        """A wheel works from anywhere, with every module, both plugins, templates, Lua files and the script."""
-        self.pip("wheel", "--wheel-dir", str(self.work / "dist"), ".")
+        """
+        A wheel made of the source archive works from anywhere, with all that it needs.
+
+        That is every module, both plugins, templates, Lua files, the scripts and the version.
+        """
+        self.run_python(["setup.py", "--quiet", "sdist"], self.sources)
+        (archive,) = (self.sources / "dist").glob("marathon_lb-*.tar.gz")
+        self.pip("wheel", "--wheel-dir", str(self.work / "dist"), str(archive))
         (wheel,) = (self.work / "dist").glob("marathon_lb-*.whl")
         self.pip("install", "--ignore-installed", str(wheel))
         packages = next((self.work / "venv" / "lib").glob("python*")) / "site-packages"
@@ -126,7 +132,8 @@ class PackagingTests(SynchronousTestCase):
                     self.assertTrue((packages / module.relative_to(CHECKOUT)).exists(), module)
             self.assertTrue((packages / package / "py.typed").exists())
         self.assertFalse((packages / "twisted" / "plugins" / "__init__.py").exists())
-        self.assertTrue((self.python.parent / "marathon-update-haproxy").exists())
+        script = str(self.python.parent / "marathon-update-haproxy")
+        self.assertIn(wheel.name.split("-")[1], self.run_python([script, "--version"], self.work))
 
     reason = too_old()
     if reason:
