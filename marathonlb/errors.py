@@ -141,3 +141,37 @@ class HAProxyUnavailable(MarathonLBError):
 
     def __str__(self) -> str:
         return self.reason
+
+
+@frozen(str=False, kw_only=True)
+class DaemonUnreachable(MarathonLBError):
+    """
+    No controller answers on its socket.
+
+    :param path: of the socket.
+    """
+
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"no daemon answers at {self.path} ({self.reason}); name its --state-dir, and ask as a user who may use "
+            "that socket"
+        )
+
+
+@frozen(str=False, kw_only=True)
+class DaemonRefused(MarathonLBError):
+    """
+    The controller was asked and gives no such answer.
+
+    :param status: HTTP's.
+    :param reason: in its words.
+    """
+
+    status: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the daemon answers {self.status}: {self.reason}"

@@ -25,8 +25,8 @@ from marathonlb.errors import PublishFailed, UsageError
 from marathonlb.haproxy.apply import Applier
 from marathonlb.haproxy.factory import make_applier, make_certificates, make_renewal
 from marathonlb.haproxy.renewal import Loaded, Renewal
-from marathonlb.marathon.agent import make_agent
-from marathonlb.marathon.auth import authorization_for
+from marathonlb.haproxy.state import beside
+from marathonlb.marathon.access import make_client
 from marathonlb.marathon.client import MarathonClient
 from marathonlb.marathon.events import Hint
 from marathonlb.marathon.gather import Gatherer
@@ -295,8 +295,7 @@ def with_state_directory(settings: Settings) -> Settings:
     """
     if settings.state_dir != fields(Settings).state_dir.default or _could_write(settings.state_dir):
         return settings
-    beside = os.path.join(os.path.dirname(os.path.abspath(settings.haproxy_config)), ".marathon-lb")
-    return evolve(settings, state_dir=beside)
+    return evolve(settings, state_dir=beside(settings))
 
 
 def _could_write(directory: str) -> bool:

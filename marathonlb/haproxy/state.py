@@ -28,6 +28,11 @@ Bytes of a socket's path: the system takes 107, and HAProxy needs some of them w
 """
 
 
+def beside(settings: Settings) -> str:
+    """The state directory where the default one is not ours to write and nobody chose another."""
+    return os.path.join(os.path.dirname(os.path.abspath(settings.haproxy_config)), ".marathon-lb")
+
+
 class StateDirectory:
     """
     Where things lie, and the marker of what was confirmed. It is made when something is first written.
@@ -51,9 +56,8 @@ class StateDirectory:
 
         The default is root's; where it is not ours to write and nobody chose it, the place is beside the configuration.
         """
-        beside = os.path.join(os.path.dirname(os.path.abspath(settings.haproxy_config)), ".marathon-lb")
         default = settings.state_dir == fields(Settings).state_dir.default
-        return cls(settings.state_dir, beside if default else None)
+        return cls(settings.state_dir, beside(settings) if default else None)
 
     @property
     def path(self) -> str:

@@ -20,12 +20,13 @@ from marathonlb.routing.servers import Resolve
 from marathonlb.settings import Settings
 from marathonlb.wanted import Planner
 from marathonlb.web.exposition import exporter_at
+from marathonlb.web.daemon import SOCKET
 from marathonlb.web.routes import router
 from marathonlb.web.server import WebServer
 from marathonlb.web.sight import EventSource, Marathons, Sight
 
-SOCKET, EXPORTER = "web.sock", "exporter.sock"
-"""Of the state directory; the default of HAPROXY_HEAD names them."""
+EXPORTER = "exporter.sock"
+"""Of the state directory; the default of HAPROXY_HEAD names it."""
 
 
 def make_web(
