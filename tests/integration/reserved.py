@@ -1,0 +1,49 @@
+"""Ports that this process alone gives to its tests, where several run the suite side by side."""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import suppress
+from functools import cache
+from itertools import count
+
+_PORTS = range(12_000, 22_000)
+_TASK_PORTS = range(22_000, 31_000)
+_BLOCK = 900
+
+_numbers = count(os.getpid() * 37)
+_held: list[socket.socket] = []
+
+
+def free_port() -> int:
+    """
+    A port that was free a moment ago, on every address, and that no process of the suite was given before.
+
+    Not the kernel's choice: it takes the same ports for outgoing connections, and a test makes many.
+    """
+    while True:
+        port = _PORTS[next(_numbers) % len(_PORTS)]
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("0.0.0.0", port))
+            if _reserve(f"port {port}"):
+                return port
+
+
+@cache
+def task_ports() -> tuple[int, int]:
+    """The first and the last port for the tasks of this process's Marathons."""
+    first = next(first for first in _TASK_PORTS[::_BLOCK] if _reserve(f"tasks from {first}"))
+    return first, first + _BLOCK - 1
+
+
+def _reserve(what: str) -> bool:
+    """Take something until this process ends: an abstract socket has one owner, and leaves no file behind."""
+    held = socket.socket(socket.AF_UNIX)
+    try:
+        held.bind(f"\0marathon-lb tests: {what}")
+    except OSError:
+        held.close()
+        return False
+    _held.append(held)
+    return True
