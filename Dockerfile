@@ -1,37 +1,59 @@
-# A small image: the distribution's HAProxy, marathon-lb as a wheel, a user of its own.
+# The load balancer with its own HAProxy, for docker, Mesos and whatever else runs images; see docs/image.md.
 #   docker build -t marathon-lb .
-#   docker run --net=host marathon-lb --mode=sse -m http://marathon:8080 --group external
-FROM debian:trixie-slim AS build
+#   docker run --net=host marathon-lb sse -m http://marathon:8080 --group external
+ARG BASE=debian:trixie-slim
+
+FROM ${BASE} AS build
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends python3 python3-venv \
- && rm -rf /var/lib/apt/lists/*
-RUN python3 -m venv /opt/marathon-lb
-COPY setup.py pyproject.toml MANIFEST.in README.md /src/
+ && apt-get install --yes --no-install-recommends python3-venv
+COPY setup.py pyproject.toml MANIFEST.in README.md LICENSE /src/
 COPY marathonlb /src/marathonlb
 COPY minimarathon /src/minimarathon
 COPY templates /src/templates
 COPY twisted /src/twisted
-RUN /opt/marathon-lb/bin/pip install --no-cache-dir /src
-# Writes the cache of plugins, which the image's user could not.
-RUN /opt/marathon-lb/bin/twistd --help >/dev/null
+# Without git here the version is told: docker build --build-arg VERSION=2.1.0
+ARG VERSION
+RUN python3 -m venv /opt/marathon-lb \
+ && cd /src \
+ && export ${VERSION:+SETUPTOOLS_SCM_PRETEND_VERSION=${VERSION}} \
+ && /opt/marathon-lb/bin/pip wheel --no-cache-dir --no-deps --wheel-dir /wheel . \
+ && /opt/marathon-lb/bin/pip install --no-cache-dir /wheel/*.whl \
+ && /opt/marathon-lb/bin/pip uninstall --yes pip
+COPY packaging/image/docker-entrypoint /opt/marathon-lb/bin/
+# twistd writes the cache of plugins, which the image's user could not. The health check runs often: it is a file of its
+# own, for which Python need not look at any package.
+RUN /opt/marathon-lb/bin/twistd --help >/dev/null \
+ && sed --in-place '1s|.*|#!/opt/marathon-lb/bin/python3 -P|' /opt/marathon-lb/bin/docker-entrypoint \
+ && chmod 755 /opt/marathon-lb/bin/docker-entrypoint \
+ && cp /src/marathonlb/image/healthcheck.py /opt/marathon-lb/bin/docker-healthcheck.py
 
-FROM debian:trixie-slim
-# The capability lets an ordinary user serve the ports 80 and 443.
+FROM ${BASE}
+ARG VERSION
+LABEL org.opencontainers.image.title="marathon-lb" \
+      org.opencontainers.image.description="Keeps HAProxy in step with what Marathon runs" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}"
+# The capability lets an ordinary user's HAProxy serve the ports 80 and 443. What it writes lies in three directories;
+# the certificate that is made or given as text is found by the path that old templates know.
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends python3 haproxy ca-certificates libcap2-bin \
- && rm -rf /var/lib/apt/lists/* \
  && setcap cap_net_bind_service=+ep /usr/sbin/haproxy \
  && apt-get purge --yes --auto-remove libcap2-bin \
- && useradd --system --home-dir /marathon-lb --create-home marathon-lb \
- && install -d -o marathon-lb -g marathon-lb /etc/haproxy /var/run/marathon-lb \
- && chown -R marathon-lb:marathon-lb /etc/haproxy
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old /var/log/* \
+ && useradd --system --user-group --home-dir /marathon-lb --create-home marathon-lb \
+ && install --directory --owner=marathon-lb --group=marathon-lb /marathon-lb/templates /var/run/marathon-lb \
+ && chown --recursive marathon-lb:marathon-lb /etc/haproxy \
+ && ln --symbolic /var/run/marathon-lb/certificates/cert.pem /etc/ssl/cert.pem
 COPY --from=build /opt/marathon-lb /opt/marathon-lb
 WORKDIR /marathon-lb
 USER marathon-lb
-ENV MARATHON_LB_MANAGE_HAPROXY=true \
-    PYTHONUNBUFFERED=1
+# Those who ask for what changes something are other hosts here: the private networks may.
+ENV PATH=/opt/marathon-lb/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    MARATHON_LB_MANAGE_HAPROXY=true \
+    MARATHON_LB_ADMIN_ALLOW=127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7
 EXPOSE 80 443 9090 9091
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
-    CMD ["python3", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:9090/_haproxy_health_check', timeout=2)"]
-ENTRYPOINT ["/opt/marathon-lb/bin/twistd", "--nodaemon", "--pidfile=", "marathon-lb"]
+HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
+    CMD ["/usr/bin/python3", "-I", "-S", "/opt/marathon-lb/bin/docker-healthcheck.py"]
+ENTRYPOINT ["docker-entrypoint"]
+CMD ["sse"]

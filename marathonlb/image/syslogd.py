@@ -1,0 +1,58 @@
+"""
+A syslog for a container, where ``HAPROXY_SYSLOGD`` asks for one: what HAProxy logs appears in the container's output.
+
+Run by path (``python3 -I -S syslogd.py SOCKET ...``): it listens on the first of the sockets that it can make.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+
+LARGEST = 65536
+_PRIORITY = re.compile(rb"^<[0-9]{1,3}>")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def line(datagram: bytes) -> str:
+    """One message without its priority, as one line: what it holds cannot forge another."""
+    text = _PRIORITY.sub(b"", datagram).decode("utf-8", "replace").rstrip("\r\n\0")
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text) + "\n"
+
+
+def listen(paths: Sequence[str]) -> tuple[socket.socket, str]:
+    """A socket on the first path where one can be made. Raises `OSError` where there is none."""
+    reasons = []
+    for path in paths:
+        receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            with suppress(FileNotFoundError):
+                os.unlink(path)
+            receiver.bind(path)
+        except OSError as error:
+            receiver.close()
+            reasons.append(f"{path}: {error.strerror}")
+        else:
+            return receiver, path
+    raise OSError("; ".join(reasons))
+
+
+def main(paths: Sequence[str]) -> int:
+    """Write what comes to standard output, for ever; 1 where no socket can be made."""
+    try:
+        receiver, path = listen(paths)
+    except OSError as error:
+        sys.stderr.write(f"docker-entrypoint: HAPROXY_SYSLOGD: no socket can be made: {error}\n")
+        return 1
+    sys.stderr.write(f"docker-entrypoint: the syslog listens on {path}: log {path} local0\n")
+    while True:
+        sys.stdout.write(line(receiver.recv(LARGEST)))
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
