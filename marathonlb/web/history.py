@@ -23,6 +23,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     :param reason: why HAProxy was reloaded.
     :param cause: what had come, as far as it is known.
     :param running: whether HAProxy runs these very texts.
+    :param pinned: whether an operator went back to it: HAProxy runs it with today's tasks.
     """
 
     number: int
@@ -30,6 +31,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     cause: str
     running: bool
+    pinned: bool
 
 
 class Versions(msgspec.Struct, frozen=True):
@@ -74,25 +76,29 @@ class VersionsPage(Page):
 
     async def answer(self, asked: Asked) -> Answer:
         """The newest first."""
-        kept = self._sight.archive.list()
-        try:
-            running = self._sight.published().digest()
-        except Refusal:
-            running = ""
-        return data(
-            Versions(
-                tuple(
-                    Version(
-                        number=each.number,
-                        time=each.time,
-                        reason=each.reason,
-                        cause=each.cause,
-                        running=each.digest == running,
-                    )
-                    for each in reversed(kept)
-                )
+        return data(versions_of(self._sight))
+
+
+def versions_of(sight: Sight) -> Versions:
+    """The configurations that are kept, the newest first."""
+    pin = sight.hold.pins.current()
+    try:
+        running = sight.published().digest()
+    except Refusal:
+        running = ""
+    return Versions(
+        tuple(
+            Version(
+                number=each.number,
+                time=each.time,
+                reason=each.reason,
+                cause=each.cause,
+                running=each.digest == running,
+                pinned=pin is not None and pin.name == str(each.number),
             )
+            for each in reversed(sight.archive.list())
         )
+    )
 
 
 class ConfigurationPage(Page):
