@@ -14,6 +14,7 @@ from attrs import frozen
 from twisted.logger import Logger
 
 from marathonlb.errors import MarathonLBError
+from marathonlb.haproxy.hold import Held
 from marathonlb.haproxy.interfaces import Outcome
 from marathonlb.marathon.events import Hint
 from marathonlb.routing.problems import Problem
@@ -56,6 +57,7 @@ class Journal:
     def __init__(self) -> None:
         self.problems: tuple[Problem, ...] = ()
         self._advice = ""
+        self._held = ""
         self._first = True
 
     def came(self, hint: Hint) -> None:
@@ -88,6 +90,10 @@ class Journal:
 
     def converged(self, status: Status, wanted: Wanted, outcome: Outcome, why: Counter[str]) -> None:
         """HAProxy runs what is wanted; the first time after a start that is news, though nothing was to be done."""
+        held = wanted.held
+        if held is not None and held.back and held.back != self._held:
+            self.held_back(status, held)
+        self._held = held.back if held is not None else ""
         if outcome.action == "nothing" and self._first:
             self._log.info(
                 "What is wanted is in place already: {services} services, {servers} servers; nothing to do",
@@ -117,6 +123,31 @@ class Journal:
         if outcome.action == "reload" and outcome.output not in ("", self._advice):
             self._log.warn("HAProxy says: {output}", output=outcome.output)
         self._advice = outcome.output
+
+    def held_back(self, status: Status, held: Held) -> None:
+        """Something else waits for the release of what is pinned than before."""
+        self._log.warn(
+            "Configuration {name} is pinned, so this waits: {back}. --rollback 0 releases it",
+            name=held.pin.name,
+            back=held.back,
+            generation=status.generation,
+        )
+
+    def imposed(self, what: str, outcome: Outcome, who: str) -> None:
+        """
+        Somebody outside had HAProxy run something.
+
+        :param what: what was asked for.
+        :param who: the client's address.
+        """
+        self._log.warn(
+            "{what}, asked by {who}: {action} in {milliseconds:.1f} ms, since {reason}",
+            what=what,
+            who=who,
+            action=outcome.action,
+            milliseconds=1000 * sum(outcome.seconds.values()),
+            reason=outcome.reason or "nothing differs",
+        )
 
     def failed(self, status: Status, error: Exception, delay: float, *, again: bool) -> None:
         """

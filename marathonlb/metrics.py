@@ -87,6 +87,9 @@ METRICS: tuple[Metric, ...] = (
         "Problems of apps and templates by kind, and whether they take the service out",
         ("kind", "fatal"),
     ),
+    Metric(
+        Gauge, "pinned", "Whether a configuration of the past is pinned (1), so that changes wait, or not (0)"
+    ),
     Metric(Gauge, "draining_workers", "Old workers of HAProxy that still finish what they hold"),
     Metric(Counter, "drifted_apps_total", "Changed apps that a full comparison found and no event had named"),
     Metric(Gauge, "failures_in_a_row", "Convergences that failed since one succeeded"),

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from twisted.internet.interfaces import IReactorTime
 
 from marathonlb.errors import ReloadFailed
+from marathonlb.haproxy.hold import Held
 from marathonlb.haproxy.interfaces import Outcome
 from marathonlb.journal import LOUD, Journal, Status
 from marathonlb.marathon.events import EVENT_TYPES, Hint
@@ -90,10 +91,7 @@ class Record(Journal):
         self.failing_since = None
         self._seconds |= outcome.seconds
         self._measured(outcome.action)
-        for step, count in outcome.counts.items():
-            self.metrics.count("runtime_steps_total", count, kind=step, result="done")
-        if refused := refused_step(outcome.reason):
-            self.metrics.count("runtime_steps_total", kind=refused, result="refused")
+        self._counted(outcome)
         if outcome.action == "postponed":
             self._entry(
                 Kind.WAITING, f"a reload is to come, since {outcome.reason}", status, reason=outcome.reason
@@ -118,6 +116,37 @@ class Record(Journal):
         )
         if outcome.action == "reload":
             self.last_reload = entry
+
+    def held_back(self, status: Status, held: Held) -> None:
+        """See `Journal.held_back`."""
+        super().held_back(status, held)
+        self._entry(Kind.HELD, f"configuration {held.pin.name} is pinned, so this waits: {held.back}", status)
+
+    def imposed(self, what: str, outcome: Outcome, who: str) -> None:
+        """See `Journal.imposed`."""
+        super().imposed(what, outcome, who)
+        self._counted(outcome)
+        entry = self.timeline.add(
+            Entry(
+                time=self._clock.seconds(),
+                kind=Kind.ASKED,
+                summary=f"{what}, asked by {who}",
+                action=outcome.action,
+                reason=outcome.reason,
+                seconds=dict(outcome.seconds),
+                total_seconds=round(sum(outcome.seconds.values()), 6),
+            )
+        )
+        if outcome.action == "reload":
+            self.last_reload = entry
+
+    def _counted(self, outcome: Outcome) -> None:
+        """Count what was done to HAProxy."""
+        for step, count in outcome.counts.items():
+            self.metrics.count("runtime_steps_total", count, kind=step, result="done")
+        if refused := refused_step(outcome.reason):
+            self.metrics.count("runtime_steps_total", kind=refused, result="refused")
+        if outcome.action == "reload":
             self.metrics.count("reloads_total", reason=reason_kind(outcome.reason), result="done")
 
     def unchanged(self, status: Status) -> None:

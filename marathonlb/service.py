@@ -24,6 +24,8 @@ from marathonlb.config.templates import PER_APP_NAMES
 from marathonlb.errors import PublishFailed, UsageError
 from marathonlb.haproxy.apply import Applier
 from marathonlb.haproxy.factory import make_applier, make_certificates, make_renewal
+from marathonlb.haproxy.hold import Hold
+from marathonlb.haproxy.pin import Pins
 from marathonlb.haproxy.renewal import Loaded, Renewal
 from marathonlb.haproxy.state import beside
 from marathonlb.marathon.access import make_client
@@ -64,6 +66,7 @@ class Parts:
     reconciler: Reconciler
     gatherer: Gatherer
     planner: Planner
+    hold: Hold
     record: Record
     loaded: Loaded
     renewal: Renewal
@@ -91,12 +94,26 @@ def make_parts(settings: Settings, reactor: Any) -> Parts:
     policy = read_policy(settings.policy, PER_APP_NAMES) if settings.policy else OPEN
     offers = Offers(settings, PER_APP_NAMES, hosts.address, policy)
     gatherer = Gatherer(client, reactor, max_shrink=settings.max_shrink, weigh=offers.count)
-    planner = Planner(offers, Renderer(settings, templates), certificates)
+    hold = Hold(
+        Pins(settings.state_dir), os.path.dirname(os.path.abspath(settings.haproxy_config)), hosts.address
+    )
+    planner = Planner(offers, Renderer(settings, templates), certificates, hold)
     reconciler = Reconciler(settings, gatherer, planner, applier, hosts, reactor, journal=record)
     hosts.changed = reconciler.poke
     renewal = make_renewal(settings, reactor, reconciler, applier, loaded)
     return Parts(
-        settings, client, pool, applier, hosts, reconciler, gatherer, planner, record, loaded, renewal
+        settings,
+        client,
+        pool,
+        applier,
+        hosts,
+        reconciler,
+        gatherer,
+        planner,
+        hold,
+        record,
+        loaded,
+        renewal,
     )
 
 
@@ -135,6 +152,7 @@ class Controller(MultiService):
             gatherer=parts.gatherer,
             marathons=parts.client,
             applier=parts.applier,
+            hold=parts.hold,
             resolve=parts.hosts.address,
             record=parts.record,
             source=next((each for each in following if isinstance(each, Source | Poller)), None),
@@ -275,7 +293,7 @@ async def _once(parts: Parts, out: IO[str]) -> int:
         return await explain_once(parts, settings.explain, out)
     if settings.dry:
         wanted = await parts.reconciler.look()
-        out.write(wanted.rendered.config.text(os.path.dirname(os.path.abspath(settings.haproxy_config))))
+        out.write(wanted.config.text(os.path.dirname(os.path.abspath(settings.haproxy_config))))
         for problem in wanted.problems:
             _log.warn("{problem}", problem=str(problem))
     else:

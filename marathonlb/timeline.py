@@ -24,6 +24,7 @@ class Kind(Enum):
     UNCHANGED = "unchanged"
     FAILED = "failed"
     WAITING = "waiting"
+    HELD = "held"
     PROBLEM = "problem"
     MENDED = "mended"
     DRIFT = "drift"

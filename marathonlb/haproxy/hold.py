@@ -1,4 +1,4 @@
-"""What is wanted while a configuration is pinned: that one with today's tasks; and a word on what waits for its release."""
+"""What is wanted while a configuration is pinned: that one with today's tasks. And what waits for its release."""
 
 from __future__ import annotations
 

@@ -176,6 +176,7 @@ async def exposition(sight: Sight, metrics: Metrics, haproxy_answers: float) -> 
             "staleness_seconds": unknown if staleness is None else staleness,
             "max_staleness_seconds": sight.settings.max_staleness,
             "ready": float((await readiness(sight)).ok),
+            "pinned": float(sight.hold.pins.current() is not None),
             "services": len(wanted.services) if wanted else 0,
             "servers": wanted.servers if wanted else 0,
             "draining_workers": unknown if draining is None else draining,

@@ -9,6 +9,7 @@ import marathonlb
 from marathonlb.errors import HAProxyUnavailable, PublishFailed
 from marathonlb.haproxy.apply import Applier
 from marathonlb.haproxy.archive import Archive
+from marathonlb.haproxy.hold import Hold
 from marathonlb.haproxy.process import Binary
 from marathonlb.haproxy.runtime import Socket
 from marathonlb.haproxy.state import StateDirectory
@@ -38,6 +39,7 @@ def make_web(
     gatherer: Gatherer,
     marathons: Marathons,
     applier: Applier,
+    hold: Hold,
     resolve: Resolve,
     record: Record,
     source: EventSource | None,
@@ -70,6 +72,7 @@ def make_web(
         applier=applier,
         resolve=resolve,
         archive=Archive(state, settings.archive_versions),
+        hold=hold,
         statistics=Statistics(ask, reactor),
         record=record,
         source=source,

@@ -15,10 +15,12 @@ class Health(msgspec.Struct, frozen=True):
     An answer about health.
 
     :param reasons: why not, each in one sentence; none where all is well.
+    :param remarks: what somebody should know though all may be well.
     """
 
     ok: bool
     reasons: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 async def readiness(sight: Sight) -> Health:
@@ -27,7 +29,9 @@ async def readiness(sight: Sight) -> Health:
     settings = sight.settings
     if settings.manage_haproxy and not await sight.workers():
         reasons.append("HAProxy does not run, or its master does not answer")
-    return Health(ok=not reasons, reasons=tuple(reasons))
+    pin = sight.hold.pins.current()
+    remarks = () if pin is None else (f"configuration {pin.name} is pinned; changes wait for its release",)
+    return Health(ok=not reasons, reasons=tuple(reasons), remarks=remarks)
 
 
 def _marathon(sight: Sight) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from marathonlb.haproxy.hold import LABEL as PIN
 from marathonlb.routing.policy import FORBIDDEN
 from marathonlb.routing.problems import Problem
 from marathonlb.web.page import Answer, Asked, Page, Parameter, data
@@ -18,7 +19,8 @@ class ProblemView(msgspec.Struct, frozen=True, kw_only=True):
     """
     Something that somebody should mend.
 
-    :param kind: ``template`` (the operator's), ``quarantine`` (HAProxy refuses it), ``policy``, ``collision``,
+    :param kind: ``pin`` (a configuration of the past is pinned), ``template`` (the operator's),
+        ``quarantine`` (HAProxy refuses it), ``policy``, ``collision``,
         ``label`` or ``app`` (the rest of its definition).
     :param app_id: whose it is; empty where it is the operator's.
     :param port_index: the index of the service port; null where it is the whole app's.
@@ -49,7 +51,7 @@ class Problems(msgspec.Struct, frozen=True):
 def kind_of(problem: Problem) -> str:
     """The kind of a problem: see `ProblemView`."""
     if not problem.app_id:
-        return "template"
+        return "pin" if problem.label == PIN else "template"
     if problem.reason.startswith(_SAYS):
         return "quarantine"
     if problem.reason.startswith(FORBIDDEN):

@@ -11,6 +11,7 @@ from marathonlb.web.history import ConfigurationPage, DifferencePage, VersionsPa
 from marathonlb.web.oldpaths import ConfigPage, MapPage, PidsPage, hup, usr1
 from marathonlb.web.openapi import OpenAPIPage
 from marathonlb.web.page import HTML, Answer, Asked, Page
+from marathonlb.web.pin import PinPage, UnpinPage
 from marathonlb.web.problems import ProblemsPage
 from marathonlb.web.questions import ExplainPage, WhatIfPage
 from marathonlb.web.router import Route, Router
@@ -71,6 +72,8 @@ def routes(sight: Sight, exporter: Exporter) -> tuple[Route, ...]:
         Route("/api/configurations", VersionsPage(sight)),
         Route("/api/configurations/{name}", ConfigurationPage(sight)),
         Route("/api/difference", DifferencePage(sight)),
+        Route("/api/pin", PinPage(sight)),
+        Route("/api/unpin", UnpinPage(sight)),
         Route("/api/explain", ExplainPage(sight)),
         Route("/api/what-if", WhatIfPage(sight)),
         Route("/api/health/live", Live()),

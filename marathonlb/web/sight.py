@@ -1,7 +1,7 @@
 """
 What the pages see: the controller's parts, and the questions that several pages have.
 
-The pages ask; they never steer, but for what the reconciler offers to anybody: a hint, a reload.
+The pages ask; they never steer, but for what is offered to anybody: a hint, a reload, a pin.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from marathonlb.config.text import Config
 from marathonlb.errors import HAProxyUnavailable, PublishFailed
 from marathonlb.haproxy.archive import Archive
 from marathonlb.haproxy.files import Published
+from marathonlb.haproxy.hold import Hold
+from marathonlb.haproxy.interfaces import Outcome
 from marathonlb.haproxy.process import Capabilities
 from marathonlb.haproxy.statistics import Statistics
 from marathonlb.marathon.gather import Gatherer
@@ -60,6 +62,9 @@ class Applied(Protocol):
     def pids(self) -> Deferred[tuple[int, ...]]:
         """HAProxy's workers, those that drain included."""
 
+    def apply(self, wanted: Config) -> Deferred[Outcome]:
+        """Make HAProxy run a configuration: a pinned one."""
+
     def check(self, config: Config) -> Deferred[str]:
         """Whether HAProxy accepts a configuration."""
 
@@ -88,6 +93,7 @@ class Sight:
     applier: Applied
     resolve: Resolve
     archive: Archive
+    hold: Hold
     statistics: Statistics
     record: Record
     source: EventSource | None

@@ -8,6 +8,7 @@ from marathonlb.errors import HAProxyUnavailable
 from marathonlb.timeline import Entry, Kind
 from marathonlb.web.health import readiness
 from marathonlb.web.page import Answer, Asked, Page, Parameter, data
+from marathonlb.web.pin import Pinned, pinned
 from marathonlb.web.problems import kind_of
 from marathonlb.web.sight import Sight
 
@@ -93,6 +94,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     :param failures: convergences in a row that failed, and ``failure`` why the last one did.
     :param drift: changed apps that full comparisons found and no event had named.
     :param reasons: why it is not ready.
+    :param pinned: the configuration that an operator went back to, which holds until it is released.
     :param admin: whether the client that asks may use what changes something.
     """
 
@@ -115,6 +117,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     problems: dict[str, int]
     ready: bool
     reasons: tuple[str, ...]
+    pinned: Pinned | None
     admin: bool
 
 
@@ -146,6 +149,7 @@ async def status_of(sight: Sight, *, admin: bool) -> Status:
         problems=problems,
         ready=health.ok,
         reasons=health.reasons,
+        pinned=pinned(sight),
         admin=admin,
     )
 

@@ -27,6 +27,8 @@ from marathonlb.config.text import Config
 from marathonlb.errors import HAProxyUnavailable
 from marathonlb.haproxy.archive import Archive
 from marathonlb.haproxy.files import Published
+from marathonlb.haproxy.hold import Hold
+from marathonlb.haproxy.pin import Pins
 from marathonlb.haproxy.plan import differences, phrase
 from marathonlb.haproxy.process import Capabilities
 from marathonlb.haproxy.state import StateDirectory
@@ -163,7 +165,9 @@ class PagesTestCase(SynchronousTestCase):
         self.state = StateDirectory(os.path.join(directory, "state"))
         hosts = NoHosts()
         offers = Offers(settings, PER_APP_NAMES, hosts.address)
-        planner = Planner(offers, Renderer(settings, load_templates("/nonexistent", settings.environment)))
+        self.hold = Hold(Pins(self.state.path), "/etc/haproxy", hosts.address)
+        renderer = Renderer(settings, load_templates("/nonexistent", settings.environment))
+        planner = Planner(offers, renderer, hold=self.hold)
         gatherer = Gatherer(self.marathon, self.clock, max_shrink=100, weigh=offers.count)
         self.metrics = Metrics("1.2.3", settings.mode, processes=False)
         self.record = Record(self.clock, Timeline(), self.metrics)
@@ -186,6 +190,7 @@ class PagesTestCase(SynchronousTestCase):
             applier=self.applier,
             resolve=hosts.address,
             archive=self.archive,
+            hold=self.hold,
             statistics=Statistics(self.haproxy, self.clock),
             record=self.record,
             source=self.source,

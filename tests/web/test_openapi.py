@@ -110,6 +110,8 @@ class Documented(PagesTestCase):
         """Every page of JSON is held against the document here, and every path is in it."""
         tried = {path.partition("?")[0] for path in PATHS} | {
             "/api/what-if",
+            "/api/pin",
+            "/api/unpin",
             "/api/events",
             "/api/openapi.json",
         }

@@ -417,7 +417,7 @@ class Health(PagesTestCase):
 
     def test_live(self) -> None:
         """It lives as long as it answers, whatever else is wrong."""
-        self.assertEqual(self.get("/api/health/live"), {"ok": True, "reasons": []})
+        self.assertEqual(self.get("/api/health/live"), {"ok": True, "reasons": [], "remarks": []})
 
     def test_ready(self) -> None:
         """Ready comes with the first confirmed configuration."""
