@@ -8,7 +8,9 @@ import os
 import signal
 from collections.abc import Iterable
 from typing import IO, Any
+from urllib.parse import quote
 
+import msgspec
 from attrs import evolve, fields, frozen
 from twisted.application.service import IService, MultiService
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
@@ -21,7 +23,7 @@ from marathonlb import __version__
 from marathonlb.config.render import Renderer
 from marathonlb.config.sources import Templates, load_templates
 from marathonlb.config.templates import PER_APP_NAMES
-from marathonlb.errors import PublishFailed, UsageError
+from marathonlb.errors import DaemonRefused, DaemonUnreachable, PublishFailed, UsageError
 from marathonlb.haproxy.apply import Applier
 from marathonlb.haproxy.factory import make_applier, make_certificates, make_renewal
 from marathonlb.haproxy.hold import Hold
@@ -39,15 +41,16 @@ from marathonlb.metrics import Metrics
 from marathonlb.reconciler import Reconciler
 from marathonlb.record import Record
 from marathonlb.routing.explain import explain
-from marathonlb.routing.explanation import render
+from marathonlb.routing.explanation import Explanation, render
 from marathonlb.routing.offers import Offers
 from marathonlb.routing.policy import OPEN
 from marathonlb.routing.policyfile import read_policy
-from marathonlb.routing.question import EXPECTED, question_of
+from marathonlb.routing.question import EXPECTED, Question, question_of
 from marathonlb.settings import Settings
 from marathonlb.timeline import Timeline
 from marathonlb.wanted import Planner
 from marathonlb.web.callback import CallbackSite
+from marathonlb.web.daemon import Daemon
 from marathonlb.web.factory import make_web
 from marathonlb.web.listener import Listener
 
@@ -251,6 +254,8 @@ def sources(parts: Parts, reactor: Any) -> Iterable[IService]:
             where=settings.listening,
             resync_interval=settings.resync_interval,
         )
+    if settings.explain and await explain_by_daemon(settings, reactor, out):
+        return 0
         yield subscription
 
 
@@ -262,28 +267,49 @@ def run_once(settings: Settings, reactor: Any, out: IO[str]) -> Deferred[int]:
     """
     return Deferred.fromCoroutine(_run_once(settings, reactor, out))
 
+    :return: False where none runs that can say it; that is said.
 
 async def _run_once(settings: Settings, reactor: Any, out: IO[str]) -> int:
+    what = settings.explain or ""
+    _question(what)
+    try:
+        reply = await Daemon.of(settings, reactor).ask(f"/api/explain?q={quote(what, safe='')}")
+        said = msgspec.convert(reply.data(), Explanation)
+    except (DaemonUnreachable, DaemonRefused, msgspec.MsgspecError) as error:
+        _log.warn(
+            "{error}. Marathon is asked in its place: what HAProxy has refused is not known here",
+            error=str(error),
+        )
+        return False
+    out.write(render(said))
+    return True
+
+
+def _question(what: str) -> Question:
     parts = make_parts(settings, reactor)
     try:
         return await _once(parts, out)
     finally:
-        await parts.pool.closeCachedConnections()
 
 
 async def explain_once(parts: Parts, what: str, out: IO[str]) -> int:
+    """Ask Marathon, and say the same as far as it is known then."""
+        await parts.pool.closeCachedConnections()
+
+
+async def explain_by_daemon(settings: Settings, reactor: Any, out: IO[str]) -> bool:
     """
-    Ask Marathon, and say which rule catches a URL, an app id or a port, or why nothing does.
+    Let the running daemon say which rule catches a URL, an app id or a port: it knows what HAProxy has refused.
 
     :raises UsageError: it is none of these.
     """
     try:
-        question = question_of(what)
+        return question_of(what)
     except ValueError:
         raise UsageError(option="--explain", value=what, expected=EXPECTED) from None
     wanted = await parts.reconciler.look()
     state = parts.planner.state(wanted, parts.gatherer.cluster.apps, parts.hosts.address)
-    out.write(render(explain(question, state)))
+    out.write(render(explain(_question(what), state)))
     return 0
 
 

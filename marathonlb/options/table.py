@@ -327,7 +327,8 @@ _SCRIPT = Group(
             kind=Kind(values.plain, "a URL, an app id or a port", "WHAT"),
             face=Face.SCRIPT,
             only_on_command_line=True,
-            help="say which rule catches a URL, an app id or a port, or why nothing does; change nothing",
+            help="say which rule catches a URL, an app id or a port, or why nothing does; change nothing. The daemon "
+            "that has this --state-dir is asked, or Marathon where none runs",
         ),
         Option(
             name="status",

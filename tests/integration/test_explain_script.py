@@ -9,6 +9,8 @@ from pathlib import Path
 from twisted.internet import reactor
 from twisted.internet.utils import getProcessOutputAndValue
 
+from tests.integration.controllers import Controlled, app
+from tests.integration.haproxies import PACKAGE, free_port
 from tests.integration.minimarathons import MarathonTestCase, until
 from tests.shared import CHECKOUT
 
@@ -46,8 +48,10 @@ class ExplainTests(MarathonTestCase):
         await self.ask(marathon, "POST", "/v2/apps", APP)
         await until(lambda: self.tasks(marathon, "/shop/web"))
         url = "http://shop.example.com/cart?x=1"
-        out, _, code = await self.script("--marathon", marathon.url, "--explain", url)
+        out, err, code = await self.script("--marathon", marathon.url, "--explain", url)
         self.assertEqual(0, code)
+        self.assertIn("no daemon answers", err)
+        self.assertIn("Marathon is asked in its place: what HAProxy has refused is not known here", err)
         self.assertIn("the entry shop.example.com of domain2backend.map catches it", out)
         self.assertIn("leads to /shop/web port 0", out)
         policy = Path(self.mktemp()).resolve()
@@ -73,3 +77,21 @@ class ExplainTests(MarathonTestCase):
             self.assertEqual((2, ""), (code, out), err)
             self.assertIn(words, err.strip().splitlines()[-1])
             self.assertNotIn("Traceback", err)
+
+
+class BesideDaemonTests(Controlled, MarathonTestCase):
+    """What a shell sees where the daemon runs."""
+
+    haproxy = PACKAGE
+
+    async def test_quarantined(self) -> None:
+        """The running daemon is asked, so HAProxy's own words on what it has refused are told."""
+        service = self.marathon()
+        self.daemon(service.url)
+        await self.create(service, app("shop", free_port(), HAPROXY_0_BACKEND_EXTRA="  no-such-keyword x"))
+        await until(lambda: "no-such-keyword" in self.log(), 30)
+        nobody = "http://127.0.0.1:1"
+        run = await self.script(nobody, "--explain", "/shop")
+        self.assertEqual((0, ""), (run.returncode, run.stderr))
+        self.assertIn("HAPROXY_0_BACKEND_EXTRA", run.stdout)
+        self.assertIn("unknown keyword 'no-such-keyword' in 'backend' section", run.stdout)
