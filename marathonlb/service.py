@@ -86,11 +86,9 @@ def make_parts(settings: Settings, reactor: Any) -> Parts:
     templates = load_templates(settings.templates, settings.environment)
     _report(templates)
     pool = HTTPConnectionPool(reactor)
-    agent = make_agent(settings, reactor, pool)
     metrics = Metrics(__version__, settings.mode, started=reactor.seconds())
     record = Record(reactor, Timeline(), metrics)
-    authorization = authorization_for(settings)
-    client = MarathonClient(settings.marathon, agent, reactor, authorization, observe=metrics.fetched)
+    client = make_client(settings, reactor, pool, metrics.fetched)
     certificates, loaded = make_certificates(settings, reactor)
     applier = make_applier(settings, reactor, loaded, cause=record.cause)
     hosts = AgentHosts(reactor.nameResolver, reactor)
@@ -105,18 +103,7 @@ def make_parts(settings: Settings, reactor: Any) -> Parts:
     hosts.changed = reconciler.poke
     renewal = make_renewal(settings, reactor, reconciler, applier, loaded)
     return Parts(
-        settings,
-        client,
-        pool,
-        applier,
-        hosts,
-        reconciler,
-        gatherer,
-        planner,
-        hold,
-        record,
-        loaded,
-        renewal,
+        settings, client, pool, applier, hosts, reconciler, gatherer, planner, hold, record, loaded, renewal
     )
 
 
@@ -254,8 +241,6 @@ def sources(parts: Parts, reactor: Any) -> Iterable[IService]:
             where=settings.listening,
             resync_interval=settings.resync_interval,
         )
-    if settings.explain and await explain_by_daemon(settings, reactor, out):
-        return 0
         yield subscription
 
 
@@ -267,9 +252,24 @@ def run_once(settings: Settings, reactor: Any, out: IO[str]) -> Deferred[int]:
     """
     return Deferred.fromCoroutine(_run_once(settings, reactor, out))
 
-    :return: False where none runs that can say it; that is said.
 
 async def _run_once(settings: Settings, reactor: Any, out: IO[str]) -> int:
+    if settings.explain and await explain_by_daemon(settings, reactor, out):
+        return 0
+    parts = make_parts(settings, reactor)
+    try:
+        return await _once(parts, out)
+    finally:
+        await parts.pool.closeCachedConnections()
+
+
+async def explain_by_daemon(settings: Settings, reactor: Any, out: IO[str]) -> bool:
+    """
+    Let the running daemon say which rule catches a URL, an app id or a port: it knows what HAProxy has refused.
+
+    :return: False where none runs that can say it; that is said.
+    :raises UsageError: it is none of these.
+    """
     what = settings.explain or ""
     _question(what)
     try:
@@ -286,27 +286,14 @@ async def _run_once(settings: Settings, reactor: Any, out: IO[str]) -> int:
 
 
 def _question(what: str) -> Question:
-    parts = make_parts(settings, reactor)
-    try:
-        return await _once(parts, out)
-    finally:
-
-
-async def explain_once(parts: Parts, what: str, out: IO[str]) -> int:
-    """Ask Marathon, and say the same as far as it is known then."""
-        await parts.pool.closeCachedConnections()
-
-
-async def explain_by_daemon(settings: Settings, reactor: Any, out: IO[str]) -> bool:
-    """
-    Let the running daemon say which rule catches a URL, an app id or a port: it knows what HAProxy has refused.
-
-    :raises UsageError: it is none of these.
-    """
     try:
         return question_of(what)
     except ValueError:
         raise UsageError(option="--explain", value=what, expected=EXPECTED) from None
+
+
+async def explain_once(parts: Parts, what: str, out: IO[str]) -> int:
+    """Ask Marathon, and say the same as far as it is known then."""
     wanted = await parts.reconciler.look()
     state = parts.planner.state(wanted, parts.gatherer.cluster.apps, parts.hosts.address)
     out.write(render(explain(_question(what), state)))

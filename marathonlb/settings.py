@@ -77,6 +77,7 @@ class Settings:
     marathon_auth_credential_file: str | None = None
     dcos_auth_credentials: str | None = field(default=None, repr=False)
     marathon_ca_cert: str | None = None
+    marathon_client_cert: str | None = None
     marathon_insecure: bool = False
     admin_allow: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
     syslog_socket: str | None = None

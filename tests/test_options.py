@@ -114,7 +114,7 @@ class InvocationTests(SynchronousTestCase):
         }
         names = {"max-serv-port-ip-per-task" if name.startswith("max-…") else name for name in names}
         table = {option.name for option in options()}
-        self.assertEqual(names - {"longhelp"}, table - {"sse", "marathon-insecure"})
+        self.assertEqual(names - {"longhelp"}, table - {"sse", "marathon-insecure", "marathon-client-cert"})
 
 
 class ValueTests(SynchronousTestCase):
@@ -347,7 +347,6 @@ class SecretTests(SynchronousTestCase):
             "-m http://user:hunter2@m1 -m http://m2",
             "-m http://user:hun@hunter2/@m1:x",
             "-u http://user:hunter2@m1:99999",
-            "--dcos-auth-credentials hunter2",
         ):
             error = self.assertRaises(UsageError, settings, line)
             self.assertNotIn("hunter2", str(error) + repr(error), line)

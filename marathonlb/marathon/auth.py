@@ -10,7 +10,6 @@ from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import Interface, implementer
 
 from marathonlb.errors import SourceError
-from marathonlb.settings import Settings
 
 Headers = dict[str, str]
 
@@ -25,8 +24,8 @@ class IAuthorization(Interface):
         Fails with `marathonlb.errors.SourceError` where there should be some and none can be had.
         """
 
-    def refused() -> bool:
-        """Marathon said 401 to the last headers. Whether asking again with new ones is worth it."""
+    def refused(headers: Headers) -> bool:
+        """Marathon said 401 to these. Whether asking again with new ones is worth it."""
 
 
 @implementer(IAuthorization)
@@ -37,7 +36,7 @@ class NoAuthorization:
         """Nothing."""
         return succeed({})
 
-    def refused(self) -> bool:
+    def refused(self, headers: Headers) -> bool:
         """There is nothing else to try."""
         return False
 
@@ -53,7 +52,7 @@ class BasicAuthorization:
         """The same for every request."""
         return succeed(dict(self._headers))
 
-    def refused(self) -> bool:
+    def refused(self, headers: Headers) -> bool:
         """There is nothing else to try."""
         return False
 
@@ -80,12 +79,11 @@ class FileAuthorization:
             return fail(SourceError(url=url, reason=reason))
         return succeed(dict(self._headers))
 
-    def refused(self) -> bool:
+    def refused(self, headers: Headers) -> bool:
         """Whether the file holds something else now."""
-        before = self._headers
         self._seen = None
         self._refresh()
-        return self._headers != before
+        return self._headers != headers
 
     def _refresh(self) -> None:
         try:
@@ -107,12 +105,3 @@ class FileAuthorization:
 
 def _basic(credentials: str) -> Headers:
     return {"Authorization": "Basic " + b64encode(credentials.encode()).decode()}
-
-
-def authorization_for(settings: Settings) -> IAuthorization:
-    """What the settings ask for; the file wins over the option, since it is the one that changes."""
-    if settings.marathon_auth_credential_file:
-        return FileAuthorization(settings.marathon_auth_credential_file)
-    if settings.auth_credentials:
-        return BasicAuthorization(*settings.auth_credentials)
-    return NoAuthorization()

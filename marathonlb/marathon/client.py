@@ -60,7 +60,7 @@ class MarathonClient:
     :param endpoints: base URLs without credentials or trailing slash.
     :param timeout: seconds that one Marathon may take for one answer, and for the head of the event stream.
     :param max_body: bytes of an answer, after decompression; 100 MB are honest.
-    :param observe: see `marathonlb.marathon.fetch.Fetcher`.
+    :param observe: see `marathonlb.marathon.fetch.Fetcher`, as for ``anonymous``.
     """
 
     _log = Logger()
@@ -75,13 +75,16 @@ class MarathonClient:
         timeout: float = 120.0,
         max_body: int = 1 << 30,
         observe: Observe = lambda endpoint, code, size: None,
+        anonymous: IAgent | None = None,
     ) -> None:
         self.endpoints = tuple(endpoints)
         self.preferred = self.endpoints[0]
         """The Marathon that answered last; it is asked first."""
         self._clock = clock
         self._timeout = timeout
-        self._fetcher = Fetcher(endpoints, agent, authorization or NoAuthorization(), max_body, observe)
+        self._fetcher = Fetcher(
+            endpoints, agent, authorization or NoAuthorization(), max_body, observe, anonymous
+        )
         self._pods: frozenset[str] = frozenset()
         self._without_pods: dict[str, float] = {}
 

@@ -2,11 +2,12 @@
 One request to one Marathon: credentials, redirects to the leader, limits, and errors in an operator's words.
 
 Credentials go to the Marathons of the list, and to the leader that one of them names, never along a redirect to
-anyone else, and never from https down to http.
+anyone else, and never from https down to http. A client's certificate is such a credential.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 from urllib.parse import urljoin, urlsplit, urlunsplit
@@ -15,6 +16,7 @@ import msgspec
 import treq.client
 from attrs import frozen
 from OpenSSL import SSL
+from service_identity import VerificationError
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import (
     ConnectError,
@@ -100,7 +102,7 @@ class Answer:
 
 
 _STATUS = {
-    401: "it wants credentials; check --auth-credentials or --marathon-auth-credential-file",
+    401: "it wants credentials; check --auth-credentials, --marathon-auth-credential-file or --dcos-auth-credentials",
     403: "it does not let these credentials in; give them the right to view apps",
     404: "there is no such page; check that --marathon is Marathon's address, without a path",
     500: "it failed; its log says why",
@@ -120,6 +122,7 @@ class Fetcher:
     :param endpoints: base URLs, as the settings have them.
     :param max_body: bytes, after decompression.
     :param observe: is told of each request that ended: the endpoint, the status or ``error``, bytes of the body.
+    :param anonymous: an agent that shows nobody who we are, where the other one does.
     """
 
     def __init__(
@@ -129,13 +132,15 @@ class Fetcher:
         authorization: IAuthorization,
         max_body: int,
         observe: Observe = lambda endpoint, code, size: None,
+        anonymous: IAgent | None = None,
     ) -> None:
         self._observe = observe
-        self._agent = agent
-        self._treq = treq.client.HTTPClient(agent)
+        self._agents = {True: agent, False: anonymous or agent}
+        self._treq = {trusted: treq.client.HTTPClient(each) for trusted, each in self._agents.items()}
+        self._identified = anonymous is not None
         self._authorization = authorization
         self._max_body = max_body
-        self._listed = frozenset(map(origin, endpoints))
+        self._listed = {origin(endpoint): endpoint for endpoint in endpoints}
         self._leaders: dict[str, str] = {}
         self._leader: str | None = None
 
@@ -197,13 +202,14 @@ class Fetcher:
         came_from = ""
         for _ in range(REDIRECTS + 2):
             headers = await self._authorization.headers(_shown(url))
-            trusted = not headers or await self._trusts(url, came_from)
+            trusted = not (headers or self._identified) or await self._trusts(url, came_from)
+            said = {"Accept": accept, **(headers if trusted else {})}
             try:
-                response = await ask(method, url, {"Accept": accept, **(headers if trusted else {})})
+                response = await ask(method, url, said, trusted)
             except FAILURES as error:
                 raise failure(_shown(url), error) from None
             self._learn(url, response)
-            if response.code == 401 and trusted and not asked_again and self._authorization.refused():
+            if response.code == 401 and trusted and not asked_again and self._authorization.refused(headers):
                 asked_again = True
             elif response.code in (301, 302, 303, 307, 308):
                 came_from, url = url, _target(url, response)
@@ -225,10 +231,10 @@ class Fetcher:
 
     async def _leader_of(self, here: str) -> str:
         """``host:port`` of whom a listed Marathon calls its leader; empty where it says none, or redirects."""
-        url, body = here + "/v2/leader", bytearray()
+        url, body = self._listed[here] + "/v2/leader", bytearray()
         headers = await self._authorization.headers(url)
         try:
-            response = await self._ask_treq("GET", url, {"Accept": "application/json", **headers})
+            response = await self._ask_treq("GET", url, {"Accept": "application/json", **headers}, True)
             await BodyReader(body.extend, ERROR_BODY).read(response)
             return msgspec.json.decode(body, type=_Leader).leader.lower() if response.code == 200 else ""
         except (TooBig, msgspec.DecodeError, UnicodeDecodeError):
@@ -243,23 +249,33 @@ class Fetcher:
         if named and here in self._listed:
             self._leaders[here] = self._leader = origin(named[0])
 
-    def _ask_treq(self, method: str, url: str, headers: Mapping[str, str]) -> Deferred[IResponse]:
+    def _ask_treq(
+        self, method: str, url: str, headers: Mapping[str, str], trusted: bool
+    ) -> Deferred[IResponse]:
         raw = Headers({name: [value] for name, value in headers.items()})
         return cast(
             "Deferred[IResponse]",
-            self._treq.request(
+            self._treq[trusted].request(
                 method, url.encode("ascii"), headers=raw, allow_redirects=False, unbuffered=True
             ),
         )
 
-    def _ask_agent(self, method: str, url: str, headers: Mapping[str, str]) -> Deferred[IResponse]:
+    def _ask_agent(
+        self, method: str, url: str, headers: Mapping[str, str], trusted: bool
+    ) -> Deferred[IResponse]:
         """Without treq, which would allow a compressed stream, whose events come late."""
         raw = Headers({name: [value] for name, value in headers.items()})
-        asked: Deferred[IResponse] = self._agent.request(method.encode(), url.encode("ascii"), raw)
+        asked: Deferred[IResponse] = self._agents[trusted].request(method.encode(), url.encode("ascii"), raw)
         return asked
 
 
-_Ask = Callable[[str, str, Mapping[str, str]], Deferred[IResponse]]
+_ABOUT_US = re.compile(
+    r"alert (bad |unknown |unsupported )?(certificate|ca\b|access denied)|alert handshake failure"
+)
+_ABOUT_THEM = "--marathon-ca-cert says whom to believe; a certificate that has expired has to be renewed"
+
+
+_Ask = Callable[[str, str, Mapping[str, str], bool], Deferred[IResponse]]
 
 
 class _Leader(msgspec.Struct):
@@ -310,11 +326,17 @@ def failure(url: str, error: Exception, prefix: str = "") -> SourceError:
         error = error.reasons[0].value
     if isinstance(error, CancelledError):
         raise error
-    if isinstance(error, SSL.Error):
+    if isinstance(error, VerificationError):
+        reason = (
+            "its certificate is not for this name or address; give --marathon one that the certificate names"
+        )
+    elif isinstance(error, SSL.Error):
         said = (
             "; ".join(str(part[-1]) for part in (error.args[0] if error.args else ()) if part) or "no words"
         )
-        reason = f"TLS failed ({said}); --marathon-ca-cert says whom to believe"
+        # An alert is what the other side says of us: after our certificate, that it does not like it.
+        advice = "--marathon-client-cert shows who we are" if _ABOUT_US.search(said) else _ABOUT_THEM
+        reason = f"TLS failed ({said}); {advice}"
     elif isinstance(error, DNSLookupError):
         reason = "its name is not known; check --marathon and the name server"
     elif isinstance(error, TimeoutError):

@@ -147,10 +147,13 @@ def notices(given: Given, environ: Mapping[str, str], *, face: Face = Face.DAEMO
         if option.note and told.where(option.name) and told.one(option.name) is not False
     ]
     for option in options(face):
-        if option.secret and told.where(option.name).startswith("--"):
+        if option.secret and any(said.where.startswith("--") for said in _shown_secrets(told, option)):
+            other = (
+                "the path of a file" if option.name.startswith("dcos") else "--marathon-auth-credential-file"
+            )
             lines.append(
                 f"--{option.name}: every user of this machine can read it in the list of processes; "
-                f"use {option.variable} or --marathon-auth-credential-file"
+                f"use {option.variable} or {other}"
             )
     if any("@" in said.text and said.where.startswith("--") for said in told.said["marathon"]):
         lines.append(
@@ -163,6 +166,11 @@ def notices(given: Given, environ: Mapping[str, str], *, face: Face = Face.DAEMO
     if told.where("command").startswith("--") and told.one("manage-haproxy"):
         lines.append("--command: it is not used, since --manage-haproxy reloads HAProxy itself")
     return tuple(lines)
+
+
+def _shown_secrets(told: _Values, option: Option) -> list[_Said]:
+    """What was given of a secret that is one as it stands; the path of a file that holds one is none."""
+    return [said for said in told.said[option.name] if not option.name.startswith("dcos") or "{" in said.text]
 
 
 def _values(given: Given, environ: Mapping[str, str], face: Face) -> _Values:

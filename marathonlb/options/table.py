@@ -59,16 +59,19 @@ _MARATHON = Group(
             kind=Kind(values.secret, "a DC/OS service account (JSON, or a path)", "JSON|PATH"),
             secret=True,
             environment=("DCOS_SERVICE_ACCOUNT_CREDENTIAL",),
-            help="DC/OS service account, as JSON or as the path of a file that holds it",
-            note="signing in as a DC/OS service account comes in a later release; "
-            "use --auth-credentials or --marathon-auth-credential-file",
-            refused=True,
+            help="DC/OS service account, as JSON or as the path of a file that holds it; it needs the extra dcos",
         ),
         Option(
             name="marathon-ca-cert",
             kind=Kind(values.plain, "the path of a PEM bundle", "PATH"),
             default_help="the system's",
             help="PEM bundle of the authorities that Marathon's certificate is verified with",
+        ),
+        Option(
+            name="marathon-client-cert",
+            kind=Kind(values.plain, "the path of a PEM file", "PATH"),
+            help="PEM file with a certificate, its private key and its chain that show Marathon who we are; "
+            "read again when it changes",
         ),
         Option(
             name="marathon-insecure",

@@ -6,6 +6,7 @@ import http.client
 import socket
 import ssl
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
@@ -84,9 +85,17 @@ class Authority:
             .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
         )
         if names:
-            found = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
+            found = x509.SubjectAlternativeName(list(map(_general_name, names)))
             builder = builder.add_extension(found, critical=False)
         return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    """A host name, or an address."""
+    try:
+        return x509.IPAddress(ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
 
 
 def client(*protocols: str, certificate: str = "") -> ssl.SSLContext:

@@ -12,22 +12,25 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
-from twisted.internet.ssl import PrivateCertificate
+from twisted.internet.ssl import Certificate, CertificateOptions, PrivateCertificate
+from twisted.internet.task import Clock
 from twisted.logger import LogLevel, globalLogPublisher
 from twisted.trial.unittest import TestCase
+from twisted.web.client import HTTPConnectionPool
 
 from marathonlb.errors import SourceError, UsageError
+from marathonlb.marathon.access import authorization_for, make_client
 from marathonlb.marathon.auth import (
     BasicAuthorization,
     FileAuthorization,
     IAuthorization,
     NoAuthorization,
-    authorization_for,
 )
 from marathonlb.marathon.client import MarathonClient, make_agent
 from marathonlb.settings import Settings
 from tests.fakes import http_marathon as http
 from tests.fakes.http_marathon import HTTPMarathon
+from tests.integration.authorities import Authority, key_text
 
 
 def certificate(name: str) -> tuple[bytes, bytes]:
@@ -101,7 +104,8 @@ class TLS(TestCase):
 
     async def test_wrong_name(self) -> None:
         """A believed certificate of another name is refused."""
-        await self.refused(self.ask("127.0.0.1", marathon_ca_cert=self.bundle(self.pem)))
+        reason = await self.refused(self.ask("127.0.0.1", marathon_ca_cert=self.bundle(self.pem)))
+        self.assertIn("not for this name or address", reason)
 
     async def test_downgrade(self) -> None:
         """Credentials that were meant for TLS do not go to a leader without it, even one that is named."""
@@ -139,6 +143,113 @@ class TLS(TestCase):
             self.assertIn("--marathon-ca-cert", str(caught.exception))
 
 
+class Mutual(TestCase):
+    """A Marathon that wants to see a certificate of ours."""
+
+    timeout = 20
+
+    async def setUp(self) -> None:
+        self.directory = Path(self.mktemp())
+        self.directory.mkdir()
+        self.theirs, self.ours = Authority(self.directory), Authority(self.directory, "ours.test")
+        self.mine = self.ours.issue("mine.pem", "load-balancer")
+        self.server = await self.marathon(required=True)
+
+    async def marathon(self, *, required: bool) -> HTTPMarathon:
+        """A server that asks for a certificate, and notes whose it was shown."""
+        server = HTTPMarathon()
+        server.shown = []  # type: ignore[attr-defined]
+
+        def apps(connection: http.Connection, request: http.Request) -> None:
+            held = connection.transport.getPeerCertificate()  # type: ignore[union-attr]
+            server.shown.append(held and held.get_subject().CN)  # type: ignore[attr-defined]
+            http.json_body({"apps": []})(connection, request)
+
+        server.scripts["/v2/apps"] = apps
+        pair = PrivateCertificate.loadPEM(
+            Path(self.theirs.issue("marathon.pem", "localhost", "127.0.0.1")).read_bytes()
+        )
+        authority = Certificate.loadPEM(Path(self.ours.path).read_bytes())
+        options = CertificateOptions(
+            privateKey=pair.privateKey.original,
+            certificate=pair.original,
+            verify=True,
+            requireCertificate=required,
+            caCerts=[authority.original],
+        )
+        await server.start(reactor, options)
+        self.addCleanup(lambda: Deferred.fromCoroutine(server.stop()))
+        return server
+
+    def client(self, server: HTTPMarathon, host: str = "localhost", **settings: Any) -> MarathonClient:
+        """The client as the settings make it."""
+        pool = HTTPConnectionPool(reactor, persistent=False)
+        made = Settings(
+            marathon=(f"https://{host}:{server.port}",), marathon_ca_cert=self.theirs.path, **settings
+        )
+        return make_client(made, reactor, pool, lambda endpoint, code, size: None)
+
+    async def refused(self, client: MarathonClient) -> str:
+        """Why there is no answer."""
+        with self.assertRaises(SourceError) as caught:
+            await client.apps()
+        return str(caught.exception)
+
+    async def test_shown(self) -> None:
+        """The certificate of --marathon-client-cert lets us in, by name and by address."""
+        for host in ("localhost", "127.0.0.1"):
+            await self.client(self.server, host, marathon_client_cert=self.mine).apps()
+        self.assertEqual(self.server.shown, ["load-balancer"] * 2)  # type: ignore[attr-defined]
+
+    async def test_without(self) -> None:
+        """Without one, or with one of others, the reason names the option in one line."""
+        other = Authority(self.directory, "other.test").issue("other.pem", "load-balancer")
+        for path in (None, other):
+            reason = await self.refused(self.client(self.server, marathon_client_cert=path))
+            self.assertIn("--marathon-client-cert", reason)
+            self.assertNotIn("\n", reason)
+
+    async def test_insecure(self) -> None:
+        """It is shown to a Marathon that nobody vouches for, too, where that is wanted."""
+        client = self.client(self.server, marathon_client_cert=self.mine, marathon_insecure=True)
+        await client.apps()
+        self.assertEqual(self.server.shown, ["load-balancer"])  # type: ignore[attr-defined]
+
+    async def test_replaced(self) -> None:
+        """A new certificate in the file is shown at once; while the file is broken the last one is."""
+        client = self.client(self.server, marathon_client_cert=self.mine)
+        await client.apps()
+        self.ours.issue("mine.pem", "successor")
+        await client.apps()
+        Path(self.mine).write_text("half a file")
+        await client.apps()
+        self.assertEqual(
+            self.server.shown,  # type: ignore[attr-defined]
+            ["load-balancer", "successor", "successor"],
+        )
+
+    async def test_redirect(self) -> None:
+        """A redirect to somebody who is neither listed nor named as the leader is followed without it."""
+        foreign = await self.marathon(required=False)
+        for name, expected in (("another:1", None), (f"localhost:{foreign.port}", "load-balancer")):
+            self.server.scripts["/v2/leader"] = http.json_body({"leader": name})
+            self.server.scripts["/v2/apps"] = http.redirect(307, f"https://localhost:{foreign.port}/v2/apps")
+            await self.client(self.server, marathon_client_cert=self.mine).apps()
+            self.assertEqual(foreign.shown.pop(), expected)  # type: ignore[attr-defined]
+
+    def test_unusable(self) -> None:
+        """A file without a certificate and its own key ends the start with the option's name."""
+        alone = self.ours.issue("alone.pem", "x", mode="certificate")
+        mixed = self.directory / "mixed.pem"
+        mixed.write_bytes(Path(alone).read_bytes() + Path(self.ours.issue("k", "y", mode="key")).read_bytes())
+        locked = self.directory / "locked.pem"
+        key = key_text(ec.generate_private_key(ec.SECP256R1()), b"passphrase")
+        locked.write_bytes(Path(alone).read_bytes() + key)
+        for path in ("/nowhere", "/", alone, str(mixed), str(locked)):
+            error = self.assertRaises(UsageError, make_agent, Settings(marathon_client_cert=path), reactor)
+            self.assertEqual(error.option, "--marathon-client-cert")
+
+
 class Authorization(TestCase):
     """Which credentials the settings ask for."""
 
@@ -149,4 +260,5 @@ class Authorization(TestCase):
             (Settings(auth_credentials=("u", "p")), BasicAuthorization),
             (Settings(auth_credentials=("u", "p"), marathon_auth_credential_file="x"), FileAuthorization),
         ):
-            self.assertIsInstance(authorization_for(settings), kind)
+            agent = make_agent(settings, reactor)  # type: ignore[arg-type]
+            self.assertIsInstance(authorization_for(settings, agent, Clock()), kind)
