@@ -19,7 +19,8 @@ APPID_PORT ?= 19091
 MARATHON_PORT ?= 18080
 # What trial is to run; a part of it, for example TESTS=tests.test_options.
 TESTS ?= tests
-JOBS ?=
+# So many tests at once: most of them wait for processes. JOBS= runs one after the other, in one process.
+JOBS ?= 3
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
