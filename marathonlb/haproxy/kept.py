@@ -1,8 +1,8 @@
 """
 One conversation with HAProxy's worker kept open from step to step: connecting costs more than most steps do.
 
-A connection that HAProxy has closed meanwhile (a reload, its time-out) shows at the first question of a conversation,
-which is who the worker is; that question is asked again over a new one. What changes something is never said twice.
+A connection that HAProxy has closed meanwhile (a reload, its time-out) shows when a conversation begins by asking who
+the worker is; that is asked again over a new one. What changes something is never said twice.
 This is for the master's socket, which leads to whatever worker takes new connections. One to a worker's own stats
 socket would stay with that worker after a reload, and keep it from ending.
 """
@@ -74,14 +74,14 @@ class _Lent:
         self._config = config
         self._well = True
 
-    def pid(self) -> Deferred[int]:
+    def pid(self, *, anew: bool = False) -> Deferred[int]:
         """See `ITalk.pid`."""
-        return Deferred.fromCoroutine(self._pid())
+        return Deferred.fromCoroutine(self._pid(anew))
 
-    async def _pid(self) -> int:
+    async def _pid(self, anew: bool) -> int:
         used, self.used = self.used, False
         try:
-            return await self._heard(self.talk.pid())
+            return await self._heard(self.talk.pid(anew=anew))
         except HAProxyUnavailable:
             if not used:
                 raise

@@ -144,17 +144,14 @@ class Ledger:
         return next(found, None)
 
     def backend(self, section: Section) -> Backend:
-        """A section's parts."""
-        kept = self._parsed.get(section.name)
-        if kept is not None and kept[0] is section:
-            return kept[1]
-        return parse(section, kept[1] if kept else None)
-
-    def _remember(self, section: Section) -> None:
-        self._parsed[section.name] = (section, self.backend(section))
-        self._parsed.move_to_end(section.name)
+        """A section's parts, remembered; of a backend that has changed only what is new in it is taken apart."""
+        kept = self._parsed.pop(section.name, None)
+        if kept is None or kept[0] is not section:
+            kept = section, parse(section, kept[1] if kept else None)
+        self._parsed[section.name] = kept
         if len(self._parsed) > REMEMBERED:
             self._parsed.popitem(last=False)
+        return kept[1]
 
     def held(self, backend: Backend) -> dict[str, Held]:
         """What HAProxy holds of a backend whose text runs."""
@@ -201,7 +198,6 @@ class Ledger:
         why: list[str] = []
         for name, (old, new) in pairs.items():
             before = self.backend(old)
-            self._remember(old)
             held = self.held(before)
             after = self._as_drained(self.backend(new), as_of)
             planned = plan_servers(before, held, after, self._inherited, limits)
@@ -241,7 +237,6 @@ class Ledger:
 
         :param buried: the servers that were to go now and are still in use.
         """
-        self._remember(touched.new)
         self.hold(touched.new, touched.expected(buried))
         if not self._drained:
             return

@@ -1,8 +1,10 @@
 """
 Saying steps: in which order, what a refusal of each kind leads to, and what is put back.
 
-What adds capacity is said first, and what takes it away only where all of that succeeded. A server that is made anew is
-taken out for the moment that it takes to become idle, one at a time in each backend; where it does not, it is put back.
+What adds capacity is said first, and what takes it away only where all of that succeeded; what takes none away, since
+it was drained before, goes along with the first. The questions what came of it go along with the last, so the usual
+change of a task is one writing and one answer. A server that is made anew is taken out for the moment that it takes to
+become idle, one at a time in each backend; where it does not, it is put back.
 """
 
 from __future__ import annotations
@@ -28,30 +30,40 @@ class Said:
 
     :ivar refused: the first refusal after which nothing more was said.
     :ivar buried: the servers that are to go and are in use, by backend.
+    :ivar answers: to the questions that were asked.
     """
 
     refused: Refusal | None = None
     buried: dict[str, set[str]] = field(factory=dict)
+    answers: Sequence[str] = ()
 
 
-async def say(talk: ITalk, steps: Steps, clock: IReactorTime) -> Said:
-    """Carry steps out. Raises `HAProxyUnavailable`; then nobody knows which of them were."""
+async def say(talk: ITalk, steps: Steps, clock: IReactorTime, questions: Sequence[str] = ()) -> Said:
+    """
+    Carry steps out, and ask what came of them. Raises `HAProxyUnavailable`; then nobody knows which of them were.
+
+    :param questions: commands that change nothing, asked when all is done; not asked after a refusal.
+    """
     said = Said()
-    losses = [step for step in steps.losses if step.kind != "replaced"]
-    said.refused = await _say(talk, steps.gains, said)
-    for wave in _waves([step for step in steps.losses if step.kind == "replaced"]):
+    replaced = [step for step in steps.losses if step.kind == "replaced"]
+    idle = [step for step in steps.losses if step.idle]
+    others = [step for step in steps.losses if not step.idle and step.kind != "replaced"]
+    more = bool(replaced or others)
+    said.refused = await _say(talk, [*steps.gains, *idle], said, () if more else questions)
+    for wave in _waves(replaced):
         if said.refused is None:
             said.refused = await _replace(talk, wave, clock)
-    if said.refused is None:
-        said.refused = await _say(talk, losses, said)
+    if said.refused is None and more:
+        said.refused = await _say(talk, others, said, questions)
     return said
 
 
-async def _say(talk: ITalk, steps: Sequence[Step], said: Said) -> Refusal | None:
-    """Say steps, one after another; the first refusal that cannot be helped."""
+async def _say(talk: ITalk, steps: Sequence[Step], said: Said, questions: Sequence[str]) -> Refusal | None:
+    """Say steps, one after another, and then ask; the first refusal that cannot be helped."""
     again: list[Step] = []
     first: Refusal | None = None
-    for step, refused in zip(steps, await _refusals(talk, [step.commands for step in steps]), strict=True):
+    refusals, said.answers = await _refusals(talk, [step.commands for step in steps], questions)
+    for step, refused in zip(steps, refusals, strict=True):
         if refused is None:
             continue
         if step.kind == "removed" and refused.command.startswith("del server "):
@@ -62,18 +74,20 @@ async def _say(talk: ITalk, steps: Sequence[Step], said: Said) -> Refusal | None
         else:
             first = first or refused
     if first is None and again:
-        return await _say(talk, again, said)
+        return await _say(talk, again, said, questions)
     return first
 
 
-async def _refusals(talk: ITalk, groups: Sequence[Sequence[str]]) -> list[Refusal | None]:
-    """Say groups of commands; the first refusal of each group."""
-    answers = iter(await talk.say([command for group in groups for command in group]))
+async def _refusals(
+    talk: ITalk, groups: Sequence[Sequence[str]], questions: Sequence[str] = ()
+) -> tuple[list[Refusal | None], list[str]]:
+    """Say groups of commands, and ask; the first refusal of each group, and the answers."""
+    answers = iter(await talk.say([*(command for group in groups for command in group), *questions]))
     refusals = []
     for group in groups:
         said = [refusal(command, next(answers)) for command in group]
         refusals.append(next((each for each in said if each is not None), None))
-    return refusals
+    return refusals, list(answers)
 
 
 def _waves(steps: Sequence[Step]) -> Iterator[list[Step]]:
@@ -94,9 +108,8 @@ async def _replace(talk: ITalk, wave: Sequence[Step], clock: IReactorTime) -> Re
         await pause(clock, seconds)
         in_use: list[Step] = []
         gone: list[Step] = []
-        for step, refused in zip(
-            left, await _refusals(talk, [step.commands[1:2] for step in left]), strict=True
-        ):
+        refusals, _ = await _refusals(talk, [step.commands[1:2] for step in left])
+        for step, refused in zip(left, refusals, strict=True):
             if refused is None:
                 gone.append(step)
             elif refused.words.startswith(IN_USE) and seconds != PATIENCE[-1]:
@@ -114,11 +127,10 @@ async def _replace(talk: ITalk, wave: Sequence[Step], clock: IReactorTime) -> Re
 async def _make(talk: ITalk, steps: Sequence[Step]) -> Refusal | None:
     """Add the servers that were deleted."""
     first: Refusal | None = None
-    for step, refused in zip(
-        steps, await _refusals(talk, [step.commands[2:] for step in steps]), strict=True
-    ):
+    refusals, _ = await _refusals(talk, [step.commands[2:] for step in steps])
+    for step, refused in zip(steps, refusals, strict=True):
         if refused is not None and refused.words.startswith(ID_TAKEN):
-            (refused,) = await _refusals(talk, [step.without_id().commands[2:]])
+            ((refused,), _) = await _refusals(talk, [step.without_id().commands[2:]])
         if refused is not None:
             first = first or refused
             await talk.say(step.undo)

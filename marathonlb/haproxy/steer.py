@@ -7,7 +7,7 @@ a reload with that as its reason. A worker that is not the one that confirmed th
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from attrs import evolve, field, frozen
@@ -21,7 +21,7 @@ from marathonlb.haproxy.ledger import Ledger, Sketch, Target
 from marathonlb.haproxy.master import pause
 from marathonlb.haproxy.observed import deviations, parse_state
 from marathonlb.haproxy.plan import Difference
-from marathonlb.haproxy.saying import say
+from marathonlb.haproxy.saying import Said, say
 from marathonlb.haproxy.steermaps import MapSteering
 from marathonlb.haproxy.steps import Held, Steps
 from marathonlb.haproxy.talk import ITalk
@@ -35,6 +35,9 @@ GRAVES_AT_ONCE = 200
 
 TRIES = 2
 """So often at most a backend that does not read back as it was told is put right before it takes a reload."""
+
+ATTEMPTS = 2
+"""So often at most a conversation is begun; one that was kept may be over, and that was not noticed yet."""
 
 MOVING = (0.002, 0.02, 0.2)
 """Seconds that an address is given to change: HAProxy 3.0 and later say so a moment before."""
@@ -113,7 +116,7 @@ class Steering:
         self.worker = None
         try:
             async with self._talk(config) as talk:
-                worker = await talk.pid()
+                worker = await talk.pid(anew=True)
                 if worker == before:
                     return False
                 version, helped = await talk.say(["show version", "add server help"])
@@ -129,7 +132,7 @@ class Steering:
         """Whether the worker is the one that confirmed what runs; None where that cannot be asked."""
         try:
             async with self._talk(config) as talk:
-                return await talk.pid() == self.worker
+                return await talk.pid(anew=True) == self.worker
         except HAProxyUnavailable:
             return None
 
@@ -137,7 +140,7 @@ class Steering:
         """The worker and what it says of all its servers; None and nothing where it cannot be asked."""
         try:
             async with self._talk(config) as talk:
-                worker = await talk.pid()
+                worker = await talk.pid(anew=True)
                 (answer,) = await talk.say(["show servers state"])
                 return worker, answer
         except HAProxyUnavailable:
@@ -187,7 +190,7 @@ class Steering:
         :param as_of: see `Ledger.sketch`.
         :param whole: whether nothing is to be done where steps cannot do everything.
 
-        Raises `OtherWorkerError` where it has to be found out anew what runs; then nothing was said.
+        Raises `OtherWorkerError` where it has to be found out anew what runs; then nothing was said to that worker.
         """
         if not found and not self.ledger.pending:
             return Stepped()
@@ -201,29 +204,43 @@ class Steering:
                 return Stepped(why=first.why)
             if not first.steps and not first.maps:
                 return self._silently(first)
-        told: set[str] = set()
-        try:
-            async with self._talk(running) as talk:
-                if await talk.pid() != self.worker:
-                    raise OtherWorkerError
+        why = ""
+        for _ in range(ATTEMPTS):
+            told: set[str] = set()
+            try:
+                return await self._converse(sketch, told, running, wanted, whole=whole)
+            except HAProxyUnavailable as error:
+                self.ledger.unsure |= told
+                why = why or str(error)
+            except BaseException:
+                self.ledger.unsure |= told
+                raise
+        return Stepped(why=why)
+
+    async def _converse(
+        self, sketch: Callable[[], Sketch], told: set[str], running: Config, wanted: Config, *, whole: bool
+    ) -> Stepped:
+        """
+        One conversation. Raises `HAProxyUnavailable` and `OtherWorkerError`.
+
+        :param told: takes the backends of which something was said.
+        """
+        async with self._talk(running) as talk:
+            if await talk.pid() != self.worker:
+                raise OtherWorkerError
+            if self.ledger.unsure:
                 await self._look(talk, running)
-                before = Steps()
-                for _ in range(TRIES):
-                    plan = sketch()
-                    if whole and plan.why:
-                        return Stepped(why=plan.why)
-                    told.update(plan.backends)
-                    done = await self._carry_out(talk, plan, running, wanted)
-                    if isinstance(done, Stepped):
-                        return evolve(done, steps=before + done.steps)
-                    before += done.steps
-                return Stepped(before, why=done.why)
-        except HAProxyUnavailable as error:
-            self.ledger.unsure |= told
-            return Stepped(why=str(error))
-        except BaseException:
-            self.ledger.unsure |= told
-            raise
+            before = Steps()
+            for _ in range(TRIES):
+                plan = sketch()
+                if whole and plan.why:
+                    return Stepped(why=plan.why)
+                told.update(plan.backends)
+                done = await self._carry_out(talk, plan, running, wanted)
+                if isinstance(done, Stepped):
+                    return evolve(done, steps=before + done.steps)
+                before += done.steps
+            return Stepped(before, why=done.why)
 
     def _silently(self, sketch: Sketch) -> Stepped:
         """The texts differ where that means nothing at runtime, or where steps do not help."""
@@ -234,7 +251,7 @@ class Steering:
     async def _look(self, talk: ITalk, running: Config) -> None:
         """Look at the backends of which nobody knows what they hold."""
         names = sorted(self.ledger.unsure)
-        answers = await talk.say([f"show servers state {name}" for name in names])
+        answers = await talk.say(_questions(names))
         for name, answer in zip(names, answers, strict=True):
             self.ledger.saw(name, running, parse_state(answer).get(name, {}))
 
@@ -244,13 +261,14 @@ class Steering:
         steps = sketch.steps
         if len(steps.gains) + len(steps.losses) > MAX_STEPS:
             return Stepped(why=f"{len(steps.gains) + len(steps.losses)} servers change at once")
-        said = await say(talk, steps, self._clock)
+        readable = [name for name, each in sketch.backends.items() if each.readable]
+        said = await say(talk, steps, self._clock, _questions(readable))
         if said.refused is not None:
             self.ledger.unsure |= sketch.backends.keys()
             backend = said.refused.command.split()[2].partition("/")[0]
             self.abilities = self.abilities.without(said.refused, sketch.backends[backend].wanted.rest)
             return Stepped(why=str(said.refused))
-        wrong = await self._read_back(talk, sketch, said.buried)
+        wrong = await self._read_back(talk, sketch, said)
         if wrong:
             return _Wrong(wrong, steps)
         for name, touched in sketch.backends.items():
@@ -260,22 +278,22 @@ class Steering:
             mapped, why = await self._maps.change(talk, sketch.maps, running, wanted)
         return Stepped(steps + mapped, tuple(sketch.backends), why)
 
-    async def _read_back(self, talk: ITalk, sketch: Sketch, buried: Mapping[str, Collection[str]]) -> str:
+    async def _read_back(self, talk: ITalk, sketch: Sketch, said: Said) -> str:
         """
         Compare what HAProxy holds with what it was told, and note what it holds where that is something else.
 
         :return: the first thing that is wrong.
         """
         expected = {
-            name: each.expected(buried.get(name, ()))
+            name: each.expected(said.buried.get(name, ()))
             for name, each in sketch.backends.items()
             if each.readable
         }
-        found = await self._deviations(talk, expected)
+        found = _deviations(expected, said.answers)
         if found and any(step.kind == "moved" for step in sketch.steps.gains):
             for seconds in MOVING:
                 await pause(self._clock, seconds)
-                found = await self._deviations(talk, expected)
+                found = _deviations(expected, await talk.say(_questions(expected)))
                 if not found:
                     break
         if not found:
@@ -284,18 +302,6 @@ class Steering:
             self.ledger.hold(sketch.backends[name].old, {**held, **found.get(name, {})})
         name, wrong = next(iter(found.items()))
         return f"backend {name} does not hold server {next(iter(wrong))} as it was told"
-
-    async def _deviations(
-        self, talk: ITalk, expected: Mapping[str, Mapping[str, Held]]
-    ) -> dict[str, dict[str, Held | None]]:
-        """Where backends hold something else than is expected."""
-        answers = await talk.say([f"show servers state {name}" for name in expected])
-        found = {}
-        for (name, held), answer in zip(expected.items(), answers, strict=True):
-            wrong = deviations(held, parse_state(answer).get(name, {}))
-            if wrong:
-                found[name] = wrong
-        return found
 
     # out of turn
 
@@ -331,3 +337,19 @@ class Steering:
             return
         for target, command, answer in zip(targets, commands, answers, strict=True):
             self.ledger.dug(target, gone=refusal(command, answer) is None)
+
+
+def _questions(backends: Iterable[str]) -> list[str]:
+    return [f"show servers state {name}" for name in backends]
+
+
+def _deviations(
+    expected: Mapping[str, Mapping[str, Held]], answers: Sequence[str]
+) -> dict[str, dict[str, Held | None]]:
+    """Where backends hold something else than is expected, by the answers to `_questions` about them."""
+    found = {}
+    for (name, held), answer in zip(expected.items(), answers, strict=True):
+        wrong = deviations(held, parse_state(answer).get(name, {}))
+        if wrong:
+            found[name] = wrong
+    return found

@@ -46,6 +46,7 @@ class Step:
     :param target: ``backend/server``, or the name of a map file.
     :param server: what is added, where something is.
     :param undo: the commands that put back a server that was deleted to be made anew, and could not be.
+    :param idle: whether what it takes away was drained before, so that it takes no capacity.
     """
 
     kind: str
@@ -53,6 +54,7 @@ class Step:
     commands: tuple[str, ...]
     server: Server | None = None
     undo: tuple[str, ...] = ()
+    idle: bool = False
 
     def without_id(self) -> Step:
         """The same without the server's id, which somebody else has."""
@@ -209,7 +211,7 @@ class _Planner:
             if problem:
                 return Impossible(f"server {self.wanted.name}/{name} {problem}")
         losses += [
-            self._removed(name)
+            self._removed(name, held)
             for name, held in self.held.items()
             if name not in self.wanted.servers and held.admin != MAINTENANCE
         ]
@@ -259,10 +261,11 @@ class _Planner:
         undo = self._adding(held.server) if held.known and not held.server.problem else ()
         return Step("replaced", target, commands, server, undo)
 
-    def _removed(self, name: str) -> Step:
+    def _removed(self, name: str, held: Held) -> Step:
         """No new request, then away with it; where it is in use, that is refused and tried again later."""
         target = self._target(name)
-        return Step("removed", target, (f"set server {target} state maint", f"del server {target}"))
+        commands = (f"set server {target} state maint", f"del server {target}")
+        return Step("removed", target, commands, idle=held.drained)
 
     def _changed(self, held: Held, server: Server) -> Step | None:
         """Address, weight and admin state change in place."""

@@ -4,6 +4,9 @@ A conversation with HAProxy: many commands over one connection, each answer told
 A socket of HAProxy does not say where an answer ends, and versions differ in how many empty lines follow one. After
 ``prompt`` it says a prompt after each answer (management guide, "prompt"), on the stats socket and on the master's.
 There ``@1`` comes before each command, since it holds for one command alone.
+
+Who answers is asked once in a conversation. A stats socket is its worker's own, and a master closes its connections
+before it makes another worker: it executes itself anew for that, and ends with a worker that was killed.
 """
 
 from __future__ import annotations
@@ -37,8 +40,14 @@ _PID = re.compile(r"^Pid: (\d+)$", re.MULTILINE)
 class ITalk(Interface):
     """A conversation with the worker that takes new connections."""
 
-    def pid() -> Deferred[int]:
-        """The worker's process id. Fails with `HAProxyUnavailable`."""
+    def pid(*, anew: bool = False) -> Deferred[int]:
+        """
+        The worker's process id, which is asked once: a conversation ends when another worker comes.
+
+        :param anew: ask, though it is known; an end that has come and was not noticed yet shows then.
+
+        Fails with `HAProxyUnavailable`.
+        """
 
     def say(commands: Sequence[str]) -> Deferred[list[str]]:
         """
@@ -71,6 +80,11 @@ class _Lines(Protocol):
         self._waiting: Deferred[list[str]] | None = None
         self._wanted = 0
         self._lost: str | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether no answer comes any more."""
+        return self._lost is not None
 
     def ask(self, data: bytes, count: int) -> Deferred[list[str]]:
         """Send this, and wait for so many answers."""
@@ -144,12 +158,18 @@ class Talk:
         self._lines = lines
         self._name = name
         self._prefix = prefix
+        self._worker: int | None = None
 
-    def pid(self) -> Deferred[int]:
+    def pid(self, *, anew: bool = False) -> Deferred[int]:
         """See `ITalk.pid`."""
-        return Deferred.fromCoroutine(self._pid())
+        return Deferred.fromCoroutine(self._pid(anew))
 
-    async def _pid(self) -> int:
+    async def _pid(self, anew: bool) -> int:
+        if anew or self._worker is None or self._lines.over:
+            self._worker = await self._ask_pid()
+        return self._worker
+
+    async def _ask_pid(self) -> int:
         if self._prefix:
             (answer,) = await self._ask(["show proc"])
             processes = parse_processes(answer)

@@ -52,7 +52,7 @@ class FakeTalk:
         self._worker = worker
         self.closed = False
 
-    def pid(self) -> Deferred[int]:
+    def pid(self, *, anew: bool = False) -> Deferred[int]:
         return maybeDeferred(self._worker.ask_pid)
 
     def say(self, commands: Sequence[str]) -> Deferred[list[str]]:
@@ -67,9 +67,11 @@ class FakeWorker:
     A worker in memory.
 
     :ivar said: the commands that it was told.
+    :ivar writings: how many commands came at once, each time.
     :ivar answers: answers that it gives in place of its own, by the beginning of a command.
     :ivar refusing: the arguments of servers that it does not take.
     :ivar up: whether it can be asked.
+    :ivar over: how many conversations have ended, which shows when something is said.
     :ivar before: called with each command before it is carried out.
     :ivar held: where it is set, answers wait for it.
     """
@@ -81,9 +83,11 @@ class FakeWorker:
         self.fixed: set[str] = set()
         self.maps: dict[str, FakeMap] = {}
         self.said: list[str] = []
+        self.writings: list[int] = []
         self.answers: dict[str, str] = {}
         self.refusing: set[str] = set()
         self.up = True
+        self.over = 0
         self.before: Callable[[str], None] = lambda command: None
         self.held: Deferred[None] | None = None
         self.talks: list[FakeTalk] = []
@@ -120,6 +124,11 @@ class FakeWorker:
 
     def say(self, commands: Sequence[str]) -> Deferred[list[str]]:
         answers = []
+        if self.over:
+            self.over -= 1
+            return fail(HAProxyUnavailable(reason="it hung up"))
+        if commands:
+            self.writings.append(len(commands))
         for command in commands:
             self.before(command)
             if not self.up:

@@ -36,6 +36,21 @@ class StepTests(SteeredCase):
         self.assertEqual(self.reloads(), 1)
         self.assertTrue(all(talk.closed for talk in self.worker.talks))
 
+    def test_one_writing(self) -> None:
+        """What replaces a drained server, that one's end and the question what came of it are written at once."""
+        self.begin(S[1], S[2])
+        self.successResultOf(self.applier.drain([("shop", "s2")]))
+        self.worker.writings.clear()
+        self.worker.commands()
+        wanted = shops(S[1], S[3])
+        self.assertEqual(self.apply(wanted).action, "steps")
+        self.assertEqual((len(self.worker.commands()), self.worker.writings), (4, [5]))
+        self.assertTrue(self.house.serves(wanted))
+        self.apply(shops(S[3]))
+        self.assertEqual(self.worker.writings, [5, 3])
+        self.apply(shops(S[1]))
+        self.assertEqual(self.worker.writings, [5, 3, 2, 3])
+
     def test_only_what_changed(self) -> None:
         """Nothing is asked about backends that did not change."""
         self.begin(S[1])
@@ -265,6 +280,17 @@ class RefusalTests(SteeredCase):
         self.worker.said.clear()
         wanted = shops(S[1], S[3])
         self.assertEqual(self.apply(wanted).action, "steps")
+        self.assertEqual(self.worker.said[0], "show servers state shop")
+        self.assertTrue(self.house.serves(wanted))
+        self.assertEqual(self.reloads(), 1)
+
+    def test_over_and_not_noticed(self) -> None:
+        """A conversation that has ended unnoticed is begun again, and what HAProxy holds is looked at before."""
+        self.begin(S[1], S[2])
+        self.worker.over = 1
+        self.worker.said.clear()
+        wanted = shops(S[1], S[3])
+        self.assertEqual(self.apply(wanted, may_reload=False).action, "steps")
         self.assertEqual(self.worker.said[0], "show servers state shop")
         self.assertTrue(self.house.serves(wanted))
         self.assertEqual(self.reloads(), 1)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.error import ConnectionRefusedError
+from twisted.internet.error import ConnectionDone, ConnectionRefusedError
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.errors import HAProxyUnavailable
@@ -20,6 +21,10 @@ ANSWERS = (
     b"No such backend.\nmaster> "
     b"+ + + \nmaster> "
     b"a > b\n> c\n\nmaster[ReloadFailed]> "
+)
+PROCESSES = (
+    b"#<PID> <type> <reloads> <uptime> <version>\n10 master 3 [failed: 0] 0d00h00m09s 2.8\n"
+    b"# workers\n16 worker 0 0d00h00m09s 2.8\n# old workers\n12 worker 1 0d00h01m09s 2.8\n# programs\n\nmaster> "
 )
 SAID = ["2.8.25", "New server registered.", "", "No such backend.", "", "a > b\n> c"]
 COMMANDS = [
@@ -119,15 +124,22 @@ class TalkTests(SynchronousTestCase):
         self.failureResultOf(waiting, HAProxyUnavailable)
 
     def test_pid(self) -> None:
-        """The worker is the one that takes new connections."""
+        """The worker is the one that takes new connections; who that is is asked once, or where it has to be sure."""
+        for again in ({}, {"anew": True}):
+            waiting = self.talk.pid(**again)
+            self.assertEqual(self.heard(), b"show proc\n")
+            self.endpoint.protocol.dataReceived(PROCESSES)
+            self.assertEqual(self.successResultOf(waiting), 16)
+            self.assertEqual(self.successResultOf(self.talk.pid()), 16)
+            self.assertEqual(self.heard(), b"")
+
+    def test_pid_when_it_is_over(self) -> None:
+        """Who the worker was is not said any more when the conversation is over."""
         waiting = self.talk.pid()
-        self.assertEqual(self.heard(), b"show proc\n")
-        self.endpoint.protocol.dataReceived(
-            b"#<PID> <type> <reloads> <uptime> <version>\n10 master 3 [failed: 0] 0d00h00m09s 2.8\n"
-            b"# workers\n16 worker 0 0d00h00m09s 2.8\n# old workers\n12 worker 1 0d00h01m09s 2.8\n# programs\n\n"
-            b"master> "
-        )
-        self.assertEqual(self.successResultOf(waiting), 16)
+        self.endpoint.protocol.dataReceived(PROCESSES)
+        self.successResultOf(waiting)
+        self.endpoint.protocol.connectionLost(Failure(ConnectionDone()))
+        self.failureResultOf(self.talk.pid(), HAProxyUnavailable)
 
     def test_pid_of_a_stats_socket(self) -> None:
         """A stats socket is the worker's own."""

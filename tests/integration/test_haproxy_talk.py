@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import subprocess
 import sys
 from time import monotonic, sleep
@@ -10,6 +13,7 @@ from typing import Any
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError
 from twisted.internet.endpoints import UNIXClientEndpoint
+from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from marathonlb.errors import HAProxyUnavailable
@@ -47,8 +51,43 @@ class TalkMixin(TalkContract):
         )
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
-        self.talk = await self.open(f"{place.directory}/{self.socket}")
+        self.process = process
+        self.path = f"{place.directory}/{self.socket}"
+        self.talk = await self.open(self.path)
         self.addCleanup(self.talk.close)
+
+    async def another(self: Any) -> int:
+        """Who answers once another worker serves."""
+        before, now = await self.talk.pid(anew=True), 0
+        (await self.open(f"{self.directory}/master.sock")).close()  # before it listens a signal is lost
+        os.kill(self.process.pid, signal.SIGUSR2)
+        deadline = monotonic() + 15
+        while now in (0, before):
+            self.assertLess(monotonic(), deadline)
+            with (
+                contextlib.suppress(HAProxyUnavailable),
+                contextlib.closing(await self.open(self.path)) as talk,
+            ):
+                now = await talk.pid()
+        return now
+
+    @coroutine
+    async def test_another_worker(self: Any) -> None:
+        """Before another worker answers, a conversation with the one before is over: who it was never changes."""
+        before = await self.talk.pid()
+        self.assertNotEqual(await self.another(), before)
+        await self.assertFailure(self.talk.pid(), HAProxyUnavailable)
+        await self.assertFailure(self.talk.say(["show version"]), HAProxyUnavailable)
+
+    @coroutine
+    async def test_killed(self: Any) -> None:
+        """With a worker that is killed the conversation is over, too."""
+        os.kill(await self.talk.pid(), signal.SIGKILL)
+        deadline = monotonic() + 15
+        with self.assertRaises(HAProxyUnavailable):
+            while monotonic() < deadline:
+                await self.talk.pid()
+                await deferLater(reactor, 0.01, lambda: None)  # type: ignore[arg-type]
 
     async def open(self, path: str) -> Any:
         deadline = monotonic() + 10
@@ -106,6 +145,14 @@ class StatsTalkMixin(TalkMixin):
     """A conversation with a real worker over its stats socket."""
 
     socket = "stats.sock"
+
+    @coroutine
+    async def test_another_worker(self: Any) -> None:
+        """A conversation over a worker's own socket stays with that worker."""
+        before = await self.talk.pid()
+        self.assertNotEqual(await self.another(), before)
+        self.assertEqual(await self.talk.pid(), before)
+        self.assertEqual(await self.talk.pid(anew=True), before)
 
 
 on_each(TalkMixin, globals(), TestCase)
