@@ -9,6 +9,6 @@ FALLBACK = "2.0.0.dev0"
 """Of a tree without tags: the next release, before it."""
 
 try:
-    from marathonlb._version import __version__
+    from marathonlb._version import __version__ as __version__
 except ImportError:
     __version__ = FALLBACK
