@@ -42,8 +42,9 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old /var/log/* \
  && useradd --system --user-group --home-dir /marathon-lb --create-home marathon-lb \
  && install --directory --owner=marathon-lb --group=marathon-lb /marathon-lb/templates /var/run/marathon-lb \
- && chown --recursive marathon-lb:marathon-lb /etc/haproxy \
- && ln --symbolic /var/run/marathon-lb/certificates/cert.pem /etc/ssl/cert.pem
+ && rm --recursive /etc/haproxy/* \
+ && chown marathon-lb:marathon-lb /etc/haproxy \
+ && ln --symbolic /var/run/marathon-lb/pem/cert.pem /etc/ssl/cert.pem
 COPY --from=build /opt/marathon-lb /opt/marathon-lb
 WORKDIR /marathon-lb
 USER marathon-lb

@@ -6,6 +6,7 @@
 # make dist     a wheel and a source archive, each tried in an environment of its own
 # make changelog             what the next release will say
 # make release VERSION=2.0.0 writes it down, commits it and tags it
+# make image-test           builds the image, runs it and sends requests through it: root, buildah and debootstrap
 # make clean    remove what these made
 
 PYTHON ?= python3
@@ -28,7 +29,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TOO_OLD := "Python 3.11 or later is needed and this is %d.%d; try make PYTHON=python3.12" % sys.version_info[:2]
 NO_VENV := "$(PYTHON) makes no virtual environments; install the package python3-venv (Debian, Ubuntu)"
 
-.PHONY: run test lint lint-ruff lint-format lint-types docs bench dist changelog release venv clean
+.PHONY: run test lint lint-ruff lint-format lint-types docs bench dist changelog release image-test venv clean
 
 run: venv
 	exec $(BIN)/python -m minimarathon.demo \
@@ -73,6 +74,9 @@ release: venv
 	$(BIN)/towncrier build --yes --version $(VERSION)
 	git commit --quiet --message "Release $(VERSION)" -- CHANGELOG.md changes
 	git tag --annotate --message "marathon-lb $(VERSION)" v$(VERSION)
+
+image-test: venv
+	$(BIN)/python packaging/image/check.py
 
 venv: $(STAMP)
 

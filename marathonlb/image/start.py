@@ -118,7 +118,7 @@ def start_from(
     if certificates:
         given["ssl-certs"] = (",".join((*paths, *(one.path for one in certificates))),)
     elif not paths and not settings.dont_bind_http_https and not exists(settings.ssl_certs[0]):
-        self_signed = os.path.join(runtime, "certificates", "cert.pem")
+        self_signed = os.path.join(runtime, "pem", "cert.pem")
         given["ssl-certs"] = (self_signed,)
     told, secrets = _split(given)
     return Start(
@@ -179,7 +179,7 @@ def _certificates(environ: Mapping[str, str], runtime: str) -> Iterable[Secret]:
         if "-----BEGIN " not in text:
             raise UsageError(option=name, value="***", expected="PEM text: -----BEGIN CERTIFICATE-----…")
         file = name.removeprefix("HAPROXY_SSL_").lower()
-        yield Secret(os.path.join(runtime, "certificates", f"{file}.pem"), text + "\n")
+        yield Secret(os.path.join(runtime, "pem", f"{file}.pem"), text + "\n")
 
 
 def _named_certificates(
