@@ -23,12 +23,13 @@ from zope.interface import implementer
 from marathonlb.config.text import Config
 from marathonlb.errors import MarathonLBError, ReloadFailed
 from marathonlb.haproxy.archive import Archive
-from marathonlb.haproxy.bearings import Bearings, Way
+from marathonlb.haproxy.bearings import FIRST, Bearings, Way
 from marathonlb.haproxy.chores import Chores
 from marathonlb.haproxy.files import Files, Published
 from marathonlb.haproxy.interfaces import IApplier, IChecker, IReloader, Outcome, Reloaded
 from marathonlb.haproxy.ledger import Target
 from marathonlb.haproxy.observed import state_file
+from marathonlb.haproxy.pinned import only_tasks_differ
 from marathonlb.haproxy.plan import differences, phrase, split
 from marathonlb.haproxy.ports import Probe, taken
 from marathonlb.haproxy.state import StateDirectory
@@ -77,6 +78,7 @@ class Applier:
         self._probe = probe
         self._steering = steering
         self._distrusted = ""
+        self._news = ""
         self._lock = DeferredLock()
         self._again: Deferred[Any] | None = None
         if steering is not None:
@@ -195,6 +197,7 @@ class Applier:
         steering = self._steering
         for _ in range(2):
             way = await self._bearings.way(wanted)
+            self._news = _news(way)
             if way.why or distrusted:
                 return Stepped(), way.why or distrusted
             if steering is None or not (way.found or steering.ledger.pending):
@@ -217,6 +220,8 @@ class Applier:
 
     async def _arrive(self, way: Way, stepped: Stepped, wanted: Config) -> None:
         """Take note of what runs now, and let the file follow."""
+        if self._news and not stepped.why:
+            self._store.keep(self._news)
         if self._bearings.arrive(way, stepped, wanted):
             await self._chores.behind()
 
@@ -298,6 +303,8 @@ class Applier:
             try:
                 with self._timed(seconds, "reload"):
                     reloaded = await self._reload(wanted, before)
+                if self._news:
+                    self._store.keep(self._news)
                 self._store.confirm(staged.published, reason)
                 await self._bearings.met(wanted, reloaded, worker, as_of, self._clock)
             finally:
@@ -345,3 +352,10 @@ class Applier:
         began = self._clock.seconds()
         yield
         seconds[stage] = round(self._clock.seconds() - began, 6)
+
+
+def _news(way: Way) -> str:
+    """What makes this configuration worth keeping, in one phrase; empty where nothing but tasks has changed."""
+    if way.why != FIRST and all(map(only_tasks_differ, way.found)):
+        return ""
+    return phrase(way.found) or way.why

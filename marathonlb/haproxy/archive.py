@@ -1,4 +1,8 @@
-"""The last configurations that HAProxy ran, whole, in the order they came."""
+"""
+The last configurations that HAProxy ran, whole, in the order they came: one for each change of more than tasks.
+
+While one of them is pinned nothing is added: HAProxy runs it with other tasks, and those before it are still wanted.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ from twisted.logger import Logger
 from marathonlb.errors import PublishFailed
 from marathonlb.haproxy.disk import Disk, Ownership, read_text, remove_tree
 from marathonlb.haproxy.files import Published
+from marathonlb.haproxy.pin import FILE as PIN
 from marathonlb.haproxy.state import StateDirectory
 
 PRIVATE = Ownership(0o600)
@@ -27,7 +32,7 @@ class Archived:
     :param number: its place in the order; a higher one is newer.
     :param path: the directory that holds haproxy.cfg and the map files.
     :param time: when HAProxy confirmed it, ISO 8601, UTC.
-    :param reason: why it was reloaded.
+    :param reason: why it was reloaded, or what steps led there.
     :param cause: what had come; empty where that is not known.
     :param digest: of its texts (`Published.digest`).
     """
@@ -92,24 +97,32 @@ class Archive:
             return Published(texts.pop("haproxy.cfg", ""), texts)
         return None
 
-    def add(self, published: Published, *, reason: str, seconds: float) -> None:
+    @property
+    def cause(self) -> str:
+        """What has come that leads to a configuration now."""
+        return self._cause()
+
+    def add(self, published: Published, *, reason: str, seconds: float, cause: str | None = None) -> None:
         """
         Keep a configuration and drop the oldest ones above the number to keep.
 
         A failure is logged and goes no further: the archive is a convenience, the publication is not.
 
         :param seconds: the time of the confirmation, since the epoch.
+        :param cause: what had come; None asks for it.
         """
         if self._keep <= 0:
             return
+        time = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
         try:
-            self._add(published, reason, datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds"))
+            if not os.path.exists(self._state.file(PIN)):
+                self._add(published, reason, time, self._cause() if cause is None else cause)
         except (OSError, PublishFailed) as error:
             self._log.warn(
                 "the configuration was not archived: {error}; it is published all the same", error=error
             )
 
-    def _add(self, published: Published, reason: str, time: str) -> None:
+    def _add(self, published: Published, reason: str, time: str, cause: str) -> None:
         directory = self._state.file("archive")
         os.makedirs(directory, 0o700, exist_ok=True)
         there = self.list()
@@ -122,7 +135,6 @@ class Archive:
         self._disk.make_directory(path)
         for file, text in {**published.maps, "haproxy.cfg": published.text}.items():
             self._disk.write(os.path.join(path, file), text, PRIVATE, durable=False)
-        cause = self._cause()
         about = {"time": time, "reason": reason, "digest": digest, **({"cause": cause} if cause else {})}
         self._disk.write(f"{path}.json.writing", json.dumps(about) + "\n", PRIVATE, durable=False)
         self._disk.rename(f"{path}.json.writing", f"{path}.json")

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from marathonlb.config.text import DIRECTORY, Chunk, Config, Owner, Section
 from marathonlb.haproxy.files import Published
-from marathonlb.haproxy.plan import split
+from marathonlb.haproxy.plan import Difference, split
 from marathonlb.haproxy.serverlines import parse_server
 
 Alive = Callable[[str, str, int], bool]
@@ -148,6 +148,18 @@ def is_task(line: str) -> bool:
         return False
     server = parse_server(line)
     return bool(server.port) and _UNCLEAN.sub("_", f"{server.address}_{server.port}") in server.name
+
+
+def only_tasks_differ(difference: Difference) -> bool:
+    """Whether two texts of a backend are the same but for its tasks; costs what differs."""
+    old, new = difference.old, difference.new
+    if difference.kind != "backend" or old is None or new is None:
+        return False
+    before, after = set(old.text.splitlines()), set(new.text.splitlines())
+    if not all(map(is_task, before ^ after)):
+        return False
+    model = next(filter(is_task, before), None)
+    return model is None or all(_shape(line) == _shape(model) for line in after - before)
 
 
 def _dressed(section: Section, today: Section) -> Section:

@@ -42,6 +42,7 @@ class Store:
         self._archive = archive
         self._clock = clock
         self._in_thread = in_thread or maybeDeferred
+        self._to_keep: tuple[str, float, str] | None = None
 
     @property
     def directory(self) -> str:
@@ -117,7 +118,24 @@ class Store:
                 "what HAProxy runs could not be noted: {error}; the next controller will reload once",
                 error=error,
             )
-        self._archive.add(published, reason=reason, seconds=self._clock.seconds())
+        self._archive_it(published, reason)
+
+    def keep(self, reason: str) -> None:
+        """Let what is confirmed or followed next be archived, since it changes more than tasks."""
+        self._to_keep = reason, self._clock.seconds(), self._archive.cause
+
+    def _archive_it(self, published: Published, why: str = "") -> None:
+        """
+        Keep a configuration where it was said to be worth it, or it is the first.
+
+        :param why: of the reload; what changed, where it was none.
+        """
+        kept, self._to_keep = self._to_keep, None
+        if kept is None and why and not self._archive.list():
+            kept = why, self._clock.seconds(), self._archive.cause
+        if kept is not None:
+            reason, seconds, cause = kept
+            self._archive.add(published, reason=why or reason, seconds=seconds, cause=cause)
 
     def follow(self, config: Config) -> Deferred[None]:
         """
@@ -135,6 +153,7 @@ class Store:
         self._state.confirm(*may_lie_there[:1], *may_lie_there[1:][-10:], digest)
         self._files.publish(published)
         self._state.confirm(digest)
+        self._archive_it(published)
 
     def keep_health(self, text: str | None = None) -> None:
         """See `StateDirectory.keep_health`; a failure is said and costs what is known of the servers' health."""

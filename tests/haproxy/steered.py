@@ -85,7 +85,7 @@ class SteeredHouse:
             checker=self.checker,
             reloader=self.reloader,
             clock=self.clock,
-            archive=Archive(state, 0),
+            archive=Archive(state, 9),
             steering=Steering(self.worker.connect, self.directory, self.clock),
         )
 

@@ -11,7 +11,9 @@ from twisted.internet.defer import Deferred
 from marathonlb.config.text import Config
 from marathonlb.errors import PublishFailed
 from marathonlb.haproxy.apply import Applier
+from marathonlb.haproxy.archive import Archive
 from marathonlb.haproxy.chores import AGAIN, DIG, FOLLOW
+from marathonlb.haproxy.state import StateDirectory
 from tests.haproxy.disks import Crash, FailingDisk, crashing, refusing
 from tests.haproxy.samples import backend, config
 from tests.haproxy.steered import S, SteeredCase, SteeredHouse, shops
@@ -124,6 +126,43 @@ class FileTests(SteeredCase):
         self.assertTrue(self.house.serves(wanted))
         self.house.clock.advance(10 * AGAIN)
         self.assertEqual(self.reloads(), 1)
+
+
+class HistoryTests(SteeredCase):
+    """The archive follows every change of more than tasks, whatever led HAProxy there."""
+
+    one, other = "server 10_0_0_1_80 10.0.0.1:80", "server 10_0_0_2_80 10.0.0.2:80"
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.applier.service.startService()
+        self.addCleanup(self.applier.service.stopService)
+
+    def kept(self, *shop: str, **more: dict[str, str]) -> list[str]:
+        """The reasons in the archive after a change."""
+        self.apply(shops(*shop, **more))
+        self.house.clock.advance(2 * FOLLOW)
+        archive = Archive(StateDirectory(os.path.join(self.house.directory, "state")), 9)
+        return [each.reason for each in archive.list()]
+
+    def test_steps(self) -> None:
+        """Steps that change a map are a version, steps that move tasks are none."""
+        first = ["there was no configuration"]
+        self.assertEqual(self.kept(self.one), first)
+        self.assertEqual(self.kept(self.other), first)
+        self.assertEqual(self.kept(self.other, self.one), first)
+        routed = [*first, "map domain2backend.map differs"]
+        self.assertEqual(self.kept(self.other, self.one, maps={"b": "shop"}), routed)
+        self.assertEqual(self.kept(self.one, maps={"b": "shop"}), routed)
+        self.assertEqual(self.reloads(), 1)
+
+    def test_reloads(self) -> None:
+        """So are reloads: one that moves tasks is no version, one that changes their arguments is."""
+        self.assertEqual(len(self.kept(self.one)), 1)
+        self.applier.distrust("SIGUSR1")
+        self.assertEqual(len(self.kept(self.other)), 1)
+        self.assertEqual(self.reloads(), 2)
+        self.assertEqual(len(self.kept(f"{self.other} check inter 3s")), 2)
 
 
 class GraveTests(SteeredCase):

@@ -12,6 +12,7 @@ from marathonlb.errors import PublishFailed
 from marathonlb.haproxy.archive import Archive
 from marathonlb.haproxy.files import Published
 from marathonlb.haproxy.log import KEPT, MAX_SIZE, Log
+from marathonlb.haproxy.pin import Pin, Pins
 from marathonlb.haproxy.state import StateDirectory
 from marathonlb.settings import Settings
 from tests.haproxy.disks import refusing
@@ -104,6 +105,17 @@ class ArchiveTests(SynchronousTestCase):
         self.add(1)
         self.add(1)
         self.assertEqual(len(self.archive.list()), 1)
+
+    def test_pinned(self) -> None:
+        """While one is pinned nothing is added: what HAProxy runs is that one with other tasks."""
+        self.add(1)
+        pins = Pins(self.path)
+        pins.put(Pin("1", 0.0, Published("text 1")))
+        self.add(2)
+        self.assertEqual([archived.number for archived in self.archive.list()], [1])
+        pins.release()
+        self.add(3)
+        self.assertEqual([archived.number for archived in self.archive.list()], [1, 2])
 
     def test_none(self) -> None:
         """With nothing to keep there is no archive."""
