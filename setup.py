@@ -70,7 +70,7 @@ setup(
     # The templates lie at the top of the checkout, where operators look for them.
     package_dir={"marathonlb.templates": "templates"},
     package_data={
-        "marathonlb": ["py.typed", "web/static/*", "lua/*.lua"],
+        "marathonlb": ["py.typed", "lua/*.lua", "web/dashboard/static/*", "web/dashboard/templates/*"],
         "marathonlb.templates": ["HAPROXY_*.j2"],
         "minimarathon": ["py.typed", "*.json"],
     },

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from marathonlb.web.access import Access
+from marathonlb.web.dashboard.routes import dashboard
 from marathonlb.web.exposition import Exporter, MetricsPage
 from marathonlb.web.health import Live, Ready
 from marathonlb.web.history import ConfigurationPage, DifferencePage, VersionsPage
 from marathonlb.web.oldpaths import ConfigPage, MapPage, PidsPage, hup, usr1
 from marathonlb.web.openapi import OpenAPIPage
-from marathonlb.web.page import HTML, Answer, Asked, Page
 from marathonlb.web.pin import PinPage, UnpinPage
 from marathonlb.web.problems import ProblemsPage
 from marathonlb.web.questions import ExplainPage, WhatIfPage
@@ -21,41 +21,15 @@ from marathonlb.web.status import StatusPage, TimelinePage
 from marathonlb.web.stream import EventsPage
 
 
-class FrontPage(Page):
-    """What is where, for people."""
-
-    content_type = HTML
-    summary = "What is where"
-
-    async def answer(self, asked: Asked) -> Answer:
-        """A list of links."""
-        return Answer(_FRONT.encode(), content_type=HTML)
-
-
-_LINKS = (
-    ("/haproxy?stats", "HAProxy's statistics"),
-    ("/metrics", "metrics"),
-    ("/api/status", "how the load balancer is"),
-    ("/api/services", "services"),
-    ("/api/problems", "problems"),
-    ("/api/timeline", "what happened"),
-    ("/api/configurations", "configurations"),
-    ("/api/openapi.json", "the documentation of all of these"),
-    ("/_haproxy_getconfig", "the configuration"),
-)
-
-_FRONT = (
-    '<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>marathon-lb</title><h1>marathon-lb</h1><ul>\n'
-    + "".join(f'<li><a href="{path}">{words}</a>\n' for path, words in _LINKS)
-    + "</ul></html>\n"
-)
-
-
 def routes(sight: Sight, exporter: Exporter) -> tuple[Route, ...]:
     """Every path with its page."""
     catalogue = Catalogue(sight)
+    return (*dashboard(sight, catalogue), *api(sight, exporter, catalogue))
+
+
+def api(sight: Sight, exporter: Exporter, catalogue: Catalogue) -> tuple[Route, ...]:
+    """The paths for programs, which are documented."""
     table: tuple[Route, ...] = (
-        Route("/", FrontPage()),
         Route("/metrics", MetricsPage(sight, exporter)),
         Route("/_haproxy_getconfig", ConfigPage(sight)),
         Route("/_haproxy_getvhostmap", MapPage(sight, "domain2backend.map")),
@@ -86,7 +60,7 @@ def routes(sight: Sight, exporter: Exporter) -> tuple[Route, ...]:
 def documented() -> tuple[Route, ...]:
     """The table for its documentation: pages that nobody asks, and that see nothing."""
     nothing: Any = None
-    return routes(nothing, nothing)
+    return api(nothing, nothing, nothing)
 
 
 def router(sight: Sight, exporter: Exporter) -> Router:

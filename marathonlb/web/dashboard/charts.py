@@ -1,0 +1,89 @@
+"""Small drawings as numbers, from which a template makes SVG. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import ceil
+
+from attrs import frozen
+
+from marathonlb.timeline import Entry, Kind
+
+STAGES = ("gather", "render", "steps", "check", "publish", "reload")
+"""The stages of a convergence in their order; each has a colour of its own."""
+
+BARS = 60
+"""So many changes are drawn."""
+
+TALLEST = 40.0
+
+
+@frozen
+class Bar:
+    """
+    A bar of a drawing, in its own units.
+
+    :param words: what it says to those who do not see it, or point at it.
+    """
+
+    x: float
+    width: float
+    height: float
+    name: str
+    words: str = ""
+    seconds: float = 0.0
+
+
+@frozen
+class Latencies:
+    """
+    From an event to HAProxy's confirmation, for the last changes that an event led to.
+
+    :param bars: the oldest first; a reload's is named ``reload``, others ``steps``.
+    """
+
+    bars: tuple[Bar, ...]
+    median: float
+    worst: float
+    last: float
+
+
+def latencies(entries: Iterable[Entry]) -> Latencies | None:
+    """How quickly the last changes went; None where no event has led to one yet."""
+    measured = [e for e in entries if e.kind is Kind.CONVERGED and e.event_to_traffic_seconds is not None]
+    shown = measured[-BARS:]
+    values = [e.event_to_traffic_seconds or 0.0 for e in shown]
+    if not values:
+        return None
+    worst = max(values)
+    bars = tuple(
+        Bar(
+            x=float(place + BARS - len(shown)),
+            width=0.7,
+            height=max(1.0, TALLEST * value / worst) if worst else 1.0,
+            name="reload" if entry.action == "reload" else "steps",
+            seconds=value,
+        )
+        for place, (entry, value) in enumerate(zip(shown, values, strict=True))
+    )
+    return Latencies(bars, median(values), worst, values[-1])
+
+
+def median(values: Sequence[float]) -> float:
+    """The value that half of them do not exceed."""
+    return sorted(values)[ceil(len(values) / 2) - 1]
+
+
+def stages(seconds: Mapping[str, float], longest: float) -> tuple[Bar, ...]:
+    """
+    The stages of one convergence side by side, 100 units for the longest one of the page.
+
+    :param longest: seconds.
+    """
+    bars: list[Bar] = []
+    x = 0.0
+    for name in sorted(seconds, key=lambda each: STAGES.index(each) if each in STAGES else len(STAGES)):
+        width = 100 * seconds[name] / longest if longest > 0 else 0.0
+        bars.append(Bar(round(x, 2), round(max(width, 0.4), 2), 1.0, name, seconds=seconds[name]))
+        x += max(width, 0.4)
+    return tuple(bars)

@@ -1,0 +1,210 @@
+"""The pages that tell what was: the timeline, the configurations, and what differs between two of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import count, pairwise
+from typing import Any
+
+from attrs import frozen
+
+from marathonlb.config.text import SECTION_KEYWORDS
+from marathonlb.haproxy.difference import SectionDifference, difference
+from marathonlb.timeline import Kind
+from marathonlb.web.dashboard.charts import stages
+from marathonlb.web.dashboard.site import HtmlPage
+from marathonlb.web.dashboard.words import seconds_of
+from marathonlb.web.history import RUNNING, texts, versions_of
+from marathonlb.web.page import Asked
+
+ENTRIES = 100
+"""So many entries of the timeline are on one page."""
+
+LINES = 1000
+"""So many lines of a configuration are on one page."""
+
+FINDS = 200
+"""So many lines that hold a word are shown."""
+
+FILTERS: Mapping[str, tuple[str, frozenset[Kind]]] = {
+    "": ("Everything", frozenset(Kind)),
+    "changes": ("Changes", frozenset({Kind.CONVERGED})),
+    "failures": ("Failures", frozenset({Kind.FAILED, Kind.WAITING})),
+    "problems": ("Problems", frozenset({Kind.PROBLEM, Kind.MENDED, Kind.DRIFT})),
+    "asked": ("Asked for", frozenset({Kind.ASKED})),
+}
+
+
+class TimelinePage(HtmlPage):
+    """What happened, the newest first."""
+
+    template = "timeline.html"
+    summary = "What came, what was decided, what was done, and how long each took"
+
+    async def values(self, asked: Asked) -> Mapping[str, Any]:
+        """See the template."""
+        name = asked.query.get("kind", "")
+        name = name if name in FILTERS else ""
+        everything = self._sight.record.timeline.entries()
+        found = [entry for entry in reversed(everything) if entry.kind in FILTERS[name][1]]
+        page = max(1, asked.number("page", 1))
+        shown = found[(page - 1) * ENTRIES : page * ENTRIES]
+        return {
+            "entries": shown,
+            "stages": stages,
+            "longest": max((entry.total_seconds for entry in shown), default=0.0),
+            "kind": name,
+            "filters": [
+                (each, title, sum(entry.kind in wanted for entry in everything))
+                for each, (title, wanted) in FILTERS.items()
+            ],
+            "found": len(found),
+            "number_of_page": page,
+            "pages": max(1, -(-len(found) // ENTRIES)),
+        }
+
+
+class ConfigurationsPage(HtmlPage):
+    """The configurations that are kept."""
+
+    template = "configurations.html"
+    summary = "The configurations that HAProxy ran, and why it was reloaded to each"
+
+    async def values(self, asked: Asked) -> Mapping[str, Any]:
+        """See the template."""
+        versions = versions_of(self._sight).configurations
+        return {
+            "versions": versions,
+            "before": {each.number: other.number for each, other in pairwise(versions)},
+            "seconds_of": seconds_of,
+        }
+
+
+@frozen
+class Line:
+    """
+    A line of a configuration.
+
+    :param kind: ``section``, ``comment``, ``words`` or empty.
+    """
+
+    number: int
+    text: str
+    kind: str
+
+
+def lines_of(text: Iterable[str], first: int) -> Iterator[Line]:
+    """Lines with their numbers and kinds."""
+    for number, line in enumerate(text, first):
+        word = line.split(None, 1)[:1]
+        if not word:
+            kind = ""
+        elif word[0].startswith("#"):
+            kind = "comment"
+        elif word[0] in SECTION_KEYWORDS and not line[0].isspace():
+            kind = "section"
+        else:
+            kind = "words"
+        yield Line(number, line, kind)
+
+
+class ConfigurationPage(HtmlPage):
+    """The text of one configuration, line by line."""
+
+    template = "configuration.html"
+    summary = "The text of one configuration, with the numbers of its lines"
+
+    async def values(self, asked: Asked) -> Mapping[str, Any]:
+        """See the template. Raises `Refusal` where there is none of this name."""
+        name, file = asked.arguments["name"], asked.query.get("file", "")
+        published = texts(self._sight, name, admin=asked.admin)
+        file = file if file in published.maps else ""
+        everything = (published.maps[file] if file else published.text).splitlines()
+        word = asked.query.get("find", "").strip()
+        marked = asked.number("line", 0)
+        page = (max(1, marked) - 1) // LINES + 1 if marked else max(1, asked.number("page", 1))
+        page = min(page, max(1, -(-len(everything) // LINES)))
+        start = (page - 1) * LINES
+        return {
+            "name": name,
+            "file": file,
+            "files": sorted(published.maps),
+            "running": RUNNING,
+            "lines": list(lines_of(everything[start : start + LINES], start + 1)),
+            "total": len(everything),
+            "marked": marked,
+            "find": word,
+            "finds": list(_finds(everything, word)) if word else [],
+            "most_finds": FINDS,
+            "number_of_page": page,
+            "pages": max(1, -(-len(everything) // LINES)),
+        }
+
+
+def _finds(lines: list[str], word: str) -> Iterator[Line]:
+    wanted, left = word.lower(), FINDS
+    for number, line in enumerate(lines, 1):
+        if wanted in line.lower():
+            yield Line(number, line, "")
+            left -= 1
+            if not left:
+                return
+
+
+@frozen
+class ChangedLine:
+    """
+    A line of a difference.
+
+    :param kind: ``added``, ``removed``, ``same`` or ``gap``.
+    :param old: its number in the older section, from 1; None where it is not there.
+    :param new: its number in the newer one.
+    """
+
+    kind: str
+    text: str
+    old: int | None = None
+    new: int | None = None
+
+
+_PLACE = re.compile(r"@@ -(?P<old>\d+)(?:,\d+)? \+(?P<new>\d+)(?:,\d+)? @@")
+
+
+def changed_lines(section: SectionDifference) -> Iterator[ChangedLine]:
+    """The unified lines of a section with the numbers on both sides."""
+    old, new = count(1), count(1)
+    for line in section.lines:
+        sign, text = line[:1], line[1:]
+        if place := _PLACE.match(line):
+            old, new = count(int(place["old"])), count(int(place["new"]))
+            yield ChangedLine("gap", "")
+        elif sign == "+":
+            yield ChangedLine("added", text, None, next(new))
+        elif sign == "-":
+            yield ChangedLine("removed", text, next(old), None)
+        else:
+            yield ChangedLine("same", text, next(old), next(new))
+
+
+class DifferencePage(HtmlPage):
+    """What differs between two configurations."""
+
+    template = "difference.html"
+    summary = "What differs between two configurations, section by section"
+
+    async def values(self, asked: Asked) -> Mapping[str, Any]:
+        """See the template. Raises `Refusal` where one of them is not there."""
+        versions = versions_of(self._sight).configurations
+        names = [RUNNING, *(str(each.number) for each in versions)]
+        one = asked.query.get("from") or (names[2] if len(names) > 2 else names[-1])
+        other = asked.query.get("to") or RUNNING
+        old = texts(self._sight, one, admin=asked.admin)
+        new = texts(self._sight, other, admin=asked.admin)
+        return {
+            "one": one,
+            "other": other,
+            "names": names,
+            "difference": difference(old.text, new.text, old.maps, new.maps),
+            "changed_lines": changed_lines,
+        }

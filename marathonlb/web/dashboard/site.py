@@ -1,0 +1,146 @@
+"""What all pages of the dashboard have in common: their frame, the templates, and what becomes of an error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, ClassVar
+from urllib.parse import quote, urlencode
+
+from attrs import frozen
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from marathonlb.errors import MarathonLBError
+from marathonlb.web.dashboard import words
+from marathonlb.web.dashboard.assets import DIRECTORY, Assets
+from marathonlb.web.dashboard.verdict import verdict_of
+from marathonlb.web.page import HTML, Answer, Asked, Page, Refusal
+from marathonlb.web.services import Catalogue
+from marathonlb.web.sight import Sight
+
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+"""The Content-Security-Policy of the pages: nothing but our own files, no script or style within the text."""
+
+NAVIGATION = (
+    ("/", "Overview"),
+    ("/services", "Services"),
+    ("/problems", "Problems"),
+    ("/timeline", "Timeline"),
+    ("/configurations", "Configurations"),
+    ("/explain", "Explain"),
+)
+
+
+@frozen(slots=False)
+class Site:
+    """
+    The dashboard.
+
+    :param sight: what is seen.
+    :param catalogue: the services, made once for all who look.
+    """
+
+    sight: Sight
+    catalogue: Catalogue
+    assets: Assets
+
+    @cached_property
+    def templates(self) -> Environment:
+        """The templates of the pages. Whatever they are given is escaped."""
+        environment = Environment(
+            loader=FileSystemLoader(DIRECTORY / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        environment.filters |= {
+            "duration": words.duration,
+            "ago": words.ago,
+            "iso": words.iso,
+            "moment": words.moment,
+            "number": words.number,
+            "size": words.size,
+            "segment": segment,
+        }
+        environment.globals |= {
+            "asset": self.assets.path,
+            "explain_url": explain_url,
+            "navigation": NAVIGATION,
+            "plural": words.plural,
+            "service_url": service_url,
+        }
+        return environment
+
+    async def page(self, template: str, asked: Asked, values: Mapping[str, Any], status: int = 200) -> Answer:
+        """A page in its frame."""
+        sight = self.sight
+        frame = {
+            "admin": asked.admin,
+            "badges": {"/problems": len(sight.reconciler.problems)},
+            "groups_served": sorted(sight.settings.groups),
+            "here": "/" + asked.path.split("/")[1],
+            "now": sight.now(),
+            "pinned": None,
+            "refresh": 0,
+            "verdict": await verdict_of(sight),
+            "version": sight.version,
+        }
+        text = self.templates.get_template(template).render({**frame, **values})
+        return Answer(text.encode(), status, HTML, {"Content-Security-Policy": POLICY})
+
+
+class HtmlPage(Page):
+    """
+    A page of the dashboard.
+
+    :cvar template: its file.
+    """
+
+    content_type = HTML
+    template: ClassVar[str]
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._sight = site.sight
+
+    async def values(self, asked: Asked) -> Mapping[str, Any]:
+        """What the template shows. Raises `MarathonLBError` where there is nothing."""
+        raise NotImplementedError
+
+    async def answer(self, asked: Asked) -> Answer:
+        """The page, or one that says why there is none."""
+        try:
+            values = await self.values(asked)
+        except MarathonLBError as error:
+            status = error.status if isinstance(error, Refusal) else 503
+            values = {"reason": str(error), "status": status}
+            return await self._site.page("error.html", asked, values, status)
+        return await self._site.page(self.template, asked, values)
+
+
+def segment(text: str) -> str:
+    """A word as one part of a path."""
+    return quote(text, safe="")
+
+
+def service_url(backend: str) -> str:
+    """Where a service is shown."""
+    return f"/services/{segment(backend)}"
+
+
+def explain_url(question: object) -> str:
+    """Where a question is answered."""
+    return "/explain?" + urlencode({"q": str(question)})
