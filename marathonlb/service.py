@@ -25,7 +25,7 @@ from marathonlb.config.sources import Templates, load_templates
 from marathonlb.config.templates import PER_APP_NAMES
 from marathonlb.errors import DaemonRefused, DaemonUnreachable, PublishFailed, UsageError
 from marathonlb.haproxy.apply import Applier
-from marathonlb.haproxy.factory import make_applier, make_certificates, make_renewal
+from marathonlb.haproxy.factory import make_applier, make_certificates, make_renewal, makes_backends
 from marathonlb.haproxy.hold import Hold
 from marathonlb.haproxy.pin import Pins
 from marathonlb.haproxy.renewal import Loaded, Renewal
@@ -116,6 +116,12 @@ def make_service(settings: Settings, reactor: Any) -> IService:
     return Controller(make_parts(settings, reactor), reactor)
 
 
+async def learn(parts: Parts, reactor: Any) -> None:
+    """Find out what of the text HAProxy's version decides, before any is written."""
+    if await makes_backends(parts.settings, reactor):
+        parts.planner.write_defaults()
+
+
 class Controller(MultiService):
     """
     The daemon's services: HAProxy first, then the reconciler, then what pokes it.
@@ -163,6 +169,7 @@ class Controller(MultiService):
             self._log.error(
                 "What a crash left could not be put right: {error}; it is tried again", error=str(error)
             )
+        await learn(parts, self._reactor)
         for service in (parts.applier.service, parts.hosts, parts.reconciler, self._followers):
             service.setServiceParent(self)  # type: ignore[no-untyped-call]
         self._signals()
@@ -258,6 +265,7 @@ async def _run_once(settings: Settings, reactor: Any, out: IO[str]) -> int:
         return 0
     parts = make_parts(settings, reactor)
     try:
+        await learn(parts, reactor)
         return await _once(parts, out)
     finally:
         await parts.pool.closeCachedConnections()

@@ -17,7 +17,7 @@ from marathonlb.config.text import Config
 from marathonlb.errors import Complaint, InvalidConfiguration, ReloadFailed
 from marathonlb.haproxy.certificates import Certificates
 from marathonlb.haproxy.hold import Held, Hold
-from marathonlb.haproxy.offenders import blamed, label_of, names_clash
+from marathonlb.haproxy.offenders import about_defaults, blamed, label_of, names_clash
 from marathonlb.marathon.model import App
 from marathonlb.routing.evidence import State
 from marathonlb.routing.offers import Offers
@@ -116,6 +116,11 @@ class Planner:
         held = self._hold.over(today.rendered.config, self._apps) if self._hold is not None else None
         return today if held is None else evolve(today, held=held, problems=(held.problem, *today.problems))
 
+    def write_defaults(self) -> None:
+        """Write that from which HAProxy makes backends while it runs: this one can."""
+        if self._renderer.write_defaults():
+            self._last = None
+
     def state(self, wanted: Wanted, apps: Mapping[str, App], resolve: Resolve) -> State:
         """
         What explanations rest on.
@@ -205,6 +210,15 @@ class Planner:
         if names_clash(error.complaints) and self._renderer.tell_apart():
             self._last = None
             return True
+        found = self._blame_somebody(error, wanted, clock)
+        if not found and about_defaults(error.complaints):
+            found = self._renderer.write_defaults(False)
+            self._last = None
+        return found
+
+    def _blame_somebody(
+        self, error: InvalidConfiguration | ReloadFailed, wanted: Wanted, clock: IReactorTime
+    ) -> bool:
         found = False
         others: list[Complaint] = []
         for complaint in error.complaints:

@@ -4,8 +4,9 @@ What a HAProxy can be told at runtime: asked where it tells, known by version el
 
 from __future__ import annotations
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
+from marathonlb.config.defaults import SINCE
 from marathonlb.haproxy.serverlines import ARGUMENTS
 from marathonlb.haproxy.steps import Limits
 from marathonlb.haproxy.words import Refusal, supported
@@ -45,7 +46,7 @@ class Abilities:
         if there is not None:
             why = f"which HAProxy {version} does not take at runtime"
             arguments.update(dict.fromkeys(ARGUMENTS.keys() - there, why))
-        return cls(version, Limits(arguments))
+        return cls(version, Limits(arguments, makes_backends=self.numbers >= SINCE))
 
     def without(self, refused: Refusal, rest: str) -> Abilities:
         """
@@ -56,9 +57,16 @@ class Abilities:
         limits = self.limits
         if refused.argument:
             arguments = {**limits.arguments, refused.argument: f"which HAProxy refuses: {refused.words}"}
-            return Abilities(self.version, Limits(arguments, limits.backends))
+            return evolve(self, limits=evolve(limits, arguments=arguments))
         if refused.lasting and refused.command.startswith("add server "):
-            backend = refused.command.split()[2].partition("/")[0]
             why = (rest, f"HAProxy refuses new servers: {refused.words}")
-            return Abilities(self.version, Limits(limits.arguments, {**limits.backends, backend: why}))
+            return evolve(self, limits=evolve(limits, backends={**limits.backends, refused.backend: why}))
+        if refused.lasting and refused.command.startswith("add backend "):
+            origins = {**limits.origins, refused.command.split()[-1]: refused.words}
+            return evolve(self, limits=evolve(limits, origins=origins))
+        if refused.lasting and refused.command.startswith(_OF_BACKENDS):
+            return evolve(self, limits=evolve(limits, makes_backends=False))
         return self
+
+
+_OF_BACKENDS = ("experimental-mode ", "publish backend ", "unpublish backend ")

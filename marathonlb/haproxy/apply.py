@@ -32,8 +32,9 @@ from marathonlb.haproxy.observed import state_file
 from marathonlb.haproxy.pinned import only_tasks_differ
 from marathonlb.haproxy.plan import differences, phrase, split
 from marathonlb.haproxy.ports import Probe, taken
+from marathonlb.haproxy.sketch import Stepped
 from marathonlb.haproxy.state import StateDirectory
-from marathonlb.haproxy.steer import OtherWorkerError, Steering, Stepped
+from marathonlb.haproxy.steer import OtherWorkerError, Steering
 from marathonlb.haproxy.store import InThread, Store
 
 __all__ = ["Applier", "Outcome"]
@@ -231,7 +232,7 @@ class Applier:
 
     def _dig(self) -> Deferred[None]:
         steering = self._steering
-        if steering is None or not steering.ledger.graves:
+        if steering is None or not steering.ledger.has_dead:
             return succeed(None)
         return self._lock.run(lambda: Deferred.fromCoroutine(self._dig_now(steering)))
 

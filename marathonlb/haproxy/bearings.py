@@ -14,8 +14,9 @@ from twisted.logger import Logger
 from marathonlb.config.text import Config, Section
 from marathonlb.haproxy.interfaces import IReloader, Reloaded
 from marathonlb.haproxy.master import pause
-from marathonlb.haproxy.plan import Difference, differences, phrase, split
-from marathonlb.haproxy.steer import OtherWorkerError, Steering, Stepped
+from marathonlb.haproxy.plan import Difference, differences, phrase, split, with_new
+from marathonlb.haproxy.sketch import Stepped, is_done
+from marathonlb.haproxy.steer import OtherWorkerError, Steering
 from marathonlb.haproxy.store import Store
 
 UNCONFIRMED = "the last reload was not confirmed"
@@ -167,23 +168,34 @@ class Bearings:
         if not stepped.why:
             same_text = not way.found and not (way.adopted and way.running is not wanted)
             self.running, self.confirmed, self._left = wanted, True, None
-            if way.adopted and self._steering is not None:
+            moved = way.adopted or len(way.running.sections) != len(wanted.sections)
+            if moved and self._steering is not None:
                 self._steering.ledger.index(wanted)
             return not same_text
         if way.adopted:
             return False
-        done = set(stepped.backends)
-        self._left = wanted, tuple(d for d in way.found if d.kind != "backend" or d.name not in done)
+        done = {("backend", name) for name in stepped.backends}
+        done |= {("map", name) for name in stepped.maps if is_done(name, stepped.maps, wanted)}
+        self._left = wanted, tuple(d for d in way.found if (d.kind, d.name) not in done)
         sections: dict[int, Section] = {}
-        new = {d.name: d.new for d in way.found if d.kind == "backend"}
+        new: list[str] = []
         assert self._steering is not None
-        for name in stepped.backends:
-            place, section = self._steering.ledger.place(name, way.running), new.get(name)
-            if place is not None and section is not None:
-                sections[place] = section
+        ledger, running = self._steering.ledger, way.running
+        for each in way.found:
+            if each.new is not None and (each.kind, each.name) in done:
+                place = ledger.place(each.name, running)
+                if place is None:
+                    new.append(each.name)
+                else:
+                    sections[place] = each.new
         if sections:
-            self.running = way.running.replace(sections)
-        return bool(sections)
+            running = running.replace(sections)
+        if new or stepped.maps:
+            running = with_new(running, way.wanted, new, stepped.maps)
+        if new:
+            ledger.index(running)
+        self.running = running
+        return running is not way.running
 
     async def met(
         self, wanted: Config, reloaded: Reloaded, before: int | None, as_of: float | None, clock: IReactorTime

@@ -12,6 +12,7 @@ from twisted.application.service import MultiService, Service
 from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.threads import deferToThreadPool
 
+from marathonlb.config.defaults import SINCE
 from marathonlb.config.text import Config
 from marathonlb.errors import HAProxyUnavailable
 from marathonlb.haproxy.apply import Applier
@@ -43,6 +44,15 @@ def make_certificates(settings: Settings, reactor: Any) -> tuple[Certificates, L
 
     certificates = Certificates(settings, reactor.seconds, lists)
     return certificates, Loaded(certificates, state)
+
+
+async def makes_backends(settings: Settings, reactor: Any) -> bool:
+    """Whether the binary that checks the configuration, and runs it where it is ours, makes backends as it runs."""
+    try:
+        capabilities = await Binary(reactor, reactor, settings.haproxy, "/").capabilities()
+    except HAProxyUnavailable:  # whoever needs it says so
+        return False
+    return capabilities.version >= SINCE
 
 
 def make_renewal(

@@ -8,14 +8,16 @@ and where a look at HAProxy found what nobody expected.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from attrs import evolve, field, frozen
+from attrs import evolve
 
-from marathonlb.config.text import Config, Section
+from marathonlb.config.text import Config, MapEntry, Section
+from marathonlb.haproxy.making import Originals, unmentioned
 from marathonlb.haproxy.observed import Seen, deviations
-from marathonlb.haproxy.plan import Difference, phrase
+from marathonlb.haproxy.plan import Difference
 from marathonlb.haproxy.serverlines import Backend, Inherited, inherited, parse
+from marathonlb.haproxy.sketch import Maps, Sketch, Sorted, Touched, alone, before_a_reload, is_done, reason
 from marathonlb.haproxy.steps import (
     DRAIN,
     MAINTENANCE,
@@ -31,61 +33,8 @@ from marathonlb.haproxy.steps import (
 REMEMBERED = 2_000
 """So many backends are kept in parts; what has changed a moment ago is likely to change again."""
 
-SHOWN = 3
-"""So many reasons of one reload are named."""
-
 Target = tuple[str, str]
 """A backend and a server of it."""
-
-
-@frozen
-class Touched:
-    """
-    A backend that is to change.
-
-    :param old: its text that runs.
-    :param new: the one that is wanted.
-    :param held: what HAProxy held of it before.
-    :param wanted: what it should hold.
-    :param readable: whether its text says all that HAProxy holds of it, so that the two can be compared.
-    """
-
-    old: Section
-    new: Section
-    held: Mapping[str, Held]
-    wanted: Backend
-    readable: bool = True
-
-    def expected(self, buried: Collection[str]) -> dict[str, Held]:
-        """What it holds once the steps are done."""
-        expected = held_by(self.wanted)
-        expected.update(self.graves(buried))
-        return expected
-
-    def graves(self, buried: Collection[str]) -> dict[str, Held]:
-        """The servers that are to go and are still there, `buried` being the new ones of them."""
-        return {
-            name: evolve(held, admin=MAINTENANCE)
-            for name, held in self.held.items()
-            if name not in self.wanted.servers and (held.admin == MAINTENANCE or name in buried)
-        }
-
-
-@frozen
-class Sketch:
-    """
-    What is to be done.
-
-    :param steps: for the servers.
-    :param backends: those that change, by name.
-    :param maps: the maps that differ.
-    :param why: what steps cannot do, as the reason of a reload; empty where they do everything.
-    """
-
-    steps: Steps = field(factory=Steps)
-    backends: Mapping[str, Touched] = field(factory=dict)
-    maps: tuple[str, ...] = ()
-    why: str = ""
 
 
 class Ledger:
@@ -97,11 +46,13 @@ class Ledger:
 
     def __init__(self) -> None:
         self.unsure: set[str] = set()
+        self.originals = Originals()
         self._off: dict[str, dict[str, Held | None]] = {}
         self._drained: dict[Target, float] = {}
         self._pending: set[str] = set()
         self._graves: dict[Target, None] = {}
         self._inherited = Inherited()
+        self._looked_up: Sequence[tuple[object, object]] = ()
         self._places: dict[str, int] = {}
         self._parsed: OrderedDict[str, tuple[Section, Backend]] = OrderedDict()
 
@@ -113,16 +64,27 @@ class Ledger:
         self._pending.clear()
         self._graves.clear()
         self._inherited = inherited(config.sections)
+        self.originals.began(config)
         self.index(config)
 
     def index(self, config: Config) -> None:
-        """Note where the backends of a configuration stand; it means the same as the one that the worker began with."""
+        """Note where the backends of a configuration stand that runs."""
         self._places = {s.name: place for place, s in enumerate(config.sections) if s.kind == "backend"}
 
     @property
     def pending(self) -> bool:
         """Whether something is to be done though the text that is wanted runs."""
-        return bool(self._pending or self.unsure)
+        return bool(self._pending or self.doubts or self.originals.strays)
+
+    @property
+    def doubts(self) -> bool:
+        """Whether something has to be looked at before anything is done."""
+        return bool(self.unsure or self.originals.doubtful)
+
+    @property
+    def has_dead(self) -> bool:
+        """Whether anything is to be deleted when nobody uses it any more."""
+        return bool(self._graves or self.originals.leaving)
 
     @property
     def graves(self) -> tuple[Target, ...]:
@@ -180,15 +142,8 @@ class Ledger:
         :param as_of: when that was asked from which `wanted` was made, in seconds; servers that were drained out of
             turn after that stay drained. None undoes what `wanted` does not confirm.
         """
-        maps, others = list[Difference](), list[Difference]()
-        pairs: dict[str, tuple[Section, Section]] = {}
-        for difference in found:
-            if difference.kind == "backend" and difference.old is not None and difference.new is not None:
-                pairs[difference.name] = (difference.old, difference.new)
-            elif difference.kind == "map" and difference.fate == "differs":
-                maps.append(difference)
-            else:
-                others.append(difference)
+        differences = Sorted.of(found, limits)
+        pairs = differences.pairs
         for name in sorted(self._pending - pairs.keys()):
             was, now = self.place(name, running), self.place(name, wanted)
             if was is not None and now is not None:
@@ -207,12 +162,40 @@ class Ledger:
             gains += planned.gains
             losses += planned.losses
             backends[name] = Touched(old, new, held, after, self._readable(after))
-        if others or why:
-            why = [*filter(None, [phrase([*others, *maps])]), *why]
-        if len(why) > SHOWN:
-            why[SHOWN:] = [f"{len(why) - SHOWN} more backends"]
-        steps = Steps(tuple(gains), tuple(losses))
-        return Sketch(steps, backends, tuple(each.name for each in maps), ", ".join(why))
+        whole = self._whole(differences, running, wanted, limits, why)
+        steps = Steps((*whole.steps.gains, *gains), tuple(losses))
+        return evolve(whole, steps=steps, backends=backends)
+
+    def _whole(
+        self, differences: Sorted, running: Config, wanted: Config, limits: Limits, why: Sequence[str]
+    ) -> Sketch:
+        """
+        What is to be done about whole backends and about maps.
+
+        :param why: what steps cannot do inside of backends.
+        """
+        making = self.originals.make(differences.new, self.backend, self._inherited, limits)
+        others = [*differences.others, *making.others]
+        gone = tuple(each.name for each in differences.gone)
+        if gone and (others or making.why or why or not unmentioned(gone, wanted)):
+            others, gone = others + differences.gone, ()
+        maps = {each.name: wanted.maps[each.name] for each in differences.maps}
+        left = differences.maps
+        if others or making.why or why:
+            maps = self._early(maps, running, making.backends) if alone(others) and not why else {}
+            left = [each for each in left if not is_done(each.name, maps, wanted)]
+        else:
+            left = []
+        reasons = reason([*others, *left], [*why, *making.why])
+        return Sketch(Steps(making.steps), {}, making.backends, maps, gone, reasons)
+
+    def _early(self, wanted: Maps, running: Config, made: Collection[str]) -> dict[str, tuple[MapEntry, ...]]:
+        """See `before_a_reload`; found out once, since a reload that is postponed lets many changes by."""
+        now = [(entries, running.maps[name]) for name, entries in wanted.items()]
+        if not made and all(any(a is c and b is d for c, d in self._looked_up) for a, b in now):
+            return {}
+        self._looked_up = now
+        return before_a_reload(wanted, running.maps, self._places.keys() | made)
 
     def _readable(self, backend: Backend) -> bool:
         """Whether a backend's server lines say all of its servers: no default-server or template adds to them."""
@@ -230,6 +213,14 @@ class Ledger:
         return evolve(backend, servers=servers)
 
     # what came of it
+
+    def begun(self, sketch: Sketch) -> None:
+        """Backends are being made."""
+        self.originals.doubtful |= sketch.made.keys()
+
+    def made(self, backends: Iterable[str]) -> None:
+        """Backends run, and are in the text that does."""
+        self.originals.doubtful.difference_update(backends)
 
     def done(self, touched: Touched, buried: Collection[str]) -> None:
         """
@@ -317,6 +308,18 @@ class Ledger:
                 new.append((name, server))
                 self.hold(section, {**held, server: evolve(held[server], admin=DRAIN)})
         return new
+
+    def forgot(self, names: Iterable[str]) -> None:
+        """Backends are not in the text that runs any more, and are deleted when nobody uses them."""
+        self.originals.leaving.update(dict.fromkeys(names))
+        for name in names:
+            self.unsure.discard(name)
+            self._pending.discard(name)
+            self._off.pop(name, None)
+            self._parsed.pop(name, None)
+        for kept in (self._graves, self._drained):
+            for target in [target for target in kept if target[0] in self.originals.leaving]:
+                del kept[target]
 
     def dug(self, target: Target, *, gone: bool) -> None:
         """A server of the graveyard is deleted, or is to be tried again after the others."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from marathonlb.config.text import MapEntry
 from marathonlb.haproxy.steps import Step, Steps
 
 UNORDERED = frozenset({"path2backend.map", "domain2backend.map", "app2backend.map"})
@@ -25,6 +26,11 @@ _PLAIN = re.compile(r"[A-Za-z0-9_.:/@%,+=~*!?&$()\[\]-]+\Z")
 _VERSION = re.compile(r"New version created: (\d+)")
 NEW_VERSION = "@NEW"
 """Stands for the version that ``prepare map`` names."""
+
+
+def pairs(entries: Iterable[MapEntry]) -> list[tuple[str, str]]:
+    """The entries of a map without their owners."""
+    return [(entry.key, entry.value) for entry in entries]
 
 
 def same_entries(name: str, one: Pairs, other: Pairs) -> bool:

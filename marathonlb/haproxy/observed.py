@@ -73,6 +73,12 @@ def parse_state(answer: str) -> dict[str, dict[str, Seen]]:
     return backends
 
 
+def is_unpublished(answer: str) -> bool:
+    """Whether no request is led to a backend, by ``show stat BACKEND 2 -1`` (HAProxy 3.4)."""
+    fields = answer.rpartition("\n")[2].split(",", 18)
+    return len(fields) > 17 and fields[17].endswith("(UNPUB)")
+
+
 def deviations(believed: Mapping[str, Held], seen: Mapping[str, Seen]) -> dict[str, Held | None]:
     """
     Where HAProxy does not hold what it is believed to hold.
@@ -89,6 +95,23 @@ def deviations(believed: Mapping[str, Held], seen: Mapping[str, Seen]) -> dict[s
     for name, there in seen.items():
         if name not in believed:
             found[name] = there.as_held(None)
+    return found
+
+
+def questions(backends: Iterable[str]) -> list[str]:
+    """The commands that ask what backends hold."""
+    return [f"show servers state {name}" for name in backends]
+
+
+def deviations_of(
+    expected: Mapping[str, Mapping[str, Held]], answers: Iterable[str]
+) -> dict[str, dict[str, Held | None]]:
+    """Where backends hold something else than is expected, by the answers to `questions` about them."""
+    found = {}
+    for (name, held), answer in zip(expected.items(), answers, strict=True):
+        wrong = deviations(held, parse_state(answer).get(name, {}))
+        if wrong:
+            found[name] = wrong
     return found
 
 

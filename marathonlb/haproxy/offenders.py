@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from attrs import frozen
 
+from marathonlb.config import defaults
 from marathonlb.config.text import Config, Owner
 from marathonlb.errors import Complaint
 from marathonlb.haproxy.advice import remedy
@@ -43,6 +44,12 @@ class Blamed:
 def names_clash(complaints: Iterable[Complaint]) -> bool:
     """Whether HAProxy refuses that a frontend and a backend have one name."""
     return any(_SAME_NAME.search(complaint.message) for complaint in complaints)
+
+
+def about_defaults(complaints: Iterable[Complaint]) -> bool:
+    """Whether a line is refused from which backends would be made while HAProxy runs; it can do without."""
+    owners = (complaint.owner for complaint in complaints)
+    return any(isinstance(owner, Owner) and owner.template == defaults.TEMPLATE for owner in owners)
 
 
 def blamed(complaints: Sequence[Complaint], config: Config, *, trusted: bool = False) -> Blamed:
@@ -81,7 +88,7 @@ def told(complaint: Complaint, config: Config) -> str:
     place = config.place(complaint.line) if complaint.line is not None else None
     if place is not None and place[1].owner.source != "default":
         _, chunk, number = place
-        line = chunk.text.split("\n")[number - 1].strip()
+        line = chunk.text.split("\n")[number - chunk.line].strip()
         words += f" (line {number}" + ("" if _SECRET.search(line) else f": `{line[:200]}`") + ")"
     advice = remedy(complaint.message)
     return f"{words}; {advice}" if advice else words

@@ -9,7 +9,7 @@ decided.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from attrs import frozen
 
@@ -128,6 +128,36 @@ def _map_differences(
 
 def _pairs(entries: tuple[MapEntry, ...]) -> list[tuple[str, str]]:
     return [(entry.key, entry.value) for entry in entries]
+
+
+def with_new(
+    running: Config, wanted: Config, new: Collection[str], maps: Mapping[str, tuple[MapEntry, ...]]
+) -> Config:
+    """
+    What runs after a part of the way: some backends have come, and some maps are others.
+
+    :param new: the backends, by name.
+    :param maps: the maps, with what they hold.
+    """
+    sections = tuple(_merged(running, wanted, new)) if new else running.sections
+    return Config(sections, {**running.maps, **maps})
+
+
+def _merged(running: Config, wanted: Config, new: Collection[str]) -> Iterable[Section]:
+    """The sections that run and the new ones, each before the one that it is before in what is wanted."""
+    before: dict[tuple[str, str], list[Section]] = {}
+    waiting: list[Section] = []
+    there = {(section.kind, section.name) for section in running.sections}
+    for section in wanted.sections:
+        key = section.kind, section.name
+        if section.kind == "backend" and section.name in new:
+            waiting.append(section)
+        elif waiting and key in there:
+            before[key], waiting = waiting, []
+    for section in running.sections:
+        yield from before.pop((section.kind, section.name), ())
+        yield section
+    yield from waiting
 
 
 def phrase(found: Iterable[Difference]) -> str:

@@ -15,6 +15,7 @@ from itertools import pairwise
 
 from attrs import field, frozen
 
+from marathonlb.config.defaults import PREFIX
 from marathonlb.config.text import Section
 
 ARGUMENTS: Mapping[str, int] = {
@@ -306,14 +307,15 @@ class Inherited:
 
 def inherited(sections: Iterable[Section]) -> Inherited:
     """
-    What the backends of these sections inherit, wherever it stands and whichever of them it is for.
+    What the backends of these sections inherit, wherever it stands and whichever of them it is for; those from which
+    backends are made are for no section of the file.
 
     An added server inherits nothing from a ``default-server``, and HAProxy does not say so.
     """
     balance = ""
     for section in sections:
         text = section.text
-        if "defaults" not in text or not _DEFAULTS.search(text):
+        if "defaults" not in text or section.name.startswith(PREFIX) or not _DEFAULTS.search(text):
             continue
         if _DEFAULT_SERVER.search(text):
             return Inherited("the defaults have a default-server")

@@ -7,25 +7,27 @@ a reload with that as its reason. A worker that is not the one that confirmed th
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from marathonlb.config.text import Config, MapEntry
 from marathonlb.errors import HAProxyUnavailable
+from marathonlb.haproxy import steerbackends
 from marathonlb.haproxy.abilities import Abilities
-from marathonlb.haproxy.ledger import Ledger, Sketch, Target
+from marathonlb.haproxy.ledger import Ledger, Target
 from marathonlb.haproxy.master import pause
-from marathonlb.haproxy.observed import deviations, parse_state
+from marathonlb.haproxy.observed import deviations_of, parse_state, questions
 from marathonlb.haproxy.plan import Difference
 from marathonlb.haproxy.saying import Said, say
+from marathonlb.haproxy.sketch import Sketch, Stepped
 from marathonlb.haproxy.steermaps import MapSteering
-from marathonlb.haproxy.steps import Held, Steps
+from marathonlb.haproxy.steps import Steps, held_by
 from marathonlb.haproxy.talk import ITalk
-from marathonlb.haproxy.words import refusal
+from marathonlb.haproxy.words import Refusal, refusal
 
 MAX_STEPS = 10_000
 """Of more steps than these a reload is the smaller one."""
@@ -48,21 +50,6 @@ Connect = Callable[[Config], Awaitable[ITalk]]
 
 class OtherWorkerError(Exception):
     """The worker is not the one that confirmed what is believed to run."""
-
-
-@frozen
-class Stepped:
-    """
-    What steps came to.
-
-    :param steps: what was done.
-    :param backends: those that are what is wanted now.
-    :param why: the reason of a reload that has to do the rest; empty where nothing is left.
-    """
-
-    steps: Steps = field(factory=Steps)
-    backends: tuple[str, ...] = ()
-    why: str = ""
 
 
 @frozen
@@ -161,14 +148,17 @@ class Steering:
                 backends = [s.name for s in config.sections if s.kind == "backend"]
                 wrong = [n for n in backends if not self.ledger.saw(n, config, seen.get(n, {}))]
                 maps = await self._maps.others(talk, config)
+                if self.abilities.limits.makes_backends:
+                    await steerbackends.look(talk, config, self.ledger.originals)
         except HAProxyUnavailable:
             self.worker = None
             return None
-        if wrong or maps:
+        strays = self.ledger.originals.strays
+        if wrong or maps or strays:
             self._log.info(
                 "HAProxy holds something else than its file in {count} places ({names}); it is put right",
-                count=len(wrong) + len(maps),
-                names=", ".join([*wrong[:3], *maps]),
+                count=len(wrong) + len(maps) + len(strays),
+                names=", ".join([*wrong[:3], *maps, *sorted(strays)[:3]]),
             )
         return maps
 
@@ -198,11 +188,11 @@ class Steering:
         def sketch() -> Sketch:
             return self.ledger.sketch(found, running, wanted, self.abilities.limits, as_of)
 
-        if not self.ledger.unsure:
+        if not self.ledger.doubts:
             first = sketch()
             if whole and first.why:
                 return Stepped(why=first.why)
-            if not first.steps and not first.maps:
+            if not first:
                 return self._silently(first)
         why = ""
         for _ in range(ATTEMPTS):
@@ -228,7 +218,7 @@ class Steering:
         async with self._talk(running) as talk:
             if await talk.pid() != self.worker:
                 raise OtherWorkerError
-            if self.ledger.unsure:
+            if self.ledger.doubts:
                 await self._look(talk, running)
             before = Steps()
             for _ in range(TRIES):
@@ -236,6 +226,7 @@ class Steering:
                 if whole and plan.why:
                     return Stepped(why=plan.why)
                 told.update(plan.backends)
+                self.ledger.begun(plan)
                 done = await self._carry_out(talk, plan, running, wanted)
                 if isinstance(done, Stepped):
                     return evolve(done, steps=before + done.steps)
@@ -251,9 +242,11 @@ class Steering:
     async def _look(self, talk: ITalk, running: Config) -> None:
         """Look at the backends of which nobody knows what they hold."""
         names = sorted(self.ledger.unsure)
-        answers = await talk.say(_questions(names))
+        answers = await talk.say(questions(names))
         for name, answer in zip(names, answers, strict=True):
             self.ledger.saw(name, running, parse_state(answer).get(name, {}))
+        if self.ledger.originals.doubtful:
+            await steerbackends.look(talk, running, self.ledger.originals)
 
     async def _carry_out(
         self, talk: ITalk, sketch: Sketch, running: Config, wanted: Config
@@ -262,21 +255,33 @@ class Steering:
         if len(steps.gains) + len(steps.losses) > MAX_STEPS:
             return Stepped(why=f"{len(steps.gains) + len(steps.losses)} servers change at once")
         readable = [name for name, each in sketch.backends.items() if each.readable]
-        said = await say(talk, steps, self._clock, _questions(readable))
+        said = await say(talk, steps, self._clock, questions([*readable, *sketch.made]))
         if said.refused is not None:
-            self.ledger.unsure |= sketch.backends.keys()
-            backend = said.refused.command.split()[2].partition("/")[0]
-            self.abilities = self.abilities.without(said.refused, sketch.backends[backend].wanted.rest)
-            return Stepped(why=str(said.refused))
+            return Stepped(why=self._refused(said.refused, sketch))
         wrong = await self._read_back(talk, sketch, said)
         if wrong:
-            return _Wrong(wrong, steps)
+            return Stepped(why=wrong) if sketch.made else _Wrong(wrong, steps)
         for name, touched in sketch.backends.items():
             self.ledger.done(touched, said.buried.get(name, ()))
-        mapped, why = Steps(), sketch.why
-        if sketch.maps and not why:
-            mapped, why = await self._maps.change(talk, sketch.maps, running, wanted)
-        return Stepped(steps + mapped, tuple(sketch.backends), why)
+        self.ledger.made(sketch.made)
+        maps, why = sketch.maps, sketch.why
+        if maps:
+            mapped, failed = await self._maps.change(talk, maps, running)
+            steps, maps = steps + mapped, {} if failed else maps
+            why = ", ".join(filter(None, (failed, why)))
+        if sketch.withdrawn and not why:
+            withdrawn, why = await steerbackends.withdraw(talk, sketch.withdrawn)
+            steps += withdrawn
+            self.ledger.forgot(sketch.withdrawn)
+        return Stepped(steps, (*sketch.backends, *sketch.made), maps, why)
+
+    def _refused(self, refused: Refusal, sketch: Sketch) -> str:
+        """Remember it, and that nobody knows what was done before; the reason of the reload."""
+        self.ledger.unsure |= sketch.backends.keys()
+        touched = sketch.backends.get(refused.backend)
+        about = touched.wanted if touched is not None else sketch.made.get(refused.backend)
+        self.abilities = self.abilities.without(refused, about.rest if about is not None else "")
+        return str(refused)
 
     async def _read_back(self, talk: ITalk, sketch: Sketch, said: Said) -> str:
         """
@@ -289,17 +294,19 @@ class Steering:
             for name, each in sketch.backends.items()
             if each.readable
         }
-        found = _deviations(expected, said.answers)
+        expected.update({name: held_by(backend) for name, backend in sketch.made.items()})
+        found = deviations_of(expected, said.answers)
         if found and any(step.kind == "moved" for step in sketch.steps.gains):
             for seconds in MOVING:
                 await pause(self._clock, seconds)
-                found = _deviations(expected, await talk.say(_questions(expected)))
+                found = deviations_of(expected, await talk.say(questions(expected)))
                 if not found:
                     break
         if not found:
-            return ""
-        for name, held in expected.items():
-            self.ledger.hold(sketch.backends[name].old, {**held, **found.get(name, {})})
+            closed = await steerbackends.unpublished(talk, list(sketch.made)) if sketch.made else []
+            return f"backend {closed[0]} is not led to, though it was published" if closed else ""
+        for name in sketch.backends.keys() & expected.keys():
+            self.ledger.hold(sketch.backends[name].old, {**expected[name], **found.get(name, {})})
         name, wrong = next(iter(found.items()))
         return f"backend {name} does not hold server {next(iter(wrong))} as it was told"
 
@@ -324,32 +331,18 @@ class Steering:
     async def dig(self, running: Config) -> None:
         """Delete the servers of the graveyard that nobody uses any more."""
         targets = self.ledger.graves[:GRAVES_AT_ONCE]
-        if not targets:
-            return
+        leaving = list(self.ledger.originals.leaving)[:GRAVES_AT_ONCE]
         commands = [f"del server {backend}/{server}" for backend, server in targets]
         try:
             async with self._talk(running) as talk:
                 if await talk.pid() != self.worker:
                     return
                 answers = await talk.say(commands)
+                buried = await steerbackends.bury(talk, leaving) if leaving else []
         except HAProxyUnavailable:
             self.ledger.unsure |= {backend for backend, _ in targets}
             return
+        for name in buried:
+            self.ledger.originals.leaving.pop(name, None)
         for target, command, answer in zip(targets, commands, answers, strict=True):
             self.ledger.dug(target, gone=refusal(command, answer) is None)
-
-
-def _questions(backends: Iterable[str]) -> list[str]:
-    return [f"show servers state {name}" for name in backends]
-
-
-def _deviations(
-    expected: Mapping[str, Mapping[str, Held]], answers: Sequence[str]
-) -> dict[str, dict[str, Held | None]]:
-    """Where backends hold something else than is expected, by the answers to `_questions` about them."""
-    found = {}
-    for (name, held), answer in zip(expected.items(), answers, strict=True):
-        wrong = deviations(held, parse_state(answer).get(name, {}))
-        if wrong:
-            found[name] = wrong
-    return found

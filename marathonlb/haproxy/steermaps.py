@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from marathonlb.config.text import Config, MapEntry, Owner
 from marathonlb.haproxy import mapsteps
@@ -34,7 +34,7 @@ class MapSteering:
         for name, entries in config.maps.items():
             if self._path(name) in used:
                 held = await self._held(talk, name)
-                if not mapsteps.same_entries(name, held, pairs(entries)):
+                if not mapsteps.same_entries(name, held, mapsteps.pairs(entries)):
                     found[name] = tuple(MapEntry(key, value, Owner()) for key, value in held)
         return found
 
@@ -43,35 +43,37 @@ class MapSteering:
         return mapsteps.parse_entries(answer)
 
     async def change(
-        self, talk: ITalk, names: Sequence[str], running: Config, wanted: Config
+        self, talk: ITalk, wanted: Mapping[str, Sequence[MapEntry]], running: Config
     ) -> tuple[Steps, str]:
         """
-        Make maps hold what is wanted. One that HAProxy does not use needs nothing.
+        Make maps hold these entries. One that HAProxy does not use needs nothing.
 
         :return: the steps, and the reason of a reload where one of them went wrong.
         """
         (answer,) = await talk.say(["show map"])
         used = mapsteps.parse_maps(answer)
-        names = [name for name in names if self._path(name) in used]
+        names = [name for name in wanted if self._path(name) in used]
         whole = Steps()
         for name in names:
-            held = pairs(running.maps[name])
+            held = mapsteps.pairs(running.maps[name])
             if used[self._path(name)] != len(held):
                 held = list(await self._held(talk, name))
-            steps = mapsteps.plan_map(name, self._path(name), held, pairs(wanted.maps[name]))
+            steps = mapsteps.plan_map(name, self._path(name), held, mapsteps.pairs(wanted[name]))
             refused = await self._say(talk, steps)
             if refused is not None:
                 return whole, f"map {name}: {refused}"
             whole += steps
         return whole, await self._compare(talk, names, wanted) if whole else ""
 
-    async def _compare(self, talk: ITalk, names: Sequence[str], wanted: Config) -> str:
+    async def _compare(
+        self, talk: ITalk, names: Sequence[str], wanted: Mapping[str, Sequence[MapEntry]]
+    ) -> str:
         (answer,) = await talk.say(["show map"])
         counts = mapsteps.parse_maps(answer)
         for name in names:
             count = counts.get(self._path(name), 0)
-            if count != len(wanted.maps[name]):
-                return f"map {name} holds {count} entries in place of {len(wanted.maps[name])}"
+            if count != len(wanted[name]):
+                return f"map {name} holds {count} entries in place of {len(wanted[name])}"
         return ""
 
     async def _say(self, talk: ITalk, steps: Steps) -> Refusal | None:
@@ -89,8 +91,3 @@ class MapSteering:
                 if refused is not None:
                     return refused
         return None
-
-
-def pairs(entries: Sequence[MapEntry]) -> list[tuple[str, str]]:
-    """The entries of a map without their owners."""
-    return [(entry.key, entry.value) for entry in entries]

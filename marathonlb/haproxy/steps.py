@@ -43,7 +43,7 @@ class Step:
     One thing that is done to a server or a map, by commands that are said one after another.
 
     :param kind: what is counted: ``added``, ``removed``, …; see `KINDS`.
-    :param target: ``backend/server``, or the name of a map file.
+    :param target: ``backend/server``, or the name of a backend or of a map file.
     :param server: what is added, where something is.
     :param undo: the commands that put back a server that was deleted to be made anew, and could not be.
     :param idle: whether what it takes away was drained before, so that it takes no capacity.
@@ -72,8 +72,14 @@ KINDS = {
     "replaced": "replaced",
     "drained": "drained",
     "removed": "removed",
+    "made": "added",
+    "withdrawn": "removed",
 }
-"""What is counted of servers, and in which words."""
+"""What is counted of servers and of whole backends, and in which words."""
+
+
+def _noun(step: Step) -> str:
+    return "backend" if step.kind in ("made", "withdrawn") else "server"
 
 
 @frozen
@@ -108,12 +114,15 @@ class Steps:
 
     def phrase(self) -> str:
         """``3 servers added, 1 drained``; maps are named."""
-        counted = Counter(KINDS[step.kind] for step in (*self.gains, *self.losses) if step.kind in KINDS)
+        every = (*self.gains, *self.losses)
+        counted = Counter((_noun(step), KINDS[step.kind]) for step in every if step.kind in KINDS)
         said: list[str] = []
-        for words, count in counted.items():
-            noun = "" if said else " server" if count == 1 else " servers"
-            said.append(f"{count}{noun} {words}")
-        maps = sorted({step.target for step in (*self.gains, *self.losses) if step.kind not in KINDS})
+        before = ""
+        for (noun, words), count in counted.items():
+            named = "" if noun == before else f" {noun}" if count == 1 else f" {noun}s"
+            said.append(f"{count}{named} {words}")
+            before = noun
+        maps = sorted({step.target for step in every if step.kind not in KINDS})
         return ", ".join(said + [f"{name} changed" for name in maps])
 
 
@@ -135,10 +144,14 @@ class Limits:
 
     :param arguments: of a server, each with the reason.
     :param backends: by name, each with the text at which HAProxy refused, servers apart, and its words.
+    :param makes_backends: whether whole backends come and go without a reload (HAProxy 3.4).
+    :param origins: the ``defaults`` from which it refuses to make one, each with its words.
     """
 
     arguments: Mapping[str, str] = field(factory=dict)
     backends: Mapping[str, tuple[str, str]] = field(factory=dict)
+    makes_backends: bool = False
+    origins: Mapping[str, str] = field(factory=dict)
 
     def of(self, server: Server) -> str:
         """Why this server cannot be added; empty where it can."""
@@ -172,13 +185,23 @@ def plan_servers(
         return steps
     if steps.admin_states_alone:
         return steps
-    problem = wanted.problem or running.problem or inherited.problem
-    if not problem and not wanted.balance and inherited.balance:
+    problem = running.problem or unchangeable(wanted, inherited, limits)
+    return Impossible(f"backend {wanted.name}: {problem}") if problem else steps
+
+
+def unchangeable(backend: Backend, inherited: Inherited, limits: Limits) -> str:
+    """Why no server can be added to a backend; empty where it can."""
+    problem = backend.problem or inherited.problem
+    if not problem and not backend.balance and inherited.balance:
         problem = f"inherits balance {inherited.balance}"
-    if problem:
-        return Impossible(f"backend {wanted.name}: {problem}")
-    at, refused = limits.backends.get(wanted.name, ("", ""))
-    return Impossible(f"backend {wanted.name}: {refused}") if refused and at == wanted.rest else steps
+    at, refused = limits.backends.get(backend.name, ("", ""))
+    return problem or (refused if at == backend.rest else "")
+
+
+def adding(target: str, server: Server) -> tuple[str, ...]:
+    """The commands that add a server and put it in service."""
+    health = (f"enable health {target}",) if server.checked else ()
+    return (f"add server {target} {server.spoken()}", *health, f"enable server {target}")
 
 
 @frozen
@@ -250,9 +273,7 @@ class _Planner:
         return Step("added", self._target(server.name), self._adding(server), server)
 
     def _adding(self, server: Server) -> tuple[str, ...]:
-        target = self._target(server.name)
-        health = (f"enable health {target}",) if server.checked else ()
-        return (f"add server {target} {server.spoken()}", *health, f"enable server {target}")
+        return adding(self._target(server.name), server)
 
     def _replaced(self, held: Held, server: Server) -> Step:
         """Out of service, away, and in again with other arguments."""

@@ -21,6 +21,12 @@ _SUCCESSES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("set map ", re.compile(r"")),
     ("del map ", re.compile(r"")),
     ("commit map ", re.compile(r"")),
+    ("experimental-mode on", re.compile(r"")),
+    # What became of servers a moment ago, or a warning, may stand before these.
+    ("add backend ", re.compile(r"(?s:.*\n)?New backend registered\.")),
+    ("publish backend ", re.compile(r"(?s:.*\n)?Backend published\.")),
+    ("unpublish backend ", re.compile(r"(?s:.*\n)?Backend unpublished\.")),
+    ("del backend ", re.compile(r"(?s:.*\n)?(?:Backend deleted|No such backend)\.")),
 )
 
 ID_TAKEN = "'id' : custom id"
@@ -30,7 +36,14 @@ IN_USE = "Server still has"
 """How the answer to ``del server`` begins where it has connections."""
 
 _ARGUMENT = re.compile(r"'(?P<accepted>[\w-]+)' option is not accepted|unknown keyword '(?P<unknown>[\w-]+)'")
-_OF_THE_MOMENT = ("No such ", "Already exists", ID_TAKEN, IN_USE)
+_OF_THE_MOMENT = (
+    "No such ",
+    "Already exists",
+    ID_TAKEN,
+    IN_USE,
+    "Error during backend creation : name is already used",
+    "Cannot find default proxy",
+)
 """Refusals that depend on what is there, not on what HAProxy can do."""
 
 
@@ -48,6 +61,13 @@ class Refusal:
     def __str__(self) -> str:
         command = " ".join(self.command.split("\n", 1)[0].split()[:3])
         return f"HAProxy refuses {command!r}: {self.words}"
+
+    @property
+    def backend(self) -> str:
+        """The backend that it is about; empty where it is about none."""
+        words = self.command.split()
+        about = len(words) > 2 and words[1] in ("server", "health", "backend")
+        return words[2].partition("/")[0] if about else ""
 
     @property
     def argument(self) -> str:
