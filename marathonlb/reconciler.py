@@ -25,7 +25,7 @@ from marathonlb.errors import InvalidConfiguration, ReloadFailed, ServicesRefuse
 from marathonlb.haproxy.interfaces import IApplier, Outcome
 from marathonlb.journal import Journal, Status
 from marathonlb.marathon.events import Hint
-from marathonlb.marathon.gather import SECOND_OPINION, Gatherer, hosts_of
+from marathonlb.marathon.gather import SECOND_OPINION, Gathers, hosts_of
 from marathonlb.routing.problems import Problem
 from marathonlb.settings import Settings
 from marathonlb.wanted import Planner, Wanted
@@ -64,7 +64,7 @@ class Reconciler(Service):
     def __init__(
         self,
         settings: Settings,
-        gatherer: Gatherer,
+        gatherer: Gathers,
         planner: Planner,
         applier: IApplier,
         hosts: Hosts,
@@ -234,7 +234,8 @@ class Reconciler(Service):
         why, self._why = self._why, Counter()
         self.journal.begins(dirty, why)
         try:
-            believed = await self._gather(dirty) if dirty is None or dirty else True
+            asks = dirty is None or dirty or self._gatherer.news
+            believed = await self._gather(dirty) if asks else True
             if believed and self._gatherer.complete and self._has_work:
                 believed = await self._apply(why)
             elif believed:
@@ -283,7 +284,6 @@ class Reconciler(Service):
 
     async def _gather(self, apps: frozenset[str] | None) -> bool:
         """Bring what is offered up to date; False where the answer was not believed."""
-        known = self._gatherer.complete
         named, self._named = self._named, frozenset()
         asked_at = self._clock.seconds()
         try:
@@ -292,13 +292,13 @@ class Reconciler(Service):
         except BaseException:
             self._named |= named
             raise
-        self._asked_at = asked_at
+        self._asked_at = asked_at if gathered.as_of is None else gathered.as_of
         cluster = self._gatherer.cluster.apps
         touched = gathered.change.touched
         await self._hosts.learn(hosts_of(cluster[app_id] for app_id in touched if app_id in cluster))
         if gathered.full:
-            self.status = evolve(self.status, last_full=self._clock.seconds())
-            self._note_drift(touched - named if known else frozenset())
+            self.status = evolve(self.status, last_full=self._gatherer.last_full)
+            self._note_drift(gathered.drifted - named)
         self._watch_readiness(touched)
         moved = self._hosts.moved()
         if moved:

@@ -6,9 +6,52 @@ What the options say, once they are checked: one frozen value that everything is
 
 from __future__ import annotations
 
-from attrs import field, frozen
+from typing import Any
+from urllib.parse import quote
+
+from attrs import evolve, field, frozen
 
 Credentials = tuple[str, str]
+
+
+@frozen(kw_only=True)
+class NamedCluster:
+    """
+    A cluster with a name, beside others or alone. What is None is as it is for all clusters.
+
+    :param marathon: base URLs without credentials or trailing slash, in the order they are tried.
+    :param auth_credentials: of its own, as the file and the service account are: with one of them it has no others'.
+    """
+
+    name: str
+    marathon: tuple[str, ...]
+    auth_credentials: Credentials | None = field(default=None, repr=False)
+    marathon_auth_credential_file: str | None = None
+    dcos_auth_credentials: str | None = field(default=None, repr=False)
+    marathon_ca_cert: str | None = None
+    marathon_client_cert: str | None = None
+
+    def among(self, settings: Settings) -> Settings:
+        """The settings as this cluster alone has them."""
+        own: dict[str, Any] = {
+            "auth_credentials": self.auth_credentials,
+            "marathon_auth_credential_file": self.marathon_auth_credential_file,
+            "dcos_auth_credentials": self.dcos_auth_credentials,
+        }
+        mark = "&" if "?" in settings.callback_url else "?"
+        return evolve(
+            settings,
+            marathon=self.marathon,
+            named_clusters=(),
+            callback_url=f"{settings.callback_url}{mark}{CLUSTER_ARGUMENT}={quote(self.name)}",
+            marathon_ca_cert=self.marathon_ca_cert or settings.marathon_ca_cert,
+            marathon_client_cert=self.marathon_client_cert or settings.marathon_client_cert,
+            **(own if any(own.values()) else {}),
+        )
+
+
+CLUSTER_ARGUMENT = "cluster"
+"""Of a callback's URL: the name of the cluster whose Marathon posts to it."""
 
 
 @frozen(kw_only=True)
@@ -16,7 +59,9 @@ class Settings:
     """
     The settings of one controller. Durations are seconds unless a name says otherwise.
 
-    :param marathon: base URLs without credentials or trailing slash, in the order they are tried.
+    :param marathon: base URLs without credentials or trailing slash, in the order they are tried: those of the cluster
+        without a name; none where all have one.
+    :param named_clusters: those with one; `clusters` has them all.
     :param callback_url: where Marathon reaches us in event mode.
     :param listening: a Twisted endpoint description for the callback.
     :param max_shrink: percent of the services one answer may take away unasked; 100 turns the doubt off.
@@ -27,12 +72,14 @@ class Settings:
     :param system_ca: what HAProxy's ``ca-file`` takes for the authorities that the system trusts.
     :param bind_http: ``address:port`` of a shared frontend, as HAProxy's ``bind`` takes it; the others likewise.
     :param explain: what a single run is to explain instead of applying anything: a URL, an app id or a port.
+    :param rollback: by how many configurations a single run is to go back; 0 releases what is pinned.
     :param own_app_ids: the load balancer's own apps, which are skipped (``FRAMEWORK_NAME``, ``MARATHON_APP_ID``).
     :param environment: the ``HAPROXY_*`` variables of the process, for templates.
     """
 
     mode: str = "sse"
     marathon: tuple[str, ...] = ("http://master.mesos:8080",)
+    named_clusters: tuple[NamedCluster, ...] = ()
     callback_url: str = ""
     listening: str = "tcp:8081"
     poll_interval: float = 60
@@ -67,6 +114,9 @@ class Settings:
     dry: bool = False
     diff: bool = False
     explain: str | None = None
+    status: bool = False
+    json: bool = False
+    rollback: int | None = None
     strict_exit: bool = False
     policy: str | None = None
     archive_versions: int = 5
@@ -85,3 +135,9 @@ class Settings:
     log_level: str = "info"
     own_app_ids: frozenset[str] = frozenset()
     environment: dict[str, str] = field(factory=dict, repr=False)
+
+    @property
+    def clusters(self) -> dict[str, Settings]:
+        """The settings as each cluster has them, by its name; the empty name is that of the cluster without one."""
+        unnamed = {"": evolve(self, named_clusters=())} if self.marathon else {}
+        return unnamed | {cluster.name: cluster.among(self) for cluster in self.named_clusters}

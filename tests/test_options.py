@@ -89,6 +89,9 @@ class InvocationTests(SynchronousTestCase):
             ("-m a -- b", "-m a -- b"),
             ("-m", "-m"),
             ("--marathon-ca-cert f x", "--marathon-ca-cert f x"),
+            ("-m e=a b w=c d", "-m e=a --marathon e=b --marathon w=c --marathon w=d"),
+            ("-me=a,w=b c", "-me=a,w=b --marathon w=c"),
+            ("--marathon=e=a b -m c d", "--marathon=e=a --marathon e=b -m c --marathon d"),
         ):
             self.assertEqual(expected.split(), spread_marathons(line.split()), line)
 
@@ -235,7 +238,13 @@ class ValueTests(SynchronousTestCase):
 
     def test_every_setting_has_an_option(self) -> None:
         """No setting can be reached by code alone."""
-        special = {"groups": "group", "own_app_ids": None, "environment": None, "system_ca": None}
+        special = {
+            "groups": "group",
+            "named_clusters": "marathon",
+            "own_app_ids": None,
+            "environment": None,
+            "system_ca": None,
+        }
         names = {option.name.replace("-", "_") for option in options()}
         for setting in fields(Settings):
             name = special.get(setting.name, setting.name)
@@ -255,6 +264,94 @@ class ValueTests(SynchronousTestCase):
         self.assertEqual("http://lb.example.com:8081/", settings(line).callback_url)
         error = self.assertRaises(UsageError, settings, line, {"HOST": "two words"})
         self.assertIn("--callback-url", str(error))
+
+
+class ClusterTests(SynchronousTestCase):
+    """Several clusters."""
+
+    def test_one(self) -> None:
+        """Addresses without a name are one cluster's, whose settings are all the settings."""
+        got = settings("-m http://m1 -m http://m2")
+        self.assertEqual({"": got}, got.clusters)
+
+    def test_names(self) -> None:
+        """Addresses of one name are one cluster's, and a name holds until the next one in the same value."""
+        for line in (
+            "-m e=http://m1 -m w=http://m3 -m e=http://m2",
+            "-m e=http://m1,http://m2,w=http://m3",
+        ):
+            got = settings(line)
+            self.assertEqual(
+                {"e": ("http://m1", "http://m2"), "w": ("http://m3",)},
+                {name: each.marathon for name, each in got.clusters.items()},
+            )
+        self.assertEqual(["", "e"], sorted(settings("-m http://m1 -m e=http://m2").clusters))
+        named = {"MARATHON_LB_MARATHON": "e=http://m1, http://m2 w=http://m3"}
+        self.assertEqual(settings(line).clusters, settings("", named).clusters)
+
+    def test_default(self) -> None:
+        """Where every cluster has a name there is none without."""
+        self.assertEqual((), settings("-m e=http://m1").marathon)
+
+    def test_bad_names(self) -> None:
+        """A name is of lower-case letters, digits and hyphens, and the refusal shows how one is given."""
+        for name in ("East", "a_b", "-a", "a-", "a.b", "", "a" * 64):
+            error = self.assertRaises(UsageError, settings, f"-m {name}=http://m1")
+            self.assertIn("name=http://", str(error))
+
+    def test_credentials(self) -> None:
+        """What a cluster has of its own is its own alone; who has nothing has what holds for all."""
+        got = settings(
+            "-m e=http://u:p@m1 -m w=http://m2 -m s=http://m3 -m http://m4 --auth-credentials all:p "
+            "--marathon-auth-credential-file w=/w --marathon-ca-cert /all=1 --marathon-ca-cert s=/s "
+            "--marathon-client-cert e=/e"
+        ).clusters
+        self.assertEqual(
+            {
+                "": (("all", "p"), None, "/all=1", None),
+                "e": (("u", "p"), None, "/all=1", "/e"),
+                "w": (None, "/w", "/all=1", None),
+                "s": (("all", "p"), None, "/s", None),
+            },
+            {
+                name: (
+                    each.auth_credentials,
+                    each.marathon_auth_credential_file,
+                    each.marathon_ca_cert,
+                    each.marathon_client_cert,
+                )
+                for name, each in got.items()
+            },
+        )
+
+    def test_accounts(self) -> None:
+        """A service account may be one cluster's."""
+        got = settings_from(
+            given("-m e=http://m1 -m w=http://m2")
+            | {"dcos-auth-credentials": ('e={"uid": "e=1"}', '{"uid": "all=1"}')},
+            {},
+            machine=MACHINE,
+        ).clusters
+        self.assertEqual(
+            {"e": '{"uid": "e=1"}', "w": '{"uid": "all=1"}'},
+            {name: each.dcos_auth_credentials for name, each in got.items()},
+        )
+
+    def test_secrets(self) -> None:
+        """No repr shows what one cluster alone has."""
+        self.assertNotIn("hunter2", repr(settings("-m e=http://u:hunter2@m1")))
+        (notice,) = notices(given("-m e=http://u:hunter2@m1"), {})
+        self.assertIn("list of processes", notice)
+
+    def test_callback(self) -> None:
+        """Each cluster's Marathon is given a callback of its own; the one without a name has that of the option."""
+        got = settings("--mode=event -u lb:8081 -m e=http://m1 -m http://m2").clusters
+        self.assertEqual(
+            {"": "http://lb:8081/", "e": "http://lb:8081/?cluster=e"},
+            {name: each.callback_url for name, each in got.items()},
+        )
+        got = settings("--mode=event -u http://lb:8081/x?y=1 -m e=http://m1").clusters
+        self.assertEqual("http://lb:8081/x?y=1&cluster=e", got["e"].callback_url)
 
 
 class EnvironmentTests(SynchronousTestCase):

@@ -95,7 +95,7 @@ class Cluster:
         """
         given = {app.id: app for app in apps}
         self._unreadable = {each.app_id: each.reason for each in unreadable}
-        nameless = any(not app_id.startswith("/") for app_id in self._unreadable)
+        nameless = any("/" not in app_id for app_id in self._unreadable)
         gone = [] if nameless else [i for i in self._apps if i not in given and i not in self._unreadable]
         added, changed, stale = set(), set(), set()
         for app_id, app in given.items():
@@ -165,7 +165,7 @@ class Cluster:
         """
         given = {app.id: app for app in apps}
         unread = {each.app_id for each in unreadable}
-        nameless = any(not app_id.startswith("/") for app_id in unread)
+        nameless = any("/" not in app_id for app_id in unread)
         before = vanished = 0
         for app_id, held in self._apps.items():
             weight = weigh(held)

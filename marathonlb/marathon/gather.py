@@ -7,7 +7,8 @@ later and from another Marathon where there is one, has to agree, and Marathon h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
 
 from attrs import frozen
 from twisted.internet.defer import DeferredSemaphore, FirstError, gatherResults
@@ -45,11 +46,15 @@ class Gathered:
     :param change: what is different now.
     :param full: whether everything was compared.
     :param again_in: seconds until everything is to be asked again, since this answer was not believed.
+    :param drifted: of a full comparison that is not the first, the apps that had changed.
+    :param as_of: as of when this is all that was asked for; None for when it was.
     """
 
     change: Change
     full: bool
     again_in: float | None = None
+    drifted: frozenset[str] = frozenset()
+    as_of: float | None = None
 
 
 @frozen
@@ -60,10 +65,42 @@ class _Doubt:
     since: float
 
 
+class Known(Protocol):
+    """What is known to run: see `Cluster`."""
+
+    @property
+    def apps(self) -> Mapping[str, App]:
+        """The apps by id, a live view."""
+
+
+class Gathers(Protocol):
+    """Who keeps what is known in step with Marathon, be it of one cluster or of several."""
+
+    @property
+    def cluster(self) -> Known:
+        """What is known."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether enough is known to be served."""
+
+    @property
+    def news(self) -> bool:
+        """Whether something has come that nobody has gathered yet."""
+
+    @property
+    def last_full(self) -> float | None:
+        """When everything was last compared, on the clock; None before the first time."""
+
+    async def gather(self, apps: frozenset[str] | None) -> Gathered:
+        """Ask about these apps, or about everything."""
+
+
 class Gatherer:
     """
     Keeps a `Cluster` in step with Marathon.
 
+    :ivar last_full: when everything was last compared, on the clock; None before the first time.
     :param max_shrink: percent of the services that one answer may take away; 100 believes everything.
     :param weigh: how many services an app that is held has.
     """
@@ -85,7 +122,11 @@ class Gatherer:
         self._weigh = weigh
         self._doubt: _Doubt | None = None
         self._seen = False
+        self.last_full: float | None = None
         self._left_out: frozenset[UnreadableTask] = frozenset()
+
+    news = False
+    """Whoever asks is told at once."""
 
     @property
     def complete(self) -> bool:
@@ -121,11 +162,10 @@ class Gatherer:
         self._doubt = None
         self._report(answer, full=True)
         change = self.cluster.replace_all(answer.apps, answer.unreadable)
-        self._seen = True
-        if change.stale:
-            again = await self._some(change.stale, confirmed=True)
-            change = _both(change, again)
-        return Gathered(change=change, full=True)
+        first, self._seen = not self._seen, True
+        change = both(change, await self._confirmed(change.stale))
+        self.last_full = self._clock.seconds()
+        return Gathered(change=change, full=True, drifted=frozenset() if first else change.touched)
 
     async def _agrees(self, doubt: _Doubt | None) -> bool:
         """Whether this answer, which shrinks like the doubted one, is old enough a second one to be believed."""
@@ -165,11 +205,23 @@ class Gatherer:
                 )
             one = self.cluster.replace(app_id, app, confirmed=confirmed)
             stale |= one.stale
-            change = _both(change, one)
-        if stale and not confirmed:
-            again = await self._some(frozenset(stale), confirmed=True)
-            change = _both(change, again)
-        return change
+            change = both(change, one)
+        return change if confirmed else both(change, await self._confirmed(frozenset(stale)))
+
+    async def _confirmed(self, stale: frozenset[str]) -> Change:
+        """Ask again about apps whose answer was older than what is held; where that fails they stay as they are."""
+        if not stale:
+            return Change()
+        try:
+            return await self._some(stale, confirmed=True)
+        except SourceError as error:
+            self._log.warn(
+                "{count} apps came older than they were known, and cannot be asked again: {error}. They stay as they "
+                "are until everything is compared again",
+                count=len(stale),
+                error=str(error),
+            )
+            return Change()
 
     def _report(self, answer: AppsAnswer, *, full: bool = False) -> None:
         """Say what cannot be read, each once, and of many no more than some."""
@@ -197,7 +249,7 @@ def hosts_of(apps: Iterable[App]) -> set[str]:
     return {host for app in apps for task in app.tasks for host in (task.host, *task.addresses) if host}
 
 
-def _both(one: Change, other: Change) -> Change:
+def both(one: Change, other: Change) -> Change:
     """What two changes, one after the other, come to."""
     return Change(
         added=one.added | other.added,

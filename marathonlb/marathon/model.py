@@ -85,7 +85,7 @@ class App(msgspec.Struct, frozen=True):
     """
     One app or pod, with its tasks in the order of their ids (Marathon's own order changes).
 
-    :param id: absolute, with its leading slash.
+    :param id: absolute, with its leading slash; before that ``name:`` where its cluster has a name (see `qualified`).
     :param labels: the ``HAPROXY_`` labels alone, those with a null value left out.
     :param version: Marathon's ``version`` (ISO 8601, UTC); empty where it tells none.
     :param config_changed_at: ``versionInfo.lastConfigChangeAt``, else the version: who was first, in a collision.
@@ -102,3 +102,18 @@ class App(msgspec.Struct, frozen=True):
     instances: int = 0
     version: str = ""
     config_changed_at: str = ""
+
+
+def qualified(cluster: str, app_id: str) -> str:
+    """An app's id among those of several clusters, ``name:/shop/web``; as it is where its cluster has no name."""
+    return f"{cluster}:{app_id}" if cluster else app_id
+
+
+def cluster_of(app_id: str) -> str:
+    """The name of the cluster that an app is of; empty where it has none."""
+    return app_id.partition("/")[0].removesuffix(":")
+
+
+def id_in_cluster(app_id: str) -> str:
+    """An app's id as its own Marathon has it."""
+    return app_id[len(app_id.partition("/")[0]) :]

@@ -7,6 +7,7 @@ environment, so a value is refused in the same words wherever it came from.
 
 from __future__ import annotations
 
+import re
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
@@ -18,6 +19,7 @@ from marathonlb import __version__
 from marathonlb.options.markdown import options_markdown
 from marathonlb.options.option import PREFIX, Face, Option
 from marathonlb.options.table import GROUPS, options
+from marathonlb.options.values import of_cluster
 
 WIDTH = 80
 """The widest line of ``--help``."""
@@ -171,7 +173,8 @@ def spread_marathons(arguments: Sequence[str], face: Face = Face.SCRIPT) -> list
     A command line in which every address has its own ``-m``.
 
     The script and the image's entrypoint take further addresses up to the next option:
-    ``-m http://m1 http://m2 --dry`` is ``-m http://m1 -m http://m2 --dry``.
+    ``-m http://m1 http://m2 --dry`` is ``-m http://m1 -m http://m2 --dry``. The name of a cluster holds for the
+    addresses that follow.
     """
     valued = {
         name
@@ -190,8 +193,12 @@ def spread_marathons(arguments: Sequence[str], face: Face = Face.SCRIPT) -> list
         if argument in valued and rest:
             spread.append(rest.pop(0))
         if _is_marathon(argument):
+            cluster = _cluster(spread[-1])
             while rest and not rest[0].startswith("-"):
-                spread += ["--marathon", rest.pop(0)]
+                address = rest.pop(0)
+                cluster = of_cluster(address)[0] or cluster
+                named = f"{cluster}={of_cluster(address)[1]}" if cluster else address
+                spread += ["--marathon", named]
     return spread
 
 
@@ -199,3 +206,10 @@ def _is_marathon(argument: str) -> bool:
     if argument.startswith("--"):
         return argument.partition("=")[0] == "--marathon"
     return argument.startswith("-m")
+
+
+def _cluster(given: str) -> str:
+    """The name of the cluster that the last of these addresses is of; empty where it has none."""
+    value = given.removeprefix("--marathon=").removeprefix("-m")
+    names = (of_cluster(item)[0] for item in re.split(r"[,\s]+", value))
+    return next((name for name in reversed(list(names)) if name), "")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,8 @@ from attrs import fields, frozen
 from marathonlb.errors import UsageError
 from marathonlb.options.option import PREFIX, Face, Option
 from marathonlb.options.table import IMAGE_ONLY, options
-from marathonlb.options.values import callback, callback_port, redacted, without_userinfo
-from marathonlb.settings import Credentials, Settings
+from marathonlb.options.values import callback, callback_port, of_cluster, redacted, without_userinfo
+from marathonlb.settings import Credentials, NamedCluster, Settings
 
 Given = Mapping[str, tuple[str, ...]]
 """What a command line says: by the name of the option its values in order, ``true`` or ``false`` for a flag."""
@@ -112,7 +112,8 @@ def settings_from(
     """
     machine = machine or Machine()
     told = _values(given, environ, face)
-    marathon, in_url = _marathons(told)
+    clusters = _clusters(told)
+    unnamed = clusters.pop("", NamedCluster(name="", marathon=()))
     mode = _mode(told, face)
     named = {field.name for field in fields(Settings)}
     plain = {
@@ -122,10 +123,12 @@ def settings_from(
     }
     special: dict[str, Any] = {
         "mode": mode,
-        "marathon": marathon,
+        "marathon": unnamed.marathon,
+        "named_clusters": tuple(clusters.values()),
+        **{name: _unnamed(told, name, clusters) for name in _OF_A_CLUSTER},
         "groups": frozenset(told.joined("group")),
         "admin_allow": told.joined("admin-allow"),
-        "auth_credentials": _credentials(told, environ, in_url),
+        "auth_credentials": _credentials(told, environ, unnamed.auth_credentials),
         "haproxy": _haproxy(told, environ, machine),
         "syslog_socket": None if told.one("syslog-socket") == "/dev/null" else told.one("syslog-socket"),
         "own_app_ids": _own_app_ids(environ),
@@ -198,17 +201,50 @@ def _mode(told: _Values, face: Face) -> str:
     return "event" if listens else "sse"
 
 
-def _marathons(told: _Values) -> tuple[tuple[str, ...], Credentials | None]:
-    """The addresses without credentials, and the credentials that stood in them."""
-    apart = [without_userinfo(url) for url in told.joined("marathon")]
-    users = {user for _, user in apart}
-    if len(users) > 1:
-        raise UsageError(
-            option=told.where("marathon"),
-            value=" ".join(redacted(url) for url in told.joined("marathon")),
-            expected="a list of addresses with the same user and password in each, or with none",
+_OF_A_CLUSTER = (
+    "marathon_auth_credential_file",
+    "dcos_auth_credentials",
+    "marathon_ca_cert",
+    "marathon_client_cert",
+)
+"""What ``NAME=`` gives to one cluster alone."""
+
+
+def _clusters(told: _Values) -> dict[str, NamedCluster]:
+    """Every cluster by its name: its addresses without credentials, the credentials that stood in them, and its own."""
+    addresses: dict[str, list[str]] = {}
+    for values in told.parsed["marathon"]:
+        for name, url in values:
+            addresses.setdefault(name, []).append(url)
+    found = {}
+    for name, urls in addresses.items():
+        apart = [without_userinfo(url) for url in urls]
+        users = {user for _, user in apart}
+        if len(users) > 1:
+            raise UsageError(
+                option=told.where("marathon"),
+                value=" ".join(map(redacted, urls)),
+                expected="a list of addresses with the same user and password in each, or with none",
+            )
+        found[name] = NamedCluster(
+            name=name,
+            marathon=tuple(dict.fromkeys(url for url, _ in apart)),
+            auth_credentials=users.pop(),
+            **{own: _own(told, own, name) for own in _OF_A_CLUSTER if name},
         )
-    return tuple(dict.fromkeys(url for url, _ in apart)), users.pop()
+    return found
+
+
+def _own(told: _Values, name: str, cluster: str) -> str | None:
+    """The last value of an option that is for this cluster alone."""
+    apart = map(of_cluster, told.parsed[name.replace("_", "-")])
+    return next((value for owner, value in reversed(list(apart)) if owner == cluster), None)
+
+
+def _unnamed(told: _Values, name: str, clusters: Collection[str]) -> str | None:
+    """The last value of an option that is for none of these clusters alone: it may hold an = of its own."""
+    given = reversed(told.parsed[name.replace("_", "-")])
+    return next((value for value in given if of_cluster(value)[0] not in clusters), None)
 
 
 def _credentials(told: _Values, environ: Mapping[str, str], in_url: Credentials | None) -> Credentials | None:

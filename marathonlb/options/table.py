@@ -38,10 +38,16 @@ _MARATHON = Group(
         Option(
             name="marathon",
             short="m",
-            kind=Kind(values.marathons, "an address such as http://marathon:8080", "URL"),
+            kind=Kind(
+                values.marathons,
+                "an address such as http://marathon:8080 or name=http://marathon:8080",
+                "[NAME=]URL",
+            ),
             default="http://master.mesos:8080",
             repeated=True,
-            help="Marathon's address; repeated, or several separated by commas or blanks, tried in that order",
+            help="Marathon's address; repeated, or several separated by commas or blanks, tried in that order. "
+            "NAME= makes it one of several clusters, whose apps have the ids NAME:/id; addresses of one name are "
+            "one cluster's",
         ),
         Option(
             name="auth-credentials",
@@ -51,27 +57,33 @@ _MARATHON = Group(
         ),
         Option(
             name="marathon-auth-credential-file",
-            kind=Kind(values.plain, "the path of a file with user:pass", "PATH"),
-            help="a file with user:pass, read again when it changes",
+            kind=Kind(values.plain, "the path of a file with user:pass", "[NAME=]PATH"),
+            repeated=True,
+            help="a file with user:pass, read again when it changes; NAME= is for that cluster alone",
         ),
         Option(
             name="dcos-auth-credentials",
-            kind=Kind(values.secret, "a DC/OS service account (JSON, or a path)", "JSON|PATH"),
+            kind=Kind(values.secret, "a DC/OS service account (JSON, or a path)", "[NAME=]JSON|PATH"),
             secret=True,
+            repeated=True,
             environment=("DCOS_SERVICE_ACCOUNT_CREDENTIAL",),
-            help="DC/OS service account, as JSON or as the path of a file that holds it; it needs the extra dcos",
+            help="DC/OS service account, as JSON or as the path of a file that holds it; it needs the extra dcos. "
+            "NAME= is for that cluster alone",
         ),
         Option(
             name="marathon-ca-cert",
-            kind=Kind(values.plain, "the path of a PEM bundle", "PATH"),
+            kind=Kind(values.plain, "the path of a PEM bundle", "[NAME=]PATH"),
+            repeated=True,
             default_help="the system's",
-            help="PEM bundle of the authorities that Marathon's certificate is verified with",
+            help="PEM bundle of the authorities that Marathon's certificate is verified with; NAME= is for that "
+            "cluster alone",
         ),
         Option(
             name="marathon-client-cert",
-            kind=Kind(values.plain, "the path of a PEM file", "PATH"),
+            kind=Kind(values.plain, "the path of a PEM file", "[NAME=]PATH"),
+            repeated=True,
             help="PEM file with a certificate, its private key and its chain that show Marathon who we are; "
-            "read again when it changes",
+            "read again when it changes; NAME= is for that cluster alone",
         ),
         Option(
             name="marathon-insecure",
@@ -321,9 +333,8 @@ _SCRIPT = Group(
             kind=FLAG,
             face=Face.SCRIPT,
             only_on_command_line=True,
-            help="print what would change and whether it needs a reload, change nothing",
-            note="it comes in a later release; --dry prints the whole configuration",
-            refused=True,
+            help="print what would change and whether it needs a reload, change nothing; exits with 1 where something "
+            "would, with 2 where that cannot be said",
         ),
         Option(
             name="explain",
@@ -338,18 +349,21 @@ _SCRIPT = Group(
             kind=FLAG,
             face=Face.SCRIPT,
             only_on_command_line=True,
-            help="say how the running daemon is",
-            note="it comes in a later release; see /_haproxy_getconfig and /metrics of the stats address",
-            refused=True,
+            help="say how the running daemon is; exits with 1 where it is not ready",
+        ),
+        Option(
+            name="json",
+            kind=FLAG,
+            face=Face.SCRIPT,
+            only_on_command_line=True,
+            help="say --status as JSON",
         ),
         Option(
             name="rollback",
-            kind=Kind(values.integer(1, 100_000), "a whole number from 1 on", "N"),
+            kind=Kind(values.integer(0, 100_000), "a whole number, 0 to release", "N"),
             face=Face.SCRIPT,
             only_on_command_line=True,
-            help="go back by N configurations and stay there",
-            note="it comes in a later release; the kept configurations lie in --state-dir",
-            refused=True,
+            help="go back by N configurations, with today's tasks in it, and stay there; 0 releases it",
         ),
         Option(
             name="strict-exit",

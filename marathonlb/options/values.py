@@ -177,19 +177,30 @@ def _http(text: str) -> SplitResult:
     return url
 
 
-def marathons(text: str) -> tuple[str, ...]:
-    """
-    Addresses of Marathon, separated by commas or blanks, without trailing slashes.
+def of_cluster(text: str) -> tuple[str, str]:
+    """``NAME=VALUE`` taken apart; the name is empty where the text does not begin with one."""
+    found = re.fullmatch(r"(?:([a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)=)?(.*)", text, re.DOTALL)
+    assert found is not None
+    return found[1] or "", found[2]
 
-    A user and password in one are kept; `without_userinfo` takes them apart.
+
+def marathons(text: str) -> tuple[tuple[str, str], ...]:
+    """
+    Addresses of Marathon, separated by commas or blanks, each with its cluster's name, empty where it has none.
+
+    ``NAME=`` before an address names the cluster of that address and of those that follow. Trailing slashes are left
+    out. A user and password in an address are kept; `without_userinfo` takes them apart.
     """
     found = []
+    cluster = ""
     for item in re.split(r"[,\s]+", text.strip()):
         if item:
-            url = _http(item)
+            name, address = of_cluster(item)
+            cluster = name or cluster
+            url = _http(address)
             if url.query or url.fragment:
                 raise ValueError
-            found.append(urlunsplit((url.scheme, url.netloc, url.path.rstrip("/"), "", "")))
+            found.append((cluster, urlunsplit((url.scheme, url.netloc, url.path.rstrip("/"), "", ""))))
     if not found:
         raise ValueError
     return tuple(found)

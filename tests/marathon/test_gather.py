@@ -57,3 +57,23 @@ class ReportTests(SynchronousTestCase):
         said = self.heard(AppsAnswer(apps=(), unreadable=many))
         self.assertEqual(len(said), LOUD + 1)
         self.assertIn("5 more", said[-1])
+
+
+class StaleTests(SynchronousTestCase):
+    """An answer that is older than what is held for some of its apps."""
+
+    def test_cannot_be_confirmed(self) -> None:
+        """Where the older ones cannot be asked again they stay, and what is new of the others is not lost."""
+        marathon = FakeMarathon(App("/a", version="2"))
+        clock = Clock()
+        gatherer = Gatherer(marathon, clock, max_shrink=50, weigh=lambda app: 1)
+        self.successResultOf(Deferred.fromCoroutine(gatherer.gather(None)))
+        marathon.set(App("/a", version="1"), App("/b"))
+        marathon.hold()
+        asked = Deferred.fromCoroutine(gatherer.gather(None))
+        marathon.release(1)
+        marathon.fail()
+        marathon.release()
+        gathered = self.successResultOf(asked)
+        self.assertEqual(gathered.change.added, frozenset(("/b",)))
+        self.assertEqual(gatherer.cluster.apps["/a"].version, "2")
