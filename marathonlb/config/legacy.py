@@ -2,8 +2,8 @@
 Overrides of long ago, made fit for today's HAProxy as far as nobody has to decide anything.
 
 Operators of Marathon load balancers have templates of many years. What a line means is kept; a line that cannot mean
-anything any more is left out or written as it is written today, and its owner is told. Lines are never added or taken
-away, so that what HAProxy says of a line can be found in the file.
+anything any more is left out or written as it is written today, and its owner is told. No line is taken away, and one
+that is added counts as the one above it, so that what HAProxy says of a line can be found in the owner's text.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from attrs import frozen
 
 from marathonlb.config.templates import Template
-from marathonlb.config.text import SECTION_KEYWORDS
+from marathonlb.config.text import SECTION_KEYWORDS, Chunk
 from marathonlb.config.variables import escaped
 from marathonlb.errors import TemplateError
 
@@ -34,6 +34,26 @@ _LUA_LOAD = re.compile(
     re.MULTILINE,
 )
 _DAEMON = re.compile(r"^[ \t]*daemon\b", re.MULTILINE)
+
+_CHECK = re.compile(
+    r"^(?P<option>(?P<indent>[ \t]*)option[ \t]+httpchk(?:[ \t]+[^\s\"'#]+){2}[ \t]+)"
+    r"(?:\"(?P<quoted>HTTP/[0-9.]+(?:\\r\\n[^\n\\\"%$]+)+)(?:\\r\\n)*\""
+    r"|(?P<bare>HTTP/[0-9.]+(?:\\r\\n(?:\\[ \t]|[^\s\\\"'#%$])+)+)(?:\\r\\n)*)(?P<rest>[ \t]*(?:#.*)?)$",
+    re.MULTILINE,
+)
+"""The check of an older HAProxy: its headers stand behind the version, as part of it."""
+
+_HEADER = re.compile(r"(?P<name>[A-Za-z0-9-]+):[ \t]*(?P<value>\S(?:.*\S)?)[ \t]*")
+
+RENAMED = (
+    "names its frontend {backend}, which this HAProxy refuses beside the backend of that name; it is named {frontend}"
+    " in its place, and that is what to write"
+)
+
+OLD_CHECK = (
+    "hides headers behind the version of `option httpchk`, which HAProxy after 2.6 refuses; `http-check send hdr NAME"
+    " VALUE` on a line of its own says the same in its place, and that is what to write"
+)
 
 _EVERYBODYS = frozenset({"global", "defaults"})
 _CONDITIONS = {".if": 1, ".elif": 0, ".else": 0, ".endif": -1}
@@ -96,6 +116,29 @@ def frontend(text: str, backend: str, name: str) -> str:
     """The text of a frontend that is named like its backend, with the name of its own that HAProxy 3.3 wants."""
     pattern = rf"^([ \t]*(?:frontend|listen)[ \t]+){re.escape(backend)}(?=\s|$)"
     return re.sub(pattern, lambda found: found[1] + name, text, flags=re.MULTILINE)
+
+
+def checks(chunk: Chunk) -> tuple[Chunk, ...]:
+    """
+    The chunk, or its pieces, with what old health checks hide behind a version as HAProxy takes it today.
+
+    One piece is the line that is added for each.
+    """
+    if "httpchk" not in chunk.text or chunk.owner.source == "default":
+        return (chunk,)
+    made: list[Chunk] = []
+    here, line = 0, chunk.line
+    for found in _CHECK.finditer(chunk.text):
+        version, *headers = (found["quoted"] or re.sub(r"\\([ \t])", r"\1", found["bare"])).split("\\r\\n")
+        named = [_HEADER.fullmatch(header) for header in headers]
+        if not all(named):
+            continue
+        whole = f"{chunk.text[here : found.start()]}{found['option']}{version}{found['rest']}\n"
+        send = " ".join(f"hdr {each['name']} {escaped(each['value'])}" for each in named if each)
+        here, line = found.end() + 1, line + whole.count("\n")
+        made.append(Chunk(whole, chunk.owner, line - whole.count("\n")))
+        made.append(Chunk(f"{found['indent']}http-check send {send}\n", chunk.owner, line - 1))
+    return (*made, Chunk(chunk.text[here:], chunk.owner, line))
 
 
 def opening(template: Template, text: str) -> str:

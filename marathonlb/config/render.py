@@ -158,7 +158,7 @@ class Renderer:
                 kept.append(service)
                 sections.append(own)
         head = self._head(shared := shared_variables(self.settings), problems)
-        problems += _renamed(kept, sections)
+        problems += _remarks(kept, sections)
         seen = {service.key for service in kept}
         for key in [key for key in self._cache if key not in seen]:
             del self._cache[key]
@@ -238,7 +238,10 @@ class Renderer:
             Problem("", None, "HAPROXY_HEAD", template.source, warning, fatal=False)
             for warning in today.warnings
         )
-        chunks = (Chunk(today.before, Owner()), Chunk(today.text, chunk.owner))
+        pieces = legacy.checks(Chunk(today.text, chunk.owner))
+        if len(pieces) > 1:
+            problems.append(Problem("", None, "HAPROXY_HEAD", template.source, legacy.OLD_CHECK, fatal=False))
+        chunks = (Chunk(today.before, Owner()), *pieces)
         return Section("head", "", tuple(each for each in chunks if each.text))
 
     def _own_defaults(
@@ -284,20 +287,15 @@ def _template_problem(service: Service, error: TemplateError) -> Problem:
     )
 
 
-_RENAMED = (
-    "names its frontend {backend}, which this HAProxy refuses beside the backend of that name; it is named {frontend}"
-    " in its place, and that is what to write"
-)
-
-
-def _renamed(services: Iterable[Service], sections: Iterable[Sections]) -> Iterable[Problem]:
-    """A word to everybody whose frontends were given another name, the operator once."""
+def _remarks(services: Iterable[Service], sections: Iterable[Sections]) -> Iterable[Problem]:
+    """A word to everybody whose text was written anew, the operator once."""
     shared = set()
     for service, own in zip(services, sections, strict=True):
-        if own.renamed.startswith("label "):
-            label = own.renamed.removeprefix("label ")
-            yield Problem(service.app_id, service.port_index, label, "", _RENAMED, fatal=False)
-        elif own.renamed:
-            shared.add(own.renamed)
-    for source in sorted(shared):
-        yield Problem("", None, "HAPROXY_FRONTEND_HEAD", source, _RENAMED, fatal=False)
+        for owner, words in own.remarks:
+            if owner.source.startswith("label "):
+                label = owner.source.removeprefix("label ")
+                yield Problem(service.app_id, service.port_index, label, "", words, fatal=False)
+            else:
+                shared.add((f"HAPROXY_{owner.template}", owner.source, words))
+    for label, source, words in sorted(shared):
+        yield Problem("", None, label, source, words, fatal=False)

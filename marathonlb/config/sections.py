@@ -24,13 +24,13 @@ class Sections:
     """
     The sections of one service.
 
-    :param renamed: where the text comes from that names the frontend like the backend, if it was given another name.
+    :param remarks: what was written anew for today's HAProxy: whose text it is, and what its owner should know.
     """
 
     userlist: Section | None
     frontend: Section | None
     backend: Section | None
-    renamed: str = ""
+    remarks: tuple[tuple[Owner, str], ...] = ()
 
     @property
     def others(self) -> list[str]:
@@ -74,18 +74,26 @@ class ServiceText:
         userlist = None
         if service.auth:
             userlist = Section("userlist", f"user_{service.backend}", (self._chunk("USERLIST_HEAD"),))
-        frontend, renamed = None, ""
+        frontend = None
+        remarks: list[tuple[Owner, str]] = []
         if service.binds_port:
             front = self._chunk("FRONTEND_HEAD")
             if self.apart and front.owner.source != "default":
                 text = legacy.frontend(front.text, service.backend, service.frontend)
-                renamed = front.owner.source if text != front.text else ""
+                if text != front.text:
+                    remarks.append((front.owner, legacy.RENAMED))
                 front = Chunk(text, front.owner)
             if front.text.strip():
                 chunks = (front, self._chunk("FRONTEND_EXTRA"), self._chunk("FRONTEND_BACKEND_GLUE"))
                 frontend = Section("frontend", service.frontend, tuple(c for c in chunks if c.text))
-        backend = Section("backend", service.backend, tuple(c for c in (head, *self._body()) if c.text))
-        return Sections(userlist, frontend, backend, renamed)
+        body: list[Chunk] = []
+        for chunk in (head, *self._body()):
+            pieces = legacy.checks(chunk)
+            body += (piece for piece in pieces if piece.text)
+            if len(pieces) > 1:
+                remarks.append((chunk.owner, legacy.OLD_CHECK))
+        backend = Section("backend", service.backend, tuple(body))
+        return Sections(userlist, frontend, backend, tuple(remarks))
 
     def _body(self) -> Iterable[Chunk]:
         service = self.service

@@ -47,10 +47,15 @@ class Owner:
 
 @frozen
 class Chunk:
-    """A run of whole lines by one owner; ends with a newline unless it is empty."""
+    """
+    A run of whole lines by one owner; ends with a newline unless it is empty.
+
+    :param line: which line of what the owner has written its first line is.
+    """
 
     text: str
     owner: Owner
+    line: int = 1
 
 
 @frozen(slots=False, eq=False)
@@ -142,7 +147,7 @@ class Config:
         return None if found is None else found[:2]
 
     def place(self, line: int) -> tuple[Section, Chunk, int] | None:
-        """Which section and chunk hold this line, and which of the chunk's lines it is, both counted from 1."""
+        """Which section and chunk hold this line, and which of its owner's lines it is, counted from 1."""
         if line < 1:
             return None
         index = bisect_right(self._starts, line) - 1
@@ -153,7 +158,7 @@ class Config:
         for chunk in section.chunks:
             size = chunk.text.count("\n")
             if line < here + size:
-                return section, chunk, line - here + 1
+                return section, chunk, line - here + chunk.line
             here += size
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -10,19 +11,25 @@ from marathonlb.config import legacy
 from marathonlb.config.render import Rendered, Renderer
 from marathonlb.config.sources import load_templates
 from marathonlb.config.templates import classic
+from marathonlb.config.text import Chunk, Owner
 from marathonlb.errors import TemplateError
+from marathonlb.marathon.model import HealthCheck
 from marathonlb.routing.services import Service
 from marathonlb.settings import Settings
 from tests.routing.apps import app, offered, service
 
 
 def rendered(
-    *known: Service, apart: bool = False, environment: dict[str, str] | None = None, **options: Any
+    *known: Service,
+    apart: bool = False,
+    environment: dict[str, str] | None = None,
+    directory: str = "/nowhere",
+    **options: Any,
 ) -> Rendered:
     """What services come to under an operator's templates; their names lack ``HAPROXY_``."""
     overrides = {f"HAPROXY_{name}": text for name, text in (environment or {}).items()}
     settings = Settings(environment=overrides, state_dir="/run/my lb", **options)
-    renderer = Renderer(settings, load_templates("/nowhere", overrides))
+    renderer = Renderer(settings, load_templates(directory, overrides))
     if apart:
         renderer.tell_apart()
     return renderer.render(known)
@@ -113,6 +120,95 @@ class NameTests(SynchronousTestCase):
     def test_other_names(self) -> None:
         """A name that only begins like the backend's stays."""
         self.assertEqual(legacy.frontend("frontend a_10\n", "a_1", "a_1_in"), "frontend a_10\n")
+
+
+class ChecksTests(SynchronousTestCase):
+    """Health checks with headers hidden behind the version."""
+
+    OLD = "  option  httpchk GET {path} HTTP/1.1\\r\\nHost:\\ www\n  timeout check 2s\n"
+
+    def pieces(self, line: str) -> list[str]:
+        """What a line of somebody's becomes, without its indent."""
+        chunk = Chunk(f"  {line}\n", Owner("/a", 0, "BACKEND_EXTRA", "label HAPROXY_0_BACKEND_EXTRA"))
+        text = "".join(piece.text for piece in legacy.checks(chunk))
+        return [each.strip() for each in text.splitlines()]
+
+    def test_openly(self) -> None:
+        """The headers are sent by a line of their own, whose words mean the same to HAProxy."""
+        for line, option, send in (
+            (
+                r"option httpchk GET /x HTTP/1.1\r\nHost:\ www",
+                "option httpchk GET /x HTTP/1.1",
+                "http-check send hdr Host www",
+            ),
+            (
+                r"option httpchk HEAD /x HTTP/1.0\r\nHost:www\r\nUser-Agent:\ a\ b\r\n\r\n # old",
+                "option httpchk HEAD /x HTTP/1.0 # old",
+                r"http-check send hdr Host www hdr User-Agent a\ b",
+            ),
+            (
+                r'option httpchk GET /x "HTTP/1.1\r\nHost: www\r\nX: it' "'" 's #1"',
+                "option httpchk GET /x HTTP/1.1",
+                r"http-check send hdr Host www hdr X it\'s\ \#1",
+            ),
+        ):
+            self.assertEqual(self.pieces(line), [option, send])
+
+    def test_as_it_is(self) -> None:
+        """A check that hides nothing stays, and one that cannot be said openly, for HAProxy's own words."""
+        for line in (
+            "option httpchk",
+            "option httpchk GET /x",
+            "option httpchk GET /x HTTP/1.1",
+            r"option httpchk GET /x HTTP/1.1 \r\nHost:\ www",
+            r"option httpchk GET /x HTTP/1.1\r\nHost\ www",
+            r"option httpchk GET /x HTTP/1.1\r\nHost:\ www\r\n\r\nbody",
+            r"option httpchk GET /x HTTP/1.1\r\nHost:\ 100%",
+            r"option httpchk GET /x HTTP/1.1\r\nHost:\ $HOST",
+            r"# option httpchk GET /x HTTP/1.1\r\nHost:\ www",
+        ):
+            self.assertEqual(self.pieces(line), [line])
+
+    def test_label(self) -> None:
+        """An app's own is served and told to its owner; lines below it keep the numbers that their owner sees."""
+        text = self.OLD + "  nonsense\n"
+        made = rendered(service("a", 1, hosts=("a.test",), paths=("/x",), overrides={"BACKEND_EXTRA": text}))
+        (problem,) = made.problems
+        self.assertEqual((problem.app_id, problem.label), ("/a", "HAPROXY_0_BACKEND_EXTRA"))
+        self.assertFalse(problem.fatal)
+        self.assertIn("  http-check send hdr Host www\n  timeout check 2s\n", made.config.template)
+        lines = made.config.template.split("\n")
+        for words, line in (
+            ("option  httpchk", 1),
+            ("http-check send", 1),
+            ("timeout check 2s", 2),
+            ("nonsense", 3),
+        ):
+            number = next(
+                place for place, each in enumerate(lines, 1) if words in each and each.strip()[0] != "#"
+            )
+            found = made.config.place(number)
+            assert found is not None
+            self.assertEqual((found[1].owner.app_id, found[2]), ("/a", line), words)
+
+    def test_operator(self) -> None:
+        """The operator's are told once, those of HAPROXY_HEAD as well."""
+        known = (
+            service(name, port, health_check=HealthCheck(path="/")) for name, port in (("a", 1), ("b", 2))
+        )
+        head = "defaults\n" + self.OLD.format(path="/") + "listen x\n  bind :1\n"
+        directory = Path(self.mktemp())
+        directory.mkdir()
+        check = self.OLD.replace("{path}", "{healthCheckPath}")
+        (directory / "HAPROXY_BACKEND_HTTP_HEALTHCHECK_OPTIONS").write_text(check)
+        (directory / "HAPROXY_HEAD").write_text(head)
+        made = rendered(*known, directory=str(directory))
+        self.assertEqual(
+            [(each.label, each.app_id, each.fatal) for each in made.problems],
+            [("HAPROXY_HEAD", "", False), ("HAPROXY_BACKEND_HTTP_HEALTHCHECK_OPTIONS", "", False)],
+        )
+        self.assertEqual(made.config.template.count("http-check send hdr Host www"), 3)
+        self.assertIn("hdr Host www\n  timeout check 2s\nlisten x\n", made.config.sections[0].text)
 
 
 class OpeningTests(SynchronousTestCase):

@@ -32,10 +32,6 @@ KNOWN = (
         "an authority that is in the sandbox of another container",
     ),
     (r"could not resolve address '\S+\.thisdcos\.directory'", "a name of another network"),
-    (
-        r"'option httpchk' : hiding headers or body at the end of the version string",
-        "removed after HAProxy 2.6",
-    ),
 )
 """What may be wrong with a published app, and why that is no fault of ours."""
 
