@@ -51,8 +51,8 @@ Templates of many years go on working:
 * `lua-load` of `getpids.lua`, `getconfig.lua`, `getmaps.lua` or `signalmlb.lua`, wherever that line looks for it, loads
   the file that comes with the load balancer, so that `http-request use-service lua.getpids` and its kin answer;
 * `daemon` is left out under `--manage-haproxy`, with a warning;
-* a health check whose headers hide behind the version (`option httpchk GET / HTTP/1.1\\r\\nHost:\\ www`), as HAProxy took
-  it up to 2.6, sends them by `http-check send hdr Host www` on a line of its own, with a warning;
+* a health check whose headers hide behind the version (`option httpchk GET / HTTP/1.1\\r\\nHost:\\ www`), as HAProxy
+  took it up to 2.6, sends them by `http-check send hdr Host www` on a line of its own, with a warning;
 * where HAProxy refuses a frontend that is named like its backend (3.3 and later), `frontend {backend}` becomes
   `frontend {frontend}`, with a warning.
 
