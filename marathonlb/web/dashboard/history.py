@@ -17,6 +17,7 @@ from marathonlb.web.dashboard.site import HtmlPage
 from marathonlb.web.dashboard.words import seconds_of
 from marathonlb.web.history import RUNNING, texts, versions_of
 from marathonlb.web.page import Asked
+from marathonlb.web.services import TextSection
 
 ENTRIES = 100
 """So many entries of the timeline are on one page."""
@@ -30,7 +31,7 @@ FINDS = 200
 FILTERS: Mapping[str, tuple[str, frozenset[Kind]]] = {
     "": ("Everything", frozenset(Kind)),
     "changes": ("Changes", frozenset({Kind.CONVERGED})),
-    "failures": ("Failures", frozenset({Kind.FAILED, Kind.WAITING})),
+    "failures": ("Failed and waiting", frozenset({Kind.FAILED, Kind.WAITING, Kind.HELD})),
     "problems": ("Problems", frozenset({Kind.PROBLEM, Kind.MENDED, Kind.DRIFT})),
     "asked": ("Asked for", frozenset({Kind.ASKED})),
 }
@@ -107,6 +108,12 @@ def lines_of(text: Iterable[str], first: int) -> Iterator[Line]:
         else:
             kind = "words"
         yield Line(number, line, kind)
+
+
+def section_lines(section: TextSection) -> Iterator[Line]:
+    """The lines of a part of the file, without the empty ones before it."""
+    bare = section.text.lstrip("\n")
+    return lines_of(bare.splitlines(), section.line + len(section.text) - len(bare))
 
 
 class ConfigurationPage(HtmlPage):

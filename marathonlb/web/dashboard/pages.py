@@ -10,7 +10,7 @@ from marathonlb.routing.explain import explain
 from marathonlb.routing.question import EXPECTED, question_of
 from marathonlb.timeline import Kind
 from marathonlb.web.dashboard.charts import latencies, stages
-from marathonlb.web.dashboard.history import lines_of
+from marathonlb.web.dashboard.history import section_lines
 from marathonlb.web.dashboard.selection import STATES, Index, Selection, responses
 from marathonlb.web.dashboard.site import HtmlPage, Site
 from marathonlb.web.page import Asked, Refusal
@@ -21,8 +21,11 @@ from marathonlb.web.status import status_of
 REFRESH = 5
 """Seconds after which a page with HAProxy's numbers is looked at again, though nothing has happened."""
 
-SHOWN = 8
-"""So many problems, services and entries the overview shows."""
+SHOWN = 6
+"""So many problems and services the overview shows, and twice as many entries of the timeline."""
+
+UNWELL = ("down", "degraded", "empty")
+"""The states that somebody may want to look into."""
 
 MANY = 200
 """So many problems are on one page."""
@@ -37,7 +40,7 @@ class OverviewPage(HtmlPage):
     async def values(self, asked: Asked) -> Mapping[str, Any]:
         """See the template."""
         entries = self._sight.record.timeline.entries()
-        told = [entry for entry in entries if entry.kind is not Kind.UNCHANGED][-SHOWN:]
+        told = [entry for entry in entries if entry.kind is not Kind.UNCHANGED][-2 * SHOWN :]
         try:
             services = await self._site.catalogue.services()
         except Refusal:
@@ -47,7 +50,10 @@ class OverviewPage(HtmlPage):
         return {
             "status": await status_of(self._sight, admin=asked.admin),
             "states": [(state, states[state]) for state in STATES if states[state]],
-            "unwell": [v for v in services.services if v.state in ("down", "degraded", "empty")][:SHOWN],
+            "unwell": sorted(
+                (view for view in services.services if view.state in UNWELL),
+                key=lambda view: STATES.index(view.state),
+            )[:SHOWN],
             "silence": services.problem,
             "problems": newest(problems)[:SHOWN],
             "problem_count": len(problems),
@@ -95,7 +101,7 @@ class ServicePage(HtmlPage):
     async def values(self, asked: Asked) -> Mapping[str, Any]:
         """See the template. Raises `Refusal` where there is none."""
         detail = await service_of(self._sight, asked.arguments["backend"], admin=asked.admin)
-        return {"detail": detail, "view": detail.service, "lines_of": lines_of, "refresh": REFRESH}
+        return {"detail": detail, "view": detail.service, "section_lines": section_lines, "refresh": REFRESH}
 
 
 class ProblemsPage(HtmlPage):

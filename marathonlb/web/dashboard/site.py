@@ -15,6 +15,7 @@ from marathonlb.web.dashboard import words
 from marathonlb.web.dashboard.assets import DIRECTORY, Assets
 from marathonlb.web.dashboard.verdict import verdict_of
 from marathonlb.web.page import HTML, Answer, Asked, Page, Refusal
+from marathonlb.web.pin import pinned
 from marathonlb.web.services import Catalogue
 from marathonlb.web.sight import Sight
 
@@ -93,7 +94,8 @@ class Site:
             "groups_served": sorted(sight.settings.groups),
             "here": "/" + asked.path.split("/")[1],
             "now": sight.now(),
-            "pinned": None,
+            "held_back": _held_back(sight),
+            "pinned": pinned(sight),
             "refresh": 0,
             "verdict": await verdict_of(sight),
             "version": sight.version,
@@ -129,6 +131,12 @@ class HtmlPage(Page):
             values = {"reason": str(error), "status": status}
             return await self._site.page("error.html", asked, values, status)
         return await self._site.page(self.template, asked, values)
+
+
+def _held_back(sight: Sight) -> str:
+    """What a pin keeps from HAProxy; empty where nothing is."""
+    wanted = sight.reconciler.wanted
+    return wanted.held.back if wanted is not None and wanted.held is not None else ""
 
 
 def segment(text: str) -> str:

@@ -33,6 +33,8 @@ async def verdict_of(sight: Sight) -> Verdict:
         return Verdict("bad", "Not up to date", (status.failure,))
     if status.generation != status.converged:
         return Verdict("waiting", "Catching up", _waiting(sight.record.timeline.entries()))
+    if health.remarks:
+        return Verdict("waiting", "Pinned", health.remarks)
     return Verdict("good", "Up to date")
 
 

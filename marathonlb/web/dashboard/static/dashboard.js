@@ -273,6 +273,7 @@
     if (button) ask(button);
   });
 
+  if (!location.hash) document.querySelector(".line.is-marked")?.scrollIntoView({ block: "center" });
   setClock();
   setInterval(everySecond, 1000);
   document.addEventListener("visibilitychange", seen);
