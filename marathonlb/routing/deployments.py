@@ -138,7 +138,7 @@ def join(group: str, app_id: str, members: Iterable[Member]) -> Joined:
     """
     What a group offers; it depends on its members alone.
 
-    :param group: its name, which names the backends.
+    :param group: its name as an id, which names the backends.
     :param app_id: what stands for an app's id in what is joined.
     """
     ordered = by_age(members)
@@ -163,7 +163,7 @@ def join(group: str, app_id: str, members: Iterable[Member]) -> Joined:
         leads[index], newest[index] = lead.app.id, having[-1].app.id
     ids = tuple(member.app.id for member in kept)
     problems = [problem for member in ordered for problem in member.offered.problems]
-    problems += [_third(member, group, ids) for member in ordered if member.app.id not in ids]
+    problems += [_third(member, ids) for member in ordered if member.app.id not in ids]
     if len(ordered) == 1:
         problems += _alternate(ordered[0])
     return Joined(app_id, AppServices(tuple(services), tuple(problems)), ids, leads, newest)
@@ -226,12 +226,12 @@ def _drained(server: Server) -> Server:
     return msgspec.structs.replace(server, weight=0)
 
 
-def _third(member: Member, group: str, kept: Sequence[str]) -> Problem:
+def _third(member: Member, kept: Sequence[str]) -> Problem:
     reason = (
         f"is the group of {' and '.join(kept)}, and a group has two apps at most; this one is left out until one of"
         " them is gone or has no tasks, or until it names another group"
     )
-    return Problem(member.app.id, None, _LABEL, group, reason)
+    return Problem(member.app.id, None, _LABEL, member.offered.labels["DEPLOYMENT_GROUP"], reason)
 
 
 def _alternate(member: Member) -> list[Problem]:

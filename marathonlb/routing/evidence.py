@@ -11,7 +11,7 @@ from functools import cached_property
 
 from attrs import Factory, frozen
 
-from marathonlb.marathon.model import App, Task
+from marathonlb.marathon.model import App, Task, id_in_cluster
 from marathonlb.routing.explanation import LeftOut, Reason
 from marathonlb.routing.labels import AppLabels, parse_labels
 from marathonlb.routing.policy import FORBIDDEN
@@ -89,7 +89,7 @@ class State:
 
 def why_not(app: App, index: int, state: State) -> tuple[Reason, ...]:
     """Why a port of an app is not in the configuration."""
-    if app.id in state.settings.own_app_ids:
+    if id_in_cluster(app.id) in state.settings.own_app_ids:
         return (Reason("own", "it is the load balancer itself, which is never served", app.id, index),)
     labels = state.labels(app)
     found = [

@@ -1,5 +1,7 @@
 """
-The deployment groups of the whole cluster, each joined anew when one of its apps has changed.
+The deployment groups of all clusters, each joined anew when one of its apps has changed.
+
+A group is one cluster's: it is known by its name as an id among the ids of that cluster's apps.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from attrs import evolve
 
-from marathonlb.marathon.model import App
+from marathonlb.marathon.model import App, cluster_of, qualified
 from marathonlb.routing.deployments import Joined, Member, join
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.services import AppServices, Service
@@ -41,15 +43,16 @@ class DeploymentGroups:
         :param app: None where it is gone.
         :return: what it does offer by itself: all of it, or None where it belongs to a group.
         """
-        if app_id.strip("/") in self._members:
-            self._dirty.add(app_id.strip("/"))
+        if app_id in self._members:
+            self._dirty.add(app_id)
         former = self._group_of.pop(app_id, None)
         if former is not None:
             self._dirty.add(former)
             del self._members[former][app_id]
-        group = offered.labels.get("DEPLOYMENT_GROUP") if offered.services else None
-        if app is None or not group:
+        name = offered.labels.get("DEPLOYMENT_GROUP") if offered.services else None
+        if app is None or not name:
             return offered
+        group = qualified(cluster_of(app_id), f"/{name}")
         self._dirty.add(group)
         self._group_of[app_id] = group
         self._members.setdefault(group, {})[app_id] = Member(app, offered)
@@ -70,7 +73,7 @@ class DeploymentGroups:
             members = self._members[group]
             after = _NOTHING
             if members:
-                app_id = f"/{group}"
+                app_id = group
                 if alone.get(app_id, _NOTHING).services:
                     app_id += "~"  # no id in Marathon holds one
                 joined = join(group, app_id, members.values())

@@ -14,7 +14,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from attrs import evolve, field, frozen
 
-from marathonlb.marathon.model import App
+from marathonlb.marathon.model import App, cluster_of, id_in_cluster, qualified
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.services import AppServices, Service
 
@@ -59,20 +59,29 @@ class Policy:
     The grants of a cluster.
 
     :param defaults: holds for apps that no prefix covers; what a prefix's grant leaves open is taken from it.
-    :param grants: by the prefix of the app ids, which begins with ``/``; the longest one wins.
+    :param grants: by the prefix of the app ids, which begins with ``/``, or with a cluster's name and ``:/``; the
+        longest one wins.
     """
 
     defaults: Grant = field(factory=Grant)
     grants: Mapping[str, Grant] = field(factory=dict)
 
     def grant(self, app_id: str) -> Grant:
-        """What one app may claim."""
-        prefix = app_id
-        while prefix:
-            if prefix in self.grants:
-                return self.grants[prefix]
-            prefix = prefix.rpartition("/")[0]
-        return self.grants.get("/", self.defaults)
+        """
+        What one app may claim.
+
+        A prefix holds for every cluster, or with a cluster's name before it for that one; where both are there for the
+        same part of the id, the latter does.
+        """
+        cluster = qualified(cluster_of(app_id), "")
+        path = id_in_cluster(app_id)
+        while True:
+            for prefix in (f"{cluster}{path or '/'}", path or "/"):
+                if prefix in self.grants:
+                    return self.grants[prefix]
+            if not path:
+                return self.defaults
+            path = path.rpartition("/")[0]
 
     def applied(self, app: App, offered: AppServices, template_names: frozenset[str]) -> AppServices:
         """

@@ -18,8 +18,11 @@ from typing import Any
 from attrs import evolve
 
 from marathonlb.errors import UsageError
+from marathonlb.marathon.model import cluster_of, id_in_cluster, qualified
 from marathonlb.routing import values
 from marathonlb.routing.policy import TEXT_LABELS, Grant, Network, Policy
+
+_PREFIX = re.compile(r"([a-z0-9]([a-z0-9-]*[a-z0-9])?:)?/")
 
 Place = tuple[str, ...]
 """The names of a table and of a key in it, from the top."""
@@ -77,9 +80,10 @@ def _policy(table: Mapping[str, Any], template_names: frozenset[str]) -> Policy:
     grants: dict[str, Grant] = {}
     for prefix, section in _table(table.get("apps", {}), ("apps",)).items():
         place = ("apps", prefix)
-        if not prefix.startswith("/"):
-            raise _WrongError(place, "an app id's prefix begins with /")
-        plain = prefix.rstrip("/") or "/"
+        if not _PREFIX.match(prefix):
+            raise _WrongError(place, "an app id's prefix begins with /, or with a cluster's name and :/")
+        path = id_in_cluster(prefix).rstrip("/") or "/"
+        plain = qualified(cluster_of(prefix), path)
         if plain in grants:
             raise _WrongError(place, f"{plain} is there twice")
         grants[plain] = _grant(_table(section, place), place, defaults, template_names)

@@ -54,15 +54,16 @@ class PortQuestion:
 
 Question = UrlQuestion | AppQuestion | PortQuestion
 
-EXPECTED = "a URL (http://host/path), an app id (/shop/web) or a port (10000)"
+EXPECTED = "a URL (http://host/path), an app id (/shop/web, or cluster:/shop/web) or a port (10000)"
 
 
 def question_of(text: str) -> Question:
     """
     Understand a question.
 
-    ``10000`` and ``:10000`` are ports, what begins with ``/`` is an app id, what holds a dot, a colon or a slash
-    later on is a URL, where http goes without saying; any other word is an app id without its first slash.
+    ``10000`` and ``:10000`` are ports, what begins with ``/``, or with a cluster's name and ``:/``, is an app id, what
+    holds a dot, a colon or a slash later on is a URL, where http goes without saying; any other word is an app id
+    without its first slash.
 
     :raises ValueError: it is none of these.
     """
@@ -71,8 +72,8 @@ def question_of(text: str) -> Question:
         return PortQuestion(values.integer(word.lstrip(":"), 1, 65535))
     if "://" in word:
         return _url(word)
-    if word.startswith("/"):
-        return AppQuestion(word if word == "/" else word.rstrip("/"))
+    if re.match(r"([a-z0-9-]+:)?/", word):
+        return AppQuestion(word if word == "/" or word.endswith(":/") else word.rstrip("/"))
     if re.search(r"[.:/]", word):
         return _url(f"http://{word}")
     if not word or re.search(r"\s", word):

@@ -7,13 +7,13 @@ A `Service` is all that the renderer needs to know of one port; a `Problem` is w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import msgspec
 from attrs import Factory, evolve, field, frozen
 
-from marathonlb.marathon.model import App, HealthCheck, Networking, Task
+from marathonlb.marathon.model import App, HealthCheck, Networking, Task, id_in_cluster
 from marathonlb.routing import values
 from marathonlb.routing.labels import NOTHING, AppLabels, PortLabels, parse_labels
 from marathonlb.routing.problems import Problem
@@ -131,7 +131,7 @@ def services_of(
     :param resolve: gives the address of an agent's host, None where it has none.
     :param assigned: service ports by port index, for ports that Marathon gave none (IP per task).
     """
-    if app.id in settings.own_app_ids:
+    if id_in_cluster(app.id) in settings.own_app_ids:
         return AppServices()
     labels = parse_labels(app, template_names)
     services: list[Service] = []
@@ -361,8 +361,22 @@ def _servers(app: App, service: Service, settings: Settings, resolve: Resolve) -
 
 
 def backend_name(app_id: str, service_port: int) -> str:
-    """The app's id without its leading ``/``, ``/`` turned to ``_``, then ``_`` and the service port."""
+    """
+    The app's id without its leading ``/``, ``/`` turned to ``_``, then ``_`` and the service port.
+
+    That of an app of a cluster with a name begins with that name and ``__``.
+    """
     return f"{_NAME.sub('_', app_id.lstrip('/').replace('/', '_'))}_{service_port}"
+
+
+def cluster_of_backend(backend: str, names: Collection[str]) -> str:
+    """
+    Which of these clusters a backend is of, by its name; empty where it is of none of them.
+
+    For what runs already, of which nothing else is known.
+    """
+    name = backend.partition("__")[0]
+    return name if name != backend and name in names else ""
 
 
 def clean_app_id(app_id: str) -> str:
