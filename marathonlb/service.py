@@ -25,7 +25,7 @@ from marathonlb.config.sources import Templates, load_templates
 from marathonlb.config.templates import PER_APP_NAMES
 from marathonlb.errors import DaemonRefused, DaemonUnreachable, PublishFailed, UsageError
 from marathonlb.haproxy.apply import Applier
-from marathonlb.haproxy.factory import make_applier, make_certificates, make_renewal, makes_backends
+from marathonlb.haproxy.factory import make_applier, make_certificates, make_renewal, version_of
 from marathonlb.haproxy.hold import Hold
 from marathonlb.haproxy.pin import Pins
 from marathonlb.haproxy.renewal import Loaded, Renewal
@@ -118,8 +118,7 @@ def make_service(settings: Settings, reactor: Any) -> IService:
 
 async def learn(parts: Parts, reactor: Any) -> None:
     """Find out what of the text HAProxy's version decides, before any is written."""
-    if await makes_backends(parts.settings, reactor):
-        parts.planner.write_defaults()
+    parts.planner.suit(await version_of(parts.settings, reactor))
 
 
 class Controller(MultiService):

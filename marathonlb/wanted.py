@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from attrs import evolve, frozen
 from twisted.internet.interfaces import IReactorTime
 
+from marathonlb.config import defaults, legacy
 from marathonlb.config.render import Rendered, Renderer
 from marathonlb.config.templates import PER_APP_NAMES
 from marathonlb.config.text import Config
@@ -116,9 +117,17 @@ class Planner:
         held = self._hold.over(today.rendered.config, self._apps) if self._hold is not None else None
         return today if held is None else evolve(today, held=held, problems=(held.problem, *today.problems))
 
-    def write_defaults(self) -> None:
-        """Write that from which HAProxy makes backends while it runs: this one can."""
-        if self._renderer.write_defaults():
+    def suit(self, version: tuple[int, ...]) -> None:
+        """
+        Write what suits a version of HAProxy: that from which it makes backends while it runs, and names apart.
+
+        :param version: its numbers; none where it is not known.
+        """
+        known = (
+            version >= defaults.SINCE and self._renderer.write_defaults(),
+            version >= legacy.APART_SINCE and self._renderer.tell_apart(),
+        )
+        if any(known):
             self._last = None
 
     def state(self, wanted: Wanted, apps: Mapping[str, App], resolve: Resolve) -> State:

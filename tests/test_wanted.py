@@ -63,6 +63,15 @@ class BlameTests(SynchronousTestCase):
         self.assertEqual([(each.app_id, each.fatal) for each in wanted.problems], [("", False)])
         self.assertEqual(len(wanted.services), 2)
 
+    def test_version(self) -> None:
+        """Where the version is known nobody has to be refused: from 3.3 on frontends are told apart at once."""
+        head = "frontend {backend}\n  bind {bindAddr}:{servicePort}\n"
+        for version, name in (((), "a_1"), ((3, 2, 9), "a_1"), ((3, 3, 0), "a_1_in"), ((3, 4, 7), "a_1_in")):
+            made = planner(self.a, FRONTEND_HEAD=head)
+            made.wanted(0)
+            made.suit(version)
+            self.assertIn(f"frontend {name}\n", made.wanted(0).rendered.config.template, version)
+
     def test_one_name_for_good(self) -> None:
         """Where they are told apart already and clash still, somebody's own text is to blame."""
         bad = app("/a", {"0_BACKEND_HEAD": "backend b_2"}, ports=(Port(1),))

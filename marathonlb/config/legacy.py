@@ -45,6 +45,9 @@ _CHECK = re.compile(
 
 _HEADER = re.compile(r"(?P<name>[A-Za-z0-9-]+):[ \t]*(?P<value>\S(?:.*\S)?)[ \t]*")
 
+APART_SINCE = (3, 3)
+"""HAProxy refuses a frontend and a backend of one name from this version on."""
+
 RENAMED = (
     "names its frontend {backend}, which this HAProxy refuses beside the backend of that name; it is named {frontend}"
     " in its place, and that is what to write"

@@ -12,7 +12,6 @@ from twisted.application.service import MultiService, Service
 from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.threads import deferToThreadPool
 
-from marathonlb.config.defaults import SINCE
 from marathonlb.config.text import Config
 from marathonlb.errors import HAProxyUnavailable
 from marathonlb.haproxy.apply import Applier
@@ -46,13 +45,16 @@ def make_certificates(settings: Settings, reactor: Any) -> tuple[Certificates, L
     return certificates, Loaded(certificates, state)
 
 
-async def makes_backends(settings: Settings, reactor: Any) -> bool:
-    """Whether the binary that checks the configuration, and runs it where it is ours, makes backends as it runs."""
+async def version_of(settings: Settings, reactor: Any) -> tuple[int, ...]:
+    """
+    The version of the binary that checks the configuration, and runs it where HAProxy is ours.
+
+    :return: its numbers; none where there is no such binary.
+    """
     try:
-        capabilities = await Binary(reactor, reactor, settings.haproxy, "/").capabilities()
+        return (await Binary(reactor, reactor, settings.haproxy, "/").capabilities()).version
     except HAProxyUnavailable:  # whoever needs it says so
-        return False
-    return capabilities.version >= SINCE
+        return ()
 
 
 def make_renewal(

@@ -63,6 +63,24 @@ class ExplainTests(MarathonTestCase):
         self.assertIn("0 of its 1 ports are served", out)
         self.assertIn('the policy forbids it: apps."/shop" allows no hosts', out)
 
+    async def test_dry_knows_haproxy(self) -> None:
+        """--dry prints what the HAProxy that is there would be given: 3.3 and later take no name twice."""
+        marathon = self.marathon()
+        await self.ask(marathon, "POST", "/v2/apps", APP)
+        templates = Path(self.mktemp()).resolve()
+        templates.mkdir()
+        (templates / "HAPROXY_FRONTEND_HEAD").write_text(
+            "frontend {backend}\n  bind {bindAddr}:{servicePort}\n"
+        )
+        for version, name in (("3.2.9", "shop_web_10000"), ("3.3.1", "shop_web_10000_in")):
+            haproxy = templates / f"haproxy-{version}"
+            haproxy.write_text(f"#!/bin/sh\necho 'HAProxy version {version} 2026/01/01'\n")
+            haproxy.chmod(0o755)
+            places = ("--templates", str(templates), "--haproxy", str(haproxy))
+            out, err, code = await self.script("--marathon", marathon.url, *places, "--dry")
+            self.assertEqual(0, code, err)
+            self.assertIn(f"frontend {name}\n", out)
+
     async def test_wrong(self) -> None:
         """What cannot be explained, and a policy that is none, exit with 2 and one line, before anyone is asked."""
         policy = Path(self.mktemp()).resolve()
