@@ -25,13 +25,14 @@ from marathonlb import logs
 from marathonlb.documentation import longhelp
 from marathonlb.errors import MarathonLBError, UsageError
 from marathonlb.options import CommandLine, Face, Given, notices, settings_from, spread_marathons
-from marathonlb.service import make_service, run_once
+from marathonlb.script import Terminal, run
+from marathonlb.service import make_service
 from marathonlb.settings import Settings
 
 NAME = "marathon-update-haproxy"
 DONE, FAILED, USAGE = 0, 1, 2
 
-Once = Callable[[Settings, Any, IO[str]], Deferred[int]]
+Once = Callable[[Settings, Any, Terminal], Deferred[int]]
 Maker = Callable[[Settings, Any], IService]
 React = Callable[[Callable[..., Deferred[object]], Sequence[object]], None]
 
@@ -55,13 +56,13 @@ class World:
     """
     What the script works with; a test gives its own.
 
-    :param once: makes the configuration once; fires with the exit status.
+    :param once: does what a single run is asked for; fires with the exit status.
     :param maker: the daemon's service.
     :param react: `twisted.internet.task.react`.
     :param begin_logging: where logging begins.
     """
 
-    once: Once = run_once
+    once: Once = run
     maker: Maker = make_service
     react: React = react
     begin_logging: Callable[[ILogObserver], None] = _begin_logging
@@ -79,7 +80,7 @@ def main(
 
     :param argv: the arguments after the program's name.
     :return: the exit status: 0, 1 where Marathon, the validation or the reload failed, 2 for a wrong option, 3 under
-        ``--strict-exit`` where a service was left out.
+        ``--strict-exit`` where a service was left out. ``--status`` and ``--diff`` have their own: see their modules.
     """
     world = world or World()
     options = ScriptOptions()
@@ -95,10 +96,11 @@ def main(
     for notice in notices(options.given, environ, face=Face.SCRIPT):
         stderr.write(f"{NAME}: {notice}\n")
     forever = _runs_on(options.given)
+    terminal = Terminal.of(stdout, stderr, environ)
     world.begin_logging(
-        logs.observer(settings if forever else _quieter(settings, options.given, environ), stderr)
+        logs.observer(settings if forever else _quieter(settings, options.given, environ), terminal.err)
     )
-    return _run(settings, forever, stdout, stderr, world)
+    return _run(settings, forever, terminal, world)
 
 
 def _runs_on(given: Given) -> bool:
@@ -112,7 +114,7 @@ def _quieter(settings: Settings, given: Given, environ: Mapping[str, str]) -> Se
     return evolve(settings, log_level="warn")
 
 
-def _run(settings: Settings, forever: bool, stdout: IO[str], stderr: IO[str], world: World) -> int:
+def _run(settings: Settings, forever: bool, terminal: Terminal, world: World) -> int:
     """Run under the reactor until it is done; a signal before that cancels a single run, which has then failed."""
     codes: list[int] = []
 
@@ -120,9 +122,11 @@ def _run(settings: Settings, forever: bool, stdout: IO[str], stderr: IO[str], wo
         if forever:
             work = maybeDeferred(follow, settings, reactor, world.maker)
         else:
-            work = maybeDeferred(world.once, settings, reactor, stdout)
+            work = maybeDeferred(world.once, settings, reactor, terminal)
             reactor.addSystemEventTrigger("before", "shutdown", work.cancel)
-        ended: Deferred[object] = Deferred.fromCoroutine(exit_status(work, stderr)).addCallback(codes.append)
+        ended: Deferred[object] = Deferred.fromCoroutine(exit_status(work, terminal.err)).addCallback(
+            codes.append
+        )
         return ended
 
     collecting = gc.isenabled()

@@ -7,7 +7,7 @@ Like the journal it only tells; nothing is decided here.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from twisted.internet.interfaces import IReactorTime
@@ -37,6 +37,7 @@ class Record(Journal):
 
     :ivar since: when each problem came, in seconds since the epoch.
     :ivar last_reload: the entry of the last reload; None before the first.
+    :ivar watch: is told of each stage that begins.
     :ivar failing_since: when the convergences began to fail; None while they do not.
     """
 
@@ -47,6 +48,7 @@ class Record(Journal):
         self.since: dict[Problem, float] = {}
         self.last_reload: Entry | None = None
         self.failing_since: float | None = None
+        self.watch: Callable[[str], object] = lambda stage: None
         self._clock = clock
         self._first_event: float | None = None
         self._event: float | None = None
@@ -79,6 +81,7 @@ class Record(Journal):
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Measure a stage of the convergence, whether it succeeds or not."""
+        self.watch(name)
         began = self._clock.seconds()
         try:
             yield

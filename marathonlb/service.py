@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import IO, Any
 from urllib.parse import quote
 
@@ -250,19 +250,29 @@ def sources(parts: Parts, reactor: Any) -> Iterable[IService]:
         yield subscription
 
 
-def run_once(settings: Settings, reactor: Any, out: IO[str]) -> Deferred[int]:
+def _unwatched(parts: Parts) -> Parts:
+    return parts
+
+
+def run_once(
+    settings: Settings, reactor: Any, out: IO[str], watch: Callable[[Parts], Parts] = _unwatched
+) -> Deferred[int]:
     """
     Make the configuration once; fires with the exit status.
 
+    :param watch: is told of the parts that do it, so that their progress can be shown.
+
     Fails with `MarathonLBError` where Marathon, the validation or the reload fails.
     """
-    return Deferred.fromCoroutine(_run_once(settings, reactor, out))
+    return Deferred.fromCoroutine(_run_once(settings, reactor, out, watch))
 
 
-async def _run_once(settings: Settings, reactor: Any, out: IO[str]) -> int:
+async def _run_once(
+    settings: Settings, reactor: Any, out: IO[str], watch: Callable[[Parts], Parts]
+) -> int:
     if settings.explain and await explain_by_daemon(settings, reactor, out):
         return 0
-    parts = make_parts(settings, reactor)
+    parts = watch(make_parts(settings, reactor))
     try:
         await learn(parts, reactor)
         return await _once(parts, out)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from io import StringIO
-from typing import IO, Any
+from typing import Any
 
 from attrs import evolve
 from twisted.application.service import IService, Service
@@ -20,6 +20,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb import cli
 from marathonlb.errors import MarathonLBError, SourceError
+from marathonlb.script import Terminal
 from marathonlb.settings import Settings
 from tests.shared import CHECKOUT
 
@@ -60,9 +61,9 @@ class ScriptTests(SynchronousTestCase):
     def once(self, result: Deferred[int], text: str = "") -> Callable[..., Deferred[int]]:
         """A run that writes a text and comes to a result."""
 
-        def run(settings: Settings, reactor: Any, out: IO[str]) -> Deferred[int]:
+        def run(settings: Settings, reactor: Any, terminal: Terminal) -> Deferred[int]:
             self.seen.append(settings)
-            out.write(text)
+            terminal.out.write(text)
             return result
 
         return run
@@ -93,7 +94,7 @@ class ScriptTests(SynchronousTestCase):
         """A run that ends collects no garbage while it runs; whoever called it collects as before."""
         seen: list[bool] = []
 
-        def once(settings: Settings, reactor: Any, out: IO[str]) -> Deferred[int]:
+        def once(settings: Settings, reactor: Any, terminal: Terminal) -> Deferred[int]:
             seen.append(gc.isenabled())
             return succeed(0)
 
@@ -126,7 +127,7 @@ class ScriptTests(SynchronousTestCase):
     def test_failure_at_once(self) -> None:
         """An error that is raised before there is a Deferred is treated likewise."""
 
-        def once(settings: Settings, reactor: Any, out: IO[str]) -> Deferred[int]:
+        def once(settings: Settings, reactor: Any, terminal: Terminal) -> Deferred[int]:
             raise MarathonLBError("no haproxy")
 
         self.world = evolve(self.world, once=once)
@@ -135,7 +136,7 @@ class ScriptTests(SynchronousTestCase):
 
     def test_usage(self) -> None:
         """A wrong option exits with 2, names it, and nothing is run."""
-        for line in ("--nonsense", "--poll-interval x", "http://m1", "--diff", "--mode=sse", "-m"):
+        for line in ("--nonsense", "--poll-interval x", "http://m1", "--rollback -1", "--mode=sse", "-m"):
             self.err = StringIO()
             self.assertEqual(2, self.run_main(line), line)
             first, hint = self.err.getvalue().splitlines()

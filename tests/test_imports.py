@@ -12,6 +12,7 @@ from tests.shared import CHECKOUT
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("cli", "tap", "image"),
+    ("script",),
     ("documentation",),
     ("service",),
     ("web",),

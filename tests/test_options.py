@@ -117,7 +117,8 @@ class InvocationTests(SynchronousTestCase):
         }
         names = {"max-serv-port-ip-per-task" if name.startswith("max-…") else name for name in names}
         table = {option.name for option in options()}
-        self.assertEqual(names - {"longhelp"}, table - {"sse", "marathon-insecure", "marathon-client-cert"})
+        beyond = {"sse", "json", "marathon-insecure", "marathon-client-cert"}
+        self.assertEqual(names - {"longhelp"}, table - beyond)
 
 
 class ValueTests(SynchronousTestCase):
@@ -361,7 +362,7 @@ class EnvironmentTests(SynchronousTestCase):
         """Every setting can come from its variable, and a wrong one is refused by the variable's name."""
         for option in options(Face.DAEMON):
             value = "true" if option.flag else "\n"
-            if option.secret or option.refused:
+            if option.secret:
                 continue
             environ = {option.variable: value + "?"}
             error = self.assertRaises(UsageError, settings, "", environ)
@@ -473,18 +474,8 @@ class SecretTests(SynchronousTestCase):
         self.assertEqual((), notices({}, {"MARATHON_LB_MARATHON": "http://u:p@m1"}))
 
 
-class LaterTests(SynchronousTestCase):
-    """Options whose work comes later, or never."""
-
-    def test_refused(self) -> None:
-        """Where doing without an option would be a danger, its use ends the start and says what to do."""
-        refused = [option for option in options() if option.refused]
-        self.assertTrue(refused)
-        for option in refused:
-            face = Face.SCRIPT if option.face is Face.SCRIPT else Face.DAEMON
-            texts = {option.name: ("true" if option.flag else "1",)}
-            error = self.assertRaises(UsageError, settings_from, texts, {}, face=face, machine=MACHINE)
-            self.assertIn(option.note, str(error))
+class OldTests(SynchronousTestCase):
+    """Options of old command lines."""
 
     def test_harmless(self) -> None:
         """--lru-cache-capacity is taken and says once that it has no effect."""

@@ -9,7 +9,7 @@ only where it is not. Behind steps the file follows; what HAProxy runs is then t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -51,6 +51,7 @@ class Applier:
     :param service: what has to be started and stopped with the controller: the supervisor of a HAProxy of our own.
     :param steering: leads HAProxy by steps; None where every difference takes a reload.
     :param in_thread: for writing the file behind steps.
+    :ivar watch: is told of each stage that begins, as `Outcome.seconds` names them.
     """
 
     _log = Logger()
@@ -70,6 +71,7 @@ class Applier:
         in_thread: InThread | None = None,
     ) -> None:
         self.service: IService = service or Service()
+        self.watch: Callable[[str], object] = lambda stage: None
         self._store = Store(files, state, archive, clock, in_thread)
         self._bearings = Bearings(self._store, reloader, steering)
         self._chores = Chores(self._write_behind, self._dig, clock)
@@ -157,10 +159,27 @@ class Applier:
         """
         if self.running is None:
             return "what HAProxy runs is not known yet"
-        found, steering = differences(self.running, wanted), self._steering
-        if not found or steering is None or steering.worker is None:
-            return phrase(found)
-        return steering.ledger.sketch(found, self.running, wanted, steering.abilities.limits, None).why
+        return self._takes_a_reload(Way(self.running, wanted, differences(self.running, wanted)))
+
+    def predict(self, wanted: Config) -> Deferred[str]:
+        """
+        The same for a controller that has only begun: what runs is found out, nothing is done.
+
+        Fails with `MarathonLBError` where it cannot be found out.
+        """
+        return self._lock.run(lambda: Deferred.fromCoroutine(self._predict(wanted)))
+
+    async def _predict(self, wanted: Config) -> str:
+        way = await self._bearings.way(wanted)
+        return way.why or way.because(self._takes_a_reload(way))
+
+    def _takes_a_reload(self, way: Way) -> str:
+        """Why it does; empty where steps lead there."""
+        steering = self._steering
+        if not way.found or steering is None or steering.worker is None:
+            return phrase(way.found)
+        limits = steering.abilities.limits
+        return steering.ledger.sketch(way.found, way.running, way.wanted, limits, None).why
 
     @property
     def confirmed(self) -> bool:
@@ -350,6 +369,7 @@ class Applier:
 
     @contextmanager
     def _timed(self, seconds: dict[str, float], stage: str) -> Iterator[None]:
+        self.watch(stage)
         began = self._clock.seconds()
         yield
         seconds[stage] = round(self._clock.seconds() - began, 6)

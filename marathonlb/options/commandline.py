@@ -153,8 +153,6 @@ def _names(option: Option) -> str:
 
 def _sentence(option: Option) -> str:
     default = option.shown_default
-    if option.refused:
-        return f"{option.help} (comes in a later release)"
     return option.help + (f" [{default}]" if default and default != "off" else "")
 
 

@@ -53,7 +53,6 @@ class Option:
     :param environment: variables besides ``MARATHON_LB_NAME``, first hit wins.
     :param secret: whether the value must never be shown.
     :param note: what is said at the start when the option is used: that it has no effect, say.
-    :param refused: whether its use ends the start with that note: where doing without it would be a danger.
     :param only_on_command_line: whether no variable stands for it: what asks for one act, not for a setting.
     """
 
@@ -69,7 +68,6 @@ class Option:
     environment: tuple[str, ...] = ()
     secret: bool = False
     note: str = ""
-    refused: bool = False
     only_on_command_line: bool = False
 
     @property

@@ -181,10 +181,6 @@ def _values(given: Given, environ: Mapping[str, str], face: Face) -> _Values:
     for option in options(face):
         said[option.name] = _said(option, given, environ)
         parsed[option.name] = [_parse(option, one) for one in said[option.name]]
-        if option.refused and parsed[option.name] and parsed[option.name][-1] is not False:
-            place = said[option.name][-1]
-            value = "***" if option.secret else place.text
-            raise UsageError(option=place.where, value=value, expected=f"possible yet: {option.note}")
     return _Values(said, parsed)
 
 

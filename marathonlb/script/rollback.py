@@ -1,0 +1,138 @@
+"""``--rollback N``: by the running daemon, or where none answers by this run itself; the next daemon holds to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from marathonlb.config.text import Config
+from marathonlb.errors import DaemonUnreachable, MarathonLBError, SourceError, UsageError
+from marathonlb.haproxy.archive import Archive
+from marathonlb.haproxy.interfaces import Outcome
+from marathonlb.haproxy.pin import Pin
+from marathonlb.haproxy.plan import split
+from marathonlb.haproxy.state import StateDirectory
+from marathonlb.script.terminal import Terminal
+from marathonlb.service import Parts, make_parts
+from marathonlb.settings import Settings
+from marathonlb.web.daemon import Daemon
+from marathonlb.web.history import Versions
+from marathonlb.web.pin import PinAnswer
+
+Watch = Callable[[Parts], Parts]
+"""Is told of the parts that do the work, so that their progress can be shown."""
+
+
+async def roll_back(settings: Settings, reactor: Any, terminal: Terminal, watch: Watch) -> int:
+    """
+    Go back, or release what is pinned.
+
+    :return: the exit status: 0, or 1 where what waited for the release is not applied yet.
+    :raises UsageError: so many configurations are not kept.
+    """
+    steps = settings.rollback or 0
+    try:
+        return await _by_daemon(Daemon.of(settings, reactor), steps, terminal)
+    except DaemonUnreachable as error:
+        terminal.err.write(f"{error}. It is done here, and the next daemon holds to it\n")
+    parts = watch(make_parts(settings, reactor))
+    try:
+        await parts.applier.recover()
+        await (_pin(parts, steps, reactor.seconds(), terminal) if steps else _release(parts, terminal))
+    finally:
+        await parts.pool.closeCachedConnections()
+    return 0
+
+
+async def _by_daemon(daemon: Daemon, steps: int, terminal: Terminal) -> int:
+    if not steps:
+        answer = await _post(daemon, "/api/unpin", {})
+        if not answer.applied:
+            terminal.out.write(f"Released; what is wanted is not applied yet: {answer.reason}\n")
+            return 1
+        terminal.out.write(f"Nothing is pinned. {_done(answer.action, answer.reason)}\n")
+        return 0
+    kept = msgspec.convert((await daemon.ask("/api/configurations")).data(), Versions).configurations
+    wanted = kept[place(steps, len(kept))]
+    answer = await _post(daemon, "/api/pin", {"name": str(wanted.number)})
+    _say(terminal, str(wanted.number), wanted.time, answer.action, answer.reason)
+    return 0
+
+
+async def _post(daemon: Daemon, path: str, value: object) -> PinAnswer:
+    reply = await daemon.ask(path, "POST", msgspec.json.encode(value))
+    return msgspec.convert(reply.data(), PinAnswer)
+
+
+def place(steps: int, kept: int) -> int:
+    """
+    The place of the configuration in the list of those that are kept, the newest first.
+
+    :raises UsageError: there are not so many.
+    """
+    if steps < kept:
+        return steps
+    most = f"at most {kept - 1}" if kept > 1 else "only possible once there are two"
+    expected = f"possible: {kept} configurations are kept, so it is {most} (--archive-versions)"
+    raise UsageError(option="--rollback", value=str(steps), expected=expected)
+
+
+async def _pin(parts: Parts, steps: int, now: float, terminal: Terminal) -> None:
+    archive = Archive(StateDirectory.of(parts.settings), parts.settings.archive_versions)
+    kept = archive.list()[::-1]
+    wanted = kept[place(steps, len(kept))]
+    published = archive.read(wanted.number)
+    if published is None:
+        raise UsageError(
+            option="--rollback", value=str(steps), expected=f"there: {wanted.path} cannot be read"
+        )
+    pins, before = parts.hold.pins, parts.hold.pins.current()
+    pin = Pin(str(wanted.number), now, published)
+    pins.put(pin)
+    try:
+        outcome = await _apply(parts, pin, terminal)
+    except BaseException:
+        if before is None:
+            pins.release()
+        else:
+            pins.put(before)
+        raise
+    _say(terminal, pin.name, wanted.time, outcome.action, outcome.reason)
+
+
+async def _apply(parts: Parts, pin: Pin, terminal: Terminal) -> Outcome:
+    """By what Marathon says today; where it says nothing, by the tasks that lie on disk."""
+    try:
+        return await parts.reconciler.once() or Outcome(action="nothing")
+    except SourceError as error:
+        terminal.err.write(f"{error}. The tasks are those of the configuration that is there\n")
+    disk = parts.applier.texts()
+    today = split(disk.text, disk.maps) if disk is not None else Config()
+    return await parts.applier.apply(parts.hold.instead(pin, today, None))
+
+
+async def _release(parts: Parts, terminal: Terminal) -> None:
+    parts.hold.pins.release()
+    try:
+        outcome = await parts.reconciler.once() or Outcome(action="nothing")
+    except MarathonLBError:
+        terminal.err.write("Nothing is pinned any more, but what is wanted could not be applied:\n")
+        raise
+    terminal.out.write(f"Nothing is pinned. {_done(outcome.action, outcome.reason)}\n")
+
+
+def _say(terminal: Terminal, name: str, time: str, action: str, reason: str) -> None:
+    words = f"Configuration {name} of {time} is pinned, with today's tasks. {_done(action, reason)}"
+    terminal.out.write(f"{words}\nIt holds until --rollback 0 releases it.\n")
+
+
+def _done(action: str, reason: str) -> str:
+    done = {
+        "reload": "HAProxy is reloaded",
+        "steps": "HAProxy is led there without a reload",
+        "written": "The files are written; no HAProxy runs with them",
+        "nothing": "HAProxy runs it already",
+    }.get(action, action)
+    return f"{done}: {reason}." if reason else f"{done}."

@@ -1,0 +1,96 @@
+"""
+Where the script's words go: plain into files and pipes, with colours and signs of progress on a terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import IO, Any
+
+from attrs import frozen
+
+CLEAR = "\r\x1b[K"
+"""Empties the line on a terminal."""
+
+_COLOURS = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "bold": "1"}
+
+
+@frozen
+class Paint:
+    """
+    Colours.
+
+    :param on: whether there are any.
+    """
+
+    on: bool = False
+
+    def __call__(self, text: str, colour: str) -> str:
+        """The text in a colour: ``red``, ``green``, ``yellow``, ``cyan`` or ``bold``."""
+        return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if self.on and text else text
+
+
+class ErrorStream:
+    """
+    Standard error with a line at its end that comes and goes.
+
+    What is written for good goes before that line, so a log and the progress do not run into each other.
+
+    :param stream: the real one.
+    """
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self._shown = False
+
+    def write(self, text: str) -> int:
+        """Write for good."""
+        self.hide()
+        return self._stream.write(text)
+
+    def flush(self) -> None:
+        """Pass on what is buffered."""
+        self._stream.flush()
+
+    def isatty(self) -> bool:
+        """Whether somebody looks at it."""
+        return self._stream.isatty()
+
+    def show(self, text: str) -> None:
+        """Have this as the line that comes and goes."""
+        self._shown = True
+        self._stream.write(f"{CLEAR}{text}")
+        self._stream.flush()
+
+    def hide(self) -> None:
+        """Have no such line."""
+        if self._shown:
+            self._shown = False
+            self._stream.write(CLEAR)
+            self._stream.flush()
+
+
+@frozen
+class Terminal:
+    """
+    The script's two streams.
+
+    :param paint: colours for `out`.
+    :param watched: whether somebody looks at `err`, so that progress is worth showing.
+    """
+
+    out: IO[str]
+    err: Any
+    paint: Paint = Paint()
+    watched: bool = False
+
+    @classmethod
+    def of(cls, out: IO[str], err: IO[str], environ: Mapping[str, str]) -> Terminal:
+        """
+        What the streams allow.
+
+        There are colours where the output is a terminal, ``NO_COLOR`` is empty or absent, and ``TERM`` is not ``dumb``.
+        """
+        able = environ.get("TERM") != "dumb"
+        colours = able and out.isatty() and not environ.get("NO_COLOR")
+        return cls(out, ErrorStream(err), Paint(colours), able and err.isatty())
