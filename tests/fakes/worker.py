@@ -15,6 +15,7 @@ from zope.interface import implementer
 
 from marathonlb.config.text import Config
 from marathonlb.errors import HAProxyUnavailable
+from marathonlb.haproxy.abilities import Abilities
 from marathonlb.haproxy.serverlines import parse, parse_server
 from marathonlb.haproxy.talk import ITalk
 
@@ -69,6 +70,8 @@ class FakeWorker:
     :ivar said: the commands that it was told.
     :ivar writings: how many commands came at once, each time.
     :ivar answers: answers that it gives in place of its own, by the beginning of a command.
+    :ivar named: the ``defaults`` that it has read.
+    :ivar closed: the backends to which no request is led.
     :ivar refusing: the arguments of servers that it does not take.
     :ivar up: whether it can be asked.
     :ivar over: how many conversations have ended, which shows when something is said.
@@ -81,6 +84,8 @@ class FakeWorker:
         self.version = version
         self.backends: dict[str, dict[str, FakeServer]] = {}
         self.fixed: set[str] = set()
+        self.named: set[str] = set()
+        self.closed: set[str] = set()
         self.maps: dict[str, FakeMap] = {}
         self.said: list[str] = []
         self.writings: list[int] = []
@@ -95,7 +100,8 @@ class FakeWorker:
     def load(self, config: Config, directory: str) -> None:
         """Begin anew from a configuration, as another process."""
         self.pid += 1
-        self.backends, self.fixed = {}, set()
+        self.backends, self.fixed, self.closed = {}, set(), set()
+        self.named = {section.name for section in config.sections if section.kind == "defaults"}
         for section in config.sections:
             if section.kind == "backend":
                 backend = parse(section)
@@ -145,7 +151,11 @@ class FakeWorker:
     def commands(self) -> list[str]:
         """What it was told to do since this was asked last; questions are left out."""
         said, self.said = self.said, []
-        return [c for c in said if not c.startswith("show ") and c != "add server help"]
+        return [
+            c
+            for c in said
+            if not c.startswith("show ") and c not in ("add server help", "experimental-mode on")
+        ]
 
     def server(self, target: str) -> FakeServer:
         backend, _, server = target.partition("/")
@@ -156,7 +166,8 @@ class FakeWorker:
             if command.startswith(beginning):
                 return answer
         words, _, payload = command.partition("\n")
-        for pattern, method in _COMMANDS:
+        makes_backends = Abilities.of(self.version).limits.makes_backends
+        for pattern, method in (*_COMMANDS, *(_SINCE_3_4 if makes_backends else ())):
             match = re.fullmatch(pattern, words)
             if match:
                 return method(self, *match.groups(), *([payload] if payload else []))
@@ -252,6 +263,49 @@ class FakeWorker:
         del self.backends[backend][name]
         return "Server deleted."
 
+    def _experimental(self) -> str:
+        return ""
+
+    def _add_backend(self, name: str, origin: str) -> str:
+        if name in self.backends:
+            return f"Error during backend creation : name is already used by other proxy 'backend {name}'."
+        if origin not in self.named:
+            return f"Cannot find default proxy '{origin}'."
+        self.backends[name] = {}
+        self.closed.add(name)
+        return "New backend registered."
+
+    def _publish(self, name: str) -> str:
+        if name not in self.backends:
+            return "No such backend."
+        self.closed.discard(name)
+        return "Backend published."
+
+    def _unpublish(self, name: str) -> str:
+        if name not in self.backends:
+            return "No such backend."
+        self.closed.add(name)
+        return "Backend unpublished."
+
+    def _del_backend(self, name: str) -> str:
+        if name not in self.backends:
+            return "No such backend."
+        if name not in self.closed:
+            return "Backend must be unpublished prior to its deletion."
+        if self.backends[name]:
+            return "Only a backend without server can be deleted."
+        del self.backends[name]
+        return f"backend '{name}' has no server available!\nServer deleted.\nBackend deleted."
+
+    def _backends(self) -> str:
+        return "\n".join(["# name", *self.backends])
+
+    def _stat(self, name: str) -> str:
+        if name not in self.backends:
+            return "No such proxy."
+        status = "UP (UNPUB)" if name in self.closed else "UP"
+        return f"# pxname,svname,…,status\n{name},BACKEND,0,0,0,1,0,1,84,247,0,0,,0,0,0,0,{status},1,1,0,,0,"
+
     def _maps(self) -> str:
         return "\n".join(
             f"{n} ({path}) pattern loaded from file '{path}' used by map at file 'haproxy.cfg' line 13. "
@@ -318,4 +372,15 @@ _COMMANDS: tuple[tuple[str, Callable[..., str]], ...] = (
     (r"(del) map (\S+) (\S+)", FakeWorker._change_map),
     (r"prepare map (\S+)", FakeWorker._prepare),
     (r"commit map @(\d+) (\S+)", FakeWorker._commit),
+)
+
+
+_SINCE_3_4: tuple[tuple[str, Callable[..., str]], ...] = (
+    (r"experimental-mode on", FakeWorker._experimental),
+    (r"add backend (\S+) from (\S+)", FakeWorker._add_backend),
+    (r"publish backend (\S+)", FakeWorker._publish),
+    (r"unpublish backend (\S+)", FakeWorker._unpublish),
+    (r"del backend (\S+)", FakeWorker._del_backend),
+    (r"show backend", FakeWorker._backends),
+    (r"show stat (\S+) 2 -1", FakeWorker._stat),
 )

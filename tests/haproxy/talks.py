@@ -7,14 +7,16 @@ from typing import Any
 from zope.interface.verify import verifyObject
 
 from marathonlb.config.text import DIRECTORY, Chunk, Config, MapEntry, Owner, Section
+from marathonlb.haproxy.abilities import Abilities
 from marathonlb.haproxy.mapsteps import parse_entries, parse_maps, version_of
-from marathonlb.haproxy.observed import parse_state
+from marathonlb.haproxy.observed import is_unpublished, parse_state
 from marathonlb.haproxy.steps import DRAIN, MAINTENANCE, READY
 from marathonlb.haproxy.talk import ITalk
-from marathonlb.haproxy.words import ID_TAKEN, refusal
+from marathonlb.haproxy.words import ID_TAKEN, Refusal, refusal
 from tests.coroutines import coroutine
 
 OWNER = Owner()
+MADE = "defaults made\n  mode http\n  timeout client 5s\n  timeout connect 2s\n  timeout server 5s\n"
 
 
 def backend(name: str, *lines: str) -> Section:
@@ -25,7 +27,7 @@ def backend(name: str, *lines: str) -> Section:
 
 
 def two_backends(head: str, port: int) -> Config:
-    """A configuration with a map, a backend whose servers can be changed and one where they cannot."""
+    """A configuration with a map, backends whose servers can and cannot be changed, and what others are made from."""
     front = f"frontend main\n  bind 127.0.0.1:{port}\n  use_backend %[path,map({DIRECTORY}/some.map)]\n"
     return Config(
         (
@@ -38,6 +40,7 @@ def two_backends(head: str, port: int) -> Config:
                 "server z 127.0.0.2:2 id 12",
             ),
             backend("fixed", "balance source", "server a 127.0.0.2:20003"),
+            Section("defaults", "made", (Chunk(MADE, OWNER),)),
         ),
         {"some.map": (MapEntry("/one", "b", OWNER),)},
     )
@@ -165,3 +168,65 @@ class TalkContract:
         held = parse_entries((await self.ask(f"show map {path}"))[0])
         self.assertEqual(held, [("/3", "b"), ("/1", "b"), ("/2", "b")])
         self.assertEqual(parse_maps((await self.ask("show map"))[0]), {path: 3})
+
+    # whole backends, from HAProxy 3.4 on
+
+    async def makes(self: Any) -> bool:
+        (version,) = await self.ask("show version")
+        return Abilities.of(version).limits.makes_backends
+
+    @coroutine
+    async def test_make(self: Any) -> None:
+        """A backend is made from defaults that were read, given servers, and published; older versions refuse."""
+        commands = ("experimental-mode on", "add backend new from made", "publish backend new")
+        if not await self.makes():
+            self.assertEqual((await self.refusals(*commands))[1:], [True] * 2)
+            return
+        self.assertEqual(await self.refusals(*commands[:2]), [False] * 2)
+        self.assertEqual(await self.unpublished("new", "b"), [True, False])
+        self.assertEqual(
+            await self.refusals("add server new/a 127.0.0.2:1 id 7", "enable server new/a"), [False] * 2
+        )
+        self.assertEqual(await self.refusals(commands[2]), [False])
+        self.assertEqual(await self.unpublished("new", "b"), [False, False])
+        state, listed = await self.ask("show servers state new", "show backend")
+        self.assertEqual(parse_state(state)["new"]["a"].admin, READY)
+        self.assertEqual(listed.splitlines(), ["# name", "b", "fixed", "new"])
+
+    async def unpublished(self: Any, *names: str) -> list[bool]:
+        return [
+            is_unpublished(answer) for answer in await self.ask(*(f"show stat {name} 2 -1" for name in names))
+        ]
+
+    @coroutine
+    async def test_make_refused(self: Any) -> None:
+        """A backend that is there, or comes from nowhere, is refused, and so is one that nobody has."""
+        commands = (
+            "add backend b from made",
+            "add backend new from nowhere",
+            "publish backend nobody",
+            "unpublish backend nobody",
+        )
+        self.assertEqual((await self.refusals("experimental-mode on", *commands))[1:], [True] * 4)
+        if await self.makes():
+            words = [Refusal(c, a).lasting for c, a in zip(commands, await self.ask(*commands), strict=True)]
+            self.assertEqual(words, [False] * 4)
+
+    @coroutine
+    async def test_withdraw(self: Any) -> None:
+        """A backend, of the file as well, is deleted once it is unpublished and empty; older versions refuse."""
+        if not await self.makes():
+            self.assertEqual(await self.refusals("unpublish backend b", "del backend b"), [True] * 2)
+            return
+        self.assertEqual(await self.refusals("experimental-mode on", "del backend fixed"), [False, True])
+        self.assertEqual(await self.refusals("unpublish backend fixed", "del backend fixed"), [False, True])
+        self.assertEqual(await self.unpublished("fixed"), [True])
+        commands = (
+            "set server fixed/a state maint",
+            "del server fixed/a",
+            "del backend fixed",
+            "del backend fixed",
+        )
+        self.assertEqual(await self.refusals(*commands), [False] * 4)
+        (listed,) = await self.ask("show backend")
+        self.assertEqual(listed.splitlines(), ["# name", "b"])

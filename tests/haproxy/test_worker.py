@@ -9,10 +9,18 @@ from tests.haproxy.talks import TalkContract, two_backends
 
 
 class FakeTalkTests(TalkContract, TestCase):
-    """The fake."""
+    """The fake, in the words of HAProxy 2.8."""
+
+    version = "2.8.25"
 
     def setUp(self) -> None:
         self.directory = "/etc/haproxy"
-        worker = FakeWorker()
+        worker = FakeWorker(self.version)
         worker.load(two_backends("global\n", 80), self.directory)
         self.talk = FakeTalk(worker)
+
+
+class NewFakeTalkTests(FakeTalkTests):
+    """The fake, in the words of HAProxy 3.4."""
+
+    version = "3.4.0-64a335366"
