@@ -142,7 +142,7 @@ class BeforeAReloadTests(BackendCase):
         self.assertTrue(self.house.serves(self.wanted) and self.house.holds(self.wanted))
 
     def test_postponed(self) -> None:
-        """While the reload has to wait it serves and is in the file; its tasks come and go; then one reload does the rest."""
+        """While the reload waits it serves and is in the file; its tasks come and go; then one reload does the rest."""
         outcome = self.apply(self.wanted, may_reload=False)
         self.assertEqual((outcome.action, outcome.reason), ("postponed", "frontend cart_in is new"))
         now = mall(SHOP, CART, a="shop", b="cart")
