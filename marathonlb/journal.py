@@ -101,6 +101,15 @@ class Journal:
                 servers=wanted.servers,
             )
         self._first = self._first and outcome.action == "postponed"
+        if outcome.action == "postponed" and outcome.done:
+            self._log.info(
+                "Generation {generation}: {done} in {milliseconds:.1f} ms; a reload is to come, since {reason}",
+                generation=status.generation,
+                done=outcome.done,
+                milliseconds=1000 * sum(outcome.seconds.values()),
+                reason=outcome.reason,
+            )
+            return
         if outcome.action in ("nothing", "postponed"):
             self._log.debug(
                 "Generation {generation} {says}",

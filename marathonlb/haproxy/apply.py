@@ -23,7 +23,7 @@ from zope.interface import implementer
 from marathonlb.config.text import Config
 from marathonlb.errors import MarathonLBError, ReloadFailed
 from marathonlb.haproxy.archive import Archive
-from marathonlb.haproxy.bearings import FIRST, Bearings, Way
+from marathonlb.haproxy.bearings import ADOPTED, FIRST, Bearings, Way
 from marathonlb.haproxy.chores import Chores
 from marathonlb.haproxy.files import Files, Published
 from marathonlb.haproxy.interfaces import IApplier, IChecker, IReloader, Outcome, Reloaded
@@ -171,7 +171,7 @@ class Applier:
 
     async def _predict(self, wanted: Config) -> str:
         way = await self._bearings.way(wanted)
-        return way.why or way.because(self._takes_a_reload(way))
+        return (way.why or self._takes_a_reload(way)).removeprefix(ADOPTED)
 
     def _takes_a_reload(self, way: Way) -> str:
         """Why it does; empty where steps lead there."""
@@ -197,16 +197,18 @@ class Applier:
         steps = stepped.steps
         if not reason:
             action = "steps" if steps else "nothing"
-            return Outcome(action=action, reason=steps.phrase(), seconds=seconds, counts=steps.counts())
+            done = steps.phrase()
+            return Outcome(action=action, reason=done, seconds=seconds, counts=steps.counts(), done=done)
         if not may_reload:
-            return Outcome(action="postponed", reason=reason, seconds=seconds, counts=steps.counts())
+            waits = Outcome(action="postponed", reason=reason, seconds=seconds)
+            return evolve(waits, counts=steps.counts(), done=steps.phrase())
         self._distrusted = ""
         try:
             outcome = await self._by_reload(wanted, reason, seconds, as_of)
         except BaseException:
             self._distrusted = self._distrusted or distrusted
             raise
-        return evolve(outcome, counts=steps.counts())
+        return evolve(outcome, counts=steps.counts(), done=steps.phrase())
 
     # by steps
 

@@ -27,6 +27,7 @@ class Outcome:
     :param seconds: by stage: ``steps``, ``check``, ``publish``, ``reload``; a stage that was not needed is missing.
     :param counts: how many steps, by kind.
     :param output: HAProxy's warnings, or a warning of ours where nobody could be told.
+    :param done: what steps did before a reload, or in place of one, in one phrase.
     """
 
     action: str
@@ -34,6 +35,7 @@ class Outcome:
     seconds: Mapping[str, float] = field(factory=dict)
     output: str = ""
     counts: Mapping[str, int] = field(factory=dict)
+    done: str = ""
 
 
 @frozen(kw_only=True)
