@@ -60,7 +60,7 @@ def latencies(entries: Iterable[Entry]) -> Latencies | None:
         Bar(
             x=float(place + BARS - len(shown)),
             width=0.7,
-            height=max(1.0, TALLEST * value / worst) if worst else 1.0,
+            height=round(max(1.0, TALLEST * value / worst), 1) if worst else 1.0,
             name="reload" if entry.action == "reload" else "steps",
             seconds=value,
         )

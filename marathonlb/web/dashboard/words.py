@@ -12,6 +12,8 @@ _SIZES = ("B", "kB", "MB", "GB", "TB")
 
 def duration(seconds: float) -> str:
     """How long something took, with two or three digits that count."""
+    if seconds <= 0:
+        return "0 s"
     if seconds < 0.001:
         return f"{seconds * 1e6:.0f} µs"
     if seconds < 0.01:
