@@ -1,16 +1,12 @@
-"""
-The one place where objects are joined: the daemon's services, and a single run of the script.
-"""
+"""The one place where objects are joined: the daemon's services, and the parts that a single run shares with it."""
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterable
-from typing import IO, Any
-from urllib.parse import quote
+from collections.abc import Iterable
+from typing import Any
 
-import msgspec
 from attrs import evolve, fields, frozen
 from twisted.application.service import IService, MultiService
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
@@ -23,7 +19,7 @@ from marathonlb import __version__
 from marathonlb.config.render import Renderer
 from marathonlb.config.sources import Templates, load_templates
 from marathonlb.config.templates import PER_APP_NAMES
-from marathonlb.errors import DaemonRefused, DaemonUnreachable, PublishFailed, UsageError
+from marathonlb.errors import PublishFailed, UsageError
 from marathonlb.haproxy.apply import Applier
 from marathonlb.haproxy.factory import make_applier, make_certificates, make_renewal, version_of
 from marathonlb.haproxy.hold import Hold
@@ -40,17 +36,13 @@ from marathonlb.marathon.sources import EventStream, Poller, Subscription
 from marathonlb.metrics import Metrics
 from marathonlb.reconciler import Reconciler
 from marathonlb.record import Record
-from marathonlb.routing.explain import explain
-from marathonlb.routing.explanation import Explanation, render
 from marathonlb.routing.offers import Offers
 from marathonlb.routing.policy import OPEN
 from marathonlb.routing.policyfile import read_policy
-from marathonlb.routing.question import EXPECTED, Question, question_of
 from marathonlb.settings import Settings
 from marathonlb.timeline import Timeline
 from marathonlb.wanted import Planner
 from marathonlb.web.callback import CallbackSite
-from marathonlb.web.daemon import Daemon
 from marathonlb.web.factory import make_web
 from marathonlb.web.listener import Listener
 
@@ -248,91 +240,6 @@ def sources(parts: Parts, reactor: Any) -> Iterable[IService]:
             resync_interval=settings.resync_interval,
         )
         yield subscription
-
-
-def _unwatched(parts: Parts) -> Parts:
-    return parts
-
-
-def run_once(
-    settings: Settings, reactor: Any, out: IO[str], watch: Callable[[Parts], Parts] = _unwatched
-) -> Deferred[int]:
-    """
-    Make the configuration once; fires with the exit status.
-
-    :param watch: is told of the parts that do it, so that their progress can be shown.
-
-    Fails with `MarathonLBError` where Marathon, the validation or the reload fails.
-    """
-    return Deferred.fromCoroutine(_run_once(settings, reactor, out, watch))
-
-
-async def _run_once(
-    settings: Settings, reactor: Any, out: IO[str], watch: Callable[[Parts], Parts]
-) -> int:
-    if settings.explain and await explain_by_daemon(settings, reactor, out):
-        return 0
-    parts = watch(make_parts(settings, reactor))
-    try:
-        await learn(parts, reactor)
-        return await _once(parts, out)
-    finally:
-        await parts.pool.closeCachedConnections()
-
-
-async def explain_by_daemon(settings: Settings, reactor: Any, out: IO[str]) -> bool:
-    """
-    Let the running daemon say which rule catches a URL, an app id or a port: it knows what HAProxy has refused.
-
-    :return: False where none runs that can say it; that is said.
-    :raises UsageError: it is none of these.
-    """
-    what = settings.explain or ""
-    _question(what)
-    try:
-        reply = await Daemon.of(settings, reactor).ask(f"/api/explain?q={quote(what, safe='')}")
-        said = msgspec.convert(reply.data(), Explanation)
-    except (DaemonUnreachable, DaemonRefused, msgspec.MsgspecError) as error:
-        _log.warn(
-            "{error}. Marathon is asked in its place: what HAProxy has refused is not known here",
-            error=str(error),
-        )
-        return False
-    out.write(render(said))
-    return True
-
-
-def _question(what: str) -> Question:
-    try:
-        return question_of(what)
-    except ValueError:
-        raise UsageError(option="--explain", value=what, expected=EXPECTED) from None
-
-
-async def explain_once(parts: Parts, what: str, out: IO[str]) -> int:
-    """Ask Marathon, and say the same as far as it is known then."""
-    wanted = await parts.reconciler.look()
-    state = parts.planner.state(wanted, parts.gatherer.cluster.apps, parts.hosts.address)
-    out.write(render(explain(_question(what), state)))
-    return 0
-
-
-async def _once(parts: Parts, out: IO[str]) -> int:
-    settings = parts.settings
-    if settings.explain:
-        return await explain_once(parts, settings.explain, out)
-    if settings.dry:
-        wanted = await parts.reconciler.look()
-        out.write(wanted.config.text(os.path.dirname(os.path.abspath(settings.haproxy_config))))
-        for problem in wanted.problems:
-            _log.warn("{problem}", problem=str(problem))
-    else:
-        await parts.applier.recover()
-        for path in parts.loaded.out_of_date()[:1]:
-            parts.applier.distrust(f"certificate {path} changed")
-        await parts.reconciler.once()
-    served = parts.reconciler.problems if not settings.dry else wanted.problems
-    return 3 if settings.strict_exit and any(problem.fatal for problem in served) else 0
 
 
 def with_state_directory(settings: Settings) -> Settings:

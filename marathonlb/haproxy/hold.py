@@ -37,10 +37,9 @@ class Held:
     def problem(self) -> Problem:
         """What everybody is told while it holds."""
         since = datetime.fromtimestamp(self.pin.since, UTC).strftime("%Y-%m-%d %H:%M UTC")
-        reason = (
-            f"is pinned since {since}: no change but of tasks reaches HAProxy until --rollback 0 releases it"
-        )
-        return Problem("", None, LABEL, self.pin.name, reason, fatal=False)
+        held = "no change but of tasks reaches HAProxy until --rollback 0 releases it"
+        reason = f"configuration {self.pin.name} is pinned since {since}: {held}"
+        return Problem("", None, LABEL, "", reason, fatal=False)
 
 
 class Hold:

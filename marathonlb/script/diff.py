@@ -10,9 +10,8 @@ from typing import Any
 from marathonlb.errors import MarathonLBError
 from marathonlb.haproxy.files import Published
 from marathonlb.haproxy.plan import Difference, differences, split
-from marathonlb.script.rollback import Watch
+from marathonlb.script.parts import Watch, parts_of
 from marathonlb.script.terminal import Paint, Terminal
-from marathonlb.service import learn, make_parts
 from marathonlb.settings import Settings
 
 SAME, DIFFERENT, TROUBLE = 0, 1, 2
@@ -28,23 +27,18 @@ async def show_difference(settings: Settings, reactor: Any, terminal: Terminal, 
 
     :return: the exit status.
     """
-    parts = None
     try:
-        parts = watch(make_parts(settings, reactor))
-        await learn(parts, reactor)
-        wanted = await parts.reconciler.look()
-        path = os.path.abspath(settings.haproxy_config)
-        published = Published(wanted.config.text(os.path.dirname(path)), wanted.config.map_texts())
-        before = parts.applier.texts() or Published("")
-        for line in unified(path, before, published):
-            terminal.out.write(painted(line, terminal.paint))
-        why = await parts.applier.predict(wanted.config)
+        async with parts_of(settings, reactor, watch) as parts:
+            wanted = await parts.reconciler.look()
+            path = os.path.abspath(settings.haproxy_config)
+            published = Published(wanted.config.text(os.path.dirname(path)), wanted.config.map_texts())
+            before = parts.applier.texts() or Published("")
+            why = await parts.applier.predict(wanted.config)
     except MarathonLBError as error:
         terminal.err.write(f"{error}\n")
         return TROUBLE
-    finally:
-        if parts is not None:
-            await parts.pool.closeCachedConnections()
+    for line in unified(path, before, published):
+        terminal.out.write(painted(line, terminal.paint))
     for problem in wanted.problems:
         terminal.err.write(f"{problem}\n")
     if why:

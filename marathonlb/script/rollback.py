@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -14,15 +13,13 @@ from marathonlb.haproxy.interfaces import Outcome
 from marathonlb.haproxy.pin import Pin
 from marathonlb.haproxy.plan import split
 from marathonlb.haproxy.state import StateDirectory
+from marathonlb.script.parts import Watch, parts_of
 from marathonlb.script.terminal import Terminal
-from marathonlb.service import Parts, make_parts
+from marathonlb.service import Parts
 from marathonlb.settings import Settings
 from marathonlb.web.daemon import Daemon
 from marathonlb.web.history import Versions
 from marathonlb.web.pin import PinAnswer
-
-Watch = Callable[[Parts], Parts]
-"""Is told of the parts that do the work, so that their progress can be shown."""
 
 
 async def roll_back(settings: Settings, reactor: Any, terminal: Terminal, watch: Watch) -> int:
@@ -37,12 +34,9 @@ async def roll_back(settings: Settings, reactor: Any, terminal: Terminal, watch:
         return await _by_daemon(Daemon.of(settings, reactor), steps, terminal)
     except DaemonUnreachable as error:
         terminal.err.write(f"{error}. It is done here, and the next daemon holds to it\n")
-    parts = watch(make_parts(settings, reactor))
-    try:
+    async with parts_of(settings, reactor, watch) as parts:
         await parts.applier.recover()
         await (_pin(parts, steps, reactor.seconds(), terminal) if steps else _release(parts, terminal))
-    finally:
-        await parts.pool.closeCachedConnections()
     return 0
 
 
@@ -74,8 +68,9 @@ def place(steps: int, kept: int) -> int:
     """
     if steps < kept:
         return steps
-    most = f"at most {kept - 1}" if kept > 1 else "only possible once there are two"
-    expected = f"possible: {kept} configurations are kept, so it is {most} (--archive-versions)"
+    expected = "possible: no configuration before the last one is kept"
+    if kept > 1:
+        expected = f"possible: of the {kept} configurations that are kept the oldest one is {kept - 1}"
     raise UsageError(option="--rollback", value=str(steps), expected=expected)
 
 

@@ -7,11 +7,12 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from marathonlb.script.diff import show_difference
+from marathonlb.script.explain import show_explanation
+from marathonlb.script.once import converge
 from marathonlb.script.progress import Progress
 from marathonlb.script.rollback import roll_back
 from marathonlb.script.status import show_status
 from marathonlb.script.terminal import Terminal
-from marathonlb.service import Parts, run_once
 from marathonlb.settings import Settings
 
 
@@ -21,23 +22,22 @@ def run(settings: Settings, reactor: Any, terminal: Terminal) -> Deferred[int]:
 
     Fails with `MarathonLBError` where it cannot be done.
     """
+    if settings.status:
+        return Deferred.fromCoroutine(show_status(settings, reactor, terminal))
+    work = converge
+    if settings.rollback is not None:
+        work = roll_back
+    elif settings.diff:
+        work = show_difference
+    elif settings.explain:
+        work = show_explanation
     progress = Progress(terminal.err if terminal.watched else None, reactor)
 
-    def watch(parts: Parts) -> Parts:
-        parts.record.watch = parts.applier.watch = progress.stage
-        return parts
-
-    async def work() -> int:
-        if settings.status:
-            return await show_status(settings, reactor, terminal)
+    async def watched() -> int:
         progress.start()
         try:
-            if settings.rollback is not None:
-                return await roll_back(settings, reactor, terminal, watch)
-            if settings.diff:
-                return await show_difference(settings, reactor, terminal, watch)
-            return await run_once(settings, reactor, terminal.out, watch)
+            return await work(settings, reactor, terminal, progress.stage)
         finally:
             progress.stop()
 
-    return Deferred.fromCoroutine(work())
+    return Deferred.fromCoroutine(watched())

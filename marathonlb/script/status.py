@@ -65,7 +65,8 @@ def table(status: Status, problems: tuple[ProblemView, ...], paint: Paint) -> It
         yield _row("", paint(f"{_count(status.failures, 'failure')} in a row: {status.failure}", "red"))
     yield _row("last change", _entry(status.last_change, status.now))
     yield _row("last reload", _entry(status.last_reload, status.now))
-    counts = ", ".join(f"{count} {kind}" for kind, count in sorted(status.problems.items()))
+    problems = tuple(problem for problem in problems if problem.kind != "pin")
+    counts = ", ".join(f"{count} {kind}" for kind, count in sorted(status.problems.items()) if kind != "pin")
     yield _row("problems", counts or "none")
     for problem in problems[:SHOWN]:
         yield _row("", paint(_problem(problem), "red" if problem.fatal else "yellow"))

@@ -176,7 +176,7 @@ class HoldTests(SynchronousTestCase):
         held = self.hold.over(wanted(labelled(web("shop"), HAPROXY_0_BALANCE="first")), {})
         assert held is not None
         self.assertEqual(held.back, "backend shop_10000 differs")
-        self.assertIn("4", str(held.problem))
+        self.assertIn("pin: configuration 4 is pinned", str(held.problem))
         self.assertIn("2023-11-14 22:13 UTC", str(held.problem))
 
     def test_head_held_back(self) -> None:
