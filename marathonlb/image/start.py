@@ -230,18 +230,19 @@ def _template_url(environ: Mapping[str, str]) -> str | None:
 
 
 def _sysctls(text: str) -> Iterable[tuple[str, str]]:
+    refused = UsageError(
+        option="HAPROXY_SYSCTL_PARAMS",
+        value=text,
+        expected="a list of parameters such as net.core.somaxconn=1024",
+    )
     try:
         words = shlex.split(text)
     except ValueError:
-        words = [text]
+        raise refused from None
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or not _SYSCTL.fullmatch(name):
-            raise UsageError(
-                option="HAPROXY_SYSCTL_PARAMS",
-                value=word,
-                expected="a parameter such as net.core.somaxconn=1024",
-            )
+            raise refused
         yield name, value
 
 
