@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cache
 from typing import Any, ClassVar
 from urllib.parse import quote, urlencode
 
@@ -43,7 +43,37 @@ NAVIGATION = (
 )
 
 
-@frozen(slots=False)
+@cache
+def templates(assets: Assets) -> Environment:
+    """The templates of the pages, compiled once for all sites of a process. Whatever they are given is escaped."""
+    environment = Environment(
+        loader=FileSystemLoader(DIRECTORY / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.filters |= {
+        "duration": words.duration,
+        "ago": words.ago,
+        "iso": words.iso,
+        "moment": words.moment,
+        "number": words.number,
+        "size": words.size,
+        "segment": segment,
+    }
+    environment.globals |= {
+        "asset": assets.path,
+        "explain_url": explain_url,
+        "navigation": NAVIGATION,
+        "plural": words.plural,
+        "service_url": service_url,
+    }
+    return environment
+
+
+@frozen
 class Site:
     """
     The dashboard.
@@ -55,35 +85,6 @@ class Site:
     sight: Sight
     catalogue: Catalogue
     assets: Assets
-
-    @cached_property
-    def templates(self) -> Environment:
-        """The templates of the pages. Whatever they are given is escaped."""
-        environment = Environment(
-            loader=FileSystemLoader(DIRECTORY / "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-        )
-        environment.filters |= {
-            "duration": words.duration,
-            "ago": words.ago,
-            "iso": words.iso,
-            "moment": words.moment,
-            "number": words.number,
-            "size": words.size,
-            "segment": segment,
-        }
-        environment.globals |= {
-            "asset": self.assets.path,
-            "explain_url": explain_url,
-            "navigation": NAVIGATION,
-            "plural": words.plural,
-            "service_url": service_url,
-        }
-        return environment
 
     async def page(self, template: str, asked: Asked, values: Mapping[str, Any], status: int = 200) -> Answer:
         """A page in its frame."""
@@ -100,7 +101,7 @@ class Site:
             "verdict": await verdict_of(sight),
             "version": sight.version,
         }
-        text = self.templates.get_template(template).render({**frame, **values})
+        text = templates(self.assets).get_template(template).render({**frame, **values})
         return Answer(text.encode(), status, HTML, {"Content-Security-Policy": POLICY})
 
 
