@@ -91,6 +91,42 @@ class MapEntry:
     owner: Owner
 
 
+PIECE = 256
+"""So many sections are joined at once: few enough that a change of one joins little, many enough to join few pieces."""
+
+
+class Pieces:
+    """
+    What the texts of configurations made from one another have in common, joined once.
+
+    So the text after a change of one backend costs a copy, not a walk over all sections. It may be asked by several
+    threads: what is kept is compared with what is asked for, so the worst is a piece that is joined twice.
+    """
+
+    def __init__(self) -> None:
+        self._sections: dict[int, tuple[tuple[Section, ...], str]] = {}
+        self._maps: dict[str, tuple[tuple[MapEntry, ...], str]] = {}
+
+    def of(self, sections: tuple[Section, ...]) -> list[str]:
+        """The text of these sections, in pieces."""
+        pieces = []
+        for place in range(0, len(sections), PIECE):
+            some = sections[place : place + PIECE]
+            kept = self._sections.get(place)
+            if kept is None or kept[0] != some:
+                kept = self._sections[place] = some, "".join(section.text for section in some)
+            pieces.append(kept[1])
+        return pieces
+
+    def of_map(self, name: str, entries: tuple[MapEntry, ...]) -> str:
+        """The text of a map file."""
+        kept = self._maps.get(name)
+        if kept is None or kept[0] is not entries:
+            text = "".join(f"{entry.key} {entry.value}\n" for entry in entries)
+            kept = self._maps[name] = entries, text
+        return kept[1]
+
+
 @frozen(slots=False, eq=False)
 class Config:
     """
@@ -103,6 +139,7 @@ class Config:
     maps: Mapping[str, tuple[MapEntry, ...]] = field(factory=dict)
     _token: object = field(factory=object, init=False, repr=False)
     _origin: tuple[object, frozenset[int]] | None = field(default=None, repr=False)
+    _pieces: Pieces = field(factory=Pieces, repr=False)
 
     def replace(self, sections: Mapping[int, Section]) -> Config:
         """
@@ -113,7 +150,7 @@ class Config:
         changed = list(self.sections)
         for place, section in sections.items():
             changed[place] = section
-        return Config(tuple(changed), self.maps, (self._token, frozenset(sections)))
+        return Config(tuple(changed), self.maps, (self._token, frozenset(sections)), self._pieces)
 
     def places_that_differ(self, other: Config) -> Iterable[int] | None:
         """Where this one's sections are others than those of `other`, which it was made from; None if it was not."""
@@ -121,10 +158,10 @@ class Config:
             return None
         return sorted(self._origin[1])
 
-    @cached_property
+    @property
     def template(self) -> str:
         """The text with `DIRECTORY` standing in it: equal for equal configurations, wherever they lie."""
-        return "".join(section.text for section in self.sections)
+        return "".join(self._pieces.of(self.sections))
 
     def text(self, directory: str) -> str:
         """
@@ -132,14 +169,12 @@ class Config:
 
         :param directory: where the map files lie, absolute.
         """
-        return self.template.replace(DIRECTORY, directory)
+        pieces = self._pieces.of(self.sections)
+        return "".join(each.replace(DIRECTORY, directory) if DIRECTORY in each else each for each in pieces)
 
     def map_texts(self) -> dict[str, str]:
         """The text of each map file, by name."""
-        return {
-            name: "".join(f"{entry.key} {entry.value}\n" for entry in entries)
-            for name, entries in self.maps.items()
-        }
+        return {name: self._pieces.of_map(name, entries) for name, entries in self.maps.items()}
 
     def locate(self, line: int) -> tuple[Section, Chunk] | None:
         """Which section and chunk hold this line, counted from 1; None past the end."""

@@ -20,6 +20,9 @@ from marathonlb.errors import PublishFailed
 DEFAULT_MODE = 0o640
 """Of a new haproxy.cfg: it may hold password hashes, so it is for the owner and, read-only, for the group."""
 
+PART = 1 << 18
+"""So many characters of a text are encoded at once."""
+
 ADVICE = {
     "ENOSPC": "free some space",
     "EDQUOT": "free some space",
@@ -56,9 +59,11 @@ class Disk:
         :param durable: whether it has to be on the disk, not in memory alone, when this returns.
         """
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with open(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            file.write(text)
-            file.flush()
+        with open(descriptor, "wb", buffering=0) as file:
+            for part in encoded(text):
+                rest = memoryview(part)
+                while rest:
+                    rest = rest[file.write(rest) :]
             os.fchmod(descriptor, ownership.mode)
             if (ownership.uid, ownership.gid) != (-1, -1):
                 with suppress(PermissionError):
@@ -91,13 +96,33 @@ class Disk:
             os.close(descriptor)
 
 
+def encoded(text: str) -> Iterator[bytes]:
+    """
+    The bytes of a text, part by part; those that are no UTF-8 as they were read.
+
+    Many megabytes at once would keep the interpreter from all other threads for as long.
+    """
+    return (
+        text[place : place + PART].encode("utf-8", "surrogateescape") for place in range(0, len(text), PART)
+    )
+
+
 def read_text(path: str) -> str | None:
     """The text of a file, byte for byte; None where there is none. Raises `OSError`."""
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
-            return file.read()
+        with open(path, "rb") as file:
+            return file.read().decode("utf-8", "surrogateescape")
     except FileNotFoundError:
         return None
+
+
+def holds(path: str, text: str) -> bool:
+    """Whether a file is there and holds exactly this text. Raises `OSError`."""
+    try:
+        with open(path, "rb") as file:
+            return all(file.read(len(part)) == part for part in encoded(text)) and not file.read(1)
+    except FileNotFoundError:
+        return False
 
 
 def ownership_of(path: str) -> Ownership:

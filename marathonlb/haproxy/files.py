@@ -24,7 +24,16 @@ from attrs import field, frozen
 from twisted.logger import Logger
 
 from marathonlb.config.text import Config
-from marathonlb.haproxy.disk import Disk, Ownership, ownership_of, publishing, read_text, remove_tree
+from marathonlb.haproxy.disk import (
+    Disk,
+    Ownership,
+    encoded,
+    holds,
+    ownership_of,
+    publishing,
+    read_text,
+    remove_tree,
+)
 
 
 @frozen
@@ -41,9 +50,12 @@ class Published:
 
     def digest(self) -> str:
         """A name for exactly these texts: haproxy.cfg and the map files that it names, since only these are read."""
-        digest = hashlib.sha256(self.text.encode("utf-8", "surrogateescape"))
+        digest = hashlib.sha256()
+        for part in encoded(self.text):
+            digest.update(part)
         for name in sorted(name for name in self.maps if f"/{name}" in self.text):
-            digest.update(f"\0{name}\0{self.maps[name]}".encode("utf-8", "surrogateescape"))
+            for part in encoded(f"\0{name}\0{self.maps[name]}"):
+                digest.update(part)
         return digest.hexdigest()
 
 
@@ -168,9 +180,7 @@ class Files:
         """The files whose text is new, by name; haproxy.cfg last, since it names the others."""
         wanted = {**published.maps, self._name: published.text}
         return {
-            name: text
-            for name, text in wanted.items()
-            if read_text(os.path.join(self.directory, name)) != text
+            name: text for name, text in wanted.items() if not holds(os.path.join(self.directory, name), text)
         }
 
     def _commit(self, changed: Mapping[str, str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.config.text import DIRECTORY, Chunk, Config, MapEntry, Owner, Section
+from marathonlb.config.text import DIRECTORY, PIECE, Chunk, Config, MapEntry, Owner, Section
 
 HEAD = Owner(template="HEAD")
 ONE = Owner("/one", 0, "BACKEND_HEAD")
@@ -63,3 +63,22 @@ class TextTests(SynchronousTestCase):
     def test_maps(self) -> None:
         """A map file has a line for each entry, in their order."""
         self.assertEqual(CONFIG.map_texts(), {"m.map": "a.com one\nb.com two\n"})
+
+    def test_after_replacements(self) -> None:
+        """Configurations made from one another share what they have in common, and each says its own text."""
+
+        def section(number: int, word: str) -> Section:
+            return Section(
+                "backend", f"b{number}", (Chunk(f"backend b{number}\n  # {word} {DIRECTORY}\n", ONE),)
+            )
+
+        made = [Config(tuple(section(number, "old") for number in range(3 * PIECE + 1)), CONFIG.maps)]
+        made[0].text("/d")
+        for place in (0, PIECE - 1, PIECE, 3 * PIECE, PIECE):
+            made.append(made[-1].replace({place: section(place, f"new {len(made)}")}))
+        for config in (*reversed(made), *made):
+            wanted = "".join(each.text for each in config.sections)
+            self.assertEqual(config.template, wanted)
+            self.assertEqual(config.text("/etc/haproxy"), wanted.replace(DIRECTORY, "/etc/haproxy"))
+            self.assertEqual(config.map_texts(), {"m.map": "a.com one\nb.com two\n"})
+        self.assertEqual(len({config.template for config in made}), len(made))

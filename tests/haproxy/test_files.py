@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
 
@@ -10,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.config.text import Config
 from marathonlb.errors import PublishFailed
+from marathonlb.haproxy.disk import PART, holds
 from marathonlb.haproxy.files import Files, Published
 from tests.haproxy.disks import Crash, FailingDisk, crashing, refusing
 from tests.haproxy.samples import HEAD, A, B, config
@@ -51,6 +53,19 @@ class PublishTests(FilesCase):
         self.assertEqual(self.there(), ["domain2backend.map", "haproxy.cfg"])
         self.assertEqual(self.texts(self.directory), plain(A))
         self.assertEqual(self.files.read(), self.files.texts(A))
+
+    def test_large(self) -> None:
+        """A text of many parts is written, compared and named byte for byte, also where a part ends in odd bytes."""
+        text = "a" * (PART - 2) + b"\xc3\xa9\xff\xe2\x82".decode("utf-8", "surrogateescape") * 3 + "b" * PART
+        large = Published(text, {})
+        self.assertTrue(self.files.publish(large))
+        self.assertFalse(self.files.publish(large))
+        self.assertEqual(self.files.read({}), large)
+        with open(self.path, "rb") as file:
+            self.assertEqual(hashlib.sha256(file.read()).hexdigest(), large.digest())
+        for other in (text + "c", text[:-1], text[:-1] + "c", "c" + text[1:], ""):
+            self.assertFalse(holds(self.path, other))
+        self.assertFalse(holds(self.path + ".no", ""))
 
     def test_staged_names_its_own_directory(self) -> None:
         """What is staged names the staged maps, so that the check reads the new ones."""
