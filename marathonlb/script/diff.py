@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from marathonlb.config.text import Section
 from marathonlb.errors import MarathonLBError
 from marathonlb.haproxy.files import Published
-from marathonlb.haproxy.plan import Difference, differences, split
+from marathonlb.haproxy.plan import split
 from marathonlb.script.parts import Watch, parts_of
 from marathonlb.script.terminal import Paint, Terminal
 from marathonlb.settings import Settings
@@ -58,18 +59,15 @@ def painted(line: str, paint: Paint) -> str:
 
 def unified(path: str, old: Published, new: Published) -> Iterator[str]:
     """
-    The lines of a unified difference of haproxy.cfg and its map files.
+    The lines of a unified difference of haproxy.cfg and its map files, each without its newline.
 
-    They are compared section by section, which costs the same for a cluster of any size; so a section that has only
-    moved to another place is not shown.
+    Sections are matched by their names first and compared line by line then: line by line alone would take a large
+    cluster's configuration minutes.
     """
-    yield from _file(path, _config(old, new))
-    directory = os.path.dirname(path)
+    yield from _file(path, list(_config(old.text, new.text)))
     for name in sorted({*old.maps, *new.maps}):
-        lines = difflib.unified_diff(
-            old.maps.get(name, "").splitlines(), new.maps.get(name, "").splitlines(), lineterm="", n=CONTEXT
-        )
-        yield from _file(os.path.join(directory, name), list(lines)[2:])
+        before, after = old.maps.get(name, ""), new.maps.get(name, "")
+        yield from _file(os.path.join(os.path.dirname(path), name), list(_hunks(before, after, 0, 0)))
 
 
 def _file(path: str, hunks: Sequence[str]) -> Iterator[str]:
@@ -79,42 +77,42 @@ def _file(path: str, hunks: Sequence[str]) -> Iterator[str]:
         yield from hunks
 
 
-def _config(old: Published, new: Published) -> list[str]:
-    before, after = split(old.text, {}), split(new.text, {})
-    found: Sequence[Difference] = differences(before, after)
-    old_starts, new_starts = _starts(before.sections), _starts(after.sections)
-    found = sorted(found, key=lambda each: _place(each, old_starts, new_starts))
-    lines: list[str] = []
-    for each in found:
-        if each.kind != "order":
-            lines += _section(each, old_starts, new_starts)
-    return lines
+def _config(old: str, new: str) -> Iterator[str]:
+    before, after = split(old, {}).sections, split(new, {}).sections
+    left = right = 0
+    names = [(section.kind, section.name) for section in before], [(each.kind, each.name) for each in after]
+    matcher = difflib.SequenceMatcher(None, *names, autojunk=False)
+    for tag, first, last, start, end in matcher.get_opcodes():
+        pairs: Iterable[tuple[Section | None, Section | None]] = zip(
+            before[first:last], after[start:end], strict=False
+        )
+        if tag != "equal":
+            pairs = [
+                *((gone, None) for gone in before[first:last]),
+                *((None, come) for come in after[start:end]),
+            ]
+        for was, now in pairs:
+            section = now or was
+            assert section is not None
+            texts = was.text if was else "", now.text if now else ""
+            yield from _hunks(*texts, left, right, f"{section.kind} {section.name}".strip())
+            left += was.lines if was else 0
+            right += now.lines if now else 0
 
 
-def _starts(sections: Sequence[Any]) -> Mapping[int, int]:
-    """The lines before each section, by its identity."""
-    starts: dict[int, int] = {}
-    line = 0
-    for section in sections:
-        starts[id(section)] = line
-        line += section.lines
-    return starts
+def _hunks(old: str, new: str, left: int, right: int, name: str = "") -> Iterator[str]:
+    """
+    The hunks of two texts.
 
-
-def _place(each: Difference, old: Mapping[int, int], new: Mapping[int, int]) -> int:
-    return new[id(each.new)] if each.new is not None else old.get(id(each.old), 0)
-
-
-def _section(each: Difference, old: Mapping[int, int], new: Mapping[int, int]) -> Iterator[str]:
-    was = each.old.text.splitlines() if each.old is not None else []
-    now = each.new.text.splitlines() if each.new is not None else []
-    left = old[id(each.old)] if each.old is not None else 0
-    right = new[id(each.new)] if each.new is not None else 0
-    name = f"{each.kind} {each.name}".strip()
-    for number, line in enumerate(difflib.unified_diff(was, now, lineterm="", n=CONTEXT)):
-        if number < 2:
-            continue
-        yield f"{_moved(line, left, right)} {name}" if line.startswith("@@") else line
+    :param left: the lines before the first text in its file.
+    :param right: the same of the second one.
+    """
+    if old == new:
+        return
+    lines = difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=CONTEXT)
+    for number, line in enumerate(lines):
+        if number > 1:  # the first two name the files
+            yield f"{_moved(line, left, right)} {name}".rstrip() if line.startswith("@@") else line
 
 
 def _moved(line: str, left: int, right: int) -> str:

@@ -1,4 +1,4 @@
-"""``--explain``: which rule catches a URL, an app id or a port; the daemon says it, else it follows from Marathon's word."""
+"""``--explain``: which rule catches a URL, an app id or a port, by the daemon's word or else by Marathon's."""
 
 from __future__ import annotations
 

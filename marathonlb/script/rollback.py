@@ -68,7 +68,7 @@ def place(steps: int, kept: int) -> int:
     """
     if steps < kept:
         return steps
-    expected = "possible: no configuration before the last one is kept"
+    expected = "possible: none is kept before the last one"
     if kept > 1:
         expected = f"possible: of the {kept} configurations that are kept the oldest one is {kept - 1}"
     raise UsageError(option="--rollback", value=str(steps), expected=expected)

@@ -1,0 +1,27 @@
+"""``--rollback``: which configuration is meant."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from marathonlb.errors import UsageError
+from marathonlb.script.rollback import place
+
+
+class PlaceTests(SynchronousTestCase):
+    """`place`."""
+
+    def test_place(self) -> None:
+        """The newest one is what runs, so 1 is the one before."""
+        self.assertEqual([place(steps, 3) for steps in (1, 2)], [1, 2])
+
+    def test_too_far(self) -> None:
+        """What is not kept cannot be gone back to, and the words say what can."""
+        for steps, kept, words in (
+            (3, 3, "the oldest one is 2"),
+            (1, 1, "none is kept before"),
+            (1, 0, "none is kept before"),
+        ):
+            error = self.assertRaises(UsageError, place, steps, kept)
+            self.assertIn("--rollback", str(error))
+            self.assertIn(words, str(error))

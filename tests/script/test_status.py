@@ -1,0 +1,88 @@
+"""``--status``: the table."""
+
+from __future__ import annotations
+
+import msgspec
+from twisted.trial.unittest import SynchronousTestCase
+
+from marathonlb.script.status import SHOWN, ago, table
+from marathonlb.script.terminal import Paint
+from marathonlb.web.problems import Problems
+from marathonlb.web.status import Status
+from tests.test_reconciler import web
+from tests.web.sights import EVERYTHING, PagesTestCase
+
+
+class StatusTests(PagesTestCase):
+    """What people read of `/api/status`."""
+
+    def table(self, *, colours: bool = False) -> str:
+        """The table of what the API says now."""
+        status = msgspec.convert(self.get("/api/status"), Status)
+        problems = msgspec.convert(self.get("/api/problems"), Problems).problems
+        return "\n".join(table(status, problems, Paint(colours))) + "\n"
+
+    def test_well(self) -> None:
+        """All that an operator asks first is there, and nothing alarming."""
+        self.serve(web("shop", tasks=2))
+        said = self.table()
+        for line in (
+            "marathon-lb  1.2.3, mode sse, up 1 s: ready\n",
+            "Marathon     http://one:8080 (asked first)\n             http://two:8080 (leads)\n",
+            "             events: from http://one:8080, the last 6 s ago\n",
+            "             1 app, compared with everything 1 s ago\n",
+            "HAProxy      2.8.1, managed, pid 77, up 3 s\n",
+            "serves       1 service, 2 servers\n",
+            "last reload  1 s ago, in 0 ms: reload, since what HAProxy runs is not known\n",
+            "problems     none\n",
+        ):
+            self.assertIn(line, said)
+        self.assertNotIn("pinned", said)
+
+    def test_not_ready(self) -> None:
+        """Why it is not ready stands right below."""
+        self.marathon.fail("down")
+        self.reconciler.poke(EVERYTHING)
+        self.clock.advance(1)
+        self.assertRegex(self.table(), r"(?m)not ready\n +no Marathon has told everything yet: .*down")
+        self.assertRegex(self.table(), r"(?m)^ +\d+ failures? in a row: .*down")
+
+    def test_pinned(self) -> None:
+        """A pin is the second line, with what releases it, and is not told twice."""
+        self.serve(web("shop"))
+        self.post("/api/pin", {"name": "running"})
+        self.clock.advance(1)
+        self.assertIn(
+            "\npinned       configuration running since 2033-05-18 03:33:21 UTC; --rollback 0 r", self.table()
+        )
+        self.assertEqual(self.table().count("pinned"), 1)
+        self.assertIn("problems     none\n", self.table())
+
+    def test_problems(self) -> None:
+        """Problems are counted by kind, and the first of them told."""
+        self.serve(*(web(f"shop{n}", 10000 + n, HAPROXY_0_MODE="x") for n in range(SHOWN + 2)))
+        said = self.table()
+        self.assertIn("problems     12 label\n", said)
+        self.assertIn("             /shop0 port 0: HAPROXY_0_MODE=x: ", said)
+        self.assertIn("and 2 more: /api/problems", said)
+
+    def test_colours(self) -> None:
+        """On a terminal what is wrong is red; without colours there is no escape sequence."""
+        self.serve(web("shop", HAPROXY_0_MODE="x"))
+        self.assertIn("\x1b[31m/shop port 0: ", self.table(colours=True))
+        self.assertNotIn("\x1b", self.table())
+
+
+class AgoTests(SynchronousTestCase):
+    """Durations."""
+
+    def test_units(self) -> None:
+        """The two largest units are said."""
+        for seconds, said in (
+            (-1, "0 s"),
+            (0.9, "0 s"),
+            (61, "1 min 1 s"),
+            (86400 * 3 + 59, "3 d 59 s"),
+            (7205, "2 h 5 s"),
+        ):
+            self.assertEqual(ago(seconds), said)
