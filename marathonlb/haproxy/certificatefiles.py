@@ -63,7 +63,7 @@ class CertificateFiles:
     def read(self, kind: str, path: str) -> CertificateFile:
         """The file as it is, or as it was while it was good a moment ago."""
         key = (kind, path)
-        signature = tuple(_stat(path + end) for end in ("", *COMPANIONS))
+        signature = _signature(path)
         known = self._files.get(key)
         if known is not None and known.signature == signature:
             self._doubted.pop(key, None)
@@ -81,6 +81,10 @@ class CertificateFiles:
         file = self._files.get(("crt", path))
         if file is None or file.reason:
             return False
+        now = self._read("crt", path, _signature(path))
+        if now.reason:  # it has just turned bad: what it held before was not refused
+            self._files["crt", path] = now
+            return True
         self._refused[path] = (file.digest, reason)
         self._files["crt", path] = evolve(file, reason=reason)
         return True
@@ -144,6 +148,10 @@ def cannot(error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
         return "is not there"
     return f"cannot be read: {error.strerror}"
+
+
+def _signature(path: str) -> tuple[object, ...]:
+    return tuple(_stat(path + end) for end in ("", *COMPANIONS))
 
 
 def _stat(path: str) -> object:

@@ -11,11 +11,12 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from attrs import Factory, evolve, fields, frozen
 
 from marathonlb.config.variables import LIST_SUFFIX
+from marathonlb.haproxy.certificatecopies import CertificateCopies
 from marathonlb.haproxy.certificatefiles import (
     COMPANIONS,
     CertificateFile,
@@ -48,6 +49,7 @@ class Verdict:
     :param reason: why it cannot be served, in words that follow its name; empty where it can.
     :param bad: the files of a directory that cannot be served, each with the reason.
     :param warnings: what is wrong with what is served.
+    :param named: what the configuration names in place of the path, where that itself will not do.
     """
 
     files: tuple[str, ...] = ()
@@ -55,6 +57,7 @@ class Verdict:
     reason: str = ""
     bad: tuple[tuple[str, str], ...] = ()
     warnings: tuple[tuple[str, str], ...] = ()
+    named: tuple[str, ...] = ()
 
     def matters(self, before: Verdict) -> bool:
         """Whether something else follows from this than from what was known before."""
@@ -75,14 +78,22 @@ class Certificates:
 
     :param now: seconds since 1970.
     :param lists: makes the directory of certificate lists and returns it.
+    :param copies: of what HAProxy has; None keeps none, and what turns bad is left out.
     """
 
-    def __init__(self, settings: Settings, now: Callable[[], float], lists: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        now: Callable[[], float],
+        lists: Callable[[], str],
+        copies: CertificateCopies | None = None,
+    ) -> None:
         self.generation = 0
         self._settings = settings
         self._now = now
         self._lists = lists
         self._files = CertificateFiles(now)
+        self.copies = copies
         self._verdicts: dict[Key, Verdict] = {}
         self._shared: dict[str, str] = {}
         self._used: dict[str, str] = {}
@@ -94,7 +105,7 @@ class Certificates:
 
     def copy(self) -> Certificates:
         """One that has seen the same, for a configuration that is only supposed."""
-        other = Certificates(self._settings, self._now, self._lists)
+        other = Certificates(self._settings, self._now, self._lists, self.copies)
         other.generation, other._files, other._verdicts = self.generation, self._files, dict(self._verdicts)
         return other
 
@@ -127,7 +138,7 @@ class Certificates:
             problems += [_of_all(name, f"{why}; it is left out", fatal=not default) for name, why in wrong]
             problems += [_of_all(name, why) for name, why in verdict.warnings]
             if not verdict.reason:
-                paths += verdict.files if verdict.bad else [path]
+                paths += verdict.named or [path]
                 self._shared |= verdict.digests
         if settings.ssl_certs and not paths:
             reason = f"no certificate can be served, so nothing ends TLS on {settings.bind_https}"
@@ -142,6 +153,7 @@ class Certificates:
         problems: list[Problem] = []
         for service in services:
             bad = False
+            others: dict[str, tuple[str, ...]] = {}
             for label, kind, path in files_of(service):
                 verdict = self._ask(kind, path)
                 wrong = [(path, verdict.reason)] if verdict.reason else verdict.bad
@@ -151,8 +163,9 @@ class Certificates:
                 ]
                 bad = bad or bool(wrong)
                 used |= {} if wrong else verdict.digests
+                others |= {path: verdict.named} if verdict.named else {}
             if not bad:
-                kept.append(service)
+                kept.append(_with_others(service, others) if others else service)
         self._used = used
         return kept, problems
 
@@ -185,12 +198,26 @@ class Certificates:
         if kind == "crt" and parts and not os.path.exists(path):
             return self._several(parts)
         file = self._files.read(kind, path)
+        served, warnings = path, self._warnings(path, file)
+        if file.reason and (copy := self._copy(kind, path)) is not None:
+            served, warnings, file = (
+                copy[0],
+                (*self._warnings(path, copy[1]), _stands_in(path, file)),
+                copy[1],
+            )
         return Verdict(
-            files=(path,) if kind == "crt" and not file.reason else (),
-            digests={path: file.digest},
+            files=(served,) if kind == "crt" and not file.reason else (),
+            digests={served: file.digest},
             reason=file.reason,
-            warnings=tuple((path, words) for words in self._dates(file)),
+            warnings=warnings,
+            named=() if served == path else (served,),
         )
+
+    def _copy(self, kind: str, path: str) -> tuple[str, CertificateFile] | None:
+        """The copy of what a file held when it was served last, which is good; None where there is none."""
+        copy = self.copies.of(path) if self.copies is not None else None
+        file = self._files.read(kind, copy) if copy is not None else None
+        return (copy, file) if copy is not None and file is not None and not file.reason else None
 
     def _directory(self, kind: str, path: str) -> Verdict:
         try:
@@ -208,20 +235,27 @@ class Certificates:
 
     def _several(self, paths: list[str]) -> Verdict:
         """The verdict on the files of a directory or a bundle."""
-        read = {path: self._files.read("crt", path) for path in paths}
-        good = {path: file for path, file in read.items() if not file.reason}
-        bad = tuple((path, file.reason) for path, file in read.items() if file.reason)
+        each = [self._judge("crt", path) for path in paths]
+        good = [verdict for verdict in each if not verdict.reason]
+        bad = tuple(
+            (path, verdict.reason) for path, verdict in zip(paths, each, strict=True) if verdict.reason
+        )
         reason = ""
         if not good:
             named = "; ".join(f"{os.path.basename(path)} {why}" for path, why in bad[:3])
             reason = f"holds no certificate that can be served: {named}"
+        files = tuple(chain.from_iterable(verdict.files for verdict in good))
         return Verdict(
-            files=tuple(good),
-            digests={path: file.digest for path, file in good.items()},
+            files=files,
+            digests={path: digest for verdict in good for path, digest in verdict.digests.items()},
             reason=reason,
             bad=() if reason else bad,
-            warnings=tuple((path, words) for path, file in good.items() for words in self._dates(file)),
+            warnings=tuple(chain.from_iterable(verdict.warnings for verdict in good)),
+            named=files if bad or any(verdict.named for verdict in good) else (),
         )
+
+    def _warnings(self, path: str, file: CertificateFile) -> tuple[tuple[str, str], ...]:
+        return tuple((path, words) for words in self._dates(file))
 
     def _dates(self, file: CertificateFile) -> Iterable[str]:
         now = self._now()
@@ -256,6 +290,24 @@ def files_of(service: Service) -> list[tuple[str, str, str]]:
         if value.startswith("/") and word in _FILE_WORDS:
             found.append(("BIND_OPTIONS", _FILE_WORDS[word], value))
     return found
+
+
+def _with_others(service: Service, others: Mapping[str, tuple[str, ...]]) -> Service:
+    """The service with other files in place of some that its labels name."""
+    words = service.bind_options.split()
+    for place, (word, value) in enumerate(pairwise(words), 1):
+        if word in _FILE_WORDS and value in others:
+            words[place] = f" {word} ".join(others[value])
+    return evolve(
+        service,
+        ssl_certs=tuple(chain.from_iterable(others.get(path, (path,)) for path in service.ssl_certs)),
+        bind_options=" ".join(words),
+        backend_ssl=others.get(service.backend_ssl, (service.backend_ssl,))[0],
+    )
+
+
+def _stands_in(path: str, file: CertificateFile) -> tuple[str, str]:
+    return path, f"{file.reason}; what it held before is served in its place, by a copy: mend or remove it"
 
 
 _FILE_WORDS = {"crt": "crt", "ca-file": "ca", "ca-verify-file": "ca", "crl-file": "ca"}

@@ -16,6 +16,7 @@ from marathonlb.config.text import Config
 from marathonlb.errors import HAProxyUnavailable
 from marathonlb.haproxy.apply import Applier
 from marathonlb.haproxy.archive import Archive
+from marathonlb.haproxy.certificatecopies import CertificateCopies
 from marathonlb.haproxy.certificates import Certificates
 from marathonlb.haproxy.command import CommandReloader
 from marathonlb.haproxy.files import Files
@@ -41,7 +42,8 @@ def make_certificates(settings: Settings, reactor: Any) -> tuple[Certificates, L
         os.makedirs(directory, 0o750, exist_ok=True)
         return directory
 
-    certificates = Certificates(settings, reactor.seconds, lists)
+    copies = CertificateCopies(os.path.join(os.path.abspath(settings.state_dir), "certificate-copies"))
+    certificates = Certificates(settings, reactor.seconds, lists, copies)
     return certificates, Loaded(certificates, state)
 
 

@@ -92,6 +92,8 @@ class Loaded:
         return self._digests
 
     def _keep(self, digests: dict[str, str]) -> None:
+        if self.certificates.copies is not None:
+            self.certificates.copies.keep(digests.items())
         if digests == self._digests:
             return
         self._digests = digests

@@ -10,8 +10,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from marathonlb.haproxy.certificatecopies import CertificateCopies
 from marathonlb.haproxy.certificatefiles import GRACE, to_be_served
 from marathonlb.haproxy.certificates import MAX_ARGUMENTS, Certificates
+from marathonlb.routing.services import Service
 from marathonlb.settings import Settings
 from tests.integration.authorities import Authority, key_text
 from tests.routing.apps import service
@@ -301,6 +303,142 @@ class LaterTests(CertificateTestCase):
         certificates.admit(())
         certificates.copy().admit([service(ssl_certs=(self.good,))])
         self.assertEqual({self.good}, set(certificates.used))
+
+
+class CopyTests(CertificateTestCase):
+    """What HAProxy has is kept, and stands in for a file that turns bad later."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.place = self.directory / "state" / "copies"
+
+    def with_copies(self, *paths: str) -> Certificates:
+        """What looks at these as the shared ones, with the copies of whoever looked before."""
+        settings = Settings(ssl_certs=paths)
+        return Certificates(settings, self.clock.seconds, self.lists, CertificateCopies(str(self.place)))
+
+    def served(self, certificates: Certificates, *services: Service) -> list[Service]:
+        """HAProxy reads what the configuration names."""
+        certificates.shared()
+        kept, _ = certificates.admit(services)
+        assert certificates.copies is not None
+        certificates.copies.keep(certificates.used.items())
+        return kept
+
+    def copies(self) -> list[Path]:
+        """The files that are kept."""
+        return sorted(self.place.iterdir())
+
+    def test_stands_in(self) -> None:
+        """Garbled, unreadable or gone: the last good copy is named with a word to the operator, by every controller."""
+        whole = self.read(self.good)
+        for bad in (b"half", None):
+            self.served(self.with_copies(self.good))
+            if bad is None:
+                os.unlink(self.good)
+            else:
+                self.write("good.pem", bad)
+            for _ in range(2):
+                certificates = self.with_copies(self.good)
+                shared = certificates.shared()
+                self.assertEqual(tuple(map(str, self.copies())), shared.paths)
+                self.assertEqual(whole, self.copies()[0].read_bytes())
+                self.assertEqual(0o600, self.copies()[0].stat().st_mode & 0o777)
+                (problem,) = shared.problems
+                self.assertEqual((self.good, False), (problem.value, problem.fatal))
+                self.assertIn("what it held before is served in its place", problem.reason)
+                self.served(certificates)  # a reload with it
+            self.write("good.pem", whole)
+            shared = self.with_copies(self.good).shared()
+            self.assertEqual(((self.good,), ()), (shared.paths, shared.problems))
+
+    def test_after_a_while(self) -> None:
+        """Who saw the good file waits for the rest of a half written one before the copy is named."""
+        certificates = self.with_copies(self.good)
+        self.served(certificates)
+        self.write("good.pem", b"half")
+        self.assertFalse(certificates.look())
+        self.clock.advance(GRACE)
+        self.assertTrue(certificates.look())
+        self.assertEqual(tuple(map(str, self.copies())), certificates.shared().paths)
+
+    def test_refused_while_half_written(self) -> None:
+        """Where HAProxy reads a bad file before anyone waits, the copy stands in, and the old content is not blamed."""
+        whole = self.read(self.good)
+        certificates = self.with_copies(self.good)
+        self.served(certificates)
+        self.write("good.pem", b"half")
+        self.assertTrue(certificates.refuse(f"unable to load certificate from file '{self.good}'"))
+        self.assertEqual(tuple(map(str, self.copies())), certificates.shared().paths)
+        self.write("good.pem", whole)
+        self.assertTrue(certificates.look())
+        self.assertEqual((self.good,), certificates.shared().paths)
+
+    def test_refused(self) -> None:
+        """What HAProxy refuses is never copied: the one before stands in."""
+        certificates = self.with_copies(self.good)
+        self.served(certificates)
+        before = self.read(self.good)
+        self.authority.issue("good.pem", "good.test")
+        certificates.look()
+        self.assertTrue(certificates.refuse(f"unable to load certificate from file '{self.good}'"))
+        self.assertEqual(before, Path(certificates.shared().paths[0]).read_bytes())
+        self.assertTrue(certificates.refuse(f"unable to load certificate from file '{self.copies()[0]}'"))
+        self.assertEqual((), certificates.shared().paths)
+
+    def test_companions(self) -> None:
+        """The key beside it is copied, too, and either may turn bad."""
+        path = self.authority.issue("apart.pem", "apart.test", mode="apart")
+        self.served(self.with_copies(path))
+        os.unlink(f"{path}.key")
+        self.assertEqual((str(self.copies()[0]),), self.with_copies(path).shared().paths)
+        self.assertEqual([".pem", ".key"], [each.suffix for each in self.copies()])
+
+    def test_directory(self) -> None:
+        """Of a directory a bad file is stood in for, one that was removed is gone."""
+        (self.directory / "dir").mkdir()
+        _, two, three = (self.authority.issue(f"dir/{name}.pem", f"{name}.test") for name in "abc")
+        path = str(self.directory / "dir")
+        self.served(self.with_copies(path))
+        self.write("dir/a.pem", b"x")
+        os.unlink(two)
+        first, second = self.with_copies(path).shared().paths
+        self.assertEqual((str(self.place), three), (os.path.dirname(first), second))
+        self.assertIn(first, map(str, self.copies()))
+
+    def test_service(self) -> None:
+        """A service whose files turn bad is served with the copies, wherever its labels name them."""
+        own = service(
+            "own",
+            ssl_certs=(self.good,),
+            bind_options=f"crt {self.good} ca-file {self.authority.path} verify required",
+            backend_ssl=str(self.authority.path),
+        )
+        kept = self.served(self.with_copies(), own)
+        self.assertEqual([own], kept)
+        self.write("good.pem", b"x")
+        os.unlink(self.authority.path)
+        (kept_now,), problems = self.with_copies().admit([own])
+        crt, ca = kept_now.ssl_certs[0], kept_now.backend_ssl
+        self.assertEqual({str(each) for each in self.copies()}, {crt, ca})
+        self.assertEqual(f"crt {crt} ca-file {ca} verify required", kept_now.bind_options)
+        self.assertEqual({False}, {problem.fatal for problem in problems})
+
+    def test_forgotten(self) -> None:
+        """The copy of a file that nobody names any more is removed."""
+        certificates = self.with_copies(self.good)
+        self.served(certificates)
+        self.assertEqual(1, len(self.copies()))
+        assert certificates.copies is not None
+        certificates.copies.keep(())
+        self.assertEqual([], self.copies())
+
+    def test_no_place(self) -> None:
+        """Where nothing can be kept that is said, and the file itself is served."""
+        (self.directory / "state").write_text("no directory")
+        certificates = self.with_copies(self.good)
+        self.served(certificates)
+        self.assertEqual((self.good,), certificates.shared().paths)
 
 
 class SaidTests(CertificateTestCase):

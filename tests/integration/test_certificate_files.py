@@ -219,6 +219,33 @@ class CertificateFileTests(WithCertificates, MarathonTestCase):
         self.assertEqual(master, self.haproxy_pids())
         self.assertLessEqual(self.reloads(), before + 1)
 
+    async def test_turns_bad(self) -> None:
+        """What was served serves on where its file turns bad, over reloads and controllers, until it is mended."""
+        path = self.authority.issue("site.pem", "old.test")
+        service = await self.start("--ssl-certs", path)
+        await self.shown("x", "old.test")
+        await until(self.settled, 20)
+        (self.directory / "site.pem").write_bytes(b"garbage")
+        await self.reloaded()
+        await self.shown("x", "old.test")
+        self.assertIn(f"'{path}': is no PEM file; what it held before is served in its place", self.log())
+        self.daemons[0].kill()
+        await deferToThread(self.daemons[0].wait)
+        self.daemons.clear()
+        self.daemon(service.url, "sse", "--ssl-certs", path)
+        await until(lambda: self.log().count("What is wanted is in place already") == 1, 20)
+        await self.reloaded()
+        await self.shown("x", "old.test")
+        self.authority.issue("site.pem", "new.test")
+        self.look()
+        await self.shown("x", "new.test")
+
+    async def reloaded(self) -> None:
+        """Have the daemon reload HAProxy, and wait until that is done."""
+        before = self.reloads()
+        self.daemons[0].send_signal(signal.SIGUSR1)
+        await until(lambda: self.reloads() > before, 20)
+
     async def test_script(self) -> None:
         """The script reloads HAProxy where a certificate has changed since the last run, and only then."""
         path = self.authority.issue("site.pem", "old.test")
