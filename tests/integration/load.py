@@ -213,10 +213,14 @@ class Download(Http):
 
     async def once(self) -> int:
         """One download."""
-        body = await self.ask(self.host, f"/download?{self.plan.pieces}")
-        if body != b"".join(bytes([number % 256]) * 10_000 for number in range(self.plan.pieces)):
-            raise NotAnswered("a download is not what was sent")
+        whole(await self.ask(self.host, f"/download?{self.plan.pieces}"), self.plan.pieces)
         return 1
+
+
+def whole(body: bytes, pieces: int) -> None:
+    """Raise `NotAnswered` where a download is not what was sent."""
+    if body != b"".join(bytes([number % 256]) * 10_000 for number in range(pieces)):
+        raise NotAnswered("a download is not what was sent")
 
 
 class WebSocket(Http):
@@ -326,6 +330,19 @@ class Http2Idle(Http2):
     rest = 0.7
 
 
+class Http2Download(Http2):
+    """Long answers side by side, whole and in order."""
+
+    async def _one(self, number: str) -> None:
+        while True:
+            connection = await self._usable()
+            with suppress(MovedOn):
+                whole(
+                    await connection.ask("GET", self.host, f"/download?{self.plan.pieces}"), self.plan.pieces
+                )
+                return
+
+
 class Http2Tls(Http2):
     """The same with TLS."""
 
@@ -353,6 +370,7 @@ KINDS: dict[str, type[Client]] = {
     "h2": Http2,
     "h2-post": Http2Post,
     "h2-idle": Http2Idle,
+    "h2-download": Http2Download,
     "h2-tls": Http2Tls,
 }
 

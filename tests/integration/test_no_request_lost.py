@@ -66,6 +66,7 @@ def loaded(
     wanted = app(name, free_port(), instances, HAPROXY_0_BIND_ADDR="127.0.0.1", **labels)
     wanted["cmd"] = f'exec "{sys.executable}" -S -m tests.integration.tasks {kind} --name {name}'
     wanted["upgradeStrategy"] = {"minimumHealthCapacity": 1, "maximumOverCapacity": 0.5}
+    wanted["taskKillGracePeriodSeconds"] = 10
     if kind == "echo":
         wanted["labels"] |= {"HAPROXY_0_MODE": "tcp"}
         wanted["healthChecks"][0] |= {"protocol": "TCP", "path": None}
@@ -180,7 +181,7 @@ class NoRequestLostMixin(Controlled):
     async def test_rolling_restart(self) -> None:
         """Every app is restarted, task by task: nothing is lost, whatever is spoken and however."""
         await self.world(loaded("a", 4), loaded("b", 4, HAPROXY_0_STICKY="true"), loaded("e", 2, "echo"))
-        kinds = ALL | {"slow": 1, "slow-post": 1, "tcp": 1}
+        kinds = ALL | {"slow": 1, "slow-post": 1, "download": 1, "h2-download": 1, "tcp": 1}
         running = self.load("a b", kinds, echo=self.echo())
         await seconds(0.5)
         for name in "abe":
@@ -214,7 +215,8 @@ class NoRequestLostMixin(Controlled):
     async def test_reload_after_reload(self) -> None:
         """A reload a second: nothing is lost, and what takes longer than the time between two of them is finished."""
         await self.world(loaded("a", 2), loaded("e", 1, "echo"), options=("--min-reload-interval", "0"))
-        kinds = ALL | {"idle": 2, "h2-idle": 2, "download": 2, "websocket": 2, "tcp": 1, "tcp-long": 2}
+        long = {"download": 2, "h2-download": 1, "websocket": 2, "tcp-long": 2}
+        kinds = ALL | {"idle": 2, "h2-idle": 2, "tcp": 1} | long
         running = self.load("a", kinds, echo=self.echo())
         before = self.reloads()
         for _ in range(int(6 * LONG)):
@@ -240,8 +242,9 @@ class NoRequestLostMixin(Controlled):
 
     async def test_controller_killed(self) -> None:
         """The controller is killed and started again, a task dies in between: nothing is lost, no reload is needed."""
-        await self.world(loaded("a", 4))
+        await self.world(loaded("a", 4), loaded("b", 1))
         running, before = self.load("a", ALL | {"websocket": 1}), self.reloads()
+        lasting = self.load("b", {"download": 1, "h2-download": 1, "websocket": 2})
         await seconds(0.5)
         self.daemons[-1].kill()
         await deferToThread(self.daemons[-1].wait)
@@ -251,6 +254,8 @@ class NoRequestLostMixin(Controlled):
         await until(lambda: self.log().count("Listening to the events") == 2, 20)
         await seconds(1)
         await self.nothing_lost(running, ".*post.*: ", "websocket: ")
+        report = await self.nothing_lost(lasting)
+        self.assertEqual(2, report.connections["websocket"])  # type: ignore[attr-defined]
         self.assertEqual(before, self.reloads())  # type: ignore[attr-defined]
 
     async def test_haproxy_killed(self) -> None:
