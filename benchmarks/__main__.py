@@ -14,9 +14,11 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from attrs import evolve
 
+from benchmarks.arrivals import FakeNewApps
 from benchmarks.cluster import Shape
 from benchmarks.measure import GROW, QUICK, Measures, Plan
 from benchmarks.report import Row, as_json, between_sizes, machine, table
@@ -82,6 +84,7 @@ def measure(
             except Failed as failed:
                 failures.append(f"{shape}: {failed}")
             rows += measures.rows
+        rows += fake(shape, plan, say, failures)
     rows += between_sizes(rows, GROW)
     for part in (hosts, restarts):
         try:
@@ -89,6 +92,18 @@ def measure(
         except Failed as failed:
             failures.append(str(failed))
     return rows, failures
+
+
+def fake(shape: Shape, plan: Plan, say: Callable[[str], object], failures: list[str]) -> list[Row]:
+    """New apps where a fake stands for HAProxy 3.4."""
+    say(f"{shape}: new apps, with a fake for HAProxy 3.4")
+    with TemporaryDirectory(prefix="bench-") as directory:
+        found = FakeNewApps(shape, plan.arrivals, Path(directory))
+        try:
+            found.measure()
+        except Failed as failed:
+            failures.append(f"{shape}: {failed}")
+    return found.rows
 
 
 def hosts(

@@ -122,6 +122,20 @@ class Replaced:
     events: tuple[bytes, ...]
 
 
+@frozen
+class Arrived:
+    """
+    An app that is new.
+
+    :param port: its service port.
+    :param events: what Marathon tells of its tasks, each as JSON.
+    """
+
+    app: App
+    port: int
+    events: tuple[bytes, ...]
+
+
 class Cluster:
     """
     The state of Marathon: starts as the shape says, and changes by what it is told.
@@ -157,6 +171,15 @@ class Cluster:
         host, port = self.shape.place(new.place)
         events = (self.event(app, old, "TASK_KILLED"), self.event(app, new, "TASK_RUNNING"))
         return Replaced(app, f"{host}:{port}", events)
+
+    def arrive(self) -> Arrived:
+        """A new app, the one after the last, runs."""
+        index = len(self.apps)
+        app = self._make(index)
+        self.apps.append(app)
+        self.by_id[app.id] = app
+        events = tuple(self.event(app, task, "TASK_RUNNING") for task in app.tasks)
+        return Arrived(app, FIRST_SERVICE_PORT + index, events)
 
     def add(self, app: App) -> Task:
         """One more task of an app, at a place of its own."""

@@ -9,6 +9,7 @@ What is asked of it beyond Marathon's API, all under ``/bench``, moves the clust
 * ``/bench/restart?first=N&apps=N&tasks=N&rate=N&grace=N``: tasks of every other app from the first on are replaced as
   in a rolling restart, so many a second: a new one runs, an old one is told to end and does so after its grace; only
   for apps whose tasks have places of their own;
+* ``/bench/arrive?count=N``: so many new apps run;
 * ``/bench/counts``: how many requests came and how many bytes went out, by endpoint.
 
 Times are seconds of the monotonic clock, which all processes of a machine share.
@@ -78,6 +79,7 @@ class Marathon(Resource):
             "/bench/unchanged": self._unchanged,
             "/bench/churn": self._churn,
             "/bench/restart": self._restart,
+            "/bench/arrive": lambda told: [self._arrive() for _ in range(int(told["count"]))],
         }
 
     def render_GET(self, request: Request) -> bytes | int:
@@ -142,6 +144,14 @@ class Marathon(Resource):
     def _replace(self, index: int) -> tuple[Replaced, float]:
         replaced = self.cluster.replace(index)
         return replaced, self._write(server_sent(replaced.events))
+
+    def _arrive(self) -> dict[str, object]:
+        arrived = self.cluster.arrive()
+        return {
+            "at": self._write(server_sent(arrived.events)),
+            "host": arrived.app.host,
+            "port": arrived.port,
+        }
 
     def _told(self, replaced: Replaced, at: float) -> dict[str, object]:
         size = len(self.cluster.one_app(replaced.app.id) or b"")

@@ -21,6 +21,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from benchmarks import marathon
+from benchmarks.arrivals import Arrivals, NewApps
 from benchmarks.cluster import app_id_of
 from benchmarks.report import Row, compared
 from benchmarks.world import CHECKOUT, Controller, Counts, Failed, World, environment
@@ -60,9 +61,10 @@ class Plan:
     event_rate: float = 200.0
     churn: float = 10.0
     rates: tuple[float, ...] = (100.0, 200.0, 400.0)
+    arrivals: Arrivals = field(factory=Arrivals)
 
 
-QUICK = Plan(rounds=5, seconds=12.0, rapid=50, events=400, churn=3.0)
+QUICK = Plan(rounds=5, seconds=12.0, rapid=50, events=400, churn=3.0, arrivals=Arrivals(rounds=3))
 
 
 @define
@@ -97,6 +99,10 @@ class Measures:
         self.resync(controller)
         asked = f"of {self.world.frontend.asked:,} while tasks were replaced"
         self._row("requests that failed", self.world.frontend.failed, "requests", asked)
+        self._say("new apps")
+        new = NewApps(self.world, controller, self.plan.arrivals)
+        new.measure()
+        self.rows += new.rows
 
     def next_app(self) -> int:
         """An app whose turn it is: in no order, and none again before all others."""

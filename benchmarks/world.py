@@ -153,14 +153,15 @@ class Frontend:
 
     def ask(self, host: str) -> Answer:
         """One request to a virtual host."""
-        answer = self._ask(host)
+        answer = self.try_to_ask(host)
         self.asked += 1
         self.failed += not answer.address
         return answer
 
-    def _ask(self, host: str) -> Answer:
+    def try_to_ask(self, host: str, port: int = HTTP_PORT) -> Answer:
+        """One request that nobody has promised an answer to yet."""
         heard = b""
-        with suppress(OSError), socket.create_connection((self._address, HTTP_PORT), 5) as connection:
+        with suppress(OSError), socket.create_connection((self._address, port), 5) as connection:
             connection.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
             while part := connection.recv(65536):
                 heard += part

@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.test.requesthelper import DummyRequest
 
 from benchmarks.__main__ import find_haproxy, measure
+from benchmarks.arrivals import BEFORE, FAKE, HOST, PORT, RELOADS, Arrivals
 from benchmarks.cluster import Cluster, Shape, app_id_of, server_sent, virtual_host
 from benchmarks.marathon import ONE_APP, Marathon
 from benchmarks.measure import CPU, MEDIAN, Plan
@@ -189,7 +190,17 @@ class MiniatureTests(SynchronousTestCase):
         """Each figure is measured, nothing fails, and neither a process nor a directory is left."""
         parent = tempfile.mkdtemp(prefix="mini-", dir="/tmp")
         self.addCleanup(shutil.rmtree, parent)
-        plan = Plan(rounds=1, seconds=5, rapid=1, pause=0.1, rest=0.1, events=10, churn=0.1, rates=(20,))
+        plan = Plan(
+            rounds=1,
+            seconds=5,
+            rapid=1,
+            pause=0.1,
+            rest=0.1,
+            events=10,
+            churn=0.1,
+            rates=(20,),
+            arrivals=Arrivals(rounds=1, at_once=2),
+        )
         said: list[str] = []
         shape = Shape(3, 2, network=own_network())
         traffic = Traffic(apps=1, tasks=2, rate=20, requests=50)
@@ -206,9 +217,12 @@ class MiniatureTests(SynchronousTestCase):
             COST,
             COST_OF_ANY,
             "rolling restart, tasks end at once: slowest request",
+            HOST,
+            PORT,
         ):
             self.assertGreater(values[name], 0, name)
         self.assertEqual(0, values["events that change nothing: reloads"])
+        self.assertEqual((0, 1), (values[FAKE + BEFORE], values[FAKE + RELOADS.format(count=2)]))
         self.assertEqual(
             {0}, {value for name, value in values.items() if name.endswith("requests that failed")}
         )
