@@ -203,7 +203,9 @@ def _split(given: Mapping[str, tuple[str, ...]]) -> tuple[tuple[str, ...], dict[
     for option in options(Face.DAEMON):
         texts = given.get(option.name, ())
         if texts and (option.secret or (option.name == "marathon" and any("@" in text for text in texts))):
-            secrets[option.variable] = ",".join(texts) if option.repeated else texts[-1]
+            # In a list a cluster's name holds on for the addresses after it: those without a name come first.
+            joined = ",".join(sorted(texts, key=lambda text: "=" in text.partition("://")[0]))
+            secrets[option.variable] = joined if option.repeated else texts[-1]
         elif option.flag and texts:
             told.append(f"--{option.name}" if texts[-1] == "true" else f"--no-{option.name}")
         else:
