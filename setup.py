@@ -90,6 +90,7 @@ setup(
         "test": [
             *HAPROXY,
             *DCOS,
+            "axe-core-python>=0.1",  # what people who do not see, or not well, would stumble over in the dashboard
             "hypothesis>=6.90",  # properties over many inputs
             "jsonschema>=4.18",  # to hold the documented API against what is answered
             "marathon==0.13.0",  # a client that others wrote, to hold minimarathon against

@@ -3,9 +3,9 @@
 "use strict";
 
 (() => {
-  const FLOOR = 1000; // milliseconds between two looks, however much happens
+  const FLOOR = 500; // milliseconds between two looks, however much happens
   const PATIENCE = 15000; // milliseconds that an answer may take
-  const AGAIN = 3000; // milliseconds after which a stream that was refused is opened again
+  const AGAIN = 2000; // milliseconds after which a stream that was refused is opened again
   const TYPING = 180; // milliseconds without a key after which a search begins
 
   const $ = (id) => document.getElementById(id);
@@ -195,7 +195,7 @@
     tick();
     const refresh = Number(document.body.dataset.refresh);
     sinceLook += 1;
-    if ((refresh && sinceLook >= refresh) || (!$("lost").hidden && sinceLook >= 3)) {
+    if ((refresh && sinceLook >= refresh) || (!$("lost").hidden && sinceLook >= 2)) {
       sinceLook = 0;
       lookSoon();
     }
