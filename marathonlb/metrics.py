@@ -63,11 +63,41 @@ METRICS: tuple[Metric, ...] = (
         ("endpoint", "code"),
     ),
     Metric(Counter, "events_total", "Marathon's events that asked for a look, by type", ("type",)),
-    Metric(Gauge, "event_source_connected", "Whether Marathon's events reach the controller (1) or not (0)"),
-    Metric(Gauge, "last_event_age_seconds", "Seconds since Marathon's last event"),
     Metric(
-        Gauge, "staleness_seconds", "Seconds since everything was last compared with a Marathon that answered"
+        Gauge,
+        "event_source_connected",
+        "Whether Marathon's events reach the controller (1) or not (0); of several clusters, those of all",
     ),
+    Metric(
+        Gauge,
+        "last_event_age_seconds",
+        "Seconds since Marathon's last event; of several clusters, of the most silent one",
+    ),
+    Metric(
+        Gauge,
+        "staleness_seconds",
+        "Seconds since everything was last compared with a Marathon that answered; of several clusters, of the one "
+        "whose word is oldest",
+    ),
+    Metric(
+        Gauge,
+        "cluster_event_source_connected",
+        "Whether the events of each cluster's Marathon reach the controller; the label is empty for one without a name",
+        ("cluster",),
+    ),
+    Metric(
+        Gauge,
+        "cluster_last_event_age_seconds",
+        "Seconds since the last event of each cluster's Marathon",
+        ("cluster",),
+    ),
+    Metric(
+        Gauge,
+        "cluster_staleness_seconds",
+        "Seconds since everything of each cluster was last compared with a Marathon that answered",
+        ("cluster",),
+    ),
+    Metric(Gauge, "cluster_apps", "Apps and pods that each cluster runs", ("cluster",)),
     Metric(Gauge, "max_staleness_seconds", "The staleness past which readiness turns red (--max-staleness)"),
     Metric(
         Gauge, "ready", "Whether the controller is ready (1) or not (0); /api/health/ready has the reason"
@@ -173,15 +203,24 @@ class Metrics:
         self.count("fetches_total", endpoint=endpoint, code=code)
         self.count("fetched_bytes_total", size, endpoint=endpoint, code=code)
 
-    def now(self, values: Mapping[str, float], problems: Iterable[tuple[str, bool]]) -> None:
+    def now(
+        self,
+        values: Mapping[str, float],
+        problems: Iterable[tuple[str, bool]],
+        clusters: Mapping[str, Mapping[str, float]],
+    ) -> None:
         """
         Set what is a state.
 
         :param values: gauges by name; one that is not known now (an age before the first event) is NaN.
         :param problems: of each problem its kind, and whether it takes a service out.
+        :param clusters: gauges of each cluster, by name and cluster.
         """
         for name, value in values.items():
             self.set(name, value)
+        for name, by_cluster in clusters.items():
+            for cluster, value in by_cluster.items():
+                self.set(name, value, cluster=cluster)
         gauge = self._metrics["problems"]
         assert isinstance(gauge, Gauge)
         gauge.clear()

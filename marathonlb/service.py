@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import evolve, fields, frozen
@@ -25,13 +25,15 @@ from marathonlb.haproxy.factory import make_applier, make_certificates, make_ren
 from marathonlb.haproxy.hold import Hold
 from marathonlb.haproxy.pin import Pins
 from marathonlb.haproxy.renewal import Loaded, Renewal
-from marathonlb.haproxy.state import beside
-from marathonlb.marathon.access import make_client
-from marathonlb.marathon.client import MarathonClient
+from marathonlb.haproxy.state import StateDirectory, beside
+from marathonlb.marathon.access import Member, make_members
 from marathonlb.marathon.events import Hint
-from marathonlb.marathon.gather import Gatherer
+from marathonlb.marathon.federation import Everyone, Federation
+from marathonlb.marathon.gather import Gathers
 from marathonlb.marathon.hosts import AgentHosts
-from marathonlb.marathon.source import Source
+from marathonlb.marathon.memory import Memory
+from marathonlb.marathon.named import hint_within, ids_within
+from marathonlb.marathon.source import Poke, Source
 from marathonlb.marathon.sources import EventStream, Poller, Subscription
 from marathonlb.metrics import Metrics
 from marathonlb.reconciler import Reconciler
@@ -39,12 +41,14 @@ from marathonlb.record import Record
 from marathonlb.routing.offers import Offers
 from marathonlb.routing.policy import OPEN
 from marathonlb.routing.policyfile import read_policy
+from marathonlb.routing.services import cluster_of_backend
 from marathonlb.settings import Settings
 from marathonlb.timeline import Timeline
 from marathonlb.wanted import Planner
 from marathonlb.web.callback import CallbackSite
 from marathonlb.web.factory import make_web
 from marathonlb.web.listener import Listener
+from marathonlb.web.sight import ClusterSight
 
 _log = Logger()
 
@@ -54,25 +58,32 @@ class Parts:
     """The objects that a daemon and a single run have in common."""
 
     settings: Settings
-    client: MarathonClient
+    members: tuple[Member, ...]
     pool: HTTPConnectionPool
     applier: Applier
     hosts: AgentHosts
     reconciler: Reconciler
-    gatherer: Gatherer
+    gatherer: Gathers
     planner: Planner
     hold: Hold
     record: Record
     loaded: Loaded
     renewal: Renewal
 
+    @property
+    def services(self) -> tuple[IService, ...]:
+        """What runs as long as the daemon does, in the order in which it starts; what pokes comes after it."""
+        gathering = (self.gatherer,) if isinstance(self.gatherer, Federation) else ()
+        return (self.applier.service, self.hosts, *gathering, self.reconciler)
 
-def make_parts(settings: Settings, reactor: Any) -> Parts:
+
+def make_parts(settings: Settings, reactor: Any, *, once: bool = False) -> Parts:
     """
     Join what both faces need. Nothing is touched but the files of the templates and the policy, which are read.
 
+    :param once: they are for a single run.
     :raises TemplateError: a template cannot be used.
-    :raises UsageError: the policy cannot be used.
+    :raises UsageError: the policy, a certificate or an account cannot be used.
     """
     settings = with_system_ca(with_state_directory(settings))
     templates = load_templates(settings.templates, settings.environment)
@@ -80,22 +91,46 @@ def make_parts(settings: Settings, reactor: Any) -> Parts:
     pool = HTTPConnectionPool(reactor)
     metrics = Metrics(__version__, settings.mode, started=reactor.seconds())
     record = Record(reactor, Timeline(), metrics)
-    client = make_client(settings, reactor, pool, metrics.fetched)
     certificates, loaded = make_certificates(settings, reactor)
     applier = make_applier(settings, reactor, loaded, cause=record.cause)
     hosts = AgentHosts(reactor.nameResolver, reactor)
     policy = read_policy(settings.policy, PER_APP_NAMES) if settings.policy else OPEN
     offers = Offers(settings, PER_APP_NAMES, hosts.address, policy)
-    gatherer = Gatherer(client, reactor, max_shrink=settings.max_shrink, weigh=offers.count)
+    members = make_members(settings, reactor, pool, metrics.fetched, offers.count)
+    gatherer = _gatherer(members, settings, reactor, applier, once=once)
     hold = Hold(
         Pins(settings.state_dir), os.path.dirname(os.path.abspath(settings.haproxy_config)), hosts.address
     )
     planner = Planner(offers, Renderer(settings, templates), certificates, hold)
     reconciler = Reconciler(settings, gatherer, planner, applier, hosts, reactor, journal=record)
     hosts.changed = reconciler.poke
+    if isinstance(gatherer, Federation):
+        gatherer.poke = reconciler.poke
     renewal = make_renewal(settings, reactor, reconciler, applier, loaded)
     return Parts(
-        settings, client, pool, applier, hosts, reconciler, gatherer, planner, hold, record, loaded, renewal
+        settings, members, pool, applier, hosts, reconciler, gatherer, planner, hold, record, loaded, renewal
+    )
+
+
+def _gatherer(
+    members: tuple[Member, ...], settings: Settings, reactor: Any, applier: Applier, *, once: bool
+) -> Gathers:
+    """Who asks the clusters: of one without a name its own, of others each by itself."""
+    if not settings.named_clusters:
+        return members[0].gatherer
+    if once:
+        return Everyone(member.gatherer for member in members)
+    names = {member.name for member in members}
+
+    def serves(cluster: str) -> bool:
+        return any(cluster_of_backend(backend, names) == cluster for backend in applier.served())
+
+    return Federation(
+        {member.name: member.gatherer for member in members},
+        reactor,
+        serves,
+        max_backoff=settings.max_backoff,
+        memory=Memory(StateDirectory.of(settings).file),
     )
 
 
@@ -128,8 +163,11 @@ class Controller(MultiService):
         self._reactor = reactor
         self._followers = MultiService()
         self._starting: Deferred[None] | None = None
-        following = tuple(sources(parts, reactor))
-        for service in (*following, parts.renewal):
+        following = sources(parts, reactor)
+        services: list[IService] = [*dict.fromkeys(following.values()), parts.renewal]
+        if parts.settings.mode == "event":
+            services.insert(0, _listener(parts.settings, following, reactor))
+        for service in services:
             service.setServiceParent(self._followers)
         self._web = make_web(
             parts.settings,
@@ -137,12 +175,20 @@ class Controller(MultiService):
             reconciler=parts.reconciler,
             planner=parts.planner,
             gatherer=parts.gatherer,
-            marathons=parts.client,
+            clusters=tuple(
+                ClusterSight(
+                    name=member.name,
+                    endpoints=member.client.endpoints,
+                    marathons=member.client,
+                    source=following[member.name],
+                    gatherer=member.gatherer,
+                )
+                for member in parts.members
+            ),
             applier=parts.applier,
             hold=parts.hold,
             resolve=parts.hosts.address,
             record=parts.record,
-            source=next((each for each in following if isinstance(each, Source | Poller)), None),
         )
 
     def startService(self) -> None:
@@ -161,8 +207,8 @@ class Controller(MultiService):
                 "What a crash left could not be put right: {error}; it is tried again", error=str(error)
             )
         await learn(parts, self._reactor)
-        for service in (parts.applier.service, parts.hosts, parts.reconciler, self._followers):
-            service.setServiceParent(self)  # type: ignore[no-untyped-call]
+        for service in (*parts.services, self._followers):
+            service.setServiceParent(self)
         self._signals()
 
     def _cannot_start(self, failure: Failure) -> None:
@@ -178,7 +224,7 @@ class Controller(MultiService):
         if self._starting is not None:
             self._starting.cancel()
         parts = self.parts
-        for service in (self._followers, self._web, parts.reconciler, parts.hosts, parts.applier.service):
+        for service in (self._followers, self._web, *reversed(parts.services)):
             if service.parent is not None:
                 await maybeDeferred(service.disownServiceParent)
         await self.parts.pool.closeCachedConnections()
@@ -201,45 +247,75 @@ class Controller(MultiService):
             self.parts.reconciler.reload(name)
 
 
-def sources(parts: Parts, reactor: Any) -> Iterable[IService]:
-    """What pokes the reconciler, as ``--mode`` says."""
-    settings, poke = parts.settings, parts.reconciler.poke
+def sources(parts: Parts, reactor: Any) -> dict[str, Source | Poller]:
+    """What pokes the reconciler, as ``--mode`` says, by the name of the cluster that it is about."""
+    settings = parts.settings
     if settings.mode == "poll":
-        yield Poller(poke, reactor, settings.poll_interval, parts.reconciler.idle)
-    elif settings.mode == "sse":
-        stream = EventStream(
-            parts.client,
-            poke,
-            reactor,
-            stall_timeout=settings.stall_timeout,
-            resync_interval=settings.resync_interval,
-            max_backoff=settings.max_backoff,
-        )
-        stream.ended = parts.reconciler.ended
-        yield stream
-    else:
-        subscription = Subscription(
-            parts.client,
-            poke,
-            reactor,
-            settings.callback_url,
-            resync_interval=settings.resync_interval,
-            max_backoff=settings.max_backoff,
-        )
-        try:
-            endpoint = serverFromString(reactor, settings.listening)
-        except ValueError as error:
-            raise UsageError(
-                option="--listening", value=settings.listening, expected=f"an endpoint of Twisted's ({error})"
-            ) from None
-        yield Listener(
-            endpoint,
-            CallbackSite(subscription.heard),
-            reactor,
-            where=settings.listening,
-            resync_interval=settings.resync_interval,
-        )
-        yield subscription
+        poller = Poller(parts.reconciler.poke, reactor, settings.poll_interval, parts.reconciler.idle)
+        return {member.name: poller for member in parts.members}
+    make = _event_stream if settings.mode == "sse" else _subscription
+    found: dict[str, Source | Poller] = {}
+    for member in parts.members:
+        source = found[member.name] = make(parts, member, reactor)
+        if member.name:
+            source.name = f"{source.name} of {member.name}"
+    return found
+
+
+def _event_stream(parts: Parts, member: Member, reactor: Any) -> EventStream:
+    settings = parts.settings
+    stream = EventStream(
+        member.client,
+        _poke(parts, member),
+        reactor,
+        stall_timeout=settings.stall_timeout,
+        resync_interval=settings.resync_interval,
+        max_backoff=settings.max_backoff,
+    )
+    stream.ended = lambda apps, tasks: parts.reconciler.ended(ids_within(member.name, apps), tasks)
+    return stream
+
+
+def _subscription(parts: Parts, member: Member, reactor: Any) -> Subscription:
+    settings = parts.settings
+    return Subscription(
+        member.client,
+        _poke(parts, member),
+        reactor,
+        member.settings.callback_url,
+        resync_interval=settings.resync_interval,
+        max_backoff=settings.max_backoff,
+    )
+
+
+def _poke(parts: Parts, member: Member) -> Poke:
+    """How a cluster's own Marathon pokes: where there are several, what it calls everything is its own alone."""
+    poke = parts.reconciler.poke
+    if not parts.settings.named_clusters:
+        return poke
+    return lambda hint: poke(hint_within(member.name, hint))
+
+
+def _listener(settings: Settings, following: Mapping[str, Source | Poller], reactor: Any) -> Listener:
+    """
+    Where Marathon posts its events.
+
+    :raises UsageError: ``--listening`` is no endpoint.
+    """
+    try:
+        endpoint = serverFromString(reactor, settings.listening)
+    except ValueError as error:
+        raise UsageError(
+            option="--listening", value=settings.listening, expected=f"an endpoint of Twisted's ({error})"
+        ) from None
+    heard = {name: source.heard for name, source in following.items() if isinstance(source, Subscription)}
+    return Listener(
+        endpoint,
+        CallbackSite(heard),
+        reactor,
+        where=settings.listening,
+        resync_interval=settings.resync_interval,
+    )
 
 
 def with_state_directory(settings: Settings) -> Settings:

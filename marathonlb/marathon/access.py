@@ -1,9 +1,11 @@
-"""How the settings let us in to one cluster: the agents, the credentials, and the client that has them."""
+"""How the settings let us in to each cluster: the agents, the credentials, the client with them, and who asks it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from attrs import frozen
 from twisted.internet.interfaces import IReactorTime
 from twisted.web.client import HTTPConnectionPool
 from twisted.web.iweb import IAgent
@@ -13,7 +15,49 @@ from marathonlb.marathon.auth import BasicAuthorization, FileAuthorization, IAut
 from marathonlb.marathon.client import MarathonClient
 from marathonlb.marathon.dcos import ServiceAccount
 from marathonlb.marathon.fetch import Observe
+from marathonlb.marathon.gather import Gatherer
+from marathonlb.marathon.model import App
+from marathonlb.marathon.named import NamedMarathon
 from marathonlb.settings import Settings
+
+
+@frozen
+class Member:
+    """
+    A cluster.
+
+    :param name: empty where it has none.
+    :param settings: as this cluster has them.
+    """
+
+    name: str
+    settings: Settings
+    client: MarathonClient
+    gatherer: Gatherer
+
+
+def make_members(
+    settings: Settings,
+    reactor: Any,
+    pool: HTTPConnectionPool,
+    observe: Observe,
+    weigh: Callable[[App], int],
+) -> tuple[Member, ...]:
+    """
+    The clusters that the settings name.
+
+    :param pool: keeps their connections; whoever made it closes it.
+    :param observe: as in `marathonlb.marathon.fetch.Fetcher`.
+    :param weigh: how many services an app has.
+    :raises UsageError: a certificate or an account cannot be used.
+    """
+    members = []
+    for name, own in settings.clusters.items():
+        client = make_client(own, reactor, pool, observe)
+        marathon = NamedMarathon(name, client) if name else client
+        gatherer = Gatherer(marathon, reactor, max_shrink=settings.max_shrink, weigh=weigh)
+        members.append(Member(name, own, client, gatherer))
+    return tuple(members)
 
 
 def authorization_for(settings: Settings, agent: IAgent, clock: IReactorTime) -> IAuthorization:

@@ -101,6 +101,7 @@ class Gatherer:
     Keeps a `Cluster` in step with Marathon.
 
     :ivar last_full: when everything was last compared, on the clock; None before the first time.
+    :ivar problem: why Marathon could not be asked the last time; empty where it could.
     :param max_shrink: percent of the services that one answer may take away; 100 believes everything.
     :param weigh: how many services an app that is held has.
     """
@@ -123,6 +124,7 @@ class Gatherer:
         self._doubt: _Doubt | None = None
         self._seen = False
         self.last_full: float | None = None
+        self.problem = ""
         self._left_out: frozenset[UnreadableTask] = frozenset()
 
     news = False
@@ -139,9 +141,16 @@ class Gatherer:
 
         :raises SourceError: Marathon could not be asked; nothing has changed.
         """
-        if apps is None or not self._seen or len(apps) > max(MANY, len(self.cluster.apps) // 10):
-            return await self._everything()
-        return Gathered(change=await self._some(apps), full=False)
+        try:
+            if apps is None or not self._seen or len(apps) > max(MANY, len(self.cluster.apps) // 10):
+                gathered = await self._everything()
+            else:
+                gathered = Gathered(change=await self._some(apps), full=False)
+        except SourceError as error:
+            self.problem = str(error)
+            raise
+        self.problem = ""
+        return gathered
 
     async def _everything(self) -> Gathered:
         doubt = self._doubt

@@ -8,7 +8,7 @@ is a hint and never a fact: anyone can post here. A body past the limit is read 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from io import BytesIO
 from tempfile import TemporaryFile
 from typing import IO
@@ -19,6 +19,8 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
 from marathonlb.marathon.events import Hint, hint_of, is_event
+from marathonlb.marathon.source import Poke
+from marathonlb.settings import CLUSTER_ARGUMENT
 
 LIMIT = 64 * 1024 * 1024
 """Bytes of an event; an honest one may have tens of megabytes."""
@@ -83,15 +85,16 @@ class EventCallback(Resource):
     """
     Takes one event per POST, whatever its content type, at any path.
 
-    :param poke: is given what the event hints at, after the answer; nothing where it changes nothing.
+    :param pokes: by the name of the cluster that the URL names, empty where it names none, who is given what the event
+        hints at, after the answer; nothing where it changes nothing.
     """
 
     isLeaf = True
     _log = Logger()
 
-    def __init__(self, poke: Callable[[Hint], object]) -> None:
+    def __init__(self, pokes: Mapping[str, Poke]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._poke = poke
+        self._pokes = pokes
 
     def render(self, request: Request) -> bytes:
         """200 and then the hint; 400 for what is no event, 405 for what is no POST."""
@@ -100,22 +103,27 @@ class EventCallback(Resource):
             request.setResponseCode(http.NOT_ALLOWED)
             request.setHeader(b"Allow", b"POST")
             return b"Marathon posts its events here.\n"
+        named = (request.args or {}).get(CLUSTER_ARGUMENT.encode(), [b""])[-1]
+        poke = self._pokes.get(named.decode("utf-8", "replace"))
+        if poke is None:
+            request.setResponseCode(http.NOT_FOUND)
+            return b"Marathons of no such cluster post their events here.\n"
         content = request.content
         assert content is not None
         if isinstance(content, BoundedContent) and content.too_big:
             self._log.info(
                 "An event of more than {limit} bytes was read away; everything is looked at", limit=LIMIT
             )
-            return self._thank(request, Hint(None, "an event that is too big"))
+            return self._thank(request, poke, Hint(None, "an event that is too big"))
         payload = content.read()
         if not is_event(payload):
             request.setResponseCode(http.BAD_REQUEST)
             return b"This is no event of Marathon's.\n"
-        return self._thank(request, hint_of(payload))
+        return self._thank(request, poke, hint_of(payload))
 
-    def _thank(self, request: Request, hint: Hint | None) -> bytes:
+    def _thank(self, request: Request, poke: Poke, hint: Hint | None) -> bytes:
         if hint is not None:
-            request.notifyFinish().addBoth(lambda _: self._poke(hint))
+            request.notifyFinish().addBoth(lambda _: poke(hint))
         return b"ok\n"
 
 
@@ -123,12 +131,12 @@ class CallbackSite(Site):
     """
     The site of the callback alone: bodies are bounded, and requests are not logged.
 
-    :param poke: as in `EventCallback`.
+    :param pokes: as in `EventCallback`.
     :param limit: bytes of a body that are kept.
     """
 
-    def __init__(self, poke: Callable[[Hint], object], limit: int = LIMIT) -> None:
-        super().__init__(EventCallback(poke), requestFactory=EventRequest)  # type: ignore[no-untyped-call]
+    def __init__(self, pokes: Mapping[str, Poke], limit: int = LIMIT) -> None:
+        super().__init__(EventCallback(pokes), requestFactory=EventRequest)  # type: ignore[no-untyped-call]
         self.limit = limit
 
     def log(self, request: http.Request) -> None:

@@ -8,7 +8,8 @@ wrong are corrected on the way.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from math import isnan, nan
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
@@ -35,7 +36,7 @@ from marathonlb.metrics import Metrics
 from marathonlb.web.health import readiness
 from marathonlb.web.page import Answer, Asked, Page, Parameter
 from marathonlb.web.problems import kind_of
-from marathonlb.web.sight import Sight
+from marathonlb.web.sight import ClusterSight, Sight
 
 TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """The content type of Prometheus's text format."""
@@ -165,26 +166,47 @@ async def exposition(sight: Sight, metrics: Metrics, haproxy_answers: float) -> 
 
     :param haproxy_answers: 1 where HAProxy gave its own, else 0.
     """
-    status, wanted, source = sight.reconciler.status, sight.reconciler.wanted, sight.source
-    unknown = float("nan")
-    staleness, event = sight.staleness(), source.last_event_at if source else None
+    status, wanted = sight.reconciler.status, sight.reconciler.wanted
+    staleness = sight.staleness()
+    clusters = {cluster.name: _of_cluster(sight, cluster) for cluster in sight.clusters}
     draining = sight.draining(await sight.workers())
     metrics.now(
         {
-            "event_source_connected": float(bool(source and source.connected_to)),
-            "last_event_age_seconds": unknown if event is None else max(0.0, sight.now() - event),
-            "staleness_seconds": unknown if staleness is None else staleness,
+            "event_source_connected": min(each["event_source_connected"] for each in clusters.values()),
+            "last_event_age_seconds": _oldest(each["last_event_age_seconds"] for each in clusters.values()),
+            "staleness_seconds": nan if staleness is None else staleness,
             "max_staleness_seconds": sight.settings.max_staleness,
             "ready": float((await readiness(sight)).ok),
             "pinned": float(sight.hold.pins.current() is not None),
             "services": len(wanted.services) if wanted else 0,
             "servers": wanted.servers if wanted else 0,
-            "draining_workers": unknown if draining is None else draining,
+            "draining_workers": nan if draining is None else draining,
             "failures_in_a_row": status.failures,
             "generation": status.generation,
             "converged_generation": status.converged,
             "haproxy_answers": haproxy_answers,
         },
         ((kind_of(problem), problem.fatal) for problem in sight.reconciler.problems),
+        {
+            f"cluster_{name}": {cluster: values[name] for cluster, values in clusters.items()}
+            for name in next(iter(clusters.values()))
+        },
     )
     return metrics.exposition()
+
+
+def _of_cluster(sight: Sight, cluster: ClusterSight) -> dict[str, float]:
+    """What there is of one cluster; NaN is unknown."""
+    event, staleness = cluster.source.last_event_at, sight.staleness(cluster)
+    return {
+        "event_source_connected": float(bool(cluster.source.connected_to)),
+        "last_event_age_seconds": nan if event is None else max(0.0, sight.now() - event),
+        "staleness_seconds": nan if staleness is None else staleness,
+        "apps": len(cluster.gatherer.cluster.apps),
+    }
+
+
+def _oldest(ages: Iterable[float]) -> float:
+    """The largest; unknown where one is."""
+    found = list(ages)
+    return nan if any(map(isnan, found)) else max(found)

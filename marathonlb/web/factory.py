@@ -14,17 +14,17 @@ from marathonlb.haproxy.process import Binary
 from marathonlb.haproxy.runtime import Socket
 from marathonlb.haproxy.state import StateDirectory
 from marathonlb.haproxy.statistics import Statistics, stats_socket
-from marathonlb.marathon.gather import Gatherer
+from marathonlb.marathon.gather import Gathers
 from marathonlb.reconciler import Reconciler
 from marathonlb.record import Record
 from marathonlb.routing.servers import Resolve
 from marathonlb.settings import Settings
 from marathonlb.wanted import Planner
-from marathonlb.web.exposition import exporter_at
 from marathonlb.web.daemon import SOCKET
+from marathonlb.web.exposition import exporter_at
 from marathonlb.web.routes import router
 from marathonlb.web.server import WebServer
-from marathonlb.web.sight import EventSource, Marathons, Sight
+from marathonlb.web.sight import ClusterSight, Sight
 
 EXPORTER = "exporter.sock"
 """Of the state directory; the default of HAPROXY_HEAD names it."""
@@ -36,19 +36,18 @@ def make_web(
     *,
     reconciler: Reconciler,
     planner: Planner,
-    gatherer: Gatherer,
-    marathons: Marathons,
+    gatherer: Gathers,
+    clusters: tuple[ClusterSight, ...],
     applier: Applier,
     hold: Hold,
     resolve: Resolve,
     record: Record,
-    source: EventSource | None,
 ) -> WebServer:
     """
     The controller's pages, on their socket once the service is started.
 
     :param reactor: provides `IReactorTime`, `IReactorProcess` and `IReactorUNIX`.
-    :param source: how the source of hints is.
+    :param clusters: each by itself; ``gatherer`` has them all.
     """
     state = StateDirectory.of(settings)
     directory = os.path.dirname(os.path.abspath(settings.haproxy_config))
@@ -68,14 +67,13 @@ def make_web(
         reconciler=reconciler,
         planner=planner,
         gatherer=gatherer,
-        marathons=marathons,
+        clusters=clusters,
         applier=applier,
         resolve=resolve,
         archive=Archive(state, settings.archive_versions),
         hold=hold,
         statistics=Statistics(ask, reactor),
         record=record,
-        source=source,
         capabilities=binary.capabilities,
     )
     exporter = exporter_at(reactor, os.path.join(settings.state_dir, EXPORTER))

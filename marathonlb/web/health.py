@@ -35,14 +35,23 @@ async def readiness(sight: Sight) -> Health:
 
 
 def _marathon(sight: Sight) -> list[str]:
-    staleness, bound = sight.staleness(), sight.settings.max_staleness
+    """Why Marathon's word cannot be relied on, for each cluster."""
+    bound = sight.settings.max_staleness
     failure = sight.reconciler.status.failure
-    why = f": {failure}" if failure else ""
-    if staleness is None:
-        return [f"no Marathon has told everything yet{why}"]
-    if staleness > bound:
-        return [f"Marathon's last word is {staleness:.0f} s old, more than --max-staleness={bound:g}{why}"]
-    return []
+    reasons = []
+    for cluster in sight.clusters:
+        staleness = sight.staleness(cluster)
+        said = cluster.gatherer.problem or failure
+        why = f": {said}" if said else ""
+        if staleness is None:
+            of = f" of the cluster {cluster.name}" if cluster.name else ""
+            reasons.append(f"no Marathon{of} has told everything yet{why}")
+        elif staleness > bound:
+            whose = f"the cluster {cluster.name}" if cluster.name else "Marathon"
+            reasons.append(
+                f"{whose}'s last word is {staleness:.0f} s old, more than --max-staleness={bound:g}{why}"
+            )
+    return reasons
 
 
 def _haproxy(sight: Sight) -> list[str]:

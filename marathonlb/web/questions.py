@@ -9,7 +9,7 @@ import msgspec
 from marathonlb.config.text import Config
 from marathonlb.errors import InvalidConfiguration, MarathonLBError
 from marathonlb.haproxy.difference import ConfigDifference, difference
-from marathonlb.marathon.model import App
+from marathonlb.marathon.model import App, qualified
 from marathonlb.marathon.parse import UnusableAnswer, parse_app
 from marathonlb.routing.explain import explain
 from marathonlb.routing.explanation import Explanation
@@ -75,7 +75,10 @@ class WhatIfPage(Page):
     summary = "What would change if an app were defined like this; nothing is done"
     shape = WhatIf
     takes = "an app's definition, as Marathon takes it at /v2/apps"
-    parameters = (Parameter("check", "query", "no: HAProxy is not asked whether it would accept it"),)
+    parameters = (
+        Parameter("check", "query", "no: HAProxy is not asked whether it would accept it"),
+        Parameter("cluster", "query", "the name of the cluster that is to run it, of several"),
+    )
     statuses = (
         (400, "it is no definition of an app"),
         (403, "the client is outside --admin-allow"),
@@ -92,19 +95,21 @@ class WhatIfPage(Page):
         if not is_json(asked.headers):
             raise Refusal(415, "it has to be application/json")
         check = asked.query.get("check", "yes").lower() not in ("no", "false", "0", "off")
-        return data(await what_if(self._sight, asked.body, check=check))
+        cluster = asked.query.get("cluster", "")
+        return data(await what_if(self._sight, asked.body, check=check, cluster=cluster))
 
 
-async def what_if(sight: Sight, definition: bytes, *, check: bool = True) -> WhatIf:
+async def what_if(sight: Sight, definition: bytes, *, check: bool = True, cluster: str = "") -> WhatIf:
     """
     What would change if an app were defined like this.
 
     :param definition: JSON, as Marathon takes it.
     :param check: whether HAProxy is asked.
+    :param cluster: the name of the cluster that is to run it.
     :raises Refusal: it is no definition, or nothing is known yet.
     """
     running, apps = sight.wanted(), sight.gatherer.cluster.apps
-    app = _app(definition, sight)
+    app = _app(definition, sight, cluster)
     held = apps.get(app.id)
     try:
         supposed = sight.planner.supposing({**apps, app.id: app}, {app.id}, sight.now())
@@ -130,8 +135,11 @@ async def what_if(sight: Sight, definition: bytes, *, check: bool = True) -> Wha
     )
 
 
-def _app(definition: bytes, sight: Sight) -> App:
+def _app(definition: bytes, sight: Sight, cluster: str) -> App:
     """The app, with the tasks that it has now. It would be the youngest in every collision but with itself."""
+    names = [each.name for each in sight.clusters]
+    if cluster not in names:
+        raise Refusal(400, f"cluster= is one of {', '.join(map(repr, names))}")
     try:
         parsed = parse_app(b'{"app":%s}' % definition)
     except UnusableAnswer as error:
@@ -141,10 +149,12 @@ def _app(definition: bytes, sight: Sight) -> App:
             400, f"no definition of an app: {parsed.unreadable[0].reason if parsed.unreadable else ''}"
         )
     app = parsed.apps[0]
-    held = sight.gatherer.cluster.apps.get(app.id)
+    app_id = qualified(cluster, app.id)
+    held = sight.gatherer.cluster.apps.get(app_id)
     now = datetime.fromtimestamp(sight.now(), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return msgspec.structs.replace(
         app,
+        id=app_id,
         tasks=held.tasks if held else (),
         version=now,
         config_changed_at=held.config_changed_at if held else now,

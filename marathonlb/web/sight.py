@@ -7,7 +7,7 @@ The pages ask; they never steer, but for what is offered to anybody: a hint, a r
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from attrs import frozen
@@ -22,7 +22,7 @@ from marathonlb.haproxy.hold import Hold
 from marathonlb.haproxy.interfaces import Outcome
 from marathonlb.haproxy.process import Capabilities
 from marathonlb.haproxy.statistics import Statistics
-from marathonlb.marathon.gather import Gatherer
+from marathonlb.marathon.gather import Gatherer, Gathers
 from marathonlb.reconciler import Reconciler
 from marathonlb.record import Record
 from marathonlb.routing.evidence import State
@@ -49,6 +49,22 @@ class EventSource(Protocol):
     problem: str
 
 
+@frozen(kw_only=True)
+class ClusterSight:
+    """
+    One cluster.
+
+    :param name: empty where it has none.
+    :param source: how the source of hints is.
+    """
+
+    name: str
+    endpoints: Sequence[str]
+    marathons: Marathons
+    source: EventSource
+    gatherer: Gatherer
+
+
 class Applied(Protocol):
     """What the pages ask of `marathonlb.haproxy.apply.Applier`."""
 
@@ -65,6 +81,9 @@ class Applied(Protocol):
     def apply(self, wanted: Config) -> Deferred[Outcome]:
         """Make HAProxy run a configuration: a pinned one."""
 
+    def flush(self) -> Deferred[None]:
+        """Write what HAProxy was led to by steps, so that it outlives a crash."""
+
     def check(self, config: Config) -> Deferred[str]:
         """Whether HAProxy accepts a configuration."""
 
@@ -77,7 +96,7 @@ class Sight:
     """
     The controller's parts.
 
-    :param source: how the source of hints is; None before there is one.
+    :param clusters: each by itself; ``gatherer`` has them all.
     :param capabilities: what the HAProxy binary says that it can do.
     :param started: when the controller was started, in seconds since the epoch, as the clock's seconds are.
     """
@@ -88,15 +107,14 @@ class Sight:
     clock: IReactorTime
     reconciler: Reconciler
     planner: Planner
-    gatherer: Gatherer
-    marathons: Marathons
+    gatherer: Gathers
+    clusters: tuple[ClusterSight, ...]
     applier: Applied
     resolve: Resolve
     archive: Archive
     hold: Hold
     statistics: Statistics
     record: Record
-    source: EventSource | None
     capabilities: Callable[[], Awaitable[Capabilities]]
 
     @property
@@ -131,9 +149,9 @@ class Sight:
             raise Refusal(503, "there is no configuration yet")
         return published
 
-    def staleness(self) -> float | None:
-        """Seconds since everything was last compared with a Marathon that answered; None where it never was."""
-        last = self.reconciler.status.last_full
+    def staleness(self, cluster: ClusterSight | None = None) -> float | None:
+        """Seconds since all of a cluster, or of all, was last compared with a Marathon; None where it never was."""
+        last = (cluster or self).gatherer.last_full
         return None if last is None else max(0.0, self.now() - last)
 
     async def workers(self) -> tuple[int, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 
 from marathonlb.errors import HAProxyUnavailable
@@ -10,25 +12,52 @@ from marathonlb.web.health import readiness
 from marathonlb.web.page import Answer, Asked, Page, Parameter, data
 from marathonlb.web.pin import Pinned, pinned
 from marathonlb.web.problems import kind_of
-from marathonlb.web.sight import Sight
+from marathonlb.web.sight import ClusterSight, Sight
 
 
 class MarathonEndpoint(msgspec.Struct, frozen=True):
     """
     One Marathon of ``--marathon``.
 
+    :param cluster: the name of its cluster; empty where it has none.
     :param preferred: it answered last, so it is asked first.
     :param leader: whether it is the leader; null where none has said who is.
     """
 
     url: str
+    cluster: str
     preferred: bool
     leader: bool | None
+
+
+class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What is known of one cluster. Times are seconds since the epoch.
+
+    :param name: empty where it has none.
+    :param leader: whom a Marathon called the leader last; null where none has.
+    :param connected_to: where its events come from; null while none come.
+    :param problem: why none come, or why it cannot be asked; empty where all is well.
+    :param last_full: when everything of it was last compared.
+    :param staleness_seconds: since then; null before the first time.
+    """
+
+    name: str
+    leader: str | None
+    connected_to: str | None
+    problem: str
+    last_event: float | None
+    last_full: float | None
+    staleness_seconds: float | None
+    apps: int
 
 
 class MarathonStatus(msgspec.Struct, frozen=True, kw_only=True):
     """
     What is known of Marathon. Times are seconds since the epoch.
+
+    Of several clusters ``clusters`` has what is known of each. What is said of them all is then of the one that is
+    worst off, and nobody leads them all.
 
     :param leader: whom a Marathon called the leader last; null where none has.
     :param connected_to: where events come from, the callback's own address in event mode; null while none come.
@@ -46,6 +75,7 @@ class MarathonStatus(msgspec.Struct, frozen=True, kw_only=True):
     staleness_seconds: float | None
     max_staleness_seconds: float
     apps: int
+    clusters: tuple[ClusterStatus, ...]
 
 
 class HAProxyStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,21 +185,44 @@ async def status_of(sight: Sight, *, admin: bool) -> Status:
 
 
 def _marathon(sight: Sight) -> MarathonStatus:
-    leader, source = sight.marathons.leader(), sight.source
+    clusters = tuple(_cluster(sight, each) for each in sight.clusters)
+    events = [each.last_event for each in clusters]
+    connected = [each.connected_to for each in clusters if each.connected_to is not None]
+    problems = [
+        f"{each.name}: {each.problem}" if each.name else each.problem for each in clusters if each.problem
+    ]
     return MarathonStatus(
-        endpoints=tuple(
-            MarathonEndpoint(url, url == sight.marathons.preferred, None if leader is None else url == leader)
-            for url in sight.settings.marathon
-        ),
-        leader=leader,
-        connected_to=source.connected_to if source else None,
-        problem=source.problem if source else "",
-        last_event=source.last_event_at if source else None,
-        last_full=sight.reconciler.status.last_full,
+        endpoints=tuple(endpoint for each in sight.clusters for endpoint in _endpoints(each)),
+        leader=clusters[0].leader if len(clusters) == 1 else None,
+        connected_to=", ".join(dict.fromkeys(connected)) if len(connected) == len(clusters) else None,
+        problem="; ".join(problems),
+        last_event=None if None in events else min(event for event in events if event is not None),
+        last_full=sight.gatherer.last_full,
         staleness_seconds=sight.staleness(),
         max_staleness_seconds=sight.settings.max_staleness,
         apps=len(sight.gatherer.cluster.apps),
+        clusters=clusters,
     )
+
+
+def _cluster(sight: Sight, cluster: ClusterSight) -> ClusterStatus:
+    return ClusterStatus(
+        name=cluster.name,
+        leader=cluster.marathons.leader(),
+        connected_to=cluster.source.connected_to,
+        problem=cluster.source.problem or cluster.gatherer.problem,
+        last_event=cluster.source.last_event_at,
+        last_full=cluster.gatherer.last_full,
+        staleness_seconds=sight.staleness(cluster),
+        apps=len(cluster.gatherer.cluster.apps),
+    )
+
+
+def _endpoints(cluster: ClusterSight) -> Iterator[MarathonEndpoint]:
+    leader = cluster.marathons.leader()
+    for url in cluster.endpoints:
+        leads = None if leader is None else url == leader
+        yield MarathonEndpoint(url, cluster.name, url == cluster.marathons.preferred, leads)
 
 
 async def _haproxy(sight: Sight) -> HAProxyStatus:

@@ -44,7 +44,7 @@ from marathonlb.timeline import Timeline
 from marathonlb.wanted import Planner
 from marathonlb.web.exposition import Sink
 from marathonlb.web.routes import router
-from marathonlb.web.sight import Sight
+from marathonlb.web.sight import ClusterSight, Sight
 from tests.fakes.haproxy import FakeApplier
 from tests.fakes.marathon import FakeMarathon
 from tests.test_reconciler import NoHosts
@@ -186,20 +186,26 @@ class PagesTestCase(SynchronousTestCase):
             reconciler=self.reconciler,
             planner=planner,
             gatherer=gatherer,
-            marathons=Marathons(),
+            clusters=(self.cluster("", Marathons(), gatherer),),
             applier=self.applier,
             resolve=hosts.address,
             archive=self.archive,
             hold=self.hold,
             statistics=Statistics(self.haproxy, self.clock),
             record=self.record,
-            source=self.source,
             capabilities=self._capabilities,
         )
         self.root = router(self.sight, self._export)
         self.agent = RequestTraversalAgent(self.root)
         self.treq = HTTPClient(self.agent, data_to_body_producer=Whole)
         self.patch_client()
+
+    def cluster(self, name: str, marathons: Marathons, gatherer: Gatherer) -> ClusterSight:
+        """One cluster."""
+        endpoints = ("http://one:8080", "http://two:8080")
+        return ClusterSight(
+            name=name, endpoints=endpoints, marathons=marathons, source=self.source, gatherer=gatherer
+        )
 
     async def _capabilities(self) -> Capabilities:
         return Capabilities(version=(2, 8, 1), features=frozenset({"OPENSSL"}))

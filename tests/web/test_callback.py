@@ -22,8 +22,9 @@ class Callback(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.hints: list[Hint] = []
+        self.east: list[Hint] = []
         self.answered_first: list[bool] = []
-        self.site = CallbackSite(self._poked, limit=1000)
+        self.site = CallbackSite({"": self._poked, "east": self.east.append}, limit=1000)
 
     def _poked(self, hint: Hint) -> None:
         self.hints.append(hint)
@@ -50,6 +51,18 @@ class Callback(SynchronousTestCase):
         self.assertEqual(self.post(EVENT), 200)
         self.assertEqual(self.hints, [Hint(frozenset(["/a"]), "status_update_event")])
         self.assertEqual(self.answered_first, [True])
+
+    def test_clusters(self) -> None:
+        """An event is the cluster's whose name the URL has; of a cluster that nobody knows none is taken."""
+        for target, status in (
+            ("/?cluster=east", 200),
+            ("/x?y=1&cluster=east", 200),
+            ("/?cluster=west", 404),
+        ):
+            head = f"POST {target} HTTP/1.1\r\nHost: lb:8081\r\nContent-Length: {len(EVENT)}\r\n\r\n"
+            self.assertEqual(self.send(head.encode(), EVENT), status)
+        self.assertEqual(len(self.east), 2)
+        self.assertEqual(self.hints, [])
 
     def test_types(self) -> None:
         """Whatever the content type says, an event is an event."""
@@ -144,7 +157,7 @@ class RealEvents(SynchronousTestCase):
     def test_all(self) -> None:
         """Each is taken."""
         hints: list[Hint] = []
-        site = CallbackSite(hints.append)
+        site = CallbackSite({"": hints.append})
         paths: list[Path] = sorted(data("marathon", "events").iterdir())
         for path in paths:
             body = path.read_bytes()

@@ -152,8 +152,8 @@ class Status(PagesTestCase):
         self.assertEqual(
             said["marathon"]["endpoints"],
             [
-                {"url": "http://one:8080", "preferred": True, "leader": False},
-                {"url": "http://two:8080", "preferred": False, "leader": True},
+                {"url": "http://one:8080", "cluster": "", "preferred": True, "leader": False},
+                {"url": "http://two:8080", "cluster": "", "preferred": False, "leader": True},
             ],
         )
         self.assertEqual(said["haproxy"]["version"], "2.8.1")
