@@ -160,7 +160,6 @@ PER_APP_NAMES: frozenset[str] = frozenset(spec.name for spec in TEMPLATES if spe
 
 _TOKEN = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)
 _SIMPLE_JINJA = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}", re.ASCII)
-_MISSING = object()
 
 
 @frozen
@@ -180,9 +179,21 @@ class Template:
     program: jinja2.Template | None = field(default=None, eq=False)
     names: frozenset[str] = field()
 
+    _order: tuple[str, ...] = field(init=False, repr=False, eq=False)
+    _format: str = field(init=False, repr=False, eq=False)
+
     @names.default
     def _names_of_parts(self) -> frozenset[str]:
         return frozenset(self.parts[1::2])
+
+    @_order.default
+    def _names_in_turn(self) -> tuple[str, ...]:
+        return self.parts[1::2]
+
+    @_format.default
+    def _parts_as_format(self) -> str:
+        """The text for ``%``, which puts a hundred thousand servers' values in faster than any loop."""
+        return "%s".join(part.replace("%", "%%") for part in self.parts[::2])
 
     @property
     def is_default(self) -> bool:
@@ -206,17 +217,11 @@ class Template:
             except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
                 reason = f"HAPROXY_{self.name}: {error}"
                 raise TemplateError(source=self.source, reason=reason, template=self.name) from None
-        parts = self.parts
-        if len(parts) == 1:
-            return parts[0]
-        out = list(parts)
-        for place in range(1, len(parts), 2):
-            value = variables.get(parts[place], _MISSING)
-            if value is _MISSING:
-                reason = self._unknown(parts[place], variables)
-                raise TemplateError(source=self.source, reason=reason, template=self.name)
-            out[place] = value if isinstance(value, str) else str(value)
-        return "".join(out)
+        try:
+            return self._format % tuple(map(variables.__getitem__, self._order))
+        except KeyError as missing:
+            reason = self._unknown(missing.args[0], variables)
+            raise TemplateError(source=self.source, reason=reason, template=self.name) from None
 
     def _unknown(self, name: str, variables: Iterable[str]) -> str:
         known = sorted(key for key in variables if key not in OBJECTS)
@@ -264,6 +269,7 @@ def jinja(name: str, text: str, source: str) -> Template:
         program = _ENVIRONMENT.from_string(text)
     except jinja2.TemplateSyntaxError as error:
         raise TemplateError(source=source, reason=f"line {error.lineno}: {error.message}") from None
+    program.globals = dict(program.globals)  # copied at each rendering, which takes long of a chain of maps
     rest = _SIMPLE_JINJA.sub("", text)
     if not any(mark in rest for mark in ("{{", "{%", "{#", "}}")):
         return Template(name, source, tuple(_SIMPLE_JINJA.split(text)))
