@@ -17,7 +17,7 @@ RUN python3 -m venv /opt/marathon-lb \
  && cd /src \
  && export ${VERSION:+SETUPTOOLS_SCM_PRETEND_VERSION=${VERSION}} \
  && /opt/marathon-lb/bin/pip wheel --no-cache-dir --no-deps --wheel-dir /wheel . \
- && /opt/marathon-lb/bin/pip install --no-cache-dir /wheel/*.whl \
+ && /opt/marathon-lb/bin/pip install --no-cache-dir "$(echo /wheel/*.whl)[dcos]" \
  && /opt/marathon-lb/bin/pip uninstall --yes pip
 COPY packaging/image/docker-entrypoint /opt/marathon-lb/bin/
 # twistd writes the cache of plugins, which the image's user could not. The health check runs often: it is a file of its

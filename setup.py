@@ -94,6 +94,7 @@ setup(
             "hypothesis>=6.90",  # properties over many inputs
             "jsonschema>=4.18",  # to hold the documented API against what is answered
             "marathon==0.13.0",  # a client that others wrote, to hold minimarathon against
+            "pystache>=0.6",  # renders the package for DC/OS as a cluster does
             "marathon-acme>=0.6",  # a Twisted client that others wrote, to hold the old paths against
             "setuptools>=70.1",  # builds the wheel that the packaging tests install
             "setuptools-scm>=8.1",  # gives it its version
