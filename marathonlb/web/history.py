@@ -6,6 +6,7 @@ import msgspec
 
 from marathonlb.haproxy.difference import ConfigDifference, difference
 from marathonlb.haproxy.files import Published
+from marathonlb.web.aside import aside
 from marathonlb.web.masking import shown
 from marathonlb.web.page import Answer, Asked, Page, Parameter, Refusal, data
 from marathonlb.web.sight import Sight
@@ -139,4 +140,5 @@ class DifferencePage(Page):
             raise Refusal(400, "from= names the older configuration, to= the newer one")
         old = texts(self._sight, asked.query["from"], admin=asked.admin)
         new = texts(self._sight, asked.query.get("to", RUNNING), admin=asked.admin)
-        return data(difference(old.text, new.text, old.maps, new.maps))
+        found = await aside(self._sight.clock, lambda: difference(old.text, new.text, old.maps, new.maps))
+        return data(found)

@@ -12,6 +12,7 @@ from attrs import frozen
 from marathonlb.config.text import SECTION_KEYWORDS
 from marathonlb.haproxy.difference import SectionDifference, difference
 from marathonlb.timeline import Kind
+from marathonlb.web.aside import aside
 from marathonlb.web.dashboard.charts import stages
 from marathonlb.web.dashboard.site import HtmlPage
 from marathonlb.web.dashboard.words import seconds_of
@@ -212,6 +213,8 @@ class DifferencePage(HtmlPage):
             "one": one,
             "other": other,
             "names": names,
-            "difference": difference(old.text, new.text, old.maps, new.maps),
+            "difference": await aside(
+                self._sight.clock, lambda: difference(old.text, new.text, old.maps, new.maps)
+            ),
             "changed_lines": changed_lines,
         }
