@@ -19,6 +19,7 @@ from marathonlb.errors import PublishFailed
 from marathonlb.haproxy.disk import Disk, Ownership, read_text, remove_tree
 from marathonlb.haproxy.files import Published
 from marathonlb.haproxy.pin import FILE as PIN
+from marathonlb.haproxy.pinned import alike
 from marathonlb.haproxy.state import StateDirectory
 
 PRIVATE = Ownership(0o600)
@@ -127,7 +128,7 @@ class Archive:
         os.makedirs(directory, 0o700, exist_ok=True)
         there = self.list()
         digest = published.digest()
-        if there and there[-1].digest == digest:
+        if there and (there[-1].digest == digest or self._is_last(there[-1], published)):
             return
         name = f"{there[-1].number + 1 if there else 1:08d}"
         path = os.path.join(directory, name)
@@ -139,6 +140,11 @@ class Archive:
         self._disk.write(f"{path}.json.writing", json.dumps(about) + "\n", PRIVATE, durable=False)
         self._disk.rename(f"{path}.json.writing", f"{path}.json")
         self._prune(there[: len(there) + 1 - self._keep] if len(there) >= self._keep else ())
+
+    def _is_last(self, last: Archived, published: Published) -> bool:
+        """Whether this is the last one with other tasks, as after a pin's release."""
+        before = self.read(last.number)
+        return before is not None and alike(before, published)
 
     def _prune(self, old: tuple[Archived, ...]) -> None:
         for archived in old:

@@ -140,6 +140,7 @@ async def pin(sight: Sight, name: str, client: str) -> PinAnswer:
     pins.put(wanted)
     try:
         outcome = await sight.applier.apply(sight.hold.instead(wanted, today, apps))
+        await sight.applier.flush()
     except (InvalidConfiguration, ReloadFailed) as error:
         _undo(sight, before)
         raise Refusal(409, f"configuration {name} is not pinned: {error}") from None

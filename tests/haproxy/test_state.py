@@ -117,6 +117,14 @@ class ArchiveTests(SynchronousTestCase):
         self.add(3)
         self.assertEqual([archived.number for archived in self.archive.list()], [1, 2])
 
+    def test_other_tasks(self) -> None:
+        """The last one with other tasks is no other one: what is released is that one again."""
+        line = "  server 10_0_0_{0}_80 10.0.0.{0}:80\n"
+        for number, more, kept in ((1, "", 1), (2, "", 1), (2, "  mode tcp\n", 2), (3, "  mode tcp\n", 2)):
+            text = f"backend a\n{more}{line.format(number)}"
+            self.archive.add(Published(text, {"a.map": "x\n"}), reason="", seconds=0)
+            self.assertEqual(len(self.archive.list()), kept)
+
     def test_none(self) -> None:
         """With nothing to keep there is no archive."""
         Archive(self.state, 0).add(Published("new", {}), reason="", seconds=0)
