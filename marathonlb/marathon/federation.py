@@ -112,9 +112,11 @@ class Federation(Service):
         self.news = False
         asked = []
         for name, side in self._sides.items():
-            mine = _of(name, apps) if side.asked else None
-            if mine is None or mine:
-                side.owe(mine)
+            mine = frozenset(app_id for app_id in apps or () if cluster_of(app_id) == name)
+            marker = everything_of(name)
+            everything = apps is None or marker in mine or not side.asked
+            if everything or mine:
+                side.owe(mine - {marker}, everything=everything)
                 asked.append(side.ask())
         await self._answered(asked)
         self._say_what_is_missing()
@@ -198,13 +200,6 @@ class Federation(Service):
 def _held(gatherer: Gatherer) -> Any:
     """A live view, which `ChainMap` does not change though its type would let it."""
     return gatherer.cluster.apps
-
-
-def _of(name: str, apps: frozenset[str] | None) -> frozenset[str] | None:
-    """What a hint asks of one cluster: these of its apps, or everything."""
-    if apps is None or everything_of(name) in apps:
-        return None
-    return frozenset(app_id for app_id in apps if cluster_of(app_id) == name)
 
 
 def _earliest(gatherers: Iterable[Gatherer]) -> float | None:

@@ -88,10 +88,14 @@ class Side:
         """As of when what is known holds, on the clock: infinity where nothing is being asked for."""
         return inf if self._asking is None else self._answered_as_of
 
-    def owe(self, apps: frozenset[str] | None) -> None:
-        """These apps are to be asked for, or everything."""
-        self._owed = None if apps is None or self._owed is None else self._owed | apps
-        self._named |= apps or NOTHING
+    def owe(self, apps: frozenset[str], *, everything: bool = False) -> None:
+        """
+        These apps are to be asked for.
+
+        :param everything: and all others, too.
+        """
+        self._owed = None if everything or self._owed is None else self._owed | apps
+        self._named |= apps
 
     def ask(self) -> Deferred[None]:
         """
@@ -139,8 +143,7 @@ class Side:
             try:
                 gathered = await self.gatherer.gather(owed)
             except SourceError as error:
-                self.owe(owed)
-                self._named |= named
+                self.owe(named, everything=owed is None)
                 self._failed(error)
                 return
             self._failures, self._said = 0, ""
@@ -203,7 +206,7 @@ class Side:
             self._arrived()
 
     def _ask_everything(self) -> None:
-        self.owe(None)
+        self.owe(NOTHING, everything=True)
         self._begin()
 
     def _remind(self, name: str, seconds: float, act: Callable[[], object]) -> None:

@@ -84,25 +84,23 @@ class TwoClustersTests(Controlled, MarathonTestCase):
 
     async def begin(self) -> None:
         """Two Marathons, the daemon, and an app of one id and one port in each."""
-        self.east, self.west = self.marathon(), self.marathon()
+        self.east, self.west = self.marathon("1.4"), self.marathon("1.4")
         self.wire = Wire(self.west)
         self.addCleanup(self.wire.cut)
         self.clusters = f"east={self.east.url},west={self.wire.url}"
         self.service_port = free_port()
         await self.create(self.east, {**app("east", self.service_port), "id": "/shop"})
         await self.create(self.west, {**app("west", self.service_port), "id": "/shop"})
-        self.start()
-        for name in ("east", "west"):
-            await self.answers(f"{name} task=", f"{name}.example.com")
-
-    def start(self) -> None:
-        """Start the daemon."""
         more = ("--max-staleness=2", "--resync-interval=0.5", "--max-backoff=1")
         self.running = self.daemon(self.clusters, "sse", *more)
+        for name in ("east", "west"):
+            await self.answers(f"{name} task=", f"{name}.example.com")
 
     async def test_one_marathon_lost(self) -> None:
         """
         Both are served, apart; one without its Marathon serves on, over a restart too, while the other changes.
+
+        First by the event streams, then by callbacks.
         """
         await self.begin()
         await self.apart()
@@ -110,12 +108,14 @@ class TwoClustersTests(Controlled, MarathonTestCase):
         await self.goes_on("cart")
         self.running.send_signal(signal.SIGTERM)
         await deferToThread(self.running.wait)
-        self.start()
+        callback = f"--callback-url=http://127.0.0.1:{free_port()}/"
+        self.daemon(self.clusters, "event", callback, "--max-backoff=1")
         await self.goes_on("stock")
         self.wire.mend()
         await until(self.well, 20)
         await self.create(self.west, app("news", free_port()))
         await self.answers("news task=", "news.example.com")
+        self.assertTrue((await self.status())["clusters"][1]["last_event"])
         self.assertNotIn("Traceback", self.log())
 
     async def apart(self) -> None:
@@ -162,5 +162,5 @@ class TwoClustersTests(Controlled, MarathonTestCase):
         await until(told, 20)
 
     async def well(self) -> bool:
-        """Whether everybody is told that all is well."""
-        return not await self.reasons()
+        """Whether everybody is told that all is well, and both Marathons post their events."""
+        return bool((await self.status()).get("connected_to")) and not await self.reasons()

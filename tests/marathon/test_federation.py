@@ -1,0 +1,448 @@
+"""Several clusters: their ids, and how one that does not answer leaves the others alone."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from marathonlb.errors import PublishFailed, SourceError
+from marathonlb.marathon.events import Hint
+from marathonlb.marathon.federation import KEEP, WAIT, Everyone, Federation
+from marathonlb.marathon.gather import SECOND_OPINION, Gathered, Gatherer
+from marathonlb.marathon.interfaces import AppsAnswer, IMarathon, UnreadableApp, UnreadableTask
+from marathonlb.marathon.memory import Memory
+from marathonlb.marathon.model import App, Port, Task
+from marathonlb.marathon.named import NamedMarathon, everything_of, hint_within
+from marathonlb.marathon.side import PATIENCE
+from tests.fakes.marathon import FakeMarathon
+
+SHOP = App(
+    "/shop", {"HAPROXY_GROUP": "x"}, ports=(Port(10000),), tasks=(Task("shop.1", "h", (1,)),), instances=1
+)
+NOTHING: frozenset[str] = frozenset()
+
+
+def ids(*apps: str) -> frozenset[str]:
+    return frozenset(apps)
+
+
+class NamedTests(SynchronousTestCase):
+    """The border at which ids get their cluster's name."""
+
+    def test_answers(self) -> None:
+        """Apps, apps that cannot be read and tasks that are left out get the name; nothing else changes."""
+        fake = FakeMarathon(SHOP, url="http://east:8080")
+        named = NamedMarathon("east", fake)
+        self.assertTrue(verifyObject(IMarathon, named))
+        answer = self.successResultOf(named.apps(avoid="x"))
+        self.assertEqual([app.id for app in answer.apps], ["east:/shop"])
+        self.assertEqual((answer.apps[0].tasks, answer.url), (SHOP.tasks, "http://east:8080"))
+        self.assertEqual(fake.avoided, ["x"])
+        fake.next_answers(
+            AppsAnswer(
+                apps=(),
+                unreadable=(UnreadableApp(app_id="/a", reason="x"), UnreadableApp(app_id="#3", reason="x")),
+                left_out=(UnreadableTask(app_id="/b", task_id="b.1", reason="x"),),
+            )
+        )
+        answer = self.successResultOf(named.apps())
+        self.assertEqual([each.app_id for each in answer.unreadable], ["east:/a", "east:#3"])
+        self.assertEqual([each.app_id for each in answer.left_out], ["east:/b"])
+
+    def test_questions(self) -> None:
+        """Its Marathon is asked for the id that it knows."""
+        fake = FakeMarathon(SHOP)
+        named = NamedMarathon("east", fake)
+        self.assertEqual(self.successResultOf(named.app("east:/shop")).apps[0].id, "east:/shop")
+        self.assertTrue(self.successResultOf(named.elected()))
+        self.assertEqual(fake.asked, ["/shop", "elected"])
+
+    def test_hints(self) -> None:
+        """What a cluster's Marathon calls everything is everything of that cluster."""
+        self.assertEqual(hint_within("east", Hint(None, "poll")), Hint(ids("east:"), "poll"))
+        self.assertEqual(hint_within("", Hint(None, "poll")), Hint(ids(":"), "poll"))
+        self.assertEqual(hint_within("east", Hint(ids("/a"), "x")), Hint(ids("east:/a"), "x"))
+        self.assertEqual(hint_within("", Hint(ids("/a"), "x")), Hint(ids("/a"), "x"))
+
+
+class Case(SynchronousTestCase):
+    """East, west and one without a name, each with an app /shop."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.clock.advance(1_000_000)
+        self.marathons = {
+            name: FakeMarathon(SHOP, url=f"http://{name or 'unnamed'}:8080") for name in ("", "east", "west")
+        }
+        self.east, self.west = self.marathons["east"], self.marathons["west"]
+        self.served: set[str] = set()
+        self.hints: list[Hint] = []
+        self.directory = self.mktemp()
+        os.mkdir(self.directory)
+        self.memory = Memory(lambda name: os.path.join(self.directory, name))
+        self.said: list[str] = []
+        globalLogPublisher.addObserver(self._observe)
+        self.addCleanup(globalLogPublisher.removeObserver, self._observe)
+        self.start()
+
+    def _observe(self, event: LogEvent) -> None:
+        if event.get("log_namespace", "").startswith("marathonlb.marathon"):
+            self.said.append(formatEvent(event))
+
+    def gatherers(self) -> dict[str, Gatherer]:
+        """One for each."""
+        return {
+            name: Gatherer(
+                NamedMarathon(name, fake) if name else fake, self.clock, max_shrink=50, weigh=lambda app: 1
+            )
+            for name, fake in self.marathons.items()
+        }
+
+    def start(self) -> None:
+        """A federation that knows nothing but what was kept."""
+        self.federation = Federation(
+            self.gatherers(),
+            self.clock,
+            lambda cluster: cluster in self.served,
+            memory=self.memory,
+            jitter=lambda: 1.0,
+        )
+        self.federation.poke = self.hints.append
+        self.federation.startService()
+
+    def asked(self, *apps: str, everything: bool = False) -> Deferred[Gathered]:
+        """Ask for these apps."""
+        return Deferred.fromCoroutine(self.federation.gather(None if everything else ids(*apps)))
+
+    def gather(self, *apps: str) -> Gathered:
+        """What comes of asking for these apps, or everything, without a wait."""
+        return self.successResultOf(self.asked(*apps, everything=not apps))
+
+    def known(self) -> set[str]:
+        """The ids of what is known."""
+        return set(self.federation.cluster.apps)
+
+
+class FederationTests(Case):
+    """`Federation`."""
+
+    def test_everything(self) -> None:
+        """What all clusters run is known under ids of their own, in one view."""
+        self.assertFalse(self.federation.complete)
+        gathered = self.gather()
+        self.assertEqual(gathered.change.added, ids("/shop", "east:/shop", "west:/shop"))
+        self.assertEqual((gathered.full, gathered.drifted, gathered.again_in), (True, NOTHING, None))
+        self.assertEqual(self.known(), {"/shop", "east:/shop", "west:/shop"})
+        self.assertTrue(self.federation.complete)
+        self.assertEqual(self.federation.last_full, self.clock.seconds())
+
+    def test_whom(self) -> None:
+        """A hint leads to the clusters that it names, to all of them the first time."""
+        self.gather("east:/shop")
+        self.assertEqual([fake.asked for fake in self.marathons.values()], [["*"]] * 3)
+        self.gather("east:/shop", "/shop")
+        self.assertEqual([fake.asked[1:] for fake in self.marathons.values()], [["/shop"], ["/shop"], []])
+        self.gather(everything_of("west"))
+        self.gather(everything_of(""))
+        self.assertEqual(
+            [fake.asked[1:] for fake in self.marathons.values()], [["/shop", "*"], ["/shop"], ["*"]]
+        )
+
+    def test_silent(self) -> None:
+        """A cluster that does not answer holds the others up for a moment; what it says later is told."""
+        self.west.hold()
+        asked = self.asked(everything=True)
+        self.assertNoResult(asked)
+        self.clock.advance(WAIT)
+        self.assertEqual(self.successResultOf(asked).change.added, ids("/shop", "east:/shop"))
+        self.assertTrue(self.federation.complete)
+        self.assertIsNone(self.federation.last_full)
+        self.assertEqual(self.gather("east:/shop", "west:/shop").change.touched, NOTHING)
+        self.assertEqual((self.hints, self.federation.news), ([], False))
+        self.west.release()
+        self.assertEqual([hint.apps for hint in self.hints], [NOTHING])
+        self.assertTrue(self.federation.news)
+        gathered = self.successResultOf(Deferred.fromCoroutine(self.federation.gather(NOTHING)))
+        self.assertEqual(gathered.change.added, ids("west:/shop"))
+        self.assertFalse(self.federation.news)
+        self.assertEqual(self.west.asked, ["*", "/shop"])
+        self.assertIsNotNone(self.federation.last_full)
+
+    def test_failing(self) -> None:
+        """One that fails keeps what is known of it, and is asked again with back-off, whatever the others do."""
+        self.gather()
+        self.west.fail()
+        self.east.put(App("/cart"))
+        gathered = self.gather()
+        self.assertEqual(gathered.change.added, ids("east:/cart"))
+        self.assertIn("west:/shop", self.known())
+        asked = len(self.west.asked)
+        for _ in range(3):
+            self.clock.advance(0.3)
+            self.gather("east:/cart")
+        self.assertEqual(len(self.west.asked), asked)
+        self.clock.advance(0.2)
+        self.assertEqual(len(self.west.asked), asked + 1)
+        self.clock.advance(1.9)
+        self.assertEqual(len(self.west.asked), asked + 1)
+        self.west.fail(None)
+        self.west.put(App("/cart"))
+        self.assertEqual(self.hints, [])
+        self.clock.advance(0.2)
+        self.assertEqual([hint.apps for hint in self.hints], [NOTHING])
+        self.assertIn("west:/cart", self.known())
+
+    def test_says_it_once(self) -> None:
+        """A failure names the cluster and its Marathon, and is said less loudly where it stays."""
+        self.gather()
+        self.west.fail("it does not answer")
+        self.gather("west:/shop")
+        (said,) = [text for text in self.said if "cannot be asked" in text]
+        self.assertIn("The cluster west cannot be asked: http://west:8080: it does not answer", said)
+        self.assertEqual(
+            self.federation._sides["west"].gatherer.problem,
+            "http://west:8080: it does not answer (status 503)",
+        )
+
+    def test_hint_after_failure(self) -> None:
+        """A hint soon after a failure is asked for when a moment has passed, with all that is owed."""
+        self.gather()
+        self.west.fail()
+        self.gather("west:/shop")
+        self.clock.advance(1)
+        self.west.fail(None)
+        self.west.put(App("/cart"))
+        self.west.asked.clear()
+        self.clock.advance(0)
+        self.gather("west:/cart")
+        self.clock.advance(PATIENCE)
+        self.assertEqual(sorted(self.west.asked), ["/cart", "/shop"])
+        self.assertIn("west:/cart", self.known())
+
+    def test_owed(self) -> None:
+        """What is asked for while a question is under way is asked for next."""
+        self.gather()
+        self.west.hold()
+        one = self.asked("west:/shop")
+        other = self.asked("west:/cart")
+        self.west.put(App("/cart"))
+        self.west.release(1)
+        self.assertNoResult(other)
+        self.west.release()
+        self.successResultOf(one)
+        self.successResultOf(other)
+        self.assertEqual(self.west.asked, ["*", "/shop", "/cart"])
+        self.assertIn("west:/cart", self.known())
+
+    def test_doubt(self) -> None:
+        """An answer that takes too much of one cluster away is doubted for that one alone."""
+        self.gather()
+        for fake in self.marathons.values():
+            fake.set(App("/other"))
+        self.east.put(SHOP)
+        gathered = self.gather()
+        self.assertEqual(gathered.change.touched, ids("east:/other"))
+        self.assertIsNone(gathered.again_in)
+        self.clock.advance(SECOND_OPINION)
+        gathered = self.successResultOf(Deferred.fromCoroutine(self.federation.gather(NOTHING)))
+        self.assertEqual(gathered.change.removed, ids("/shop", "west:/shop"))
+
+    def test_as_of(self) -> None:
+        """While a cluster is being asked nothing holds later than that cluster's last answer."""
+        began = self.clock.seconds()
+        self.gather()
+        self.clock.advance(5)
+        self.assertEqual(self.gather("east:/shop").as_of, self.clock.seconds())
+        self.west.hold()
+        asked = self.asked("west:/shop")
+        self.clock.advance(WAIT)
+        self.assertEqual(self.successResultOf(asked).as_of, began)
+        self.west.release()
+        self.assertEqual(self.gather("east:/shop").as_of, self.clock.seconds())
+
+    def test_drift(self) -> None:
+        """What a full comparison finds and no hint has named is drift; the first one finds none."""
+        self.west.hold()
+        asked = self.asked("west:/shop", everything=True)
+        self.clock.advance(WAIT)
+        self.successResultOf(asked)
+        self.west.release()
+        self.assertEqual(self.gather("east:/shop").drifted, NOTHING)
+        self.west.put(App("/cart"), App("/stock"))
+        gathered = self.gather(everything_of("west"), "west:/cart")
+        self.assertEqual(gathered.drifted, ids("west:/stock"))
+
+    def test_cancel(self) -> None:
+        """Who gives up waiting ends no question that others may wait for."""
+        self.west.hold()
+        asked = self.asked(everything=True)
+        asked.cancel()
+        self.failureResultOf(asked, CancelledError)
+        self.west.release()
+        self.assertIn("west:/shop", self.known())
+
+    def test_stop(self) -> None:
+        """After the end nothing is asked and nothing waits."""
+        self.gather()
+        self.west.fail()
+        self.gather()
+        self.east.hold()
+        asked = self.asked("east:/shop")
+        self.federation.stopService()
+        self.clock.advance(WAIT)
+        self.successResultOf(asked)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class StartTests(Case):
+    """A start while a cluster does not answer."""
+
+    def test_nothing_known(self) -> None:
+        """Before anybody has answered nothing may be served."""
+        for fake in self.marathons.values():
+            fake.fail()
+        self.gather()
+        self.assertFalse(self.federation.complete)
+
+    def test_never_seen(self) -> None:
+        """A cluster of which HAProxy serves nothing, and that was never known, is not waited for."""
+        self.west.fail()
+        self.gather()
+        self.assertTrue(self.federation.complete)
+
+    def test_served(self) -> None:
+        """Where HAProxy serves something of it and nothing was kept nothing changes until it answers, which is said."""
+        self.served = {"west"}
+        self.west.fail()
+        self.gather()
+        self.gather()
+        self.assertFalse(self.federation.complete)
+        said = [text for text in self.said if "Nothing is changed" in text]
+        self.assertEqual(len(said), 1)
+        self.assertIn("west", said[0])
+        self.west.fail(None)
+        self.clock.advance(PATIENCE)
+        self.assertTrue(self.federation.complete)
+
+    def test_recalled(self) -> None:
+        """What was kept of it is served, and a first answer that takes too much of that away is doubted."""
+        self.gather()
+        self.clock.advance(KEEP)
+        self.federation.stopService()
+        self.served = {"", "east", "west"}
+        self.west.fail()
+        self.start()
+        self.clock.advance(60)
+        gathered = self.gather()
+        self.assertIn("west:/shop", gathered.change.added)
+        self.assertEqual(self.federation.cluster.apps["west:/shop"].tasks, SHOP.tasks)
+        self.assertTrue(self.federation.complete)
+        self.assertIn("60 seconds ago, with 1 apps", "".join(self.said))
+        self.assertIsNone(self.federation.last_full)
+        self.west.fail(None)
+        self.west.set()
+        self.clock.advance(PATIENCE)
+        self.assertIn("west:/shop", self.known())
+        self.clock.advance(SECOND_OPINION)
+        self.assertNotIn("west:/shop", self.known())
+
+    def test_kept_at_the_end(self) -> None:
+        """A change that was not kept yet is kept at the end."""
+        self.gather()
+        self.federation.stopService()
+        kept = self.memory.recall("east")
+        assert kept is not None
+        self.assertEqual([app.id for app in kept[1]], ["east:/shop"])
+        self.assertEqual(kept[0], self.clock.seconds())
+
+
+class MemoryTests(SynchronousTestCase):
+    """`Memory`."""
+
+    def setUp(self) -> None:
+        self.directory = self.mktemp()
+        os.mkdir(self.directory)
+        self.memory = Memory(lambda name: os.path.join(self.directory, name))
+        self.said: list[str] = []
+        globalLogPublisher.addObserver(self._observe)
+        self.addCleanup(globalLogPublisher.removeObserver, self._observe)
+
+    def _observe(self, event: LogEvent) -> None:
+        self.said.append(formatEvent(event))
+
+    def test_back(self) -> None:
+        """What is kept comes back whole, for each cluster, and nobody else may read it."""
+        self.memory.keep("east", [SHOP], 5.0)
+        self.memory.keep("", [App("/cart")], 6.0)
+        self.assertEqual(self.memory.recall("east"), (5.0, (SHOP,)))
+        self.assertEqual(self.memory.recall(""), (6.0, (App("/cart"),)))
+        self.assertIsNone(self.memory.recall("west"))
+        modes = {
+            stat.S_IMODE(os.stat(os.path.join(self.directory, name)).st_mode)
+            for name in os.listdir(self.directory)
+        }
+        self.assertEqual(modes, {0o600})
+        self.assertEqual(self.said, [])
+
+    def test_broken(self) -> None:
+        """A file that is broken is as none, and said."""
+        for text in (b"", b"\x00", b"half", b"\x82\xa2at"):
+            with open(os.path.join(self.directory, "cluster-east"), "wb") as file:
+                file.write(text)
+            self.assertIsNone(self.memory.recall("east"))
+        self.assertEqual(len([text for text in self.said if "east" in text]), 4)
+
+    def test_no_place(self) -> None:
+        """Where there is no place for it that is said, and nothing else happens."""
+
+        def nowhere(name: str) -> str:
+            raise PublishFailed(path="/x", reason="choose another --state-dir")
+
+        for memory in (Memory(nowhere), Memory(lambda name: "/proc/none/x")):
+            self.said.clear()
+            memory.keep("east", [SHOP], 5.0)
+            self.assertIsNone(memory.recall("west"))
+            self.assertIn("--state-dir", "".join(self.said))
+
+
+class EveryoneTests(Case):
+    """A single run."""
+
+    def all(self) -> Everyone:
+        """Those of a single run."""
+        return Everyone(self.gatherers().values())
+
+    def ask(self, everyone: Everyone) -> Deferred[Any]:
+        """Ask all."""
+        return Deferred.fromCoroutine(everyone.gather(None))
+
+    def test_all(self) -> None:
+        """All are asked, and what they say is taken together."""
+        everyone = self.all()
+        self.assertFalse(everyone.complete)
+        gathered = self.successResultOf(self.ask(everyone))
+        self.assertEqual(gathered.change.added, ids("/shop", "east:/shop", "west:/shop"))
+        self.assertEqual((gathered.full, everyone.complete), (True, True))
+        self.assertEqual(everyone.last_full, self.clock.seconds())
+        self.assertEqual(len(everyone.cluster.apps), 3)
+
+    def test_one_fails(self) -> None:
+        """A single run needs every cluster."""
+        self.west.fail("it does not answer")
+        self.east.hold()
+        error = self.failureResultOf(self.ask(self.all()), SourceError).value
+        self.assertIn("http://west:8080", str(error))
+
+    def test_doubt(self) -> None:
+        """One answer that is doubted is asked for again."""
+        everyone = self.all()
+        self.successResultOf(self.ask(everyone))
+        self.west.set()
+        self.assertEqual(self.successResultOf(self.ask(everyone)).again_in, SECOND_OPINION)
