@@ -396,7 +396,7 @@ class Reconciler(Service):
         if self.wanted is not None or self._settings.max_shrink >= 100:
             return False
         before = self._applier.served()
-        gone = before - {service.backend for service in wanted.services}
+        gone = before - {service.backend for service in wanted.services if service.servers}
         if not before or 100 * len(gone) / len(before) <= self._settings.max_shrink:
             return False
         now = self._clock.seconds()

@@ -460,6 +460,18 @@ class DoubtTests(ReconcilerTestCase):
         self.clock.advance(SECOND_OPINION + 1)
         self.assertEqual(len(self.served()), 1)
 
+    def test_without_tasks_after_a_restart(self) -> None:
+        """It doubts one that knows the apps and not their tasks, too, as of a Marathon that has only begun."""
+        self.begin(*cluster(10))
+        self.make(self.settings)
+        self.marathon.set(*(msgspec.structs.replace(app, tasks=()) for app in cluster(10)))
+        self.reconciler.poke(EVERYTHING)
+        self.assertIn("  server ", self.applier.running.template if self.applier.running else "")
+        self.assertEqual(len(self.said("lacks 10 of the 10 services")), 1)
+        self.marathon.set(*cluster(10))
+        self.clock.advance(SECOND_OPINION + 1)
+        self.assertEqual(len(self.applier.applied), 1)
+
 
 class QuarantineTests(ReconcilerTestCase):
     """One service's mistake costs that service alone."""

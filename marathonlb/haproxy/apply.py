@@ -141,7 +141,8 @@ class Applier:
         if running is None:
             disk = self._store.read({})
             running = split(disk.text, {}) if disk is not None else Config()
-        return frozenset(section.name for section in running if section.kind == "backend")
+        backends = (section for section in running if section.kind == "backend")
+        return frozenset(section.name for section in backends if "\n  server " in section.text)
 
     def texts(self) -> Published | None:
         """

@@ -95,7 +95,7 @@ class IApplier(Interface):
 
     def served() -> frozenset[str]:
         """
-        The names of the backends that HAProxy runs, or after a start those of the file on disk; empty without one.
+        The names of the backends with servers that HAProxy runs, or after a start those of the file on disk.
 
         Raises `PublishFailed` where the file cannot be read.
         """

@@ -159,7 +159,8 @@ class FakeApplier:
         self._distrusted = why
 
     def served(self) -> frozenset[str]:
-        return frozenset(section.name for section in self.running or () if section.kind == "backend")
+        backends = (section for section in self.running or () if section.kind == "backend")
+        return frozenset(section.name for section in backends if "\n  server " in section.text)
 
     async def _apply(self, wanted: Config, may_reload: bool) -> Outcome:
         self.wanted.append(wanted)

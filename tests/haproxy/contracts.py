@@ -90,10 +90,14 @@ class ApplierContract:
 
     @coroutine
     async def test_served(self: Any) -> None:
-        """The backends that are served are known by their names."""
+        """The backends that have servers are known by their names."""
         self.assertEqual(self.applier.served(), frozenset())
-        backend = Section("backend", "shop_10000", (Chunk("backend shop_10000\n", Owner()),))
-        await self.applier.apply(answering(self.port, "one", backend))
+        server = "  server a 127.0.0.1:9\n"
+        backends = [
+            Section("backend", name, (Chunk(f"\nbackend {name}\n{text}", Owner()),))
+            for name, text in (("shop_10000", server), ("empty_10001", "  mode http\n"))
+        ]
+        await self.applier.apply(answering(self.port, "one", *backends))
         self.assertEqual(self.applier.served(), {"shop_10000"})
 
     @coroutine
