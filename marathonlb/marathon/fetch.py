@@ -20,6 +20,7 @@ from service_identity import VerificationError
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import (
     ConnectError,
+    ConnectingCancelledError,
     ConnectionClosed,
     ConnectionRefusedError,
     DNSLookupError,
@@ -46,6 +47,7 @@ _WRAPPERS = (ResponseFailed, ResponseNeverReceived, RequestTransmissionFailed)
 FAILURES = (
     *_WRAPPERS,
     ConnectError,
+    ConnectingCancelledError,
     ConnectionClosed,
     DNSLookupError,
     SSL.Error,
@@ -324,8 +326,8 @@ def failure(url: str, error: Exception, prefix: str = "") -> SourceError:
     """
     while isinstance(error, _WRAPPERS) and error.reasons:
         error = error.reasons[0].value
-    if isinstance(error, CancelledError):
-        raise error
+    if isinstance(error, CancelledError | ConnectingCancelledError):
+        raise CancelledError
     if isinstance(error, VerificationError):
         reason = (
             "its certificate is not for this name or address; give --marathon one that the certificate names"
