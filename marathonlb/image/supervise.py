@@ -19,14 +19,11 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
-from itertools import pairwise
 
-from attrs import define, field, frozen
+from attrs import define, frozen
 
-from marathonlb.haproxy.procfs import Procfs, Seen
+from marathonlb.image.drain import ENDING, HAProxy, kill, reap
 
-ENDING = (signal.SIGTERM, signal.SIGINT)
 HANDED_ON = (signal.SIGHUP, signal.SIGUSR1)
 WATCHED = (*ENDING, *HANDED_ON, signal.SIGCHLD)
 
@@ -39,9 +36,6 @@ LONG_ENOUGH = 30.0
 CONTROLLER_SECONDS = 3.0
 """What the controller has for its end before it is killed."""
 
-CUT_SECONDS = 1.0
-"""What HAProxy has for its end once its connections are cut."""
-
 _LOOK = 0.05
 
 
@@ -51,70 +45,6 @@ class Program:
 
     name: str
     arguments: tuple[str, ...]
-
-
-@frozen
-class HAProxy:
-    """The HAProxy that a controller started: its master is named by the pid file of the state directory."""
-
-    state_directory: str
-    procfs: Procfs = field(factory=Procfs)
-
-    def master(self) -> Seen | None:
-        """Its master, where it runs and is ours: it was told to bind our socket."""
-        with suppress(OSError, ValueError):
-            with open(os.path.join(self.state_directory, "haproxy.pid"), encoding="ascii") as file:
-                seen = self.procfs.see(int(file.readline()))
-            socket = os.path.join(self.state_directory, "master.sock")
-            if seen is not None and any(
-                option == "-S" and value.partition(",")[0] == socket
-                for option, value in pairwise(self.procfs.arguments(seen.pid))
-            ):
-                return seen
-        return None
-
-    def drain(self, seconds: float) -> bool:
-        """
-        Let it finish what it has and end it; what is left after these seconds is cut.
-
-        :return: whether every connection ended by itself.
-        """
-        master = self.master()
-        if master is None:
-            return True
-        _kill(master.pid, signal.SIGUSR1)
-        if self._gone(master, seconds):
-            return True
-        _kill(master.pid, signal.SIGTERM)
-        if not self._gone(master, CUT_SECONDS):
-            _kill(master.pid, signal.SIGKILL)
-        return False
-
-    def _gone(self, master: Seen, seconds: float) -> bool:
-        deadline = time.monotonic() + seconds
-        while self.procfs.alive(master):
-            if time.monotonic() >= deadline or signal.sigtimedwait(ENDING, _LOOK) is not None:
-                return False
-            reap()
-        return True
-
-
-def _kill(pid: int, number: int) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, number)
-
-
-def reap() -> dict[int, int]:
-    """The children that have ended, ours and those inherited: their exit status, or 128 and the signal, by their id."""
-    ended = {}
-    with suppress(ChildProcessError):
-        while True:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-            if not pid:
-                break
-            code = os.waitstatus_to_exitcode(status)
-            ended[pid] = code if code >= 0 else 128 - code
-    return ended
 
 
 def say(message: str) -> None:
@@ -157,12 +87,12 @@ class Child:
         """Ask it to end, and see to it that it has after these seconds."""
         if self.pid is None:
             return
-        _kill(self.pid, signal.SIGTERM)
+        kill(self.pid, signal.SIGTERM)
         deadline = time.monotonic() + seconds
         while self.pid not in reap():
             if time.monotonic() >= deadline:
                 say(f"{self.program.name} does not end and is killed")
-                _kill(self.pid, signal.SIGKILL)
+                kill(self.pid, signal.SIGKILL)
                 deadline = float("inf")
             time.sleep(_LOOK)
         self.pid = None
@@ -205,7 +135,7 @@ class Supervisor:
         if number in ENDING:
             return self._end()
         if number in HANDED_ON and self._controller.pid is not None:
-            _kill(self._controller.pid, number)
+            kill(self._controller.pid, number)
         ended = reap()
         for child in self._children:
             if child.pid in ended:
