@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
@@ -19,7 +20,7 @@ from twisted.internet.task import deferLater
 from marathonlb.config.text import Config
 from marathonlb.errors import HAProxyUnavailable, ReloadFailed
 from marathonlb.haproxy import diagnose
-from marathonlb.haproxy.runtime import Socket
+from marathonlb.haproxy.runtime import NO_TARGET, Socket
 
 RELOAD_TIMEOUT = 120.0
 """Seconds until a reload or a start without a result has failed; 100,000 servers take about 4."""
@@ -157,6 +158,25 @@ class Master:
             return bool(now.current - old)
 
         await self.until(settled, config, words)
+
+    async def ready(self, config: Config | None, words: Callable[[], str]) -> None:
+        """
+        Wait until a worker answers: from HAProxy 3.1 on the master names one that is loading yet, and may yet fail.
+
+        Raises `ReloadFailed` where the master ends, or none does within `RELOAD_TIMEOUT`.
+        """
+        deadline = self._clock.seconds() + RELOAD_TIMEOUT
+        while self._clock.seconds() < deadline:
+            if not self._alive():
+                raise refused(words(), config, "HAProxy ended")
+            with suppress(HAProxyUnavailable):
+                answer = await self._socket.ask("@1 show version", timeout=2)
+                if answer and not answer.startswith(NO_TARGET):
+                    return
+            await pause(self._clock, FIRST_PAUSE)
+        raise ReloadFailed(
+            reason=f"HAProxy's worker did not answer within {RELOAD_TIMEOUT:g} s", output=words()
+        )
 
     async def until(
         self, settled: Callable[[Processes], bool], config: Config | None, words: Callable[[], str]

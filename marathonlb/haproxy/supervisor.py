@@ -217,7 +217,9 @@ class ManagedHAProxy(Service):
             return processes.master == pid and bool(processes.current)
 
         try:
-            await self._master(seen).until(serves, config, lambda: log.since(began))
+            master = self._master(seen)
+            await master.until(serves, config, lambda: log.since(began))
+            await master.ready(config, lambda: log.since(began))
         except ReloadFailed as error:
             self._failures += 1
             reason = f"HAProxy could not be started: {error.reason}"

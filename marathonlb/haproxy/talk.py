@@ -114,7 +114,9 @@ class _Lines(Protocol):
         self._searched = max(0, len(self._heard) - 1)
         if self._waiting is None:
             return
-        if len(self._answers) >= self._wanted:
+        # While there is no worker, HAProxy 3.4 swallows what was written after the command that it says so of.
+        nobody = bool(self._answers) and self._answers[-1].startswith(NO_TARGET)
+        if nobody or len(self._answers) >= self._wanted:
             waiting, self._waiting = self._waiting, None
             self._limit.cancel()
             waiting.callback(self._answers)

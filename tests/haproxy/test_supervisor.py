@@ -13,7 +13,7 @@ from marathonlb.errors import HAProxyUnavailable, PublishFailed, ReloadFailed
 from marathonlb.haproxy.files import Files
 from marathonlb.haproxy.interfaces import IReloader
 from marathonlb.haproxy.process import Binary
-from marathonlb.haproxy.runtime import Socket
+from marathonlb.haproxy.runtime import NO_TARGET, Socket
 from marathonlb.haproxy.state import StateDirectory
 from marathonlb.haproxy.supervisor import ADOPTION_TIMEOUT, LONG_ENOUGH, ManagedHAProxy
 from tests.fakes.processes import FakeProcess, FakeSpawner
@@ -126,6 +126,21 @@ class StartTests(SupervisorCase):
         self.assertEqual(self.state.confirmed(), self.files.texts(A).digest())
         self.assertTrue(self.successResultOf(self.supervisor.serving()))
         self.assertEqual(self.successResultOf(self.supervisor.pids()), (60,))
+
+    def test_loads_yet(self) -> None:
+        """A worker that the master names and that does not answer yet is waited for: it may yet fail (HAProxy 3.4)."""
+        self.lay()
+        reloading = self.supervisor.reload(A)
+        process = self.spawner.processes[0]
+        self.answers(process.pid)
+        shown = self.show
+        self.answer = lambda command: shown if command == "show proc" else NO_TARGET  # type: ignore
+        self.clock.pump([0.1] * 9)
+        self.assertNoResult(reloading)
+        self.assertIsNone(self.state.confirmed())
+        self.die(process)
+        self.clock.advance(1)
+        self.failureResultOf(reloading, ReloadFailed)
 
     def test_start_fails(self) -> None:
         """A HAProxy that ends at once is told in its own words, with the line's owner."""

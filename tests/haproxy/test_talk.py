@@ -75,6 +75,12 @@ class TalkTests(SynchronousTestCase):
         self.endpoint.transport.clear()
         return bytes(said)
 
+    def test_no_worker_in_between(self) -> None:
+        """Where there is no worker nothing more is waited for: HAProxy 3.4 swallows what was said after that."""
+        waiting = self.talk.say(["show version", "add server help"])
+        self.endpoint.protocol.dataReceived(b"Can't find the target PID matching the prefix '@1'\nmaster> ")
+        self.assertIn("there is no worker", str(self.failureResultOf(waiting, HAProxyUnavailable).value))
+
     def test_prefix(self) -> None:
         """Each command is for the worker."""
         self.talk.say(["show version", "show map"]).addErrback(lambda _: None)
