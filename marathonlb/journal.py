@@ -20,6 +20,9 @@ from marathonlb.marathon.events import Hint
 from marathonlb.routing.problems import Problem
 from marathonlb.wanted import Wanted
 
+FEW = 5
+"""So many apps are named in a line; of more the number is said, and all of them at the level debug."""
+
 LOUD = 20
 """Of more new problems than these at once the number is logged, and each at the level debug."""
 
@@ -58,6 +61,7 @@ class Journal:
         self.problems: tuple[Problem, ...] = ()
         self._advice = ""
         self._held = ""
+        self._changed: frozenset[str] = frozenset()
         self._first = True
 
     def came(self, hint: Hint) -> None:
@@ -70,6 +74,10 @@ class Journal:
         :param apps: those that are looked at; None where everything is.
         """
 
+    def changed(self, apps: frozenset[str]) -> None:
+        """These apps are not what they were; what is done next is done for them."""
+        self._changed |= apps
+
     def stage(self, name: str) -> AbstractContextManager[None]:
         """Surrounds a stage of it: ``gather`` or ``render``."""
         return nullcontext()
@@ -79,6 +87,14 @@ class Journal:
 
     def put_off(self, status: Status, seconds: float) -> None:
         """An answer was not believed, which was said already; it is asked for again after so many seconds."""
+
+    def _who(self, generation: int) -> str:
+        """Who has changed since the last line that said so."""
+        apps, self._changed = sorted(self._changed), frozenset()
+        if len(apps) <= FEW:
+            return ", ".join(apps) or "none"
+        self._log.debug("Generation {generation} is for {apps}", generation=generation, apps=", ".join(apps))
+        return f"{len(apps)}: {', '.join(apps[:FEW])}, …"
 
     def asked(self, what: str, who: str) -> None:
         """
@@ -103,14 +119,18 @@ class Journal:
         self._first = self._first and outcome.action == "postponed"
         if outcome.action == "postponed" and outcome.done:
             self._log.info(
-                "Generation {generation}: {done} in {milliseconds:.1f} ms; a reload is to come, since {reason}",
+                "Generation {generation}: {done} in {milliseconds:.1f} ms; a reload is to come, since {reason}; "
+                "apps: {apps}",
                 generation=status.generation,
+                apps=self._who(status.generation),
                 done=outcome.done,
                 milliseconds=1000 * sum(outcome.seconds.values()),
                 reason=outcome.reason,
             )
             return
         if outcome.action in ("nothing", "postponed"):
+            if outcome.action == "nothing":
+                self._changed = frozenset()
             self._log.debug(
                 "Generation {generation} {says}",
                 generation=status.generation,
@@ -119,8 +139,9 @@ class Journal:
             return
         self._log.info(
             "Generation {generation}: {action} in {milliseconds:.1f} ms, since {reason}; {services} services, "
-            "{servers} servers; because of {why}",
+            "{servers} servers; apps: {apps}; because of {why}",
             generation=status.generation,
+            apps=self._who(status.generation),
             action=outcome.action,
             milliseconds=1000 * sum(outcome.seconds.values()),
             reason=outcome.reason or "nothing differs",

@@ -305,6 +305,7 @@ class Reconciler(Service):
             touched |= {app.id for app in cluster.values() if not moved.isdisjoint(hosts_of([app]))}
         if touched:
             self._settled = False
+            self.journal.changed(touched)
             self._planner.update(cluster, touched)
         return gathered.again_in is None
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from collections import Counter
+from typing import Any
 
+from twisted.logger import LogEvent, LogLevel, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.errors import ReloadFailed
 from marathonlb.journal import LOUD
+from marathonlb.logs import json_line, text_line
 from marathonlb.marathon.events import Hint
+from marathonlb.marathon.model import App
 from marathonlb.metrics import METRICS, PREFIX, Metrics, markdown, reason_kind, refused_step
 from marathonlb.timeline import LENGTH, Entry, Kind, Timeline
 from tests.test_reconciler import cluster, web
@@ -23,6 +28,83 @@ EVENT = Hint(frozenset(["/shop"]), "status_update_event, health_status_changed_e
 def entry(kind: Kind = Kind.CONVERGED, summary: str = "x") -> Entry:
     """An entry of no interest."""
     return Entry(time=1.0, kind=kind, summary=summary)
+
+
+class Lines(PagesTestCase):
+    """The log of what is done."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.logged: list[LogEvent] = []
+        globalLogPublisher.addObserver(self.logged.append)
+        self.addCleanup(globalLogPublisher.removeObserver, self.logged.append)
+
+    def lines(self, level: LogLevel = LogLevel.info) -> list[dict[str, Any]]:
+        """What is logged at a level or above, as JSON says it, since this was asked last."""
+        found = [json.loads(json_line(event)) for event in self.logged if event["log_level"] >= level]
+        self.logged.clear()
+        return found
+
+    def event(self, *apps: App) -> None:
+        """Marathon runs these now, and an event has named them."""
+        self.marathon.set(*apps)
+        self.reconciler.poke(Hint(frozenset(app.id for app in apps), "status_update_event"))
+        self.clock.advance(1)
+
+    def test_one_decision(self) -> None:
+        """A decision is one line with its app, generation, reason and duration."""
+        self.serve(web("shop"), web("cart", 10001))
+        self.lines()
+        self.event(web("shop", tasks=2), web("cart", 10001))
+        (line,) = self.lines()
+        self.assertEqual((line["apps"], line["generation"], line["level"]), ("/shop", 2, "info"))
+        self.assertEqual(line["reason"], "backend shop_10000 differs")
+        self.assertIsInstance(line["milliseconds"], float)
+        self.assertIn("; apps: /shop; because of status_update_event", line["message"])
+
+    def test_nothing(self) -> None:
+        """What changes nothing is no line, and what changed then is not said of the next decision."""
+        self.serve(web("shop"))
+        self.lines()
+        self.event(web("shop"), web("other", 10001, HAPROXY_GROUP="others"))
+        self.assertEqual(self.lines(), [])
+        self.event(web("shop", tasks=2))
+        self.assertEqual(self.lines()[0]["apps"], "/shop")
+
+    def test_many(self) -> None:
+        """A change of 500 apps is one summary line, with the apps at the level debug."""
+        self.serve(*cluster(500))
+        self.lines()
+        self.event(*(web(f"app{n}", 10000 + n, tasks=2) for n in range(500)))
+        said = [json.loads(json_line(event)) for event in self.logged]
+        (line,) = self.lines()
+        self.assertIn("; apps: 500: /app0, /app1, /app10, /app100, /app101, …; because of", line["message"])
+        details = [each["apps"] for each in said if each["level"] == "debug" and "apps" in each]
+        self.assertEqual(len(details[0].split(", ")), 500)
+
+    def test_many_problems(self) -> None:
+        """So are 500 problems that come at once."""
+        self.serve(*cluster(500))
+        self.lines()
+        self.event(*(web(f"app{n}", 10000 + n, HAPROXY_0_MODE="x") for n in range(500)))
+        problems, decision = (line["message"] for line in self.lines())
+        self.assertEqual(problems, "500 new problems with labels; --log-level=debug names each")
+        self.assertIn("500 backends are gone", decision)
+
+    def test_failure(self) -> None:
+        """What fails again and again is said loudly once."""
+        self.marathon.fail("no leader")
+        for _ in range(3):
+            self.reconciler.poke(EVERYTHING)
+            self.clock.advance(2)
+        levels = [line["level"] for line in self.lines() if "is not applied" in line["message"]]
+        self.assertEqual((levels[0], set(levels[1:])), ("error", {"info"}))
+
+    def test_no_secret(self) -> None:
+        """A password of a label is in no line, at no level, also where its value is wrong or HAProxy refuses it."""
+        for value in ("realm:joe:hunter2", "hunter2", "realm:joe:hunter2\nx"):
+            self.serve(web("shop", HAPROXY_0_AUTH=value))
+        self.assertNotIn("hunter2", "".join(text_line(event) + json_line(event) for event in self.logged))
 
 
 class Timelines(SynchronousTestCase):

@@ -95,6 +95,7 @@ class FakeApplier:
     :ivar applied: those that it made run.
     :ivar recovered: how often it was asked to recover.
     :ivar checked: how often it was asked to check alone.
+    :ivar action: what an application comes to where something is to be done.
     :ivar silent: whether it refuses without a word about the line.
     :ivar drained: the servers that it was told to drain.
     :ivar flushed: how often it was told to write what is behind.
@@ -115,6 +116,7 @@ class FakeApplier:
         self._distrusted = ""
         self.checked = 0
         self.silent = False
+        self.action = "reload"
 
     def fail_next(self, *errors: Exception) -> None:
         """Fail the next applications that need something done with these errors, one each."""
@@ -185,4 +187,4 @@ class FakeApplier:
         self.running, self._doubtful = wanted, False
         self.applied.append(wanted)
         seconds = {"check": 0.1, "publish": 0.01, "reload": 0.2}
-        return Outcome(action="reload", reason=reason, seconds=seconds)
+        return Outcome(action=self.action, reason=reason, seconds=seconds)

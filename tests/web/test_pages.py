@@ -445,6 +445,13 @@ class Health(PagesTestCase):
         self.applier.confirmed, self.applier.unavailable = True, True
         self.assertIn("does not run", self.ready(503))
 
+    def test_nobody_runs_it(self) -> None:
+        """It is not ready where the files are written and no HAProxy runs with them."""
+        self.serve(web("shop"))
+        self.applier.action = "written"
+        self.serve(web("shop"), web("cart", 10001))
+        self.assertIn("no HAProxy runs with /etc/haproxy/haproxy.cfg", self.ready(503))
+
     def test_cannot_apply(self) -> None:
         """What is wanted and could not be applied for longer than the bound turns it red."""
         self.serve(web("shop"))
