@@ -77,7 +77,8 @@ def table(status: Status, problems: tuple[ProblemView, ...], paint: Paint) -> It
 def _marathon(marathon: MarathonStatus, now: float, paint: Paint) -> Iterator[str]:
     name = "Marathon"
     for endpoint in marathon.endpoints:
-        marks = ["leads"] * bool(endpoint.leader) + ["asked first"] * endpoint.preferred
+        marks = [f"cluster {endpoint.cluster}"] * bool(endpoint.cluster)
+        marks += ["leads"] * bool(endpoint.leader) + ["asked first"] * endpoint.preferred
         yield _row(name, endpoint.url + (f" ({', '.join(marks)})" if marks else ""))
         name = ""
     event = "none yet" if marathon.last_event is None else f"the last {ago(now - marathon.last_event)} ago"
