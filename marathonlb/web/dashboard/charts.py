@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from math import ceil
+from math import ceil, log10
 
 from attrs import frozen
 
@@ -16,6 +16,9 @@ BARS = 60
 """So many changes are drawn."""
 
 TALLEST = 40.0
+
+SHORTEST = 0.001
+"""What takes so many seconds, or fewer, is drawn as nearly nothing; from there on the scale is logarithmic."""
 
 
 @frozen
@@ -37,7 +40,7 @@ class Bar:
 @frozen
 class Latencies:
     """
-    From an event to HAProxy's confirmation, for the last changes that an event led to.
+    From an event to HAProxy's confirmation, for the last changes that an event led to, on a logarithmic scale.
 
     :param bars: the oldest first; a reload's is named ``reload``, others ``steps``.
     """
@@ -60,13 +63,18 @@ def latencies(entries: Iterable[Entry]) -> Latencies | None:
         Bar(
             x=float(place + BARS - len(shown)),
             width=0.7,
-            height=round(max(1.0, TALLEST * value / worst), 1) if worst else 1.0,
+            height=round(max(1.0, TALLEST * _size(value) / _size(worst)), 1),
             name="reload" if entry.action == "reload" else "steps",
             seconds=value,
         )
         for place, (entry, value) in enumerate(zip(shown, values, strict=True))
     )
     return Latencies(bars, median(values), worst, values[-1])
+
+
+def _size(seconds: float) -> float:
+    """How big it looks: ten times as long is one more."""
+    return log10(max(seconds, 1.1 * SHORTEST) / SHORTEST)
 
 
 def median(values: Sequence[float]) -> float:
