@@ -25,6 +25,7 @@ from zope.interface.verify import verifyObject
 
 from marathonlb.errors import SourceError, UsageError
 from marathonlb.marathon.auth import IAuthorization
+from marathonlb.marathon.client import MarathonClient
 from marathonlb.marathon.dcos import FRESH, PATIENCE, ServiceAccount
 
 MARATHON = "https://dcos.example.com/service/marathon"
@@ -38,6 +39,7 @@ class Login(Resource):
     :ivar status: what is answered; 200 gives tokens.
     :ivar life: seconds that the next token holds; None for one that does not say.
     :ivar held: the requests that wait, where answers are held back.
+    :ivar revoked: the last token does not hold any more.
     """
 
     isLeaf = True
@@ -48,6 +50,7 @@ class Login(Resource):
         self.status, self.life = 200, float(DAY)
         self.body: bytes | None = None
         self.held: list[Request] | None = None
+        self.revoked = False
         self.asked: list[tuple[str, dict[str, Any]]] = []
 
     def render_POST(self, request: Request) -> Any:
@@ -237,6 +240,53 @@ class Tokens(Case):
         first = self.headers(account)
         self.clock.advance(FRESH / 2)
         self.assertEqual(self.headers(account), first)
+
+
+class Behind(Case):
+    """A Marathon behind DC/OS's door."""
+
+    def test_refused_token(self) -> None:
+        """A token that is refused in the middle of its life is replaced, and the same question asked again."""
+        root = Resource()  # type: ignore[no-untyped-call]
+        for path in (("acs", "api", "v1", "auth", "login"), ("service", "marathon", "v2", "apps")):
+            at = root
+            for name in path[:-1]:
+                at = at.children.get(name.encode()) or _put(at, name, Resource())  # type: ignore[no-untyped-call]
+            _put(at, path[-1], self.login if path[0] == "acs" else Apps(self.login))
+        self.agent = RequestTraversalAgent(root)
+        client = MarathonClient([MARATHON], self.agent, self.clock, self.account())
+        for logins in (1, 2):
+            asked = client.apps()
+            self.agent.flush()
+            self.assertEqual(self.successResultOf(asked).apps, ())
+            self.assertEqual(len(self.login.asked), logins)
+            self.login.revoked = True
+            self.clock.advance(FRESH)
+
+
+def _put(parent: Resource, name: str, child: Resource) -> Resource:
+    parent.putChild(name.encode(), child)
+    return child
+
+
+class Apps(Resource):
+    """No apps, for who has the token that was given last and not revoked."""
+
+    isLeaf = True
+
+    def __init__(self, login: Login) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._login = login
+        self._taken = ""
+
+    def render_GET(self, request: Request) -> bytes:
+        """The answer of a Marathon without pods, too."""
+        given = request.getHeader("authorization") or ""
+        fresh = given.startswith("token=") and (not self._login.revoked or given != self._taken)
+        request.setResponseCode(200 if fresh else 401)
+        if fresh:
+            self._taken, self._login.revoked = given, False
+        return b'{"apps": []}'
 
 
 class Refusals(Case):
