@@ -69,6 +69,10 @@ class ReplaceAll(SynchronousTestCase):
         """An unreadable app without an id may be any that is missing, so none is removed."""
         self.assertEqual(self.cluster.replace_all([app("/c")], unreadable("#2")), Change(added=ids("/c")))
         self.assertEqual(set(self.cluster.apps), {"/a", "/b", "/c"})
+        named = Cluster()
+        named.replace_all([app("east:/a"), app("east:/b")])
+        self.assertEqual(named.replace_all([], unreadable("east:#2")), Change())
+        self.assertEqual(named.shrink([], unreadable("east:/a")).vanished, 1)
 
     def test_stale(self) -> None:
         """An older version is not taken until it is confirmed; a missing version is no older one."""

@@ -220,6 +220,7 @@ class Tokens(Case):
         self.assertNoResult(other)
         other.cancel()
         self.failureResultOf(other, CancelledError)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
         self.login.held = None
         self.headers(account)
         self.assertEqual(len(self.login.asked), 2)
