@@ -127,7 +127,7 @@ class PackagingTests(SynchronousTestCase):
         packages = next((self.work / "venv" / "lib").glob("python*")) / "site-packages"
         self.check(self.work, packages / "marathonlb" / "templates")
         for package in ("marathonlb", "minimarathon"):
-            for kind in ("*.py", "*.lua"):
+            for kind in ("*.py", "*.lua", "*.html", "*.css", "*.js", "*.svg"):
                 for module in (CHECKOUT / package).rglob(kind):
                     self.assertTrue((packages / module.relative_to(CHECKOUT)).exists(), module)
             self.assertTrue((packages / package / "py.typed").exists())
