@@ -93,6 +93,7 @@ class Reconciler(Service):
         self._alarms: dict[str, IDelayedCall] = {}
         self._not_before = 0.0
         self._no_reload_before = 0.0
+        self._gathers_since: float | None = None
         self._asked_at = 0.0
         self._drained_at = 0.0
         self._applied_as_of = 0.0
@@ -349,7 +350,9 @@ class Reconciler(Service):
             self._settled = True  # what comes while this is under way unsettles it again
             as_of, may_reload = self._asked_at, self._clock.seconds() >= self._no_reload_before
             try:
-                outcome = await self._applier.apply(wanted.config, may_reload=may_reload, as_of=as_of)
+                outcome = await self._applier.apply(
+                    wanted.config, may_reload=may_reload, may_gather=self._may_gather(), as_of=as_of
+                )
             except (InvalidConfiguration, ReloadFailed) as error:
                 self._settled = False
                 if self._settings.skip_config_cleanup or not await self._leave_out(error, wanted):
@@ -364,6 +367,11 @@ class Reconciler(Service):
                 self._done(wanted, outcome, why)
                 return True
         raise refusal
+
+    def _may_gather(self) -> bool:
+        """Whether a reload may wait for others which only adds ways to what is served: the floor is its limit, too."""
+        since, now = self._gathers_since, self._clock.seconds()
+        return bool(self.running) and (since is None or now < since + self._settings.min_reload_interval)
 
     def _require_all(self, wanted: Wanted) -> None:
         """Raise `ServicesRefused` where a service is wrong and the operator wants all or nothing."""
@@ -414,8 +422,14 @@ class Reconciler(Service):
         if outcome.action == "postponed":
             self._settled = False
             self._why.update(why)
-            self._remind("floor", self._no_reload_before - now, lambda: self.plan_again("a reload put off"))
+            if self._gathers_since is None:
+                self._gathers_since = now
+            until = self._no_reload_before
+            if until <= now:
+                until = self._gathers_since + self._settings.min_reload_interval
+            self._remind("floor", until - now, lambda: self.plan_again("a reload put off"))
         else:
+            self._gathers_since = None
             self.wanted = wanted
             self._planner.accepted(wanted)
         if outcome.action == "reload":

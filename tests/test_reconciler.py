@@ -633,6 +633,37 @@ class FloorTests(ReconcilerTestCase):
         self.assertEqual(len(self.marathon.asked), asked + 1)
         self.assertEqual(self.reconciler.status.converged, self.reconciler.status.generation)
 
+    def test_gathers(self) -> None:
+        """A reload that nobody waits for gathers others, no longer than the floor, though more and more come."""
+        self.begin(web("shop"))
+        self.applier.gathers = True
+        reloads = len(self.applier.applied)
+        for second in range(5):
+            self.marathon.set(web("shop", tasks=2 + second))
+            self.reconciler.poke(EVERYTHING)
+            self.assertEqual(len(self.applier.applied), reloads, second)
+            self.clock.advance(1)
+        self.assertEqual(len(self.applier.applied), reloads + 1)
+        self.assertEqual(self.reconciler.wanted.servers if self.reconciler.wanted else 0, 6)
+        self.marathon.set(web("shop"))
+        self.reconciler.poke(EVERYTHING)
+        self.clock.advance(4.9)
+        self.assertEqual(len(self.applier.applied), reloads + 1)
+        self.clock.advance(0.1)
+        self.assertEqual(len(self.applier.applied), reloads + 2)
+
+    def test_does_not_gather_for_long(self) -> None:
+        """What the floor has held up already does not wait for others again; what others wait for does not at all."""
+        self.begin(web("shop"))
+        self.marathon.set(web("shop", tasks=2))
+        self.reconciler.poke(EVERYTHING)
+        reloads = len(self.applier.applied)
+        self.applier.gathers = True
+        self.marathon.set(web("shop", tasks=3))
+        self.reconciler.poke(EVERYTHING)
+        self.clock.advance(5)
+        self.assertEqual(len(self.applier.applied), reloads + 1)
+
 
 class KillTests(ReconcilerTestCase):
     """What Marathon's stream says of killed tasks."""

@@ -105,10 +105,12 @@ class Applier:
             self._store.keep_health()
 
     def apply(
-        self, wanted: Config, *, may_reload: bool = True, as_of: float | None = None
+        self, wanted: Config, *, may_reload: bool = True, may_gather: bool = False, as_of: float | None = None
     ) -> Deferred[Outcome]:
         """See `IApplier.apply`. A second call waits for the first. Cancelling gives up between two stages."""
-        return self._lock.run(lambda: Deferred.fromCoroutine(self._apply(wanted, may_reload, as_of)))
+        return self._lock.run(
+            lambda: Deferred.fromCoroutine(self._apply(wanted, may_reload, may_gather, as_of))
+        )
 
     def drain(self, servers: Iterable[Target]) -> Deferred[None]:
         """See `IApplier.drain`."""
@@ -191,7 +193,9 @@ class Applier:
         """See `IApplier.pids`."""
         return self._reloader.pids()
 
-    async def _apply(self, wanted: Config, may_reload: bool, as_of: float | None) -> Outcome:
+    async def _apply(
+        self, wanted: Config, may_reload: bool, may_gather: bool, as_of: float | None
+    ) -> Outcome:
         seconds: dict[str, float] = {}
         distrusted = self._distrusted
         stepped, reason = await self._by_steps(wanted, seconds, as_of, distrusted)
@@ -200,7 +204,7 @@ class Applier:
             action = "steps" if steps else "nothing"
             done = steps.phrase()
             return Outcome(action=action, reason=done, seconds=seconds, counts=steps.counts(), done=done)
-        if not may_reload:
+        if not may_reload or (may_gather and stepped.may_wait):
             waits = Outcome(action="postponed", reason=reason, seconds=seconds)
             return evolve(waits, counts=steps.counts(), done=steps.phrase())
         self._distrusted = ""
@@ -287,7 +291,7 @@ class Applier:
         """The worker has read an older file than it should run."""
         running = self.running or running
         self._bearings.lose()
-        outcome = await self._apply(running, True, None)
+        outcome = await self._apply(running, True, False, None)
         self._log.warn(
             "HAProxy's worker was started anew from an older file, and was led on: {action} ({reason})",
             action=outcome.action,

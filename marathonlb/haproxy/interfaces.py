@@ -61,12 +61,16 @@ class IApplier(Interface):
     def recover() -> Deferred[None]:
         """Complete or discard what a crash interrupted. Fails with `marathonlb.errors.PublishFailed`."""
 
-    def apply(wanted: Config, *, may_reload: bool = True, as_of: float | None = None) -> Deferred[Outcome]:
+    def apply(
+        wanted: Config, *, may_reload: bool = True, may_gather: bool = False, as_of: float | None = None
+    ) -> Deferred[Outcome]:
         """
         Take the smallest step that makes HAProxy run this.
 
         :param may_reload: whether now is a time for a reload. Where not and one is needed, the outcome is
             ``postponed``; it is to be asked again later.
+        :param may_gather: whether a reload may wait for others which only adds ports to what steps let serve already;
+            then it is ``postponed``, too.
         :param as_of: when that was asked from which `wanted` was made, in seconds on the clock; servers that `drain`
             named after that stay drained. None undoes what `wanted` does not confirm.
 

@@ -17,7 +17,17 @@ from marathonlb.haproxy.making import Originals, unmentioned
 from marathonlb.haproxy.observed import Seen, deviations
 from marathonlb.haproxy.plan import Difference
 from marathonlb.haproxy.serverlines import Backend, Inherited, inherited, parse
-from marathonlb.haproxy.sketch import Maps, Sketch, Sorted, Touched, alone, before_a_reload, is_done, reason
+from marathonlb.haproxy.sketch import (
+    Maps,
+    Sketch,
+    Sorted,
+    Touched,
+    alone,
+    before_a_reload,
+    is_done,
+    only_ways,
+    reason,
+)
 from marathonlb.haproxy.steps import (
     DRAIN,
     MAINTENANCE,
@@ -187,7 +197,8 @@ class Ledger:
         else:
             left = []
         reasons = reason([*others, *left], [*why, *making.why])
-        return Sketch(Steps(making.steps), {}, making.backends, maps, gone, reasons)
+        may_wait = limits.makes_backends and only_ways([*others, *left]) and not (why or making.why)
+        return Sketch(Steps(making.steps), {}, making.backends, maps, gone, reasons, may_wait)
 
     def _early(self, wanted: Maps, running: Config, made: Collection[str]) -> dict[str, tuple[MapEntry, ...]]:
         """See `before_a_reload`; found out once, since a reload that is postponed lets many changes by."""

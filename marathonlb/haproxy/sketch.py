@@ -66,6 +66,7 @@ class Sketch:
     :param maps: the maps that are to change, and what they should hold: where a reload follows, before it.
     :param withdrawn: the backends that go, when the maps lead to them no more.
     :param why: what steps cannot do, as the reason of a reload; empty where they do everything.
+    :param may_wait: whether that is nothing but more ways to what serves then.
     """
 
     steps: Steps = field(factory=Steps)
@@ -74,6 +75,7 @@ class Sketch:
     maps: Maps = field(factory=dict)
     withdrawn: tuple[str, ...] = ()
     why: str = ""
+    may_wait: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.steps or self.maps or self.withdrawn)
@@ -88,12 +90,14 @@ class Stepped:
     :param backends: those that are what is wanted now.
     :param maps: what maps hold now.
     :param why: the reason of a reload that has to do the rest; empty where nothing is left.
+    :param may_wait: see `Sketch`.
     """
 
     steps: Steps = field(factory=Steps)
     backends: tuple[str, ...] = ()
-    maps: Mapping[str, tuple[MapEntry, ...]] = field(factory=dict)
+    maps: Maps = field(factory=dict)
     why: str = ""
+    may_wait: bool = False
 
 
 @frozen
@@ -147,6 +151,14 @@ def alone(differences: Iterable[Difference]) -> bool:
     """
     return all(
         difference.kind in ("frontend", "backend", "userlist") and difference.fate != "differs"
+        for difference in differences
+    )
+
+
+def only_ways(differences: Iterable[Difference]) -> bool:
+    """Whether a reload has nothing to do but to add frontends, with the users that these ask for passwords."""
+    return all(
+        difference.kind in ("frontend", "userlist") and difference.fate == "is new"
         for difference in differences
     )
 

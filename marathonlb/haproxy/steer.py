@@ -237,7 +237,7 @@ class Steering:
         """The texts differ where that means nothing at runtime, or where steps do not help."""
         for touched in sketch.backends.values():
             self.ledger.done(touched, ())
-        return Stepped(backends=tuple(sketch.backends), why=sketch.why)
+        return Stepped(backends=tuple(sketch.backends), why=sketch.why, may_wait=sketch.may_wait)
 
     async def _look(self, talk: ITalk, running: Config) -> None:
         """Look at the backends of which nobody knows what they hold."""
@@ -273,7 +273,8 @@ class Steering:
             withdrawn, why = await steerbackends.withdraw(talk, sketch.withdrawn)
             steps += withdrawn
             self.ledger.forgot(sketch.withdrawn)
-        return Stepped(steps, (*sketch.backends, *sketch.made), maps, why)
+        may_wait = sketch.may_wait and why == sketch.why
+        return Stepped(steps, (*sketch.backends, *sketch.made), maps, why, may_wait)
 
     def _refused(self, refused: Refusal, sketch: Sketch) -> str:
         """Remember it, and that nobody knows what was done before; the reason of the reload."""

@@ -97,11 +97,13 @@ class FakeApplier:
     :ivar checked: how often it was asked to check alone.
     :ivar action: what an application comes to where something is to be done.
     :ivar silent: whether it refuses without a word about the line.
+    :ivar gathers: whether what differs may wait for other reloads.
     :ivar drained: the servers that it was told to drain.
     :ivar flushed: how often it was told to write what is behind.
     """
 
     def __init__(self, *refused: str) -> None:
+        self.gathers = False
         self.drained: list[tuple[str, str]] = []
         self.flushed = 0
         self.running: Config | None = None
@@ -137,8 +139,9 @@ class FakeApplier:
         return succeed(None)
 
     def apply(
-        self, wanted: Config, *, may_reload: bool = True, as_of: float | None = None
+        self, wanted: Config, *, may_reload: bool = True, may_gather: bool = False, as_of: float | None = None
     ) -> Deferred[Outcome]:
+        may_reload = may_reload and not (may_gather and self.gathers)
         return self._lock.run(lambda: Deferred.fromCoroutine(self._apply(wanted, may_reload)))
 
     def drain(self, servers: Iterable[tuple[str, str]]) -> Deferred[None]:

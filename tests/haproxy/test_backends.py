@@ -141,6 +141,24 @@ class BeforeAReloadTests(BackendCase):
         self.assertEqual(self.reloads(), 2)
         self.assertTrue(self.house.serves(self.wanted) and self.house.holds(self.wanted))
 
+    def test_gathers(self) -> None:
+        """A reload that only adds ports may wait for others; one that anything else waits for may not."""
+        for _ in range(2):
+            outcome = self.apply(self.wanted, may_gather=True)
+            self.assertEqual((outcome.action, outcome.reason), ("postponed", "frontend cart_in is new"))
+        self.assertEqual(self.mapped(), [("a", "shop"), ("b", "cart")])
+        main = frontend("main", "bind :81")
+        odd = backend("odd", "timeout server 1s", S[4])
+        for sections in (
+            [main if s.name == "main" else s for s in self.wanted.sections],
+            [*self.wanted.sections, odd],
+            [s for s in self.wanted.sections if s.name != "shop"],
+        ):
+            self.apply(self.before)
+            self.apply(mall(SHOP, frontend("again"), a="shop"))
+            outcome = self.apply(Config(tuple(sections), self.wanted.maps), may_gather=True)
+            self.assertEqual(outcome.action, "reload", outcome)
+
     def test_postponed(self) -> None:
         """While the reload waits it serves and is in the file; its tasks come and go; then one reload does the rest."""
         outcome = self.apply(self.wanted, may_reload=False)
