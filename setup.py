@@ -46,6 +46,11 @@ def version() -> str:
     )
 
 
+def there(*paths: str) -> list[str]:
+    """Those of these files that this source has: the image is built of less."""
+    return [path for path in paths if (HERE / path).exists()]
+
+
 DCOS = [
     "pyjwt[crypto]>=2.8",  # signs in as a DC/OS service account
 ]
@@ -74,6 +79,11 @@ setup(
         "marathonlb.templates": ["HAPROXY_*.j2"],
         "minimarathon": ["py.typed", "*.json"],
     },
+    data_files=[
+        ("share/man/man1", there("docs/man/marathon-lb.1", "docs/man/marathon-update-haproxy.1")),
+        ("share/bash-completion/completions", there("packaging/completion/marathon-update-haproxy")),
+        ("share/zsh/site-functions", there("packaging/completion/_marathon-update-haproxy")),
+    ],
     install_requires=[
         "twisted[tls]>=23.10",  # the reactor, twistd, HTTP and processes
         "pyopenssl>=23.2",  # TLS for Twisted

@@ -14,6 +14,8 @@ from pathlib import Path
 from marathonlb.config.sources import defaults_directory
 from marathonlb.config.templates import TEMPLATES, TemplateSpec
 from marathonlb.metrics import markdown as metrics_markdown
+from marathonlb.options.completion import ZSH, bash
+from marathonlb.options.manpage import manual_pages
 from marathonlb.options.markdown import longhelp as joined
 from marathonlb.options.markdown import options_markdown
 from marathonlb.routing.labeltable import LABELS, Label
@@ -61,8 +63,12 @@ Templates of many years go on working:
 
 
 def documents() -> dict[str, str]:
-    """The generated files of docs/, by name."""
+    """The generated files, by their paths from docs/."""
+    completion = "../packaging/completion/"
     return {
+        f"{completion}marathon-update-haproxy": bash(),
+        f"{completion}_marathon-update-haproxy": ZSH,
+        **{f"man/{name}": text for name, text in manual_pages().items()},
         "options.md": options_markdown(),
         "labels.md": labels_markdown(),
         "templates.md": templates_markdown(),

@@ -16,6 +16,7 @@ from typing import ClassVar, NoReturn
 from twisted.python import usage
 
 from marathonlb import __version__
+from marathonlb.options.completion import actions
 from marathonlb.options.markdown import options_markdown
 from marathonlb.options.option import PREFIX, Face, Option
 from marathonlb.options.table import GROUPS, options
@@ -35,6 +36,7 @@ class CommandLine(usage.Options):
     """
 
     face: ClassVar[Face] = Face.BOTH
+    compData: ClassVar[usage.Completions]
     synopsis = "[options]"
     longdesc = "Keeps HAProxy in step with what Marathon runs."
 
@@ -42,6 +44,7 @@ class CommandLine(usage.Options):
         """Give the subclass the options of its face."""
         super().__init_subclass__(**rest)
         cls.face = face
+        cls.compData = actions(face)
         for option in options(face):
             for name, handler in _handlers(option):
                 setattr(cls, f"opt_{name}", handler)

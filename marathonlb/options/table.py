@@ -29,7 +29,7 @@ _MARATHON = Group(
     (
         Option(
             name="mode",
-            kind=Kind(values.choice(*values.MODES), "one of sse, event, poll", "MODE"),
+            kind=Kind(values.choice(*values.MODES), "one of sse, event, poll", "MODE", values.MODES),
             default="sse",
             face=Face.DAEMON,
             help="how changes are learned: sse reads Marathon's event stream, event has Marathon post to us "
@@ -393,13 +393,18 @@ _OPERATION = Group(
         ),
         Option(
             name="log-format",
-            kind=Kind(values.choice(*values.LOG_FORMATS), "text or json", "FORMAT"),
+            kind=Kind(values.choice(*values.LOG_FORMATS), "text or json", "FORMAT", values.LOG_FORMATS),
             default="text",
             help="text, or json: one object a line",
         ),
         Option(
             name="log-level",
-            kind=Kind(values.choice(*values.LOG_LEVELS), "one of " + ", ".join(values.LOG_LEVELS), "LEVEL"),
+            kind=Kind(
+                values.choice(*values.LOG_LEVELS),
+                "one of " + ", ".join(values.LOG_LEVELS),
+                "LEVEL",
+                values.LOG_LEVELS,
+            ),
             default="info",
             help="the least level that is logged: " + ", ".join(values.LOG_LEVELS),
         ),

@@ -36,11 +36,13 @@ class Kind:
     :param parse: text → value; `ValueError` where the text is not what it should be.
     :param expected: completes "… is not": what the text must be.
     :param metavar: how the help calls the value.
+    :param choices: what it may be, where that can be listed.
     """
 
     parse: Callable[[str], Any]
     expected: str
     metavar: str
+    choices: tuple[str, ...] = ()
 
 
 def plain(text: str) -> str:
