@@ -19,7 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.shared import CHECKOUT
 
-SOURCES = ("marathonlb", "minimarathon", "templates", "twisted")
+SOURCES = ("marathonlb", "minimarathon", "templates", "twisted", "docs/man", "packaging/completion")
 FILES = ("setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE")
 TWISTD = "import sys; sys.argv[0] = 'twistd'; from twisted.scripts.twistd import run; run()"
 TEMPLATES = "from marathonlb.config.sources import defaults_directory; print(defaults_directory())"
@@ -117,7 +117,7 @@ class PackagingTests(SynchronousTestCase):
         """
         A wheel made of the source archive works from anywhere, with all that it needs.
 
-        That is every module, both plugins, templates, Lua files, the scripts and the version.
+        That is every module, both plugins, templates, Lua files, manual pages, completion, the scripts and the version.
         """
         self.run_python(["setup.py", "--quiet", "sdist"], self.sources)
         (archive,) = (self.sources / "dist").glob("marathon_lb-*.tar.gz")
@@ -132,6 +132,8 @@ class PackagingTests(SynchronousTestCase):
                     self.assertTrue((packages / module.relative_to(CHECKOUT)).exists(), module)
             self.assertTrue((packages / package / "py.typed").exists())
         self.assertFalse((packages / "twisted" / "plugins" / "__init__.py").exists())
+        for path in ("man/man1/marathon-lb.1", "bash-completion/completions/marathon-update-haproxy"):
+            self.assertTrue((self.work / "venv" / "share" / path).exists(), path)
         script = str(self.python.parent / "marathon-update-haproxy")
         self.assertIn(wheel.name.split("-")[1], self.run_python([script, "--version"], self.work))
 
