@@ -313,7 +313,7 @@ class Controller:
         with suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(5)
             connection.connect(str(self.world.directory / "state" / "master.sock"))
-            connection.sendall(b"show proc\n")
-            while b"# programs" not in heard and (part := connection.recv(65536)):
+            connection.sendall(b"show proc\nquit\n")
+            while part := connection.recv(65536):
                 heard += part
         return parse_processes(heard.decode())
