@@ -81,13 +81,17 @@ class Selection:
             page=max(1, int(page)) if page.isascii() and page.isdecimal() and len(page) < 9 else 1,
         )
 
+    @property
+    def turned(self) -> bool:
+        """Whether the order is not the one that the column begins with."""
+        return self.order != _first_order(self.sort)
+
     def url(self, **changes: Any) -> str:
         """The address of this selection with something changed; another selection begins on its first page."""
         other = evolve(self, **{"page": 1, **changes})
         values = {k: v for k, v in asdict(other).items() if v != getattr(_NOTHING, k)}
-        if other.order == _first_order(other.sort):
-            values.pop("order", None)
-        elif other.sort != "service":
+        values.pop("order", None)
+        if other.turned:
             values["order"] = other.order
         return "/services" + ("?" + urlencode(values) if values else "")
 
