@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from functools import cache
 from pathlib import Path
@@ -380,6 +381,13 @@ class Given(Case):
         path.unlink()
         self.clock.advance(DAY)
         self.assertIn("--dcos-auth-credentials", self.refusal(account).reason)
+
+    def test_without_pyjwt(self) -> None:
+        """Without PyJWT the start ends with what to install."""
+        held = sys.modules["jwt"]
+        self.addCleanup(sys.modules.__setitem__, "jwt", held)
+        sys.modules["jwt"] = None  # type: ignore[assignment]
+        self.assertIn("marathon-lb[dcos]", str(self.assertRaises(UsageError, self.account)))
 
     def test_unusable(self) -> None:
         """What is no service account ends the start, without a word of it."""
