@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import shutil
 import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,8 @@ from twisted.internet.error import ConnectError
 from twisted.internet.threads import deferToThread
 from twisted.web.client import ResponseNeverReceived
 
-from tests.integration.haproxies import free_port
 from tests.integration.minimarathons import until
+from tests.integration.reserved import free_port
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
 CHROMEDRIVER = shutil.which("chromedriver") or ""
@@ -90,11 +92,15 @@ class Browser:
 
     async def stop(self) -> None:
         """End it, and what it has left."""
-        if self._session:
-            await self._ask("DELETE", self._session)
-        if self._driver is not None:
-            self._driver.send_signal(signal.SIGTERM)
-            await deferToThread(self._driver.wait)
+        driver = self._driver
+        try:
+            if self._session:
+                await self._ask("DELETE", self._session)
+        finally:
+            if driver is not None:
+                with suppress(ProcessLookupError):
+                    os.killpg(driver.pid, signal.SIGKILL)
+                await deferToThread(driver.wait)
         shutil.rmtree(self._home, ignore_errors=True)
 
     async def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
