@@ -262,7 +262,8 @@ class Overview(DashboardTestCase):
         self.assertEqual(drawing["aria-label"], "the last 3 changes: median 20 ms, slowest 100 ms")
         bars = page.all("rect", class_="by-steps")
         self.assertEqual(
-            [(bar["x"], bar["height"]) for bar in bars], [("57.0", "12.0"), ("58.0", "40.0"), ("59.0", "26.0")]
+            [(bar["x"], bar["height"]) for bar in bars],
+            [("57.0", "12.0"), ("58.0", "40.0"), ("59.0", "26.0")],
         )
 
     def test_needs_somebody(self) -> None:
