@@ -191,9 +191,9 @@ class Federation(Service):
         self._keeping = None
         assert self._memory is not None
         for name in sorted(self._to_keep):
-            if self._sides[name].gatherer.complete:
-                apps = self._sides[name].gatherer.cluster.apps.values()
-                self._memory.keep(name, apps, self._clock.seconds())
+            gatherer = self._sides[name].gatherer
+            if gatherer.complete and gatherer.last_full is not None:
+                self._memory.keep(name, gatherer.cluster.apps.values(), gatherer.last_full)
         self._to_keep.clear()
 
 

@@ -100,7 +100,7 @@ class Gatherer:
     """
     Keeps a `Cluster` in step with Marathon.
 
-    :ivar last_full: when everything was last compared, on the clock; None before the first time.
+    :ivar last_full: when everything was last compared, on the clock, be it before the start; None where it never was.
     :ivar problem: why Marathon could not be asked the last time; empty where it could.
     :param max_shrink: percent of the services that one answer may take away; 100 believes everything.
     :param weigh: how many services an app that is held has.

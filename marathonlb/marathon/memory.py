@@ -18,7 +18,7 @@ from marathonlb.marathon.model import App
 
 
 class _Kept(msgspec.Struct, frozen=True):
-    at: float
+    as_of: float
     apps: tuple[App, ...]
 
 
@@ -38,13 +38,13 @@ class Memory:
     def __init__(self, path: Callable[[str], str]) -> None:
         self._path = path
 
-    def keep(self, cluster: str, apps: Iterable[App], now: float) -> None:
+    def keep(self, cluster: str, apps: Iterable[App], as_of: float) -> None:
         """
         Remember what a cluster runs.
 
-        :param now: seconds since the epoch.
+        :param as_of: when all of it was last compared, in seconds since the epoch.
         """
-        text = _encoder.encode(_Kept(now, tuple(apps)))
+        text = _encoder.encode(_Kept(as_of, tuple(apps)))
         try:
             path = self._path(_name(cluster))
             descriptor = os.open(f"{path}.writing", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -59,7 +59,7 @@ class Memory:
             )
 
     def recall(self, cluster: str) -> tuple[float, tuple[App, ...]] | None:
-        """What a cluster ran, and when that was; None where nothing is known."""
+        """What a cluster ran, and as of when; None where nothing is known."""
         try:
             with open(self._path(_name(cluster)), "rb") as file:
                 kept = _decoder.decode(file.read())
@@ -72,7 +72,7 @@ class Memory:
                 error=str(error),
             )
             return None
-        return kept.at, kept.apps
+        return kept.as_of, kept.apps
 
 
 def _name(cluster: str) -> str:

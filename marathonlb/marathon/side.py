@@ -179,20 +179,20 @@ class Side:
         kept = self._memory.recall(self.name) if self._memory else None
         if kept is None:
             return
-        at, apps = kept
-        self._come = Gathered(change=self.gatherer.cluster.replace_all(apps), full=False)
+        self.gatherer.last_full, apps = kept
+        self._come = Gathered(change=self.gatherer.cluster.replace_all(apps), full=True)
         self.recalled = True
         self._log.warn(
             "The cluster {cluster} is served as it was {seconds:.0f} seconds ago, with {count} apps",
             cluster=self.name or "without a name",
-            seconds=self._clock.seconds() - at,
+            seconds=self._clock.seconds() - self.gatherer.last_full,
             count=len(apps),
         )
 
     def _broke(self, reason: Failure) -> None:
         if not reason.check(CancelledError):
             self._log.failure(
-                "The cluster {cluster} is not asked any more, by a mistake in this program; restart it",
+                "The cluster {cluster} could not be asked, by a mistake in this program; it is asked at the next hint",
                 reason,
                 cluster=self.name or "without a name",
             )

