@@ -19,7 +19,7 @@ from twisted.trial.unittest import TestCase
 from twisted.web.client import HTTPConnectionPool
 
 from marathonlb.errors import SourceError, UsageError
-from marathonlb.marathon.access import authorization_for, make_client
+from marathonlb.marathon.access import authorization_for, make_client, make_members
 from marathonlb.marathon.auth import (
     BasicAuthorization,
     FileAuthorization,
@@ -27,7 +27,7 @@ from marathonlb.marathon.auth import (
     NoAuthorization,
 )
 from marathonlb.marathon.client import MarathonClient, make_agent
-from marathonlb.settings import Settings
+from marathonlb.settings import NamedCluster, Settings
 from tests.fakes import http_marathon as http
 from tests.fakes.http_marathon import HTTPMarathon
 from tests.integration.authorities import Authority, key_text
@@ -248,6 +248,39 @@ class Mutual(TestCase):
         for path in ("/nowhere", "/", alone, str(mixed), str(locked)):
             error = self.assertRaises(UsageError, make_agent, Settings(marathon_client_cert=path), reactor)
             self.assertEqual(error.option, "--marathon-client-cert")
+
+
+class Clusters(TestCase):
+    """Several clusters, each with credentials of its own."""
+
+    timeout = 20
+
+    async def marathon(self) -> HTTPMarathon:
+        """A server without apps."""
+        server = HTTPMarathon()
+        server.scripts["/v2/apps"] = http.json_body({"apps": []})
+        await server.start(reactor)
+        self.addCleanup(lambda: Deferred.fromCoroutine(server.stop()))
+        return server
+
+    async def test_apart(self) -> None:
+        """A cluster's credentials go to its own Marathons, and not along a redirect to another cluster's."""
+        east, west = await self.marathon(), await self.marathon()
+        clusters = (
+            NamedCluster(name="east", marathon=(east.url,), auth_credentials=("east", "s3cret")),
+            NamedCluster(name="west", marathon=(west.url,), auth_credentials=("west", "s3cret")),
+        )
+        settings = Settings(marathon=(), named_clusters=clusters)
+        pool = HTTPConnectionPool(reactor, persistent=False)
+        members = make_members(settings, reactor, pool, lambda endpoint, code, size: None, lambda app: 1)
+        for member in members:
+            await member.gatherer.gather(None)
+        given = [server.requests[0].headers["authorization"] for server in (east, west)]
+        self.assertEqual(given, [["Basic ZWFzdDpzM2NyZXQ="], ["Basic d2VzdDpzM2NyZXQ="]])
+        west.requests.clear()
+        east.scripts["/v2/apps"] = http.redirect(307, west.url + "/v2/apps")
+        await members[0].client.apps()
+        self.assertNotIn("authorization", west.requests[0].headers)
 
 
 class Authorization(TestCase):
