@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
+
 import msgspec
 
+from marathonlb.haproxy.archive import Archived
 from marathonlb.haproxy.difference import ConfigDifference, difference
 from marathonlb.haproxy.files import Published
+from marathonlb.haproxy.pinned import alike
 from marathonlb.web.aside import aside
 from marathonlb.web.masking import shown
 from marathonlb.web.page import Answer, Asked, Page, Parameter, Refusal, data
@@ -23,8 +28,8 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     :param time: when HAProxy confirmed it, ISO 8601, UTC.
     :param reason: why HAProxy was reloaded.
     :param cause: what had come, as far as it is known.
-    :param running: whether HAProxy runs these very texts.
-    :param pinned: whether an operator went back to it: HAProxy runs it with today's tasks.
+    :param running: whether HAProxy runs it, with today's tasks.
+    :param pinned: whether an operator went back to it.
     """
 
     number: int
@@ -82,11 +87,9 @@ class VersionsPage(Page):
 
 def versions_of(sight: Sight) -> Versions:
     """The configurations that are kept, the newest first."""
+    kept = sight.archive.list()[::-1]
     pin = sight.hold.pins.current()
-    try:
-        running = sight.published().digest()
-    except Refusal:
-        running = ""
+    running = pin.name if pin is not None else _running(sight, kept[:1])
     return Versions(
         tuple(
             Version(
@@ -94,12 +97,22 @@ def versions_of(sight: Sight) -> Versions:
                 time=each.time,
                 reason=each.reason,
                 cause=each.cause,
-                running=each.digest == running,
+                running=str(each.number) == running,
                 pinned=pin is not None and pin.name == str(each.number),
             )
-            for each in reversed(sight.archive.list())
+            for each in kept
         )
     )
+
+
+def _running(sight: Sight, last: Sequence[Archived]) -> str:
+    """The name of the last one where it is what HAProxy runs; empty where it is not."""
+    for each in last:
+        kept = sight.archive.read(each.number)
+        with suppress(Refusal):
+            if kept is not None and alike(kept, sight.published()):
+                return str(each.number)
+    return ""
 
 
 class ConfigurationPage(Page):

@@ -300,6 +300,7 @@ class History(PagesTestCase):
         running = self.applier.texts()
         assert running is not None
         self.archive.add(running, reason="second", seconds=60)
+        self.serve(web("shop", tasks=3))  # the last one is what runs, also where its tasks have moved
         said = self.get("/api/configurations")["configurations"]
         self.assertEqual(
             [(v["number"], v["reason"], v["running"]) for v in said],
