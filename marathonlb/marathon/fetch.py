@@ -146,24 +146,26 @@ class Fetcher:
         self._leaders: dict[str, str] = {}
         self._leader: str | None = None
 
-    async def fetch(self, endpoint: str, path: str, method: str = "GET") -> Answer:
+    async def fetch(self, endpoint: str, path: str, method: str = "GET", content: bytes = b"") -> Answer:
         """
         Ask for a page and read it whole.
 
+        :param content: JSON to send along.
         :raises SourceError: there was no whole answer. A status that is an error is an answer.
         """
         try:
-            answer = await self._fetch(endpoint, path, method)
+            answer = await self._fetch(endpoint, path, method, content)
         except SourceError:
             self._observe(endpoint, "error", 0)
             raise
         self._observe(endpoint, str(answer.status), len(answer.body))
         return answer
 
-    async def _fetch(self, endpoint: str, path: str, method: str) -> Answer:
-        response, url, trusted = await self._follow(
-            endpoint, path, method, "application/json", self._ask_treq
-        )
+    async def _fetch(self, endpoint: str, path: str, method: str, content: bytes) -> Answer:
+        def ask(method: str, url: str, headers: Mapping[str, str], trusted: bool) -> Deferred[IResponse]:
+            return self._ask_treq(method, url, headers, trusted, content)
+
+        response, url, trusted = await self._follow(endpoint, path, method, "application/json", ask)
         body = bytearray()
         limit = self._max_body if response.code == 200 else ERROR_BODY
         reader = BodyReader(body.extend, limit)
@@ -252,13 +254,16 @@ class Fetcher:
             self._leaders[here] = self._leader = origin(named[0])
 
     def _ask_treq(
-        self, method: str, url: str, headers: Mapping[str, str], trusted: bool
+        self, method: str, url: str, headers: Mapping[str, str], trusted: bool, content: bytes = b""
     ) -> Deferred[IResponse]:
         raw = Headers({name: [value] for name, value in headers.items()})
+        data = content if trusted and content else None  # a stranger gets no definition of an app either
+        if data is not None:
+            raw.setRawHeaders("Content-Type", ["application/json"])
         return cast(
             "Deferred[IResponse]",
             self._treq[trusted].request(
-                method, url.encode("ascii"), headers=raw, allow_redirects=False, unbuffered=True
+                method, url.encode("ascii"), headers=raw, data=data, allow_redirects=False, unbuffered=True
             ),
         )
 

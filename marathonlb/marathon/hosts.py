@@ -48,6 +48,16 @@ class _Receiver:
             self.done.callback(self._found)
 
 
+def resolve(resolver: IHostnameResolver, name: str) -> Deferred[list[str]]:
+    """Every address of a name; none where it cannot be resolved."""
+    receiver = _Receiver()
+    if can_be_resolved(name):
+        resolver.resolveHostName(receiver, name)
+    else:
+        receiver.resolutionComplete()
+    return receiver.done
+
+
 class AgentHosts(Service):
     """
     Resolves and remembers.
@@ -134,14 +144,8 @@ class AgentHosts(Service):
         return moved
 
     def _resolve(self, name: str) -> Deferred[None]:
-        receiver = _Receiver()
-        result: Deferred[None] = receiver.done.addCallback(lambda found: self._take(name, found))
         self._asked.add(name)
-        if can_be_resolved(name):
-            self._resolver.resolveHostName(receiver, name)
-        else:
-            receiver.resolutionComplete()
-        return result
+        return resolve(self._resolver, name).addCallback(lambda found: self._take(name, found))
 
     def _take(self, name: str, found: list[str]) -> None:
         """
