@@ -12,12 +12,9 @@ from marathonlb.haproxy.pin import Pin, Pins
 from marathonlb.haproxy.pinned import Alive, Pinned
 from marathonlb.haproxy.plan import differences, phrase, split
 from marathonlb.marathon.model import App
-from marathonlb.routing.problems import Problem
+from marathonlb.routing.problems import PIN, Problem
 from marathonlb.routing.servers import Resolve, address_of
 from marathonlb.routing.services import backend_name
-
-LABEL = "pin"
-"""In the place of a label in the problem that a pin is."""
 
 
 @frozen
@@ -39,7 +36,7 @@ class Held:
         since = datetime.fromtimestamp(self.pin.since, UTC).strftime("%Y-%m-%d %H:%M UTC")
         held = "no change but of tasks reaches HAProxy until --rollback 0 releases it"
         reason = f"configuration {self.pin.name} is pinned since {since}: {held}"
-        return Problem("", None, LABEL, "", reason, fatal=False)
+        return Problem("", None, PIN, "", reason, fatal=False)
 
 
 class Hold:

@@ -17,6 +17,7 @@ from marathonlb.routing.claims import own_ports
 from marathonlb.routing.evidence import State, said, why_no_servers, why_not
 from marathonlb.routing.explanation import Explanation, Reason
 from marathonlb.routing.match import Match, matches, plain_host, why_before
+from marathonlb.routing.problems import PIN
 from marathonlb.routing.question import AppQuestion, PortQuestion, Question, UrlQuestion
 from marathonlb.routing.services import Service
 from marathonlb.routing.sni import rule_for, sni_of
@@ -34,7 +35,18 @@ _FRONTENDS = {
 
 
 def explain(question: Question, state: State) -> Explanation:
-    """The answer to a question, as far as the state knows it."""
+    """The answer to a question, as far as the state knows it; under a pin that is what would be without it."""
+    answer = _answer(question, state)
+    pinned = next((problem for problem in state.problems if problem.label == PIN), None)
+    if pinned is None:
+        return answer
+    words = (
+        f"{pinned.reason.rpartition(': ')[0]}, and HAProxy runs that one: this is what would be without it"
+    )
+    return evolve(answer, reasons=(Reason("pin", words), *answer.reasons))
+
+
+def _answer(question: Question, state: State) -> Explanation:
     if isinstance(question, PortQuestion):
         return _port(question, state)
     if isinstance(question, AppQuestion):

@@ -71,7 +71,7 @@ class Reason:
 
     :param kind: ``marathon`` (there is no such app), ``own`` (the load balancer's), ``group``/``disabled`` together as
         ``selection``, ``problem`` (a label, a collision), ``policy``, ``quarantine``, ``tasks``, ``path``, ``frontend``
-        or ``template``.
+        or ``template``; ``pin`` where all of this is for the time after a pin.
     :param app_id: whose it is; empty where it is nobody's.
     """
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from attrs import frozen
 
+PIN = "pin"
+"""In the place of a label: a configuration of the past is pinned, which is nobody's mistake and everybody's concern."""
+
 
 @frozen
 class Problem:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from marathonlb.haproxy.hold import LABEL as PIN
 from marathonlb.routing.policy import FORBIDDEN
-from marathonlb.routing.problems import Problem
+from marathonlb.routing.problems import PIN, Problem
 from marathonlb.web.page import Answer, Asked, Page, Parameter, data
 from marathonlb.web.sight import Sight
 

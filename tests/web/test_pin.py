@@ -93,6 +93,17 @@ class Pinning(PagesTestCase):
         self.assertIn(("asked", "configuration 1 is pinned, asked by 127.0.0.1"), told)
         self.assertIn(("held", "configuration 1 is pinned, so this waits: backend shop_10000 differs"), told)
 
+    def test_explained(self) -> None:
+        """An explanation says that it is for the time after the release."""
+        self.change()
+        self.pin()
+        (reason,) = self.get("/api/explain?q=/shop")["reasons"]
+        self.assertRegex(
+            reason["words"], r"^configuration 1 is pinned since [-0-9: ]+ UTC, and HAProxy runs that one"
+        )
+        self.post("/api/unpin", {})
+        self.assertEqual(self.get("/api/explain?q=/shop")["reasons"], [])
+
     def test_said_once(self) -> None:
         """What waits is said once for each change, not once for each convergence."""
         self.change()
