@@ -178,6 +178,8 @@ def _only_tasks(one: str, other: str) -> bool:
 def _dressed(section: Section, today: Section) -> Section:
     """A section of the past with today's tasks; today's own where it reads alike."""
     text = section.text
+    if text == today.text:
+        return today
     if section.kind == "backend":
         text = _with_tasks(_lines(section), [line for line in _lines(today) if is_task(line)])
     if text == today.text:
