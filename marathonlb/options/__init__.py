@@ -6,8 +6,9 @@ the daemon's and the script's command lines and writes ``--help``; `markdown` wr
 """
 
 from marathonlb.options.commandline import CommandLine, spread_marathons
-from marathonlb.options.option import Face, Option
-from marathonlb.options.settings import Given, Machine, notices, settings_from
+from marathonlb.options.markdown import group_markdown
+from marathonlb.options.option import Face, Group, Option
+from marathonlb.options.settings import Given, Machine, Values, notices, read_values, settings_from
 from marathonlb.options.table import GROUPS, options
 
 __all__ = [
@@ -15,10 +16,14 @@ __all__ = [
     "CommandLine",
     "Face",
     "Given",
+    "Group",
     "Machine",
     "Option",
+    "Values",
+    "group_markdown",
     "notices",
     "options",
+    "read_values",
     "settings_from",
     "spread_marathons",
 ]

@@ -18,7 +18,7 @@ from twisted.python import usage
 from marathonlb import __version__
 from marathonlb.options.completion import actions
 from marathonlb.options.markdown import options_markdown
-from marathonlb.options.option import PREFIX, Face, Option
+from marathonlb.options.option import PREFIX, Face, Group, Option
 from marathonlb.options.table import GROUPS, options
 from marathonlb.options.values import of_cluster
 
@@ -30,22 +30,24 @@ _COLUMN = 26
 
 class CommandLine(usage.Options):
     """
-    The command line of one face; subclass it with ``face=``.
+    The command line of one face; subclass it with ``face=``, and with ``groups=`` where it has a table of its own.
 
     :ivar given: what stood on the command line, once it is parsed (`marathonlb.options.Given`).
     """
 
     face: ClassVar[Face] = Face.BOTH
+    groups: ClassVar[tuple[Group, ...]] = GROUPS
     compData: ClassVar[usage.Completions]
     synopsis = "[options]"
     longdesc = "Keeps HAProxy in step with what Marathon runs."
 
-    def __init_subclass__(cls, *, face: Face, **rest: object) -> None:
+    def __init_subclass__(cls, *, face: Face, groups: tuple[Group, ...] = GROUPS, **rest: object) -> None:
         """Give the subclass the options of its face."""
         super().__init_subclass__(**rest)
         cls.face = face
+        cls.groups = groups
         cls.compData = actions(face)
-        for option in options(face):
+        for option in (option for group in groups for option in group.options if option.face.takes(face)):
             for name, handler in _handlers(option):
                 setattr(cls, f"opt_{name}", handler)
 
@@ -129,7 +131,7 @@ def _without_secrets(text: str) -> str:
 
 def _help(line: CommandLine) -> Iterable[str]:
     yield from textwrap.wrap(line.longdesc, WIDTH)
-    for group in GROUPS:
+    for group in line.groups:
         rows = [option for option in group.options if option.face.takes(line.face)]
         if rows:
             yield f"\n{group.title}:"

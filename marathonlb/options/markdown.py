@@ -26,7 +26,7 @@ Marathon's address are taken out of it and used as `--auth-credentials`."""
 
 def options_markdown() -> str:
     """Every option, by group, as a Markdown document that ends with a newline."""
-    return "\n\n".join(["# Options", _INTRODUCTION, *(_group(group) for group in GROUPS)]) + "\n"
+    return "\n\n".join(["# Options", _INTRODUCTION, *(group_markdown(group) for group in GROUPS)]) + "\n"
 
 
 def longhelp(parts: Iterable[str]) -> str:
@@ -38,7 +38,8 @@ def longhelp(parts: Iterable[str]) -> str:
     return "\n".join([options_markdown(), *(part.rstrip("\n") + "\n" for part in parts)])
 
 
-def _group(group: Group) -> str:
+def group_markdown(group: Group) -> str:
+    """One group as a headed table."""
     rows = [f"| {_names(option)} | {_default(option)} | {_meaning(option)} |" for option in group.options]
     return "\n".join(
         [f"## {group.title}", "", "| option | default | meaning |", "| --- | --- | --- |", *rows]

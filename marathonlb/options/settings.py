@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import socket
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -83,7 +83,7 @@ def _parse(option: Option, said: _Said) -> Any:
 
 
 @frozen
-class _Values:
+class Values:
     """Every option's values, parsed; by the name of the option, with the place each was given at."""
 
     said: Mapping[str, list[_Said]]
@@ -171,20 +171,29 @@ def notices(given: Given, environ: Mapping[str, str], *, face: Face = Face.DAEMO
     return tuple(lines)
 
 
-def _shown_secrets(told: _Values, option: Option) -> list[_Said]:
+def _shown_secrets(told: Values, option: Option) -> list[_Said]:
     """What was given of a secret that is one as it stands; the path of a file that holds one is none."""
     return [said for said in told.said[option.name] if not option.name.startswith("dcos") or "{" in said.text]
 
 
-def _values(given: Given, environ: Mapping[str, str], face: Face) -> _Values:
+def _values(given: Given, environ: Mapping[str, str], face: Face) -> Values:
+    return read_values(options(face), given, environ)
+
+
+def read_values(rows: Iterable[Option], given: Given, environ: Mapping[str, str]) -> Values:
+    """
+    What was given of these options.
+
+    :raises UsageError: as `settings_from` does.
+    """
     said, parsed = {}, {}
-    for option in options(face):
+    for option in rows:
         said[option.name] = _said(option, given, environ)
         parsed[option.name] = [_parse(option, one) for one in said[option.name]]
-    return _Values(said, parsed)
+    return Values(said, parsed)
 
 
-def _mode(told: _Values, face: Face) -> str:
+def _mode(told: Values, face: Face) -> str:
     if face is Face.DAEMON:
         return str(told.one("mode"))
     listens = told.where("listening").startswith("--")
@@ -206,7 +215,7 @@ _OF_A_CLUSTER = (
 """What ``NAME=`` gives to one cluster alone."""
 
 
-def _clusters(told: _Values) -> dict[str, NamedCluster]:
+def _clusters(told: Values) -> dict[str, NamedCluster]:
     """Every cluster by its name: its addresses without credentials, the credentials that stood in them, and its own."""
     addresses: dict[str, list[str]] = {}
     for values in told.parsed["marathon"]:
@@ -231,19 +240,19 @@ def _clusters(told: _Values) -> dict[str, NamedCluster]:
     return found
 
 
-def _own(told: _Values, name: str, cluster: str) -> str | None:
+def _own(told: Values, name: str, cluster: str) -> str | None:
     """The last value of an option that is for this cluster alone."""
     apart = map(of_cluster, told.parsed[name.replace("_", "-")])
     return next((value for owner, value in reversed(list(apart)) if owner == cluster), None)
 
 
-def _unnamed(told: _Values, name: str, clusters: Collection[str]) -> str | None:
+def _unnamed(told: Values, name: str, clusters: Collection[str]) -> str | None:
     """The last value of an option that is for none of these clusters alone: it may hold an = of its own."""
     given = reversed(told.parsed[name.replace("_", "-")])
     return next((value for value in given if of_cluster(value)[0] not in clusters), None)
 
 
-def _credentials(told: _Values, environ: Mapping[str, str], in_url: Credentials | None) -> Credentials | None:
+def _credentials(told: Values, environ: Mapping[str, str], in_url: Credentials | None) -> Credentials | None:
     given: Credentials | None = told.one("auth-credentials")
     if given is not None:
         return given
@@ -256,7 +265,7 @@ def _credentials(told: _Values, environ: Mapping[str, str], in_url: Credentials 
     return user, password
 
 
-def _callback(told: _Values, environ: Mapping[str, str], machine: Machine, mode: str) -> dict[str, str]:
+def _callback(told: Values, environ: Mapping[str, str], machine: Machine, mode: str) -> dict[str, str]:
     """The callback's URL and the endpoint that listens for it; the host's name is asked for in event mode alone."""
     url = told.one("callback-url")
     if url is None and mode == "event":
@@ -273,7 +282,7 @@ def _own_url(host: str) -> str:
         raise UsageError(option="HOST", value=host, expected="a host name; give --callback-url") from None
 
 
-def _haproxy(told: _Values, environ: Mapping[str, str], machine: Machine) -> str:
+def _haproxy(told: Values, environ: Mapping[str, str], machine: Machine) -> str:
     """The binary; empty where none was asked for and none is there."""
     path = environ.get("PATH")
     wanted = told.one("haproxy")
@@ -304,7 +313,7 @@ def _templates(environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _check_ports(settings: Settings, told: _Values) -> None:
+def _check_ports(settings: Settings, told: Values) -> None:
     low, high = settings.min_serv_port_ip_per_task, settings.max_serv_port_ip_per_task
     if (low or high) and not 0 < low <= high:
         name = (
