@@ -8,9 +8,11 @@ import shutil
 import tempfile
 
 import msgspec
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.config.text import Config
+from marathonlb.errors import Complaint, InvalidConfiguration
 from marathonlb.haproxy.files import Published
 from marathonlb.haproxy.hold import Hold
 from marathonlb.haproxy.pin import FILE, Pin, Pins
@@ -56,6 +58,11 @@ def backend(config: Config, name: str) -> str:
 def servers(config: Config, name: str) -> list[str]:
     """The addresses in a backend."""
     return [line.split()[2] for line in backend(config, name).splitlines() if line.startswith("  server ")]
+
+
+def line_of(config: Config, number: int) -> str:
+    """A line, counted from 1; empty past the end."""
+    return dict(enumerate(config.template.split("\n"), 1)).get(number, "")
 
 
 class PinnedTests(SynchronousTestCase):
@@ -143,9 +150,9 @@ class PinnedTests(SynchronousTestCase):
     def test_comments(self) -> None:
         """Comments before a section belong to it, so a section after which one came reads alike."""
         note = "\n# of {backend}\nbackend {backend}\n  mode http\n"
-        shop, b = web("shop"), web("b", 10001)
-        pinned = Pinned(then(shop, b, BACKEND_HEAD=note), HERE)
-        today = wanted(moved(shop, 31001), b, BACKEND_HEAD=note)
+        shop, b = web("shop"), web("b", 10001, tasks=0)
+        pinned = Pinned(then(shop, b, BACKEND_HEAD=note, BACKEND_EXTRA="  # its own\n"), HERE)
+        today = wanted(moved(shop, 31001), b, BACKEND_HEAD=note, BACKEND_EXTRA="  # its own\n")
         self.assertIs(pinned.with_tasks_of(today, nobody), today)
 
     def test_maps_lie_where_they_are_read(self) -> None:
@@ -208,6 +215,11 @@ class HoldTests(SynchronousTestCase):
         self.assertIn("balance first", found.config.template)
         self.assertIn("balance roundrobin", found.rendered.config.template)
         self.assertEqual([each.label for each in found.problems], ["pin"])
+        place = next(n for n in range(1, 999) if "balance first" in line_of(found.config, n))
+        owner = found.config.locate(place)
+        assert owner is not None
+        complaint = Complaint(message="no", line=place, owner=owner[1].owner)
+        self.assertFalse(made.blame(InvalidConfiguration(complaints=(complaint,)), found, Clock()))
 
 
 class PinsTests(SynchronousTestCase):

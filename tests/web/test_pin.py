@@ -50,13 +50,14 @@ class Pinning(PagesTestCase):
         self.serve(app or web("shop", HAPROXY_0_BALANCE="leastconn"))
 
     def test_back_and_forth(self) -> None:
-        """A pin brings the old text back at once, and its release what is wanted today."""
+        """A pin brings the old text back at once and onto the disk, and its release what is wanted today."""
         self.change()
         self.assertIn("balance leastconn", self.text())
         said = self.pin()
         self.assertEqual(said["pinned"], {"name": "1", "since": self.get("/api/status")["pinned"]["since"]})
         self.assertEqual((said["applied"], said["action"]), (True, "reload"))
         self.assertIn("balance roundrobin", self.text())
+        self.assertEqual(self.applier.flushed, 1)
         said = self.post("/api/unpin", {})
         self.assertEqual((said["pinned"], said["applied"], said["action"]), (None, True, "reload"))
         self.assertIn("balance leastconn", self.text())
