@@ -118,7 +118,10 @@ setup(
         ],
     },
     entry_points={
-        "console_scripts": ["marathon-update-haproxy = marathonlb.cli:script"],
+        "console_scripts": [
+            "marathon-lb-zdd = marathonlb.zdd.script:script",
+            "marathon-update-haproxy = marathonlb.cli:script",
+        ],
     },
     classifiers=[
         "Framework :: Twisted",

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.shared import CHECKOUT
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("cli", "tap", "image"),
+    ("cli", "tap", "image", "zdd"),
     ("script",),
     ("documentation",),
     ("service",),
@@ -52,6 +52,11 @@ PURE = (
     "options.table",
     "options.settings",
     "options.markdown",
+    "zdd.definition",
+    "zdd.pair",
+    "zdd.plan",
+    "zdd.course",
+    "zdd.statistics",
 )
 """What imports nothing of Twisted: modules, or whole wings."""
 

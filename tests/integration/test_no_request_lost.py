@@ -78,8 +78,8 @@ def seconds(count: float) -> Any:
     return deferLater(reactor, count * LONG)
 
 
-class NoRequestLostMixin(Controlled):
-    """What holds with every HAProxy; the classes below say which."""
+class UnderLoad(Controlled):
+    """A world that clients ask without a pause, and what came of it."""
 
     timeout = 240 * LONG
 
@@ -177,6 +177,10 @@ class NoRequestLostMixin(Controlled):
         task, *_ = await self.tasks(self.service, f"/{name}")  # type: ignore[attr-defined]
         for pid in pids_on(task["ports"][0]):
             os.kill(pid, signal.SIGKILL)
+
+
+class NoRequestLostMixin(UnderLoad):
+    """What holds with every HAProxy; the classes below say which."""
 
     async def test_rolling_restart(self) -> None:
         """Every app is restarted, task by task: nothing is lost, whatever is spoken and however."""

@@ -1,0 +1,204 @@
+"""
+The app file, and what is made of it: an app of the pair, in Marathon's own JSON.
+
+The file is posted as it stands, but for its id, its instances, its service ports and its deployment labels. So it stays
+JSON here, unlike everything that Marathon answers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from datetime import datetime
+from typing import Any
+
+from attrs import field, frozen
+
+from marathonlb.config.templates import PER_APP_NAMES
+from marathonlb.marathon.model import App
+from marathonlb.marathon.parse import UnusableAnswer, absolute, parse_app
+from marathonlb.routing.deployments import Member
+from marathonlb.routing.services import services_of
+from marathonlb.settings import Settings
+from marathonlb.zdd.errors import Refused
+
+Json = dict[str, Any]
+
+GROUP = "HAPROXY_DEPLOYMENT_GROUP"
+ALTERNATE = "HAPROXY_DEPLOYMENT_ALT_PORT"
+COLOUR = "HAPROXY_DEPLOYMENT_COLOUR"
+STARTED_AT = "HAPROXY_DEPLOYMENT_STARTED_AT"
+TARGET = "HAPROXY_DEPLOYMENT_TARGET_INSTANCES"
+SPLIT = "HAPROXY_DEPLOYMENT_NEW_INSTANCES"
+
+BLUE, GREEN = "blue", "green"
+
+_EVERYTHING = Settings(groups=frozenset({"*"}))
+
+
+@frozen
+class AppFile:
+    """
+    An app file that can be deployed.
+
+    :param id: the app's id as the file has it, absolute; the pair's are this and a colour.
+    :param alternate: the second app's service port for the first of the ports, the next ones for those that follow;
+        None where the app has none to replace.
+    :param ports: the service ports in the order of the definition, 0 where Marathon is to choose.
+    """
+
+    body: Json = field(repr=False)
+    id: str
+    group: str
+    instances: int
+    ports: tuple[int, ...]
+    alternate: int | None
+
+    def alternates(self) -> tuple[int, ...]:
+        """The second app's service ports; what Marathon chooses it chooses again."""
+        first = self.alternate or 0
+        return tuple(first + index if port else 0 for index, port in enumerate(self.ports))
+
+
+@frozen
+class Build:
+    """
+    What an app of the pair has of its own.
+
+    :param taken: the service ports of the app that is there, which the new one may not have.
+    :param bound: the ports that clients know, by the index of the port, as the app that is there has them.
+    """
+
+    colour: str
+    instances: int
+    started_at: datetime
+    taken: frozenset[int] = frozenset()
+    bound: Mapping[int, int] = {}
+
+
+def read(text: str, where: str) -> AppFile:
+    """
+    The app file.
+
+    :param where: its name, for the message.
+    :raises Refused: it is no app, or it lacks what a pair needs.
+    """
+    try:
+        body = json.loads(text)
+    except ValueError as error:
+        raise Refused(f"{where}: this is no JSON: {error}") from None
+    if not isinstance(body, dict) or not isinstance(body.get("id"), str) or not body["id"].strip("/"):
+        raise Refused(f"{where}: this is no app: an object with an id is wanted, as for POST /v2/apps")
+    instances = body.get("instances", 1)
+    if not isinstance(instances, int) or isinstance(instances, bool) or instances < 1:
+        raise Refused(f"{where}: instances is {instances!r}, and one is the least that can be deployed")
+    labels = body.get("labels") or {}
+    if not isinstance(labels, dict) or not labels.get(GROUP):
+        raise Refused(
+            f"{where}: the label {GROUP} is missing: it is the name that both apps of the pair share"
+        )
+    try:
+        ports = _ports(body)
+    except (TypeError, ValueError, AttributeError):
+        raise Refused(f"{where}: its ports have a shape that Marathon does not know") from None
+    alternate = _alternate(labels.get(ALTERNATE), ports, where)
+    return AppFile(body, absolute(body["id"]), str(labels[GROUP]), instances, ports, alternate)
+
+
+def _alternate(text: object, ports: Sequence[int], where: str) -> int | None:
+    """The label of the second app's port, which every fixed service port needs."""
+    fixed = {port for port in ports if port}
+    if not fixed:
+        return None
+    try:
+        first = int(str(text))
+    except ValueError:
+        first = 0
+    wanted = {first + index for index, port in enumerate(ports) if port}
+    if not 1 <= min(wanted) <= max(wanted) <= 65535:
+        raise Refused(
+            f"{where}: the label {ALTERNATE} is {text!r}; it has to be the second app's service port, the next ports "
+            "being those of its further ports"
+        )
+    if wanted & fixed:
+        both = ", ".join(map(str, sorted(wanted & fixed)))
+        raise Refused(f"{where}: {both} would be a service port of both apps; choose another {ALTERNATE}")
+    return first
+
+
+def _port_list(body: Json) -> tuple[list[Any], str]:
+    """The list that gives the service ports, and the key under which each entry does; empty where it is the entry."""
+    container = body.get("container") or {}
+    for holder, name, key in (
+        (container, "portMappings", "servicePort"),
+        (container.get("docker") or {}, "portMappings", "servicePort"),
+        (body, "portDefinitions", "port"),
+        (body, "ports", ""),
+    ):
+        if holder.get(name):
+            found: list[Any] = holder[name]
+            return found, key
+    return [], ""
+
+
+def _ports(body: Json) -> tuple[int, ...]:
+    entries, key = _port_list(body)
+    return tuple(int(entry.get(key) or 0) if key else int(entry) for entry in entries)
+
+
+def build(file: AppFile, wanted: Build) -> Json:
+    """
+    An app of the pair, as it is posted.
+
+    Each port that clients know stays bound whichever app is left, since both name it by ``HAPROXY_{n}_PORT``.
+    """
+    body = deepcopy(file.body)
+    body["id"] = f"{file.id}-{wanted.colour}"
+    body["instances"] = wanted.instances
+    ports = file.alternates() if wanted.taken & set(file.ports) else file.ports
+    entries, key = _port_list(body)
+    for index, port in enumerate(ports):
+        if not key:
+            entries[index] = port
+        elif port:
+            entries[index][key] = port
+    labels = body["labels"]
+    for index, port in enumerate(file.ports):
+        known = port or wanted.bound.get(index)
+        if known:
+            labels.setdefault(f"HAPROXY_{index}_PORT", str(known))
+    labels |= {
+        COLOUR: wanted.colour,
+        STARTED_AT: wanted.started_at.isoformat(),
+        TARGET: str(file.instances),
+    }
+    labels.pop(SPLIT, None)
+    return body
+
+
+def check(body: Json) -> None:
+    """
+    Look at an app as the load balancer will.
+
+    :raises Refused: a label is wrong, or no port would be served.
+    """
+    try:
+        parsed = parse_app(json.dumps({"app": body}).encode())
+    except UnusableAnswer as error:
+        raise Refused(f"{body['id']}: {error}") from None
+    for unreadable in parsed.unreadable:
+        raise Refused(f"{unreadable.app_id}: {unreadable.reason}")
+    (app,) = parsed.apps
+    offered = member(app).offered
+    problems = [str(problem) for problem in offered.problems if problem.fatal]
+    if problems:
+        raise Refused("; ".join(problems))
+    if not offered.services:
+        raise Refused(f"{app.id}: no port of it would be served: it has none, or its labels turn them off")
+
+
+def member(app: App) -> Member:
+    """An app of a deployment group with what it offers by its labels, whatever groups a load balancer serves."""
+    chosen_by_marathon = {index: 1 for index, port in enumerate(app.ports) if not port.service_port}
+    return Member(app, services_of(app, _EVERYTHING, PER_APP_NAMES, lambda host: host, chosen_by_marathon))

@@ -1,0 +1,127 @@
+"""``marathon-lb-zdd`` between a Marathon, the load balancer and HAProxy, under load."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.threads import deferToThread
+
+from minimarathon.service import MiniMarathon
+from tests.integration.haproxies import WHEEL, free_port
+from tests.integration.minimarathons import MarathonTestCase, until
+from tests.integration.test_no_request_lost import UnderLoad, loaded
+from tests.shared import CHECKOUT
+
+ZDD = "from marathonlb.zdd.script import script; script()"
+KINDS = {"get": 2, "keep-alive": 1, "post": 2, "h2": 1, "slow": 1}
+
+
+class Tool:
+    """One run of the tool."""
+
+    def __init__(self, directory: Path, *arguments: str) -> None:
+        self.output = directory / f"zdd-{len(list(directory.glob('zdd-*')))}"
+        with self.output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", ZDD, *arguments],
+                cwd=directory,
+                env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    async def status(self) -> int:
+        """How it ends."""
+        return int(await deferToThread(self.process.wait, 60))
+
+    def said(self) -> list[dict[str, Any]]:
+        """Its lines."""
+        lines = self.output.read_text().splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+    def events(self) -> list[str]:
+        """What has happened, without what was waited for."""
+        return [line["event"] for line in self.said() if line["event"] != "waiting"]
+
+    def kill(self) -> None:
+        """End it where a test has failed before."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+class ZddTests(UnderLoad, MarathonTestCase):
+    """Forward, split, and back."""
+
+    haproxy = WHEEL
+    skip = None if WHEEL else "this HAProxy is not installed"
+    service: MiniMarathon
+
+    def app_file(self, version: str, **more: Any) -> str:
+        """A new version of the app, as its owner keeps it."""
+        body = loaded("shop", 2, **self.labels)
+        body |= {"id": "/shop", "env": {**body["env"], "VERSION": version}, **more}
+        body["portDefinitions"] = [{"port": self.port}]
+        path = self.directory / f"{version}.json"
+        path.write_text(json.dumps(body))
+        return str(path)
+
+    def tool(self, *arguments: str) -> Tool:
+        """Run it."""
+        common = ("-m", self.service.url, "-l", f"127.0.0.1:{self.ports['stats']}", "-f", "--json")
+        tool = Tool(self.directory, *common, "--step-interval", "0.1", *arguments)
+        self.addCleanup(tool.kill)
+        return tool
+
+    async def instances(self) -> dict[str, int]:
+        """The apps and how many instances each shall have."""
+        _, body = await self.ask(self.service, "GET", "/v2/apps")
+        return {app["id"]: app["instances"] for app in body["apps"]}
+
+    async def begin(self) -> None:
+        """A first version that is served."""
+        self.port = free_port()
+        self.labels = {
+            "HAPROXY_DEPLOYMENT_GROUP": "shop",
+            "HAPROXY_DEPLOYMENT_ALT_PORT": str(free_port()),
+        }
+        await self.world()
+        first = self.tool(self.app_file("1"))
+        self.assertEqual(0, await first.status(), first.output.read_text())
+        self.assertEqual(["planned", "created", "done"], first.events())
+        await self.answers("200 OK", "shop.example.com")
+
+    async def world(self, *apps: dict[str, Any], options: tuple[str, ...] = ()) -> MiniMarathon:
+        """A Marathon without apps, and the load balancer."""
+        self.service = self.marathon()
+        self.more = options
+        self.daemon(self.service.url, "sse", *options)
+        await until(lambda: self.settled() and self.reloads(), 20)
+        return self.service
+
+    async def test_no_request_lost(self) -> None:
+        """A deployment is interrupted, one goes all the way, one is a split and is taken back: nothing is lost."""
+        await self.begin()
+        running = self.load("shop", KINDS)
+        stopped = self.tool(self.app_file("2"))
+        await until(lambda: "ended" in stopped.events() or stopped.process.poll() is not None, 30)
+        stopped.process.send_signal(signal.SIGINT)
+        self.assertEqual(130, await stopped.status(), stopped.output.read_text())
+        self.assertEqual({"/shop-blue": 2}, await self.instances())
+        forward = self.tool(self.app_file("2"))
+        self.assertEqual(0, await forward.status(), forward.output.read_text())
+        self.assertEqual({"/shop-green": 2}, await self.instances())
+        split = self.tool(self.app_file("3"), "--new-instances", "1")
+        self.assertEqual(0, await split.status(), split.output.read_text())
+        self.assertEqual({"/shop-green": 1, "/shop-blue": 1}, await self.instances())
+        back = self.tool(self.app_file("3"), "--complete-prev")
+        self.assertEqual(0, await back.status(), back.output.read_text())
+        self.assertEqual({"/shop-green": 2}, await self.instances())
+        await self.nothing_lost(running)
