@@ -37,7 +37,7 @@ from twisted.web.iweb import IAgent, IResponse
 
 from marathonlb.errors import SourceError
 from marathonlb.marathon.auth import IAuthorization
-from marathonlb.marathon.body import BodyReader, TooBig
+from marathonlb.marathon.body import BodyReader, Content, TooBig
 
 REDIRECTS = 3
 ERROR_BODY = 64 * 1024
@@ -257,7 +257,7 @@ class Fetcher:
         self, method: str, url: str, headers: Mapping[str, str], trusted: bool, content: bytes = b""
     ) -> Deferred[IResponse]:
         raw = Headers({name: [value] for name, value in headers.items()})
-        data = content if trusted and content else None  # a stranger gets no definition of an app either
+        data = Content(content) if trusted and content else None  # a stranger gets no definition of an app either
         if data is not None:
             raw.setRawHeaders("Content-Type", ["application/json"])
         return cast(
