@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import IntEnum
 
 from attrs import evolve, frozen
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
@@ -106,14 +106,29 @@ class Deployment:
     async def _set_out(self, course: Course) -> None:
         hands = self._hands
         if course.create is not None:
-            await hands.cluster.create(course.create)
+            body = course.create
+            await self._persist(lambda: hands.cluster.create(body))
             count = course.create["instances"]
             hands.progress.say(
                 "created", f"{course.newer}: created with {count}", app=course.newer, instances=count
             )
         if course.relabel is not None:
-            await hands.cluster.relabel(course.newer, course.relabel)
+            labels = course.relabel
+            await self._persist(lambda: hands.cluster.relabel(course.newer, labels))
             hands.progress.say("relabelled", f"{course.newer}: the split is over", app=course.newer)
+
+    async def _persist(self, act: Callable[[], Deferred[None]]) -> None:
+        """Do something that may work a moment later."""
+        clock = self._hands.clock
+        since = clock.seconds()
+        while True:
+            try:
+                return await act()
+            except (SourceError, Busy) as problem:
+                if clock.seconds() - since >= self._wish.max_wait:
+                    raise
+                self._hands.progress.wait(str(problem))
+            await deferLater(clock, self._wish.step_interval)
 
     async def _turn_back(self, course: Course, why: str, ending: Ending) -> Ending:
         progress = self._hands.progress
