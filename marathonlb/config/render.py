@@ -14,7 +14,7 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
-from marathonlb.config import defaults, frontends, legacy
+from marathonlb.config import counters, defaults, frontends, legacy
 from marathonlb.config.sections import Sections, ServiceText
 from marathonlb.config.sources import Templates
 from marathonlb.config.text import DIRECTORY, Chunk, Config, MapEntry, Owner, Section
@@ -174,6 +174,7 @@ class Renderer:
         text = frontends.SharedFrontends(self.settings, self.templates, shared, rules, kept, problems, sni)
         before = (
             head,
+            *counters.sections(self.templates, self.settings, kept),
             *(own.userlist for own in sections if own.userlist),
             *text.sections(),
             *(own.frontend for own in sections if own.frontend),

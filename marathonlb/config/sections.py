@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from marathonlb.config import defaults, frontends, legacy
+from marathonlb.config import counters, defaults, frontends, legacy
 from marathonlb.config.sources import Templates
 from marathonlb.config.templates import Template
 from marathonlb.config.text import Chunk, Owner, Section
@@ -63,7 +63,7 @@ class ServiceText:
 
     @_variables.default
     def _make_variables(self) -> dict[str, Any]:
-        return service_variables(self.service, self.settings)
+        return {**service_variables(self.service, self.settings), "ratePeers": counters.peers(self.templates)}
 
     def sections(self) -> Sections:
         """The service's userlist, frontend and backend, each where it has one."""

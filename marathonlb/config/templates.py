@@ -137,7 +137,8 @@ TEMPLATES: tuple[TemplateSpec, ...] = _rows(
     (
         "BACKEND_RATE_LIMIT",
         "app classic",
-        "429 past `{rateLimit}` requests in `{ratePeriod}`, by client address",
+        "429 past `{rateLimit}` requests in `{ratePeriod}`, by client address; `{ratePeers}` hands the counters over at"
+        " a reload",
     ),
     (
         "BACKEND_MAINTENANCE",

@@ -3,8 +3,8 @@ The variables that templates are given.
 
 Each contract variable is given to every template of a service; the names never change, since operators have years of
 overrides written against them. Those that the contract does not name (``hostAcl``, ``hostMatch``, ``pathAcl``,
-``pathMatch``, ``httpsPort``, ``appIdWord`` and those of `_path_variables` and `_limit_variables`) are what our
-defaults need besides.
+``pathMatch``, ``httpsPort``, ``appIdWord``, ``ratePeers`` and those of `_path_variables` and `_limit_variables`) are
+what our defaults need besides.
 """
 
 from __future__ import annotations

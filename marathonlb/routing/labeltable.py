@@ -171,7 +171,8 @@ LABELS: tuple[Label, ...] = (
         "`N/s` or `N/m`",
         values.rate,
         "none",
-        "So many requests per client address in a second or a minute; what is more is answered 429. Mode http.",
+        "So many requests per client address in a second or a minute; what is more is answered 429. Mode http. Counting"
+        " goes on over reloads, unless the operator has a `HAPROXY_HEAD` of their own.",
     ),
     Label(
         "MAINTENANCE",

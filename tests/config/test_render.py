@@ -259,6 +259,19 @@ class SwitchTests(SynchronousTestCase):
         self.assertEqual(rendered.services, ())
         self.assertNotIn("one_1", rendered.config.template + "".join(rendered.config.map_texts().values()))
 
+    def test_counters(self) -> None:
+        """Where requests are counted the old worker hands its counters over, unless somebody's head may bar its way."""
+        limited, free = service("one", 1, rate_limit=("5", "1s")), service("two", 2)
+        rendered = renderer(state_dir="/run/lb").render([limited, free])
+        self.assertIn(" unix@/run/lb/peers.sock\n", section(rendered, "marathon_lb").text)
+        self.assertIn("store http_req_rate(1s) peers marathon_lb\n", section(rendered, "one_1").text)
+        self.assertNotIn("peers", section(rendered, "two_2").text)
+        for made in (
+            renderer().render([free, service("tcp", 3, mode="tcp", rate_limit=("5", "1s"))]),
+            renderer(overriding(HEAD="global\n  chroot /var/empty\n")).render([limited, free]),
+        ):
+            self.assertNotIn("peers", made.config.template)
+
     def test_last_newline(self) -> None:
         """An override without a newline at its end does not run into the next line."""
         overrides = {"BACKEND_HEAD": "backend {backend}", "BACKEND_HTTP_OPTIONS": "  option forwardfor"}
