@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from threading import Thread
 from time import monotonic, sleep
 from typing import Any
@@ -33,6 +34,7 @@ from marathonlb.haproxy.talk import Talk, open_talk
 from tests.coroutines import coroutine
 from tests.haproxy.talks import backend
 from tests.integration.haproxies import Load, Place, free_port, on_each
+from tests.integration.worlds import certificate
 
 OWNER = Owner()
 
@@ -111,6 +113,7 @@ class StepsMixin:
         self.port = self.place.port
         self.defaults: list[str] = []
         self.globals: list[str] = []
+        self.level = "admin"
         version = subprocess.run([self.binary, "-v"], capture_output=True, text=True).stdout
         self.version = tuple(int(part) for part in re.search(r"version (\d+)\.(\d+)", version).groups())
 
@@ -126,7 +129,7 @@ class StepsMixin:
             "global",
             "  maxconn 500",
             f"  server-state-file {state}/server-state",
-            *([] if self.managed else [f"  stats socket {state}/stats.sock mode 600 level admin"]),
+            *([] if self.managed else [f"  stats socket {state}/stats.sock mode 600 level {self.level}"]),
             *(f"  {line}" for line in self.globals),
             "defaults",
             "  mode http",
@@ -345,6 +348,21 @@ class StepsMixin:
         self.addCleanup(process.kill)
         return ports
 
+    @coroutine
+    async def test_1_two_servers_of_a_task(self: Any) -> None:
+        """A server is a name in a backend: two may lead to one task, and one name stand in two backends."""
+        a, b = self.task("a"), self.task("b")
+        twice = a.line().replace("server a ", "server twice ")
+        cart = (b.line().replace("server b ", "server a "),)
+        maps = (("/", "shop"), ("/cart", "cart"))
+        applier = await self.begun(a.line(), twice, cart=cart, maps=maps)
+        wanted = self.config(a.line("weight 3"), cart=cart, maps=maps)
+        self.assertEqual(await self.steps(applier, wanted), "1 server given another weight, 1 removed")
+        seen = await self.seen()
+        told = {name: {s: it.weight for s, it in seen[name].items()} for name in ("shop", "cart")}
+        self.assertEqual(told, {"shop": {"a": 3}, "cart": {"a": 1}})
+        self.assertEqual(((await self.get())[0], (await self.get("/cart"))[0]), ("a", "b"))
+
     # rule 2: ask, do not assume
 
     @coroutine
@@ -363,6 +381,22 @@ class StepsMixin:
             self.assertEqual((await self.get(cookie="SERVED=bbb"))[0], "b")
         found = {(await self.get()) for _ in range(40)}
         self.assertEqual(found, {("a", "SERVED=aaa"), ("b", "SERVED=bbb")})
+
+    @coroutine
+    async def test_2_refused(self: Any) -> None:
+        """What HAProxy refuses is a reload in its words, and is not tried again with this backend."""
+        a, b, c = self.task("a"), self.task("b"), self.task("c")
+        known = certificate(Path(self.place.directory) / "known.pem", "a.example.com")
+        tls = f"ssl verify none ca-file {known}"
+        applier = await self.begun(a.line())
+        outcome = await applier.apply(self.config(a.line(), b.line(tls)))
+        self.assertEqual(outcome.action, "reload")
+        self.assertIn("HAProxy refuses 'add server shop/b'", outcome.reason)
+        self.assertEqual(set((await self.seen())["shop"]), {"a", "b"})
+        outcome = await applier.apply(self.config(a.line(), b.line(tls), c.line()))
+        self.assertEqual(outcome.action, "reload")
+        self.assertIn("backend shop: HAProxy refuses new servers", outcome.reason)
+        self.assertEqual(set((await self.seen())["shop"]), {"a", "b", "c"})
 
     # rule 3: silence is not success
 
@@ -530,6 +564,22 @@ class StepsMixin:
         self.assertEqual(await self.worker(), before)
         self.assertEqual(await self.names(), {"a", "c"})
         self.assertEqual((await second.apply(wanted)).action, "nothing")
+
+    # rule 8: through the master's socket
+
+    @coroutine
+    async def test_8_stats_socket(self: Any) -> None:
+        """One of ours is led whatever its own sockets allow; another is reloaded where its socket allows nothing."""
+        a, b = self.task("a"), self.task("b")
+        applier = await self.begun(a.line())
+        self.globals, self.level = (
+            [f"stats socket {self.place.directory}/own.sock level operator"],
+            "operator",
+        )
+        self.assertEqual((await applier.apply(self.config(a.line()))).action, "reload")
+        outcome = await applier.apply(self.config(a.line(), b.line()))
+        self.assertEqual(outcome.action, "steps" if self.managed else "reload", outcome)
+        self.assertEqual(await self.names(), {"a", "b"})
 
     # all of them
 
