@@ -356,11 +356,12 @@ class StepsMixin:
         cart = (b.line().replace("server b ", "server a "),)
         maps = (("/", "shop"), ("/cart", "cart"))
         applier = await self.begun(a.line(), twice, cart=cart, maps=maps)
-        wanted = self.config(a.line("weight 3"), cart=cart, maps=maps)
-        self.assertEqual(await self.steps(applier, wanted), "1 server given another weight, 1 removed")
+        heavy = (b.line("weight 2").replace("server b ", "server a "),)
+        wanted = self.config(a.line("weight 3"), cart=heavy, maps=maps)
+        self.assertEqual(await self.steps(applier, wanted), "2 servers given another weight, 1 removed")
         seen = await self.seen()
         told = {name: {s: it.weight for s, it in seen[name].items()} for name in ("shop", "cart")}
-        self.assertEqual(told, {"shop": {"a": 3}, "cart": {"a": 1}})
+        self.assertEqual(told, {"shop": {"a": 3}, "cart": {"a": 2}})
         self.assertEqual(((await self.get())[0], (await self.get("/cart"))[0]), ("a", "b"))
 
     # rule 2: ask, do not assume
