@@ -72,6 +72,26 @@ class BlameTests(SynchronousTestCase):
             made.suit(version)
             self.assertIn(f"frontend {name}\n", made.wanted(0).rendered.config.template, version)
 
+    def test_defaults(self) -> None:
+        """HAProxy can do without that from which it makes backends; where a service is wrong, too, it is to blame."""
+        made = planner(
+            app("/a", {"0_MODE": "http", "0_BACKEND_EXTRA": "option odd"}, ports=(Port(1),)), self.b
+        )
+        made.suit((3, 4, 7))
+        wanted = made.wanted(0)
+        both = refused(wanted, "option odd")
+        self.assertEqual([c.owner.template for c in both.complaints], ["BACKEND_EXTRA", "DEFAULTS"])
+        (alone,) = (c for c in both.complaints if c.owner.template == "DEFAULTS")
+        self.assertTrue(made.blame(both, wanted, Clock()))
+        wanted = made.wanted(0)
+        self.assertEqual([each.app_id for each in wanted.services], ["/b"])
+        self.assertIn("\ndefaults marathon_lb_backend_", wanted.rendered.config.template)
+        self.assertTrue(made.blame(InvalidConfiguration(complaints=(alone,)), wanted, Clock()))
+        wanted = made.wanted(0)
+        self.assertNotIn("marathon_lb_backend_", wanted.rendered.config.template)
+        self.assertEqual([each.app_id for each in wanted.services], ["/b"])
+        self.assertFalse(made.blame(InvalidConfiguration(complaints=(alone,)), wanted, Clock()))
+
     def test_one_name_for_good(self) -> None:
         """Where they are told apart already and clash still, somebody's own text is to blame."""
         bad = app("/a", {"0_BACKEND_HEAD": "backend b_2"}, ports=(Port(1),))

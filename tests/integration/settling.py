@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Coroutine, Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,7 @@ def settled(
         return not refusal(binary, directory, config)
 
     planner = Planner(Offers(settings, PER_APP_NAMES, lambda host: host), Renderer(settings, templates))
+    planner.suit(version(binary))
     by_id = {app.id: app for app in apps}
     planner.update(by_id, by_id)
     while checked < most:
@@ -58,6 +61,15 @@ def settled(
         if not planner.blame(error, wanted, Clock()) and not _result(planner.search(error, wanted, passes)):
             raise AssertionError(f"nobody is to blame for {output}")
     raise AssertionError(f"still refused after {checked} checks: {output}")
+
+
+@cache
+def version(binary: str) -> tuple[int, ...]:
+    """The first two numbers of a HAProxy's version."""
+    said = subprocess.run([binary, "-v"], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"version (\d+)\.(\d+)", said)
+    assert found is not None, said
+    return tuple(map(int, found.groups()))
 
 
 def _result(search: Coroutine[Any, Any, bool]) -> bool:

@@ -1,4 +1,4 @@
-"""New apps with HAProxy 3.4 and later: their hosts are served before any reload. Without one nothing is tried here."""
+"""New apps with HAProxy 3.4 and later: their hosts are served before any reload. Without one the text is tried."""
 
 from __future__ import annotations
 
@@ -10,10 +10,16 @@ from typing import Any
 
 from twisted.internet.threads import deferToThread
 
+from marathonlb.config.defaults import SINCE
+from marathonlb.config.render import Renderer
+from marathonlb.config.sources import load_templates
+from marathonlb.marathon.model import HealthCheck
 from minimarathon.service import MiniMarathon
 from tests.integration.controllers import Controlled, app, get
-from tests.integration.haproxies import MORE, PACKAGE, WHEEL, free_port
+from tests.integration.haproxies import MORE, PACKAGE, WHEEL, free_port, on_each
 from tests.integration.minimarathons import MarathonTestCase, until
+from tests.integration.settling import version
+from tests.integration.worlds import World
 
 FLOOR = "--min-reload-interval=12"
 """Long enough that what is served before a reload is seen, however slow the machine is."""
@@ -101,13 +107,41 @@ class NewAppsMixin(Controlled):
         ).stdout
 
 
-def _makes_backends(binary: str) -> bool:
-    said = subprocess.run([binary, "-v"], capture_output=True, text=True, check=False).stdout
-    found = re.search(r"version (\d+)\.(\d+)", said)
-    return found is not None and tuple(map(int, found.groups())) >= (3, 4)
+class AcceptedMixin:
+    """What backends are made from, in the file. A test case names the binary."""
+
+    binary = ""
+
+    def test_in_silence(self: Any) -> None:
+        """It changes nothing of the rest of the text, and no HAProxy says a word about it."""
+        world = World(self.binary)
+        self.addCleanup(world.end)
+        labels: tuple[dict[str, str], ...] = (
+            {},
+            {"0_STICKY": "true", "0_USE_HSTS": "true"},
+            {"0_REDIRECT_TO_HTTPS": "true", "0_HTTP_BACKEND_PROXYPASS_PATH": "/in"},
+            {"0_AUTH": "r:u:$5$a$b"},
+            {"0_RATE_LIMIT": "9/1s", "0_CORS": "*"},
+            {"0_MODE": "tcp", "0_BALANCE": "source"},
+        )
+        for number, own in enumerate(labels):
+            checks = (HealthCheck(path="/up"),) if number % 2 else ()
+            world.app(f"app{number}", {"0_VHOST": f"{number}.example.com"} | own, health_checks=checks)
+        plain = world.render().config.text(str(world.directory))
+        renderer = Renderer(world.settings, load_templates(world.settings.templates, {}))
+        renderer.write_defaults()
+        text = renderer.render(world.services()).config.text(str(world.directory))
+        self.assertTrue(text.startswith(plain))
+        self.assertGreater(text.count("\ndefaults marathon_lb_backend_"), 4)
+        (world.directory / "haproxy.cfg").write_text(text)
+        self.assertEqual(world.check(), "")
 
 
-for _path in filter(_makes_backends, filter(None, (PACKAGE, WHEEL, *MORE))):
+on_each(AcceptedMixin, globals())
+
+for _path in filter(None, (PACKAGE, WHEEL, *MORE)):
+    if version(_path) < SINCE:
+        continue
     _name = f"{re.sub(r'[^A-Za-z0-9]', '_', Path(_path).name)}Tests"
     globals()[_name] = type(
         _name,
