@@ -144,9 +144,9 @@ def _forward(seen: Seen, older: Count, newer: Count, goal: Goal) -> Step:
         return waiting
     left = max(goal.older, seen.target - len(newer.healthy))
     spare = len(older.tasks) - left
-    if spare > 0:
+    if spare > 0 and newer.healthy:  # before the first one is healthy nothing is drained
         return _end_idle(seen, older, spare)
-    if older.instances > left:  # some never came to be tasks
+    if older.instances > left >= len(older.tasks):  # some never came to be tasks
         return Scale(newer=False, instances=left)
     if newer.instances < goal.newer:
         return Scale(newer=True, instances=min(goal.newer, max(1, 2 * newer.instances)))
