@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IReactorTime
 from marathonlb.config import defaults, legacy
 from marathonlb.config.render import Rendered, Renderer
 from marathonlb.config.templates import PER_APP_NAMES
-from marathonlb.config.text import Config
+from marathonlb.config.text import Config, Owner
 from marathonlb.errors import Complaint, InvalidConfiguration, ReloadFailed
 from marathonlb.haproxy.certificates import Certificates
 from marathonlb.haproxy.hold import Held, Hold
@@ -231,7 +231,7 @@ class Planner:
         found = False
         others: list[Complaint] = []
         for complaint in error.complaints:
-            if self._certificates is not None and self._certificates.refuse(complaint.message):
+            if self._is_certificates(complaint):
                 found = True
             else:
                 others.append(complaint)
@@ -250,6 +250,13 @@ class Planner:
             self._condemn(by_key[key], label_of(label, by_key[key], words), words, retry_at)
             found = True
         return found
+
+    def _is_certificates(self, complaint: Complaint) -> bool:
+        """Whether a file is to blame, which is left out from now on."""
+        certificates, owner = self._certificates, complaint.owner
+        if certificates is None or not isinstance(owner, Owner):
+            return False
+        return certificates.refuse(complaint.message, owner.app_id)
 
     async def search(
         self, error: InvalidConfiguration, wanted: Wanted, passes: Callable[[Config], Awaitable[bool]]

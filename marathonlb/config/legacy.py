@@ -18,6 +18,7 @@ from marathonlb.config.templates import Template
 from marathonlb.config.text import SECTION_KEYWORDS, Chunk
 from marathonlb.config.variables import escaped
 from marathonlb.errors import TemplateError
+from marathonlb.routing.values import speaks_for_haproxy
 
 SOCKET_VARIABLE = "MARATHON_LB_WEB_SOCKET"
 """By this variable of HAProxy's the Lua files know the controller's socket: HAProxy 2.6 gives them no arguments."""
@@ -149,12 +150,16 @@ def opening(template: Template, text: str) -> str:
     The text of a template, once it is sure that what follows it stands where it should.
 
     A template that opens a section ends in that section, and where it holds nothing but comments that part is switched
-    off. Others open none, or the lines of other services would be in it. Conditions end where they began.
+    off. Others open none, or the lines of other services would be in it. Conditions end where they began. And nothing
+    may pass for HAProxy's own words.
 
     :raises TemplateError: it does not.
     """
     if template.is_default:
         return text
+    if speaks_for_haproxy(text):
+        reason = "holds a line break (`\\n`) behind which a message seems to begin"
+        raise TemplateError(source=template.source, reason=reason, template=template.name)
     _conditions_end(template, text)
     if template.name == "HEAD":
         return text

@@ -58,10 +58,28 @@ class CertificateFiles:
         self._now = now
         self._files: dict[Key, CertificateFile] = {}
         self._doubted: dict[Key, float] = {}
-        self._refused: dict[str, tuple[str, str]] = {}
+        self._refused: dict[tuple[str | None, str], tuple[str, str]] = {}
 
-    def read(self, kind: str, path: str) -> CertificateFile:
-        """The file as it is, or as it was while it was good a moment ago."""
+    @property
+    def complainants(self) -> frozenset[str | None]:
+        """The apps in whose lines HAProxy has refused a file, and None for the shared ones."""
+        return frozenset(who for who, _ in self._refused)
+
+    def read(self, kind: str, path: str, who: str | None = None) -> CertificateFile:
+        """
+        The file as it is, or as it was while it was good a moment ago.
+
+        :param who: the app that it is for: what HAProxy refused in its lines counts, too.
+        """
+        file = self._current(kind, path)
+        if kind == "crt" and not file.reason:
+            for complainant in (None, who):
+                digest, reason = self._refused.get((complainant, path), ("", ""))
+                if digest == file.digest:
+                    return evolve(file, reason=reason)
+        return file
+
+    def _current(self, kind: str, path: str) -> CertificateFile:
         key = (kind, path)
         signature = _signature(path)
         known = self._files.get(key)
@@ -76,17 +94,20 @@ class CertificateFiles:
         self._files[key] = fresh
         return fresh
 
-    def refuse(self, path: str, reason: str) -> bool:
-        """Take note that a certificate which was thought to be good is none, until its file has changed."""
+    def refuse(self, path: str, reason: str, who: str | None = None) -> bool:
+        """
+        Take note that a certificate which was thought to be good is none, until its file has changed.
+
+        :param who: the app in whose lines it was refused; for the others it is good still.
+        """
         file = self._files.get(("crt", path))
-        if file is None or file.reason:
+        if file is None or self.read("crt", path, who).reason:
             return False
         now = self._read("crt", path, _signature(path))
         if now.reason:  # it has just turned bad: what it held before was not refused
             self._files["crt", path] = now
-            return True
-        self._refused[path] = (file.digest, reason)
-        self._files["crt", path] = evolve(file, reason=reason)
+        else:
+            self._refused[who, path] = (file.digest, reason)
         return True
 
     def _read(self, kind: str, path: str, signature: tuple[object, ...]) -> CertificateFile:
@@ -98,9 +119,6 @@ class CertificateFiles:
             digest = digest_of([content, *beside])
             if kind == "ca":
                 return CertificateFile(signature, digest, ends=read_authorities(content))
-            refused_digest, reason = self._refused.get(path, ("", ""))
-            if refused_digest == digest:
-                return CertificateFile(signature, digest, reason)
             certificate = read_certificate(content, beside[0])
         except OSError as error:
             return CertificateFile(signature, digest, cannot(error))

@@ -21,7 +21,6 @@ from marathonlb.haproxy.certificatefiles import (
     COMPANIONS,
     CertificateFile,
     CertificateFiles,
-    Key,
     cannot,
     digest_of,
 )
@@ -94,7 +93,8 @@ class Certificates:
         self._lists = lists
         self._files = CertificateFiles(now)
         self.copies = copies
-        self._verdicts: dict[Key, Verdict] = {}
+        self._verdicts: dict[tuple[str, str, str | None], Verdict] = {}
+        self._files_of: dict[str | None, frozenset[str]] = {}
         self._shared: dict[str, str] = {}
         self._used: dict[str, str] = {}
 
@@ -125,7 +125,7 @@ class Certificates:
 
     def shared(self) -> Shared:
         """What can be served of ``--ssl-certs``; begins a new configuration, whose services `admit` adds."""
-        self._shared = {}
+        self._shared, self._files_of = {}, {}
         settings = self._settings
         if settings.dont_bind_http_https:
             return Shared(())
@@ -140,6 +140,7 @@ class Certificates:
             if not verdict.reason:
                 paths += verdict.named or [path]
                 self._shared |= verdict.digests
+                self._note(None, verdict)
         if settings.ssl_certs and not paths:
             reason = f"no certificate can be served, so nothing ends TLS on {settings.bind_https}"
             problems.append(_of_all(",".join(settings.ssl_certs), reason))
@@ -155,7 +156,8 @@ class Certificates:
             bad = False
             others: dict[str, tuple[str, ...]] = {}
             for label, kind, path in files_of(service):
-                verdict = self._ask(kind, path)
+                verdict = self._ask(kind, path, service.app_id)
+                self._note(service.app_id, verdict)
                 wrong = [(path, verdict.reason)] if verdict.reason else verdict.bad
                 problems += [_of_one(service, label, name, why) for name, why in wrong]
                 problems += [
@@ -169,57 +171,63 @@ class Certificates:
         self._used = used
         return kept, problems
 
-    def refuse(self, words: str) -> bool:
+    def refuse(self, words: str, who: str | None = None) -> bool:
         """
         Take note that HAProxy refuses a certificate, until its file has changed.
 
+        Whoever writes a line can have HAProxy name any file, so what it says of an app's lines holds for that app.
+
         :param words: HAProxy's complaint; one that names no certificate of ours changes nothing.
+        :param who: the app whose line it is about; None for one that belongs to none.
         :return: whether it names one that was thought to be good.
         """
         named = {name.rstrip(".:,;").removesuffix(".key") for name in re.findall(r"/[^\s'\"]+", words)}
-        files = {path for verdict in self._verdicts.values() for path in verdict.files}
         reason = f"is refused by HAProxy: {words}"
-        found = [path for path in sorted(files & named) if self._files.refuse(path, reason)]
+        files = sorted(self._files_of.get(who, frozenset()) & named)
+        found = [path for path in files if self._files.refuse(path, reason, who)]
         if found:
             self._verdicts = {key: self._judge(*key) for key in self._verdicts}
             self.generation += 1
         return bool(found)
 
-    def _ask(self, kind: str, path: str) -> Verdict:
-        verdict = self._verdicts.get((kind, path))
+    def _note(self, who: str | None, verdict: Verdict) -> None:
+        self._files_of[who] = self._files_of.get(who, frozenset()) | frozenset(verdict.files)
+
+    def _ask(self, kind: str, path: str, who: str | None = None) -> Verdict:
+        """The verdict on a path; on what is refused in an app's lines there is one of its own."""
+        key = (kind, path, who if who in self._files.complainants else None)
+        verdict = self._verdicts.get(key)
         if verdict is None:
-            verdict = self._verdicts[kind, path] = self._judge(kind, path)
+            verdict = self._verdicts[key] = self._judge(*key)
         return verdict
 
-    def _judge(self, kind: str, path: str) -> Verdict:
+    def _judge(self, kind: str, path: str, who: str | None) -> Verdict:
         if os.path.isdir(path):
-            return self._directory(kind, path)
+            return self._directory(kind, path, who)
         parts = [path + end for end in BUNDLE if os.path.exists(path + end)]
         if kind == "crt" and parts and not os.path.exists(path):
-            return self._several(parts)
-        file = self._files.read(kind, path)
-        served, warnings = path, self._warnings(path, file)
-        if file.reason and (copy := self._copy(kind, path)) is not None:
-            served, warnings, file = (
-                copy[0],
-                (*self._warnings(path, copy[1]), _stands_in(path, file)),
-                copy[1],
-            )
+            return self._several(parts, who)
+        file = self._files.read(kind, path, who)
+        served, warnings = path, list[tuple[str, str]]()
+        if file.reason and (copy := self._copy(kind, path, who)) is not None:
+            warnings.append(_stands_in(path, file))
+            served, file = copy
+        warnings += ((path, words) for words in self._dates(file))
         return Verdict(
             files=(served,) if kind == "crt" and not file.reason else (),
             digests={served: file.digest},
             reason=file.reason,
-            warnings=warnings,
+            warnings=tuple(warnings),
             named=() if served == path else (served,),
         )
 
-    def _copy(self, kind: str, path: str) -> tuple[str, CertificateFile] | None:
+    def _copy(self, kind: str, path: str, who: str | None) -> tuple[str, CertificateFile] | None:
         """The copy of what a file held when it was served last, which is good; None where there is none."""
         copy = self.copies.of(path) if self.copies is not None else None
-        file = self._files.read(kind, copy) if copy is not None else None
+        file = self._files.read(kind, copy, who) if copy is not None else None
         return (copy, file) if copy is not None and file is not None and not file.reason else None
 
-    def _directory(self, kind: str, path: str) -> Verdict:
+    def _directory(self, kind: str, path: str, who: str | None) -> Verdict:
         try:
             names = sorted(name for name in os.listdir(path) if not name.startswith("."))
         except OSError as error:
@@ -230,12 +238,12 @@ class Certificates:
         certificates = [each for each in found if not each.endswith(COMPANIONS) and os.path.isfile(each)]
         if not certificates:
             return Verdict(reason="is a directory without a certificate")
-        verdict = self._several(certificates)
+        verdict = self._several(certificates, who)
         return evolve(verdict, digests={path: digest_of(certificates), **verdict.digests})
 
-    def _several(self, paths: list[str]) -> Verdict:
+    def _several(self, paths: list[str], who: str | None) -> Verdict:
         """The verdict on the files of a directory or a bundle."""
-        each = [self._judge("crt", path) for path in paths]
+        each = [self._judge("crt", path, who) for path in paths]
         good = [verdict for verdict in each if not verdict.reason]
         bad = tuple(
             (path, verdict.reason) for path, verdict in zip(paths, each, strict=True) if verdict.reason
@@ -253,9 +261,6 @@ class Certificates:
             warnings=tuple(chain.from_iterable(verdict.warnings for verdict in good)),
             named=files if bad or any(verdict.named for verdict in good) else (),
         )
-
-    def _warnings(self, path: str, file: CertificateFile) -> tuple[tuple[str, str], ...]:
-        return tuple((path, words) for words in self._dates(file))
 
     def _dates(self, file: CertificateFile) -> Iterable[str]:
         now = self._now()

@@ -5,6 +5,10 @@ The words differ by version (2.6, 2.8 and 3.4 were read); what they have in comm
 ``[file:line]`` among the words mostly. A complaint that comes after parsing names only a proxy and what it misses;
 its line is found in the text. HAProxy checks in phases: an error of the parser hides those that come later, so a second
 check may name more.
+
+HAProxy repeats what it refuses, and whoever writes a template chooses those words. So a place counts where HAProxy
+writes it and nobody else can: at the beginning or the end, and in the two sentences that name two lines. No level
+stands behind a line break of a template's own: see `marathonlb.routing.values.speaks_for_haproxy`.
 """
 
 from __future__ import annotations
@@ -16,10 +20,16 @@ from marathonlb.config.text import SECTION_KEYWORDS, Config
 from marathonlb.errors import Complaint
 
 _SAID = re.compile(r"^\[(?P<level>[A-Z]+)\][^()\n]*\((?P<pid>\d+)\) : (?P<words>.*)$")
-_CUT = re.compile(r"(?<=character ')(?=\[[A-Z]+\]\s+\(\d+\) : )")
+_CUT = re.compile(
+    r"^(\[[A-Z]+\][^()\n]*\(\d+\) : (?:config : )?[Pp]arsing \[[^\[\]]*?:\d+\]\s*: character ')"
+    r"(?=\[[A-Z]+\]\s+\(\d+\) : )",
+    re.MULTILINE,
+)
 """Where HAProxy complains about a character that is none, its words end before the line does."""
 
 _PLACE = re.compile(r"\[(?P<file>[^\[\]]*?):(?P<line>\d+)\]")
+_AT_FIRST = r"^(?:config : )?(?:[Pp]arsing |Binding )?\[[^\[\]]*?:(?P<line>\d+)\]"
+_PLACES = (re.compile(_AT_FIRST), re.compile(r"\(at [^\s()]*:(?P<line>\d+)\)\.?$"))
 _PREFIX = re.compile(r"^(?:config : )?(?:[Pp]arsing )?(?:\[[^\[\]]*?:\d+\]\s*:?\s*)?")
 _PROXY = re.compile(
     r"(?:\b[Pp]roxy|\b[Ff]rontend|\b[Bb]ackend|\b[Ll]isten|for frontend)\s+'?(?P<name>[\w.:-]*[\w-])'?"
@@ -29,9 +39,14 @@ _SERVER = re.compile(r", server '(?P<name>[^']+)'")
 _REFERRED = re.compile(
     r"unable to find server '(?P<name>[^']+)' referenced in a '(?P<keyword>use-server)' rule"
 )
-_PLACES = re.compile(r"(?:\[|\((?:at )?|declared at )[^\s()\[\]]*?:(?P<line>\d+)")
-_TWO_MODES = "tries to use incompatible"
-_TWINS = re.compile(r"\w+ '(?P<name>[^']+)' has the same name as ")
+_TWO_MODES = re.compile(
+    r"^(?:config : )?\w+ \w+ '[\w.:-]+' \([^\s()]*:(?P<line>\d+)\) tries to use incompatible"
+    r" \w+ \w+ '[\w.:-]+' \([^\s()]*:(?P<other>\d+)\)"
+)
+_TWINS = re.compile(
+    _AT_FIRST
+    + r"\s*: \w+ '(?P<name>[\w.:-]+)' has the same name as \w+ '[\w.:-]+' declared at \S*?:(?P<other>\d+)\b"
+)
 _SUMMARIES = (
     "Error(s) found in configuration file",
     "Fatal errors found in configuration",
@@ -71,7 +86,9 @@ def warnings(output: str, config: Config | None = None) -> tuple[Complaint, ...]
 def _said(output: str) -> Iterator[tuple[str, str]]:
     """Each level and what was said on it; a line without a level goes on with the one before."""
     level, words = "", list[str]()
-    for line in _CUT.sub("\n", output).splitlines():
+    while (whole := _CUT.sub(r"\1\n", output)) != output:
+        output = whole
+    for line in output.split("\n"):
         match = _SAID.match(line)
         if match:
             if words:
@@ -91,10 +108,9 @@ def _sums_up(words: str) -> bool:
 
 
 def _complaint(words: str, config: Config | None) -> Complaint:
-    lines = [int(place["line"]) for place in _PLACES.finditer(words)]
-    line = lines[0] if lines else None
+    line = next((int(place["line"]) for pattern in _PLACES if (place := pattern.search(words))), None)
     if config is not None:
-        line = _line_of_guilty(words, lines, config) or line or _line_of_limit(words, config)
+        line = _line_of_guilty(words, config) or line or _line_of_limit(words, config)
         line = line or _line_of_proxy(words, config)
     found = config.locate(line) if config is not None and line is not None else None
     message = _PREFIX.sub("", words, count=1)
@@ -103,16 +119,18 @@ def _complaint(words: str, config: Config | None) -> Complaint:
     return Complaint(message=message.strip(), line=line, owner=found[1].owner if found else None)
 
 
-def _line_of_guilty(words: str, lines: Sequence[int], config: Config) -> int | None:
+def _line_of_guilty(words: str, config: Config) -> int | None:
     """
     Which of two lines is to blame: of two proxies of one name, or of a frontend and a backend of two modes.
 
     Of two of one name it is the one that stands in a section of another name. Of two modes it is the one that is not
     our default, the backend first.
     """
-    twins = _TWINS.search(words)
-    if len(lines) < 2 or (twins is None and _TWO_MODES not in words):
+    twins = _TWINS.match(words)
+    two = twins or _TWO_MODES.match(words)
+    if two is None:
         return None
+    lines = [int(two["line"]), int(two["other"])]
     places = [(line, found) for line in lines if (found := config.locate(line)) is not None]
     if twins is not None:
         return next((line for line, (section, _) in places if section.name != twins["name"]), lines[0])

@@ -22,7 +22,7 @@ from marathonlb.routing.services import Service
 SAID = 5
 """So many complaints about one template are told."""
 
-_SAME_NAME = re.compile(r"\b(?P<kind>\w+) '[^']*' has the same name as (?!(?P=kind))\w+ '")
+_SAME_NAME = re.compile(r"(?P<kind>\w+) '[^']*' has the same name as (?!(?P=kind))\w+ '")
 _SECRET = re.compile(r"\b(?:insecure-)?password\b")
 
 Key = tuple[str, int]
@@ -43,7 +43,7 @@ class Blamed:
 
 def names_clash(complaints: Iterable[Complaint]) -> bool:
     """Whether HAProxy refuses that a frontend and a backend have one name."""
-    return any(_SAME_NAME.search(complaint.message) for complaint in complaints)
+    return any(_SAME_NAME.match(complaint.message) for complaint in complaints)
 
 
 def about_defaults(complaints: Iterable[Complaint]) -> bool:

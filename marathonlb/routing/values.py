@@ -240,7 +240,31 @@ def haproxy_words(text: str) -> str:
         raise ValueError(
             "holds a # outside quotes, a $ within, a quote that is left open or a backslash at its end"
         )
+    if speaks_for_haproxy(words):
+        raise ValueError("holds a line break behind which a message seems to begin")
     return words
+
+
+_LINE_BREAK = re.compile(r"\\[nr]|\\x0[0-9A-Da-d]|\\x1[C-Ec-e]")
+_QUOTING = re.compile(r"[\\\"']")
+_LEVEL = re.compile(r"\n[\s\x00-\x1f]*\[[A-Za-z]")
+
+
+def speaks_for_haproxy(text: str) -> bool:
+    """
+    Whether a line break, written as HAProxy reads it, is followed by what looks like the beginning of a message.
+
+    HAProxy repeats what it refuses, so that would stand in its output as a complaint of its own, about whichever line
+    its author names.
+    """
+    if not _LINE_BREAK.search(text):
+        return False
+    for line in text.split("\n"):
+        broken = _LINE_BREAK.sub("\n", line)
+        plain = re.sub(r"\\x([0-9A-Fa-f]{2})", lambda found: chr(int(found[1], 16)), broken)
+        if _LEVEL.search(_QUOTING.sub("", plain)):
+            return True
+    return False
 
 
 def deployment_group(text: str) -> str:

@@ -296,6 +296,24 @@ class LaterTests(CertificateTestCase):
         self.assertTrue(certificates.look())
         self.assertEqual((self.good,), certificates.shared().paths)
 
+    def test_refused_in_a_line_of_an_app(self) -> None:
+        """What HAProxy says of an app's line takes nothing from others that have the file, until it has changed."""
+        one, two = service("one", ssl_certs=(self.good,)), service("two", ssl_certs=(self.good,))
+        certificates = self.of(self.good)
+        certificates.shared()
+        certificates.admit([one, two])
+        words = f"unable to load SSL certificate '{self.good}': ee key too small."
+        self.assertFalse(certificates.refuse(words, "/three"))
+        self.assertTrue(certificates.refuse(words, "/one"))
+        self.assertFalse(certificates.refuse(words, "/one"))
+        self.assertEqual((self.good,), certificates.shared().paths)
+        kept, (problem,) = certificates.admit([one, two])
+        self.assertEqual(([two], "/one"), (kept, problem.app_id))
+        self.authority.issue("good.pem", "good.test")
+        self.assertTrue(certificates.look())
+        certificates.shared()
+        self.assertEqual(([one, two], []), certificates.admit([one, two]))
+
     def test_supposing(self) -> None:
         """A copy that plans for something else leaves what is in use as it is."""
         certificates = self.of(self.good)

@@ -172,3 +172,30 @@ class AnyTextTests(SynchronousTestCase):
             self.assertTrue(str(error))
         else:
             self.assertFalse(set("\n\r\0") & set(flat(value)), value)
+
+
+class ForgeryTests(SynchronousTestCase):
+    """What HAProxy would repeat, and others would take for its own words."""
+
+    def test_speaks(self) -> None:
+        """A level behind a line break, however the two are written."""
+        for text in (
+            r"x\n[ALERT] (1) : y",
+            r"x\r\n[ALERT]",
+            r"x\n\ \ [WARNING]",
+            r"x\x0a\x5bALERT]",
+            r"x\x0A'['\ALERT]",
+            'fine\n  "x\\n"[ALERT]',
+        ):
+            self.assertTrue(values.speaks_for_haproxy(text), text)
+
+    def test_is_silent(self) -> None:
+        """Line breaks that protocols need, and lines of a template that begin with a bracket."""
+        for text in (
+            r"tcp-check send *1\r\n$4\r\nPING\r\n",
+            r"option httpchk GET / HTTP/1.1\r\nHost:\ [::1]",
+            "acl a hdr(x) -m reg \\[a-z]\n[development] nothing",
+            r"tcp-check expect string [ALERT]\r\n",
+            r"body [1,\n2]",
+        ):
+            self.assertFalse(values.speaks_for_haproxy(text), text)
