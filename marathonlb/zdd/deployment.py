@@ -25,7 +25,7 @@ from marathonlb.zdd.marathon import ICluster
 from marathonlb.zdd.pair import Side, pair_of, target
 from marathonlb.zdd.plan import Done, End, Goal, Remove, Scale, Seen, Step, Wait, goes_back, next_step
 from marathonlb.zdd.progress import Progress
-from marathonlb.zdd.statistics import lag, verdict
+from marathonlb.zdd.statistics import View, lag, shown, verdict
 
 
 class Ending(IntEnum):
@@ -77,13 +77,17 @@ class Deployment:
         """
         found = pair_of(self._file.group, await self._hands.cluster.group(self._file.group))
         course = course_for(self._file, self._wish, found, self._hands.now())
-        if course.older is not None:
+        if found.older is not None:
             for view in await self._hands.balancers.look():
-                if view.problem:
-                    raise Refused(
-                        f"{view.problem}; every load balancer has to be asked before a task is ended"
-                    )
+                self._check(view, found.older)
         return course
+
+    def _check(self, view: View, older: Side) -> None:
+        """Whether a load balancer is one that can be relied on."""
+        if view.problem:
+            raise Refused(f"{view.problem}; every load balancer has to be asked before a task is ended")
+        if older.healthy and not shown(view, older.tasks_at(older.tasks)):
+            raise Refused(f"{view.address} has no server of {older.id}; does it serve its HAPROXY_GROUP?")
 
     async def run(self) -> Ending:
         """Deploy, and go back where that fails or is cancelled."""
@@ -205,9 +209,12 @@ class Deployment:
         total = target(older, newer)
         if goes_back(newer.count(), goal):
             keep = min(len(older.healthy), max(0, total - len(newer.healthy)))
-            # Who cannot be asked serves nobody, perhaps; that must not keep what failed from being taken back.
-            asked = [view for view in views if not (self._turning_back and view.problem)]
-            behind = lag(asked, {}, older.tasks_at(older.healthy), keep)
+            old = older.tasks_at(older.healthy)
+            if (
+                self._turning_back
+            ):  # who cannot be asked, or knows nothing of it, must not keep it from going back
+                views = tuple(view for view in views if not view.problem and shown(view, old))
+            behind = lag(views, {}, old, keep)
         else:
             behind = lag(views, newer.tasks_at(newer.healthy), {}, 0)
         return Seen(older.count(), newer.count(), total, judged.idle, judged.busy, behind)

@@ -158,6 +158,11 @@ def lag(views: Iterable[View], new: Tasks, old: Tasks, keep: int) -> str:
     return ""
 
 
+def shown(view: View, tasks: Tasks) -> bool:
+    """Whether a load balancer has a server of any of these tasks."""
+    return any(view.of(places) for places in tasks.values())
+
+
 def _serving(view: View, tasks: Tasks) -> int:
     """How many of these tasks get traffic, on each of their ports."""
     rows = [view.of(places) for places in tasks.values()]

@@ -96,7 +96,7 @@ class LookTests(SynchronousTestCase):
         )
 
     def test_every_address(self) -> None:
-        """Of a name every IPv4 address is asked, by its own connection, under the name; IPv6 where there is no other."""
+        """Of a name every IPv4 address is asked, each under the name; those of IPv6 where there is no other."""
         names = Names(lb="10.0.0.2 fd00::1 10.0.0.1", six="fd00::2")
         views = self.look("http://lb:9090", "http://six:9091", names=names)
         self.assertEqual(

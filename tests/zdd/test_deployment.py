@@ -291,6 +291,15 @@ class Back(WorldTestCase):
         self.assertEnds(Ending.ROLLED_BACK, self.world.finish(run))
         self.assertAsBefore()
 
+    def test_balancer_forgets(self) -> None:
+        """A load balancer that shows nothing of the pair any more does not keep it from going back either."""
+        self.first(4)
+        run = self.world.start(app_file(4))
+        self.world.turn(times=3)
+        self.world.balancers.stuck = ()
+        self.assertEnds(Ending.ROLLED_BACK, self.world.finish(run))
+        self.assertAsBefore()
+
     def test_app_is_gone(self) -> None:
         """Where somebody removes the new app, the older one is made whole again."""
         self.first(4)
@@ -347,6 +356,12 @@ class Refusals(WorldTestCase):
         self.first(4)
         self.world.balancers.problem = "http://lb2: no answer"
         self.refused("http://lb2: no answer", app_file(4))
+
+    def test_balancer_of_others(self) -> None:
+        """Nothing is begun where a load balancer does not serve the app that is there."""
+        self.first(4)
+        self.world.balancers.stuck = ()
+        self.refused("http://lb2 has no server of /shop-blue", app_file(4))
 
     def test_balancers_unknown(self) -> None:
         """Nothing is begun where nobody knows where they are."""
