@@ -46,6 +46,9 @@ class Hosts(Protocol):
     async def learn(self, hosts: Iterable[str]) -> None:
         """Resolve those that are not known."""
 
+    def keep(self, hosts: Iterable[str]) -> None:
+        """Forget those that are not among these."""
+
     def moved(self) -> frozenset[str]:
         """The hosts whose address has changed since this was asked last."""
 
@@ -300,6 +303,7 @@ class Reconciler(Service):
         if gathered.full:
             self.status = evolve(self.status, last_full=self._gatherer.last_full)
             self._note_drift(gathered.drifted - named)
+            self._hosts.keep(hosts_of(cluster.values()))
         self._watch_readiness(touched)
         moved = self._hosts.moved()
         if moved:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -50,6 +51,7 @@ class NoHosts:
 
     def __init__(self) -> None:
         self.addresses: dict[str, str] = {}
+        self.kept: list[set[str]] = []
         self._moved: set[str] = set()
 
     def address(self, host: str) -> str | None:
@@ -57,6 +59,9 @@ class NoHosts:
 
     async def learn(self, hosts: object) -> None:
         return None
+
+    def keep(self, hosts: Iterable[str]) -> None:
+        self.kept.append(set(hosts))
 
     def move(self, host: str, address: str) -> None:
         self.addresses[host] = address
@@ -261,6 +266,16 @@ class HintTests(ReconcilerTestCase):
         self.hosts.move("agent1", "10.0.0.2")
         self.reconciler.poke(Hint(None, "the address of agent1 changed"))
         self.assertIn("10.0.0.2:41000", self.applier.applied[-1].template)
+
+    def test_hosts_in_use(self) -> None:
+        """After each full comparison the names of agents that run nothing any more are forgotten."""
+        self.begin(evolve_host(web("shop"), "agent1"))
+        self.assertEqual(self.hosts.kept[-1], {"agent1"})
+        self.marathon.set()
+        self.reconciler.poke(Hint(frozenset({"/shop"}), "event"))
+        self.assertEqual(self.hosts.kept[-1], {"agent1"})
+        self.reconciler.poke(EVERYTHING)
+        self.assertEqual(self.hosts.kept[-1], set())
 
     def test_reload_on_request_during_another(self) -> None:
         """SIGUSR1 while HAProxy reloads is not lost."""

@@ -138,6 +138,11 @@ class AgentHosts(Service):
         for name in sorted(self._known.keys() - self._asked):
             self._resolve(name)
 
+    def keep(self, hosts: Iterable[str]) -> None:
+        """Forget the names that are not among these: their agents are gone, or run nothing of ours any more."""
+        for name in self._known.keys() - self._asked - set(hosts):
+            del self._known[name]
+
     def moved(self) -> frozenset[str]:
         """The hosts whose address has changed since this was asked last."""
         moved, self._moved = frozenset(self._moved), set()

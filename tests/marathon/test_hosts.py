@@ -161,6 +161,21 @@ class Hosts(SynchronousTestCase):
         self.assertEqual((self.hosts.address("agent"), len(self.hints)), ("10.0.0.7", 1))
         self.assertEqual(self.hosts.moved(), {"agent"})
 
+    def test_forgotten(self) -> None:
+        """A name that nobody has any more is forgotten and not asked for again, but while it is being resolved."""
+        self.names.table |= {"one": ["10.0.0.1"], "two": ["10.0.0.2"], "slow": ["10.0.0.3"]}
+        self.names.held.add("slow")
+        self.learn("one", "two", "slow")
+        self.clock.advance(5)
+        self.hosts.keep({"one", "10.0.0.9"})
+        self.names.answer("slow")
+        self.assertEqual((self.hosts.address("one"), self.hosts.address("two")), ("10.0.0.1", None))
+        self.assertEqual(self.hosts.address("slow"), "10.0.0.3")
+        self.hosts.keep({"one"})
+        asked = len(self.names.asked)
+        self.hosts.refresh()
+        self.assertEqual(self.names.asked[asked:], ["one"])
+
     def test_late(self) -> None:
         """An answer that takes too long holds nothing up; it arrives as a hint."""
         self.names.table |= {"slow": ["10.0.0.1"], "fast": ["10.0.0.2"]}
