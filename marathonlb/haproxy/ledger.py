@@ -259,7 +259,7 @@ class Ledger:
         off = {
             server: it
             for server, it in held.items()
-            if (it != Held(text[server]) if server in text else it is not None)
+            if (it is None or not it.is_as_read(text[server]) if server in text else it is not None)
         }
         off.update(dict.fromkeys(server for server in text if server not in held))
         graves = [s for s, it in off.items() if it is not None and it.admin == MAINTENANCE and s not in text]

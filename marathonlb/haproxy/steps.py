@@ -36,6 +36,11 @@ class Held:
         """Whether it takes nothing but the requests that are bound to it."""
         return self.admin == DRAIN or self.server.weight == 0
 
+    def is_as_read(self, server: Server) -> bool:
+        """Whether this is what a HAProxy holds that has just read the server's line."""
+        same = self.server is server or self.server == server
+        return same and self.admin == READY and self.known
+
 
 @frozen
 class Step:

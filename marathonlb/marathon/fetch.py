@@ -15,6 +15,7 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 import msgspec
 import treq.client
 from attrs import frozen
+from hyperlink import EncodedURL
 from OpenSSL import SSL
 from service_identity import VerificationError
 from twisted.internet.defer import CancelledError, Deferred
@@ -257,13 +258,15 @@ class Fetcher:
         self, method: str, url: str, headers: Mapping[str, str], trusted: bool, content: bytes = b""
     ) -> Deferred[IResponse]:
         raw = Headers({name: [value] for name, value in headers.items()})
-        data = Content(content) if trusted and content else None  # a stranger gets no definition of an app either
+        data = (
+            Content(content) if trusted and content else None
+        )  # a stranger gets no definition of an app either
         if data is not None:
             raw.setRawHeaders("Content-Type", ["application/json"])
         return cast(
             "Deferred[IResponse]",
             self._treq[trusted].request(
-                method, url.encode("ascii"), headers=raw, data=data, allow_redirects=False, unbuffered=True
+                method, _Ready(url), headers=raw, data=data, allow_redirects=False, unbuffered=True
             ),
         )
 
@@ -274,6 +277,26 @@ class Fetcher:
         raw = Headers({name: [value] for name, value in headers.items()})
         asked: Deferred[IResponse] = self._agents[trusted].request(method.encode(), url.encode("ascii"), raw)
         return asked
+
+
+class _Ready(EncodedURL):
+    """
+    A URL as it goes over the wire. Raises `UnicodeEncodeError` where it is none.
+
+    Any other is taken apart by treq and put together again, which is a third of what a request costs.
+    """
+
+    def __init__(self, text: str) -> None:
+        text.encode("ascii")
+        self._text = text
+
+    def to_uri(self) -> _Ready:
+        """It is one."""
+        return self
+
+    def to_text(self, with_password: bool = False) -> str:
+        """All of it."""
+        return self._text
 
 
 _ABOUT_US = re.compile(

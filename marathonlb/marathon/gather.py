@@ -7,7 +7,7 @@ later and from another Marathon where there is one, has to agree, and Marathon h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from attrs import frozen
@@ -176,6 +176,21 @@ class Gatherer:
         self.last_full = self._clock.seconds()
         return Gathered(change=change, full=True, drifted=frozenset() if first else change.touched)
 
+    async def _answers(self, apps: Sequence[str]) -> Sequence[AppsAnswer]:
+        """Ask about each of these; the first error is everybody's."""
+        if len(apps) == 1:  # mostly
+            return [await self._marathon.app(apps[0])]
+        tokens = DeferredSemaphore(PARALLEL)
+        asked = [tokens.run(self._marathon.app, app_id) for app_id in apps]
+        try:
+            answers: list[AppsAnswer] = await gatherResults(asked, consumeErrors=True)
+            return answers
+        except FirstError as error:
+            for each in asked:
+                each.cancel()
+            error.subFailure.raiseException()
+            raise
+
     async def _agrees(self, doubt: _Doubt | None) -> bool:
         """Whether this answer, which shrinks like the doubted one, is old enough a second one to be believed."""
         if doubt is None or self._clock.seconds() - doubt.since < SECOND_OPINION:
@@ -190,15 +205,7 @@ class Gatherer:
         return weight if app is held or len(app.ports) >= len(held.ports) else min(weight, len(app.ports))
 
     async def _some(self, apps: frozenset[str], *, confirmed: bool = False) -> Change:
-        tokens = DeferredSemaphore(PARALLEL)
-        asked = [tokens.run(self._marathon.app, app_id) for app_id in sorted(apps)]
-        try:
-            answers: list[AppsAnswer] = await gatherResults(asked, consumeErrors=True)
-        except FirstError as error:
-            for each in asked:
-                each.cancel()
-            error.subFailure.raiseException()
-            raise
+        answers = await self._answers(sorted(apps))
         change = Change()
         stale: set[str] = set()
         for app_id, answer in zip(sorted(apps), answers, strict=True):
