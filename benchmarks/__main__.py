@@ -22,7 +22,7 @@ from benchmarks.arrivals import FakeNewApps
 from benchmarks.cluster import Shape
 from benchmarks.measure import GROW, QUICK, Measures, Plan
 from benchmarks.report import Row, as_json, between_sizes, machine, table
-from benchmarks.traffic import QUICK_TRAFFIC, Restarts, Traffic, cost_rows, costs, few
+from benchmarks.traffic import QUICK_TRAFFIC, Cost, Restarts, Traffic, cost_rows, costs, few
 from benchmarks.world import Failed, World, own_network
 from marathonlb.options.settings import Machine
 
@@ -110,7 +110,7 @@ def hosts(
     shapes: Sequence[Shape], plan: Traffic, haproxy: str, say: Callable[[str], object], parent: str
 ) -> list[Row]:
     """What a request costs HAProxy with few virtual hosts and with many. Raises `Failed`."""
-    found: dict[Shape, tuple[float, float]] = {}
+    found: dict[Shape, tuple[Cost, Cost]] = {}
     for shape in (few(shapes[0]), *shapes):
         say(f"{shape}: requests to all virtual hosts")
         with World(shape, haproxy, parent) as world:

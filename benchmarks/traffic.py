@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from random import Random
-from time import clock_gettime
+from time import clock_gettime, monotonic
 
 import msgspec
 from attrs import define, evolve, field, frozen
@@ -33,6 +33,8 @@ IDEMPOTENT = {"get": 2, "keep-alive": 2, "h2": 2}
 
 COST = f"HAProxy: CPU of a request, always to the same {FEW} virtual hosts"
 COST_OF_ANY = "HAProxy: CPU of a request, to any of the virtual hosts"
+RATE = f"requests a second, always to the same {FEW} virtual hosts"
+RATE_OF_ANY = "requests a second, to any of the virtual hosts"
 
 
 @frozen(kw_only=True)
@@ -128,8 +130,21 @@ class Asking:
             raise Failed(f"the load did not end as it should: {error}") from None
 
 
-def cost(world: World, controller: Controller, requests: int, hosts: int) -> float:
-    """Seconds of CPU that HAProxy has for one request to one of so many virtual hosts, on a connection that is kept."""
+@frozen
+class Cost:
+    """
+    What requests cost.
+
+    :param cpu: seconds of HAProxy's CPU for one of them.
+    :param rate: so many a second one client had, each asked when the one before was answered.
+    """
+
+    cpu: float
+    rate: float
+
+
+def cost(world: World, controller: Controller, requests: int, hosts: int) -> Cost:
+    """What requests to so many virtual hosts cost, on a connection that is kept."""
     (worker,) = controller.workers()
     random = Random(world.shape.seed)
     names = [virtual_host(index) for index in random.sample(range(world.shape.apps), hosts)]
@@ -139,9 +154,10 @@ def cost(world: World, controller: Controller, requests: int, hosts: int) -> flo
     ]
     with socket.create_connection((world.shape.frontend, HTTP_PORT), 5) as connection:
         _ask(connection, heads[: len(heads) // 10])  # what is slow once
-        began = clock_gettime((~worker << 3) | 2)
+        began, at = clock_gettime((~worker << 3) | 2), monotonic()
         _ask(connection, heads)
-        return (clock_gettime((~worker << 3) | 2) - began) / len(heads)
+        took = monotonic() - at
+        return Cost((clock_gettime((~worker << 3) | 2) - began) / len(heads), len(heads) / took)
 
 
 def _ask(connection: socket.socket, heads: Sequence[bytes]) -> None:
@@ -154,19 +170,26 @@ def _ask(connection: socket.socket, heads: Sequence[bytes]) -> None:
             raise Failed(f"{head!r} was answered by {heard[:200]!r}")
 
 
-def costs(world: World, plan: Traffic) -> tuple[float, float]:
-    """What a request costs HAProxy: to few of the virtual hosts in turn, and to all of them. Raises `Failed`."""
+def costs(world: World, plan: Traffic) -> tuple[Cost, Cost]:
+    """What a request costs: to few of the virtual hosts in turn, and to all of them. Raises `Failed`."""
     controller = world.controller()
     there = world.shape.apps
     some = cost(world, controller, plan.requests, min(FEW, there))
     return some, cost(world, controller, plan.requests, there)
 
 
-def cost_rows(shape: Shape, here: tuple[float, float], reference: float) -> list[Row]:
-    """What a request costs HAProxy here, against a HAProxy of few virtual hosts."""
-    said = f"with {FEW} virtual hosts"
-    names = (COST, COST_OF_ANY)
-    return [compared(n, str(shape), v, "µs", reference, said, 1e6) for n, v in zip(names, here, strict=True)]
+def cost_rows(shape: Shape, here: tuple[Cost, Cost], reference: Cost) -> list[Row]:
+    """What a request costs here, against a HAProxy of few virtual hosts."""
+    said, size = f"with {FEW} virtual hosts", str(shape)
+    cpu = [
+        compared(name, size, found.cpu, "µs", reference.cpu, said, 1e6)
+        for name, found in zip((COST, COST_OF_ANY), here, strict=True)
+    ]
+    rates = [
+        compared(name, size, found.rate, "requests/s", reference.rate, said)
+        for name, found in zip((RATE, RATE_OF_ANY), here, strict=True)
+    ]
+    return [*cpu, *rates]
 
 
 def few(shape: Shape) -> Shape:

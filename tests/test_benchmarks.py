@@ -17,7 +17,7 @@ from benchmarks.cluster import Cluster, Shape, app_id_of, server_sent, virtual_h
 from benchmarks.marathon import ONE_APP, Marathon
 from benchmarks.measure import CPU, MEDIAN, Plan
 from benchmarks.report import Row, as_json, between_sizes, compared, number, table
-from benchmarks.traffic import COST, COST_OF_ANY, Traffic
+from benchmarks.traffic import COST, COST_OF_ANY, RATE, RATE_OF_ANY, Traffic
 from benchmarks.world import own_network
 from marathonlb.haproxy.procfs import Procfs
 from marathonlb.marathon.events import Hint, ended_tasks, hint_of
@@ -216,6 +216,8 @@ class MiniatureTests(SynchronousTestCase):
             "memory of the controller, steady",
             COST,
             COST_OF_ANY,
+            RATE,
+            RATE_OF_ANY,
             "rolling restart, tasks end at once: slowest request",
             HOST,
             PORT,
