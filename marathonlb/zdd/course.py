@@ -85,9 +85,9 @@ def _begin(file: AppFile, wish: Wish, older: Side | None, now: datetime) -> Cour
     check(body)
     new_id = str(body["id"])
     if older is None:
-        words = f"{new_id}: a first deployment with {total} instances"
+        words = f"{new_id}: a first deployment with {_instances(total)}"
         return Course(None, new_id, goal, Goal(0, 0), words, create=body)
-    words = f"{new_id}: {goal.newer} instances" + (
+    words = f"{new_id}: {_instances(goal.newer)}" + (
         f" beside {goal.older} of {older.id}" if share else f" in place of {older.instances} of {older.id}"
     )
     return Course(older.id, new_id, goal, _as_found(older, 0), words, create=body)
@@ -121,6 +121,10 @@ def _go_on(wish: Wish, older: Side, newer: Side) -> Course:
         }
         words += "; its label HAPROXY_DEPLOYMENT_NEW_INSTANCES goes, for which Marathon replaces its tasks"
     return Course(older.id, newer.id, goal, back, words, relabel=relabel)
+
+
+def _instances(count: int) -> str:
+    return "1 instance" if count == 1 else f"{count} instances"
 
 
 def _as_found(older: Side, new_instances: int) -> Goal:
