@@ -11,21 +11,25 @@ acts at once, a burst ends in one convergence.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from random import random
-from typing import Protocol
+from typing import Any
 
 from attrs import evolve
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, succeed
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, succeed
+from twisted.internet.interfaces import IReactorTime
 
+from marathonlb.alarms import Alarms
 from marathonlb.config.text import Config
 from marathonlb.errors import InvalidConfiguration, ReloadFailed, ServicesRefused
+from marathonlb.floor import Floor
 from marathonlb.haproxy.interfaces import IApplier, Outcome
 from marathonlb.journal import Journal, Status
 from marathonlb.marathon.events import Hint
 from marathonlb.marathon.gather import SECOND_OPINION, Gathers, hosts_of
+from marathonlb.marathon.hosts import Hosts
+from marathonlb.outofturn import OutOfTurn
 from marathonlb.routing.problems import Problem
 from marathonlb.settings import Settings
 from marathonlb.wanted import Planner, Wanted
@@ -38,19 +42,6 @@ PATIENCE = 1.0
 
 READINESS = 5.0
 """Seconds after which an app with tasks that are not ready is asked about again: Marathon announces no readiness."""
-
-
-class Hosts(Protocol):
-    """Who knows the agents' addresses."""
-
-    async def learn(self, hosts: Iterable[str]) -> None:
-        """Resolve those that are not known."""
-
-    def keep(self, hosts: Iterable[str]) -> None:
-        """Forget those that are not among these."""
-
-    def moved(self) -> frozenset[str]:
-        """The hosts whose address has changed since this was asked last."""
 
 
 class Reconciler(Service):
@@ -93,12 +84,11 @@ class Reconciler(Service):
         self._unready: set[str] = set()
         self._work: Deferred[None] | None = None
         self._idle: list[Deferred[object]] = []
-        self._alarms: dict[str, IDelayedCall] = {}
+        self._alarms = Alarms(clock)
+        self._floor = Floor(settings.min_reload_interval)
+        self._out_of_turn = OutOfTurn(planner, applier, self.journal, clock)
         self._not_before = 0.0
-        self._no_reload_before = 0.0
-        self._gathers_since: float | None = None
         self._asked_at = 0.0
-        self._drained_at = 0.0
         self._applied_as_of = 0.0
 
     # hints
@@ -129,11 +119,8 @@ class Reconciler(Service):
         For the word of Marathon's own stream alone: the callback's can come from anyone. The next convergence
         confirms it or undoes it.
         """
-        servers = self._planner.servers_of(apps, tasks)
-        if servers and self.running:
-            self._drained_at = self._clock.seconds()
-            self.journal.drained(servers)
-            self._applier.drain(servers)
+        if self.running:
+            self._out_of_turn.drain(apps, tasks)
 
     def idle(self) -> Deferred[object]:
         """Fires when no convergence is under way; one that has failed and waits for its retry is not."""
@@ -148,14 +135,14 @@ class Reconciler(Service):
         if self.status.generation:
             self._wake()
 
-    def stopService(self) -> Deferred[object]:
+    def stopService(self) -> Deferred[Any]:
         """Begin no more; fires when the convergence under way has ended or has been given up."""
         super().stopService()  # type: ignore[no-untyped-call]
-        self._forget_all()
-        done = self.idle()
+        self._alarms.clear()
+        ending: list[Deferred[object]] = [self.idle(), self._out_of_turn.stop()]
         if self._work is not None:
             self._work.cancel()
-        return done
+        return DeferredList(ending)
 
     # when
 
@@ -165,33 +152,10 @@ class Reconciler(Service):
             return
         wait = self._not_before - self._clock.seconds()
         if wait > 0:
-            self._remind("patience", wait, self._wake)
+            self._alarms.set("patience", wait, self._wake)
             return
         self._work = Deferred.fromCoroutine(self._run())
         self._work.addBoth(self._ended)
-
-    def _remind(self, name: str, seconds: float, act: Callable[[], object]) -> None:
-        """
-        Do something then.
-
-        :param name: one reminder of a name at a time, the last one.
-        """
-
-        def ring() -> None:
-            del self._alarms[name]
-            act()
-
-        self._forget(name)
-        self._alarms[name] = self._clock.callLater(max(0.0, seconds), ring)
-
-    def _forget(self, name: str) -> None:
-        alarm = self._alarms.pop(name, None)
-        if alarm is not None:
-            alarm.cancel()
-
-    def _forget_all(self) -> None:
-        for name in list(self._alarms):
-            self._forget(name)
 
     def _ended(self, result: object) -> None:
         self._work = None
@@ -210,7 +174,7 @@ class Reconciler(Service):
             except Exception as error:  # noqa: BLE001 the boundary: whatever it is, the next convergence may do better
                 self._failed(error)
                 return
-            self._forget("retry")
+            self._alarms.forget("retry")
             converged = generation if self._settled else self.status.converged
             self.status = evolve(self.status, converged=converged, failures=0, failure="")
             if generation == self.status.generation:
@@ -222,7 +186,7 @@ class Reconciler(Service):
         again = str(error) == self.status.failure
         self.status = evolve(self.status, failures=failures, failure=str(error))
         self._not_before = self._clock.seconds() + min(delay, PATIENCE)
-        self._remind("retry", delay, lambda: self.plan_again("retry"))
+        self._alarms.set("retry", delay, lambda: self.plan_again("retry"))
         self.journal.failed(self.status, error, delay, again=again)
 
     # what
@@ -250,10 +214,10 @@ class Reconciler(Service):
             raise
         if not believed:
             self.journal.put_off(self.status, SECOND_OPINION)
-            self._remind("doubt", SECOND_OPINION, lambda: self.poke(Hint(None, "second opinion")))
+            self._alarms.set("doubt", SECOND_OPINION, lambda: self.poke(Hint(None, "second opinion")))
         elif (retry := self._planner.quarantine.next_retry()) is not None:
             wait = retry - self._clock.seconds()
-            self._remind("quarantine", wait, lambda: self.plan_again("quarantine"))
+            self._alarms.set("quarantine", wait, lambda: self.plan_again("quarantine"))
         return believed
 
     async def look(self) -> Wanted:
@@ -274,10 +238,10 @@ class Reconciler(Service):
         """
         self._dirty = None
         while not await self.converge():
-            self._forget("doubt")
+            self._alarms.forget("doubt")
             await self.pause(SECOND_OPINION)
             self._dirty = None
-        self._forget_all()
+        self._alarms.clear()
         return self.status.last_outcome
 
     def pause(self, seconds: float) -> Deferred[None]:
@@ -324,7 +288,7 @@ class Reconciler(Service):
             else:
                 self._unready.discard(app_id)
         if self._unready and "readiness" not in self._alarms and self.running:
-            self._remind("readiness", READINESS, self._check_readiness)
+            self._alarms.set("readiness", READINESS, self._check_readiness)
 
     def _check_readiness(self) -> None:
         if self._unready:
@@ -334,7 +298,7 @@ class Reconciler(Service):
     @property
     def _has_work(self) -> bool:
         """Whether what is wanted may differ from what HAProxy runs; servers drained on an event's word count."""
-        return not self._settled or self._drained_at > self._applied_as_of
+        return not self._settled or self._out_of_turn.at > self._applied_as_of
 
     def _note_drift(self, apps: frozenset[str]) -> None:
         """Count what a full comparison found and no event had told of: Marathon drops events, and streams end."""
@@ -352,10 +316,11 @@ class Reconciler(Service):
                 return False
             self._require_all(wanted)
             self._settled = True  # what comes while this is under way unsettles it again
-            as_of, may_reload = self._asked_at, self._clock.seconds() >= self._no_reload_before
+            as_of, now = self._asked_at, self._clock.seconds()
+            may_gather = bool(self.running) and self._floor.may_gather(now)
             try:
                 outcome = await self._applier.apply(
-                    wanted.config, may_reload=may_reload, may_gather=self._may_gather(), as_of=as_of
+                    wanted.config, may_reload=self._floor.may_reload(now), may_gather=may_gather, as_of=as_of
                 )
             except (InvalidConfiguration, ReloadFailed) as error:
                 self._settled = False
@@ -371,11 +336,6 @@ class Reconciler(Service):
                 self._done(wanted, outcome, why)
                 return True
         raise refusal
-
-    def _may_gather(self) -> bool:
-        """Whether a reload may wait for others which only adds ways to what is served: the floor is its limit, too."""
-        since, now = self._gathers_since, self._clock.seconds()
-        return bool(self.running) and (since is None or now < since + self._settings.min_reload_interval)
 
     def _require_all(self, wanted: Wanted) -> None:
         """Raise `ServicesRefused` where a service is wrong and the operator wants all or nothing."""
@@ -426,21 +386,15 @@ class Reconciler(Service):
         if outcome.action == "postponed":
             self._settled = False
             self._why.update(why)
-            if self._gathers_since is None:
-                self._gathers_since = now
-            until = self._no_reload_before
-            if until <= now:
-                until = self._gathers_since + self._settings.min_reload_interval
-            self._remind("floor", until - now, lambda: self.plan_again("a reload put off"))
+            self._alarms.set("floor", self._floor.postponed(now), lambda: self.plan_again("a reload put off"))
         else:
-            self._gathers_since = None
+            self._floor.caught_up()
             self.wanted = wanted
             self._planner.accepted(wanted)
         if outcome.action == "reload":
-            self._forget("floor")
-            floor = max(self._settings.min_reload_interval, 2 * outcome.seconds.get("reload", 0.0))
+            self._alarms.forget("floor")
+            self._floor.reloaded(now, outcome.seconds.get("reload", 0.0))
             self.status = evolve(self.status, last_reload=now, reloads=self.status.reloads + 1)
-            self._no_reload_before = now + floor
         self.journal.problems_are(wanted.problems)
         self.journal.converged(self.status, wanted, outcome, why)
 

@@ -17,6 +17,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("service",),
     ("web",),
     ("reconciler",),
+    ("alarms", "floor", "outofturn"),
     ("record",),
     ("journal",),
     ("wanted",),

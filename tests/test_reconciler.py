@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 from attrs import evolve
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.logger import LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
@@ -702,6 +703,21 @@ class KillTests(ReconcilerTestCase):
         self.reconciler.poke(Hint(frozenset({"/shop"}), "status_update_event"))
         self.assertEqual(len(self.applier.wanted), before + 1)
 
+    def test_owned(self) -> None:
+        """What drains them ends with the reconciler; a defect in it is logged, and nothing else comes of it."""
+        self.begin(web("shop", tasks=3))
+        given_up: list[bool] = []
+        for failing in (True, False):
+            self.applier.draining = draining = Deferred(lambda _: given_up.append(True))
+            self.reconciler.ended(frozenset({"/shop"}), frozenset({"shop.1"}))
+            if failing:
+                draining.errback(ZeroDivisionError())
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(len(self.said("a defect")), 1)
+        self.successResultOf(self.reconciler.stopService())
+        self.assertEqual(given_up, [True])
+        self.assertEqual(len(self.said("a defect")), 1)
+
     def test_nobody_known(self) -> None:
         """A task that is behind no server drains nothing."""
         self.begin(web("shop"))
@@ -734,6 +750,5 @@ class OnceTests(ReconcilerTestCase):
 
 def as_deferred(coroutine: Any) -> Any:
     """The coroutine as what trial's assertions take."""
-    from twisted.internet.defer import Deferred
 
     return Deferred.fromCoroutine(coroutine)

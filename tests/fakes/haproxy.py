@@ -105,6 +105,7 @@ class FakeApplier:
     def __init__(self, *refused: str) -> None:
         self.gathers = False
         self.drained: list[tuple[str, str]] = []
+        self.draining: Deferred[None] | None = None
         self.flushed = 0
         self.running: Config | None = None
         self.wanted: list[Config] = []
@@ -146,7 +147,7 @@ class FakeApplier:
 
     def drain(self, servers: Iterable[tuple[str, str]]) -> Deferred[None]:
         self.drained += servers
-        return succeed(None)
+        return succeed(None) if self.draining is None else self.draining
 
     def flush(self) -> Deferred[None]:
         self.flushed += 1
