@@ -65,6 +65,7 @@ class Settings:
     :param callback_url: where Marathon reaches us in event mode.
     :param listening: a Twisted endpoint description for the callback.
     :param max_shrink: percent of the services one answer may take away unasked; 100 turns the doubt off.
+    :param access_log: the syslog socket that HAProxy logs requests and connections to; None for none.
     :param hard_stop_after: a HAProxy duration (``1h``).
     :param haproxy: the binary; empty where none was found.
     :param command: the reload command where HAProxy is not managed; None means that it is found out.
@@ -109,6 +110,7 @@ class Settings:
     bind_appid: str = "*:9091"
     bind_stats: str = "*:9090"
     templates: str = "./templates"
+    access_log: str | None = None
     skip_validation: bool = False
     skip_config_cleanup: bool = False
     dry: bool = False

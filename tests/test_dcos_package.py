@@ -186,7 +186,7 @@ class AppTests(SynchronousTestCase):
             self.assertEqual(wanted["policy"] or None, settings.policy)
             self.assertEqual(wanted["drain-seconds"], start.drain)
             self.assertEqual(wanted["template-url"] or None, start.template_url)
-            self.assertEqual(wanted["container-syslogd"], start.syslog)
+            self.assertEqual(wanted["container-syslogd"], bool(settings.access_log))
             self.assertEqual(tuple(wanted["admin-allow"].split(",")), settings.admin_allow)
 
     def test_default(self) -> None:

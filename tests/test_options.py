@@ -117,7 +117,7 @@ class InvocationTests(SynchronousTestCase):
         }
         names = {"max-serv-port-ip-per-task" if name.startswith("max-…") else name for name in names}
         table = {option.name for option in options()}
-        beyond = {"sse", "json", "marathon-insecure", "marathon-client-cert"}
+        beyond = {"sse", "json", "access-log", "marathon-insecure", "marathon-client-cert"}
         self.assertEqual(names - {"longhelp"}, table - beyond)
 
 

@@ -20,7 +20,7 @@ from twisted.python import usage
 from marathonlb.errors import MarathonLBError, UsageError
 from marathonlb.image import templates
 from marathonlb.image.certificate import self_signed, write_secret
-from marathonlb.image.start import RUNTIME, Start, start_from
+from marathonlb.image.start import DEVICES, RUNTIME, Start, start_from
 from marathonlb.image.sysctls import set_sysctls
 from marathonlb.options.values import host_port
 
@@ -37,15 +37,15 @@ class World:
 
     :param execute: `os.execve`.
     :param runtime: the directory of what belongs to this container.
+    :param devices: the directory in which a syslog is expected to listen.
     :param sysctls: where the kernel's parameters are.
-    :param syslog: where a syslog is expected to listen.
     """
 
     execute: Execute = os.execve
     host_name: Callable[[], str] = socket.gethostname
     runtime: str = RUNTIME
+    devices: str = DEVICES
     sysctls: str = "/proc/sys"
-    syslog: str = "/dev/log"
 
 
 def main(
@@ -60,7 +60,7 @@ def main(
     """
     world = world or World()
     try:
-        start = start_from(arguments, environ, runtime=world.runtime)
+        start = start_from(arguments, environ, runtime=world.runtime, devices=world.devices)
         prepare(start, world, stderr)
         become(start, world)
     except (usage.UsageError, UsageError) as error:
@@ -119,10 +119,9 @@ def _note_stats_address(start: Start, world: World) -> None:
 def become(start: Start, world: World) -> NoReturn:
     """Become the supervisor of this start's controller."""
     twistd = os.path.join(os.path.dirname(sys.executable), "twistd")
-    sockets = ",".join((world.syslog, os.path.join(world.runtime, "log"))) if start.syslog else ""
     arguments = (
         *(sys.executable, "-P", "-m", "marathonlb.image.supervise"),
-        *(os.path.abspath(start.settings.state_dir), f"{start.drain:g}", sockets),
+        *(os.path.abspath(start.settings.state_dir), f"{start.drain:g}", start.syslog),
         *(sys.executable, twistd, "--nodaemon", "--pidfile=", "marathon-lb", *start.arguments),
     )
     world.execute(arguments[0], arguments, {**start.environ, "PYTHONUNBUFFERED": "1"})

@@ -22,6 +22,8 @@ from marathonlb.settings import Settings
 RUNTIME = "/var/run/marathon-lb"
 """Where the image keeps what belongs to one container."""
 
+DEVICES = "/dev"
+
 DRAIN = "MARATHON_LB_DRAIN_SECONDS"
 """The variable that says how long connections may go on after SIGTERM."""
 
@@ -67,7 +69,7 @@ class Start:
     :param sysctls: kernel parameters and their values.
     :param strict_sysctls: whether one that cannot be set ends the start.
     :param drain: seconds that connections may go on after SIGTERM.
-    :param syslog: whether a syslog of the image's own is wanted.
+    :param syslog: where a syslog of the image's own is to listen; empty where none is wanted.
     """
 
     settings: Settings
@@ -80,10 +82,14 @@ class Start:
     sysctls: tuple[tuple[str, str], ...] = ()
     strict_sysctls: bool = True
     drain: float = DRAIN_SECONDS
-    syslog: bool = False
+    syslog: str = ""
 
     def __repr__(self) -> str:
         return f"Start({self.settings!r})"
+
+
+def _writable(directory: str) -> bool:
+    return os.access(directory, os.W_OK | os.X_OK)
 
 
 def start_from(
@@ -91,14 +97,18 @@ def start_from(
     environ: Mapping[str, str],
     *,
     exists: Callable[[str], bool] = os.path.exists,
+    writable: Callable[[str], bool] = _writable,
     machine: Machine | None = None,
     runtime: str = RUNTIME,
+    devices: str = DEVICES,
 ) -> Start:
     """
     What ``docker-entrypoint`` is to do with these arguments in this environment.
 
     :param exists: whether a file is there; asked for the certificate of the default path.
+    :param writable: whether a directory can be written to.
     :param runtime: where the certificates are written.
+    :param devices: where a syslog is expected to listen, in ``log``, if it can be made there.
     :raises UsageError: a mode, an address, an option or a variable is not what it should be.
     :raises twisted.python.usage.UsageError: an option is unknown, or lacks its value.
     :raises SystemExit: ``--help`` and its kin have said it all.
@@ -111,6 +121,10 @@ def start_from(
         raise UsageError(option="--mode", value=given["mode"][-1], expected=f"possible together with {mode}")
     given["mode"] = (mode,)
     environ = _with_syslog_socket(environ)
+    syslog = ""
+    if environ.get("HAPROXY_SYSLOGD", "").strip().lower() in _TRUE:
+        syslog = os.path.join(devices if writable(devices) else runtime, "log")
+        environ.setdefault("MARATHON_LB_ACCESS_LOG", syslog)
     settings = settings_from(given, environ, machine=machine)
     certificates = tuple(_certificates(environ, runtime))
     paths = _named_certificates(given, environ, settings)
@@ -132,7 +146,7 @@ def start_from(
         sysctls=tuple(_sysctls(environ.get("HAPROXY_SYSCTL_PARAMS", ""))),
         strict_sysctls=not environ.get("HAPROXY_SYSCTL_NONSTRICT"),
         drain=_drain(environ),
-        syslog=environ.get("HAPROXY_SYSLOGD", "").strip().lower() in _TRUE,
+        syslog=syslog,
     )
 
 
@@ -151,9 +165,9 @@ def _mode(arguments: Sequence[str], environ: Mapping[str, str]) -> tuple[str, li
             rest[:1] = ["--callback-url", rest[0]]
         elif not _names_callback(rest, environ):
             raise UsageError(
-                option="event",
-                value="",
-                expected="followed by the address at which Marathon reaches us: host:8081",
+                option="mode",
+                value="event",
+                expected="followed by the address at which Marathon reaches us: event host:8081",
             )
     return mode, spread_marathons(rest, Face.DAEMON)
 

@@ -176,14 +176,14 @@ def main(arguments: list[str]) -> int:
     """
     Run: ``STATE_DIRECTORY DRAIN_SECONDS SYSLOG CONTROLLER ARGUMENTS``.
 
-    :param arguments: of them ``SYSLOG`` is where a syslog is to listen, sockets separated by commas, or empty.
+    :param arguments: of them ``SYSLOG`` is where a syslog is to listen, or empty.
     """
-    state_directory, drain, sockets, *controller = arguments
+    state_directory, drain, socket, *controller = arguments
     others = []
-    if sockets:
+    if socket:
         from marathonlb.image import syslogd
 
-        command = (sys.executable, "-I", "-S", os.path.abspath(syslogd.__file__), *sockets.split(","))
+        command = (sys.executable, "-I", "-S", os.path.abspath(syslogd.__file__), socket)
         others.append(Program("the syslog", command))
     supervisor = Supervisor(
         Program("the controller", tuple(controller)), others, HAProxy(state_directory), float(drain)

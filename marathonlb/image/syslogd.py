@@ -1,7 +1,7 @@
 """
 A syslog for a container, where ``HAPROXY_SYSLOGD`` asks for one: what HAProxy logs appears in the container's output.
 
-Run by path (``python3 -I -S syslogd.py SOCKET ...``): it listens on the first of the sockets that it can make.
+Run by path (``python3 -I -S syslogd.py SOCKET``): it needs nothing but the standard library.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import os
 import re
 import socket
 import sys
-from collections.abc import Sequence
 from contextlib import suppress
 
 LARGEST = 65536
@@ -24,35 +23,27 @@ def line(datagram: bytes) -> str:
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text) + "\n"
 
 
-def listen(paths: Sequence[str]) -> tuple[socket.socket, str]:
-    """A socket on the first path where one can be made. Raises `OSError` where there is none."""
-    reasons = []
-    for path in paths:
-        receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        try:
-            with suppress(FileNotFoundError):
-                os.unlink(path)
-            receiver.bind(path)
-        except OSError as error:
-            receiver.close()
-            reasons.append(f"{path}: {error.strerror}")
-        else:
-            return receiver, path
-    raise OSError("; ".join(reasons))
+def listen(path: str) -> socket.socket:
+    """A new socket at this path, in place of what an earlier one left. Raises `OSError`."""
+    receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+    receiver.bind(path)
+    return receiver
 
 
-def main(paths: Sequence[str]) -> int:
+def main(path: str) -> int:
     """Write what comes to standard output, for ever; 1 where no socket can be made."""
     try:
-        receiver, path = listen(paths)
+        receiver = listen(path)
     except OSError as error:
-        sys.stderr.write(f"docker-entrypoint: HAPROXY_SYSLOGD: no socket can be made: {error}\n")
+        sys.stderr.write(f"docker-entrypoint: HAPROXY_SYSLOGD: {path}: {error.strerror}\n")
         return 1
-    sys.stderr.write(f"docker-entrypoint: the syslog listens on {path}: log {path} local0\n")
+    sys.stderr.write(f"docker-entrypoint: a syslog listens on {path}\n")
     while True:
         sys.stdout.write(line(receiver.recv(LARGEST)))
         sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1]))

@@ -223,6 +223,12 @@ _HAPROXY = Group(
             help="how long an old HAProxy worker may serve what it holds",
         ),
         Option(
+            name="access-log",
+            kind=PATH,
+            default_help="none",
+            help="have HAProxy log every request and connection to this syslog socket",
+        ),
+        Option(
             name="skip-validation",
             kind=FLAG,
             help="do not check the configuration by haproxy -c before it is used",

@@ -22,7 +22,13 @@ DEFAULT = "/etc/ssl/cert.pem"
 def started(*arguments: str, there: tuple[str, ...] = (), **environ: str) -> Start:
     """The start with these arguments and variables, on a machine where these files are there."""
     return start_from(
-        arguments, environ, exists=lambda path: path in there, machine=MACHINE, runtime="/run/lb"
+        arguments,
+        environ,
+        exists=lambda path: path in there,
+        writable=lambda path: path in there,
+        machine=MACHINE,
+        runtime="/run/lb",
+        devices="/devices",
     )
 
 
@@ -209,8 +215,12 @@ class RestTests(SynchronousTestCase):
 
     def test_syslog(self) -> None:
         """HAPROXY_SYSLOGD asks for a syslog; SYSLOG_SOCKET is where the controller logs, unless an option says."""
-        self.assertTrue(started("sse", HAPROXY_SYSLOGD="true").syslog)
-        self.assertFalse(started("sse", HAPROXY_SYSLOGD="false").syslog)
+        start = started("sse", HAPROXY_SYSLOGD="true")
+        self.assertEqual(("/run/lb/log", "/run/lb/log"), (start.syslog, understood(start).access_log))
+        start = started("sse", there=("/devices",), HAPROXY_SYSLOGD="1", MARATHON_LB_ACCESS_LOG="/run/other")
+        self.assertEqual(("/devices/log", "/run/other"), (start.syslog, understood(start).access_log))
+        start = started("sse", HAPROXY_SYSLOGD="false")
+        self.assertEqual(("", None), (start.syslog, understood(start).access_log))
         self.assertEqual("/dev/log", understood(started("sse", SYSLOG_SOCKET="/dev/log")).syslog_socket)
         self.assertIsNone(understood(started("sse", SYSLOG_SOCKET="/dev/null")).syslog_socket)
         start = started("sse", "--syslog-socket=/run/log", SYSLOG_SOCKET="/dev/log")

@@ -212,12 +212,13 @@ class SyslogTests(SynchronousTestCase):
     """The syslog as a process."""
 
     def test_heard(self) -> None:
-        """It listens on the first path that it can make, and what it hears is on standard output."""
+        """What it hears is on standard output, also where an earlier one left its socket."""
         directory = tempfile.mkdtemp(prefix="lb-", dir="/tmp")
         self.addCleanup(os.rmdir, directory)
         path = os.path.join(directory, "log")
+        Path(path).touch()
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", syslogd.__file__, "/nowhere/log", path],
+            [sys.executable, "-I", "-S", syslogd.__file__, path],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -302,10 +303,11 @@ class FetchTests(SynchronousTestCase):
         self.assertNotIn("sesame", missing + nobody)
 
 
+IMAGE = {"MARATHON_LB_DRAIN_SECONDS": "5", "HAPROXY_SYSLOGD": "true"}
 ENTER = """
 import os, sys
 from marathonlb.image.entrypoint import World, main
-sys.exit(main(sys.argv[2:], os.environ, sys.stderr, World(runtime=sys.argv[1])))
+sys.exit(main(sys.argv[2:], os.environ, sys.stderr, World(runtime=sys.argv[1], devices=sys.argv[1])))
 """
 
 
@@ -320,14 +322,16 @@ class EntrypointTests(Controlled, MarathonTestCase):
     def enter(self, marathon: str) -> subprocess.Popen[bytes]:
         """Start it as an image does."""
         secret = ("--auth-credentials", "lb:sesame")
+        runtime = self.directory / "image"
+        runtime.mkdir()
         with (self.directory / "log").open("ab") as log:
             process = subprocess.Popen(
                 [
-                    *(sys.executable, "-c", ENTER, str(self.directory)),
+                    *(sys.executable, "-c", ENTER, str(runtime)),
                     *("sse", *self.options(marathon), *secret),
                 ],
                 cwd=self.directory,
-                env={**os.environ, "PYTHONPATH": str(CHECKOUT), "MARATHON_LB_DRAIN_SECONDS": "5"},
+                env={**os.environ, "PYTHONPATH": str(CHECKOUT), **IMAGE},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -336,11 +340,12 @@ class EntrypointTests(Controlled, MarathonTestCase):
         return process
 
     def controller(self) -> int:
-        """The process id of the controller."""
-        (child,) = (
-            Path(f"/proc/{self.daemons[0].pid}/task/{self.daemons[0].pid}/children").read_text().split()
-        )
-        return int(child)
+        """The process id of the controller, which is not the syslog."""
+        pid = self.daemons[0].pid
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            if b"twistd" in Path(f"/proc/{child}/cmdline").read_bytes():
+                return int(child)
+        raise AssertionError("there is no controller")
 
     def https(self) -> bytes:
         """What is answered over TLS with whatever certificate; empty where nobody answers."""
@@ -366,8 +371,10 @@ class EntrypointTests(Controlled, MarathonTestCase):
         await self.answers("200 OK")
         self.assertIn(b"200 OK", await deferToThread(self.https))
         with redirect_stdout(io.StringIO()) as said:
-            address = str(self.directory / "stats-address")
+            address = str(self.directory / "image" / "stats-address")
             self.assertEqual(0, await deferToThread(healthcheck.main, [address]), said.getvalue())
+        await until(lambda: "marathon_https_in~ shop_" in self.log(), PATIENCE)  # a line of HAProxy's
+        self.assertIn('"GET / HTTP/1.0"', self.log())
         for pid in (process.pid, self.controller()):
             self.assertNotIn(b"sesame", Path(f"/proc/{pid}/cmdline").read_bytes())
         (haproxy,) = self.haproxy_pids()
