@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+from datetime import timedelta
 from typing import Any
 
+from attrs import evolve
 from zope.interface.verify import verifyObject
 
 from marathonlb.errors import SourceError
@@ -15,7 +17,7 @@ from marathonlb.zdd.hook import IHook
 from marathonlb.zdd.marathon import ICluster
 from minimarathon.definitions import parse
 from minimarathon.model import App
-from tests.zdd.worlds import FakeHook, WorldTestCase, app_file
+from tests.zdd.worlds import EPOCH, FakeHook, WorldTestCase, app_file
 
 
 class Forward(WorldTestCase):
@@ -124,6 +126,29 @@ class Forward(WorldTestCase):
         (app,) = self.world.marathon.state.apps()
         self.assertEqual((10100, 10101), app.service_ports)
         self.assertEqual("10010", app.labels["HAPROXY_1_PORT"])
+
+    def test_told_once(self) -> None:
+        """A task that takes its time to end is told once, and the next step waits for it, whatever Marathon shows."""
+        for tells in (True, False):
+            with self.subTest(tells=tells):
+                self.setUp()
+                self.first(4)
+                self.world.tells_of_killing, self.world.runner.linger = tells, 10
+                self.assertEnds(Ending.DONE, self.world.deploy(app_file(4)))
+                ended = [task for line in self.world.said() for task in line.get("tasks", ())]
+                self.assertEqual((4, 4), (len(ended), len(set(ended))))
+
+    def test_slowly_healthy(self) -> None:
+        """As long as one more gets healthy now and then, nobody loses patience."""
+        self.world.health.pace = 20
+        self.assertEnds(Ending.DONE, self.world.deploy(app_file(4), max_wait=30))
+
+    def test_clock_that_is_wrong(self) -> None:
+        """The newer app is the newer one, also by a clock that is years behind."""
+        self.first(2)
+        self.world.hands = evolve(self.world.hands, now=lambda: EPOCH - timedelta(days=9999))
+        self.assertEnds(Ending.DONE, self.world.deploy(app_file(2)))
+        self.assertEqual({"/shop-green": 2}, self.world.instances())
 
     def test_hook(self) -> None:
         """The hook is asked before each end, about whom it is."""
@@ -273,6 +298,23 @@ class Back(WorldTestCase):
         self.assertEnds(Ending.LEFT, run)
         self.assertEnds(Ending.DONE, self.world.deploy(app_file(4), resume=True))
         self.assertEqual({"/shop-green": 4}, self.world.instances())
+
+    def test_told_once(self) -> None:
+        """On the way back, too, a task that takes its time to end is told once."""
+        self.first(4)
+        run = self.world.start(app_file(4), initial_instances=4)
+        self.world.turn(times=2)
+        self.world.tells_of_killing, self.world.runner.linger = False, 10
+        run.cancel()
+        self.assertEnds(Ending.INTERRUPTED, self.world.finish(run))
+        ended = [
+            task
+            for line in self.world.said()
+            if line.get("app") == "/shop-green"
+            for task in line.get("tasks", ())
+        ]
+        self.assertEqual((4, 4), (len(ended), len(set(ended))))
+        self.assertAsBefore()
 
     def test_failed_completion_goes_back_to_the_split(self) -> None:
         """A completion that fails leaves the split that it found."""

@@ -33,6 +33,7 @@ from minimarathon.api import Api
 from minimarathon.health import AlwaysHealthy
 from minimarathon.http import Face
 from minimarathon.model import App, Task
+from minimarathon.processes import NoProcesses
 from minimarathon.shapes import app_json, task_json
 from minimarathon.sse import Streams
 from tests.minimarathon import clusters
@@ -60,14 +61,36 @@ class Health(AlwaysHealthy):
     Tasks are healthy at once, but for those of some apps.
 
     :ivar ill: parts of the ids of apps whose tasks never are.
+    :ivar pace: so many seconds after the one before, the first one included.
     """
 
     ill: tuple[str, ...] = ()
+    pace = 0.0
+    watched = 0
 
     def watch(self, task: Task, app: App, report: Any) -> None:
         """Report that it is well, or nothing."""
-        if not any(part in app.id for part in self.ill):
+        if any(part in app.id for part in self.ill):
+            return
+        if self.pace:
+            self.watched += 1
+            self.clock.callLater(self.watched * self.pace, super().watch, task, app, report)
+        else:
             super().watch(task, app, report)
+
+
+class Lingering(NoProcesses):
+    """
+    Tasks that take their time to end.
+
+    :ivar linger: how many seconds.
+    """
+
+    linger = 0.0
+
+    def kill(self, task_id: str, grace: float | None) -> None:
+        """End it later."""
+        self.clock.callLater(self.linger, super().kill, task_id, grace)  # type: ignore[attr-defined]
 
 
 @implementer(IBalancers)
@@ -138,12 +161,14 @@ class World:
         self.marathon = clusters.Cluster(version)
         self.health = Health(self.marathon.clock, self.marathon.now)
         self.marathon.engine.health = self.health
+        self.runner = self.marathon.engine.runner = Lingering(self.marathon.clock)
+        self.tells_of_killing = True
         self.clock: Clock = self.marathon.clock
         state, bus = self.marathon.state, self.marathon.bus
         streams = Streams(bus, state.dialect, self.clock, state.announce.event, 10.0)
         self.away: Callable[[], bool] = lambda: False
         self.api = Api(self.marathon.engine, _NoSubscribers())
-        self.agent = RequestTraversalAgent(Interrupted(Face(self.api, streams), lambda: self.away))
+        self.agent = RequestTraversalAgent(Interrupted(Face(self.api, streams), self))
         fetcher = Fetcher(["http://marathon:8080"], self.agent, NoAuthorization(), 1 << 20)
         self.cluster = Cluster(fetcher, ["http://marathon:8080"], self.clock)
         self.balancers = FakeBalancers(self._apps)
@@ -222,21 +247,24 @@ class World:
 
 
 class Interrupted(Resource):
-    """A Marathon that is away at times."""
+    """A Marathon that is away at times, or of a version that does not tell which tasks are about to end."""
 
     isLeaf = True
 
-    def __init__(self, face: Face, away: Callable[[], Callable[[], bool]]) -> None:
+    def __init__(self, face: Face, world: World) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._face = face
-        self._away = away
+        self._world = world
 
     def render(self, request: Any) -> Any:
         """Its answer, or none."""
-        if self._away()():
+        if self._world.away():
             request.setResponseCode(503)
             return b'{"message": "no leader"}'
-        return self._face.render(request)
+        answer = self._face.render(request)
+        if isinstance(answer, bytes) and not self._world.tells_of_killing:
+            answer = answer.replace(b"TASK_KILLING", b"TASK_RUNNING")
+        return answer
 
 
 class _NoSubscribers:
