@@ -23,6 +23,7 @@ expect() {
 
 version=$(env/bin/python -c 'from importlib.metadata import version; print(version("marathon-lb"))')
 expect "marathon-lb $version" env/bin/marathon-update-haproxy --version
+expect "marathon-lb $version" env/bin/marathon-lb-zdd --version
 expect "HAProxy in step" env/bin/twistd --help
 expect "callback-url" env/bin/twistd marathon-lb --help
 expect "Marathon" env/bin/twistd minimarathon --help
