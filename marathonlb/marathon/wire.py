@@ -162,7 +162,7 @@ class WireApp(AppHead):
 
 
 class PatchyApp(AppHead):
-    """An app whose tasks are decoded one by one, since one of them does not fit."""
+    """An app that does not fit as it is: its tasks are decoded one by one, and numbers may be written as texts."""
 
     tasks: tuple[Raw, ...] | None | UnsetType = UNSET
 
