@@ -25,11 +25,12 @@ import tarfile
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from fcntl import ioctl
 from pathlib import Path
-from typing import Any
+
+from container import Container, expect, expect_quietly, family, run, say, until
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 BASE, IMAGE = "localhost/marathon-lb-test-base", "localhost/marathon-lb-test"
@@ -37,43 +38,8 @@ SUITE = os.environ.get("SUITE", "trixie")
 MOST_ABOVE_BASE = 200
 """MB that the image may be larger than its base."""
 
-PATIENCE = 60.0
 LOGIN = {"MARATHON_USER": "lb", "MARATHON_PASSWORD": "sesame", "POLL_INTERVALL": "1"}
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
-
-
-def say(text: str) -> None:
-    """One line of the report."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
-
-
-def run(*command: str, **more: Any) -> str:
-    """What a program prints; its failure ends this one."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False, **more)
-    if done.returncode:
-        sys.exit(f"{' '.join(command)}: status {done.returncode}\n{done.stdout[-4000:]}{done.stderr[-4000:]}")
-    return done.stdout
-
-
-def expect(true: object, what: str) -> None:
-    """Say what was found; end where it is not so."""
-    if not true:
-        sys.exit(f"FAILED  {what}")
-    say(f"ok      {what}")
-
-
-def until(true: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
-    """Wait for something to become true."""
-    deadline = time.monotonic() + seconds
-    while True:
-        with suppress(OSError):
-            found = true()
-            if found:
-                return found
-        if time.monotonic() > deadline:
-            sys.exit(f"FAILED  {what}: not within {seconds:g} s")
-        time.sleep(0.1)
 
 
 def mirror() -> str:
@@ -153,96 +119,6 @@ def main() -> None:
             if not os.environ.get("KEEP"):
                 run("buildah", "rmi", IMAGE, BASE)
     sys.exit(done.returncode)
-
-
-class Container:
-    """The image's entrypoint as process 1 of namespaces of its own, with the image's user and environment."""
-
-    def __init__(self, root: str, config: Mapping[str, Any], log: Path) -> None:
-        self._root = root
-        self.config = config
-        self._log = log
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def command(
-        self, arguments: Sequence[str], environ: Mapping[str, str], *, first: bool = True
-    ) -> list[str]:
-        """A command line that runs something in the image, as process 1 or beside what runs."""
-        pairs = [*self.config["Env"], *(f"{name}={value}" for name, value in environ.items())]
-        working = self.config.get("WorkingDir") or "/"
-        mounts = 'mount -t proc proc "$0/proc" && mount --bind /dev "$0/dev" && ' if first else ""
-        user = ("chroot", f"--userspec={self.config['User']}", self._root)
-        there = ("/bin/sh", "-c", f'cd {working} && exec "$@"', "sh")
-        inside = [*user, "/usr/bin/env", "-i", *pairs, *there, *arguments]
-        apart = ["unshare", "--fork", "--pid", "--mount", "--kill-child"] if first else []
-        return [*apart, "sh", "-c", f'{mounts}exec "$@"', self._root, *inside]
-
-    def answer(self, *arguments: str, **environ: str) -> tuple[int, str]:
-        """Exit status and output of the entrypoint with these arguments, where it ends by itself."""
-        command = self.command([*self.config["Entrypoint"], *arguments], environ)
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
-        return done.returncode, done.stdout + done.stderr
-
-    @contextmanager
-    def running(self, *arguments: str, **environ: str) -> Iterator[None]:
-        """The container runs; at the end it is asked to stop."""
-        command = self.command([*self.config["Entrypoint"], *arguments], environ)
-        with self._log.open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-        try:
-            yield
-        finally:
-            if self.process.poll() is None:
-                self.stop()
-
-    def stop(self) -> tuple[int, float]:
-        """Stop it as docker does; exit status and seconds."""
-        assert self.process is not None
-        began = time.monotonic()
-        os.kill(self.first(), getattr(signal, self.config.get("StopSignal") or "SIGTERM"))
-        try:
-            status = self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            status = self.process.wait()
-        return status, time.monotonic() - began
-
-    def ended(self) -> bool:
-        """Whether it has ended."""
-        return self.process is not None and self.process.poll() is not None
-
-    def first(self) -> int:
-        """Its process 1, as this side numbers it."""
-        assert self.process is not None
-        return int(
-            until(lambda: children(self.process.pid if self.process else 0), "the container starts")[0]
-        )
-
-    def healthy(self) -> bool:
-        """What the image's health check says."""
-        test = self.config["Healthcheck"]["Test"]
-        done = subprocess.run(self.command(test[1:], {}, first=False), capture_output=True, check=False)
-        return done.returncode == 0
-
-    def told(self) -> str:
-        """All that it printed."""
-        return self._log.read_text(errors="replace")
-
-
-def children(pid: int) -> list[int]:
-    """The processes that a process has."""
-    with suppress(OSError):
-        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return []
-
-
-def family(pid: int) -> dict[int, str]:
-    """A process and all that descend from it, with their command lines."""
-    found = {pid: Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")}
-    for child in children(pid):
-        with suppress(OSError):
-            found |= family(child)
-    return found
 
 
 def lift_loopback() -> None:
@@ -366,12 +242,6 @@ def survives(container: Container, before: Mapping[int, str]) -> None:
     expect(haproxies <= set(now), "the same HAProxy serves, adopted by the next controller")
     states = {pid: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] for pid in now}
     expect("Z" not in states.values(), "nothing that ended is left unreaped")
-
-
-def expect_quietly(true: object, what: str) -> None:
-    """End where it is not so."""
-    if not true:
-        sys.exit(f"FAILED  {what}")
 
 
 def drains(container: Container) -> None:
