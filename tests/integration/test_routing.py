@@ -12,6 +12,7 @@ import socket
 import struct
 import time
 from typing import Any
+from unittest import SkipTest
 
 from marathonlb.marathon.model import HealthCheck
 from tests.integration.haproxies import on_each
@@ -127,6 +128,22 @@ class RoutingMixin:
         self.assertNotIn("x-forwarded-for", ask(world.ports["tcp"], "any").said["headers"])
         with self.refused():
             socket.create_connection(("127.0.0.2", world.ports["web"]), 1)
+
+    def test_ipv6(self) -> None:
+        """Tasks at IPv6 addresses are served and checked, and a service port is bound to one."""
+        if not socket.has_dualstack_ipv6():
+            raise SkipTest("this machine has no IPv6")
+        world = self.world()
+        check = HealthCheck(path="/up", interval_seconds=1)
+        labels = {"0_VHOST": "a.test", "0_BIND_ADDR": "::1", "0_BACKEND_NETWORK_ALLOWED_ACL": "::1 127.0.0.1"}
+        world.app("web", labels, address="::1", tasks=2, health_checks=(check,))
+        self.served(world)
+        self.assertEqual({ask(world.http, "a.test").who for _ in range(4)}, {"web.0", "web.1"})
+        with socket.create_connection(("::1", world.ports["web"]), 5) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: [::1]\r\n\r\n")
+            self.assertTrue(connection.recv(9999).startswith(b"HTTP/1.1 200 "))
+        with self.refused():
+            socket.create_connection(("127.0.0.1", world.ports["web"]), 1)
 
     def refused(self) -> Any:
         """A context in which a connection is refused."""

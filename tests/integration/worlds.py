@@ -66,6 +66,10 @@ class _Server(ThreadingHTTPServer):
         """Nothing: HAProxy's health checks hang up when they have read enough."""
 
 
+class _Server6(_Server):
+    address_family = socket.AF_INET6
+
+
 class Process:
     """
     A task's process: an HTTP server on the loopback that answers who it is.
@@ -73,8 +77,8 @@ class Process:
     :param secured: it speaks TLS with the certificate of this file.
     """
 
-    def __init__(self, word: str, secured: str = "") -> None:
-        self._server = _Server(("127.0.0.1", 0), _Handler)
+    def __init__(self, word: str, secured: str = "", address: str = "127.0.0.1") -> None:
+        self._server = (_Server6 if ":" in address else _Server)((address, 0), _Handler)
         if secured:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(secured)
@@ -212,6 +216,7 @@ class World:
         tasks: int = 1,
         words: tuple[str, ...] = (),
         secured: str = "",
+        address: str = "127.0.0.1",
         **more: Any,
     ) -> None:
         """
@@ -220,15 +225,16 @@ class World:
         :param labels: named without ``HAPROXY_``.
         :param words: what the process behind each of its ports calls itself; its name where it has one port.
         :param secured: the processes speak TLS with the certificate of this file.
+        :param address: of the tasks.
         """
         words = words or (name,)
         made = []
         for number in range(tasks):
             called = [f"{word}.{number}" if tasks > 1 else word for word in words]
-            processes = {word: Process(word, secured) for word in called}
+            processes = {word: Process(word, secured, address) for word in called}
             self.processes |= processes
             ports = tuple(process.port for process in processes.values())
-            made.append(Task(f"{name}.{number}", host="127.0.0.1", ports=ports, state="TASK_RUNNING"))
+            made.append(Task(f"{name}.{number}", host=address, ports=ports, state="TASK_RUNNING"))
         self.ports |= {word: free_port() for word in words}
         texts = {f"{index}_BIND_ADDR": "127.0.0.1" for index in range(len(words))} | (labels or {})
         self.apps.append(
