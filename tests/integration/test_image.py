@@ -319,6 +319,13 @@ class EntrypointTests(Controlled, MarathonTestCase):
     if not haproxy:
         skip = "no HAProxy is installed"
 
+    async def clean(self) -> None:
+        """Ask the supervisor to end first: where it is killed, its controller lives on."""
+        for process in self.daemons:
+            process.terminate()
+            await deferToThread(process.wait, PATIENCE)
+        await super().clean()
+
     def enter(self, marathon: str) -> subprocess.Popen[bytes]:
         """Start it as an image does."""
         secret = ("--auth-credentials", "lb:sesame")
