@@ -33,11 +33,18 @@ from marathonlb.settings import Settings
 Key = tuple[str, int]
 """What names a service: the app's id and the port's index."""
 
-PLAIN = (
-    Service("", 0, 0, "", "http"),
-    Service("", 1, 0, "", "http", health_check=HealthCheck(path="/")),
+PLAIN = tuple(
+    tuple(
+        Service(f"/{name}", 0, port, f"{name}_{port}", "http", health_check=check)
+        for name, port in (("A", 1), ("B", 2))
+    )
+    for check in (None, HealthCheck(path="/"))
 )
-"""What apps without labels offer: checked as Marathon does where an app says no more, or not checked."""
+"""
+What apps without labels offer: not checked, or checked as Marathon does where an app says no more.
+
+Two of each, of ids that no app has: where their backends differ, a template names what each has for itself.
+"""
 
 MAPS = ("path2backend.map", "domain2backend.map", "wildcard2backend.map", "app2backend.map")
 
@@ -252,10 +259,13 @@ class Renderer:
         if not self._defaults:
             return ()
         always = []
-        for plain in PLAIN:
+        for pair in PLAIN:
             with suppress(TemplateError):
-                always.append(self._sections(plain).body)
-                del self._cache[plain.key]
+                own = [
+                    ServiceText(each, self.settings, self.templates, self._apart).sections() for each in pair
+                ]
+                if own[0].body == own[1].body:
+                    always.append(own[0].body)
         bodies = (own.body for service, own in zip(services, sections, strict=True) if service.mode == "http")
         return defaults.sections((head,), always, bodies)
 

@@ -131,6 +131,7 @@ class RenderedTests(SynchronousTestCase):
             ("  retries 9", 2),
             ("  acl a always_true", 0),
             ("  retries {hostname_of_nobody}", 0),
+            ("  http-request set-header X-App {appId}", 0),
         ):
             mine = renderer(overriding(BACKEND_HEAD=f"backend {{backend}}\n{text}\n"))
             mine.write_defaults()

@@ -448,16 +448,20 @@ class RoutingMixin:
 
     def test_quiet(self) -> None:
         """HAProxy finds nothing to warn about in the default templates, whatever the labels."""
-        for maps in (True, False):
+        for maps, grouped in ((True, False), (False, False), (True, True)):
             world = self.world()
+            own = certificate(world.directory / "c.pem", "x")
             world = self.again(
-                world, haproxy_map=maps, ssl_certs=(certificate(world.directory / "c.pem", "x"),)
+                world, haproxy_map=maps, group_https_by_vhost=grouped, ssl_certs=(own,), system_ca=own
             )
             everything = {
                 "0_VHOST": "a.test,*.b.test", "0_STICKY": "1", "0_REDIRECT_TO_HTTPS": "1", "0_USE_HSTS": "1",
                 "0_AUTH": f"a realm:u:{PASSWORD}", "0_BACKEND_NETWORK_ALLOWED_ACL": "10.0.0.0/8 ::1",
                 "0_HTTP_BACKEND_PROXYPASS_PATH": "/p", "0_HTTP_BACKEND_REVPROXY_PATH": "/r",
                 "0_HTTP_BACKEND_REDIR": "/x", "0_BALANCE": "leastconn", "0_BIND_OPTIONS": "name x",
+                "0_RATE_LIMIT": "9/s", "0_CORS": "https://a.test", "0_MAXCONN": "9", "0_BACKEND_SSL": "verify",
+                "0_BACKEND_PROTO": "h2", "0_MAINTENANCE": "1", "0_TIMEOUT_SERVER": "9s", "0_TIMEOUT_TUNNEL": "9m",
+                "0_SSL_CERT": own,
             }  # fmt: skip
             checks = [
                 HealthCheck(protocol=p, path="/a b#")
@@ -475,8 +479,10 @@ class RoutingMixin:
                 )
                 world.app(f"t{number}", {"0_MODE": "tcp"}, health_checks=(check,))
             world.app("plain", everything)
+            world.app("through", {"0_VHOST": "vault.test", "0_TLS_PASSTHROUGH": "1"})
             world.render()
             self.assertEqual(world.check(), "")
+            self.assertEqual([str(each) for each in world.problems if each.fatal], [])
 
 
 def http2(port: int, *requests: tuple[str, str]) -> list[str]:

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from marathonlb.config import defaults
 from marathonlb.config.render import Rendered, Renderer
 from marathonlb.config.sources import load_templates
 from marathonlb.config.templates import PER_APP_NAMES
@@ -31,6 +32,7 @@ from marathonlb.routing.problems import Problem
 from marathonlb.routing.services import Service, services_of
 from marathonlb.settings import Settings
 from tests.integration.haproxies import free_port
+from tests.integration.settling import version
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -256,7 +258,10 @@ class World:
     def render(self) -> Rendered:
         """The configuration, written to its files."""
         templates = load_templates(self.settings.templates, self.settings.environment)
-        rendered = Renderer(self.settings, templates).render(self.services())
+        renderer = Renderer(self.settings, templates)
+        if version(self.settings.haproxy) >= defaults.SINCE:
+            renderer.write_defaults()
+        rendered = renderer.render(self.services())
         self.problems += rendered.problems
         for name, text in rendered.config.map_texts().items():
             (self.directory / name).write_text(text, encoding="utf-8")
