@@ -169,8 +169,12 @@ class Config:
 
         :param directory: where the map files lie, absolute.
         """
+        return "".join(self.parts(directory))
+
+    def parts(self, directory: str) -> tuple[str, ...]:
+        """The text of haproxy.cfg in parts of whole sections, which nobody needs to join to write them."""
         pieces = self._pieces.of(self.sections)
-        return "".join(each.replace(DIRECTORY, directory) if DIRECTORY in each else each for each in pieces)
+        return tuple(each.replace(DIRECTORY, directory) if DIRECTORY in each else each for each in pieces)
 
     def map_texts(self) -> dict[str, str]:
         """The text of each map file, by name."""

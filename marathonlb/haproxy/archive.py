@@ -134,8 +134,9 @@ class Archive:
         path = os.path.join(directory, name)
         remove_tree(path)
         self._disk.make_directory(path)
-        for file, text in {**published.maps, "haproxy.cfg": published.text}.items():
+        for file, text in published.maps.items():
             self._disk.write(os.path.join(path, file), text, PRIVATE, durable=False)
+        self._disk.write(os.path.join(path, "haproxy.cfg"), published.parts, PRIVATE, durable=False)
         about = {"time": time, "reason": reason, "digest": digest, **({"cause": cause} if cause else {})}
         self._disk.write(f"{path}.json.writing", json.dumps(about) + "\n", PRIVATE, durable=False)
         self._disk.rename(f"{path}.json.writing", f"{path}.json")

@@ -20,6 +20,9 @@ from marathonlb.errors import PublishFailed
 DEFAULT_MODE = 0o640
 """Of a new haproxy.cfg: it may hold password hashes, so it is for the owner and, read-only, for the group."""
 
+Text = str | tuple[str, ...]
+"""A text, whole or in parts."""
+
 PART = 1 << 18
 """So many characters of a text are encoded at once."""
 
@@ -52,7 +55,7 @@ class Ownership:
 class Disk:
     """The real disk. Each method raises `OSError`."""
 
-    def write(self, path: str, text: str, ownership: Ownership, *, durable: bool) -> None:
+    def write(self, path: str, text: Text, ownership: Ownership, *, durable: bool) -> None:
         """
         Write a new file.
 
@@ -96,12 +99,15 @@ class Disk:
             os.close(descriptor)
 
 
-def encoded(text: str) -> Iterator[bytes]:
+def encoded(text: Text) -> Iterator[bytes]:
     """
     The bytes of a text, part by part; those that are no UTF-8 as they were read.
 
-    Many megabytes at once would keep the interpreter from all other threads for as long.
+    Many megabytes at once would keep the interpreter from all other threads for as long, and their memory with the
+    thread that had them.
     """
+    if not isinstance(text, str):
+        return (part for each in text for part in encoded(each))
     return (
         text[place : place + PART].encode("utf-8", "surrogateescape") for place in range(0, len(text), PART)
     )
@@ -116,7 +122,7 @@ def read_text(path: str) -> str | None:
         return None
 
 
-def holds(path: str, text: str) -> bool:
+def holds(path: str, text: Text) -> bool:
     """Whether a file is there and holds exactly this text. Raises `OSError`."""
     try:
         with open(path, "rb") as file:

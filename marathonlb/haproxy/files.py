@@ -27,6 +27,7 @@ from marathonlb.config.text import Config
 from marathonlb.haproxy.disk import (
     Disk,
     Ownership,
+    Text,
     encoded,
     holds,
     ownership_of,
@@ -36,24 +37,34 @@ from marathonlb.haproxy.disk import (
 )
 
 
+def _in_parts(text: Text) -> tuple[str, ...]:
+    return (text,) if isinstance(text, str) else text
+
+
 @frozen
 class Published:
     """
     The texts of one configuration as they lie, or are to lie, on disk.
 
-    :param text: of haproxy.cfg, with the real directory in it.
+    :param parts: the text of haproxy.cfg, with the real directory in it, whole or in parts of whole lines.
     :param maps: the text of each map file, by name.
     """
 
-    text: str = field(repr=False)
+    parts: tuple[str, ...] = field(repr=False, converter=_in_parts, eq="".join)
     maps: Mapping[str, str] = field(factory=dict, repr=False)
+
+    @property
+    def text(self) -> str:
+        """The text of haproxy.cfg."""
+        return "".join(self.parts)
 
     def digest(self) -> str:
         """A name for exactly these texts: haproxy.cfg and the map files that it names, since only these are read."""
         digest = hashlib.sha256()
-        for part in encoded(self.text):
+        for part in encoded(self.parts):
             digest.update(part)
-        for name in sorted(name for name in self.maps if f"/{name}" in self.text):
+        named = (name for name in self.maps if any(f"/{name}" in part for part in self.parts))
+        for name in sorted(named):
             for part in encoded(f"\0{name}\0{self.maps[name]}"):
                 digest.update(part)
         return digest.hexdigest()
@@ -93,7 +104,7 @@ class Files:
 
     def texts(self, config: Config) -> Published:
         """What a configuration looks like in these files."""
-        return Published(config.text(self.directory), config.map_texts())
+        return Published(config.parts(self.directory), config.map_texts())
 
     def read(self, maps: Mapping[str, object] | None = None) -> Published | None:
         """
@@ -130,7 +141,7 @@ class Files:
                 for name, text in config.map_texts().items():
                     self._disk.write(os.path.join(self._staged, name), text, private, durable=False)
                 path = os.path.join(self._staged, self._name)
-                self._disk.write(path, config.text(self._staged), private, durable=False)
+                self._disk.write(path, config.parts(self._staged), private, durable=False)
             except OSError:
                 self.unstage()
                 raise
@@ -176,14 +187,14 @@ class Files:
                 return "completed"
         return "discarded" if discarded else "nothing"
 
-    def _changed(self, published: Published) -> dict[str, str]:
+    def _changed(self, published: Published) -> dict[str, Text]:
         """The files whose text is new, by name; haproxy.cfg last, since it names the others."""
-        wanted = {**published.maps, self._name: published.text}
+        wanted: dict[str, Text] = {**published.maps, self._name: published.parts}
         return {
             name: text for name, text in wanted.items() if not holds(os.path.join(self.directory, name), text)
         }
 
-    def _commit(self, changed: Mapping[str, str]) -> None:
+    def _commit(self, changed: Mapping[str, Text]) -> None:
         remove_tree(self._writing)
         self._disk.make_directory(self._writing)
         ownership = ownership_of(self.path)

@@ -39,7 +39,9 @@ T = TypeVar("T")
 _frame_of_apps = msgspec.json.Decoder(AppList)
 _frame_of_app = msgspec.json.Decoder(OneApp)
 _app = msgspec.json.Decoder(WireApp)
-_patchy_app = msgspec.json.Decoder(PatchyApp, strict=False)  # numbers may be texts there, as in some old definitions
+_patchy_app = msgspec.json.Decoder(
+    PatchyApp, strict=False
+)  # numbers may be texts there, as in some old definitions
 _task = msgspec.json.Decoder(WireTask, strict=False)
 _identity = msgspec.json.Decoder(Identity)
 

@@ -56,9 +56,13 @@ class PublishTests(FilesCase):
 
     def test_large(self) -> None:
         """A text of many parts is written, compared and named byte for byte, also where a part ends in odd bytes."""
-        text = "a" * (PART - 2) + b"\xc3\xa9\xff\xe2\x82".decode("utf-8", "surrogateescape") * 3 + "b" * PART
+        text = (
+            "a" * (PART - 2) + b"\xc3\xa9\xff\xe2\x82".decode("utf-8", "surrogateescape") * 3 + "\nb" * PART
+        )
         large = Published(text, {})
-        self.assertTrue(self.files.publish(large))
+        in_parts = Published(tuple(text.splitlines(keepends=True)), {})
+        self.assertEqual((in_parts, in_parts.digest(), in_parts.text), (large, large.digest(), text))
+        self.assertTrue(self.files.publish(in_parts))
         self.assertFalse(self.files.publish(large))
         self.assertEqual(self.files.read({}), large)
         with open(self.path, "rb") as file:
