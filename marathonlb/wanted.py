@@ -55,7 +55,7 @@ class Wanted:
         return self.rendered.config if self.held is None else self.held.config
 
     @property
-    def services(self) -> tuple[Service, ...]:
+    def services(self) -> Sequence[Service]:
         """The services that are in it."""
         return self.rendered.services
 

@@ -15,6 +15,7 @@ from typing import Any
 from attrs import evolve, field, frozen
 
 from marathonlb.config import counters, defaults, frontends, legacy
+from marathonlb.config.rows import Rows
 from marathonlb.config.sections import Sections, ServiceText
 from marathonlb.config.sources import Templates
 from marathonlb.config.text import DIRECTORY, Chunk, Config, MapEntry, Owner, Section
@@ -49,6 +50,10 @@ Two of each, of ids that no app has: where their backends differ, a template nam
 MAPS = ("path2backend.map", "domain2backend.map", "wildcard2backend.map", "app2backend.map")
 
 
+def _services(services: Iterable[Service]) -> Rows[Service]:
+    return Rows.of(services)
+
+
 @frozen
 class Rendered:
     """
@@ -60,7 +65,7 @@ class Rendered:
     """
 
     config: Config
-    services: tuple[Service, ...] = ()
+    services: Rows[Service] = field(default=(), converter=_services)
     problems: tuple[Problem, ...] = ()
     rules: Rules = field(factory=Rules, repr=False)
     sni: Sni = field(factory=Sni, repr=False)
@@ -211,7 +216,7 @@ class Renderer:
         :return: None where more may follow from the change, and everything has to be rendered.
         """
         sections: dict[int, Section] = {}
-        changed = list(rendered.services)
+        changed: dict[int, Service] = {}
         for service in services:
             place = rendered._places.get(service.key)
             if (
@@ -220,7 +225,7 @@ class Renderer:
                 or frontends.needs_acl(service, self.templates)
             ):
                 return None
-            held = changed[place]
+            held = rendered.services[place]
             if evolve(held, servers=service.servers, since=service.since) != service:
                 return None
             before = self._sections(held)
@@ -229,7 +234,8 @@ class Renderer:
                 return None
             sections[rendered._first + place] = after.backend
             changed[place] = service
-        return evolve(rendered, config=rendered.config.replace(sections), services=tuple(changed))
+        config = rendered.config.replace(sections)
+        return evolve(rendered, config=config, services=rendered.services.replace(changed))
 
     def _head(self, shared: Mapping[str, Any], problems: list[Problem]) -> Section:
         template = self.templates.get("HEAD")

@@ -18,6 +18,8 @@ from itertools import accumulate
 
 from attrs import field, frozen
 
+from marathonlb.config.rows import Rows
+
 DIRECTORY = "\0"
 """Stands for the directory of haproxy.cfg; no template can hold it, since control characters are refused there."""
 
@@ -91,30 +93,25 @@ class MapEntry:
     owner: Owner
 
 
-PIECE = 256
-"""So many sections are joined at once: few enough that a change of one joins little, many enough to join few pieces."""
-
-
 class Pieces:
     """
     What the texts of configurations made from one another have in common, joined once.
 
-    So the text after a change of one backend costs a copy, not a walk over all sections. It may be asked by several
-    threads: what is kept is compared with what is asked for, so the worst is a piece that is joined twice.
+    So the text after a change of one backend costs a walk over the blocks, not over all sections. It may be asked by
+    several threads: what is kept is compared with what is asked for, so the worst is a block that is joined twice.
     """
 
     def __init__(self) -> None:
-        self._sections: dict[int, tuple[tuple[Section, ...], str]] = {}
+        self._blocks: dict[int, tuple[tuple[Section, ...], str]] = {}
         self._maps: dict[str, tuple[tuple[MapEntry, ...], str]] = {}
 
-    def of(self, sections: tuple[Section, ...]) -> list[str]:
-        """The text of these sections, in pieces."""
+    def of(self, sections: Rows[Section]) -> list[str]:
+        """The text of these sections, block by block."""
         pieces = []
-        for place in range(0, len(sections), PIECE):
-            some = sections[place : place + PIECE]
-            kept = self._sections.get(place)
-            if kept is None or kept[0] != some:
-                kept = self._sections[place] = some, "".join(section.text for section in some)
+        for number, block in enumerate(sections.blocks):
+            kept = self._blocks.get(number)
+            if kept is None or kept[0] is not block:
+                kept = self._blocks[number] = block, "".join(section.text for section in block)
             pieces.append(kept[1])
         return pieces
 
@@ -127,6 +124,10 @@ class Pieces:
         return kept[1]
 
 
+def _sections(sections: Iterable[Section]) -> Rows[Section]:
+    return Rows.of(sections)
+
+
 @frozen(slots=False, eq=False)
 class Config:
     """
@@ -135,7 +136,7 @@ class Config:
     :param maps: by file name (``domain2backend.map``), the entries in the order of the file.
     """
 
-    sections: tuple[Section, ...] = ()
+    sections: Rows[Section] = field(default=(), converter=_sections)
     maps: Mapping[str, tuple[MapEntry, ...]] = field(factory=dict)
     _token: object = field(factory=object, init=False, repr=False)
     _origin: tuple[object, frozenset[int]] | None = field(default=None, repr=False)
@@ -147,10 +148,8 @@ class Config:
 
         It remembers where it differs, so that a comparison with this one costs what has changed.
         """
-        changed = list(self.sections)
-        for place, section in sections.items():
-            changed[place] = section
-        return Config(tuple(changed), self.maps, (self._token, frozenset(sections)), self._pieces)
+        origin = self._token, frozenset(sections)
+        return Config(self.sections.replace(sections), self.maps, origin, self._pieces)
 
     def places_that_differ(self, other: Config) -> Iterable[int] | None:
         """Where this one's sections are others than those of `other`, which it was made from; None if it was not."""

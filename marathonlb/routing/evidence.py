@@ -6,7 +6,7 @@ The reasons are those of the code that decides: the same functions are asked aga
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 from attrs import Factory, frozen
@@ -47,7 +47,7 @@ class State:
 
     apps: Mapping[str, App]
     settings: Settings
-    services: tuple[Service, ...] = ()
+    services: Sequence[Service] = ()
     rules: Rules = Factory(Rules)
     problems: tuple[Problem, ...] = ()
     verdicts: tuple[Verdict, ...] = ()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.config.text import DIRECTORY, PIECE, Chunk, Config, MapEntry, Owner, Section
+from marathonlb.config.rows import BLOCK
+from marathonlb.config.text import DIRECTORY, Chunk, Config, MapEntry, Owner, Section
 
 HEAD = Owner(template="HEAD")
 ONE = Owner("/one", 0, "BACKEND_HEAD")
@@ -72,9 +73,9 @@ class TextTests(SynchronousTestCase):
                 "backend", f"b{number}", (Chunk(f"backend b{number}\n  # {word} {DIRECTORY}\n", ONE),)
             )
 
-        made = [Config(tuple(section(number, "old") for number in range(3 * PIECE + 1)), CONFIG.maps)]
+        made = [Config(tuple(section(number, "old") for number in range(3 * BLOCK + 1)), CONFIG.maps)]
         made[0].text("/d")
-        for place in (0, PIECE - 1, PIECE, 3 * PIECE, PIECE):
+        for place in (0, BLOCK - 1, BLOCK, 3 * BLOCK, BLOCK):
             made.append(made[-1].replace({place: section(place, f"new {len(made)}")}))
         for config in (*reversed(made), *made):
             wanted = "".join(each.text for each in config.sections)
