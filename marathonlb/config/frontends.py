@@ -249,6 +249,10 @@ class _RuleText:
         suffix = {(False, False): "", (True, False): "_WITH_AUTH", (False, True): "_WITH_PATH"}
         for host in self.rule.hosts:
             yield self._chunk("HTTPS_FRONTEND_ACL" + suffix.get((auth, path), "_WITH_AUTH_AND_PATH"), host)
+        names = ["HTTPS_FRONTEND_AUTH_REQUEST_ONLY", "HTTPS_FRONTEND_ROUTING_ONLY_WITH_PATH_AND_AUTH"]
+        for name in names[: auth + (auth and path)]:  # our own rules ask and route already
+            if self.templates.overridden(name, service):
+                yield self._chunk(name)
 
     def _chunk(self, name: str, host: str | None = None) -> Chunk:
         service = self.rule.service

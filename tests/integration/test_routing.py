@@ -349,6 +349,41 @@ class RoutingMixin:
             self.assertEqual(ask(world.http, host).headers["www-authenticate"], 'Basic realm="mine"')
             self.assertEqual(ask(world.http, host, Authorization=basic("joe:password")).who, "guarded")
 
+    def test_auth_override_of_https(self) -> None:
+        """On the https frontend the request for a password may be a text of its own, and so may the routing."""
+        asks = '  http-request auth realm "{realm}" if host_{cleanedUpHostname} !auth_{cleanedUpHostname}\n'
+        host = "  acl host_{cleanedUpHostname} req.hdr(host) -i {hostname}\n"
+        routes = "  use_backend {backend} if host_{cleanedUpHostname} path_{backend}\n"
+        labels = {"0_VHOST": "a.test", "0_AUTH": f"mine:joe:{PASSWORD}"}
+        world = self.world()
+        own = certificate(world.directory / "a.pem", "a.test")
+        world = self.again(world, ssl_certs=(own,))
+        world.app(
+            "guarded",
+            {
+                **labels,
+                "0_HTTPS_FRONTEND_ACL_WITH_AUTH": host
+                + "  use_backend {backend} if host_{cleanedUpHostname}\n",
+                "0_HTTPS_FRONTEND_AUTH_REQUEST_ONLY": asks,
+            },
+        )
+        world.app(
+            "narrow",
+            {
+                **labels,
+                "0_VHOST": "b.test",
+                "0_PATH": "/in",
+                "0_HTTPS_FRONTEND_ACL_WITH_AUTH_AND_PATH": host,
+                "0_HTTPS_FRONTEND_ROUTING_ONLY_WITH_PATH_AND_AUTH": asks + routes,
+            },
+        )
+        self.served(world)
+        for name, path, who in (("a.test", "/", "guarded"), ("b.test", "/in", "narrow")):
+            refused = ask(world.https, name, path, tls=name)
+            self.assertEqual(refused.headers["www-authenticate"], 'Basic realm="mine"', name)
+            good = ask(world.https, name, path, tls=name, Authorization=basic("joe:password"))
+            self.assertEqual(good.who, who)
+
     def test_networks(self) -> None:
         """Only clients of the allowed networks are served, in both modes."""
         world = self.world()
