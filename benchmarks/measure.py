@@ -10,10 +10,9 @@ from __future__ import annotations
 import json
 import os
 import signal
-import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from random import Random
 from time import monotonic, sleep
 from typing import Any
@@ -24,13 +23,11 @@ from benchmarks import marathon
 from benchmarks.arrivals import Arrivals, NewApps
 from benchmarks.cluster import app_id_of
 from benchmarks.report import Row, compared
-from benchmarks.world import CHECKOUT, Controller, Counts, Failed, World, environment
+from benchmarks.rounds import Rounds
+from benchmarks.world import CHECKOUT, Controller, Cpu, Failed, World, environment
 
 LIMIT = 120.0
 """Seconds that a replaced task may take to be served."""
-
-WORK_ENDS = 0.25
-"""Seconds after a request was answered by the newcomer in which the controller ends what it does at once."""
 
 KEEPS_UP = 1.0
 """Seconds within which the last of many replaced tasks is served where the controller has not fallen behind."""
@@ -49,6 +46,7 @@ class Plan:
     :param events: how many that change nothing.
     :param pause: seconds between two rounds, in which what is written behind is written.
     :param rest: seconds in which nothing is asked of the controller.
+    :param lasting: how many events tell whether memory grows, `lasting_rate` a second.
     :param churn: seconds of replaced tasks, at each of `rates` (in tasks a second) until one is too much.
     """
 
@@ -59,12 +57,16 @@ class Plan:
     rest: float = 3.0
     events: int = 1000
     event_rate: float = 200.0
+    lasting: int = 100_000
+    lasting_rate: float = 5_000.0
     churn: float = 10.0
     rates: tuple[float, ...] = (100.0, 200.0, 400.0)
     arrivals: Arrivals = field(factory=Arrivals)
 
 
-QUICK = Plan(rounds=5, seconds=12.0, rapid=50, events=400, churn=3.0, arrivals=Arrivals(rounds=3))
+QUICK = Plan(
+    rounds=5, seconds=12.0, rapid=50, events=400, lasting=5_000, churn=3.0, arrivals=Arrivals(rounds=3)
+)
 
 
 @define
@@ -88,7 +90,7 @@ class Measures:
         self.once()
         self._say("the daemon's start")
         controller = self.world.controller()
-        self._row("daemon: start → all is served", controller.started, "s")
+        self.row("daemon: start → all is served", controller.started, "s")
         self._say("replaced tasks, one at a time")
         Rounds(self, controller).measure()
         self._say("events that change nothing")
@@ -97,8 +99,10 @@ class Measures:
         self.churn(controller)
         self._say("full comparison")
         self.resync(controller)
+        self._say("very many events")
+        self.lasting(controller)
         asked = f"of {self.world.frontend.asked:,} while tasks were replaced"
-        self._row("requests that failed", self.world.frontend.failed, "requests", asked)
+        self.row("requests that failed", self.world.frontend.failed, "requests", asked)
         self._say("new apps")
         new = NewApps(self.world, controller, self.plan.arrivals)
         new.measure()
@@ -113,14 +117,16 @@ class Measures:
     def _say(self, what: str) -> None:
         self.say(f"{self.world.shape}: {what}")
 
-    def _row(
+    def row(
         self, name: str, value: float, unit: str, reference: str = "", ratio: float | None = None
     ) -> None:
+        """Note a figure of this world."""
         self.rows.append(Row(name, str(self.world.shape), value, unit, reference, ratio))
 
-    def _compared(
+    def compared(
         self, name: str, value: float, unit: str, to: float, reference: str, scale: float = 1.0
     ) -> None:
+        """Note a figure of this world beside what it is compared with: see `benchmarks.report.compared`."""
         self.rows.append(compared(name, str(self.world.shape), value, unit, to, reference, scale))
 
     # without a daemon
@@ -135,20 +141,19 @@ class Measures:
         read = self._stage("json", str(apps))
         text = self._stage("text", str(apps), str(out))
         plain = "json.loads of the same bytes"
-        self._compared("one-shot: bytes → text", text["text"]["wall"], "s", read["wall"], plain)
-        self._compared("one-shot: bytes → text, CPU", text["text"]["cpu"], "s", read["cpu"], plain)
-        self._compared("one-shot: bytes → text, peak of memory", text["peak"], "MB", read["peak"], plain)
-        self._row("one-shot: bytes → text → files", text["text"]["wall"] + text["file"]["wall"], "s")
+        self.compared("one-shot: bytes → text", text["text"]["wall"], "s", read["wall"], plain)
+        self.compared("one-shot: bytes → text, CPU", text["text"]["cpu"], "s", read["cpu"], plain)
+        self.compared("one-shot: bytes → text, peak of memory", text["peak"], "MB", read["peak"], plain)
+        files = text["text"]["wall"] + text["file"]["wall"]
+        self.compared("one-shot: bytes → text → files", files, "s", read["wall"], plain)
         expected = self.world.shape.apps * self.world.shape.tasks
         if text["servers"] != expected or text["problems"]:
             raise Failed(f"{size}: {text['servers']} servers and {text['problems']} problems in the text")
         wall, used = self._script()
         checked = self._check()
-        self._row(
-            "script: start → files, without haproxy -c", wall, "s", f"haproxy -c of it: {checked:.2f} s"
-        )
-        self._row("script: start → files, CPU", used["cpu"], "s")
-        self._row("script: peak of memory", used["peak"], "MB")
+        self.row("script: start → files, without haproxy -c", wall, "s", f"haproxy -c of it: {checked:.2f} s")
+        self.row("script: start → files, CPU", used["cpu"], "s")
+        self.row("script: peak of memory", used["peak"], "MB")
 
     def _stage(self, *arguments: str) -> dict[str, Any]:
         done = subprocess.run(
@@ -211,39 +216,38 @@ class Measures:
         used, served = (child.cpu() - cpu) / plan.events, self.world.counts().since(before)
         told = "events that change nothing"
         many = f"{plan.events:,} events of 100 apps, {plan.event_rate:g} a second"
-        self._compared(f"{told}: CPU of one", used, "ms", self.treq()["cpu"], "a treq request", 1000)
-        self._row(f"{told}: fetches of the whole", served.requests.get("/v2/apps", 0), "requests", many)
-        self._row(f"{told}: fetches of an app", served.requests.get(marathon.ONE_APP, 0), "requests", many)
-        self._row(f"{told}: reloads", controller.reloads() - reloads, "reloads", many)
+        self.compared(f"{told}: CPU of one", used, "ms", self.treq()["cpu"], "a treq request", 1000)
+        self.row(f"{told}: fetches of the whole", served.requests.get("/v2/apps", 0), "requests", many)
+        self.row(f"{told}: fetches of an app", served.requests.get(marathon.ONE_APP, 0), "requests", many)
+        self.row(f"{told}: reloads", controller.reloads() - reloads, "reloads", many)
         before = self.world.counts()
         os.kill(child.pid, signal.SIGHUP)
         self.world.move("unchanged", count=plan.events, apps=100, rate=plan.event_rate)
         child.idle()
         whole = self.world.counts().since(before).requests.get("/v2/apps", 0)
-        self._row(f"{told}, after SIGHUP: fetches of the whole", whole, "requests", many)
+        self.row(f"{told}, after SIGHUP: fetches of the whole", whole, "requests", many)
 
     def churn(self, controller: Controller) -> None:
         """Replaced tasks at a rate, for seconds; then at a higher one, until the controller falls behind."""
         kept = 0.0
         for number, rate in enumerate(self.plan.rates):
             seconds = self.plan.churn if number == 0 else min(self.plan.churn, 3.0)
-            lag, per_task = self._churn(controller, rate, seconds)
+            lag, each = self._churn(controller, rate, seconds)
             if number == 0:
                 many = f"{rate:g} tasks a second for {seconds:g} s"
-                self._row("churn: the last one is served after", lag, "s", many)
-                self._compared(
-                    "churn: CPU of one", per_task, "ms", self.treq()["cpu"], "a treq request", 1000
-                )
+                self.row("churn: the last one is served after", lag, "s", many)
+                self.compared("churn: CPU of one", each.own, "ms", self.treq()["cpu"], "a treq request", 1000)
+                self.row("churn: CPU of one, of writing the file behind", each.behind * 1000, "ms")
             if lag > KEEPS_UP:
                 break
             kept = rate
         tried = f"tried: {', '.join(f'{rate:g}' for rate in self.plan.rates)}"
-        self._row(f"churn: served within {KEEPS_UP:g} s", kept, "tasks/s", tried)
+        self.row(f"churn: served within {KEEPS_UP:g} s", kept, "tasks/s", tried)
 
-    def _churn(self, controller: Controller, rate: float, seconds: float) -> tuple[float, float]:
-        """Seconds until the last of many replaced tasks is served, and seconds of CPU of each."""
+    def _churn(self, controller: Controller, rate: float, seconds: float) -> tuple[float, Cpu]:
+        """Seconds until the last of many replaced tasks is served, and the CPU of each."""
         controller.child.idle()
-        cpu = controller.child.cpu()
+        before = controller.child.cpu_by_threads()
         told = self.world.move("churn", first=self._next, rate=rate, seconds=seconds)
         self._next += len(told)
         end = told[-1]["at"]
@@ -251,14 +255,14 @@ class Measures:
         for each in list(latest.values())[: -LAST - 1 : -1]:
             end = max(end, self.served(each))
         controller.child.idle()
-        return end - told[-1]["at"], (controller.child.cpu() - cpu) / len(told)
+        return end - told[-1]["at"], controller.child.cpu_by_threads().each(before, len(told))
 
     def resync(self, controller: Controller) -> None:
         """A full comparison that finds nothing, rest, and what all this has cost in memory."""
         controller.child.idle()
         cpu, rest = controller.child.cpu(), self.plan.rest
         sleep(rest)
-        self._row("CPU of the controller at rest", (controller.child.cpu() - cpu) / rest * 1000, "ms/s")
+        self.row("CPU of the controller at rest", (controller.child.cpu() - cpu) / rest * 1000, "ms/s")
         steady, _ = controller.child.memory()
         cpu, before = controller.child.cpu(), self.world.counts()
         os.kill(controller.child.pid, signal.SIGHUP)
@@ -266,9 +270,25 @@ class Measures:
             lambda: self.world.counts().since(before).requests.get("/v2/apps"), "waiting for SIGHUP"
         )
         controller.child.idle()
-        self._row("full comparison that finds nothing, CPU", controller.child.cpu() - cpu, "s")
-        self._row("memory of the controller, steady", steady, "MB")
-        self._row("memory of the controller, peak", controller.child.memory()[1], "MB")
+        self.row("full comparison that finds nothing, CPU", controller.child.cpu() - cpu, "s")
+        self.row("memory of the controller, steady", steady, "MB")
+        self.row(
+            "memory of the controller, peak, that comparison included", controller.child.memory()[1], "MB"
+        )
+
+    def lasting(self, controller: Controller) -> None:
+        """Memory before and after very many events, most of them in bursts."""
+        plan, child = self.plan, controller.child
+        before, _ = child.memory()
+        self.world.move("unchanged", count=plan.lasting, apps=100, rate=plan.lasting_rate)
+        child.idle()
+        grown = child.memory()[0] - before
+        self.row(
+            f"memory of the controller, grown over {plan.lasting:,} events",
+            grown,
+            "MB",
+            f"from {before:.0f} MB",
+        )
 
     def served(self, told: dict[str, Any]) -> float:
         """When a replaced task was first seen to be served: fresh connections, one after the other. Raises `Failed`."""
@@ -280,84 +300,3 @@ class Measures:
             if waited > 0.1:  # asking shall not take the CPU from what is waited for
                 sleep(waited / 100)
         return answer.at
-
-
-@define
-class Rounds:
-    """Replaced tasks, one at a time, each waited for."""
-
-    measures: Measures
-    controller: Controller
-    took: list[float] = field(factory=list)
-    cpu: list[float] = field(factory=list)
-    cpu_after: list[float] = field(factory=list)
-
-    def measure(self) -> None:
-        """All rows about one replaced task."""
-        plan, world = self.measures.plan, self.measures.world
-        before, reloads = world.counts(), self.controller.reloads()
-        documents = list(self._paced(plan))
-        fetched = world.counts().since(before)
-        reloaded = self.controller.reloads() - reloads
-        if not reloaded:
-            for _ in range(plan.rapid):
-                self._round()
-                sleep(0.03)
-        self._rows(fetched, reloaded, documents)
-
-    def _paced(self, plan: Plan) -> Iterator[int]:
-        """Rounds with everything ended in between; gives the bytes of each app's document."""
-        last = monotonic() + plan.seconds
-        child = self.controller.child
-        for _ in range(plan.rounds):
-            reloads, cpu = self.controller.reloads(), child.cpu()
-            document = self._round()
-            sleep(WORK_ENDS)
-            served = child.cpu()
-            # A reload is followed by a pause of twice its time, in which nothing is reloaded.
-            sleep(max(plan.pause, 2 * self.took[-1] if self.controller.reloads() > reloads else 0))
-            child.idle()
-            self.cpu.append(served - cpu)
-            self.cpu_after.append(child.cpu() - served)
-            yield document
-            if monotonic() > last:
-                return
-
-    def _round(self) -> int:
-        told = self.measures.world.move("replace", app=self.measures.next_app())
-        self.took.append(self.measures.served(told) - told["at"])
-        return int(told["document"])
-
-    def _rows(self, fetched: Counts, reloaded: int, documents: list[int]) -> None:
-        measures, count, took = self.measures, len(documents), sorted(self.took)
-        row, against = measures._row, measures._compared
-        treq = measures.treq()
-        request = "a treq request"
-        many = f"{len(took)} rounds"
-        against(MEDIAN, statistics.median(took), "ms", treq["wall"], request, 1000)
-        if len(took) >= 100:
-            row("event → traffic, 99th percentile", took[len(took) * 99 // 100] * 1000, "ms", many)
-        row("event → traffic, slowest", took[-1] * 1000, "ms", many)
-        against(CPU, statistics.mean(self.cpu), "ms", treq["cpu"], request, 1000)
-        row("CPU of the controller in the pause after it", statistics.mean(self.cpu_after) * 1000, "ms")
-        bytes_of_app = fetched.bytes.get(marathon.ONE_APP, 0) / count
-        against(
-            "fetched of the app per replaced task",
-            bytes_of_app,
-            "B",
-            statistics.mean(documents),
-            "its document",
-        )
-        rest = sum(fetched.bytes.values()) / count - bytes_of_app
-        row(
-            "fetched of all else per replaced task",
-            rest,
-            "B",
-            " ".join(sorted(set(fetched.bytes) - {marathon.ONE_APP})),
-        )
-        row("reloads per replaced task", reloaded / count, "reloads")
-
-
-MEDIAN = "event → traffic, median"
-CPU = "CPU of the controller per replaced task"
-GROW = (MEDIAN, CPU)

@@ -62,6 +62,28 @@ def until(true: Callable[[], Any], seconds: float, what: str, every: float = 0.0
     return value
 
 
+@frozen
+class Cpu:
+    """
+    Seconds of CPU.
+
+    :param own: of the first thread, which does what is asked for.
+    :param whole: of all threads.
+    """
+
+    own: float
+    whole: float
+
+    def each(self, before: Cpu, count: int) -> Cpu:
+        """What has been added, for each of so many."""
+        return Cpu((self.own - before.own) / count, (self.whole - before.whole) / count)
+
+    @property
+    def behind(self) -> float:
+        """Of the threads beside the first one, which write the file."""
+        return max(0.0, self.whole - self.own)
+
+
 class Child:
     """A process of ours, its output in a file."""
 
@@ -106,6 +128,11 @@ class Child:
         The clock of another process is that of clock_getcpuclockid(3): far finer than the ticks of ``/proc/PID/stat``.
         """
         return clock_gettime((~self.pid << 3) | 2)
+
+    def cpu_by_threads(self) -> Cpu:
+        """The same with its first thread's apart, which the system tells in hundredths alone."""
+        stat = Path(f"/proc/{self.pid}/task/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return Cpu((int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK"), self.cpu())
 
     def memory(self) -> tuple[float, float]:
         """Resident memory in MB: now, and at most so far."""

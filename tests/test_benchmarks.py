@@ -15,8 +15,9 @@ from benchmarks.__main__ import find_haproxy, measure
 from benchmarks.arrivals import BEFORE, FAKE, HOST, PORT, RELOADS, Arrivals
 from benchmarks.cluster import Cluster, Shape, app_id_of, server_sent, virtual_host
 from benchmarks.marathon import ONE_APP, Marathon
-from benchmarks.measure import CPU, MEDIAN, Plan
+from benchmarks.measure import Plan
 from benchmarks.report import Row, as_json, between_sizes, compared, number, table
+from benchmarks.rounds import CPU, MEDIAN
 from benchmarks.traffic import COST, COST_OF_ANY, RATE, RATE_OF_ANY, Traffic
 from benchmarks.world import own_network
 from marathonlb.haproxy.procfs import Procfs
@@ -193,10 +194,11 @@ class MiniatureTests(SynchronousTestCase):
         plan = Plan(
             rounds=1,
             seconds=5,
-            rapid=1,
+            rapid=20,
             pause=0.1,
             rest=0.1,
             events=10,
+            lasting=20,
             churn=0.1,
             rates=(20,),
             arrivals=Arrivals(rounds=1, at_once=2),
@@ -208,9 +210,12 @@ class MiniatureTests(SynchronousTestCase):
         self.assertEqual([], failures)
         self.assertEqual({"3 × 2"}, {row.size for row in rows})
         values = {row.name: row.value for row in rows}
+        self.assertIn("memory of the controller, grown over 20 events", values)
         for name in (
             MEDIAN,
+            f"{MEDIAN}, after a rest of 0.1 s",
             CPU,
+            f"{CPU}, after a rest of 0.1 s",
             "one-shot: bytes → text",
             "churn: CPU of one",
             "memory of the controller, steady",
