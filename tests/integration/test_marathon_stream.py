@@ -217,7 +217,7 @@ class Callback(Base):
     async def test_callback(self) -> None:
         """The callback is registered, takes events of any size, and is taken away at the end."""
         port = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(
-            CallbackSite(self.hints.append)
+            CallbackSite({"": self.hints.append})
         )
         self.addCleanup(port.stopListening)
         url = f"http://127.0.0.1:{port.getHost().port}/"
