@@ -23,6 +23,9 @@ from marathonlb.wanted import Wanted
 FEW = 5
 """So many apps are named in a line; of more the number is said, and all of them at the level debug."""
 
+A_LINE = 50
+"""So many apps are named in a line of the level debug: a syslog cuts off what is longer than some kilobytes."""
+
 LOUD = 20
 """Of more new problems than these at once the number is logged, and each at the level debug."""
 
@@ -93,7 +96,9 @@ class Journal:
         apps, self._changed = sorted(self._changed), frozenset()
         if len(apps) <= FEW:
             return ", ".join(apps) or "none"
-        self._log.debug("Generation {generation} is for {apps}", generation=generation, apps=", ".join(apps))
+        for first in range(0, len(apps), A_LINE):
+            some = ", ".join(apps[first : first + A_LINE])
+            self._log.debug("Generation {generation} is for {apps}", generation=generation, apps=some)
         return f"{len(apps)}: {', '.join(apps[:FEW])}, …"
 
     def asked(self, what: str, who: str) -> None:

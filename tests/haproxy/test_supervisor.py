@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from typing import Any
 
 from twisted.internet.task import Clock
@@ -30,8 +32,9 @@ class SupervisorCase(SynchronousTestCase):
         self.clock, self.spawner = Clock(), Spawning()
         self.machine = Machine(self.mktemp())
         self.spawner.machine = self.machine
-        self.state = StateDirectory("/tmp/mlb-" + os.path.basename(self.mktemp()))
-        self.addCleanup(self.remove)
+        # A path that a socket's address has room for, and that no other test of the same moment has.
+        self.state = StateDirectory(tempfile.mkdtemp(prefix="mlb-", dir="/tmp"))
+        self.addCleanup(shutil.rmtree, self.state.path)
         self.master = self.state.socket("master.sock")
         self.files = Files(os.path.join(self.machine.root, "haproxy.cfg"))
         self.machine.has("bin/haproxy", 0o755)
@@ -39,11 +42,6 @@ class SupervisorCase(SynchronousTestCase):
         self.socket.listening = False
         self.show: str | None = None
         self.supervisor = self.make()
-
-    def remove(self) -> None:
-        for name in os.listdir(self.state.path):
-            os.unlink(self.state.file(name))
-        os.rmdir(self.state.path)
 
     def make(self, state: StateDirectory | None = None) -> ManagedHAProxy:
         binary = Binary(self.spawner, self.clock, os.path.join(self.machine.root, "bin/haproxy"), "/")

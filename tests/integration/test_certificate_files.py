@@ -115,7 +115,7 @@ class ReplacedMixin(WithCertificates):
             after = load.answers + 5
             await until(lambda: load.answers > after)
         self.assertEqual([], load.failures)
-        self.assertEqual(before, self.reloads())
+        self.assertEqual(before, self.reloads(), self.log())
         self.assertIn("HAProxy serves the new one", self.log())
 
     async def test_reload_of_groups(self) -> None:
