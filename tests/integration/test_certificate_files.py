@@ -68,11 +68,12 @@ class WithCertificates(Controlled):
         self.authority = Authority(self.directory)
 
     async def start(self, *more: str) -> MiniMarathon:
-        """A daemon and an app."""
+        """A daemon and an app, and HAProxy has confirmed both."""
         service: MiniMarathon = self.marathon()
         self.daemon(service.url, "sse", *more)
         await self.create(service, app("shop", free_port()))
         await self.answers("200")
+        await until(lambda: self.settled() and self.reloads(), 20)
         return service
 
     def look(self) -> None:
