@@ -65,7 +65,7 @@ class Controlled:
     """For a `MarathonTestCase`: the daemon as a program in a directory, the HAProxy that it manages, and their end."""
 
     haproxy = ""
-    timeout = 120
+    timeout = 480
 
     def setUp(self) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="lb-", dir="/tmp")).resolve()
@@ -128,7 +128,7 @@ class Controlled:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=240,
             check=False,
         )
 

@@ -163,7 +163,7 @@ class Place:
 
     def clean(self) -> None:
         """End what runs here, and remove the directory."""
-        deadline = monotonic() + 10
+        deadline = monotonic() + 40
         while (left := self.haproxies()) and monotonic() < deadline:
             for pid in left:
                 with suppress(ProcessLookupError):

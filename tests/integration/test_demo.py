@@ -34,7 +34,7 @@ NO_CURL = None if shutil.which("curl") else "there is no curl: install the packa
 class DemoTests(MarathonTestCase):
     """`minimarathon.demo`."""
 
-    timeout = 150
+    timeout = 600
     skip = NO_HAPROXY
 
     def setUp(self) -> None:
@@ -114,7 +114,7 @@ class DemoTests(MarathonTestCase):
         """What a pasted command prints."""
 
         def run() -> Any:
-            return subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=20)
+            return subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
 
         done = await deferToThread(run)
         self.assertEqual(0, done.returncode, f"{command}\n{done.stdout}{done.stderr}")

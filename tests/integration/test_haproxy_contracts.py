@@ -32,7 +32,7 @@ class PlaceCase:
     """A place for one HAProxy."""
 
     binary = ""
-    timeout = 60
+    timeout = 240
 
     def setUp(self: Any) -> None:
         if not self.binary:

@@ -53,7 +53,7 @@ class ManagedMixin:
     """The tests; a class for each HAProxy names the binary."""
 
     binary = ""
-    timeout = 60
+    timeout = 240
 
     def setUp(self) -> None:
         if not self.binary:

@@ -105,7 +105,7 @@ class StepsMixin:
 
     binary = ""
     managed = True
-    timeout = 90
+    timeout = 360
 
     def setUp(self: Any) -> None:
         self.place = Place(self.binary, manage_haproxy=self.managed, **({} if self.managed else self.alone()))
@@ -205,7 +205,7 @@ class StepsMixin:
         """Who answers."""
         return {(await self.get())[0] for _ in range(count)}
 
-    async def until(self: Any, true: Callable[[], Awaitable[bool]], seconds: float = 15) -> None:
+    async def until(self: Any, true: Callable[[], Awaitable[bool]], seconds: float = 60) -> None:
         deadline = monotonic() + seconds
         while monotonic() < deadline:
             if await true():
@@ -652,7 +652,7 @@ class StrangerMixin(StepsMixin):
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         self.pid = process.pid
-        deadline = monotonic() + 10
+        deadline = monotonic() + 60
         while not os.path.exists(f"{directory}/state/stats.sock") and monotonic() < deadline:
             sleep(0.01)
         command = f"kill -USR2 {process.pid}"

@@ -29,7 +29,7 @@ class TalkMixin(TalkContract):
 
     binary = ""
     socket = "master.sock"
-    timeout = 60
+    timeout = 240
 
     @coroutine
     async def setUp(self: Any) -> None:
@@ -61,7 +61,7 @@ class TalkMixin(TalkContract):
         before, now = await self.talk.pid(anew=True), 0
         (await self.open(f"{self.directory}/master.sock")).close()  # before it listens a signal is lost
         os.kill(self.process.pid, signal.SIGUSR2)
-        deadline = monotonic() + 15
+        deadline = monotonic() + 60
         while now in (0, before):
             self.assertLess(monotonic(), deadline)
             with (
@@ -83,14 +83,14 @@ class TalkMixin(TalkContract):
     async def test_killed(self: Any) -> None:
         """With a worker that is killed the conversation is over, too."""
         os.kill(await self.talk.pid(), signal.SIGKILL)
-        deadline = monotonic() + 15
+        deadline = monotonic() + 60
         with self.assertRaises(HAProxyUnavailable):
             while monotonic() < deadline:
                 await self.talk.pid()
                 await deferLater(reactor, 0.01, lambda: None)  # type: ignore[arg-type]
 
     async def open(self, path: str) -> Any:
-        deadline = monotonic() + 10
+        deadline = monotonic() + 60
         while True:
             try:
                 talk = await open_talk(

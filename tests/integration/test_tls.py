@@ -24,8 +24,8 @@ CHECK = HealthCheck("HTTPS", "/up", interval_seconds=1, max_consecutive_failures
 
 
 def states(world: World, names: list[str], expected: list[str]) -> list[str]:
-    """What HAProxy thinks of the servers of some apps, once it is this or 5 s are over."""
-    deadline = time.monotonic() + 5
+    """What HAProxy thinks of the servers of some apps, once it is this or 30 s are over."""
+    deadline = time.monotonic() + 30
     while (found := [server_status(world, name) for name in names]) != expected:
         if time.monotonic() > deadline:
             break
