@@ -59,7 +59,9 @@ async def until(true: Callable[[], Any], seconds: float = 15.0, every: float = 0
         if value:
             return value
         if reactor.seconds() > last:
-            raise AssertionError(f"it did not become true within {PATIENCE * seconds} s: {true}, last {value!r}")
+            raise AssertionError(
+                f"it did not become true within {PATIENCE * seconds} s: {true}, last {value!r}"
+            )
         await deferLater(reactor, every)
 
 
