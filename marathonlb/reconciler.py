@@ -214,7 +214,8 @@ class Reconciler(Service):
             raise
         if not believed:
             self.journal.put_off(self.status, SECOND_OPINION)
-            self._alarms.set("doubt", SECOND_OPINION, lambda: self.poke(Hint(None, "second opinion")))
+            if "doubt" not in self._alarms:  # what comes meanwhile does not put it off
+                self._alarms.set("doubt", SECOND_OPINION, lambda: self.poke(Hint(None, "second opinion")))
         elif (retry := self._planner.quarantine.next_retry()) is not None:
             wait = retry - self._clock.seconds()
             self._alarms.set("quarantine", wait, lambda: self.plan_again("quarantine"))
@@ -312,7 +313,7 @@ class Reconciler(Service):
         for _ in range(MAX_CHECKS):
             with self.journal.stage("render"):
                 wanted = self._planner.wanted(self._clock.seconds())
-            if self._takes_away_too_much(wanted):
+            if await self._takes_away_too_much(wanted):
                 return False
             self._require_all(wanted)
             self._settled = True  # what comes while this is under way unsettles it again
@@ -359,12 +360,12 @@ class Reconciler(Service):
             return False
         return True
 
-    def _takes_away_too_much(self, wanted: Wanted) -> bool:
+    async def _takes_away_too_much(self, wanted: Wanted) -> bool:
         """
         Whether the first configuration after a start lacks too much of what HAProxy runs already.
 
         Later ones are doubted where the answer comes in; before the first there is nothing to compare it with but
-        what runs. The second answer that says so is believed.
+        what runs. Only a second answer about everything that says so is believed, as it is there.
         """
         if self.wanted is not None or self._settings.max_shrink >= 100:
             return False
@@ -372,11 +373,12 @@ class Reconciler(Service):
         gone = before - {service.backend for service in wanted.services if service.servers}
         if not before or 100 * len(gone) / len(before) <= self._settings.max_shrink:
             return False
-        now = self._clock.seconds()
-        if self._cold_doubt is not None and now - self._cold_doubt >= SECOND_OPINION:
+        if self._cold_doubt is None:
+            self._cold_doubt = self._clock.seconds()
+            self.journal.doubted(len(gone), len(before), SECOND_OPINION)
+        elif await self._gatherer.agrees(self._cold_doubt):
             return False
-        self._cold_doubt = now if self._cold_doubt is None else self._cold_doubt
-        self.journal.doubted(len(gone), len(before), SECOND_OPINION)
+        self._gatherer.doubt()
         return True
 
     def _done(self, wanted: Wanted, outcome: Outcome, why: Counter[str]) -> None:

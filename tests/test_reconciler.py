@@ -475,6 +475,38 @@ class DoubtTests(ReconcilerTestCase):
         self.assertEqual(len(self.served()), 10)
         self.clock.advance(SECOND_OPINION + 1)
         self.assertEqual(len(self.served()), 1)
+        self.assertEqual(self.marathon.avoided[-2:], [None, self.marathon.url])
+
+    def test_events_after_a_restart(self) -> None:
+        """Events of single apps are no second opinion, and do not put it off either."""
+        self.begin(*cluster(10))
+        self.make(self.settings)
+        self.marathon.set(web("app1", 10001))
+        self.reconciler.poke(EVERYTHING)
+        self.marathon.hold()
+        for tasks in range(2, 6):
+            self.clock.advance(SECOND_OPINION / 2)
+            self.marathon.put(web("app1", 10001, tasks=tasks))
+            self.reconciler.poke(Hint(frozenset({"/app1"}), "status_update_event"))
+        self.assertEqual((self.marathon.asked[-1], len(self.served())), ("/app1", 10))
+        self.marathon.release(1)
+        self.assertEqual((self.marathon.asked[-1], len(self.served())), ("*", 10))
+        self.marathon.release()
+        self.assertEqual(len(self.served()), 1)
+
+    def test_no_leader_after_a_restart(self) -> None:
+        """While no leader is elected no second answer is believed."""
+        self.begin(*cluster(10))
+        self.make(self.settings)
+        self.marathon.set(web("app1", 10001))
+        self.marathon.has_leader = False
+        self.reconciler.poke(EVERYTHING)
+        for _ in range(5):
+            self.clock.advance(SECOND_OPINION)
+        self.assertEqual(len(self.served()), 10)
+        self.marathon.has_leader = True
+        self.clock.advance(SECOND_OPINION)
+        self.assertEqual(len(self.served()), 1)
 
     def test_without_tasks_after_a_restart(self) -> None:
         """It doubts one that knows the apps and not their tasks, too, as of a Marathon that has only begun."""

@@ -106,6 +106,18 @@ class Federation(Service):
             self._keeping.cancel()
             self._keep()
 
+    def doubt(self) -> None:
+        """See `Gathers`."""
+        for gatherer in self._answering():
+            gatherer.doubt()
+
+    async def agrees(self, since: float) -> bool:
+        """See `Gathers`; a cluster that has not answered since the start has nothing to say."""
+        return await _all_agree(self._answering(), since)
+
+    def _answering(self) -> list[Gatherer]:
+        return [side.gatherer for side in self._sides.values() if side.gatherer.complete]
+
     async def gather(self, apps: frozenset[str] | None) -> Gathered:
         """Ask about these apps, or about everything; `everything_of` a cluster may be among the ids."""
         asked_at = self._clock.seconds()
@@ -208,6 +220,14 @@ def _earliest(gatherers: Iterable[Gatherer]) -> float | None:
     return None if None in times else min(time for time in times if time is not None)
 
 
+async def _all_agree(gatherers: Iterable[Gatherer], since: float) -> bool:
+    """Whether each of them does, asked one after the other."""
+    for gatherer in gatherers:
+        if not await gatherer.agrees(since):
+            return False
+    return True
+
+
 class Everyone:
     """
     Several clusters for a single run, which needs every one of them; see `marathonlb.marathon.gather.Gathers`.
@@ -230,6 +250,15 @@ class Everyone:
     def last_full(self) -> float | None:
         """When the cluster that was compared least lately was compared."""
         return _earliest(self._gatherers)
+
+    def doubt(self) -> None:
+        """See `Gathers`."""
+        for gatherer in self._gatherers:
+            gatherer.doubt()
+
+    async def agrees(self, since: float) -> bool:
+        """See `Gathers`."""
+        return await _all_agree(self._gatherers, since)
 
     async def gather(self, apps: frozenset[str] | None) -> Gathered:
         """

@@ -95,6 +95,12 @@ class Gathers(Protocol):
     async def gather(self, apps: frozenset[str] | None) -> Gathered:
         """Ask about these apps, or about everything."""
 
+    def doubt(self) -> None:
+        """What everything came to is not believed by who knows more: the next time another Marathon is asked."""
+
+    async def agrees(self, since: float) -> bool:
+        """Whether everything was compared once more, long enough after this moment, and a leader is elected."""
+
 
 class Gatherer:
     """
@@ -122,6 +128,7 @@ class Gatherer:
         self._max_shrink = max_shrink
         self._weigh = weigh
         self._doubt: _Doubt | None = None
+        self._url = ""
         self._seen = False
         self.last_full: float | None = None
         self.problem = ""
@@ -152,6 +159,15 @@ class Gatherer:
         self.problem = ""
         return gathered
 
+    def doubt(self) -> None:
+        """See `Gathers`."""
+        self._doubt = self._doubt or _Doubt(self._url, self._clock.seconds())
+
+    async def agrees(self, since: float) -> bool:
+        """See `Gathers`. Raises `SourceError`."""
+        again = self.last_full is not None and self.last_full - since >= SECOND_OPINION
+        return again and bool(await self._marathon.elected())
+
     async def _everything(self) -> Gathered:
         doubt = self._doubt
         answer: AppsAnswer = await self._marathon.apps(avoid=doubt.url if doubt else None)
@@ -168,7 +184,7 @@ class Gatherer:
                 seconds=SECOND_OPINION,
             )
             return Gathered(change=Change(), full=False, again_in=SECOND_OPINION)
-        self._doubt = None
+        self._doubt, self._url = None, answer.url
         self._report(answer, full=True)
         change = self.cluster.replace_all(answer.apps, answer.unreadable)
         first, self._seen = not self._seen, True

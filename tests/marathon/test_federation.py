@@ -331,6 +331,25 @@ class StartTests(Case):
         self.clock.advance(PATIENCE)
         self.assertTrue(self.federation.complete)
 
+    def agrees(self, since: float) -> bool:
+        return self.successResultOf(Deferred.fromCoroutine(self.federation.agrees(since)))
+
+    def test_second_opinion(self) -> None:
+        """Every cluster that answers has to agree long enough after a doubt, asked anew and with a leader."""
+        self.west.fail()
+        self.gather()
+        since = self.clock.seconds()
+        self.federation.doubt()
+        self.clock.advance(SECOND_OPINION)
+        self.assertFalse(self.agrees(since))
+        self.gather(everything_of("east"))
+        self.assertFalse(self.agrees(since))
+        self.gather(everything_of(""))
+        self.assertTrue(self.agrees(since))
+        self.assertEqual(self.east.avoided, [None, self.east.url])
+        self.east.has_leader = False
+        self.assertFalse(self.agrees(since))
+
     def test_recalled(self) -> None:
         """What was kept of it is served, and a first answer that takes too much of that away is doubted."""
         self.gather()
@@ -432,6 +451,18 @@ class EveryoneTests(Case):
         self.assertEqual((gathered.full, everyone.complete), (True, True))
         self.assertEqual(everyone.last_full, self.clock.seconds())
         self.assertEqual(len(everyone.cluster.apps), 3)
+
+    def test_second_opinion(self) -> None:
+        """A single run believes what it doubted when all clusters have said it again."""
+        everyone = self.all()
+        self.successResultOf(self.ask(everyone))
+        since = self.clock.seconds()
+        everyone.doubt()
+        self.clock.advance(SECOND_OPINION)
+        self.successResultOf(self.ask(everyone))
+        self.assertEqual(self.west.avoided, [None, self.west.url])
+        self.assertTrue(self.successResultOf(Deferred.fromCoroutine(everyone.agrees(since))))
+        self.assertFalse(self.successResultOf(Deferred.fromCoroutine(everyone.agrees(since + 1))))
 
     def test_one_fails(self) -> None:
         """A single run needs every cluster."""
