@@ -18,6 +18,7 @@ import time
 from types import FrameType
 
 #: Seconds after SIGTERM in which everything goes on, but for HTTP connections that are kept: each answer is the last.
+#: ``$LINGER`` says otherwise.
 LINGER = 0.5
 #: Seconds after which a connection that says nothing is closed.
 IDLE = 60
@@ -34,6 +35,7 @@ class Server(socketserver.ThreadingTCPServer):
     daemon_threads = False
     request_queue_size = 128
     name = "app"
+    linger = LINGER
 
     def __init__(self, address: tuple[str, int], handler: type[socketserver.StreamRequestHandler]) -> None:
         self.open: set[socket.socket] = set()
@@ -44,7 +46,7 @@ class Server(socketserver.ThreadingTCPServer):
     def stop(self) -> None:
         """After a moment take no new connection; those that are open may finish what they do."""
         self.leaving = True
-        time.sleep(LINGER)
+        time.sleep(self.linger)
         self.closing = True
         self.shutdown()
         for connection in tuple(self.open):
@@ -172,6 +174,7 @@ def main(arguments: list[str]) -> int:
     )
     with Server((host, port), KINDS[kind]) as server:
         server.name = rest[1] if rest else kind
+        server.linger = float(os.environ.get("LINGER", LINGER))
 
         def stop(number: int, frame: FrameType | None) -> None:
             threading.Thread(target=server.stop).start()

@@ -95,6 +95,7 @@ class TwoClustersTests(Controlled, MarathonTestCase):
         self.running = self.daemon(self.clusters, "sse", *self.hurry)
         for name in ("east", "west"):
             await self.answers(f"{name} task=", f"{name}.example.com")
+        await until(lambda: self.settled() and self.reloads(), 20)
 
     async def test_one_marathon_lost(self) -> None:
         """

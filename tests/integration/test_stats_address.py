@@ -57,6 +57,7 @@ class StatsAddressMixin(Controlled):
         """HAProxy's pages and the controller's are at one address; each side answers for itself when it is alone."""
         service = self.marathon()
         daemon = self.daemon(service.url)
+        await until(lambda: "Listening to the events" in self.log(), 20)  # what came before tells of no event
         await self.create(service, app("shop", free_port(), 2))
         await self.answers("shop task=", "shop.example.com")
         await until(lambda: self._well("shop"), 20)
