@@ -207,7 +207,13 @@ class StepsMixin:
         return deferToThread(request, self.port, path, cookie)
 
     async def names(self: Any, count: int = 40) -> set[str]:
-        """Who answers."""
+        """Who answers, once no worker of before a reload takes requests any more."""
+        children = Path(f"/proc/{self.master()}/task/{self.master()}/children")
+
+        async def alone() -> bool:
+            return len(children.read_text().split()) == 1
+
+        await self.until(alone)
         return {(await self.get())[0] for _ in range(count)}
 
     async def until(self: Any, true: Callable[[], Awaitable[bool]], seconds: float = 60) -> None:
@@ -585,11 +591,7 @@ class StepsMixin:
         self.assertEqual((await applier.apply(self.config(a.line()))).action, "reload")
         outcome = await applier.apply(self.config(a.line(), b.line()))
         self.assertEqual(outcome.action, "steps" if self.managed else "reload", outcome)
-
-        async def served() -> bool:  # after a reload the worker before may take some requests yet
-            return await self.names() == {"a", "b"}
-
-        await self.until(served)
+        self.assertEqual(await self.names(), {"a", "b"})
 
     # all of them
 

@@ -206,7 +206,7 @@ class OwnLabelsMixin:
                 pass
         with plain, connected(cluster.ports["plain"]) as client, plain.accept()[0]:
             self.assertEqual(client.recv(100), b"")
-        self.assertLess(monotonic() - begun, 5)
+        self.assertLess(monotonic() - begun, 20)  # the default is 30 s
 
     def test_maxconn(self) -> None:
         """No server has more connections at once than the label says; what is more waits for its turn."""
