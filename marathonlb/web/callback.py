@@ -2,13 +2,14 @@
 Where Marathon posts its events (``--mode=event``).
 
 Marathon punishes slow and failing subscribers, so the answer is given at once and the work comes after. What is posted
-is a hint and never a fact: anyone can post here. A body past the limit is read away without being kept, and counts as
-"look at everything", since old Marathons put their whole cluster into one event.
+is a hint and never a fact: anyone can post here. A body past the limit, or one that a full disk does not take, is read
+away without being kept, and counts as "look at everything", since old Marathons put their whole cluster into one event.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from io import BytesIO
 from tempfile import TemporaryFile
 from typing import IO
@@ -25,6 +26,8 @@ from marathonlb.settings import CLUSTER_ARGUMENT
 LIMIT = 64 * 1024 * 1024
 """Bytes of an event; an honest one may have tens of megabytes."""
 
+TOO_BIG = f"it has more than {LIMIT} bytes"
+
 IN_MEMORY = 100_000
 """Bytes of a body that are held in memory; what is longer is written to a temporary file."""
 
@@ -35,32 +38,57 @@ class BoundedContent:
 
     :param length: the body's length, where its sender told one.
     :param limit: bytes.
+    :param temporary: makes the file for what is not small.
+    :ivar lost: why it is not kept; empty while it is.
     """
 
-    def __init__(self, length: int | None, limit: int = LIMIT) -> None:
-        self.too_big = length is not None and length > limit
+    def __init__(
+        self, length: int | None, limit: int = LIMIT, temporary: Callable[[], IO[bytes]] = TemporaryFile
+    ) -> None:
+        self.lost = ""
         self._left = limit
-        small = length is not None and length < IN_MEMORY
-        self._file: IO[bytes] = BytesIO() if small or self.too_big else TemporaryFile()  # noqa: SIM115
+        self._file: IO[bytes] = BytesIO()
+        if length is not None and length > limit:
+            self._lose(TOO_BIG)
+        elif length is None or length >= IN_MEMORY:
+            try:
+                self._file = temporary()
+            except OSError as error:
+                self._lose(f"there is no room for a temporary file: {error.strerror}")
 
     def write(self, data: bytes) -> int:
         """Keep it, or read it away."""
         self._left -= len(data)
-        if self._left < 0 and not self.too_big:
-            self.too_big = True
-            self._file.close()
-            self._file = BytesIO()
-        if not self.too_big:
-            self._file.write(data)
+        if self._left < 0 and not self.lost:
+            self._lose(TOO_BIG)
+        if not self.lost:
+            try:
+                self._file.write(data)
+            except OSError as error:
+                self._lose(f"its temporary file cannot be written: {error.strerror}")
         return len(data)
+
+    @property
+    def too_big(self) -> bool:
+        """Whether it is past the limit."""
+        return self.lost == TOO_BIG
+
+    def _lose(self, why: str) -> None:
+        self.lost = why
+        self._let_go()
+        self._file = BytesIO()
 
     def read(self, size: int = -1) -> bytes:
         """What was kept."""
         return self._file.read(size)
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """As files have it."""
-        return self._file.seek(offset, whence)
+        """As files have it; what is still on its way to the disk is written by it."""
+        try:
+            return self._file.seek(offset, whence)
+        except OSError as error:
+            self._lose(f"its temporary file cannot be written: {error.strerror}")
+            return 0
 
     def tell(self) -> int:
         """As files have it."""
@@ -68,7 +96,11 @@ class BoundedContent:
 
     def close(self) -> None:
         """Give the space back."""
-        self._file.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        with suppress(OSError):  # what a full disk did not take is tried once more when the file is closed
+            self._file.close()
 
 
 class EventRequest(Request):
@@ -78,7 +110,7 @@ class EventRequest(Request):
         """Called when the headers are in; the body comes next."""
         self.requestHeaders.removeHeader(b"Content-Type")
         site: CallbackSite = self.channel.site  # type: ignore[attr-defined]
-        self.content = BoundedContent(length, site.limit)
+        self.content = BoundedContent(length, site.limit, site.temporary)
 
 
 class EventCallback(Resource):
@@ -110,11 +142,12 @@ class EventCallback(Resource):
             return b"Marathons of no such cluster post their events here.\n"
         content = request.content
         assert content is not None
-        if isinstance(content, BoundedContent) and content.too_big:
+        if isinstance(content, BoundedContent) and content.lost:
             self._log.info(
-                "An event of more than {limit} bytes was read away; everything is looked at", limit=LIMIT
+                "An event was read away, since {reason}; everything is looked at", reason=content.lost
             )
-            return self._thank(request, poke, Hint(None, "an event that is too big"))
+            why = "an event that is too big" if content.too_big else "an event that could not be kept"
+            return self._thank(request, poke, Hint(None, why))
         payload = content.read()
         if not is_event(payload):
             request.setResponseCode(http.BAD_REQUEST)
@@ -133,11 +166,18 @@ class CallbackSite(Site):
 
     :param pokes: as in `EventCallback`.
     :param limit: bytes of a body that are kept.
+    :param temporary: makes the files of those that are not small.
     """
 
-    def __init__(self, pokes: Mapping[str, Poke], limit: int = LIMIT) -> None:
+    def __init__(
+        self,
+        pokes: Mapping[str, Poke],
+        limit: int = LIMIT,
+        temporary: Callable[[], IO[bytes]] = TemporaryFile,
+    ) -> None:
         super().__init__(EventCallback(pokes), requestFactory=EventRequest)  # type: ignore[no-untyped-call]
         self.limit = limit
+        self.temporary = temporary
 
     def log(self, request: http.Request) -> None:
         """Events are many, and what they lead to is logged where it is done."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
+from functools import partial
 from pathlib import Path
+from typing import IO
 
 from twisted.internet.error import ConnectionDone
 from twisted.internet.testing import StringTransport
@@ -104,6 +107,13 @@ class Callback(SynchronousTestCase):
         self.assertEqual(self.send(head, *chunks, b"0\r\n\r\n"), 200)
         self.assertEqual(self.hints, [Hint(None, "an event that is too big")] * 2)
 
+    def test_full_disk(self) -> None:
+        """An event that a full disk does not take is thanked for all the same, and leads to everything."""
+        self.site = CallbackSite({"": self._poked}, temporary=partial(open, "/dev/full", "w+b"))
+        self.assertEqual(self.post(EVENT + b" " * 200_000), 200)
+        self.assertEqual(self.hints, [Hint(None, "an event that could not be kept")])
+        self.assertEqual(self.flushLoggedErrors(), [])
+
     def test_at_the_limit(self) -> None:
         """A body of just the limit is read."""
         self.assertEqual(self.post(EVENT + b" " * (1000 - len(EVENT))), 200)
@@ -135,6 +145,22 @@ class Content(SynchronousTestCase):
             content.seek(0)
             self.assertEqual(content.read(), b"xxxxxyyyyy")
             self.assertFalse(content.too_big)
+            content.close()
+
+    def test_full_disk(self) -> None:
+        """What a disk does not take is read away, whether the file, a part or the rest of it finds no room."""
+
+        def no_file() -> IO[bytes]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        for temporary in (no_file, partial(open, "/dev/full", "w+b", 0), partial(open, "/dev/full", "w+b")):
+            content = BoundedContent(None, 1_000_000, temporary)
+            content.write(EVENT)
+            content.seek(0)
+            self.assertIn("No space left on device", content.lost)
+            self.assertFalse(content.too_big)
+            content.write(EVENT)
+            self.assertEqual(content.read(), b"")
             content.close()
 
     def test_past_the_limit(self) -> None:
