@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -256,6 +257,13 @@ class ValueTests(SynchronousTestCase):
         wheel = Machine(which=lambda program, path: None, bundled_haproxy=lambda: "/wheel/haproxy")
         for machine, expected in ((MACHINE, "/found/haproxy"), (wheel, "/wheel/haproxy"), (BARE, "")):
             self.assertEqual(expected, settings_from({}, {}, machine=machine).haproxy)
+
+    def test_relative_haproxy(self) -> None:
+        """A binary that is named from here, or found so, is known by its whole path: HAProxy runs elsewhere."""
+        here = Machine(which=lambda program, path: "bin/haproxy", bundled_haproxy=lambda: None)
+        for given in ({}, {"haproxy": ("bin/haproxy",)}):
+            found = settings_from(given, {}, machine=here).haproxy
+            self.assertEqual(os.path.abspath("bin/haproxy"), found)
 
     def test_callback_default(self) -> None:
         """The callback's URL is made of $HOST, else of this host's full name, and of port 8081."""

@@ -7,6 +7,7 @@ empty variable counts as absent, since that is how descriptions of containers le
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -283,7 +284,7 @@ def _own_url(host: str) -> str:
 
 
 def _haproxy(told: Values, environ: Mapping[str, str], machine: Machine) -> str:
-    """The binary; empty where none was asked for and none is there."""
+    """The binary's whole path, since HAProxy is run in a directory of its own; empty where none is there."""
     path = environ.get("PATH")
     wanted = told.one("haproxy")
     if wanted is not None:
@@ -291,12 +292,13 @@ def _haproxy(told: Values, environ: Mapping[str, str], machine: Machine) -> str:
         if found is None:
             option = next(row for row in options() if row.name == "haproxy")
             raise _error(option, told.said["haproxy"][-1])
-        return found
+        return os.path.abspath(found)
     # An ordinary user's PATH leaves out where distributions put it.
     search = (
         f"{path}:/usr/local/sbin:/usr/sbin" if path else "/usr/local/sbin:/usr/sbin:/usr/local/bin:/usr/bin"
     )
-    return machine.which("haproxy", search) or machine.bundled_haproxy() or ""
+    found = machine.which("haproxy", search) or machine.bundled_haproxy()
+    return os.path.abspath(found) if found else ""
 
 
 def _own_app_ids(environ: Mapping[str, str]) -> frozenset[str]:
