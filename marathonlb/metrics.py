@@ -121,7 +121,11 @@ METRICS: tuple[Metric, ...] = (
         Gauge, "pinned", "Whether a configuration of the past is pinned (1), so that changes wait, or not (0)"
     ),
     Metric(Gauge, "draining_workers", "Old workers of HAProxy that still finish what they hold"),
-    Metric(Counter, "drifted_apps_total", "Changed apps that a full comparison found and no event had named"),
+    Metric(
+        Counter,
+        "drifted_apps_total",
+        "Changed apps that a full comparison found and no event had named; none in poll mode, which has no events",
+    ),
     Metric(Gauge, "failures_in_a_row", "Convergences that failed since one succeeded"),
     Metric(Gauge, "generation", "How many hints have come"),
     Metric(Gauge, "converged_generation", "Up to which of them HAProxy runs what is wanted"),

@@ -302,8 +302,12 @@ class Reconciler(Service):
         return not self._settled or self._out_of_turn.at > self._applied_as_of
 
     def _note_drift(self, apps: frozenset[str]) -> None:
-        """Count what a full comparison found and no event had told of: Marathon drops events, and streams end."""
-        if not apps:
+        """
+        Count what a full comparison found and no event had told of: Marathon drops events, and streams end.
+
+        Where Marathon is polled there are no events, and nothing that was missed.
+        """
+        if not apps or self._settings.mode == "poll":
             return
         self.status = evolve(self.status, drift=self.status.drift + len(apps))
         self.journal.drifted(apps)

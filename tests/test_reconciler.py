@@ -259,6 +259,16 @@ class HintTests(ReconcilerTestCase):
         self.clock.advance(5)
         self.assertEqual(self.reconciler.status.drift, 4)
 
+    def test_no_drift(self) -> None:
+        """Where Marathon is polled no event could have named anything, so nothing has been missed."""
+        self.make(evolve(self.settings, mode="poll"))
+        self.begin(*cluster(5))
+        self.marathon.set(*(web(f"app{n}", 10000 + n, tasks=2) for n in range(5)))
+        self.reconciler.poke(EVERYTHING)
+        self.clock.advance(5)
+        self.assertEqual(self.reconciler.status.drift, 0)
+        self.assertEqual(len(self.applier.applied), 2)
+
     def test_moved_host(self) -> None:
         """A new address of an agent reaches the configuration though no app has changed."""
         app = evolve_host(web("shop"), "agent1")
