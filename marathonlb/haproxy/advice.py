@@ -7,6 +7,12 @@ HAProxy names the modern keyword itself where it still knows the removed one; `R
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+
+from marathonlb.errors import Complaint
+
+SHOWN = 3
+"""So many complaints are in one line."""
 
 REMEDIES: tuple[tuple[str, str], ...] = (
     (r"nbproc is not supported", "remove it, or set `nbthread`"),
@@ -64,6 +70,16 @@ REMEDIES: tuple[tuple[str, str], ...] = (
         r"Cannot raise FD limit",
         "remove it: HAProxy finds out by itself how much fits; or let it open more files (`ulimit -n`, LimitNOFILE)",
     ),
+    (
+        r"cannot bind .*\(Address already in use\)",
+        "end what has that port (`ss -ltnp` names it), or choose another: --bind-http and its kin for the shared"
+        " frontends, HAPROXY_{n}_PORT for an app",
+    ),
+    (
+        r"cannot bind .*\(Permission denied\)",
+        "let this user bind ports below 1024 (CAP_NET_BIND_SERVICE), or choose a higher one",
+    ),
+    (r"cannot bind .*\(Cannot assign requested address\)", "name an address that this machine has"),
     (r"UNIX socket|unix socket", "name a directory that is there and that HAProxy may write to"),
     (r"cannot find (?:group|user) id", "name one that this machine has, or remove the line"),
     (r"tries to use incompatible", "a frontend and its backends have one `mode`: write `mode {mode}`"),
@@ -85,3 +101,11 @@ def remedy(words: str) -> str:
         if re.search(pattern, words):
             return advice if not _TELLS.search(words) or "httpchk" in words else ""
     return ""
+
+
+def in_one_line(complaints: Sequence[Complaint]) -> str:
+    """The first complaints with their lines, and what to do about them."""
+    shown = complaints[:SHOWN]
+    said = [f"line {each.line}: {each.message}" if each.line else each.message for each in shown]
+    advice = dict.fromkeys(remedy(each.message) for each in shown)
+    return "; ".join([*said, *filter(None, advice)])

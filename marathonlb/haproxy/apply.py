@@ -22,6 +22,7 @@ from zope.interface import implementer
 
 from marathonlb.config.text import Config
 from marathonlb.errors import MarathonLBError, ReloadFailed
+from marathonlb.haproxy.advice import in_one_line
 from marathonlb.haproxy.archive import Archive
 from marathonlb.haproxy.bearings import ADOPTED, FIRST, Bearings, Way
 from marathonlb.haproxy.chores import Chores
@@ -363,8 +364,7 @@ class Applier:
             return
         found = taken(before.text, wanted, self._store.directory, self._probe)
         if found:
-            said = "; ".join(f"line {complaint.line}: {complaint.message}" for complaint in found[:3])
-            raise ReloadFailed(reason=said, complaints=found, refused=True)
+            raise ReloadFailed(reason=in_one_line(found), complaints=found, refused=True)
 
     async def _reload(self, wanted: Config, before: Published | None) -> Reloaded:
         try:

@@ -20,6 +20,7 @@ from twisted.internet.task import deferLater
 from marathonlb.config.text import Config
 from marathonlb.errors import HAProxyUnavailable, ReloadFailed
 from marathonlb.haproxy import diagnose
+from marathonlb.haproxy.advice import in_one_line
 from marathonlb.haproxy.runtime import NO_TARGET, Socket
 
 RELOAD_TIMEOUT = 120.0
@@ -101,8 +102,7 @@ def refused(output: str, config: Config | None, otherwise: str) -> ReloadFailed:
     :param otherwise: the reason where HAProxy said nothing that can be understood.
     """
     found = diagnose.complaints(output, config)
-    said = "; ".join(f"line {c.line}: {c.message}" if c.line else c.message for c in found[:3])
-    return ReloadFailed(reason=said or otherwise, output=output, complaints=found, refused=True)
+    return ReloadFailed(reason=in_one_line(found) or otherwise, output=output, complaints=found, refused=True)
 
 
 class Master:

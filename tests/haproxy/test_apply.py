@@ -236,7 +236,9 @@ class FailedReloadTests(ApplyCase):
         error = self.refused(bound, ReloadFailed)
         self.assertEqual(
             str(error),
-            "reload failed: line 6: cannot bind socket (Address already in use) for [127.0.0.1:10100]",
+            "reload failed: line 6: cannot bind socket (Address already in use) for [127.0.0.1:10100]; "
+            "end what has that port (`ss -ltnp` names it), or choose another: --bind-http and its kin for the shared "
+            "frontends, HAPROXY_{n}_PORT for an app",
         )
         self.assertTrue(self.house.holds(A))
         self.assertEqual(len(self.reloader.reloaded), 1)

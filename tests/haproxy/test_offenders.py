@@ -211,6 +211,9 @@ class AdviceTests(SynchronousTestCase):
             "'bind-process' is not supported anymore.": "remove it",
             "'lua.getpids' unknown service name.": "lua-load",
             "unknown keyword 'xyz' in 'backend' section": "manual",
+            "Binding for frontend f: cannot bind socket (Address already in use) for [0.0.0.0:80]": "--bind-http",
+            "Binding for frontend f: cannot bind socket (Permission denied) for [0.0.0.0:80]": "CAP_NET_BIND_SERVICE",
+            "cannot bind socket (Cannot assign requested address) for [10.9.9.9:8]": "address that this machine has",
             "'option httpchk' : hiding headers or body at the end of the version string is unsupported.Use 'http-check "
             "send' directive instead..": "http-check send meth GET",
         }
