@@ -204,7 +204,7 @@ class Controller(MultiService):
             await parts.applier.recover()
         except PublishFailed as error:
             self._log.error(
-                "What a crash left could not be put right: {error}; it is tried again", error=str(error)
+                "The files that are there cannot be looked at: {error}. It is tried again", error=str(error)
             )
         await learn(parts, self._reactor)
         for service in (*parts.services, self._followers):

@@ -16,7 +16,7 @@ from attrs import frozen
 from twisted.logger import Logger
 
 from marathonlb.errors import PublishFailed
-from marathonlb.haproxy.disk import Disk, Ownership, read_text, remove_tree
+from marathonlb.haproxy.disk import Disk, Ownership, read_text, remove_tree, told
 from marathonlb.haproxy.files import Published
 from marathonlb.haproxy.pin import FILE as PIN
 from marathonlb.haproxy.pinned import alike
@@ -120,7 +120,8 @@ class Archive:
                 self._add(published, reason, time, self._cause() if cause is None else cause)
         except (OSError, PublishFailed) as error:
             self._log.warn(
-                "the configuration was not archived: {error}; it is published all the same", error=error
+                "the configuration was not archived: {reason}. It is published all the same",
+                reason=told(error),
             )
 
     def _add(self, published: Published, reason: str, time: str, cause: str) -> None:

@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from marathonlb.errors import MarathonLBError
+from marathonlb.haproxy.disk import told
 
 FOLLOW = 0.5
 """Seconds from a step to the file that has it: many steps are one writing."""
@@ -128,8 +129,8 @@ class Chores(Service):
             self._log.failure("The configuration could not be written behind: a defect", failure)
         else:
             self._log.error(
-                "HAProxy runs what is wanted, but the file is behind: {error}. It is tried again in {seconds} s",
-                error=failure.getErrorMessage(),
+                "HAProxy runs what is wanted, but the file is behind: {reason}. It is tried again in {seconds} s",
+                reason=told(failure.value),
                 seconds=AGAIN,
             )
         self.later()

@@ -30,11 +30,12 @@ ADVICE = {
     "ENOSPC": "free some space",
     "EDQUOT": "free some space",
     "EFBIG": "the limit of a file's size is too low",
-    "EROFS": "mount it writable or choose another --haproxy-config",
-    "EACCES": "let this user write to the directory or choose another --haproxy-config",
-    "EPERM": "let this user write to the directory or choose another --haproxy-config",
-    "ENOENT": "make the directory or choose another --haproxy-config",
+    "EROFS": "mount it writable or choose another {option}",
+    "EACCES": "let this user write to the directory or choose another {option}",
+    "EPERM": "let this user write to the directory or choose another {option}",
+    "ENOENT": "make the directory or choose another {option}",
 }
+"""What to do about what the disk refuses, by the name of the error."""
 
 
 @frozen
@@ -89,6 +90,10 @@ class Disk:
     def remove_directory(self, path: str) -> None:
         """Remove an empty directory."""
         os.rmdir(path)
+
+    def unwritable(self, path: str) -> OSError | None:
+        """Why nothing can be made in a directory that is there; None where something can."""
+        return None if os.access(path, os.W_OK | os.X_OK) else forbidden(path, os.statvfs(path).f_flag)
 
     def sync(self, directory: str) -> None:
         """Make the names in a directory durable."""
@@ -145,13 +150,41 @@ def remove_tree(path: str) -> None:
     shutil.rmtree(path, ignore_errors=True)
 
 
+def forbidden(path: str, flags: int) -> OSError:
+    """
+    Why a directory takes nothing.
+
+    :param flags: of the mount that it is on (`os.statvfs`).
+    """
+    code = errno.EROFS if flags & os.ST_RDONLY else errno.EACCES
+    return OSError(code, os.strerror(code), path)
+
+
+def told(error: object) -> str:
+    """What went wrong with a file of the state directory, and what to do; of any other error what it says itself."""
+    if not isinstance(error, OSError):
+        return str(error)
+    where = f"{error.filename}: " if error.filename else ""
+    return where + reason(error, "--state-dir")
+
+
+def reason(error: OSError, option: str, where: str = "") -> str:
+    """
+    What the disk says, and what can be done about it.
+
+    :param option: names the directory that the file lies in.
+    :param where: comes between the two.
+    """
+    advice = ADVICE.get(errno.errorcode.get(error.errno or 0, ""), "choose another {option}")
+    return f"{error.strerror}{where}; {advice.format(option=option)}"
+
+
 @contextmanager
 def publishing(path: str) -> Iterator[None]:
     """Turn what the disk refuses into a `PublishFailed` that says what can be done."""
     try:
         yield
     except OSError as error:
-        advice = ADVICE.get(errno.errorcode.get(error.errno or 0, ""), "")
         where = f" ({error.filename})" if error.filename and error.filename != path else ""
-        reason = f"cannot be written: {error.strerror}{where}"
-        raise PublishFailed(path=path, reason=f"{reason}; {advice}" if advice else reason) from error
+        words = reason(error, "--haproxy-config", where)
+        raise PublishFailed(path=path, reason=f"cannot be written: {words}") from error

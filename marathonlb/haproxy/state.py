@@ -18,7 +18,7 @@ from attrs import fields
 from twisted.logger import Logger
 
 from marathonlb.errors import PublishFailed
-from marathonlb.haproxy.disk import Disk, Ownership, read_text
+from marathonlb.haproxy.disk import Disk, Ownership, read_text, reason
 from marathonlb.haproxy.observed import STATE_HEADER
 from marathonlb.settings import Settings
 
@@ -82,13 +82,12 @@ class StateDirectory:
     def _make(self) -> None:
         try:
             os.makedirs(self._path, 0o750, exist_ok=True)
-            if not os.access(self._path, os.W_OK | os.X_OK):
-                raise PermissionError(13, "Permission denied", self._path)
+            refusal = self._disk.unwritable(self._path)
+            if refusal is not None:
+                raise refusal
         except OSError as error:
             if self._fallback is None:
-                raise PublishFailed(
-                    path=self._path, reason=f"{error.strerror}; choose another --state-dir"
-                ) from error
+                raise PublishFailed(path=self._path, reason=reason(error, "--state-dir")) from error
             self._log.warn(
                 "{path}: {reason}; the state is kept in {fallback}. Name a place with --state-dir to choose another.",
                 path=self._path,

@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from marathonlb.config.text import Config
 from marathonlb.errors import PublishFailed
 from marathonlb.haproxy.archive import Archive
+from marathonlb.haproxy.disk import told
 from marathonlb.haproxy.files import Files, Published, Staged
 from marathonlb.haproxy.state import StateDirectory
 
@@ -86,9 +87,7 @@ class Store:
         try:
             self._state.doubt()
         except OSError as error:
-            self._log.warn(
-                "{error}: the marker of the last confirmation stays; check the state directory", error=error
-            )
+            self._log.warn("the marker of the last confirmation stays: {reason}", reason=told(error))
         self._files.publish(published)
 
     def put_back(self, before: Published) -> bool:
@@ -102,9 +101,9 @@ class Store:
             self._state.confirm(before.digest())
         except (OSError, PublishFailed) as error:
             self._log.error(
-                "HAProxy refuses the new configuration, and the one before could not be put back: {error}. "
+                "HAProxy refuses the new configuration, and the one before could not be put back: {reason}. "
                 "HAProxy serves on, but do not restart it before this is mended",
-                error=error,
+                reason=told(error),
             )
             return False
         return True
@@ -115,8 +114,8 @@ class Store:
             self._state.confirm(published.digest())
         except OSError as error:
             self._log.warn(
-                "what HAProxy runs could not be noted: {error}; the next controller will reload once",
-                error=error,
+                "what HAProxy runs could not be noted: {reason}. The next controller will reload once",
+                reason=told(error),
             )
         self._archive_it(published, reason)
 
@@ -161,7 +160,7 @@ class Store:
             self._state.keep_health(text)
         except OSError as error:
             self._log.warn(
-                "{error}: servers that are down get traffic after the reload until their checks fail; "
-                "check the state directory",
-                error=error,
+                "the health of servers could not be noted: {reason}. Those that are down get traffic after the reload "
+                "until their checks fail",
+                reason=told(error),
             )

@@ -30,6 +30,7 @@ from marathonlb.config.text import Config
 from marathonlb.errors import HAProxyUnavailable, MarathonLBError, ReloadFailed
 from marathonlb.haproxy import launcher
 from marathonlb.haproxy.adoption import left_behind
+from marathonlb.haproxy.disk import told
 from marathonlb.haproxy.files import Files
 from marathonlb.haproxy.interfaces import IReloader, Reloaded
 from marathonlb.haproxy.log import Log
@@ -241,8 +242,8 @@ class ManagedHAProxy(Service):
             self._state.confirm(digest)
         except OSError as error:
             self._log.warn(
-                "what HAProxy runs could not be noted: {error}; the next controller will reload once",
-                error=error,
+                "what HAProxy runs could not be noted: {reason}. The next controller will reload once",
+                reason=told(error),
             )
 
     def _spawn(self, log: Log) -> int:

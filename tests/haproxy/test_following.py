@@ -7,6 +7,13 @@ import os
 import shutil
 
 from twisted.internet.defer import Deferred
+from twisted.logger import (
+    FilteringLogObserver,
+    LogLevel,
+    LogLevelFilterPredicate,
+    formatEvent,
+    globalLogPublisher,
+)
 
 from marathonlb.config.text import Config
 from marathonlb.errors import PublishFailed
@@ -78,7 +85,14 @@ class FileTests(SteeredCase):
         self.assertTrue(self.house.holds(shops(f"{S[2]} maxconn 5")))
 
     def test_disk_full(self) -> None:
-        """A writing that fails is tried again; HAProxy is led on meanwhile."""
+        """A writing that fails is said, with what to do, and tried again; HAProxy is led on meanwhile."""
+        said: list[str] = []
+        observer = FilteringLogObserver(
+            lambda event: said.append(formatEvent(event)),
+            [LogLevelFilterPredicate(LogLevel.error)],
+        )
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
         before = self.house.controller(FailingDisk())
         self.apply(shops(S[1]), before)
         disk = refusing(0, errno.ENOSPC, "No space left on device")
@@ -88,6 +102,8 @@ class FileTests(SteeredCase):
         self.assertEqual(self.apply(shops(S[2])).action, "steps")
         self.house.clock.advance(FOLLOW)
         self.assertTrue(self.house.holds(shops(S[1])))
+        (words,) = said
+        self.assertIn("the file is behind: No space left on device; free some space. It is tried", words)
         self.assertEqual(self.apply(shops(S[3])).action, "steps")
         self.house.clock.advance(AGAIN)
         self.assertTrue(self.house.holds(shops(S[3])))

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.errors import PublishFailed
 from marathonlb.haproxy.archive import Archive
+from marathonlb.haproxy.disk import Disk, forbidden, told
 from marathonlb.haproxy.files import Published
 from marathonlb.haproxy.log import KEPT, MAX_SIZE, Log
 from marathonlb.haproxy.pin import Pin, Pins
@@ -53,6 +54,21 @@ class StateTests(SynchronousTestCase):
         error = self.assertRaises(PublishFailed, StateDirectory.of(settings).file, "x")
         self.assertIn("/proc/chosen: ", str(error))
         self.assertIn("choose another --state-dir", str(error))
+
+    def test_read_only(self) -> None:
+        """A directory that takes nothing is said with the reason: the mount, or who we are."""
+
+        class Unwritable(Disk):
+            def unwritable(self, path: str) -> OSError | None:
+                return forbidden(path, os.ST_RDONLY | os.ST_NOSUID)
+
+        path = os.path.abspath(self.mktemp())
+        error = self.assertRaises(PublishFailed, StateDirectory(path, disk=Unwritable()).file, "x")
+        self.assertEqual(
+            str(error), f"{path}: Read-only file system; mount it writable or choose another --state-dir"
+        )
+        self.assertIn("Permission denied; let this user write", told(forbidden(path, os.ST_NOSUID)))
+        self.assertIsNone(Disk().unwritable(path))
 
     def test_long_path(self) -> None:
         """A path that is too long for a socket is said before HAProxy is."""
