@@ -11,22 +11,32 @@ from marathonlb.haproxy.state import StateDirectory
 
 def left_behind(state: StateDirectory, path: str, procfs: Procfs) -> Seen | None:
     """
-    The master that the pid file names, where it is still that one: it was told to bind our socket.
+    The master that was told to bind our socket: the one that the pid file names, or where that is lost, the one found.
 
     :param path: haproxy.cfg.
 
-    Raises `HAProxyUnavailable` where it runs with another file, which no reload would change.
+    Raises `HAProxyUnavailable` where it runs with another file, which no reload would change, and where another's
+    HAProxy runs with this file: the kernel would let both have the ports, and only one of them would follow.
     """
+    socket = state.socket("master.sock")
     pid = _noted_pid(state)
     seen = procfs.see(pid) if pid else None
-    if seen is None or state.socket("master.sock") not in _told_to_bind(procfs.arguments(seen.pid)):
-        return None
-    if not procfs.runs_with(seen.pid, path):
+    if seen is not None and socket in _told_to_bind(procfs.arguments(seen.pid)):
+        if procfs.runs_with(seen.pid, path):
+            return seen
         reason = f"the HAProxy that runs (pid {seen.pid}) has another configuration file than {path}"
         raise HAProxyUnavailable(
             reason=f"{reason}: end it, or choose another --state-dir or --haproxy-config"
         )
-    return seen
+    for master in procfs.masters(path):
+        if socket not in _told_to_bind(procfs.arguments(master)):
+            raise HAProxyUnavailable(
+                reason=f"a HAProxy that is not ours (pid {master}) runs with {path} and holds its ports: end it "
+                "(`systemctl disable --now haproxy`, where the distribution has started it), or give the --state-dir "
+                "that it was started with"
+            )
+        return procfs.see(master)
+    return None
 
 
 def _noted_pid(state: StateDirectory) -> int | None:

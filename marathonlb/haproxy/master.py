@@ -9,7 +9,7 @@ and the log. Here both end with ``show proc``: a reload is confirmed when a work
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from attrs import frozen
@@ -32,6 +32,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
 _MASTER = re.compile(
     r"^(?P<pid>\d+)\s+master\s+(?P<reloads>\d+)(?:\s+\[failed: (?P<failed>\d+)\])?", re.MULTILINE
 )
+_PID = re.compile(r"^Pid: (\d+)$", re.MULTILINE)
 _WORKER = re.compile(r"^(?P<pid>\d+)\s+worker\s+(?P<reloads>\d+)\s", re.MULTILINE)
 
 
@@ -165,13 +166,36 @@ class Master:
 
         Raises `ReloadFailed` where the master ends, or none does within `RELOAD_TIMEOUT`.
         """
+
+        async def answers() -> bool:
+            answer = await self._socket.ask("@1 show version", timeout=2)
+            return bool(answer) and not answer.startswith(NO_TARGET)
+
+        await self._until_so(answers, config, words)
+
+    async def bound_anew(self, config: Config | None, words: Callable[[], str]) -> None:
+        """
+        Wait until a master whose socket was gone has bound it again, and has ended the reload which that takes.
+
+        Until then the worker before answers, and another reload would be refused. Raises as `ready` does.
+        """
+
+        async def settled() -> bool:
+            processes = await self.processes()
+            answering = _PID.search(await self._socket.ask("@1 show info", timeout=2))
+            return bool(processes.failed or (answering and int(answering[1]) in processes.current))
+
+        await self._until_so(settled, config, words)
+
+    async def _until_so(
+        self, true: Callable[[], Awaitable[bool]], config: Config | None, words: Callable[[], str]
+    ) -> None:
         deadline = self._clock.seconds() + RELOAD_TIMEOUT
         while self._clock.seconds() < deadline:
             if not self._alive():
                 raise refused(words(), config, "HAProxy ended")
             with suppress(HAProxyUnavailable):
-                answer = await self._socket.ask("@1 show version", timeout=2)
-                if answer and not answer.startswith(NO_TARGET):
+                if await true():
                     return
             await pause(self._clock, FIRST_PAUSE)
         raise ReloadFailed(

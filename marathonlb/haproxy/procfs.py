@@ -33,12 +33,8 @@ class Procfs:
 
     def see(self, pid: int) -> Seen | None:
         """A process that runs; None where there is none, or it has ended and only waits to be noticed."""
-        try:
-            with open(f"{self._root}/{pid}/stat", encoding="utf-8", errors="replace") as file:
-                fields = file.read().rpartition(")")[2].split()
-        except OSError:
-            return None
-        return Seen(pid, fields[19]) if fields[0] not in "ZX" else None
+        fields = self._fields(pid)
+        return Seen(pid, fields[19]) if fields and fields[0] not in "ZX" else None
 
     def alive(self, seen: Seen) -> bool:
         """Whether it is still there."""
@@ -56,6 +52,18 @@ class Procfs:
         """The ids of the HAProxy processes, masters and workers, that were started with this configuration file."""
         return tuple(sorted(pid for pid in self._pids() if self.runs_with(pid, path)))
 
+    def masters(self, path: str) -> tuple[int, ...]:
+        """
+        Those of them that lead their session, as what was started as a service does, and no worker of it.
+
+        In a container of its own a process has another file at this path; so has, for all we may know, one of a user
+        whose processes we may not look into, and whose ports are not shared with us.
+        """
+        directory = os.path.dirname(os.path.realpath(path))
+        return tuple(
+            pid for pid in self.haproxies(path) if self._session(pid) == pid and self._sees(pid, directory)
+        )
+
     def runs_with(self, pid: int, path: str) -> bool:
         """Whether this process is a HAProxy that was started with this file, or with the directory it lies in."""
         arguments = self.arguments(pid)
@@ -67,6 +75,22 @@ class Procfs:
         real = os.path.realpath(path)
         named = {os.path.realpath(os.path.join(working, argument)) for argument in _files(arguments)}
         return real in named or os.path.dirname(real) in named
+
+    def _sees(self, pid: int, directory: str) -> bool:
+        with suppress(OSError):
+            return os.path.samefile(directory, f"{self._root}/{pid}/root{directory}")
+        return False
+
+    def _session(self, pid: int) -> int:
+        return int((self._fields(pid) or ["0"] * 4)[3])
+
+    def _fields(self, pid: int) -> list[str]:
+        """What ``stat`` says of a process, from its state on; empty where it is gone (proc(5))."""
+        try:
+            with open(f"{self._root}/{pid}/stat", encoding="utf-8", errors="replace") as file:
+                return file.read().rpartition(")")[2].split()
+        except OSError:
+            return []
 
     def _pids(self) -> Iterator[int]:
         with suppress(OSError):

@@ -61,8 +61,8 @@ class StateDirectory:
 
     @property
     def path(self) -> str:
-        """The directory, which is there. Raises `marathonlb.errors.PublishFailed`."""
-        if not self._made:
+        """The directory, which is there, also where somebody took it away. Raises `marathonlb.errors.PublishFailed`."""
+        if not self._made or not os.path.isdir(self._path):
             self._make()
         return self._path
 

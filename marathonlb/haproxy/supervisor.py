@@ -14,6 +14,7 @@ HAProxy is never ended because the controller ends: it serves on, and the next c
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 
@@ -78,6 +79,7 @@ class ManagedHAProxy(Service):
     It can be used without being started as a service; then it adopts and starts, but does not supervise.
 
     :param connect: makes the client of a master socket from its path.
+    :param kill: sends a signal to a process.
     :param stop_with_controller: whether `stopService` ends HAProxy, too.
     """
 
@@ -94,6 +96,7 @@ class ManagedHAProxy(Service):
         clock: IReactorTime,
         connect: Callable[[str], Socket],
         procfs: Procfs | None = None,
+        kill: Callable[[int, int], None] = os.kill,
         stop_with_controller: bool = False,
     ) -> None:
         self._binary = binary
@@ -103,6 +106,7 @@ class ManagedHAProxy(Service):
         self._clock = clock
         self._connect = connect
         self._procfs = procfs or Procfs()
+        self._kill = kill
         self._stop_with_controller = stop_with_controller
         self._lock = DeferredLock()
         self._seen: Seen | None = None
@@ -138,7 +142,7 @@ class ManagedHAProxy(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _terminate(self, seen: Seen) -> None:
-        os.kill(seen.pid, 15)
+        self._kill(seen.pid, signal.SIGTERM)
         deadline = self._clock.seconds() + 10
         while self._procfs.alive(seen) and self._clock.seconds() < deadline:
             await pause(self._clock, 0.05)
@@ -165,7 +169,10 @@ class ManagedHAProxy(Service):
             return Reloaded(output=await self._start(config))
         log = self._open_log()
         began = log.size()
-        output = await self._master(self._seen).reload(config, lambda: log.since(began))
+        master = self._master(self._seen)
+        if self._make_socket_anew(self._seen):
+            await master.bound_anew(config, lambda: log.since(began))
+        output = await master.reload(config, lambda: log.since(began))
         return Reloaded(output=output)
 
     async def _present(self) -> bool:
@@ -186,16 +193,21 @@ class ManagedHAProxy(Service):
         if seen is None:
             return False
         deadline = self._clock.seconds() + ADOPTION_TIMEOUT
+        told = False
         while self._procfs.alive(seen):
             try:
                 processes = await self._master(seen).processes()
             except HAProxyUnavailable as error:
                 if self._clock.seconds() > deadline:
-                    raise HAProxyUnavailable(
-                        reason=f"{error}; pid {seen.pid} holds the ports: end it"
-                    ) from error
+                    if told or not self._make_socket_anew(seen):
+                        raise HAProxyUnavailable(
+                            reason=f"{error}; pid {seen.pid} holds the ports: end it"
+                        ) from error
+                    told, deadline = True, deadline + ADOPTION_TIMEOUT
                 await pause(self._clock, 0.2)
                 continue
+            if told:
+                await self._master(seen).bound_anew(None, self._open_log().tail)
             self._took(seen)
             self._log.info(
                 "HAProxy runs (pid {pid}, workers {workers}) and is adopted as it is; nothing to do",
@@ -278,6 +290,24 @@ class ManagedHAProxy(Service):
     def _master(self, seen: Seen) -> Master:
         socket = self._connect(self._state.socket("master.sock"))
         return Master(socket, self._clock, lambda: self._procfs.alive(seen))
+
+    def _make_socket_anew(self, seen: Seen) -> bool:
+        """
+        Where the master's socket was taken away, have the master bind it again, which is a reload; whether it was.
+
+        Only one that is surely up may be told so: the signal ends a HAProxy that is only starting.
+        """
+        path = self._state.socket("master.sock")
+        if os.path.exists(path):
+            return False
+        self._log.warn(
+            "{path} is gone, though HAProxy (pid {pid}) serves: somebody cleans the state directory. HAProxy makes it "
+            "anew by a reload",
+            path=path,
+            pid=seen.pid,
+        )
+        self._kill(seen.pid, signal.SIGUSR2)
+        return True
 
     def _open_log(self) -> Log:
         return Log(self._state.file("haproxy.log"))

@@ -33,16 +33,26 @@ class Machine:
             file.write(text)
             os.fchmod(file.fileno(), mode)
 
-    def runs(self, pid: int, *arguments: str, cwd: str = "/", state: str = "S", started: int = 7) -> None:
+    def runs(
+        self,
+        pid: int,
+        *arguments: str,
+        cwd: str = "/",
+        state: str = "S",
+        started: int = 7,
+        session: int = 0,
+        root: str = "/",
+    ) -> None:
         directory = os.path.join(self.root, "proc", str(pid))
         os.makedirs(directory, exist_ok=True)
         with open(os.path.join(directory, "cmdline"), "w", encoding="utf-8") as file:
             file.write("".join(f"{argument}\0" for argument in arguments))
-        fields = " ".join([state, *(["0"] * 18), str(started), "0"])
+        fields = " ".join([state, "0", "0", str(session), *(["0"] * 15), str(started), "0"])
         with open(os.path.join(directory, "stat"), "w", encoding="utf-8") as file:
             file.write(f"{pid} (a name) with ) {fields}\n")
-        if not os.path.islink(os.path.join(directory, "cwd")):
-            os.symlink(cwd, os.path.join(directory, "cwd"))
+        for name, place in (("cwd", cwd), ("root", root)):
+            if not os.path.islink(os.path.join(directory, name)):
+                os.symlink(place, os.path.join(directory, name))
 
 
 class ProcfsTests(SynchronousTestCase):
@@ -64,6 +74,16 @@ class ProcfsTests(SynchronousTestCase):
         self.machine.runs(22, "haproxy", "-f")
         self.machine.runs(23)
         self.assertEqual(self.procfs.haproxies(path), (10, 11, 12, 13))
+
+    def test_masters(self) -> None:
+        """What leads its session was started as a service; its workers are in it, and a container has other files."""
+        path = os.path.join(self.machine.root, "haproxy.cfg")
+        self.machine.runs(10, "haproxy", "-Ws", "-f", path, session=10)
+        self.machine.runs(11, "haproxy", "-Ws", "-f", path, session=10)
+        self.machine.runs(20, "haproxy", "-W", "-f", "/etc/other.cfg", session=20)
+        self.machine.runs(30, "vim", path, session=30)
+        self.machine.runs(40, "haproxy", "-W", "-f", path, session=40, root="/proc/self/fd")
+        self.assertEqual(self.procfs.masters(path), (10,))
 
     def test_alive(self) -> None:
         """A process is itself by its id and its start; one that has ended and waits is not there."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -40,6 +41,14 @@ class StateTests(SynchronousTestCase):
         failing = StateDirectory(path, disk=refusing(0, errno.ENOSPC, "full"))
         self.assertRaises(OSError, failing.confirm, "abcdef")
         self.assertEqual(StateDirectory(path).confirmed(), "abc")
+
+    def test_taken_away(self) -> None:
+        """A directory that somebody takes away is made again."""
+        state = StateDirectory(self.mktemp())
+        state.confirm("abc")
+        shutil.rmtree(state.path)
+        state.confirm("def")
+        self.assertEqual(state.confirmed(), "def")
 
     def test_fallback(self) -> None:
         """The default that cannot be made gives way to a directory beside the configuration."""

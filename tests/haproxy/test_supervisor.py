@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from typing import Any
 
@@ -41,6 +42,7 @@ class SupervisorCase(SynchronousTestCase):
         self.socket = FakeSocket(lambda command: self.answer(command))
         self.socket.listening = False
         self.show: str | None = None
+        self.killed: list[tuple[int, int]] = []
         self.supervisor = self.make()
 
     def make(self, state: StateDirectory | None = None) -> ManagedHAProxy:
@@ -53,6 +55,7 @@ class SupervisorCase(SynchronousTestCase):
             clock=self.clock,
             connect=lambda path: Socket(self.socket, self.clock, path, master=True),
             procfs=self.machine.procfs,
+            kill=lambda pid, number: self.killed.append((pid, number)),
         )
 
     def answer(self, command: str) -> str | None:
@@ -61,17 +64,24 @@ class SupervisorCase(SynchronousTestCase):
     def lay(self) -> None:
         self.files.publish(self.files.texts(A))
 
-    def runs(self, pid: int = 50, *, path: str = "") -> None:
+    def runs(self, pid: int = 50, *, path: str = "", noted: bool = True) -> None:
         """A HAProxy of a controller before runs."""
         arguments = ("haproxy", "-W", "-S", f"{self.master},mode,600", "-f", path or self.files.path)
-        self.machine.runs(pid, *arguments)
-        with open(self.state.file("haproxy.pid"), "w", encoding="ascii") as file:
-            file.write(f"{pid}\n")
+        self.machine.runs(pid, *arguments, session=pid)
+        if noted:
+            with open(self.state.file("haproxy.pid"), "w", encoding="ascii") as file:
+                file.write(f"{pid}\n")
 
     def answers(self, pid: int, worker: int = 60) -> None:
         """Its master answers."""
+        self.bind()
         self.socket.listening = True
         self.show = processes(worker).replace("\n1 ", f"\n{pid} ", 1)
+
+    def bind(self) -> None:
+        """Its socket lies where it is looked for."""
+        with open(self.master, "w", encoding="ascii"):
+            pass
 
     def started(self) -> FakeProcess:
         """The last one that was started, which serves now."""
@@ -190,9 +200,63 @@ class AdoptionTests(SupervisorCase):
     def test_never_answers(self) -> None:
         """One that never answers holds the ports; that is said, with what to do."""
         self.runs()
+        self.bind()
         serving = self.supervisor.serving()
         self.clock.pump([1] * int(ADOPTION_TIMEOUT + 2))
         self.assertIn("end it", str(self.failureResultOf(serving, HAProxyUnavailable).value))
+
+    def test_without_its_pid_file(self) -> None:
+        """One whose pid file is lost is found by its socket, and no second one is started beside it."""
+        self.lay()
+        self.runs(noted=False)
+        self.answers(50)
+        self.supervisor.startService()
+        self.assertTrue(self.successResultOf(self.supervisor.serving()))
+        self.assertEqual(self.spawner.processes, [])
+        self.successResultOf(self.supervisor.stopService())
+
+    def test_without_its_socket(self) -> None:
+        """One that is surely up and has lost its socket is told to bind it anew; one may still be loading before."""
+        self.runs(noted=False)
+        serving = self.supervisor.serving()
+        self.clock.pump([1] * int(ADOPTION_TIMEOUT - 1))
+        self.assertEqual(self.killed, [])
+        self.clock.pump([1] * 3)
+        self.assertEqual(self.killed, [(50, signal.SIGUSR2)])
+        self.assertNoResult(serving)
+        self.answers(50)
+        shown, answering = self.show, 59
+        self.answer = lambda command: shown if command == "show proc" else f"Pid: {answering}\n"  # type: ignore
+        self.clock.advance(1)
+        self.assertNoResult(serving)
+        answering = 60
+        self.clock.advance(1)
+        self.assertTrue(self.successResultOf(serving))
+
+    def test_socket_never_comes(self) -> None:
+        """One that does not bind its socket anew is told so once, and then it is said what to do."""
+        self.runs()
+        serving = self.supervisor.serving()
+        self.clock.pump([1] * int(2 * ADOPTION_TIMEOUT + 4))
+        self.assertIn("end it", str(self.failureResultOf(serving, HAProxyUnavailable).value))
+        self.assertEqual(self.killed, [(50, signal.SIGUSR2)])
+
+    def test_not_ours(self) -> None:
+        """Another's HAProxy with our file shares its ports with nobody: that is said, and none is started."""
+        self.lay()
+        self.machine.runs(70, "/usr/sbin/haproxy", "-Ws", "-f", self.files.path, session=70)
+        error = self.failureResultOf(self.supervisor.reload(A), HAProxyUnavailable).value
+        self.assertIn("a HAProxy that is not ours (pid 70)", str(error))
+        self.assertIn("systemctl disable --now haproxy", str(error))
+        self.assertEqual(self.spawner.processes, [])
+
+    def test_workers_that_are_left(self) -> None:
+        """Workers whose master was killed are no HAProxy to wait for."""
+        self.lay()
+        self.machine.runs(60, "haproxy", "-W", "-S", f"{self.master}", "-f", self.files.path, session=50)
+        reloading = self.supervisor.reload(A)
+        self.started()
+        self.assertEqual(self.successResultOf(reloading).action, "reload")
 
     def test_another_file(self) -> None:
         """One that runs with another file is not taken over in silence."""

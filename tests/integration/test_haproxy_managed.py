@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 
+from attrs import evolve
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SkipTest, TestCase
 
-from marathonlb.errors import InvalidConfiguration, ReloadFailed
+from marathonlb.errors import HAProxyUnavailable, InvalidConfiguration, ReloadFailed
 from marathonlb.haproxy.apply import Applier
 from marathonlb.haproxy.factory import make_applier
+from marathonlb.haproxy.procfs import Procfs
 from tests.coroutines import coroutine
 from tests.fakes.haproxy import NONSENSE
 from tests.integration.haproxies import PACKAGE, WHEEL, Load, Place, answering, ask, frontend, held_port
@@ -226,6 +229,34 @@ class ManagedMixin:
         outcome = await second.apply(wanted)
         self.assertEqual(outcome.reason, "adopted with differences: frontend more is new")
         self.assertEqual(self.place.master(), master)
+
+    @coroutine
+    async def test_state_directory_taken_away(self) -> None:
+        """Without its state directory HAProxy follows all the same, and its master stays who it is."""
+        applier = await self.controller()
+        await applier.apply(answering(self.port, "one"))
+        master = self.place.master()
+        shutil.rmtree(f"{self.place.directory}/state")
+        await applier.apply(answering(self.port, "two"))
+        self.assertEqual(await self.asked(), "two")
+        self.assertEqual(self.place.master(), master)
+
+    @coroutine
+    async def test_not_ours(self) -> None:
+        """A HAProxy that somebody else has started with our file shares its ports with none of ours."""
+        first = await self.controller()
+        await first.apply(answering(self.port, "one"))
+        await first.service.stopService()
+        master = self.place.master()
+        self.place.settings = evolve(self.place.settings, state_dir=f"{self.place.directory}/other")
+        second = await self.controller()
+        error = await self.assertFailure(second.apply(answering(self.port, "two")), HAProxyUnavailable)
+        self.assertIn(f"a HAProxy that is not ours (pid {master})", str(error))
+        self.assertEqual(await self.asked(), "one")
+        os.kill(master, signal.SIGTERM)
+        await self.until(lambda: not Procfs().haproxies(self.place.settings.haproxy_config))
+        await second.apply(answering(self.port, "two"))
+        self.assertEqual(await self.asked(), "two")
 
     @coroutine
     async def test_master_killed(self) -> None:
