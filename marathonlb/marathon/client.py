@@ -226,7 +226,7 @@ class MarathonClient:
     ) -> None:
         query = urlencode([("plan-format", "light"), *(("event_type", kind) for kind in event_types)])
         opening = Deferred.fromCoroutine(
-            self._fetcher.open(endpoint, f"/v2/events?{query}", "text/event-stream")
+            self._fetcher.open(endpoint, f"/v2/events?{query}", "text/event-stream", _no_stream)
         )
         response, url = await self._limited(endpoint, opening)
         kind = (response.headers.getRawHeaders("Content-Type") or [""])[0]
@@ -334,6 +334,19 @@ def _one(parsed: Parsed, app_id: str, answer: Answer, endpoint: str) -> AppsAnsw
 def _unusable(answer: Answer, reason: str) -> SourceError:
     status = None if answer.status == 200 else answer.status
     return SourceError(url=answer.url, reason=reason, status=status)
+
+
+def _no_stream(answer: Answer) -> SourceError:
+    """What a refusal of ``/v2/events`` means: Marathon has it since 0.9, for who accepts nothing else."""
+    if _is_unknown_page(answer):
+        reason = (
+            "this Marathon has no event stream (0.8 and earlier have none); use --mode=event or --mode=poll"
+        )
+        return _unusable(answer, reason)
+    if answer.status == 405:
+        reason = "what is on the way changes the header Accept; give --marathon another address, or use --mode=poll"
+        return _unusable(answer, reason)
+    return answer.error()
 
 
 def _is_unknown_page(answer: Answer) -> bool:

@@ -183,10 +183,13 @@ class Fetcher:
         """The origin that a listed Marathon called its leader last; None where none has named one."""
         return self._leader
 
-    async def open(self, endpoint: str, path: str, accept: str) -> tuple[IResponse, str]:
+    async def open(
+        self, endpoint: str, path: str, accept: str, refused: Callable[[Answer], SourceError] = Answer.error
+    ) -> tuple[IResponse, str]:
         """
         Ask for a page that never ends; its status must be 200.
 
+        :param refused: says what another status means.
         :return: the response, whose body was not read, and the URL it came from.
         :raises SourceError: there was no answer, or it is an error.
         """
@@ -198,7 +201,7 @@ class Fetcher:
             await BodyReader(body.extend, ERROR_BODY).read(response)
         except (TooBig, *FAILURES):
             body.clear()
-        raise Answer(url, response.code, response.headers, body, trusted).error()
+        raise refused(Answer(url, response.code, response.headers, body, trusted))
 
     async def _follow(
         self, endpoint: str, path: str, method: str, accept: str, ask: _Ask

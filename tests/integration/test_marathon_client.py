@@ -531,7 +531,9 @@ class Stream(Base):
         """What is no stream is an error that says what to do."""
         for script, word in (
             (http.html(401), "--auth-credentials"),
-            (http.html(405), "not expected"),
+            (http.html(405), "header Accept"),
+            (http.message(404, "URI not found: /v2/events"), "--mode=poll"),
+            (http.html(404), "check that --marathon"),
             (http.html(503), "no leader"),
             (http.html(200), "text/html"),
             (http.body(b""), "instead of an event stream"),
