@@ -34,8 +34,9 @@ LOCAL = "127.0.0.1"
 TWISTD = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfile=")
 #: The longest path of a socket that HAProxy can bind, in bytes, with what it adds while it does so.
 LONGEST_SOCKET = 90
-#: Seconds until everything must be up.
+#: Seconds until everything must be up, and until it is first said what is waited for, then again after twice as many.
 PATIENCE = 90.0
+SLOW = 5.0
 
 
 class CannotRun(Exception):
@@ -136,13 +137,19 @@ def _port(text: str) -> int:
 
 
 def complaints(plan: Plan, apps: Mapping[str, App]) -> Iterator[str]:
-    """A line for each port that is taken, the apps' service ports included."""
+    """A line for each port that is taken or given twice, the apps' service ports included."""
     names = ["http", "https", "stats", "appid", *([] if plan.marathon else ["marathon"])]
+    given = {
+        port: f"the service port of {app.id}" for app in apps.values() for port in app.service_ports if port
+    }
     for name in names:
         port: int = getattr(plan.ports, name)
+        advice = f"give another one with `make run {name.upper()}_PORT=…` or --{name}-port"
         if taken(LOCAL, port):
-            variable = f"{name.upper()}_PORT"
-            yield f"port {port} ({name}) is taken: give another one with `make run {variable}=…` or --{name}-port"
+            yield f"port {port} ({name}) is taken: {advice}"
+        elif port in given:
+            yield f"port {port} ({name}) is {given[port]}, too: {advice}"
+        given[port] = f"the port for {name}"
     for app in apps.values():
         for port in app.service_ports:
             if port and taken("0.0.0.0", port):
@@ -276,9 +283,18 @@ class Demo:
             self._check()
             return true()
 
-        if not until(look, PATIENCE):
-            logs = " and ".join(str(child.log) for child in self._children)
-            raise CannotRun(f"after {PATIENCE:.0f} s still not: {what}. Look into {logs}")
+        waited, pause = 0.0, SLOW
+        while not until(look, pause):
+            waited += pause
+            if waited >= PATIENCE:
+                logs = " and ".join(str(child.log) for child in self._children)
+                raise CannotRun(f"after {PATIENCE:.0f} s still not: {what}. Look into {logs}")
+            print(f"Waiting until {what}. {self._latest()}", flush=True)
+            pause = min(waited, PATIENCE - waited)
+
+    def _latest(self) -> str:
+        child = self._children[-1]
+        return f"{child.name} says:\n{child.last_words(1)}"
 
     def _wait(self) -> None:
         while True:

@@ -221,6 +221,25 @@ class DemoTests(MarathonTestCase):
         self.assertIn("STATS_PORT", line)
         self.assertFalse((self.directory / "run" / "haproxy.cfg").exists())
 
+    async def test_port_given_twice(self) -> None:
+        """A port that is given twice, or is an app's already, is one line, too."""
+        (service_port, *_) = re.findall(r'"port": (\d+)', self.apps.read_text())
+        self.ports["https"] = self.ports["http"]
+        self.ports["stats"] = int(service_port)
+        demo = self.start()
+        self.assertEqual(1, await deferToThread(demo.wait, 30))
+        twice, service = self.output.read_text().splitlines()
+        self.assertIn(f"port {self.ports['http']} (https) is the port for http, too: give another one", twice)
+        self.assertIn(f"port {service_port} (stats) is the service port of /", service)
+
+    async def test_marathon_that_is_not_there(self) -> None:
+        """While nothing comes up it says what it waits for, and why that does not come."""
+        demo = self.start(MARATHON=f"http://127.0.0.1:{free_port()}")
+        await until(lambda: "the connection is refused" in self.output.read_text(), seconds=60)
+        self.assertIn("Waiting until HAProxy answers. marathon-lb says:", self.output.read_text())
+        demo.send_signal(signal.SIGINT)
+        self.assertEqual(0, await deferToThread(demo.wait, 60))
+
     async def test_two_at_once(self) -> None:
         """A second run in the same directory says that the first is under way."""
         demo = self.start()
