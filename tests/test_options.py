@@ -504,6 +504,23 @@ class OldTests(SynchronousTestCase):
         """An option that the mode has no use for says so."""
         self.assertIn("event mode", notices(given("-u lb1:8081"), {})[0])
         self.assertIn("--manage-haproxy", notices(given("--manage-haproxy -c reload"), {})[0])
+
+    def test_listening_elsewhere(self) -> None:
+        """Where the callback listens on another port than the one that Marathon is told unasked, that is said."""
+        (notice,) = notices(given("--mode=event -l :9999"), {})
+        self.assertIn("--listening: Marathon is told to post to port 8081", notice)
+        (notice,) = notices(given("-l :9999"), {}, face=Face.SCRIPT)
+        self.assertIn("give --callback-url", notice)
+        (notice,) = notices(given("--mode=event"), {"MARATHON_LB_LISTENING": "unix:/run/events"})
+        self.assertIn("MARATHON_LB_LISTENING: ", notice)
+        for line in (
+            "-l :8081",
+            "-l tcp:port=8081:interface=10.1.2.3",
+            "-l [::1]:8081",
+            "-l :80 -u lb1:8081",
+            "",
+        ):
+            self.assertEqual((), notices(given(f"--mode=event {line}"), {}), line)
         self.assertEqual((), notices(given("--mode=event -u lb1:8081 -c reload"), {}))
 
 

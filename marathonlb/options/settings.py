@@ -8,6 +8,7 @@ empty variable counts as absent, since that is how descriptions of containers le
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -167,6 +168,13 @@ def notices(given: Given, environ: Mapping[str, str], *, face: Face = Face.DAEMO
     for name in ("callback-url", "listening"):
         if told.where(name).startswith("--") and mode != "event":
             lines.append(f"--{name}: it is not used, since only event mode listens")
+    listening = told.one("listening") or f"tcp:{CALLBACK_PORT}"
+    elsewhere = not re.match(rf"tcp6?:(port=)?{CALLBACK_PORT}(:|$)", listening)
+    if mode == "event" and elsewhere and not told.where("callback-url"):
+        lines.append(
+            f"{told.where('listening')}: Marathon is told to post to port {CALLBACK_PORT} all the same; "
+            "give --callback-url where nothing leads from there to here"
+        )
     if told.where("command").startswith("--") and told.one("manage-haproxy"):
         lines.append("--command: it is not used, since --manage-haproxy reloads HAProxy itself")
     return tuple(lines)
