@@ -265,6 +265,15 @@ class ValueTests(SynchronousTestCase):
             found = settings_from(given, {}, machine=here).haproxy
             self.assertEqual(os.path.abspath("bin/haproxy"), found)
 
+    def test_relative_paths(self) -> None:
+        """What HAProxy's configuration names is a whole path there: HAProxy reads it in another directory."""
+        got = settings("--state-dir state --ssl-certs a.pem,/etc/b/,../c --access-log log")
+        here = os.getcwd()
+        self.assertEqual(got.state_dir, f"{here}/state")
+        self.assertEqual(got.ssl_certs, (f"{here}/a.pem", "/etc/b/", f"{os.path.dirname(here)}/c"))
+        self.assertEqual(got.access_log, f"{here}/log")
+        self.assertIsNone(settings("").access_log)
+
     def test_callback_default(self) -> None:
         """The callback's URL is made of $HOST, else of this host's full name, and of port 8081."""
         line = "--mode=event"

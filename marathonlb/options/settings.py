@@ -132,6 +132,9 @@ def settings_from(
         "admin_allow": told.joined("admin-allow"),
         "auth_credentials": _credentials(told, environ, unnamed.auth_credentials),
         "haproxy": _haproxy(told, environ, machine),
+        "state_dir": _whole(told.one("state-dir")),
+        "ssl_certs": tuple(map(_whole, told.one("ssl-certs"))),
+        "access_log": _whole(told.one("access-log")) if told.one("access-log") else None,
         "syslog_socket": None if told.one("syslog-socket") == "/dev/null" else told.one("syslog-socket"),
         "own_app_ids": _own_app_ids(environ),
         "environment": _templates(environ),
@@ -307,6 +310,11 @@ def _haproxy(told: Values, environ: Mapping[str, str], machine: Machine) -> str:
     )
     found = machine.which("haproxy", search) or machine.bundled_haproxy()
     return os.path.abspath(found) if found else ""
+
+
+def _whole(path: str) -> str:
+    """A path that means the same in HAProxy's configuration, which is read in another directory."""
+    return path if path.startswith("/") else os.path.abspath(path)
 
 
 def _own_app_ids(environ: Mapping[str, str]) -> frozenset[str]:
