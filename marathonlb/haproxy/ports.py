@@ -84,17 +84,31 @@ def taken(running: str, wanted: Config, directory: str, probe: Probe) -> tuple[C
     return tuple(found)
 
 
+def shared(text: str) -> tuple[Bind, ...]:
+    """
+    What of a configuration another process listens on, too, though HAProxy can bind it.
+
+    The kernel lets processes of one user share a port where all of them agree, as every HAProxy does, and deals the
+    connections out among them.
+    """
+    return tuple(bind for bind in binds(text) if _refusal(bind, share=False) and probe(bind) is None)
+
+
 def probe(bind: Bind) -> str | None:
     """
     Why HAProxy could not bind this, in its words; None where it could, or where that cannot be told.
 
     It does not listen, so no connection of anybody's can get lost here.
     """
+    return _refusal(bind, share=True)
+
+
+def _refusal(bind: Bind, *, share: bool) -> str | None:
     family = socket.AF_INET6 if ":" in bind.address else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_STREAM) as trying:
             trying.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            trying.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            trying.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(share))
             if family == socket.AF_INET6:
                 trying.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             trying.bind((bind.address, bind.port))

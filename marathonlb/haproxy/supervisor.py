@@ -15,13 +15,11 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 from twisted.internet.interfaces import IDelayedCall, IReactorProcess, IReactorTime
-from twisted.internet.protocol import ProcessProtocol
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -29,14 +27,15 @@ from zope.interface import implementer
 
 from marathonlb.config.text import Config
 from marathonlb.errors import HAProxyUnavailable, MarathonLBError, ReloadFailed
-from marathonlb.haproxy import launcher
 from marathonlb.haproxy.adoption import left_behind
 from marathonlb.haproxy.disk import told
 from marathonlb.haproxy.files import Files
 from marathonlb.haproxy.interfaces import IReloader, Reloaded
+from marathonlb.haproxy.launch import launch
 from marathonlb.haproxy.log import Log
 from marathonlb.haproxy.master import Master, Processes, pause
-from marathonlb.haproxy.process import Binary, haproxy_environment
+from marathonlb.haproxy.ports import Bind, shared
+from marathonlb.haproxy.process import Binary
 from marathonlb.haproxy.procfs import Procfs, Seen
 from marathonlb.haproxy.runtime import Socket
 from marathonlb.haproxy.state import StateDirectory
@@ -54,23 +53,6 @@ ADOPTION_TIMEOUT = 30.0
 """Seconds that a HAProxy which runs but does not answer is waited for: its master may be loading."""
 
 
-class _Started(ProcessProtocol):
-    """Lets Twisted reap what we started; whether it is there is seen in ``/proc``, as for an adopted one."""
-
-    def __init__(self, ended: Callable[[int, str], None]) -> None:
-        self._ended = ended
-        self._pid = 0
-
-    def connectionMade(self) -> None:
-        """Keep its process id."""
-        assert self.transport is not None
-        self._pid = int(self.transport.pid or 0)
-
-    def processEnded(self, reason: Failure) -> None:
-        """Say so at once."""
-        self._ended(self._pid, reason.getErrorMessage())
-
-
 @implementer(IReloader)
 class ManagedHAProxy(Service):
     """
@@ -80,6 +62,7 @@ class ManagedHAProxy(Service):
 
     :param connect: makes the client of a master socket from its path.
     :param kill: sends a signal to a process.
+    :param shared: says which ports of a configuration somebody else holds, too.
     :param stop_with_controller: whether `stopService` ends HAProxy, too.
     """
 
@@ -97,6 +80,7 @@ class ManagedHAProxy(Service):
         connect: Callable[[str], Socket],
         procfs: Procfs | None = None,
         kill: Callable[[int, int], None] = os.kill,
+        shared: Callable[[str], Sequence[Bind]] = shared,
         stop_with_controller: bool = False,
     ) -> None:
         self._binary = binary
@@ -107,6 +91,7 @@ class ManagedHAProxy(Service):
         self._connect = connect
         self._procfs = procfs or Procfs()
         self._kill = kill
+        self._shared = shared
         self._stop_with_controller = stop_with_controller
         self._lock = DeferredLock()
         self._seen: Seen | None = None
@@ -223,7 +208,10 @@ class ManagedHAProxy(Service):
         on_disk = self._files.read()
         log = self._open_log()
         began = log.size()
-        pid = self._spawn(log)
+        also_held = self._shared(on_disk.text) if on_disk is not None and not self._failures else ()
+        arguments = ("-W", "-S", f"{self._state.socket('master.sock')},mode,600", "-f", self._files.path)
+        pid_file = self._state.file("haproxy.pid")
+        pid = launch(self._spawner, self._binary, (*arguments, "-p", pid_file), log, self._ended)
         seen = self._procfs.see(pid) or Seen(pid, "")
 
         def serves(processes: Processes) -> bool:
@@ -247,6 +235,12 @@ class ManagedHAProxy(Service):
             pid=pid,
             log=self._state.file("haproxy.log"),
         )
+        if also_held:
+            self._log.warn(
+                "Another process listens where HAProxy does, too, and gets a part of the connections: {binds}. End it; "
+                "`ss -ltnp` names it",
+                binds=", ".join(map(str, also_held[:5])),
+            )
         return log.since(began)
 
     def _confirm(self, digest: str) -> None:
@@ -257,31 +251,6 @@ class ManagedHAProxy(Service):
                 "what HAProxy runs could not be noted: {reason}. The next controller will reload once",
                 reason=told(error),
             )
-
-    def _spawn(self, log: Log) -> int:
-        """Start the program in a session of its own with its output in the log; its process id."""
-        arguments = [
-            *(sys.executable, "-I", "-S", os.path.abspath(launcher.__file__), self._binary.path, "-W"),
-            *("-S", f"{self._state.socket('master.sock')},mode,600"),
-            *("-f", self._files.path, "-p", self._state.file("haproxy.pid")),
-        ]
-        nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-        words = log.open()
-        try:
-            transport = self._spawner.spawnProcess(
-                _Started(self._ended),
-                arguments[0],
-                arguments,
-                env=haproxy_environment(os.environ),
-                path=self._binary.cwd,
-                childFDs={0: nothing, 1: words, 2: words},
-            )
-        finally:
-            os.close(nothing)
-            os.close(words)
-        pid = transport.pid
-        assert isinstance(pid, int)
-        return pid
 
     def _took(self, seen: Seen) -> None:
         self._seen = seen

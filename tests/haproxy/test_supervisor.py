@@ -9,12 +9,20 @@ import tempfile
 from typing import Any
 
 from twisted.internet.task import Clock
+from twisted.logger import (
+    FilteringLogObserver,
+    LogLevel,
+    LogLevelFilterPredicate,
+    formatEvent,
+    globalLogPublisher,
+)
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from marathonlb.errors import HAProxyUnavailable, PublishFailed, ReloadFailed
 from marathonlb.haproxy.files import Files
 from marathonlb.haproxy.interfaces import IReloader
+from marathonlb.haproxy.ports import Bind
 from marathonlb.haproxy.process import Binary
 from marathonlb.haproxy.runtime import NO_TARGET, Socket
 from marathonlb.haproxy.state import StateDirectory
@@ -43,6 +51,7 @@ class SupervisorCase(SynchronousTestCase):
         self.socket.listening = False
         self.show: str | None = None
         self.killed: list[tuple[int, int]] = []
+        self.shared: list[Bind] = []
         self.supervisor = self.make()
 
     def make(self, state: StateDirectory | None = None) -> ManagedHAProxy:
@@ -56,6 +65,7 @@ class SupervisorCase(SynchronousTestCase):
             connect=lambda path: Socket(self.socket, self.clock, path, master=True),
             procfs=self.machine.procfs,
             kill=lambda pid, number: self.killed.append((pid, number)),
+            shared=lambda text: self.shared,
         )
 
     def answer(self, command: str) -> str | None:
@@ -134,6 +144,23 @@ class StartTests(SupervisorCase):
         self.assertEqual(self.state.confirmed(), self.files.texts(A).digest())
         self.assertTrue(self.successResultOf(self.supervisor.serving()))
         self.assertEqual(self.successResultOf(self.supervisor.pids()), (60,))
+
+    def test_shared_ports(self) -> None:
+        """Where somebody else gets a part of the connections that is said, once HAProxy serves."""
+        said: list[str] = []
+        observer = FilteringLogObserver(
+            lambda event: said.append(formatEvent(event)), [LogLevelFilterPredicate(LogLevel.warn)]
+        )
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        self.lay()
+        self.shared = [Bind("0.0.0.0", 80)]
+        reloading = self.supervisor.reload(A)
+        self.assertEqual(said, [])
+        self.started()
+        self.successResultOf(reloading)
+        (words,) = said
+        self.assertIn("gets a part of the connections: [0.0.0.0:80]. End it", words)
 
     def test_loads_yet(self) -> None:
         """A worker that the master names and that does not answer yet is waited for: it may yet fail (HAProxy 3.4)."""
