@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from io import BytesIO
 from typing import Any
 
 from twisted.application.service import Service
@@ -38,7 +39,7 @@ class PageRequest(Request):
 
     def gotLength(self, length: int | None) -> None:
         """Called when the headers are in; the body comes next."""
-        self.content = BoundedContent(length, LIMIT)
+        self.content = BoundedContent(length, LIMIT, BytesIO)  # so small that no disk is needed
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         """The body is in; a form is no form here, whatever it says."""

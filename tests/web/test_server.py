@@ -105,6 +105,15 @@ class Proxied(SynchronousTestCase):
         piece = b"%x\r\n%s\r\n" % (LIMIT, b"x" * LIMIT)
         self.assertIn(b"413 ", self.send(LOCAL, chunked, piece, piece, b"0\r\n\r\n")[:20])
 
+    def test_no_disk(self) -> None:
+        """A body needs no place for temporary files."""
+        self.patch(tempfile, "tempdir", "/nonexistent")
+        head = b"POST / HTTP/1.1\r\nHost: lb\r\nContent-Length: %d\r\n\r\n"
+        self.assertIn(
+            b" True %d" % LIMIT,
+            self.send(v2(socket.AF_INET, "10.2.3.4", "10.0.0.9"), head % LIMIT, b"x" * LIMIT),
+        )
+
     def test_forms(self) -> None:
         """A form is not taken apart, however wrong it is."""
         for kind in (b"multipart/form-data", b"application/x-www-form-urlencoded"):
