@@ -108,4 +108,4 @@ def in_one_line(complaints: Sequence[Complaint]) -> str:
     shown = complaints[:SHOWN]
     said = [f"line {each.line}: {each.message}" if each.line else each.message for each in shown]
     advice = dict.fromkeys(remedy(each.message) for each in shown)
-    return "; ".join([*said, *filter(None, advice)])
+    return "; ".join(words.rstrip(".") for words in (*said, *advice) if words)
