@@ -6,19 +6,19 @@ A pure function of the state but for the quarantine, which remembers what HAProx
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
 from attrs import evolve, frozen
 from twisted.internet.interfaces import IReactorTime
 
 from marathonlb.config import defaults, legacy
 from marathonlb.config.render import Rendered, Renderer
-from marathonlb.config.templates import PER_APP_NAMES
+from marathonlb.config.templates import BY_NAME, PER_APP_NAMES
 from marathonlb.config.text import Config, Owner
 from marathonlb.errors import Complaint, InvalidConfiguration, ReloadFailed
 from marathonlb.haproxy.certificates import Certificates
 from marathonlb.haproxy.hold import Held, Hold
-from marathonlb.haproxy.offenders import about_defaults, blamed, label_of, names_clash
+from marathonlb.haproxy.offenders import about_defaults, blamed, label_of, names_clash, operators
 from marathonlb.marathon.model import App
 from marathonlb.routing.evidence import State
 from marathonlb.routing.offers import Offers
@@ -86,6 +86,8 @@ class Planner:
         self._looked = 0
         self._last: Wanted | None = None
         self._accepted: Wanted | None = None
+        self._proven: frozenset[str] = frozenset()
+        self._doubted: dict[str, frozenset[tuple[str, int]]] = {}
         self._moved: dict[tuple[str, int], tuple[Service, Service]] = {}
 
     def update(self, apps: Mapping[str, App], touched: Iterable[str]) -> None:
@@ -236,11 +238,13 @@ class Planner:
             else:
                 others.append(complaint)
         starting = isinstance(error, ReloadFailed)
-        who = blamed(others, wanted.rendered.config, trusted=starting or self._accepted is not None)
+        who = blamed(others, wanted.rendered.config, trusted=self._trusted(starting), doubted=self._doubted)
         for name, words in who.templates.items():
             found |= self._renderer.fall_back(name, f"HAProxy says: {words}")
+            self.quarantine.release(self._doubted.pop(name, ()))
         if found:
             self._last = None
+        self._doubted |= who.doubted
         by_key = {service.key: service for service in wanted.services}
         for key in who.services.keys() & by_key.keys():
             label, words = who.services[key]
@@ -250,6 +254,12 @@ class Planner:
             self._condemn(by_key[key], label_of(label, by_key[key], words), words, retry_at)
             found = True
         return found
+
+    def _trusted(self, starting: bool) -> Collection[str]:
+        """The operator's templates that HAProxy has accepted; at a start it has read all that is there."""
+        if self._accepted is not None:
+            self._proven |= operators(self._accepted.rendered.config)
+        return BY_NAME if starting else self._proven
 
     def _is_certificates(self, complaint: Complaint) -> bool:
         """Whether a file is to blame, which is left out from now on."""

@@ -121,6 +121,38 @@ class BlameTests(SynchronousTestCase):
         self.assertNotIn("nonsense", wanted.rendered.config.template)
         self.assertEqual(len(wanted.services), 2)
 
+    def test_one_after_another(self) -> None:
+        """Where HAProxy gives up at the first service, the second one acquits it, and the default serves both."""
+        made = planner(
+            self.a, self.b, app("/c", ports=(Port(3),)), BACKEND_EXTRA="  # {backend}\n  odd {backend}\n"
+        )
+        for line in ("odd a_1", "odd b_2"):
+            wanted = made.wanted(0)
+            self.assertTrue(made.blame(refused(wanted, line), wanted, Clock()))
+        wanted = made.wanted(0)
+        (problem,) = wanted.problems
+        self.assertEqual((problem.app_id, problem.label), ("", "HAPROXY_BACKEND_EXTRA"))
+        self.assertEqual(len(wanted.services), 3)
+
+    def test_used_later(self) -> None:
+        """An operator's template that no service used when HAProxy accepted the others is not proven by that."""
+        made = planner(self.a, BACKEND_HSTS_OPTIONS="  rspadd x\n")
+        made.accepted(made.wanted(0))
+        apps = {
+            f"/{name}": app(
+                f"/{name}", {"0_VHOST": f"{name}.test", "0_USE_HSTS": "true"}, ports=(Port(port),)
+            )
+            for name, port in (("b", 2), ("c", 3))
+        }
+        made.update({"/a": self.a, **apps}, apps)
+        wanted = made.wanted(0)
+        self.assertTrue(made.blame(refused(wanted, "rspadd x"), wanted, Clock()))
+        wanted = made.wanted(0)
+        self.assertEqual(
+            [(each.app_id, each.label) for each in wanted.problems], [("", "HAPROXY_BACKEND_HSTS_OPTIONS")]
+        )
+        self.assertEqual(len(wanted.services), 3)
+
     def test_accepted_before(self) -> None:
         """Once HAProxy has accepted an operator's template, a service that it is refused for is to blame."""
         made = planner(self.a, self.b, BACKEND_EXTRA="  {mode}\n")

@@ -44,7 +44,14 @@ class Sections:
         return defaults.body("".join(c.text for c in chunks if c.owner.template not in _SERVER_LINES))
 
 
-_SERVER_LINES = frozenset({"BACKEND_SERVER_OPTIONS", "SERVER_EXTRA"})
+_SERVER_LINES = frozenset(
+    {
+        "BACKEND_SERVER_OPTIONS",
+        "BACKEND_SERVER_HTTP_HEALTHCHECK_OPTIONS",
+        "BACKEND_SERVER_TCP_HEALTHCHECK_OPTIONS",
+        "SERVER_EXTRA",
+    }
+)
 
 
 @frozen
@@ -185,11 +192,12 @@ class ServiceText:
                 text = _with_words(text, extra.render({**self._variables, **own}))
             lines.append(text)
         text = "".join(frontends.whole_lines(each) for each in dict.fromkeys(lines))
-        for each in (line, extra, check):
-            if each is not None and not each.is_default:
-                legacy.opening(each, text)
-        named = line.source.startswith("label ") or extra.is_empty
-        return Chunk(text, self._owner(line if named else extra))
+        others = [each for each in (line, extra, check) if each is not None and not each.is_default]
+        for each in others:
+            legacy.opening(each, text)
+        told = [each for each in others if not each.is_empty]
+        labels = [each for each in told if each.source.startswith("label ")]
+        return Chunk(text, self._owner([*labels, *reversed(told), line][0]))
 
     def _chunk(self, name: str, more: Mapping[str, Any] | None = None) -> Chunk:
         template = self.templates.get(name, self.service)

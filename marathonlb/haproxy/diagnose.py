@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from marathonlb.config.text import SECTION_KEYWORDS, Config
+from marathonlb.config.text import SECTION_KEYWORDS, Config, Section
 from marathonlb.errors import Complaint
 
 _SAID = re.compile(r"^\[(?P<level>[A-Z]+)\][^()\n]*\((?P<pid>\d+)\) : (?P<words>.*)$")
@@ -55,7 +55,9 @@ _SUMMARIES = (
     "Loading failure!",
     "Configuration file has no error",
 )
-_PROXIES = frozenset({"frontend", "backend", "listen"})
+_PROXIES = frozenset({"frontend", "backend", "listen", "defaults"})
+_QUOTED = re.compile(r"'([^'\s]+)'")
+_SAYS_NOTHING = re.compile(r"\s*(?:#|$)")
 ALERTS = frozenset({"EMERG", "ALERT", "CRIT", "ERR"})
 WARNINGS = frozenset({"WARNING", "DIAG"})
 
@@ -164,29 +166,49 @@ def _line_of_proxy(words: str, config: Config) -> int | None:
     start = 1
     for section in config.sections:
         if section.kind in _PROXIES and section.name == named["name"]:
-            return start + _offset_in(section.text.split("\n"), words)
+            return start + _offset_in(section, words)
         start += section.lines
     lines = config.template.split("\n")
     for number, line in enumerate(lines):
         opened = line.split()[:2]
         if len(opened) == 2 and opened[0] in _PROXIES and opened[1] == named["name"]:
-            return 1 + number + _offset_in(lines[number:], words)
+            return 1 + number + (_pointed_at(lines[number:], words) or 0)
     return None
 
 
-def _offset_in(lines: Sequence[str], words: str) -> int:
+def _pointed_at(lines: Sequence[str], words: str) -> int | None:
     """How far down a proxy's lines the complaint points: to its server, or to the name that is missing."""
     missing = _MISSING.search(words) or _REFERRED.search(words)
     server = _SERVER.search(words)
-    opening = None
+    begun = False
     for offset, line in enumerate(lines):
         found = line.split()
         if found[:1] and found[0] in SECTION_KEYWORDS:
-            if opening is not None:
+            if begun:
                 break
-            opening = offset
+            begun = True
         if server is not None and found[:2] == ["server", server["name"]]:
             return offset
         if server is None and missing is not None and found[:2] == [missing["keyword"], missing["name"]]:
             return offset
-    return opening or 0
+    return None
+
+
+def _offset_in(section: Section, words: str) -> int:
+    """
+    How far down in a section the line stands that is to blame.
+
+    Where HAProxy points to a line of our defaults, or to none, it is one of somebody's own that has a word which
+    HAProxy quotes; else the one that opens the section.
+    """
+    owned = [(line, chunk.owner) for chunk in section.chunks for line in chunk.text.split("\n")[:-1]]
+    pointed = _pointed_at([line for line, _ in owned], words)
+    if pointed is not None and owned[pointed][1].source != "default":
+        return pointed
+    quoted = {word for word in _QUOTED.findall(words) if word != section.name}
+    for offset, (line, owner) in enumerate(owned):
+        if owner.source != "default" and not quoted.isdisjoint(line.split()):
+            return offset
+    if pointed is not None:
+        return pointed
+    return next((offset for offset, (line, _) in enumerate(owned) if not _SAYS_NOTHING.match(line)), 0)

@@ -4,14 +4,17 @@ Who is to blame for what HAProxy refuses: services, or templates of the operator
 A line of an operator's template may be wrong in itself, or by what one app has put into its variables. Templates are
 read once, at the start, so what is wrong with one shows before HAProxy has accepted anything that it wrote: then it is
 to blame, unless it is refused in one service alone where others use it too. Later it is the services.
+
+HAProxy gives up at the first of some mistakes (a condition that names no ACL, say). So a template that was refused in
+one service is doubted: where the next one is refused in its turn, the template is to blame for both.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from attrs import frozen
+from attrs import Factory, frozen
 
 from marathonlb.config import defaults
 from marathonlb.config.text import Config, Owner
@@ -35,10 +38,12 @@ class Blamed:
 
     :param templates: by the template's name, what is wrong with it.
     :param services: by the service's key: the label, or the template whose line it is, and what is wrong.
+    :param doubted: by the name of a template that is not trusted yet, the services that it was refused in.
     """
 
     templates: Mapping[str, str]
     services: Mapping[Key, tuple[str, str]]
+    doubted: Mapping[str, frozenset[Key]] = Factory(dict)
 
 
 def names_clash(complaints: Iterable[Complaint]) -> bool:
@@ -52,12 +57,19 @@ def about_defaults(complaints: Iterable[Complaint]) -> bool:
     return any(isinstance(owner, Owner) and owner.template == defaults.TEMPLATE for owner in owners)
 
 
-def blamed(complaints: Sequence[Complaint], config: Config, *, trusted: bool = False) -> Blamed:
+def blamed(
+    complaints: Sequence[Complaint],
+    config: Config,
+    *,
+    trusted: Collection[str] = (),
+    doubted: Collection[str] = (),
+) -> Blamed:
     """
     Whom the complaints name.
 
     :param config: what HAProxy refused.
-    :param trusted: HAProxy has accepted these templates before.
+    :param trusted: the operator's templates that HAProxy has accepted before, by name.
+    :param doubted: those that it has refused before, in one service that is left out now.
     """
     shared: dict[str, list[Complaint]] = {}
     services: dict[Key, tuple[str, str]] = {}
@@ -70,16 +82,29 @@ def blamed(complaints: Sequence[Complaint], config: Config, *, trusted: bool = F
         elif (key := _key(owner)) is not None and key not in services:
             services[key] = _label(owner), told(complaint, config)
     templates: dict[str, str] = {}
+    suspects: dict[str, frozenset[Key]] = {}
     for name, found in shared.items():
         by_service = {_key(c.owner): c for c in reversed(found) if isinstance(c.owner, Owner)}
-        several = len(by_service) > 1 or by_service.keys() >= _users(name, config)
-        if None in by_service or (several and not trusted):
+        several = len(by_service) > 1 or name in doubted or by_service.keys() >= _users(name, config)
+        if None in by_service or (several and name not in trusted):
             templates[name] = _all_told(found, config)
             continue
+        if name not in trusted:
+            suspects[name] = frozenset(key for key in by_service if key is not None)
         for key, complaint in by_service.items():
             if key is not None:
                 services.setdefault(key, (f"HAPROXY_{name}", told(complaint, config)))
-    return Blamed(templates, services)
+    return Blamed(templates, services, suspects)
+
+
+def operators(config: Config) -> frozenset[str]:
+    """The names of the operator's templates that have a line in a configuration."""
+    return frozenset(
+        chunk.owner.template
+        for section in config.sections
+        for chunk in section.chunks
+        if chunk.text and _is_operators(chunk.owner)
+    )
 
 
 def told(complaint: Complaint, config: Config) -> str:

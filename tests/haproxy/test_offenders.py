@@ -8,7 +8,7 @@ from marathonlb.config.text import Chunk, Config, Owner, Section
 from marathonlb.errors import Complaint
 from marathonlb.haproxy.advice import remedy
 from marathonlb.haproxy.diagnose import complaints
-from marathonlb.haproxy.offenders import blamed, label_of, names_clash, told
+from marathonlb.haproxy.offenders import about_defaults, blamed, label_of, names_clash, operators, told
 from tests.routing.apps import service
 from tests.shared import absent, data
 
@@ -78,8 +78,22 @@ class BlamedTests(SynchronousTestCase):
     def test_trusted(self) -> None:
         """A template that HAProxy has accepted before is not to blame for what is new."""
         made = config(backend("a"), backend("b"))
-        who = blamed([complaint(made, 10), complaint(made, 13)], made, trusted=True)
+        trusted = operators(made)
+        self.assertEqual(trusted, {"HEAD", "BACKEND_HTTP_OPTIONS"})
+        who = blamed([complaint(made, 10), complaint(made, 13)], made, trusted=trusted)
         self.assertEqual((who.templates, set(who.services)), ({}, {("/a", 0), ("/b", 0)}))
+        self.assertEqual(who.doubted, {})
+        who = blamed([complaint(made, 10), complaint(made, 13)], made, trusted=("BACKEND_EXTRA",))
+        self.assertEqual(list(who.templates), ["BACKEND_HTTP_OPTIONS"])
+
+    def test_doubted(self) -> None:
+        """HAProxy may give up at the first: a template that is refused in a second service then is wrong itself."""
+        made = config(backend("a"), backend("b"), backend("c"))
+        who = blamed([complaint(made, 13)], made)
+        self.assertEqual(who.doubted, {"BACKEND_HTTP_OPTIONS": {("/b", 0)}})
+        made = config(backend("a"), backend("c"))
+        who = blamed([complaint(made, 10)], made, doubted=who.doubted)
+        self.assertEqual((list(who.templates), who.services), (["BACKEND_HTTP_OPTIONS"], {}))
 
     def test_modes(self) -> None:
         """Of a frontend and a backend whose modes differ it is the one that is not our default, else the backend."""
@@ -134,7 +148,7 @@ class BlamedTests(SynchronousTestCase):
                 "[ALERT]    (1) : [/usr/sbin/haproxy.main()] Cannot raise FD limit to 125043, limit is 20000."
             )
             (found,) = complaints(said, made)
-            who = blamed([found], made, trusted=True)
+            who = blamed([found], made, trusted=("HEAD",))
             self.assertRegex(who.templates["HEAD"], rf"\(line 5: `{line.strip()}`\); remove it: ")
         (found,) = complaints(said, config())
         self.assertIsNone(found.owner)
@@ -152,6 +166,30 @@ class BlamedTests(SynchronousTestCase):
             self.assertEqual([found.line for found in complaints(output, made)], [wanted], output)
         cut = "[ALERT]    (1) : parsing [/x:9] : character '[ALERT]    (1) : parsing [/x:10] : no"
         self.assertEqual([found.line for found in complaints(cut, made)], [9, 10])
+
+    def test_word_of_a_proxy(self) -> None:
+        """Where a proxy is named and no line of somebody's own, it is the one with a word that HAProxy quotes."""
+        ours = Chunk("  server s b:1\n", Owner("/a", 0, "BACKEND_SERVER_OPTIONS"))
+        theirs = backend("a", "label L", "  fullconn 5\n  http-request track-sc0 src table x\n")
+        made = config(Section("backend", "a", (*theirs.chunks, ours)))
+        table = {
+            "Proxy 'a': unable to find table 'x' referenced by track-sc0.": 11,
+            "backend 'a', server 's': unable to find required resolvers 'x'": 11,
+            "backend 'a', server 's': unable to find required resolvers 'y'": 12,
+            "Proxy 'a': unable to find table 'y' referenced by track-sc0.": 9,
+        }
+        for words, wanted in table.items():
+            (found,) = complaints(f"[ALERT]    (1) : {words}", made)
+            self.assertEqual(found.line, wanted, words)
+
+    def test_own_defaults(self) -> None:
+        """A complaint about what backends would be made from while HAProxy runs is known by its name."""
+        ours = Section(
+            "defaults", "marathon_lb_backend_1", (Chunk("\ndefaults x\n", Owner(template="DEFAULTS")),)
+        )
+        said = "[ALERT]    (1) : Proxy 'marathon_lb_backend_1': unable to find table 'x' referenced by track-sc0."
+        found = complaints(said, config(backend("a"), ours))
+        self.assertTrue(about_defaults(found))
 
     def test_proxy_in_a_template(self) -> None:
         """A complaint that names a proxy and no line finds it in the text of a template, down to the server."""
