@@ -83,9 +83,14 @@ class InvalidConfiguration(MarathonLBError):
     complaints: tuple[Complaint, ...] = ()
     output: str = field(default="", repr=False)
 
-    def __str__(self) -> str:
+    @property
+    def words(self) -> str:
+        """HAProxy's."""
         said = "; ".join(f"line {c.line}: {c.message}" if c.line else c.message for c in self.complaints[:5])
-        return f"HAProxy refuses the configuration: {said or self.output.strip()[-500:]}"
+        return said or self.output.strip()[-500:]
+
+    def __str__(self) -> str:
+        return f"HAProxy refuses the configuration: {self.words}"
 
 
 @frozen(str=False, kw_only=True)

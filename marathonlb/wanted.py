@@ -238,7 +238,9 @@ class Planner:
             else:
                 others.append(complaint)
         starting = isinstance(error, ReloadFailed)
-        who = blamed(others, wanted.rendered.config, trusted=self._trusted(starting), doubted=self._doubted)
+        who = blamed(
+            others, wanted.rendered.config, trusted=self._trusted(starting=starting), doubted=self._doubted
+        )
         for name, words in who.templates.items():
             found |= self._renderer.fall_back(name, f"HAProxy says: {words}")
             self.quarantine.release(self._doubted.pop(name, ()))
@@ -255,7 +257,7 @@ class Planner:
             found = True
         return found
 
-    def _trusted(self, starting: bool) -> Collection[str]:
+    def _trusted(self, *, starting: bool) -> Collection[str]:
         """The operator's templates that HAProxy has accepted; at a start it has read all that is there."""
         if self._accepted is not None:
             self._proven |= operators(self._accepted.rendered.config)
@@ -272,9 +274,9 @@ class Planner:
         self, error: InvalidConfiguration, wanted: Wanted, passes: Callable[[Config], Awaitable[bool]]
     ) -> bool:
         """
-        Find by halving which services HAProxy refuses where its complaint names no line.
+        Find by halving which services HAProxy refuses where its complaint names no line, else which template.
 
-        Only services that HAProxy has not accepted as they are come into question.
+        Only services and the operator's templates that HAProxy has not accepted as they are come into question.
 
         :param passes: whether HAProxy accepts a configuration.
         :return: False where they are not to blame, or a pin holds.
@@ -292,11 +294,23 @@ class Planner:
             return budget >= 0 and await passes(self._renderer.render([*rest, *some]).config)
 
         if not suspects or not await with_these(()):
-            return False
+            return await self._search_templates(error, wanted, passes)
         offenders = await _halve(suspects, with_these)
         for service in offenders:
-            self._condemn(service, "", str(error), None)
+            self._condemn(service, "", error.words, None)
         return bool(offenders) and budget >= 0
+
+    async def _search_templates(
+        self, error: InvalidConfiguration, wanted: Wanted, passes: Callable[[Config], Awaitable[bool]]
+    ) -> bool:
+        """Find the one template without which HAProxy accepts the rest, HAPROXY_HEAD first."""
+        doubtful = operators(wanted.rendered.config) - frozenset(self._trusted(starting=False))
+        for name in sorted(doubtful, key=lambda each: (each != "HEAD", each)):
+            trial = self._renderer.copy()
+            if trial.fall_back(name, "") and await passes(trial.render(wanted.services).config):
+                self._last = None
+                return self._renderer.fall_back(name, f"HAProxy says: {error.words}")
+        return False
 
     def _condemn(self, service: Service, label: str, words: str, retry_at: float | None) -> None:
         accepted = None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.config.render import Renderer
 from marathonlb.config.sources import load_templates
 from marathonlb.config.templates import PER_APP_NAMES
+from marathonlb.config.text import Config
 from marathonlb.errors import Complaint, InvalidConfiguration
 from marathonlb.marathon.model import App, Port
 from marathonlb.routing.offers import Offers
@@ -162,6 +164,27 @@ class BlameTests(SynchronousTestCase):
         wanted = made.wanted(0)
         self.assertEqual({each.label for each in wanted.problems}, {"HAPROXY_BACKEND_EXTRA"})
         self.assertEqual({each.app_id for each in wanted.problems}, {"/a", "/b"})
+
+    def test_template_without_a_line(self) -> None:
+        """Where no line is named and no service is to blame it is the operator's template without which all passes."""
+        head, extra = "global\nprogram x\n", "  # {mode}\n"
+        error = InvalidConfiguration(complaints=(Complaint(message="no program here"),))
+        for accepted in (False, True):
+            made = planner(self.a, self.b, HEAD=head, BACKEND_EXTRA=extra)
+            wanted = made.wanted(0)
+            if accepted:
+                made.accepted(wanted)
+
+            async def passes(config: Config) -> bool:
+                return "program" not in config.template
+
+            found = Deferred.fromCoroutine(made.search(error, wanted, passes))
+            self.assertEqual(self.successResultOf(found), not accepted)
+            wanted = made.wanted(0)
+            self.assertEqual(len(wanted.services), 2)
+            self.assertIn("  # tcp\n", wanted.rendered.config.template)
+            labels = [(each.label, "no program here" in each.reason) for each in wanted.problems]
+            self.assertEqual(labels, [] if accepted else [("HAPROXY_HEAD", True)])
 
     def test_nobody(self) -> None:
         """A complaint that names no line blames nobody."""

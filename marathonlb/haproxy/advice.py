@@ -19,6 +19,7 @@ REMEDIES: tuple[tuple[str, str], ...] = (
     (r"unknown keyword 'debug'", "remove it: HAProxy has it as its option -d alone, for a terminal"),
     (r"unknown keyword '(?:nokqueue|nopoll|quiet|noepoll|nosplice|noreuseport)'", "remove it"),
     (r"'(?:stats )?bind-process'|'process [^']*'", "remove it: HAProxy is one process with threads"),
+    (r"'program'", "remove it, and let the system run that program: HAProxy runs none any more"),
     (r"'appsession'", "`cookie NAME insert` or `stick on` in a `stick-table` keeps a client on its server"),
     (r"'grace' keyword", "remove it: a reload lets the old process finish what it has"),
     (r"tune\.chksize", "remove it"),

@@ -90,6 +90,15 @@ class TemplateMistakesMixin:
             self.assertIn("(line ", problem.reason)
             self.assertIn("; the default serves in its place", problem.reason)
 
+    def test_no_line(self) -> None:
+        """Where HAProxy names no line it is found by trying."""
+        apps = cluster()
+        wanted, checks = self.settled(apps, HEAD="global\nprogram other\n  command /bin/true\n")
+        self.assertEqual(len(wanted.services), len(apps))
+        self.assertLess(checks, 5)
+        (problem,) = wanted.problems
+        self.assertEqual((problem.app_id, problem.label), ("", "HAPROXY_HEAD"))
+
     def test_label(self) -> None:
         """The same mistakes in a label cost its app, and the problem names the label."""
         good = cluster()
