@@ -96,8 +96,18 @@ _TELLS = re.compile(r"\b[Uu]se '|[Pp]lease use|[Uu]se 'timeout|did you mean|plea
 """HAProxy gives the advice itself."""
 
 
-def remedy(words: str) -> str:
-    """What to do, in words that follow HAProxy's; empty where it says so itself or nothing is known."""
+_ESCAPED_TWICE = re.compile(r"\\\\[rn]|\\n(?:\s|$)")
+"""A line break that was written with a backslash too many."""
+
+
+def remedy(words: str, line: str = "") -> str:
+    """
+    What to do, in words that follow HAProxy's; empty where it says so itself or nothing is known.
+
+    :param line: the one that HAProxy refuses, as its author wrote it.
+    """
+    if _ESCAPED_TWICE.search(line):
+        return "a line break was escaped once too often there: in JSON it is `\\n`, with one backslash"
     for pattern, advice in REMEDIES:
         if re.search(pattern, words):
             return advice if not _TELLS.search(words) or "httpchk" in words else ""

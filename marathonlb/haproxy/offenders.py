@@ -109,13 +109,13 @@ def operators(config: Config) -> frozenset[str]:
 
 def told(complaint: Complaint, config: Config) -> str:
     """HAProxy's words, the line that they are about where it is somebody's own, and what to do."""
-    words = complaint.message
+    words, line = complaint.message, ""
     place = config.place(complaint.line) if complaint.line is not None else None
     if place is not None and place[1].owner.source != "default":
         _, chunk, number = place
         line = chunk.text.split("\n")[number - chunk.line].strip()
         words += f" (line {number}" + ("" if _SECRET.search(line) else f": `{line[:200]}`") + ")"
-    advice = remedy(complaint.message)
+    advice = remedy(complaint.message, line)
     return f"{words}; {advice}" if advice else words
 
 

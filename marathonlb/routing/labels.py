@@ -19,7 +19,15 @@ from marathonlb.routing.problems import Problem
 PER_PORT: Mapping[str, Label] = {label.name: label for label in LABELS if label.per_port}
 PER_APP: Mapping[str, Label] = {label.name: label for label in LABELS if not label.per_port}
 
-_INDEXED = re.compile(r"HAPROXY_([0-9]{1,9})_(.+)", re.ASCII | re.DOTALL)
+OPERATORS = frozenset(
+    "HEAD HTTP_FRONTEND_HEAD HTTP_FRONTEND_APPID_HEAD HTTPS_FRONTEND_HEAD HTTPS_GROUPED_FRONTEND_HEAD"
+    " HTTPS_GROUPED_VHOST_FRONTEND_HEAD HTTPS_GROUPED_VHOST_BACKEND_HEAD HTTPS_GROUPED_VHOST_FRONTEND_ACL"
+    " HTTP_BACKEND_ACL_ALLOW_DENY TCP_BACKEND_ACL_ALLOW_DENY".split()
+)
+"""The templates that hold for all services, which no label overrides."""
+
+_INDEXED = re.compile(r"HAPROXY_(0|[1-9][0-9]{0,8})_(.+)", re.ASCII | re.DOTALL)
+_SECRET = re.compile(r"AUTH|PASSW|SECRET|TOKEN|CREDENTIAL", re.IGNORECASE)
 
 
 @frozen
@@ -122,19 +130,31 @@ def _template(
 
 
 def _unknown(app: App, index: int | None, name: str, text: str, template_names: frozenset[str]) -> Problem:
-    stem = re.sub(r"^HAPROXY_(\d+_)?", "", name)
-    near = _nearest(stem[:64], template_names)
-    if index is None and near == stem:
+    stem = re.sub(r"^HAPROXY_(\d+_)?", "", name, flags=re.ASCII)
+    near = _nearest(stem[:64].upper(), template_names)
+    if stem in OPERATORS:
+        reason = (
+            f"is ignored: HAPROXY_{stem} holds for all services, and its text is the operator's (--templates)"
+        )
+    elif name == f"HAPROXY_{near}":
         reason = f"has no index and is ignored; HAPROXY_0_{stem} is the label of the first port"
     else:
-        at = "{n}" if index is None else index
-        hint = f"; the nearest known name is HAPROXY_{at}_{near}" if near else ""
+        hint = f"; the nearest known name is {_full_name(index, near, name)}" if near else ""
         reason = f"is no label of the load balancer and is ignored{hint}"
-    return Problem(app.id, index, name, "***" if near == "AUTH" else text, reason, fatal=False)
+    shown = "***" if near == "AUTH" or _SECRET.search(stem) else text
+    return Problem(app.id, index, name, shown, reason, fatal=False)
+
+
+def _full_name(index: int | None, stem: str, name: str) -> str:
+    """A known label's name with its index, where it has one: that of the misspelt name, if there is any."""
+    if stem in PER_APP and (index is None or stem not in PER_PORT):
+        return f"HAPROXY_{stem}"
+    number = re.match(r"HAPROXY_(\d+)_", name, re.ASCII)
+    return f"HAPROXY_{int(number[1]) if number else '{n}'}_{stem}"
 
 
 @lru_cache(maxsize=1000)
 def _nearest(stem: str, template_names: frozenset[str]) -> str | None:
-    known = sorted({*PER_PORT, *template_names})
+    known = sorted({*PER_PORT, *PER_APP, *template_names})
     near = get_close_matches(stem, known, 1)
     return near[0] if near else None

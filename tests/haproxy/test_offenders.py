@@ -259,6 +259,19 @@ class AdviceTests(SynchronousTestCase):
             self.assertIn(wanted, remedy(words), words)
         self.assertEqual(remedy("something else"), "")
 
+    def test_escaped_twice(self) -> None:
+        """A line break that JSON has escaped twice is two letters on one line, which nobody means."""
+        check = r"option httpchk GET / HTTP/1.1"
+        for line in (
+            r"backend a\r\n mode http",
+            r"backend a\n",
+            check + r"\\r\\nHost:\\ a",
+            r"acl a path /\n  use_backend a",
+        ):
+            self.assertIn("with one backslash", remedy("no", line), line)
+        for line in (check + r"\r\nHost:\ a", r'http-request return string "a\nb"', "mode http"):
+            self.assertEqual(remedy("no", line), "", line)
+
 
 class ClashTests(SynchronousTestCase):
     """A frontend and a backend of one name."""

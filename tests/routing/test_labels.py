@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.config.templates import BY_NAME, PER_APP_NAMES
-from marathonlb.routing.labels import PER_APP, PER_PORT, AppLabels, parse_labels
+from marathonlb.config.templates import BY_NAME, PER_APP_NAMES, TEMPLATES
+from marathonlb.routing.labels import OPERATORS, PER_APP, PER_PORT, AppLabels, parse_labels
 from marathonlb.routing.labeltable import LABELS
 from marathonlb.routing.problems import Problem
 from tests.routing.apps import app
@@ -64,7 +64,7 @@ class ParseTests(SynchronousTestCase):
 
     def test_secret(self) -> None:
         """What a secret label holds is not shown, even where its name is nearly right."""
-        for name in ("_0_AUTH", "_0_AUHT", "AUTH"):
+        for name in ("_0_AUTH", "_0_AUHT", "AUTH", "_0_BASIC_AUTH", "_0_AUTHENTICATION", "PASSWORD"):
             labels = parsed(**{name: "realm:joe"})
             (problem,) = (*labels.problems, *labels.port(0).problems)
             self.assertEqual(problem.value, "***")
@@ -75,6 +75,24 @@ class ParseTests(SynchronousTestCase):
         (problem,) = parsed(_0_VHOSTS="a").port(0).problems
         self.assertFalse(problem.fatal)
         self.assertIn("nearest known name is HAPROXY_0_VHOST", problem.reason)
+        table = {
+            "_0_vhost": "HAPROXY_0_VHOST",
+            "_00_VHOST": "HAPROXY_0_VHOST",
+            "VHOSTS": "HAPROXY_{n}_VHOST",
+            "GROUPS": "HAPROXY_GROUP",
+            "_1_GROUPS": "HAPROXY_1_GROUP",
+            "DEPLOYMENT_COLOR": "HAPROXY_DEPLOYMENT_COLOUR",
+            "_0_DEPLOYMENT_GROUP": "HAPROXY_DEPLOYMENT_GROUP",
+            "_2_BACKEND_SERVER_OPTION": "HAPROXY_2_BACKEND_SERVER_OPTIONS",
+        }
+        for name, wanted in table.items():
+            labels = parsed(**{name: "a"})
+            (problem,) = (
+                *labels.problems,
+                *(each for port in labels.ports.values() for each in port.problems),
+            )
+            self.assertEqual(problem.reason.rpartition(" ")[2], wanted)
+            self.assertFalse(problem.fatal)
         (problem,) = parsed(XYZZY="a").problems
         self.assertNotIn("nearest", problem.reason)
 
@@ -114,8 +132,11 @@ class ParseTests(SynchronousTestCase):
 
     def test_global_template(self) -> None:
         """A template that belongs to nobody alone cannot be overridden by a label."""
-        (problem,) = parsed(_0_HEAD="global").port(0).problems
-        self.assertFalse(problem.fatal)
+        self.assertEqual(OPERATORS, {spec.name for spec in TEMPLATES if not spec.per_app})
+        for labels in (parsed(_0_HTTP_FRONTEND_HEAD="x"), parsed(HTTP_FRONTEND_HEAD="x")):
+            (problem,) = (*labels.problems, *labels.port(0).problems)
+            self.assertFalse(problem.fatal)
+            self.assertIn("HAPROXY_HTTP_FRONTEND_HEAD holds for all services", problem.reason)
 
     @settings(max_examples=100, deadline=None)
     @given(
