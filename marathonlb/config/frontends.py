@@ -250,9 +250,20 @@ class _RuleText:
         for host in self.rule.hosts:
             yield self._chunk("HTTPS_FRONTEND_ACL" + suffix.get((auth, path), "_WITH_AUTH_AND_PATH"), host)
         names = ["HTTPS_FRONTEND_AUTH_REQUEST_ONLY", "HTTPS_FRONTEND_ROUTING_ONLY_WITH_PATH_AND_AUTH"]
-        for name in names[: auth + (auth and path)]:  # our own rules ask and route already
-            if self.templates.overridden(name, service):
-                yield self._chunk(name)
+        written = [
+            name for name in names[: auth + (auth and path)] if self.templates.overridden(name, service)
+        ]
+        if written:
+            yield self._host_acls()
+        for name in written:  # our own rules ask and route already
+            yield self._chunk(name)
+
+    def _host_acls(self) -> Chunk:
+        """The ACL of the hosts for overrides that name it, since those that match the handshake's name define none."""
+        service, name = self.rule.service, "HTTPS_FRONTEND_ACL"
+        each = (rule_variables(service, self.rule, host) for host in self.rule.hosts)
+        text = "".join(f"  acl host_{found['hostAcl']} {found['hostMatch']}\n" for found in each)
+        return Chunk(text, Owner(service.app_id, service.port_index, name, "default"))
 
     def _chunk(self, name: str, host: str | None = None) -> Chunk:
         service = self.rule.service

@@ -96,6 +96,9 @@ _TELLS = re.compile(r"\b[Uu]se '|[Pp]lease use|[Uu]se 'timeout|did you mean|plea
 """HAProxy gives the advice itself."""
 
 
+_CUTS_PATH = re.compile(r"^reqi?rep\s+.*\^\(\[\^ :\]\*\)\\? ")
+"""The way in which everybody cut a prefix off the path, until HAProxy 2.1."""
+
 _ESCAPED_TWICE = re.compile(r"\\\\[rn]|\\n(?:\s|$)")
 """A line break that was written with a backslash too many."""
 
@@ -106,6 +109,8 @@ def remedy(words: str, line: str = "") -> str:
 
     :param line: the one that HAProxy refuses, as its author wrote it.
     """
+    if _CUTS_PATH.search(line):
+        return "of the request line it is `http-request replace-path`; the default cuts the path without an override"
     if _ESCAPED_TWICE.search(line):
         return "a line break was escaped once too often there: in JSON it is `\\n`, with one backslash"
     for pattern, advice in REMEDIES:

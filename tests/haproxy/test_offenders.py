@@ -259,6 +259,13 @@ class AdviceTests(SynchronousTestCase):
             self.assertIn(wanted, remedy(words), words)
         self.assertEqual(remedy("something else"), "")
 
+    def test_request_line(self) -> None:
+        """HAProxy's own advice for ``reqirep`` is about headers; for the path of a request it is another keyword."""
+        words = "The 'reqirep' directive is not supported anymore. Use 'http-request replace-header' instead."
+        for line in (r'reqirep  "^([^ :]*)\ /a/?(.*)" "\1\ /\2"', r"reqrep ^([^ :]*)\ /a/(.*) \1\ /\2"):
+            self.assertIn("`http-request replace-path`", remedy(words, line), line)
+        self.assertEqual(remedy(words, "reqirep ^Host:(.*) Host:a"), "")
+
     def test_escaped_twice(self) -> None:
         """A line break that JSON has escaped twice is two letters on one line, which nobody means."""
         check = r"option httpchk GET / HTTP/1.1"

@@ -350,7 +350,12 @@ class RoutingMixin:
             self.assertEqual(ask(world.http, host, Authorization=basic("joe:password")).who, "guarded")
 
     def test_auth_override_of_https(self) -> None:
-        """On the https frontend the request for a password may be a text of its own, and so may the routing."""
+        """
+        On the https frontend the request for a password may be a text of its own, and so may the routing.
+
+        They may name the hosts' ACL, though what matches by the name in the handshake defines none.
+        """
+        by_sni = "  use_backend {backend} if {{ ssl_fc_sni {hostname} }} path_{backend} auth_{cleanedUpHostname}\n"
         asks = '  http-request auth realm "{realm}" if host_{cleanedUpHostname} !auth_{cleanedUpHostname}\n'
         host = "  acl host_{cleanedUpHostname} req.hdr(host) -i {hostname}\n"
         routes = "  use_backend {backend} if host_{cleanedUpHostname} path_{backend}\n"
@@ -373,7 +378,7 @@ class RoutingMixin:
                 **labels,
                 "0_VHOST": "b.test",
                 "0_PATH": "/in",
-                "0_HTTPS_FRONTEND_ACL_WITH_AUTH_AND_PATH": host,
+                "0_HTTPS_FRONTEND_ACL_WITH_AUTH_AND_PATH": by_sni,
                 "0_HTTPS_FRONTEND_ROUTING_ONLY_WITH_PATH_AND_AUTH": asks + routes,
             },
         )
