@@ -68,7 +68,6 @@ _AUTH_WITH_PATH = (
     "HTTPS_FRONTEND_ACL_WITH_AUTH_AND_PATH",
     "HTTPS_FRONTEND_ROUTING_ONLY_WITH_PATH_AND_AUTH",
     "HTTPS_FRONTEND_AUTH_ACL_ONLY",
-    "HTTPS_FRONTEND_AUTH_REQUEST_ONLY",
 )
 
 
@@ -249,13 +248,10 @@ class _RuleText:
         suffix = {(False, False): "", (True, False): "_WITH_AUTH", (False, True): "_WITH_PATH"}
         for host in self.rule.hosts:
             yield self._chunk("HTTPS_FRONTEND_ACL" + suffix.get((auth, path), "_WITH_AUTH_AND_PATH"), host)
-        names = ["HTTPS_FRONTEND_AUTH_REQUEST_ONLY", "HTTPS_FRONTEND_ROUTING_ONLY_WITH_PATH_AND_AUTH"]
-        written = [
-            name for name in names[: auth + (auth and path)] if self.templates.overridden(name, service)
-        ]
-        if written:
+        # A request for a password without the path would ask on those of the host's other services, too.
+        name = "HTTPS_FRONTEND_" + ("ROUTING_ONLY_WITH_PATH_AND_AUTH" if path else "AUTH_REQUEST_ONLY")
+        if auth and self.templates.overridden(name, service):  # our own rules ask and route already
             yield self._host_acls()
-        for name in written:  # our own rules ask and route already
             yield self._chunk(name)
 
     def _host_acls(self) -> Chunk:

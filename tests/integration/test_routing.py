@@ -355,7 +355,9 @@ class RoutingMixin:
 
         They may name the hosts' ACL, though what matches by the name in the handshake defines none.
         """
-        by_sni = "  use_backend {backend} if {{ ssl_fc_sni {hostname} }} path_{backend} auth_{cleanedUpHostname}\n"
+        by_sni = (
+            "  use_backend {backend} if {{ ssl_fc_sni {hostname} }} path_{backend} auth_{cleanedUpHostname}\n"
+        )
         asks = '  http-request auth realm "{realm}" if host_{cleanedUpHostname} !auth_{cleanedUpHostname}\n'
         host = "  acl host_{cleanedUpHostname} req.hdr(host) -i {hostname}\n"
         routes = "  use_backend {backend} if host_{cleanedUpHostname} path_{backend}\n"
@@ -379,15 +381,21 @@ class RoutingMixin:
                 "0_VHOST": "b.test",
                 "0_PATH": "/in",
                 "0_HTTPS_FRONTEND_ACL_WITH_AUTH_AND_PATH": by_sni,
-                "0_HTTPS_FRONTEND_ROUTING_ONLY_WITH_PATH_AND_AUTH": asks + routes,
+                "0_HTTPS_FRONTEND_ROUTING_ONLY_WITH_PATH_AND_AUTH": asks.replace(
+                    "!auth", "path_{backend} !auth"
+                )
+                + routes,
+                "0_HTTPS_FRONTEND_AUTH_REQUEST_ONLY": asks,
             },
         )
+        world.app("open", {"0_VHOST": "b.test"})
         self.served(world)
         for name, path, who in (("a.test", "/", "guarded"), ("b.test", "/in", "narrow")):
             refused = ask(world.https, name, path, tls=name)
             self.assertEqual(refused.headers["www-authenticate"], 'Basic realm="mine"', name)
             good = ask(world.https, name, path, tls=name, Authorization=basic("joe:password"))
             self.assertEqual(good.who, who)
+        self.assertEqual(ask(world.https, "b.test", "/", tls="b.test").who, "open")
 
     def test_networks(self) -> None:
         """Only clients of the allowed networks are served, in both modes."""
