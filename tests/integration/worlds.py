@@ -287,8 +287,12 @@ class World:
             if self._running.poll() is not None:
                 raise AssertionError(log.read_text() + (self.directory / "haproxy.cfg").read_text())
             try:
-                socket.create_connection(("127.0.0.1", self.stats), 1).close()
-                return
+                with socket.create_connection(("127.0.0.1", self.stats), 1) as connection:
+                    # It takes connections here before its other listeners are bound, and answers after that.
+                    connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                    connection.settimeout(20)
+                    connection.recv(1)
+                    return
             except OSError:
                 time.sleep(0.01)
         raise AssertionError("HAProxy does not listen after 5 s")
