@@ -6,7 +6,8 @@ The frontends ask, in this order:
 1. *first*: ACLs of the hosts that maps cannot say (an overridden template, a weight, a path that ignores case);
    such a host leaves the maps entirely, so each host is routed by one mechanism;
 2. ``path2backend.map`` (host and path, longest prefix), then ``domain2backend.map`` (exact host);
-3. *later*: ACLs of such wildcards, which lose to every exact name;
+3. *later*: ACLs of such wildcards, which lose to every exact name, and of hosts whose own text may match more than them
+   and whose weight is negative;
 4. ``wildcard2backend.map`` (longest suffix first).
 
 Within the ACLs, and for all rules where there are no maps, one order holds: the owner's weight, exact before
@@ -99,7 +100,8 @@ def rules_of(
     routed = [s for s in services if s.mode == "http"]
     won = {s.key: _won(s, lost.get(s.key, frozenset())) for s in routed}
     special = {s.key for s in routed if not maps or _is_special(s, needs_acl)}
-    front, tail = _hosts_in_acls(routed, won, special, maps)
+    last = {s.key for s in routed if maps and s.weight is not None and s.weight < 0 and needs_acl(s)}
+    front, tail = _hosts_in_acls(routed, won, special, last, maps)
     first: list[AclRule] = []
     later: list[AclRule] = []
     entries: dict[str, list[MapRule]] = {"path": [], "domain": [], "wildcard": []}
@@ -150,13 +152,16 @@ def _hosts_in_acls(
     services: Sequence[Service],
     won: dict[tuple[str, int], list[HostPath]],
     special: set[tuple[str, int]],
+    last: set[tuple[str, int]],
     maps: bool,
 ) -> tuple[set[str], set[str]]:
     """
-    The hosts whose rules are ACLs before the maps, and the wildcards whose rules are ACLs after them.
+    The hosts whose rules are ACLs before the maps, and those whose rules are ACLs after them: wildcards, mostly.
 
     A wildcard with an owner's weight, or one that an exact host's weight puts below it, stands before the maps: then
     every host that it covers does too, and every wildcard that overlaps it.
+
+    :param last: services whose own text may match more than their hosts, and whose weight puts it below the maps.
     """
     front: set[str] = set()
     tail: set[str] = set()
@@ -167,8 +172,8 @@ def _hosts_in_acls(
             hosts.add(host)
             wildcard = host.startswith("*.")
             if not maps or (service.key in special and not wildcard):
-                front.add(host)
-            if service.weight is not None and (wildcard or service.weight < 0):
+                (tail if service.key in last else front).add(host)
+            if service.weight is not None and (wildcard or (service.weight < 0 and service.key not in last)):
                 weighted.add(host)
             if wildcard and maps and (service.key in special or path):
                 tail.add(host)
@@ -178,12 +183,18 @@ def _hosts_in_acls(
     front |= weighted
     _spread(front, wildcards, hosts, {host for host in weighted if not host.startswith("*.")})
     tail -= front
+    if any(service.key in last and (service.weight or 0) < _LIGHTEST for service in services):
+        tail |= wildcards - front
     grown = True
     while grown:
         more = {w for w in wildcards - front - tail if any(_covers(w, t) or _covers(t, w) for t in tail)}
         grown = bool(more)
         tail |= more
     return front, tail
+
+
+_LIGHTEST = -2
+"""The weight of a wildcard whose owner names none: a smaller one is asked after all of them."""
 
 
 def _spread(front: set[str], wildcards: set[str], hosts: set[str], light: set[str]) -> None:

@@ -104,6 +104,27 @@ class RoutingMixin:
             self.served(world)
             self.assertEqual(world.table(world.http, rows), list(rows), f"maps: {maps}")
 
+    def test_override_that_catches_more(self) -> None:
+        """An override with a negative weight takes what nobody else has, whatever it matches, with maps and without."""
+        acl = "  acl all_{cleanedUpHostname} req.hdr(host),host_only -m end {hostname}\n"
+        acl += "  use_backend {backend} if all_{cleanedUpHostname}\n"
+        for maps, weight in ((True, "-1"), (False, "-1"), (True, "-3"), (False, "-3")):
+            star = "all" if weight == "-1" else "star"
+            rows = (
+                ("a.test", "/", "all"), ("other.a.test", "/", "all"), ("shop.a.test", "/", "shop"),
+                ("api.a.test", "/v1", "api"), ("api.a.test", "/", "all"), ("x.dev.a.test", "/", star),
+                ("a.test", "/part", "part"), ("x.test", "/", "else"),
+            )  # fmt: skip
+            world = self.world(haproxy_map=maps)
+            world.app("all", {"0_VHOST": "a.test", "0_BACKEND_WEIGHT": weight, "0_HTTP_FRONTEND_ACL": acl})
+            world.app("shop", {"0_VHOST": "shop.a.test"})
+            world.app("api", {"0_VHOST": "api.a.test", "0_PATH": "/v1"})
+            world.app("star", {"0_VHOST": "*.dev.a.test"})
+            world.app("else", {"0_VHOST": "x.test"})
+            world.app("part", {"0_VHOST": "a.test", "0_PATH": "/part"})
+            self.served(world)
+            self.assertEqual(world.table(world.http, rows), list(rows), f"maps: {maps}, {weight}")
+
     def test_ports_of_one_app(self) -> None:
         """Two services of one app that share their first host keep their own other hosts and paths."""
         rows = (
