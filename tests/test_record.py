@@ -103,7 +103,7 @@ class Lines(PagesTestCase):
 
     def test_no_secret(self) -> None:
         """A password of a label is in no line, at no level, also where its value is wrong or HAProxy refuses it."""
-        for value in ("realm:joe:hunter2", "hunter2", "realm:joe:hunter2\nx"):
+        for value in ("realm:joe:$5$a$hunter2", "realm:joe:hunter2", "hunter2", "realm:joe:hunter2\nx"):
             self.serve(web("shop", HAPROXY_0_AUTH=value))
         self.assertNotIn("hunter2", "".join(text_line(event) + json_line(event) for event in self.logged))
 

@@ -172,6 +172,8 @@ def label_of(label: str, service: Service, words: str) -> str:
     name = _WRITTEN.get(label)
     if label == "HAPROXY_FRONTEND_HEAD" and any(path in words for path in service.ssl_certs):
         name = "SSL_CERT"
+    elif label == "HAPROXY_FRONTEND_HEAD" and service.bind_addr != "*" and f"'{service.bind_addr}" in words:
+        name = "BIND_ADDR"
     elif label == "HAPROXY_FRONTEND_HEAD" and service.bind_options and "cannot bind" not in words:
         name = "BIND_OPTIONS"
     elif label == "HAPROXY_BACKEND_HEAD" and service.balance != "roundrobin":

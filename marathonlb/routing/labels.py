@@ -73,7 +73,8 @@ def parse_labels(app: App, template_names: frozenset[str]) -> AppLabels:
     """
     Read an app's labels.
 
-    ``HTTP_BACKEND_REDIR`` is the name of a label and of a template: what begins with ``/`` is the label's path.
+    ``HTTP_BACKEND_REDIR`` is the name of a label and of a template: what begins with ``/`` is the label's path, and so
+    would a single word be, which is no line for HAProxy.
 
     :param template_names: the templates that a label can override.
     """
@@ -94,7 +95,9 @@ def parse_labels(app: App, template_names: frozenset[str]) -> AppLabels:
         checked, templates, own = found.setdefault(index, ({}, {}, []))
         stem = indexed[2]
         row = PER_PORT.get(stem)
-        is_text = stem in template_names and text.lstrip()[:1] not in ("", "/")
+        is_text = (
+            stem in template_names and (len(text.split()) > 1 or _is_false(text)) and text.lstrip()[0] != "/"
+        )
         if row is not None and not row.template and not is_text:
             value = _value(app, index, name, row, text, own)
             if value is not None:
@@ -126,7 +129,11 @@ def _template(
         )
         return
     text = text.replace("\r\n", "\n")
-    templates[name.split("_", 2)[2]] = "" if text.strip().lower() == "false" else text
+    templates[name.split("_", 2)[2]] = "" if _is_false(text) else text
+
+
+def _is_false(text: str) -> bool:
+    return text.strip().lower() == "false"
 
 
 def _unknown(app: App, index: int | None, name: str, text: str, template_names: frozenset[str]) -> Problem:

@@ -131,7 +131,7 @@ LABELS: tuple[Label, ...] = (
         "`realm:user:hash`",
         values.credentials,
         "none",
-        "HTTP basic authentication with a crypt(3) hash. Needs a VHOST.",
+        "HTTP basic authentication with a crypt(3) hash, as `openssl passwd -5` makes it. Needs a VHOST.",
         secret=True,
     ),
     Label(

@@ -166,13 +166,17 @@ _DECIDING = frozenset({"GROUP", "ENABLED"})
 
 
 def _beyond(app: App, labels: AppLabels) -> list[Problem]:
-    count = len(app.ports) or "no"
-    reason = f"the app has {count} port{'' if count == 1 else 's'}; labels count them from 0"
+    reason = _ports_of(app)
     return [
         Problem(app.id, index, f"HAPROXY_{index}_…", "", reason, fatal=False)
         for index in sorted(labels.ports)
         if index >= len(app.ports)
     ]
+
+
+def _ports_of(app: App) -> str:
+    count = len(app.ports) or "no"
+    return f"the app has {count} port{'' if count == 1 else 's'}; labels count them from 0"
 
 
 def _service(
@@ -205,9 +209,7 @@ def _service(
     check_index = labels.get("BACKEND_HEALTHCHECK_PORT_INDEX")
     if check_index is not None and check_index >= len(app.ports):
         label = f"HAPROXY_{index}_BACKEND_HEALTHCHECK_PORT_INDEX"
-        problems.append(
-            Problem(app.id, index, label, str(check_index), f"the app has {len(app.ports)} ports")
-        )
+        problems.append(Problem(app.id, index, label, str(check_index), _ports_of(app)))
         return None
     check = own_check if check_index is None else _check_for(app, check_index) or own_check
     hosts = labels.get("VHOST", ())

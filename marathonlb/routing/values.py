@@ -25,7 +25,10 @@ _ORIGIN = re.compile(
     r"https?://((\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?",
     re.ASCII,
 )
-_HASH = re.compile(r"[A-Za-z0-9./$=,_+-]{2,256}", re.ASCII)
+_HASH = re.compile(
+    r"\$(?!apr1\$)[a-z0-9-]{1,20}\$[A-Za-z0-9./$=,_+-]{1,230}|_[A-Za-z0-9./]{19}|[A-Za-z0-9./]{13}", re.ASCII
+)
+"""What crypt(3) makes: ``$ID$SALT$HASH``, or the older ones of 20 and 13 characters; ``$apr1$`` is Apache's alone."""
 _BALANCE = frozenset(
     "roundrobin static-rr leastconn first source uri url_param hdr random rdp-cookie hash".split()
 )
@@ -170,13 +173,15 @@ def mode(text: str) -> str:
 
 
 def credentials(text: str) -> tuple[str, str, str]:
-    """``realm:user:hash`` with a crypt(3) hash; neither part may hold a blank (a realm may)."""
+    """``realm:user:hash`` with a crypt(3) hash; a realm may hold blanks."""
     parts = no_control(text).split(":", 2)
     if len(parts) != 3 or not all(part.strip() for part in parts):
         raise ValueError("is not realm:user:hash")
     realm, user, passwd = (part.strip() for part in parts)
-    if re.search(r"\s", user) or not _HASH.fullmatch(passwd):
-        raise ValueError("holds a user or a hash with characters that no crypt(3) hash has")
+    if re.search(r"\s", user):
+        raise ValueError("holds a user with a blank")
+    if not _HASH.fullmatch(passwd):
+        raise ValueError("has no crypt(3) hash behind the user; `openssl passwd -5` makes one")
     return realm, user, passwd
 
 

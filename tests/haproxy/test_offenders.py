@@ -221,6 +221,7 @@ class LabelTests(SynchronousTestCase):
                 "0_BIND_OPTIONS",
             ),
             ("FRONTEND_HEAD", {"bind_options": "x"}, "cannot bind socket", "FRONTEND_HEAD"),
+            ("FRONTEND_HEAD", {"bind_addr": "eth0"}, "invalid address: 'eth0' in 'eth0:1'", "0_BIND_ADDR"),
             ("FRONTEND_HEAD", {}, "no", "FRONTEND_HEAD"),
             ("BACKEND_HEAD", {"balance": "hdr(x"}, "no", "0_BALANCE"),
             ("BACKEND_HEAD", {}, "no", "BACKEND_HEAD"),

@@ -117,10 +117,13 @@ class ParseTests(SynchronousTestCase):
         self.assertEqual(labels.port(0).templates, {"BACKEND_REDIRECT_HTTP_TO_HTTPS": ""})
 
     def test_label_and_template(self) -> None:
-        """The one name that is both is a path where it begins with a slash, else a template's text."""
+        """The one name that is both is a path where it begins with a slash or is one word, else a template's text."""
         self.assertEqual(
             parsed(_0_HTTP_BACKEND_REDIR="/home").port(0).values, {"HTTP_BACKEND_REDIR": "/home"}
         )
+        (problem,) = parsed(_0_HTTP_BACKEND_REDIR="home").port(0).problems
+        self.assertIn("'home' is no path", problem.reason)
+        self.assertEqual(parsed(_0_HTTP_BACKEND_REDIR="false").port(0).templates, {"HTTP_BACKEND_REDIR": ""})
         text = "  http-request redirect location /x\n"
         self.assertEqual(parsed(_0_HTTP_BACKEND_REDIR=text).port(0).templates, {"HTTP_BACKEND_REDIR": text})
 

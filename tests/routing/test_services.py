@@ -193,7 +193,12 @@ class ContradictionTests(SynchronousTestCase):
 
     def test_needs_host(self) -> None:
         """Path, redirect and password without a virtual host are warnings and without effect."""
-        labels = {"0_PATH": "/a", "0_REDIRECT_TO_HTTPS": "1", "0_AUTH": "r:u:hashed", "0_MODE": "http"}
+        labels = {
+            "0_PATH": "/a",
+            "0_REDIRECT_TO_HTTPS": "1",
+            "0_AUTH": "r:u:$5$salt$hashed",
+            "0_MODE": "http",
+        }
         found = offered(app(labels=labels))
         (service,) = found.services
         self.assertEqual((service.paths, service.redirect_to_https, service.auth), ((), False, None))
@@ -207,7 +212,7 @@ class ContradictionTests(SynchronousTestCase):
             "0_MODE": "tcp",
             "0_STICKY": "true",
             "0_USE_HSTS": "false",
-            "0_AUTH": "r:u:hashed",
+            "0_AUTH": "r:u:$5$salt$hashed",
         }
         found = offered(app(labels=labels))
         self.assertEqual(found.services[0].hosts, ())
@@ -226,6 +231,6 @@ class ContradictionTests(SynchronousTestCase):
 
     def test_secret_repr(self) -> None:
         """A service's password reaches no text of it."""
-        service = one(app(labels={"0_VHOST": "a", "0_AUTH": "r:u:hashed"}))
-        self.assertEqual(service.auth, ("r", "u", "hashed"))
+        service = one(app(labels={"0_VHOST": "a", "0_AUTH": "r:u:$5$salt$hashed"}))
+        self.assertEqual(service.auth, ("r", "u", "$5$salt$hashed"))
         self.assertNotIn("hashed", repr(service))

@@ -48,7 +48,11 @@ GOOD: tuple[tuple[Callable[[str], Any], str, Any], ...] = (
     (values.mode, " HTTP ", "http"),
     (values.mode, "tcp", "tcp"),
     (values.credentials, "My realm:joe:$6$ab$cd/ef.", ("My realm", "joe", "$6$ab$cd/ef.")),
-    (values.credentials, 'a "b":joe:xyz', ('a "b"', "joe", "xyz")),
+    (values.credentials, 'a "b":joe:$1$a$b', ('a "b"', "joe", "$1$a$b")),
+    (values.credentials, "a:b:$2y$05$abc", ("a", "b", "$2y$05$abc")),
+    (values.credentials, "a:b:$y$j9T$s$h", ("a", "b", "$y$j9T$s$h")),
+    (values.credentials, "a:b:abJnggxhB/yWI", ("a", "b", "abJnggxhB/yWI")),
+    (values.credentials, "a:b:_J9..rasmBYk8r9AiWNc", ("a", "b", "_J9..rasmBYk8r9AiWNc")),
     (values.duration, "30s", "30s"),
     (values.duration, "24d", "24d"),
     (values.origins, "https://A.test http://b.test:8080,*", ("https://a.test", "http://b.test:8080", "*")),
@@ -94,6 +98,10 @@ BAD: tuple[tuple[Callable[[str], Any], str], ...] = (
         for text in ("10.0.0", "300.0.0.1", "*.example.com", "a b", "[::1]x", "a:80", "http://x")
     ),
     (values.address, "fe80::1%eth0 ssl crt /etc/shadow"),
+    *(
+        (values.credentials, text)
+        for text in ("a:b:secret", "a:b:$apr1$s$h", "a:b:{SHA}x", "a:b:$1$", "a:b:$")
+    ),
     *((values.networks, text) for text in ("somewhere", "10.0.0.0/33", "10.0.0.256", "::1%a", "!10.0.0.1")),
     *((values.paths, text) for text in ("cart", "/a -i", "-I /a", "http://a/b")),
     *((values.one_path, text) for text in ("", "a", "/a b")),
@@ -101,7 +109,7 @@ BAD: tuple[tuple[Callable[[str], Any], str], ...] = (
     *((values.mode, text) for text in ("", "health", "https", "udp")),
     *(
         (values.credentials, text)
-        for text in ("", "a:b", ":b:c", "a::c", "a:b:", "a:b c:xyz", "a:b:x y", "a:b:{x}")
+        for text in ("", "a:b", ":b:c", "a::c", "a:b:", "a:b c:$1$a$b", "a:b:$1$x y", "a:b:$1$a${x}")
     ),
     *(
         (values.duration, text)
