@@ -75,7 +75,7 @@ class Offers:
             if app is not None:
                 mine = {index: port for (owner, index), port in self._assigned.items() if owner == app_id}
                 after = services_of(app, self._settings, self._template_names, self._resolve, mine)
-                after = self._policy.applied(app, after, self._template_names)
+                after = self._policy.applied(app, after)
             alone = self._groups.take(app_id, app, after)
             if app is not None and alone is not None:
                 self._by_app[app_id] = alone

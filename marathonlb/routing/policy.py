@@ -83,19 +83,15 @@ class Policy:
                 return self.defaults
             path = path.rpartition("/")[0]
 
-    def applied(self, app: App, offered: AppServices, template_names: frozenset[str]) -> AppServices:
-        """
-        What an app offers, without the services that claim what they may not.
-
-        :param template_names: the templates that a label can override.
-        """
+    def applied(self, app: App, offered: AppServices) -> AppServices:
+        """What an app offers, without the services that claim what they may not."""
         if not self.grants and self.defaults == Grant():
             return offered
         grant = self.grant(app.id)
         problems: list[Problem] = []
         kept: list[Service] = []
         for service in offered.services:
-            found = [*_violations(grant, app, service, template_names), *_group_violations(grant, offered)]
+            found = [*_violations(grant, app, service), *_group_violations(grant, offered)]
             problems += [
                 Problem(app.id, service.port_index, label, value, f"{FORBIDDEN}: {reason}")
                 for label, value, reason in found
@@ -115,13 +111,11 @@ Violation = tuple[str, str, str]
 """A label, its value and why it may not hold that."""
 
 
-def _violations(
-    grant: Grant, app: App, service: Service, template_names: frozenset[str]
-) -> Iterator[Violation]:
+def _violations(grant: Grant, app: App, service: Service) -> Iterator[Violation]:
     """Everything that a service claims and may not."""
     prefix = f"HAPROXY_{service.port_index}"
     if grant.templates is not None:
-        for name in _text_labels(app, service.port_index, template_names):
+        for name in _text_labels(service):
             if not any(fnmatchcase(name, pattern) for pattern in grant.templates):
                 yield f"{prefix}_{name}", "", _only(grant, "templates", grant.templates)
     if grant.hosts is not None:
@@ -160,11 +154,9 @@ def _only(grant: Grant, key: str, allowed: Iterable[str]) -> str:
     return f"{grant.section} allows the {key} {words} alone" if words else f"{grant.section} allows no {key}"
 
 
-def _text_labels(app: App, index: int, template_names: frozenset[str]) -> list[str]:
+def _text_labels(service: Service) -> list[str]:
     """The names of a port's labels whose value is text of HAProxy's configuration."""
-    found = (_LABEL.fullmatch(label) for label in sorted(app.labels))
-    names = (each[2] for each in found if each and int(each[1]) == index)
-    return [name for name in names if name in TEXT_LABELS or name in template_names]
+    return sorted([*service.overrides, *(["BIND_OPTIONS"] if service.bind_options else [])])
 
 
 def _claims_port(app: App, service: Service) -> bool:

@@ -52,7 +52,7 @@ class AppliedTests(SynchronousTestCase):
     def said(self, made: App, by: Policy | None = None) -> list[str]:
         """The policy's problems, each as label and value; none where the app's services are offered."""
         before = offered(made)
-        after = (by or policy()).applied(made, before, PER_APP_NAMES)
+        after = (by or policy()).applied(made, before)
         new = [problem for problem in after.problems if problem not in before.problems]
         self.assertEqual(not new, after.services == before.services, new)
         self.assertTrue(all(problem.fatal and problem.reason.startswith(FORBIDDEN) for problem in new), new)
@@ -82,7 +82,7 @@ class AppliedTests(SynchronousTestCase):
         """A port that claims what it may not leaves the app's other ports alone."""
         ports = (Port(10000), Port(10001))
         made = app("/shop", {"0_VHOST": "bank.example.com"}, ports=ports, tasks=(task(ports=(1, 2)),))
-        after = policy().applied(made, offered(made), PER_APP_NAMES)
+        after = policy().applied(made, offered(made))
         self.assertEqual([1], [service.port_index for service in after.services])
 
     def test_prefix(self) -> None:
@@ -112,12 +112,20 @@ class AppliedTests(SynchronousTestCase):
             ("0_BACKEND_HTTP_OPTIONS", True),
             ("0_HTTP_BACKEND_REVPROXY_GLUE", True),
             ("0_BACKEND_HEAD", False),
-            ("00_BACKEND_HEAD", False),
+            ("00_BACKEND_HEAD", True),  # which is no label
             ("0_BIND_OPTIONS", False),
         ):
             said = self.said(app("/shop", {label: "  # nothing" if "OPTIONS" not in label else "ssl"}))
             self.assertEqual([] if allowed else [f"HAPROXY_0_{label.partition('_')[2]}="], said, label)
         self.assertEqual([], self.said(app("/platform", {"0_BACKEND_HEAD": "x"})))
+
+    def test_path_that_has_a_template_s_name(self) -> None:
+        """A path to redirect to is no text for HAProxy, though a template has the label's name."""
+        by = policy("[defaults]\ntemplates = []")
+        self.assertEqual([], self.said(app("/a", {"0_VHOST": "a.test", "0_HTTP_BACKEND_REDIR": "/home"}), by))
+        text = "  http-request redirect location /home"
+        said = self.said(app("/a", {"0_VHOST": "a.test", "0_HTTP_BACKEND_REDIR": text}), by)
+        self.assertEqual(["HAPROXY_0_HTTP_BACKEND_REDIR="], said)
 
     def test_templates_of_another_port(self) -> None:
         """A template of a port that is not offered is nobody's claim."""
@@ -140,7 +148,7 @@ class AppliedTests(SynchronousTestCase):
         )
         before = offered(made, assigned={0: 20000})
         self.assertEqual(1, len(before.services))
-        self.assertIs(before, policy().applied(made, before, PER_APP_NAMES))
+        self.assertIs(before, policy().applied(made, before))
 
     def test_addresses(self) -> None:
         """A bind address must be among those allowed; every address at once takes whole networks."""
@@ -183,14 +191,14 @@ class AppliedTests(SynchronousTestCase):
     def test_words(self) -> None:
         """The owner reads which section allows what."""
         made = app("/shop", {"0_VHOST": "bank.example.com"})
-        (problem,) = policy().applied(made, offered(made), PER_APP_NAMES).problems
+        (problem,) = policy().applied(made, offered(made)).problems
         self.assertEqual(
             "/shop port 0: HAPROXY_0_VHOST='bank.example.com': the policy forbids it: "
             'apps."/shop" allows the hosts shop.example.com, *.shop.example.com alone',
             str(problem),
         )
         made = app("/x", {"0_VHOST": "bank.example.com"})
-        (problem,) = policy().applied(made, offered(made), PER_APP_NAMES).problems
+        (problem,) = policy().applied(made, offered(made)).problems
         self.assertIn("defaults allows no hosts", problem.reason)
 
     def test_without_a_policy(self) -> None:

@@ -139,7 +139,7 @@ class LabelTests(SynchronousTestCase):
         """Whoever may not have a host may not have it passed through, either."""
         made = app("/shop", {"0_VHOST": "bank.test", "0_TLS_PASSTHROUGH": "true"})
         policy = policy_of('[defaults]\nhosts = ["shop.test"]\n', PER_APP_NAMES)
-        self.assertEqual((), policy.applied(made, offered(made), PER_APP_NAMES).services)
+        self.assertEqual((), policy.applied(made, offered(made)).services)
 
 
 class ClaimTests(SynchronousTestCase):
