@@ -591,7 +591,10 @@ class StepsMixin:
         self.assertEqual((await applier.apply(self.config(a.line()))).action, "reload")
         outcome = await applier.apply(self.config(a.line(), b.line()))
         self.assertEqual(outcome.action, "steps" if self.managed else "reload", outcome)
-        self.assertEqual(await self.names(), {"a", "b"})
+        await self.until(self.both_answer)  # nobody is there to say that a reload by command is over
+
+    async def both_answer(self: Any) -> bool:
+        return await self.names() == {"a", "b"}
 
     # all of them
 
