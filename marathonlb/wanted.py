@@ -94,7 +94,7 @@ class Planner:
         """Take note of apps that have changed."""
         self._apps = apps
         for before, after in self.offers.update(apps, touched):
-            if self._last is None or not _tasks_alone(before, after) or self.quarantine.holds(_keys(after)):
+            if self._last is None or not _tasks_alone(before, after):
                 self._last = None
                 continue
             for old, new in zip(before.services, after.services, strict=True):
@@ -183,12 +183,14 @@ class Planner:
     def _from_last(self) -> Wanted | None:
         if self._last is None:
             return None
-        rendered = self._renderer.render_servers(
-            self._last.rendered, (new for _, new in self._moved.values())
-        )
+        rendered = self._renderer.render_servers(self._last.rendered, self._moved.values())
         if rendered is None:
             return None
-        more = sum(len(new.servers) - len(old.servers) for old, new in self._moved.values())
+        more = sum(
+            len(new.servers) - len(old.servers)
+            for old, new in self._moved.values()
+            if rendered.holds(new.key)
+        )
         return Wanted(rendered, self._last.problems, self._last.servers + more)
 
     def _from_scratch(self, now: float) -> Wanted:
@@ -330,10 +332,6 @@ async def _halve(
         return [suspects[0]]
     middle = len(suspects) // 2
     return await _halve(suspects[:middle], passes) + await _halve(suspects[middle:], passes)
-
-
-def _keys(services: AppServices) -> Iterable[tuple[str, int]]:
-    return (service.key for service in services.services)
 
 
 def _tasks_alone(before: AppServices, after: AppServices) -> bool:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -15,18 +19,18 @@ from marathonlb.marathon.model import App, Port
 from marathonlb.routing.offers import Offers
 from marathonlb.settings import Settings
 from marathonlb.wanted import Planner, Wanted
-from tests.routing.apps import app
+from tests.routing.apps import app, changed, task
 
 CLASH = "backend 'a_1' has the same name as frontend 'a_1' declared at x:1. This is no longer supported as of 3.3."
 
 
-def planner(*apps: App, **overrides: str) -> Planner:
+def planner(*apps: App, templates: str = "/no", **overrides: str) -> Planner:
     """A planner for these apps, with the operator's templates; their names lack ``HAPROXY_``."""
     environment = {f"HAPROXY_{name}": text for name, text in overrides.items()}
     settings = Settings(environment=environment, ssl_certs=())
     made = Planner(
         Offers(settings, PER_APP_NAMES, lambda host: host),
-        Renderer(settings, load_templates("/no", environment)),
+        Renderer(settings, load_templates(templates, environment)),
     )
     by_id = {each.id: each for each in apps}
     made.update(by_id, by_id)
@@ -44,6 +48,115 @@ def refused(wanted: Wanted, *lines: str, words: str = "unknown keyword") -> Inva
             found.append(Complaint(message=words, line=number, owner=place[1].owner))
     assert found
     return InvalidConfiguration(complaints=tuple(found))
+
+
+ACL = "  use_backend {backend} if { hdr(host) -i {hostname} }\n"
+
+
+class TasksTests(SynchronousTestCase):
+    """A change of tasks costs what has changed, whatever is special or wrong about the app."""
+
+    def change(self, made: Planner, apps: Mapping[str, App], *more: App) -> tuple[Wanted, Wanted]:
+        """What was wanted, and what is with other apps in place of some."""
+        before = made.wanted(0)
+        made.update({**apps, **{each.id: each for each in more}}, {each.id for each in more})
+        return before, made.wanted(0)
+
+    def assertCostsWhatChanged(
+        self, before: Wanted, after: Wanted, names: Sequence[str], about: object = ""
+    ) -> None:
+        """Only these backends are others, and nobody had to look at the rest to find that out."""
+        places = after.config.places_that_differ(before.config)
+        self.assertIsNotNone(places, f"everything was rendered: {about}")
+        assert places is not None
+        differ = [p for p in places if before.config.sections[p].text != after.config.sections[p].text]
+        self.assertEqual([after.config.sections[place].name for place in differ], list(names), about)
+
+    def test_whatever_it_is(self) -> None:
+        """Each kind of app that has other tasks gives what rendering everything gives, and renders one backend."""
+        rival = {"0_VHOST": "x.com"}
+        for labels, others, overrides, names in (
+            ({}, {}, {}, ["x_2"]),
+            ({}, {}, {"HTTP_FRONTEND_ACL": ACL, "HTTPS_FRONTEND_ACL": ACL}, ["x_2"]),
+            ({"0_HTTP_FRONTEND_ACL": ACL, "0_HTTP_FRONTEND_APPID_ACL": ACL}, {}, {}, ["x_2"]),
+            ({"0_BACKEND_WEIGHT": "7"}, {}, {}, ["x_2"]),
+            ({}, rival, {}, ["x_2"]),
+            ({"0_PORT": "1"}, {}, {}, ["x_1"]),
+            ({"0_PORT": "9090"}, {}, {}, ["x_9090"]),
+            ({"0_BACKEND_HEAD": "backend {nobody}\n"}, {}, {}, []),
+            ({"0_BACKEND_HEAD": ""}, {}, {}, []),
+            ({"0_MODE": "health"}, {}, {}, []),
+            ({"0_NONSENSE": "1"}, {}, {}, ["x_2"]),
+        ):
+            mine = app("/x", {"0_VHOST": "x.com"} | labels, ports=(Port(2),))
+            apps = {each.id: each for each in (app("/a", others, ports=(Port(1),)), mine)}
+            made = planner(*apps.values(), **overrides)
+            for tasks in ((task(1), task(2)), (task(2),), (), (task(3),)):
+                mine = changed(mine, tasks=tasks)
+                before, after = self.change(made, apps, mine)
+                self.assertCostsWhatChanged(before, after, names, (labels, tasks))
+                whole = planner(apps["/a"], mine, **overrides).wanted(0)
+                self.assertEqual(after.config.template, whole.config.template, labels)
+                self.assertEqual((after.problems, after.servers), (whole.problems, whole.servers), labels)
+                self.assertEqual(after.services, whole.services, labels)
+
+    def test_quarantined(self) -> None:
+        """So does one that HAProxy has refused, with its last good text or without any."""
+        for good in (True, False):
+            old = app("/x", {"0_VHOST": "x.com"}, ports=(Port(2),))
+            apps = {each.id: each for each in (app("/a", ports=(Port(1),)), old)}
+            made = planner(*(apps.values() if good else [apps["/a"]]))
+            made.accepted(made.wanted(0))
+            bad = changed(old, labels={**old.labels, "HAPROXY_0_BACKEND_EXTRA": "nonsense"})
+            _, wanted = self.change(made, apps, bad)
+            self.assertTrue(made.blame(refused(wanted, "nonsense"), wanted, Clock()))
+            before, after = self.change(made, apps, changed(bad, tasks=(task(7),)))
+            self.assertCostsWhatChanged(before, after, ["x_2"] if good else [])
+            self.assertEqual("10.0.0.7" in after.config.template, good)
+            self.assertEqual((after.servers, len(after.services)), (2, 2) if good else (1, 1))
+            self.assertEqual([problem.app_id for problem in after.problems], ["/x"])
+            before, after = self.change(made, apps, old)
+            self.assertEqual((after.problems, len(after.services)), ((), 2))
+
+    def test_who_is_older(self) -> None:
+        """The date of an app decides where two want the same, so that with it everything is looked at."""
+        apps = {
+            name: app(name, {"0_VHOST": "x.com"}, ports=(Port(port),))
+            for name, port in (("/a", 1), ("/x", 2))
+        }
+        made = planner(*apps.values())
+        older = changed(apps["/x"], config_changed_at="2019-01-01T00:00:00.000Z")
+        _, after = self.change(made, apps, older)
+        self.assertEqual(after.problems, planner(apps["/a"], older).wanted(0).problems)
+        self.assertEqual([problem.app_id for problem in after.problems], ["/a"])
+
+    def test_wrong_line_of_a_server(self) -> None:
+        """A label that is wrong where there is a server is found with the first task, and is gone with the last."""
+        label = {"0_BACKEND_SERVER_OPTIONS": "  server {nobody}\n"}
+        mine = app("/x", label, ports=(Port(2),), tasks=())
+        apps = {"/a": app("/a", ports=(Port(1),)), "/x": mine}
+        made = planner(*apps.values())
+        for tasks, wrong in (((), 0), ((task(1),), 1), ((task(2),), 1), ((), 0)):
+            _, after = self.change(made, apps, changed(mine, tasks=tasks))
+            self.assertEqual((len(after.problems), len(after.services)), (wrong, 2 - wrong))
+
+    def test_wrong_line_of_the_operator(self) -> None:
+        """One of the operator's that is found with the first task is told, and the default serves in its place."""
+        mine = app("/x", ports=(Port(2),), tasks=())
+        made = planner(mine, BACKEND_SERVER_OPTIONS="  server {nobody}\n")
+        before, after = self.change(made, {}, changed(mine, tasks=(task(1),)))
+        self.assertEqual((before.problems, after.servers), ((), 1))
+        self.assertEqual([problem.label for problem in after.problems], ["HAPROXY_BACKEND_SERVER_OPTIONS"])
+
+    def test_text_of_the_servers(self) -> None:
+        """An operator's Jinja2 that names servers where requests are routed is written anew with them."""
+        with TemporaryDirectory() as directory:
+            text = "  # {% for server in service.servers %}{{ server.port }} {% endfor %}\n"
+            Path(directory, "HAPROXY_HTTP_FRONTEND_ACL.j2").write_text(text)
+            mine = app("/x", {"0_VHOST": "x.com"}, ports=(Port(2),))
+            made = planner(mine, templates=directory)
+            _, after = self.change(made, {}, changed(mine, tasks=(task(1, ports=(4711,)),)))
+            self.assertIn("  # 4711 \n", after.config.template)
 
 
 class BlameTests(SynchronousTestCase):

@@ -88,6 +88,15 @@ def needs_acl(service: Service, templates: Templates) -> bool:
     return any(templates.overridden(name, service) for name in names)
 
 
+def names_servers(service: Service, templates: Templates) -> bool:
+    """Whether somebody's own text in the shared frontends may change with the servers of a service."""
+    return any(
+        "service" in templates.get(name, service).names
+        for name in _OF_A_SERVICE
+        if templates.overridden(name, service)
+    )
+
+
 def names_app(service: Service, templates: Templates) -> bool:
     """Whether the rule of the app-id frontend is somebody's own text for this service."""
     return (
@@ -97,6 +106,15 @@ def names_app(service: Service, templates: Templates) -> bool:
 
 
 _MAP_LABELS = ("MAP_HTTP_FRONTEND_ACL", "MAP_HTTP_FRONTEND_ACL_ONLY", "MAP_HTTPS_FRONTEND_ACL")
+
+_OF_A_SERVICE = frozenset(
+    (
+        *(*_PLAIN, *_WITH_PATH, *_AUTH, *_AUTH_WITH_PATH, *_MAP_LABELS),
+        *("BACKEND_REDIRECT_HTTP_TO_HTTPS", "BACKEND_REDIRECT_HTTP_TO_HTTPS_WITH_PATH"),
+        *("HTTP_FRONTEND_APPID_ACL", "MAP_HTTP_FRONTEND_APPID_ACL"),
+    )
+)
+"""The templates that write a service's rules in the shared frontends."""
 
 
 def chunk(template: Template, owner: Owner, variables: Mapping[str, Any]) -> Chunk:

@@ -62,6 +62,7 @@ class Rendered:
     :param services: those that are in it, with what each was given.
     :param sni: what the https port does with the names in handshakes.
     :param rules: of the shared frontends; their services are as they were when the rules were made.
+    :param _left_out: the services that are not in it, with the problem of those whose template is wrong.
     """
 
     config: Config
@@ -72,6 +73,11 @@ class Rendered:
     _places: Mapping[Key, int] = field(factory=dict, repr=False)
     _first: int = 0
     _contested: frozenset[Key] = frozenset()
+    _left_out: Mapping[Key, tuple[Service, Problem | None]] = field(factory=dict, repr=False)
+
+    def holds(self, key: Key) -> bool:
+        """Whether a service is in it."""
+        return key in self._places
 
 
 class Renderer:
@@ -160,15 +166,15 @@ class Renderer:
         problems = [*self._refused, *settled.problems]
         kept: list[Service] = []
         sections: list[Sections] = []
+        left_out: dict[Key, tuple[Service, Problem | None]] = {}
         for service in settled.services:
-            try:
-                own = self._sections(service)
-            except TemplateError as error:
-                problems.append(_template_problem(service, error))
-                continue
-            if own.backend is not None:
+            own = self._tried(service)
+            if isinstance(own, Sections) and own.backend is not None:
                 kept.append(service)
                 sections.append(own)
+            else:
+                left_out[service.key] = service, own if isinstance(own, Problem) else None
+        problems += (problem for _, problem in left_out.values() if problem is not None)
         head = self._head(shared := shared_variables(self.settings), problems)
         problems += _remarks(kept, sections)
         seen = {service.key for service in kept}
@@ -205,37 +211,59 @@ class Renderer:
         )
         places = {service.key: place for place, service in enumerate(kept)}
         contested = settled.contested | sni.contested
-        return Rendered(config, tuple(kept), tuple(problems), rules, sni, places, len(before), contested)
+        first = len(before)
+        return Rendered(config, tuple(kept), tuple(problems), rules, sni, places, first, contested, left_out)
 
-    def render_servers(self, rendered: Rendered, services: Iterable[Service]) -> Rendered | None:
+    def render_servers(self, rendered: Rendered, moved: Iterable[tuple[Service, Service]]) -> Rendered | None:
         """
         The configuration after a change of tasks alone; costs what has changed.
 
         :param rendered: the last configuration that this renderer made.
-        :param services: those that have other servers now.
+        :param moved: services as they were offered then and as they are offered now, alike but for servers and dates.
         :return: None where more may follow from the change, and everything has to be rendered.
         """
+        try:
+            return self._with_servers(rendered, moved)
+        except TemplateError:  # an operator's, in whose place the default may serve
+            return None
+
+    def _with_servers(self, rendered: Rendered, moved: Iterable[tuple[Service, Service]]) -> Rendered | None:
         sections: dict[int, Section] = {}
         changed: dict[int, Service] = {}
-        for service in services:
-            place = rendered._places.get(service.key)
-            if (
-                place is None
-                or service.key in rendered._contested
-                or frontends.needs_acl(service, self.templates)
-            ):
+        for old, new in moved:
+            if old.since != new.since and new.key in rendered._contested:
                 return None
+            place = rendered._places.get(new.key)
+            if place is None:
+                if not self._stays_out(rendered, new):
+                    return None
+                continue
             held = rendered.services[place]
-            if evolve(held, servers=service.servers, since=service.since) != service:
+            service = evolve(held, servers=new.servers, since=new.since)
+            backend = self._backend_alone(held, service) if held.servers == old.servers else None
+            if backend is None:
                 return None
-            before = self._sections(held)
-            after = self._sections(service)
-            if after.backend is None or after.others != before.others:
-                return None
-            sections[rendered._first + place] = after.backend
+            sections[rendered._first + place] = backend
             changed[place] = service
         config = rendered.config.replace(sections)
         return evolve(rendered, config=config, services=rendered.services.replace(changed))
+
+    def _backend_alone(self, held: Service, service: Service) -> Section | None:
+        """The backend of a service that has other servers; None where it may not be all that they change."""
+        if frontends.names_servers(service, self.templates):
+            return None
+        before, after = self._tried(held), self._tried(service)
+        if isinstance(before, Problem) or isinstance(after, Problem) or after.others != before.others:
+            return None
+        return after.backend
+
+    def _stays_out(self, rendered: Rendered, new: Service) -> bool:
+        """Whether a service that is not in a configuration is not in it with other servers, and why is the same."""
+        held, problem = rendered._left_out.get(new.key, (None, None))
+        if held is None:  # it was kept from the renderer, or another one has its name
+            return True
+        now = self._tried(evolve(held, servers=new.servers, since=new.since))
+        return now == problem if isinstance(now, Problem) else problem is None and now.backend is None
 
     def _head(self, shared: Mapping[str, Any], problems: list[Problem]) -> Section:
         template = self.templates.get("HEAD")
@@ -274,6 +302,13 @@ class Renderer:
                     always.append(own[0].body)
         bodies = (own.body for service, own in zip(services, sections, strict=True) if service.mode == "http")
         return defaults.sections((head,), always, bodies)
+
+    def _tried(self, service: Service) -> Sections | Problem:
+        """The sections of a service, or what is wrong with its labels. Raises `TemplateError` where others wrote it."""
+        try:
+            return self._sections(service)
+        except TemplateError as error:
+            return _template_problem(service, error)
 
     def _sections(self, service: Service) -> Sections:
         cached = self._cache.get(service.key)

@@ -70,10 +70,6 @@ class Quarantine:
     def __len__(self) -> int:
         return len(self._verdicts)
 
-    def holds(self, keys: Iterable[Key]) -> bool:
-        """Whether any of these is in quarantine."""
-        return bool(self._verdicts) and not self._verdicts.keys().isdisjoint(keys)
-
     def admit(self, services: Iterable[Service], now: float) -> tuple[list[Service], list[Problem]]:
         """
         The services as they may be served, and a problem for each that may not be served as it is offered.

@@ -121,7 +121,7 @@ class RenderedTests(SynchronousTestCase):
         one, two = service("one", 1, hosts=("a.com",)), service("two", 2, hosts=("b.com",))
         rendered = mine.render([one, two])
         changed = service("two", 2, hosts=("b.com",), servers=())
-        quick = mine.render_servers(rendered, [changed])
+        quick = mine.render_servers(rendered, [(two, changed)])
         assert quick is not None
         self.assertEqual(quick.config.template, mine.render([one, changed]).config.template)
 
