@@ -430,11 +430,37 @@ class StepsMixin:
     @coroutine
     async def test_3_read_back(self: Any) -> None:
         """What somebody changed by hand is found when its backend is touched, and put right."""
-        a, b, c = self.task("a"), self.task("b"), self.task("c")
-        applier = await self.begun(a.line(), b.line())
-        await self.say("set server shop/a state maint", "set server shop/b weight 0")
-        await self.steps(applier, self.config(a.line(), b.line(), c.line()))
-        self.assertEqual(await self.names(), {"a", "b", "c"})
+        tasks = [self.task(name) for name in "abcde"]
+        *lines, new = (task.line() for task in tasks)
+        applier = await self.begun(*lines)
+        await self.say(
+            "set server shop/a state maint",
+            "set server shop/b weight 0",
+            "set server shop/c state drain",
+            f"set server shop/d addr 127.0.0.1 port {tasks[0].port}",
+        )
+        await self.until(lambda: self.leads("d", tasks[0].port))
+        await self.steps(applier, self.config(*lines, new))
+        self.assertEqual(await self.names(), set("abcde"))
+
+    async def leads(self: Any, name: str, port: int) -> bool:
+        return (await self.seen())["shop"][name].port == port
+
+    @coroutine
+    async def test_3_read_back_after_a_reload(self: Any) -> None:
+        """What a new worker holds otherwise than its file says is found, and put right."""
+        kept = f"{self.place.directory}/own-state"
+        own = ("load-server-state-from-file local", f"server-state-file-name {kept}")
+        a, b = self.task("a"), self.task("b")
+        applier = await self.begun(*own, a.line(), b.line())
+        _, state, _ = await self.say(
+            "set server shop/a state drain", "show servers state shop", "set server shop/a state ready"
+        )
+        with open(kept, "w", encoding="ascii") as file:
+            file.write(f"{state}\n")
+        outcome = await applier.apply(self.config("option httplog", *own, a.line(), b.line()))
+        self.assertEqual(outcome.action, "reload")
+        await self.until(self.both_answer)
 
     # rule 4: reload and steps do not mix
 
@@ -467,6 +493,44 @@ class StepsMixin:
         self.assertEqual(set((await self.seen())["cart"]), {"a", "b"})
         self.assertEqual(await self.names(), {"a", "c"})
 
+    @coroutine
+    async def test_4_worker_started_anew_and_nothing_to_do(self: Any) -> None:
+        """One that has read a file which was behind is led on though nothing changes any more."""
+        a, b = self.task("a"), self.task("b")
+        applier = await self.begun(a.line())
+        before = await self.worker()
+        await self.steps(applier, self.config(a.line(), b.line()))
+        os.kill(self.master(), signal.SIGUSR2)
+        await self.until(lambda: self.another(before))
+        await self.until(self.both_answer)
+
+    @coroutine
+    async def test_4_drained_while_it_is_reloaded(self: Any) -> None:
+        """A server that is drained while a reload is under way is drained of the new worker."""
+        a, b = self.task("a"), self.task("b")
+        applier = await self.begun(a.line(), b.line())
+        reloading = applier.apply(self.config("option httplog", a.line(), b.line()))
+        draining = applier.drain([("shop", "a")])
+        self.assertEqual((await reloading).action, "reload")
+        await draining
+        self.assertEqual((await self.seen())["shop"]["a"].admin, DRAIN)
+
+    @coroutine
+    async def test_4_drained_before_it_is_reloaded(self: Any) -> None:
+        """A reload for what was known before a server was drained leaves it so, until more is known."""
+        a, b = self.task("a"), self.task("b")
+        applier = await self.begun(a.line(), b.line())
+        asked_at = reactor.seconds()  # type: ignore[attr-defined]
+        await applier.drain([("shop", "a")])
+        wanted = self.config("option httplog", a.line(), b.line())
+        self.assertEqual((await applier.apply(wanted, as_of=asked_at)).action, "reload")
+        self.assertEqual((await self.seen())["shop"]["a"].admin, DRAIN)
+        self.assertEqual(
+            await self.steps(applier, wanted, as_of=reactor.seconds()),  # type: ignore[attr-defined]
+            "1 server put back",
+        )
+        self.assertEqual((await self.seen())["shop"]["a"].admin, READY)
+
     async def another(self: Any, before: int) -> bool:
         with contextlib.suppress(HAProxyUnavailable):
             return await self.worker() != before
@@ -483,16 +547,23 @@ class StepsMixin:
         """Over a reload a server that is down stays down, and no old weight or drain comes back."""
         a, b = self.task("a"), self.task("b")
         down = "server gone 127.0.0.1:1 check inter 60s"
-        cart = (a.line("check inter 60s"), b.line("check inter 60s"), down)
+        odd = down.replace(" gone ", " odd ")
+        cart = (a.line("check inter 60s"), b.line("check inter 60s"), down, odd)
         applier = await self.begun(b.line("weight 0 check inter 60s"), down, cart=cart)
         await self.say(
-            *(f"set server {shop}/gone health down" for shop in ("shop", "cart")),
-            *("set server cart/a weight 3", "set server cart/b state drain", "set server shop/b state drain"),
+            *(f"set server {server} health down" for server in ("shop/gone", "cart/gone", "cart/odd")),
+            *("set server cart/a weight 3", "set server cart/odd weight 7"),
+            *("set server cart/b state drain", "set server shop/b state drain"),
         )
         wanted = self.config("option httplog", b.line("weight 5 check inter 60s"), down, cart=cart)
         self.assertEqual((await applier.apply(wanted)).action, "reload")
         seen = await self.seen()
-        for shop, server, weight in (("shop", "b", 5), ("cart", "a", 1), ("cart", "b", 1)):
+        for shop, server, weight in (
+            ("shop", "b", 5),
+            ("cart", "a", 1),
+            ("cart", "b", 1),
+            ("cart", "odd", 1),
+        ):
             self.assertEqual((seen[shop][server].weight, seen[shop][server].admin), (weight, READY))
         for shop in ("shop", "cart"):
             self.assertEqual(seen[shop]["gone"].line.split()[5], "0")
@@ -509,6 +580,7 @@ class StepsMixin:
         applier = await self.begun(cookie, *lines)
         drained = [f"{lines[0]} weight 0", lines[1]]
         self.assertEqual(await self.steps(applier, self.config(cookie, *drained)), "1 server drained")
+        self.assertEqual((await self.seen())["shop"]["a"].admin, DRAIN)
         for again in (False, True):
             if again:
                 await applier.apply(self.config("option httplog", cookie, *drained))
@@ -576,6 +648,21 @@ class StepsMixin:
         self.assertEqual(await self.worker(), before)
         self.assertEqual(await self.names(), {"a", "c"})
         self.assertEqual((await second.apply(wanted)).action, "nothing")
+
+    @coroutine
+    async def test_7_map_of_nobody(self: Any) -> None:
+        """An entry that is in no file and that nobody wants any more is gone when the next controller has begun."""
+        a = self.task("a")
+        first = await self.begun(a.line())
+        path = f"{self.place.directory}/wild.map"
+        await self.say(f"add map {path} /more shop")
+        before = await self.worker()
+        await first.service.stopService()
+        second = await self.controller()
+        outcome = await second.apply(self.config(a.line()))
+        self.assertEqual((outcome.action, outcome.reason), ("steps", "wild.map changed"))
+        self.assertEqual([held.split()[1:] for held in await self.say(f"show map {path}")], [["/", "shop"]])
+        self.assertEqual(await self.worker(), before)
 
     # rule 8: through the master's socket
 
