@@ -67,6 +67,9 @@ _ENDED = frozenset(
     ("TASK_KILLING", "TASK_KILLED", "TASK_FINISHED", "TASK_FAILED", "TASK_ERROR", "TASK_GONE", "TASK_DROPPED")
 )
 
+_ENDED_INSTANCE = frozenset(("Killing", "Killed", "Finished", "Failed", "Error", "Gone", "Dropped"))
+"""Of a pod or an app; what is ``Unreachable`` or ``Unknown`` may be well."""
+
 _ID = re.compile(r"/?[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 _POD_URI = re.compile(r"/v2/pods(/[^:?]+)")
 
@@ -114,6 +117,7 @@ class _Event(Wire):
     run_spec_id: str | None = None
     task_id: str | None = None
     task_status: str | None = None
+    instance_id: str | None = None
     condition: str | None = None
     uri: str | None = None
     app_definition: _Named | None = None
@@ -164,7 +168,7 @@ def is_event(payload: bytes) -> bool:
 
 def ended_tasks(payload: bytes) -> frozenset[str]:
     """
-    The tasks that this event says are being killed or have ended.
+    The tasks that this event says are being killed or have ended, and the instances: those of pods are servers.
 
     Only Marathon's own stream may be asked this, since the callback's events can come from anyone.
     """
@@ -172,15 +176,17 @@ def ended_tasks(payload: bytes) -> frozenset[str]:
         events = _decode(payload)
     except ValueError:
         return frozenset()
-    return frozenset(
-        event.task_id
-        for event in events
-        if event.task_id
-        and (
-            event.event_type in ("unhealthy_task_kill_event", "unhealthy_instance_kill_event")
-            or (event.event_type == "status_update_event" and event.task_status in _ENDED)
-        )
-    )
+    named = (name for event in events if _ends(event) for name in (event.task_id, event.instance_id))
+    return frozenset(name for name in named if name)
+
+
+def _ends(event: _Event) -> bool:
+    """Whether it says that what it is about is being killed or has ended."""
+    if event.event_type in ("unhealthy_task_kill_event", "unhealthy_instance_kill_event"):
+        return True
+    if event.event_type == "instance_changed_event":
+        return event.condition in _ENDED_INSTANCE
+    return event.event_type == "status_update_event" and event.task_status in _ENDED
 
 
 def _decode(payload: bytes) -> list[_Event]:

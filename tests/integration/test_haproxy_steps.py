@@ -630,11 +630,13 @@ class StepsMixin:
     @coroutine
     async def test_7_killed_behind_the_steps(self: Any) -> None:
         """After kill -9 of a controller whose file is behind, the next one adopts what runs without a reload."""
-        a, b, c = self.task("a"), self.task("b"), self.task("c")
+        a, b, c, d = (self.task(name) for name in "abcd")
         first = await self.begun(a.line(), b.line())
         await self.say(
             f"add server shop/c 127.0.0.1:{c.port}",
             "enable server shop/c",
+            f"add server shop/d 127.0.0.1:{d.port} maxconn 3",
+            "enable server shop/d",
             "set server shop/b state maint",
             "del server shop/b",
             f"add map {self.place.directory}/wild.map /more shop",
@@ -642,11 +644,17 @@ class StepsMixin:
         before = await self.worker()
         await first.service.stopService()
         second = await self.controller()
-        wanted = self.config(a.line("weight 2"), c.line("maxconn 9"), maps=(("/", "shop"), ("/more", "shop")))
+        lines = (a.line("weight 2"), c.line("maxconn 9"), d.line())
+        wanted = self.config(*lines, maps=(("/", "shop"), ("/more", "shop")))
         outcome = await second.apply(wanted)
         self.assertEqual(outcome.action, "steps", outcome)
         self.assertEqual(await self.worker(), before)
-        self.assertEqual(await self.names(), {"a", "c"})
+        self.assertEqual(await self.names(), {"a", "c", "d"})
+        (answer,) = await self.say("show stat shop 4 -1")
+        limits = {
+            row.split(",")[1]: row.split(",")[6] for row in answer.splitlines() if row.startswith("shop,")
+        }
+        self.assertEqual(limits, {"a": "", "c": "9", "d": ""})
         self.assertEqual((await second.apply(wanted)).action, "nothing")
 
     @coroutine

@@ -155,6 +155,23 @@ class Others(SynchronousTestCase):
         self.assertEqual(ended_tasks(kill), {"a.1"})
         self.assertEqual(ended_tasks(b"x"), set())
 
+    def test_ended_instances(self) -> None:
+        """So are the instances of pods, of which nothing tells by their tasks."""
+        for condition, ended in (
+            ("Killing", True),
+            ("Killed", True),
+            ("Failed", True),
+            ("Finished", True),
+            ("Gone", True),
+            ("Running", False),
+            ("Unreachable", False),
+            ("Unknown", False),
+        ):
+            told = {"runSpecId": "/a", "instanceId": "a.instance-1", "condition": condition}
+            payload = event("instance_changed_event", **told)
+            self.assertEqual(ended_tasks(payload), {"a.instance-1"} if ended else set(), condition)
+            self.assertEqual(apps(payload), {"/a"})
+
     def test_types(self) -> None:
         """The filter asks for every type that leads somewhere, and for the proof that the stream lives."""
         self.assertEqual(len(set(EVENT_TYPES)), len(EVENT_TYPES))
