@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from typing import Any
 
+import treq
 from twisted.internet import reactor
 from twisted.internet.threads import deferToThread
 
@@ -12,6 +14,10 @@ from minimarathon.service import MiniMarathon
 from tests.integration.controllers import HOST, Controlled, app, get
 from tests.integration.haproxies import PACKAGE, WHEEL, free_port
 from tests.integration.minimarathons import MarathonTestCase, until
+
+DRAINED = 'marathon_lb_runtime_steps_total{kind="drained_on_event"'
+EVENTS = re.compile(r'marathon_lb_events_total\{type="status_update_event"\} (?:[2-9]|\d\d+)\.0')
+UNCHANGED = 'marathon_lb_convergences_total{result="nothing"}'
 
 
 class ControllerMixin(Controlled):
@@ -48,6 +54,41 @@ class ControllerMixin(Controlled):
         daemon.terminate()
         await deferToThread(daemon.wait)
         self.assertEqual(await self.subscribers(service), [])
+
+    async def test_who_may_drain(self) -> None:
+        """The stream's word that a task is killed drains its server at once; a post to the callback never does."""
+        service = self.marathon("1.4")
+        daemon = self.daemon(service.url)
+        await self.create(service, app("shop", free_port(), 3))
+        await self.answers("shop task=")
+        await until(lambda: self.servers() == 3, 30)
+        await self.ask(service, "PATCH", "/v2/apps/shop?force=true", {"instances": 2})
+        await until(lambda: self.servers() == 2, 30)
+        self.assertTrue(DRAINED in await self.metrics())
+        daemon.terminate()
+        await deferToThread(daemon.wait)
+        port = free_port()
+        self.daemon(service.url, "event", "--callback-url", f"127.0.0.1:{port}")
+        await until(lambda: self.subscribers(service), 20)
+        told = {"eventType": "status_update_event", "appId": "/shop", "taskStatus": "TASK_KILLED"}
+        for task in await self.tasks(service, "/shop"):
+            response = await treq.post(
+                f"http://127.0.0.1:{port}/", json={**told, "taskId": task["id"]}, persistent=False
+            )
+            self.assertEqual(response.code, 200)
+        await until(self.has_looked, 20)
+        self.assertFalse(DRAINED in await self.metrics())
+        self.assertEqual(self.servers(), 2)
+
+    async def metrics(self) -> str:
+        """What the controller counts."""
+        response = await treq.get(f"http://127.0.0.1:{self.ports['stats']}/metrics", persistent=False)
+        return str(await treq.text_content(response))
+
+    async def has_looked(self) -> bool:
+        """Whether it has come to what these two events tell, and to nothing."""
+        heard = await self.metrics()
+        return bool(EVENTS.search(heard)) and UNCHANGED in heard
 
     async def subscribers(self, service: MiniMarathon) -> list[str]:
         """The callbacks that Marathon knows."""
