@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from attrs import frozen
 
-from marathonlb.config.text import Config
+from marathonlb.config.text import Config, Section
 from marathonlb.haproxy.pin import Pin, Pins
 from marathonlb.haproxy.pinned import Alive, Pinned
 from marathonlb.haproxy.plan import differences, phrase, split
@@ -66,8 +66,27 @@ class Hold:
             return None
         config = self.instead(pin, today, apps)
         if self._last is None or self._last[0] is not today:
-            self._last = today, config, phrase(differences(_flat(config), _flat(today)))
+            self._last = today, config, self._what_waits(today, config)
         return Held(pin, config, self._last[2])
+
+    def _what_waits(self, today: Config, config: Config) -> str:
+        """What differs between the two, in one phrase; where the same sections do as the last time, that is known."""
+        if today is config:
+            return ""
+        if self._last is not None:
+            before = _changed(self._last[0], today)
+            ours = _changed(self._last[1], config)
+            if (
+                before is not None
+                and ours is not None
+                and all(
+                    (old.text == ours[key][0].text) == (new.text == ours[key][1].text)
+                    for key, (old, new) in before.items()
+                    if key in ours
+                )
+            ):
+                return self._last[2]
+        return phrase(differences(_flat(config), _flat(today)))
 
     def instead(self, pin: Pin, today: Config, apps: Mapping[str, App] | None) -> Config:
         """
@@ -109,6 +128,15 @@ def _nobody_knows(backend: str, address: str, port: int) -> bool:
 def _stem(backend: str) -> str:
     """A backend's name without its service port: what its app's id makes of it."""
     return backend.rpartition("_")[0]
+
+
+def _changed(before: Config, after: Config) -> dict[tuple[str, str], tuple[Section, Section]] | None:
+    """The sections that are others, by kind and name; None where that takes a comparison of all."""
+    places = () if before is after else after.places_that_differ(before)
+    if places is None:
+        return None
+    pairs = ((before.sections[place], after.sections[place]) for place in places)
+    return {(new.kind, new.name): (old, new) for old, new in pairs}
 
 
 def _flat(config: Config) -> Config:

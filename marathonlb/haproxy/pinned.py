@@ -40,6 +40,8 @@ class Pinned:
         self._directory = directory
         self._config = _together(split(_movable(published), published.maps))
         self._dressed: dict[int, tuple[Section, Section]] = {}
+        self._made: tuple[Config, Config] | None = None
+        self._places: dict[Key, tuple[Section, int, int]] = {}
 
     def with_tasks_of(self, today: Config, alive: Alive) -> Config:
         """
@@ -49,16 +51,51 @@ class Pinned:
         :param alive: tells of backends that are not in `today` whether their servers still are tasks.
         :return: `today` itself where nothing differs.
         """
+        config = self._with_changes(today, alive) or self._from_scratch(today, alive)
+        self._made = today, config
+        return config
+
+    def _from_scratch(self, today: Config, alive: Alive) -> Config:
         theirs = {(section.kind, section.name): section for section in today.sections}
         head, rest = self._head(today, theirs)
         sections = [*head]
+        self._places = {}
+        alone = len(theirs) == len(today.sections)
         for number, section in enumerate(rest):
-            sections.append(self._section(number, section, theirs.get((section.kind, section.name)), alive))
+            key = section.kind, section.name
+            alone = alone and (key in theirs or section.kind != "backend") and key not in self._places
+            self._places[key] = section, number, len(sections)
+            sections.append(self._section(number, section, theirs.get(key), alive))
+        if not alone:  # whose tasks have ended may be found with any change
+            self._places = {}
         pairs = zip(sections, today.sections, strict=False)
         alike = len(sections) == len(today.sections) and all(one is other for one, other in pairs)
         if alike and _pairs(self._config) == _pairs(today):
             return today
         return Config(tuple(sections), self._config.maps)
+
+    def _with_changes(self, today: Config, alive: Alive) -> Config | None:
+        """The same where only backends are others than the last time, which costs what has changed; else None."""
+        if self._made is None or not self._places:
+            return None
+        before, made = self._made
+        changed = () if today is before else today.places_that_differ(before)
+        if changed is None:
+            return None
+        sections: dict[int, Section] = {}
+        alike = made is before
+        for at in changed:
+            section = today.sections[at]
+            key = section.kind, section.name
+            if key != (before.sections[at].kind, before.sections[at].name) or section.kind != "backend":
+                return None
+            if key in self._places:
+                old, number, place = self._places[key]
+                sections[place] = self._section(number, old, section, alive)
+                alike = alike and sections[place] is section
+        if made is before:
+            return today if alike else None
+        return made.replace(sections) if sections else made
 
     def _head(self, today: Config, theirs: Mapping[Key, Section]) -> tuple[list[Section], Sequence[Section]]:
         """The head, as today's where it reads alike, and the other sections."""

@@ -221,6 +221,51 @@ class HoldTests(SynchronousTestCase):
         complaint = Complaint(message="no", line=place, owner=owner[1].owner)
         self.assertFalse(made.blame(InvalidConfiguration(complaints=(complaint,)), found, Clock()))
 
+    def test_costs_what_changed(self) -> None:
+        """While a pin holds, other tasks of an app cost a look at that app, whether something waits or nothing does."""
+        shop, b, new = web("shop"), web("b", 10001), web("new", 10002)
+        for now in ((shop, b), (labelled(shop, HAPROXY_0_BALANCE="first"), b), (shop, b, new), (shop,)):
+            self.pins.put(Pin("4", 0.0, then(shop, b)))
+            apps = {each.id: each for each in now}
+            made = planner(*now)
+            made._hold = self.hold
+            before = made.wanted(0)
+            for which, *ports in (("/shop", 31001), ("/shop", 31002, 31003), (now[-1].id, 31004), ("/shop",)):
+                apps[which] = moved(apps[which], *ports)
+                made.update(apps, [which])
+                found = made.wanted(0)
+                whole = planner(*apps.values())
+                whole._hold = Hold(self.pins, HERE, lambda host: host)
+                expected = whole.wanted(0)
+                self.assertEqual(found.config.template, expected.config.template)
+                self.assertEqual(found.config.map_texts(), expected.config.map_texts())
+                assert found.held is not None
+                assert expected.held is not None
+                self.assertEqual(found.held.back, expected.held.back)
+                if len(now) > 1:
+                    same = found.config is before.config
+                    self.assertEqual(same, which == "/new")
+                    self.assertTrue(same or found.config.places_that_differ(before.config) is not None)
+                before = found
+
+    def test_old_text_again(self) -> None:
+        """Where a team goes back by itself, what waited waits no more; and then again."""
+        shop = web("shop", tasks=2)
+        self.pins.put(Pin("4", 0.0, then(shop)))
+        made = planner(shop)
+        made._hold = self.hold
+        for app, back in (
+            (shop, ""),
+            (labelled(shop, HAPROXY_0_BALANCE="first"), "backend shop_10000 differs"),
+            (moved(labelled(shop, HAPROXY_0_BALANCE="first"), 31009), "backend shop_10000 differs"),
+            (moved(shop, 31009), ""),
+            (moved(shop, 31010), ""),
+        ):
+            made.update({"/shop": app}, ["/shop"])
+            held = made.wanted(0).held
+            assert held is not None
+            self.assertEqual(held.back, back)
+
 
 class PinsTests(SynchronousTestCase):
     """`Pins`: the file."""
