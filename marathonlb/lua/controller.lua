@@ -24,7 +24,7 @@ end
 -- What says whether a page of another site has made the browser ask.
 local function origin_of(applet)
   local lines = ""
-  for _, name in ipairs({"host", "origin", "sec-fetch-site"}) do
+  for _, name in ipairs({"host", "origin", "sec-fetch-site", "accept-language"}) do
     local value = applet.headers[name] and applet.headers[name][0]
     if value then
       lines = lines .. name .. ": " .. value .. "\r\n"

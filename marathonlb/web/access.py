@@ -3,13 +3,19 @@ Who may do what: what changes something is for the networks of ``--admin-allow``
 
 The client's address is the one that HAProxy tells by the PROXY protocol; no header is asked. Whoever can connect to the
 socket itself can tell any address, so the socket's permissions decide who that is.
+
+A browser in one of the networks does what any page tells it to. ``Sec-Fetch-Site``, which no page can write, says whose
+page that is, but is sent over https and to localhost alone. Elsewhere there is ``Origin``, with a POST; for an image
+that another site's page shows from here there is nothing at all. And ``Origin`` proves little: who has a name of his
+own lead to our address makes his pages ours (DNS rebinding). So without ``Sec-Fetch-Site`` a browser has to call us by
+a name that nobody else can have.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from ipaddress import IPv6Address, ip_address, ip_network
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from twisted.internet.address import IPv4Address as TCPAddress
 from twisted.internet.address import IPv6Address as TCP6Address
@@ -45,20 +51,62 @@ class Access:
         return any(address in network for network in self._networks)
 
 
-def is_same_origin(headers: Headers) -> bool:
-    """
-    Whether a request comes from one of our pages or from no page at all.
+_OURS = frozenset({"internal", "lan", "local", "localdomain", "localhost", "mesos", "test"})
+"""Top-level names that nobody can buy a name below."""
 
-    A browser names the page that makes it ask (``Origin``, ``Sec-Fetch-Site``); programs name none.
+
+def from_browser(headers: Headers) -> bool:
+    """Whether a browser asks: all of them say languages, which no page can keep from being sent; programs do not."""
+    return any(map(headers.hasHeader, ("Accept-Language", "Origin", "Sec-Fetch-Site")))
+
+
+def is_own_name(host: str) -> bool:
     """
-    site = (headers.getRawHeaders("Sec-Fetch-Site") or ["none"])[0]
-    if site not in ("same-origin", "none"):
-        return False
-    origin = headers.getRawHeaders("Origin")
-    if not origin:
-        return True
-    host = (headers.getRawHeaders("Host") or [""])[0]
+    Whether a ``Host`` is one that nobody else can have lead to us: an address, a name without a dot, a private one.
+
+    :param host: with a port or without.
+    """
+    name = (_parts(f"//{host}").hostname or "").rstrip(".")
     try:
-        return bool(host) and urlsplit(origin[0]).netloc.lower() == host.lower()
+        ip_address(name)
     except ValueError:
-        return False
+        return bool(name) and ("." not in name or name.rpartition(".")[2] in _OURS)
+    return True
+
+
+def misnamed(headers: Headers) -> str:
+    """Why a browser may be at another site, which has its name lead here; empty where it is not, and for programs."""
+    if not from_browser(headers) or headers.hasHeader("Sec-Fetch-Site"):
+        return ""
+    host = _first(headers, "Host") or ""
+    if is_own_name(host) or _parts(_first(headers, "Origin") or "").scheme == "https":
+        return ""
+    return (
+        f"a browser calls this address {host or 'nothing'}, and anybody may have made that name lead here: "
+        "call it by its IP address or a name without a dot, or by https"
+    )
+
+
+def foreign(headers: Headers, method: str) -> str:
+    """Why a page of another site may have made a browser ask; empty where none has, and for programs."""
+    site, origin, host = (_first(headers, name) for name in ("Sec-Fetch-Site", "Origin", "Host"))
+    theirs = "a page of another site asks for this"
+    if site not in (None, "same-origin", "none"):
+        return theirs
+    if origin is not None and (not host or _parts(origin).netloc.lower() != host.lower()):
+        return theirs
+    if method == "GET" and site is None and origin is None and from_browser(headers):
+        return "a browser does not say whose page asks for this: POST it, from a program such as curl -X POST"
+    return ""
+
+
+def _parts(address: str) -> SplitResult:
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return urlsplit("")
+
+
+def _first(headers: Headers, name: str) -> str | None:
+    found = headers.getRawHeaders(name)
+    return found[0] if found else None

@@ -29,10 +29,12 @@ class Refusal(MarathonLBError):
 
     :param status: HTTP's.
     :param reason: what is wrong with it, and what can be done.
+    :param headers: of the answer that says so.
     """
 
     status: int
     reason: str
+    headers: Mapping[str, str] = Factory(dict)
 
     def __str__(self) -> str:
         return self.reason
@@ -47,6 +49,7 @@ class Asked:
     :param query: by name the first value of each.
     :param client: its address, as HAProxy told it.
     :param admin: whether it may use what changes something.
+    :param barred: why it may not; empty where it may.
     """
 
     method: str = "GET"
@@ -57,6 +60,7 @@ class Asked:
     body: bytes = field(default=b"", repr=False)
     client: str = ""
     admin: bool = False
+    barred: str = ""
 
     def number(self, name: str, default: int) -> int:
         """A whole number of the query. Raises `Refusal`."""

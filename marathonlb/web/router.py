@@ -8,15 +8,16 @@ import re
 from collections.abc import Iterable, Mapping
 from urllib.parse import parse_qsl, unquote
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from twisted.web.http_headers import Headers
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from marathonlb.errors import MarathonLBError
-from marathonlb.web.access import Access, client_of, is_same_origin
+from marathonlb.web.access import Access, client_of, foreign, misnamed
 from marathonlb.web.page import JSON, Answer, Asked, Page, Problem, Refusal, data, text
 
 LIMIT = 1024 * 1024
@@ -92,7 +93,7 @@ class Router(Resource):
         try:
             answer = await self._answer(request, path)
         except Refusal as error:
-            answer = refused(path, error.status, str(error))
+            answer = evolve(refused(path, error.status, str(error)), headers=error.headers)
         except MarathonLBError as error:
             answer = refused(path, 503, str(error))
         request.setResponseCode(answer.status)
@@ -123,17 +124,20 @@ class Router(Resource):
 
     async def _answer(self, request: Request, path: str) -> Answer:
         method = request.method.decode("ascii", "replace")
-        page, arguments = self._find(path, "GET" if method == "HEAD" else method)
+        page, arguments = self._find(path, method)
         client = client_of(request.getClientAddress())
-        admin = self._access.allows(client)
         headers = request.requestHeaders
-        if page.changes and not admin:
-            raise Refusal(403, f"{client} is not in --admin-allow")
-        if page.changes and not is_same_origin(headers):
-            raise Refusal(403, "a page of another site asks for this")
+        barred = self._barred(client, headers)
+        refusal = page.changes and (barred or foreign(headers, method))
+        if refusal:
+            raise Refusal(403, refusal)
         query = dict(reversed(parse_qsl(_query(request), keep_blank_values=True)))
-        asked = Asked(method, path, arguments, query, headers, _body(request), client, admin)
+        asked = Asked(method, path, arguments, query, headers, _body(request), client, not barred, barred)
         return await page.answer(asked)
+
+    def _barred(self, client: str, headers: Headers) -> str:
+        """Why this client may not use what changes something; empty where it may."""
+        return misnamed(headers) if self._access.allows(client) else f"{client} is not in --admin-allow"
 
     def _find(self, path: str, method: str) -> tuple[Page, dict[str, str]]:
         allowed: list[str] = []
@@ -142,13 +146,24 @@ class Router(Resource):
             if arguments is None:
                 continue
             page = route.page
-            methods = [each for each in (page.method, page.also) if each]
+            methods = methods_of(page)
             if method in methods:
                 return page, arguments
             allowed += methods
         if allowed:
-            raise Refusal(405, f"it takes {' and '.join(dict.fromkeys(allowed))}, not {method}")
+            named = [each for each in dict.fromkeys(allowed) if each != "HEAD"]
+            raise Refusal(
+                405,
+                f"it takes {' and '.join(named)}, not {method}",
+                {"Allow": ", ".join(dict.fromkeys(allowed))},
+            )
         raise Refusal(404, f"there is no page {path}")
+
+
+def methods_of(page: Page) -> list[str]:
+    """The methods that a page takes: HEAD where GET may be asked without a thought."""
+    also = "HEAD" if page.method == "GET" and not page.changes else ""
+    return [each for each in (page.method, also, page.also) if each]
 
 
 def refused(path: str, status: int, reason: str) -> Answer:

@@ -6,7 +6,7 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
 
-from marathonlb.web.access import UNKNOWN, Access, client_of, is_same_origin
+from marathonlb.web.access import UNKNOWN, Access, client_of, foreign, is_own_name, misnamed
 from marathonlb.web.masking import masked
 
 
@@ -50,21 +50,29 @@ class Clients(SynchronousTestCase):
         self.assertEqual(client_of(None), UNKNOWN)
 
 
+def headers(**given: str) -> Headers:
+    """Headers, whose names are written with ``_``."""
+    return Headers({name.replace("_", "-"): [text] for name, text in given.items()})
+
+
 class Origins(SynchronousTestCase):
     """Pages of other sites."""
 
-    def origin(self, **headers: str) -> bool:
-        """Whether a request with these headers is ours."""
-        return is_same_origin(Headers({name.replace("_", "-"): [text] for name, text in headers.items()}))
+    def ours(self, method: str = "POST", **given: str) -> bool:
+        """Whether a request with these headers is ours or a program's."""
+        return not foreign(headers(**given), method)
 
     def test_programs(self) -> None:
         """A program names no page, and is let through."""
-        self.assertTrue(self.origin(Host="lb:9090"))
+        for method in ("GET", "POST"):
+            self.assertTrue(self.ours(method, Host="lb:9090"))
 
     def test_own(self) -> None:
         """Our own pages are, in any case of letters."""
-        self.assertTrue(self.origin(Host="LB:9090", Origin="http://lb:9090"))
-        self.assertTrue(self.origin(Host="lb:9090", Sec_Fetch_Site="none"))
+        for method in ("GET", "POST"):
+            self.assertTrue(self.ours(method, Host="LB:9090", Origin="http://lb:9090"))
+            self.assertTrue(self.ours(method, Host="lb:9090", Sec_Fetch_Site="none", Accept_Language="en"))
+            self.assertTrue(self.ours(method, Host="lb:9090", Sec_Fetch_Site="same-origin"))
 
     def test_others(self) -> None:
         """Others are not, nor those that hide who they are."""
@@ -77,9 +85,41 @@ class Origins(SynchronousTestCase):
             "http://[",
             "lb:9090",
         ):
-            self.assertFalse(self.origin(Host="lb:9090", Origin=origin), origin)
-        self.assertFalse(self.origin(Origin="http://lb:9090"))
-        self.assertFalse(self.origin(Host="lb", Sec_Fetch_Site="cross-site"))
+            self.assertFalse(self.ours(Host="lb:9090", Origin=origin), origin)
+        self.assertFalse(self.ours(Origin="http://lb:9090"))
+        self.assertFalse(self.ours(Host="lb", Sec_Fetch_Site="cross-site"))
+
+    def test_image(self) -> None:
+        """An image on a page of another site is not: a browser asks for it without a word about whose page that is."""
+        self.assertFalse(self.ours("GET", Host="10.0.0.5:9090", Accept_Language="de", Accept="image/png"))
+
+
+class Names(SynchronousTestCase):
+    """What a browser calls us."""
+
+    def test_own(self) -> None:
+        """Nobody else can have an address, a name without a dot, or a private one lead here."""
+        for host in (
+            *("10.0.0.5:9090", "10.0.0.5", "[::1]:9090", "[fd00::5]", "localhost:9090", "lb1", "LB1:9090"),
+            *("marathon-lb.marathon.mesos:9090", "lb.internal", "lb.local.", "x.LOCALHOST"),
+        ):
+            self.assertTrue(is_own_name(host), host)
+        for host in (
+            *("evil.example:9090", "10.0.0.5.evil.example", "mesos.evil.example", "", ":9090", "["),
+            *(".", "evil.example."),
+        ):
+            self.assertFalse(is_own_name(host), host)
+
+    def test_misnamed(self) -> None:
+        """A browser that calls us by another name may be at anybody's site, unless https has proven that name."""
+        host = "evil.example:9090"
+        self.assertIn(host, misnamed(headers(Host=host, Accept_Language="en")))
+        self.assertIn(host, misnamed(headers(Host=host, Origin=f"http://{host}")))
+        self.assertTrue(misnamed(headers(Accept_Language="en")))
+        self.assertEqual(misnamed(headers(Host=host, Origin=f"https://{host}")), "")
+        self.assertEqual(misnamed(headers(Host=host, Accept_Language="en", Sec_Fetch_Site="same-origin")), "")
+        self.assertEqual(misnamed(headers(Host="10.0.0.5:9090", Accept_Language="en")), "")
+        self.assertEqual(misnamed(headers(Host=host)), "", "a program")
 
 
 HIDDEN = (

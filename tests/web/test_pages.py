@@ -103,6 +103,32 @@ class OldPaths(PagesTestCase):
         own = {"Origin": "http://lb:9090", "Sec-Fetch-Site": "same-origin", "Host": "lb:9090"}
         self.assertEqual(self.ask("POST", "/_mlb_signal/hup", headers=own)[0], 200)
 
+    def test_images(self) -> None:
+        """An image on a page of another site, of which a browser says nothing over plain HTTP, makes nothing happen."""
+        code, text, _ = self.ask("GET", "/_mlb_signal/usr1", headers={"Accept-Language": "en"})
+        self.assertEqual(code, 403)
+        self.assertIn("curl -X POST", text)
+        self.assertEqual(self.applier.applied, [])
+
+    def test_rebinding(self) -> None:
+        """Who has a name of his own lead to our address changes nothing, and sees no password hashes."""
+        self.serve(web("shop", HAPROXY_0_AUTH="realm:joe:$5$salt$hash"))
+        host = "evil.example:9090"
+        posted = {"Host": host, "Origin": f"http://{host}", "Accept-Language": "en"}
+        code, text, _ = self.ask("POST", "/_mlb_signal/hup", headers=posted)
+        self.assertEqual((code, host in text), (403, True), text)
+        for path in ("/_haproxy_getconfig", "/configurations/running"):
+            _, text, _ = self.ask("GET", path, headers={"Host": host, "Accept-Language": "en"})
+            self.assertNotIn("$5$salt$hash", text)
+            _, text, _ = self.ask("GET", path, headers={"Host": host})
+            self.assertIn("$5$salt$hash", text, "a program that an admin uses")
+
+    def test_head(self) -> None:
+        """HEAD, which is asked without a thought, changes nothing: it is no method of these paths."""
+        for path in ("hup", "usr1"):
+            self.assertEqual(self.ask("HEAD", f"/_mlb_signal/{path}")[0], 405)
+        self.assertEqual((self.marathon.asked, self.applier.applied), ([], []))
+
 
 class Routing(PagesTestCase):
     """What is no page."""
@@ -116,7 +142,14 @@ class Routing(PagesTestCase):
         """A method that a page does not take is 405, and what it takes is said."""
         self.assertEqual(self.post("/api/status", {}, 405), {"error": "it takes GET, not POST"})
         self.assertEqual(self.get("/api/what-if", 405), {"error": "it takes POST, not GET"})
-        self.assertEqual(self.ask("PUT", "/_mlb_signal/hup")[0], 405)
+        for method, path, allowed in (
+            ("PUT", "/_mlb_signal/hup", "GET, POST"),
+            ("OPTIONS", "/api/status", "GET, HEAD"),
+            ("GET", "/api/pin", "POST"),
+            ("BREW", "/", "GET, HEAD"),
+        ):
+            code, _, headers = self.ask(method, path)
+            self.assertEqual((code, headers["allow"]), (405, allowed))
 
     def test_head(self) -> None:
         """HEAD is answered like GET, without the body."""

@@ -91,6 +91,7 @@ class Site:
         sight = self.sight
         frame = {
             "admin": asked.admin,
+            "barred": asked.barred,
             "badges": {"/problems": len(sight.reconciler.problems)},
             "groups_served": sorted(sight.settings.groups),
             "here": "/" + asked.path.split("/")[1],
