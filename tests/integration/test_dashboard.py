@@ -37,6 +37,23 @@ axe.run(document, {resultTypes: ["violations"], runOnly: arguments[0]}).then(
 """
 STANDARDS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
 
+FREEZE = """
+const animate = Element.prototype.animate;
+Element.prototype.animate = function () {
+  const made = animate.apply(this, arguments);
+  made.pause();
+  return made;
+};
+for (const spot of document.querySelectorAll("[data-flash]")) {
+  const texts = document.createTreeWalker(spot, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) texts.currentNode.nodeValue += " ";
+}
+"""
+"""Makes every spot that can flash do so at the next look, and stay at its brightest."""
+
+FLASHING = "new Set(document.getAnimations().map((each) => each.effect.target)).size"
+SPOTS = "[...document.querySelectorAll('[data-flash]')].filter((spot) => spot.innerText).length"
+
 ROWS = "document.querySelectorAll('tbody tr').length"
 SHOWS = "document.body.innerText.includes(arguments[0])"
 IS_LIVE = "document.getElementById('link').classList.contains('is-live')"
@@ -183,11 +200,26 @@ class DashboardTests(Controlled, MarathonTestCase):
         for path in (*PAGES, service):
             await self.browser.open(f"http://127.0.0.1:{self.ports['stats']}{path}")
             for scheme, rules in (("light", STANDARDS), ("dark", ["color-contrast"])):
-                features = [{"name": "prefers-color-scheme", "value": scheme}]
-                await self.browser.devtools("Emulation.setEmulatedMedia", features=features)
+                await self._colours(scheme)
                 violations = await self.browser.later(AXE, rules)
                 found += [(scheme, path, *violation) for violation in violations]
         self.assertEqual(found, [])
+        for path in ("/", "/services", service):
+            await self._flashing(path)
+
+    async def _colours(self, scheme: str) -> None:
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        await self.browser.devtools("Emulation.setEmulatedMedia", features=features)
+
+    async def _flashing(self, path: str) -> None:
+        """What has just changed can be read, also where the scheme turns while it shows that."""
+        await self._colours("light")
+        await self.show(path)
+        await self.browser.script(FREEZE)
+        await self.browser.until(f"{FLASHING} >= {SPOTS} && {SPOTS} > 0")
+        for scheme in ("light", "dark"):
+            await self._colours(scheme)
+            self.assertEqual(await self.browser.later(AXE, ["color-contrast"]), [], (path, scheme))
 
     async def _alone(self, service: MiniMarathon, daemon: Any) -> None:
         """A page whose controller is gone says so, and goes on when there is one again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -13,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from marathonlb.haproxy.difference import SectionDifference
 from marathonlb.haproxy.statistics import BackendState
 from marathonlb.timeline import Entry, Kind
+from marathonlb.web.dashboard.assets import Assets
 from marathonlb.web.dashboard.charts import BARS, latencies, stages
 from marathonlb.web.dashboard.history import changed_lines, lines_of
 from marathonlb.web.dashboard.selection import ROWS, SORTS, STATES, Index, Selection
@@ -248,3 +250,46 @@ class Selecting(SynchronousTestCase):
     def test_anything(self, query: dict[str, str]) -> None:
         """Whatever stands in an address, something is shown."""
         Index([view("a")]).select(Selection.of(query))
+
+
+def luminance(colour: str) -> float:
+    """How light a colour is (WCAG 2.1, "relative luminance")."""
+    digits = colour.lstrip("#")
+    digits = digits if len(digits) == 6 else "".join(2 * digit for digit in digits)
+    parts = (int(digits[place : place + 2], 16) / 255 for place in (0, 2, 4))
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: str, other: str) -> float:
+    """Between two colours: 1 to 21."""
+    lighter, darker = sorted((luminance(one), luminance(other)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+class Colours(SynchronousTestCase):
+    """The colours of both schemes."""
+
+    def test_contrast(self) -> None:
+        """Every colour of a text can be read on every ground, the one of what has just changed included."""
+        css = Assets().by_name["dashboard.css"].content.decode()
+        light, dark = (
+            dict(re.findall(r"--([\w-]+): (#\w+);", part)) for part in css.split("@media")[0:2]
+        )  # the two blocks of variables stand first
+        for name, scheme in (("light", light), ("dark", {**light, **dark})):
+            pairs = [
+                (text, ground)
+                for text in ("text", "muted", "accent", "good", "waiting", "bad")
+                for ground in ("ground", "surface", "sunken", "flash")
+            ]
+            pairs += [(each, f"{each}-soft") for each in ("accent", "good", "waiting", "bad")]
+            pairs += [
+                ("text", "waiting-soft"),
+                ("text", "good-soft"),
+                ("text", "bad-soft"),
+                ("on-accent", "accent"),
+            ]
+            for text, ground in pairs:
+                self.assertGreaterEqual(contrast(scheme[text], scheme[ground]), 4.5, (name, text, ground))

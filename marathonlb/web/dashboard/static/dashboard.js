@@ -40,10 +40,9 @@
 
   const flash = (node) => {
     const spot = node.parentElement && node.parentElement.closest("[data-flash]");
-    if (spot && !still.matches) {
-      const colour = getComputedStyle(spot).getPropertyValue("--flash");
-      spot.animate([{ backgroundColor: colour }, { backgroundColor: "transparent" }], { duration: 1600 });
-    }
+    if (!spot || still.matches) return;
+    // The variable and not its colour: where the scheme turns from light to dark meanwhile, this turns with the text.
+    spot.animate([{ backgroundColor: "var(--flash)" }, { backgroundColor: "transparent" }], { duration: 1600 });
   };
 
   const morphAttributes = (from, to) => {
