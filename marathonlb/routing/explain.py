@@ -196,7 +196,7 @@ def _app(question: AppQuestion, state: State) -> Explanation:
         if not ports:
             reasons.append(Reason("problem", "it has no ports", app.id))
     idle = [reason for service in services for reason in why_no_servers(service, state)]
-    verdict = f"{len(services)} of its {ports} ports {'is' if len(services) == 1 else 'are'} served"
+    verdict = _served(len(services), ports)
     return Explanation(
         question=question.app_id,
         kind="app",
@@ -205,6 +205,14 @@ def _app(question: AppQuestion, state: State) -> Explanation:
         services=tuple(seen(service, state) for service in services),
         reasons=(*reasons, *idle),
     )
+
+
+def _served(served: int, ports: int) -> str:
+    if not ports:
+        return "it has no port that could be served"
+    if ports == 1:
+        return f"its port is {'served' if served else 'not served'}"
+    return f"{served or 'none'} of its {ports} ports {'are' if served > 1 else 'is'} served"
 
 
 def _kin(app_id: str, known: Iterable[str]) -> tuple[str, ...]:

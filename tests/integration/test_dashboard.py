@@ -51,6 +51,16 @@ for (const spot of document.querySelectorAll("[data-flash]")) {
 """
 """Makes every spot that can flash do so at the next look, and stay at its brightest."""
 
+OUTSIDE = """
+const outside = [...document.querySelectorAll(arguments[0])].filter((each) => {
+  const place = each.getBoundingClientRect();
+  return place.width > 0 && (place.left < 0 || place.right > innerWidth);
+});
+if (document.documentElement.scrollWidth > innerWidth) outside.push(document.documentElement);
+return outside.map((each) => each.outerHTML.slice(0, 200));
+"""
+"""What sticks out of the window to the side."""
+
 FLASHING = "new Set(document.getAnimations().map((each) => each.effect.target)).size"
 SPOTS = "[...document.querySelectorAll('[data-flash]')].filter((spot) => spot.innerText).length"
 
@@ -102,6 +112,7 @@ class DashboardTests(Controlled, MarathonTestCase):
         await self._pin()
         self.assertEqual(await self.browser.complaints(), [])
         await self._accessible()
+        await self._phone()
         await self._alone(service, daemon)
 
     async def _ready(self, service: MiniMarathon) -> None:
@@ -220,6 +231,16 @@ class DashboardTests(Controlled, MarathonTestCase):
         for scheme in ("light", "dark"):
             await self._colours(scheme)
             self.assertEqual(await self.browser.later(AXE, ["color-contrast"]), [], (path, scheme))
+
+    async def _phone(self) -> None:
+        """On a phone nothing sticks out of the page, every page can be reached, and so can the way back."""
+        size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+        await self.browser.devtools("Emulation.setDeviceMetricsOverride", **size)
+        for path in PAGES:
+            await self.browser.open(f"http://127.0.0.1:{self.ports['stats']}{path}")
+            outside = await self.browser.script(OUTSIDE, ".pages a, .act, .verdict, .ask button")
+            self.assertEqual(outside, [], path)
+        await self.browser.devtools("Emulation.clearDeviceMetricsOverride")
 
     async def _alone(self, service: MiniMarathon, daemon: Any) -> None:
         """A page whose controller is gone says so, and goes on when there is one again."""

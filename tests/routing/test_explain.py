@@ -354,7 +354,7 @@ class AppTests(SynchronousTestCase):
             {("path2backend.map", "x.example/a"), ("", "*.y.example with /a"), ("app2backend.map", "/x")},
             {(rule.map, rule.key) for rule in said.services[0].rules},
         )
-        self.assertEqual("1 of its 1 ports is served", said.verdict)
+        self.assertEqual("its port is served", said.verdict)
 
     def test_some_ports(self) -> None:
         """Of several ports each is told by itself."""

@@ -11,6 +11,7 @@ from attrs import evolve
 
 from marathonlb.haproxy.files import Published
 from marathonlb.marathon.model import Task
+from marathonlb.routing.problems import Problem
 from marathonlb.timeline import Entry, Kind
 from marathonlb.web.dashboard.assets import DIRECTORY, FOR_EVER
 from marathonlb.web.dashboard.history import LINES
@@ -214,6 +215,16 @@ class Hostile(DashboardTestCase):
         ):
             self.assertEqual(self.read(path, 404).counts["script"], 1)
 
+    def test_unseen(self) -> None:
+        """What would turn a line around, or not be seen at all, is written out."""
+        self.make(evolve(SETTINGS, groups=frozenset({"*"})))
+        odd = "\u202egpj.exe\u200b"
+        self.serve(web("shop", HAPROXY_0_MODE=odd), web("cart", 10001, HAPROXY_GROUP=odd))
+        for path in ("/problems", "/services", "/services/cart_10001"):
+            text = self.ask("GET", path)[1]
+            self.assertFalse(set("\u202e\u200b") & set(text), path)
+            self.assertIn("\\u202egpj.exe\\u200b", text, path)
+
     def test_secrets(self) -> None:
         """Passwords are shown to admins alone, in every text."""
         auth = {"HAPROXY_0_AUTH": "realm:joe:$5$salt$hash"}
@@ -274,6 +285,29 @@ class Overview(DashboardTestCase):
         down, empty, wrong = (text.index(words) for words in ("/cart", "/shop", "HAPROXY_0_MODE=htpp"))
         self.assertLess(down, empty)
         self.assertLess(empty, wrong)
+
+    def test_many_need_somebody(self) -> None:
+        """Where more services are not well than are shown, it is said how many, and where they are."""
+        self.haproxy.answers["show stat -1 2 -1"] = f"{STAT}\n"
+        self.serve(*(web(f"idle{number}", 10000 + number, tasks=0) for number in range(8)))
+        page = self.read("/")
+        self.assertIn("6 of 8 services that are not well: 8 empty", page.text)
+        self.assertTrue(page.all("a", href="/services?state=empty"))
+
+    def test_long(self) -> None:
+        """A label that goes on and on is cut; the page of the problems has more of it."""
+        self.serve(web("shop", HAPROXY_0_MODE="x" * 5000))
+        self.assertLess(self.ask("GET", "/")[1].count("x"), 1500)
+        self.assertIn("is neither tcp nor http", self.read("/problems").text)
+
+    def test_options(self) -> None:
+        """What is wrong with an option's value is no template's."""
+        self.serve(web("shop"))
+        wrong = Problem("", None, "--ssl-certs", "/nowhere.pem", "is not there", fatal=False)
+        self.reconciler.journal.problems_are((wrong,))
+        page = self.read("/problems").text
+        self.assertIn("warning operator’s option operator", page)
+        self.assertNotIn("template", page)
 
     def test_nothing_yet(self) -> None:
         """Before Marathon's first answer it says why there is nothing."""
@@ -373,9 +407,7 @@ class Services(DashboardTestCase):
         numbers = [int(a["data-no"] or 0) for a in page.all("a", class_="no")]
         whole = self.ask("GET", "/_haproxy_getconfig")[1].splitlines()
         self.assertEqual(whole[numbers[0] - 1], "frontend shop_10000_in")
-        self.assertTrue(
-            page.all("a", href=f"/configurations/running?line={numbers[0] - 1}#L{numbers[0] - 1}")
-        )
+        self.assertTrue(page.all("a", href=f"/configurations/running?line={numbers[0]}#L{numbers[0]}"))
         marked = self.read(f"/configurations/running?line={numbers[0]}")
         self.assertEqual(
             [a["id"] for a in marked.all("span", class_="line is-marked is-section")], [f"L{numbers[0]}"]

@@ -47,13 +47,16 @@ class OverviewPage(HtmlPage):
             services = Services(())
         states = Counter(view.state for view in services.services)
         problems = problems_of(self._sight)
+        unwell = sorted(
+            (view for view in services.services if view.state in UNWELL),
+            key=lambda view: STATES.index(view.state),
+        )
         return {
             "status": await status_of(self._sight, admin=asked.admin),
             "states": [(state, states[state]) for state in STATES if states[state]],
-            "unwell": sorted(
-                (view for view in services.services if view.state in UNWELL),
-                key=lambda view: STATES.index(view.state),
-            )[:SHOWN],
+            "unwell": unwell[:SHOWN],
+            "unwell_count": len(unwell),
+            "unwell_states": UNWELL,
             "silence": services.problem,
             "problems": newest(problems)[:SHOWN],
             "problem_count": len(problems),

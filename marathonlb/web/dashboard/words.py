@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 MINUTE, HOUR, DAY = 60, 3600, 86400
 """In seconds."""
 
+_KINDS = {"quarantine": "refused by HAProxy", "template": "operator"}
+
 _SIZES = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -77,3 +79,19 @@ def size(count: float) -> str:
 def plural(count: int, one: str, many: str = "") -> str:
     """A number with its word: ``1 service``, ``2 services``."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def kind(name: str) -> str:
+    """The kind of a problem: whose it is, or who says so."""
+    return _KINDS.get(name, name)
+
+
+def visible(value: object) -> object:
+    """
+    What a text holds that would not be seen, or would turn its neighbours around, written out (``\\u202e``).
+
+    Lines and tabs stay; whatever is no text of somebody else's stays as it is.
+    """
+    if type(value) is not str or value.isprintable():
+        return value
+    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in value)
