@@ -536,6 +536,18 @@ class OldTests(SynchronousTestCase):
 class HelpTests(SynchronousTestCase):
     """--help, --longhelp and the documentation."""
 
+    def test_impatient_readiness(self) -> None:
+        """A bound for Marathon's word that lies within the time between two comparisons is said."""
+        for line, name in (
+            ("--resync-interval 900", "--resync-interval=900"),
+            ("--max-staleness 300", "--resync-interval=300"),
+            ("--mode poll --poll-interval 600", "--poll-interval=600"),
+        ):
+            (notice,) = notices(given(line), {})
+            self.assertIn(name, notice)
+        for line in ("", "--mode poll --poll-interval 599", "--mode poll --resync-interval 900"):
+            self.assertEqual((), notices(given(line), {}), line)
+
     def names(self, face: Face) -> list[Option]:
         return list(options(face))
 

@@ -180,6 +180,12 @@ def notices(given: Given, environ: Mapping[str, str], *, face: Face = Face.DAEMO
         )
     if told.where("command").startswith("--") and told.one("manage-haproxy"):
         lines.append("--command: it is not used, since --manage-haproxy reloads HAProxy itself")
+    interval = "poll-interval" if mode == "poll" else "resync-interval"
+    if face is Face.DAEMON and told.one("max-staleness") <= told.one(interval):
+        lines.append(
+            f"--max-staleness={told.one('max-staleness'):g} is not more than --{interval}={told.one(interval):g}: "
+            "readiness turns red between two comparisons though all is well; give more"
+        )
     return tuple(lines)
 
 

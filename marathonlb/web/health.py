@@ -41,7 +41,7 @@ def _marathon(sight: Sight) -> list[str]:
     reasons = []
     for cluster in sight.clusters:
         staleness = sight.staleness(cluster)
-        said = cluster.gatherer.problem or failure
+        said = cluster.gatherer.problem or failure or cluster.source.problem
         why = f": {said}" if said else ""
         if staleness is None:
             of = f" of the cluster {cluster.name}" if cluster.name else ""

@@ -41,6 +41,12 @@ class Words(SynchronousTestCase):
         ):
             self.assertEqual(duration(seconds), words)
 
+    def test_whole_seconds(self) -> None:
+        """What is known in whole seconds, as HAProxy says it, is told in whole seconds."""
+        self.assertEqual(
+            (duration(9), duration(9.0), duration(59), duration(61)), ("9 s", "9.00 s", "59 s", "1 min 1 s")
+        )
+
     def test_ago(self) -> None:
         """How long ago something was is told in its biggest unit; what is to come is now."""
         for seconds, words in (

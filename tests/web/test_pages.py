@@ -471,6 +471,15 @@ class Health(PagesTestCase):
         self.serve(web("shop"))
         self.assertEqual(self.ready(200), "")
 
+    def test_deaf(self) -> None:
+        """Where nothing was asked yet since the events broke off, the reason is why they did."""
+        self.serve(web("shop"))
+        self.source.problem = "http://one:8080/v2/events: the connection is refused"
+        self.clock.advance(101)
+        self.assertIn(
+            "--max-staleness=100: http://one:8080/v2/events: the connection is refused", self.ready(503)
+        )
+
     def test_unconfirmed(self) -> None:
         """It is not ready where HAProxy has not confirmed, does not run, or cannot be asked."""
         self.serve(web("shop"))

@@ -13,9 +13,11 @@ _SIZES = ("B", "kB", "MB", "GB", "TB")
 
 
 def duration(seconds: float) -> str:
-    """How long something took, with two or three digits that count."""
+    """How long something took, with two or three digits that count, but none that were not measured."""
     if seconds <= 0:
         return "0 s"
+    if isinstance(seconds, int) and seconds < MINUTE:
+        return f"{seconds} s"
     if seconds < 0.001:
         return f"{seconds * 1e6:.0f} µs"
     if seconds < 0.01:
