@@ -93,7 +93,7 @@ class Record(Journal):
         super().converged(status, wanted, outcome, why)
         self.failing_since = None
         self._seconds |= outcome.seconds
-        self._measured(outcome.action)
+        self._measured("waiting" if outcome.action == "postponed" else outcome.action)
         self._counted(outcome)
         if outcome.action == "postponed":
             self._entry(
@@ -187,7 +187,7 @@ class Record(Journal):
             Entry(
                 time=self._clock.seconds(),
                 kind=Kind.DRIFT,
-                summary=f"{len(apps)} apps had changed and no event had said so",
+                summary=f"{len(apps)} {'app' if len(apps) == 1 else 'apps'} had changed and no event had said so",
                 apps=tuple(sorted(apps)[:SHOWN]),
                 app_count=len(apps),
             )

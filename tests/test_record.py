@@ -8,6 +8,7 @@ import subprocess
 from collections import Counter
 from typing import Any
 
+from attrs import evolve
 from twisted.logger import LogEvent, LogLevel, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -19,7 +20,7 @@ from marathonlb.marathon.model import App
 from marathonlb.metrics import METRICS, PREFIX, Metrics, markdown, reason_kind, refused_step
 from marathonlb.timeline import LENGTH, Entry, Kind, Timeline
 from tests.test_reconciler import cluster, web
-from tests.web.sights import EVERYTHING, NOW, PagesTestCase
+from tests.web.sights import EVERYTHING, NOW, SETTINGS, PagesTestCase
 
 PROMTOOL = shutil.which("promtool") or ""
 EVENT = Hint(frozenset(["/shop"]), "status_update_event, health_status_changed_event")
@@ -208,6 +209,16 @@ class Records(PagesTestCase):
         self.clock.advance(1)
         self.assertEqual(self.last().event_to_traffic_seconds, 0.0)
 
+    def test_waiting(self) -> None:
+        """A reload that has to wait is counted by the word that the metric's help has for it."""
+        self.make(evolve(SETTINGS, min_reload_interval=60))
+        self.serve(web("shop"))
+        self.serve(web("shop"), web("cart", 10001))
+        self.assertEqual(
+            (self.last().kind, self.value("convergences_total", result="waiting")), (Kind.WAITING, 1)
+        )
+        self.assertEqual(self.value("convergences_total", result="postponed"), -1)
+
     def test_unknown_events(self) -> None:
         """What anyone may post to the callback makes no new series."""
         self.reconciler.poke(Hint(None, "something_new_event"))
@@ -250,6 +261,9 @@ class Records(PagesTestCase):
         self.serve(web("shop"))
         self.serve(web("shop", tasks=2), web("cart", 10001))
         self.assertEqual(self.value("drifted_apps_total"), 2)
+        self.serve(web("shop"), web("cart", 10001))
+        (*_, said) = [e.summary for e in self.record.timeline.entries() if e.kind is Kind.DRIFT]
+        self.assertEqual(said, "1 app had changed and no event had said so")
         self.assertIn(Kind.DRIFT, [e.kind for e in self.record.timeline.entries()])
 
     def test_cause(self) -> None:
