@@ -21,6 +21,9 @@ READY, NOT_READY = 0, 1
 SHOWN = 10
 """So many problems are named."""
 
+LONGEST = 300
+"""So much of a label's value is shown."""
+
 _COLUMN = 13
 
 
@@ -116,7 +119,8 @@ def _entry(entry: Entry | None, now: float) -> str:
 
 def _problem(problem: ProblemView) -> str:
     where = problem.app_id if problem.port_index is None else f"{problem.app_id} port {problem.port_index}"
-    what = f"{problem.label}={problem.value}" if problem.label and problem.value else problem.label
+    value = problem.value if len(problem.value) <= LONGEST else f"{problem.value[:LONGEST]}…"
+    what = f"{problem.label}={value}" if problem.label and value else problem.label
     fate = "" if problem.fatal else " (served)" * bool(problem.app_id)
     return ": ".join(part for part in (where, what, problem.reason) if part) + fate
 

@@ -1,18 +1,45 @@
 """
 Where the script's words go: plain into files and pipes, with colours and signs of progress on a terminal.
+
+A terminal obeys what it is sent, and that may come out of somebody's label: there, nothing but letters and our own
+colours are.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import IO, Any
 
 from attrs import frozen
 
+from marathonlb.web.dashboard.words import visible
+
 CLEAR = "\r\x1b[K"
 """Empties the line on a terminal."""
 
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "bold": "1"}
+_PAINTED = re.compile(rf"(\x1b\[(?:0|{'|'.join(_COLOURS.values())})m)")
+
+
+def harmless(text: str) -> str:
+    """A text for a terminal: whatever it could obey is written out, but for `Paint`'s colours."""
+    return "".join(part if n % 2 else visible(part) for n, part in enumerate(_PAINTED.split(text)))
+
+
+class Screen:
+    """Standard output where it is a terminal."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write what is `harmless`."""
+        return self._stream.write(harmless(text))
+
+    def flush(self) -> None:
+        """Pass on what is buffered."""
+        self._stream.flush()
 
 
 @frozen
@@ -46,7 +73,7 @@ class ErrorStream:
     def write(self, text: str) -> int:
         """Write for good."""
         self.hide()
-        return self._stream.write(text)
+        return self._stream.write(harmless(text) if self._stream.isatty() else text)
 
     def flush(self) -> None:
         """Pass on what is buffered."""
@@ -79,7 +106,7 @@ class Terminal:
     :param watched: whether somebody looks at `err`, so that progress is worth showing.
     """
 
-    out: IO[str]
+    out: Any
     err: Any
     paint: Paint = Paint()
     watched: bool = False
@@ -93,4 +120,5 @@ class Terminal:
         """
         able = environ.get("TERM") != "dumb"
         colours = able and out.isatty() and not environ.get("NO_COLOR")
-        return cls(out, ErrorStream(err), Paint(colours), able and err.isatty())
+        screen = Screen(out) if out.isatty() else out
+        return cls(screen, ErrorStream(err), Paint(colours), able and err.isatty())

@@ -37,6 +37,23 @@ class TerminalTests(SynchronousTestCase):
         self.assertTrue(Terminal.of(StringIO(), Screen(), {}).watched)
         self.assertFalse(Terminal.of(Screen(), StringIO(), {}).watched)
 
+    def test_obeyed(self) -> None:
+        """A terminal is sent our colours and nothing else that it would obey, and a file whatever there is."""
+        evil = "\x1b]0;owned\x07 \x1b[2J \u202egpj.exe \x9b31m \r"
+        for stream in ("out", "err"):
+            screen = Screen()
+            terminal = Terminal.of(screen, screen, {})
+            getattr(terminal, stream).write(terminal.paint(f"a\tb {evil}", "red") + "\n")
+            shown = screen.getvalue()
+            self.assertEqual(
+                shown,
+                "\x1b[31ma\tb \\x1b]0;owned\\x07 \\x1b[2J \\u202egpj.exe \\x9b31m \\r\x1b[0m\n",
+                stream,
+            )
+            file = StringIO()
+            getattr(Terminal.of(file, file, {}), stream).write(evil)
+            self.assertEqual(file.getvalue(), evil)
+
 
 class ProgressTests(SynchronousTestCase):
     """`Progress`."""

@@ -50,7 +50,7 @@ def templates(assets: Assets) -> Environment:
         loader=FileSystemLoader(DIRECTORY / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=words.visible,
+        finalize=words.finalized,
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,

@@ -88,12 +88,17 @@ def kind(name: str) -> str:
     return _KINDS.get(name, name)
 
 
-def visible(value: object) -> object:
+def visible(text: str) -> str:
     """
     What a text holds that would not be seen, or would turn its neighbours around, written out (``\\u202e``).
 
-    Lines and tabs stay; whatever is no text of somebody else's stays as it is.
+    Lines and tabs stay.
     """
-    if type(value) is not str or value.isprintable():
-        return value
-    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in value)
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
+
+
+def finalized(value: object) -> object:
+    """What a template is given, `visible` where it is somebody's text and not markup already."""
+    return visible(value) if type(value) is str else value
