@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import msgspec
 
-from marathonlb.web.page import Answer, Asked, Page, data
+from marathonlb.web.page import Answer, Asked, Page, Refusal, data
 from marathonlb.web.sight import Sight
 
 
@@ -57,9 +57,7 @@ def _marathon(sight: Sight) -> list[str]:
 def _haproxy(sight: Sight) -> list[str]:
     status, record = sight.reconciler.status, sight.record
     if sight.reconciler.wanted is None:
-        return [
-            "HAProxy has confirmed no configuration yet" + (f": {status.failure}" if status.failure else "")
-        ]
+        return [_before(sight)]
     reasons = []
     if not sight.applier.confirmed:
         reasons.append("HAProxy has not confirmed that it runs the configuration")
@@ -71,6 +69,16 @@ def _haproxy(sight: Sight) -> list[str]:
         if seconds > sight.settings.max_staleness:
             reasons.append(f"what is wanted could not be applied for {seconds:.0f} s: {status.failure}")
     return reasons
+
+
+def _before(sight: Sight) -> str:
+    """What HAProxy runs while the first configuration of this controller is not confirmed."""
+    try:
+        sight.published()
+    except Refusal:
+        failure = sight.reconciler.status.failure
+        return "HAProxy has confirmed no configuration yet" + (f": {failure}" if failure else "")
+    return "HAProxy runs what lay on the disk when the controller was started, and nothing newer yet"
 
 
 class Live(Page):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from attrs import evolve
 
+from marathonlb.config.text import Config
 from marathonlb.errors import SourceError
 from marathonlb.haproxy.files import Published
 from tests.fakes.haproxy import NONSENSE
@@ -470,6 +471,14 @@ class Health(PagesTestCase):
         self.marathon.fail(None)
         self.serve(web("shop"))
         self.assertEqual(self.ready(200), "")
+
+    def test_from_disk(self) -> None:
+        """Before Marathon's first answer it says whether HAProxy runs what was known at the last run, or nothing."""
+        self.marathon.fail("it does not answer")
+        self.reconciler.poke(EVERYTHING)
+        self.assertIn("no configuration yet", self.get("/api/health/ready", 503)["reasons"][1])
+        self.applier.running = Config()
+        self.assertIn("lay on the disk", self.get("/api/health/ready", 503)["reasons"][1])
 
     def test_deaf(self) -> None:
         """Where nothing was asked yet since the events broke off, the reason is why they did."""
