@@ -2,7 +2,8 @@
 What happened, the last so many things of it: for the pages, and for whoever follows along.
 
 An `Entry` tells of one convergence what came, what was decided, what was done and how long each took. Convergences
-that change nothing, one after another, are one entry with a count: a storm of events pushes nothing away that matters.
+that change nothing, or fail or wait for the same reason, one after another, are one entry with a count: neither a storm
+of events nor a Marathon that is away for a night pushes anything away that matters.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     :param seconds: how long each stage took.
     :param total_seconds: from its beginning to its end.
     :param event_to_traffic_seconds: from the first event that led to it to HAProxy's confirmation; null without one.
-    :param count: how many like it came one after another.
+    :param count: how many like it came one after another; the rest is told of the last one.
+    :param first_time: when the first of them began; null where there is no other.
     """
 
     time: float
@@ -66,7 +68,16 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     services: int | None = None
     servers: int | None = None
     count: int = 1
+    first_time: float | None = None
 
+    def repeats(self, other: Entry) -> bool:
+        """Whether it tells the same as the one before."""
+        if self.kind is not other.kind or self.kind not in _REPEATED:
+            return False
+        return self.kind is Kind.UNCHANGED or self.summary == other.summary
+
+
+_REPEATED = frozenset({Kind.UNCHANGED, Kind.FAILED, Kind.WAITING})
 
 Follower = Callable[[Entry], object]
 
@@ -87,13 +98,15 @@ class Timeline:
         """
         Take an entry, and tell those that follow.
 
-        One that changes nothing takes the place of the one before, where that changed nothing either.
+        One that `repeats` the one before takes its place.
 
         :return: the entry as it was taken.
         """
         self._last += 1
-        if entry.kind is Kind.UNCHANGED and self._entries and self._entries[-1].kind is Kind.UNCHANGED:
-            entry = msgspec.structs.replace(entry, count=self._entries.pop().count + 1)
+        if self._entries and entry.repeats(self._entries[-1]):
+            before = self._entries.pop()
+            first = before.time if before.first_time is None else before.first_time
+            entry = msgspec.structs.replace(entry, count=before.count + 1, first_time=first)
         taken = msgspec.structs.replace(entry, id=self._last)
         self._entries.append(taken)
         for follower in tuple(self._followers):

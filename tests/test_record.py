@@ -121,6 +121,28 @@ class Timelines(SynchronousTestCase):
         self.assertEqual((len(kept), kept[0].id, kept[-1].id), (LENGTH, 6, LENGTH + 5))
         self.assertEqual([each.id for each in timeline.entries(LENGTH + 3)], [LENGTH + 4, LENGTH + 5])
 
+    def test_repeated(self) -> None:
+        """What fails again and again for the same reason is one entry, with how often and since when."""
+        timeline = Timeline()
+        for time, kind, summary in (
+            (1.0, Kind.FAILED, "refused"),
+            (2.0, Kind.FAILED, "refused"),
+            (3.0, Kind.FAILED, "refused"),
+            (4.0, Kind.FAILED, "late"),
+            (5.0, Kind.PROBLEM, "late"),
+            (6.0, Kind.PROBLEM, "late"),
+        ):
+            timeline.add(Entry(time=time, kind=kind, summary=summary))
+        self.assertEqual(
+            [(e.kind, e.count, e.time, e.first_time) for e in timeline.entries()],
+            [
+                (Kind.FAILED, 3, 3.0, 1.0),
+                (Kind.FAILED, 1, 4.0, None),
+                (Kind.PROBLEM, 1, 5.0, None),
+                (Kind.PROBLEM, 1, 6.0, None),
+            ],
+        )
+
     def test_unchanged(self) -> None:
         """What changes nothing, again and again, is one entry that counts, and its id is new each time."""
         timeline = Timeline()

@@ -131,7 +131,7 @@ class Sight:
         wanted = self.reconciler.wanted
         if wanted is None:
             raise Refusal(
-                503, "there is no configuration yet: Marathon has not answered, or it could not be applied"
+                503, "nothing is known yet: Marathon has not answered, or what it wants could not be applied"
             )
         return wanted
 

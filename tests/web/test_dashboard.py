@@ -316,6 +316,14 @@ class Overview(DashboardTestCase):
         page = self.read("/")
         self.assertIn("Not ready", page.text)
         self.assertIn("it does not answer", page.text)
+        self.assertEqual(page.text.count("not known yet"), 2)
+        for path in ("/", "/problems"):
+            self.assertIn("Not known before Marathon’s first answer.", self.read(path).text)
+            self.assertNotIn("anything to mend", self.read(path).text)
+        self.clock.advance(1000)
+        self.assertRegex(
+            self.read("/").text, r"it does not answer \(status 503\) \d+ times, the first \d+ min ago"
+        )
 
     def test_failing(self) -> None:
         """What could not be applied is said, though what was served goes on."""

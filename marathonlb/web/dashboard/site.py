@@ -96,6 +96,7 @@ class Site:
             "barred": asked.barred,
             "badges": {"/problems": len(sight.reconciler.problems)},
             "groups_served": sorted(sight.settings.groups),
+            "known": sight.reconciler.wanted is not None,
             "here": "/" + asked.path.split("/")[1],
             "now": sight.now(),
             "held_back": _held_back(sight),
