@@ -63,6 +63,9 @@ BOTH = """
   # what Marathon tells as it happens
   curl -N -H 'Accept: text/event-stream' {marathon_url}/v2/events
 
+  # what the load balancer does, as it does it: http://127.0.0.1:{stats}/ in a browser, and as data
+  curl -s http://127.0.0.1:{stats}/api/status
+
   # HAProxy's statistics (also http://127.0.0.1:{stats}/haproxy?stats in a browser), and what it runs
   curl -s 'http://127.0.0.1:{stats}/haproxy?stats;csv' | cut -d , -f 1,2,18
   cat {directory}/haproxy.cfg

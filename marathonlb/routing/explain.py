@@ -43,7 +43,8 @@ def explain(question: Question, state: State) -> Explanation:
     words = (
         f"{pinned.reason.rpartition(': ')[0]}, and HAProxy runs that one: this is what would be without it"
     )
-    return evolve(answer, reasons=(Reason("pin", words), *answer.reasons))
+    verdict = f"without the pin: {answer.verdict}"
+    return evolve(answer, verdict=verdict, reasons=(Reason("pin", words), *answer.reasons))
 
 
 def _answer(question: Question, state: State) -> Explanation:

@@ -144,8 +144,9 @@ class DemoTests(MarathonTestCase):
                 await until(answered, seconds=20 if index < 7 else 0, every=0.5)
             else:
                 rest.append(await self.shell(command))
-        self.assertIn("shop_web", rest[0])
-        self.assertIn("frontend marathon_http_in", rest[1])
+        self.assertIn('"ready":true', rest[0])
+        self.assertIn("shop_web", rest[1])
+        self.assertIn("frontend marathon_http_in", rest[2])
 
         async def five() -> bool:
             answers = [await self.shell(commands[0]) for _ in range(5)]

@@ -98,12 +98,16 @@ class Pinning(PagesTestCase):
         """An explanation says that it is for the time after the release."""
         self.change()
         self.pin()
-        (reason,) = self.get("/api/explain?q=/shop")["reasons"]
+        said = self.get("/api/explain?q=/shop")
+        self.assertEqual(said["verdict"], "without the pin: its port is served")
+        self.assertIn('class="answer is-waiting"', self.ask("GET", "/explain?q=/shop")[1])
+        (reason,) = said["reasons"]
         self.assertRegex(
             reason["words"], r"^configuration 1 is pinned since [-0-9: ]+ UTC, and HAProxy runs that one"
         )
         self.post("/api/unpin", {})
         self.assertEqual(self.get("/api/explain?q=/shop")["reasons"], [])
+        self.assertIn('class="answer is-good"', self.ask("GET", "/explain?q=/shop")[1])
 
     def test_said_once(self) -> None:
         """What waits is said once for each change, not once for each convergence."""
