@@ -121,7 +121,7 @@ class ConfigurationPage(Page):
     summary = "The texts of one configuration"
     shape = Configuration
     parameters = (Parameter("name", "path", "its number, or running", required=True),)
-    statuses = ((404, "there is none of this number"),)
+    statuses = ((404, "there is none of this number"), (503, "HAProxy runs none yet"))
 
     def __init__(self, sight: Sight) -> None:
         self._sight = sight
@@ -142,7 +142,11 @@ class DifferencePage(Page):
         Parameter("from", "query", "the number of the older one, or running", required=True),
         Parameter("to", "query", "the number of the newer one; running where it is not given"),
     )
-    statuses = ((400, "a parameter is missing"), (404, "there is none of this number"))
+    statuses = (
+        (400, "a parameter is missing"),
+        (404, "there is none of this number"),
+        (503, "HAProxy runs none yet"),
+    )
 
     def __init__(self, sight: Sight) -> None:
         self._sight = sight

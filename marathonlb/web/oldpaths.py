@@ -55,6 +55,7 @@ class PidsPage(Page):
 
     summary = "The process ids of HAProxy's workers, those that drain included"
     content_type = TEXT
+    statuses = ((503, "HAProxy does not run, or cannot be asked"),)
 
     def __init__(self, sight: Sight) -> None:
         self._sight = sight
@@ -75,7 +76,10 @@ class SignalPage(Page):
     also = "POST"
     changes = True
     content_type = TEXT
-    statuses = ((403, "the client is outside --admin-allow, or a page of another site asks"),)
+    statuses = (
+        (403, "the client is outside --admin-allow, or a page of another site asks"),
+        (413, "what is posted is too big"),
+    )
 
     def __init__(self, sight: Sight, signal: str, summary: str, act: Callable[[str], object]) -> None:
         self._sight = sight

@@ -76,7 +76,7 @@ class PinPage(Page):
     takes = 'the name of a configuration: {"name": "7"}; running pins what runs now'
     statuses = (
         (400, "it names no configuration"),
-        (403, "the client is outside --admin-allow"),
+        (403, "the client is outside --admin-allow, or a page of another site asks"),
         (404, "there is none of this name"),
         (409, "HAProxy refuses it, in its words; nothing has changed"),
         (413, "it is too big"),
@@ -106,7 +106,7 @@ class UnpinPage(Page):
     shape = PinAnswer
     takes = "nothing: {}"
     statuses = (
-        (403, "the client is outside --admin-allow"),
+        (403, "the client is outside --admin-allow, or a page of another site asks"),
         (413, "it is too big"),
         (415, "it is not application/json"),
         (503, "it cannot be released: the state directory cannot be written"),

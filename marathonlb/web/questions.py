@@ -81,7 +81,7 @@ class WhatIfPage(Page):
     )
     statuses = (
         (400, "it is no definition of an app"),
-        (403, "the client is outside --admin-allow"),
+        (403, "the client is outside --admin-allow, or a page of another site asks"),
         (413, "it is too big"),
         (415, "it is not application/json"),
         (503, "Marathon has not answered yet"),

@@ -286,6 +286,7 @@ class TimelinePage(Page):
     summary = "What came, what was decided, what was done, and how long each took"
     shape = Timeline
     parameters = (Parameter("after", "query", "only what is newer than the entry of this id", "integer"),)
+    statuses = ((400, "after= is no whole number"),)
 
     def __init__(self, sight: Sight) -> None:
         self._sight = sight

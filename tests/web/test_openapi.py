@@ -10,6 +10,7 @@ import jsonschema
 
 from marathonlb.haproxy.files import Published
 from marathonlb.web.openapi import openapi
+from marathonlb.web.router import LIMIT
 from marathonlb.web.routes import documented
 from tests.fakes.haproxy import NONSENSE
 from tests.shared import CHECKOUT
@@ -44,6 +45,62 @@ def strict(schema: Any) -> Any:
             found["additionalProperties"] = False
         return found
     return [strict(each) for each in schema] if isinstance(schema, list) else schema
+
+
+ODD = (
+    *PATHS,
+    *(
+        "/api/services/x",
+        "/api/configurations/99",
+        "/api/difference",
+        "/api/difference?from=99",
+        "/api/explain",
+    ),
+    *("/api/difference?from=1&to=x", "/api/explain?q=a+b", "/api/timeline?after=x", "/api/openapi.json"),
+    *("/_haproxy_getconfig", "/_haproxy_getvhostmap", "/_haproxy_getappmap", "/_haproxy_getpids"),
+    *("/_mlb_signal/hup", "/_mlb_signal/usr1", "/api/pin", "/api/unpin", "/api/what-if", "/metrics"),
+)
+"""Besides `PATHS` what is asked wrongly, and what gives no JSON."""
+
+
+class Statuses(PagesTestCase):
+    """Every status that is answered is documented, whatever is wrong."""
+
+    def check(self) -> set[int]:
+        """Ask everything in every way, and hold the statuses against the document."""
+        found = set()
+        for path in ODD:
+            bare = path.partition("?")[0]
+            (operations,) = (
+                DOCUMENT["paths"][route.path] for route in documented() if route.arguments(bare) is not None
+            )
+            for method, operation in operations.items():
+                for headers in ({}, {"Content-Type": "application/json"}, {"Origin": "http://evil.example"}):
+                    for body in (b"", b"{}", b'{"name": "99"}', b"x" * (LIMIT + 1)):
+                        if method == "get" and body:
+                            continue
+                        status, text, _ = self.ask(method.upper(), path, body, headers)
+                        self.assertIn(str(status), operation["responses"], (method, path, headers, text))
+                        found.add(status)
+        return found
+
+    def test_nothing(self) -> None:
+        """Where nothing is known, nothing runs and HAProxy does not answer."""
+        self.applier.unavailable = True
+        self.haproxy.answers.clear()
+        self.assertEqual(self.check(), {200, 400, 403, 404, 413, 415, 503})
+
+    def test_running(self) -> None:
+        """Where all is well."""
+        self.archive.add(Published("global\n"), reason="first", seconds=0)
+        self.serve(web("shop", tasks=2))
+        self.assertEqual(self.check(), {200, 400, 403, 404, 413, 415})
+
+    def test_strangers(self) -> None:
+        """And for clients outside --admin-allow."""
+        self.client = "10.0.0.1"
+        self.serve(web("shop", tasks=2))
+        self.assertIn(403, self.check())
 
 
 class Documented(PagesTestCase):
