@@ -97,7 +97,9 @@ class Daemon:
                 continue
             try:
                 return await self._ask_at(socket, path, method, body)
-            except (ConnectError, OSError) as error:
+            except ConnectError as error:
+                reason = os.strerror(error.osError) if isinstance(error.osError, int) else str(error)
+            except OSError as error:
                 reason = str(error)
         raise DaemonUnreachable(path=self._paths[0] if self._paths else SOCKET, reason=reason)
 
