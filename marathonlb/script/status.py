@@ -12,6 +12,7 @@ from marathonlb.script.terminal import Paint, Terminal
 from marathonlb.settings import Settings
 from marathonlb.timeline import Entry
 from marathonlb.web.daemon import Daemon
+from marathonlb.web.dashboard.words import kind
 from marathonlb.web.problems import Problems, ProblemView
 from marathonlb.web.status import HAProxyStatus, MarathonStatus, Status
 
@@ -69,7 +70,9 @@ def table(status: Status, problems: tuple[ProblemView, ...], paint: Paint) -> It
     yield _row("last change", _entry(status.last_change, status.now))
     yield _row("last reload", _entry(status.last_reload, status.now))
     problems = tuple(problem for problem in problems if problem.kind != "pin")
-    counts = ", ".join(f"{count} {kind}" for kind, count in sorted(status.problems.items()) if kind != "pin")
+    counts = ", ".join(
+        f"{count} {kind(name)}" for name, count in sorted(status.problems.items()) if name != "pin"
+    )
     yield _row("problems", counts or "none")
     for problem in problems[:SHOWN]:
         yield _row("", paint(_problem(problem), "red" if problem.fatal else "yellow"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
+from marathonlb.routing.problems import Problem
 from marathonlb.script.status import SHOWN, ago, table
 from marathonlb.script.terminal import Paint
 from marathonlb.web.problems import Problems
@@ -65,6 +66,15 @@ class StatusTests(PagesTestCase):
         self.assertIn("problems     12 label\n", said)
         self.assertIn("             /shop0 port 0: HAPROXY_0_MODE=x: ", said)
         self.assertIn("and 2 more: /api/problems", said)
+
+    def test_words(self) -> None:
+        """They are told in the words of the dashboard, and a value that goes on and on is cut."""
+        self.serve(web("shop", HAPROXY_0_MODE="x" * 5000))
+        option = Problem("", None, "--ssl-certs", "/nowhere.pem", "is not there", fatal=False)
+        self.reconciler.journal.problems_are((*self.reconciler.problems, option))
+        said = self.table()
+        self.assertIn("problems     1 label, 1 operator\n", said)
+        self.assertLess(max(map(len, said.splitlines())), 500)
 
     def test_colours(self) -> None:
         """On a terminal what is wrong is red; without colours there is no escape sequence."""
