@@ -21,7 +21,7 @@ local function client_of(applet)
   return "PROXY " .. (six and "TCP6 " or "TCP4 ") .. from .. " " .. to .. " " .. ports .. "\r\n"
 end
 
--- What says whether a page of another site has made the browser ask.
+-- What says whether a browser asks, and whether a page of another site has made it ask.
 local function origin_of(applet)
   local lines = ""
   for _, name in ipairs({"host", "origin", "sec-fetch-site", "accept-language"}) do
@@ -39,7 +39,9 @@ local function asked(applet, path)
   if not connection:connect("unix@" .. SOCKET) then
     return nil
   end
-  local request = "GET " .. path .. " HTTP/1.0\r\n" .. origin_of(applet) .. "\r\n"
+  -- what is posted has no body that matters here, and HEAD is not to do what GET does
+  local method = applet.method == "HEAD" and "HEAD " or "GET "
+  local request = method .. path .. " HTTP/1.0\r\n" .. origin_of(applet) .. "\r\n"
   local heard = connection:send(client_of(applet) .. request) and connection:receive("*a")
   connection:close()
   return heard

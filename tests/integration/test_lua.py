@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http.client import HTTPConnection
 from typing import Any
 
 from twisted.internet import reactor
@@ -42,13 +43,26 @@ class Controller(Resource):
 
     isLeaf = True
 
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.methods: list[bytes] = []
+
     def render_GET(self, request: Request) -> bytes:
         client = request.getClientAddress().host  # type: ignore[union-attr]
-        origin = request.getHeader("origin") or ""
+        origin = " ".join(filter(None, map(request.getHeader, ("origin", "accept-language"))))
+        self.methods.append(request.method)
         request.setHeader("Content-Type", "text/plain; charset=us-ascii")
         if request.path.startswith(b"/_mlb_signal"):
             request.setResponseCode(403)
         return f"{request.uri.decode()} {client} {origin}\n".encode()
+
+
+def head(port: int, path: str) -> None:
+    """Ask for the head of a page."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("HEAD", path)
+    connection.getresponse().read()
+    connection.close()
 
 
 class LuaMixin:
@@ -67,11 +81,13 @@ class LuaMixin:
         text = HEAD.format(bind=self.world.settings.bind_stats)
         self.world.settings.environment["HAPROXY_HEAD"] = text
 
-    def listen(self) -> None:
+    def listen(self) -> Controller:
         """A controller on the socket in the state directory."""
+        controller = Controller()
         path = f"{self.world.settings.state_dir}/web.sock"
-        site = Site(Controller())
+        site = Site(controller)
         self.addCleanup(reactor.listenUNIX(path, HAProxyWrappingFactory(site)).stopListening)  # type: ignore[attr-defined]
+        return controller
 
     async def asked(self, path: str, **headers: str) -> Answer:
         """HAProxy's answer."""
@@ -90,6 +106,16 @@ class LuaMixin:
             answer = await self.asked(f"/_mlb_signal/{name}", Origin="http://evil.test")
             said = f"/_mlb_signal/{name} 127.0.0.1 http://evil.test\n".encode()
             self.assertEqual((answer.status, answer.body), (403, said))
+        answer = await self.asked("/_mlb_signal/hup", Accept_Language="en")
+        self.assertEqual(answer.body, b"/_mlb_signal/hup 127.0.0.1 en\n", "a browser that says nothing else")
+
+    @coroutine
+    async def test_head(self) -> None:
+        """HEAD is not handed on as something that would do more."""
+        controller = self.listen()
+        self.world.start()
+        await deferToThread(head, self.world.stats, "/_mlb_signal/hup")
+        self.assertEqual(controller.methods, [b"HEAD"])
 
     @coroutine
     async def test_nobody(self) -> None:
