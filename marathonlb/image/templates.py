@@ -53,7 +53,7 @@ def from_url(url: str, seconds: float = SECONDS) -> dict[str, bytes]:
         reason = str(error.reason)
     except (_Refused, OSError, ValueError, HTTPException) as error:
         reason = str(error)
-    raise TemplateError(source=f"TEMPLATE_URL {redacted(url)}", reason=reason)
+    raise TemplateError(source=f"TEMPLATE_URL {redacted(url)}", reason=" ".join(reason.split()))
 
 
 def from_sandbox(sandbox: str) -> dict[str, bytes]:
@@ -94,8 +94,9 @@ class _Refused(Exception):
 def unpack(tarball: bytes) -> Iterator[tuple[str, bytes]]:
     """Name and content of the files below ``templates/``. Raises where anything in the tarball is amiss."""
     found = 0
+    plain = _decompressed(tarball)
     try:
-        with tarfile.open(fileobj=io.BytesIO(_decompressed(tarball)), mode="r:") as archive:
+        with tarfile.open(fileobj=io.BytesIO(plain), mode="r:") as archive:
             for number, member in enumerate(archive):
                 if number >= MOST_MEMBERS:
                     raise _Refused(f"it has more than {MOST_MEMBERS} members")
@@ -104,6 +105,9 @@ def unpack(tarball: bytes) -> Iterator[tuple[str, bytes]]:
                 if name is not None and file is not None:
                     found += 1
                     yield name, file.read()
+            # tarfile takes a broken member, and the place where a tarball was cut off, for its end.
+            if plain[archive.offset : archive.offset + tarfile.BLOCKSIZE] != tarfile.NUL * tarfile.BLOCKSIZE:
+                raise _Refused("it is no whole tarball: a broken member, or no end")
     except (tarfile.TarError, EOFError) as error:
         raise _Refused(f"it is no whole tarball: {error}") from None
     if not found:
@@ -134,9 +138,10 @@ def _decompressed(tarball: bytes) -> bytes:
         elif tarball.startswith(b"BZh"):
             plain = bz2.BZ2File(packed).read(LARGEST_TARBALL + 1)
         elif tarball.startswith(b"\xfd7zXZ"):
-            plain = lzma.LZMADecompressor(memlimit=4 * LARGEST_TARBALL).decompress(
-                tarball, LARGEST_TARBALL + 1
-            )
+            stream = lzma.LZMADecompressor(memlimit=4 * LARGEST_TARBALL)
+            plain = stream.decompress(tarball, LARGEST_TARBALL + 1)
+            if len(plain) <= LARGEST_TARBALL and (not stream.eof or stream.unused_data):
+                raise EOFError("its end is missing, or is followed by something else")
         else:
             plain = tarball
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:

@@ -103,6 +103,17 @@ class TarballTests(SynchronousTestCase):
         self.assertIn("no name", self.refused(tarball(("templates/" + "x" * 300, b""))))
         self.assertIn("no name", self.refused(tarball(("templates/a\nb", b""))))
 
+    def test_cut_off(self) -> None:
+        """What was cut off between two members, or has a broken one among them, is refused and not half taken."""
+        plain = tarball(HEAD, ("templates/HAPROXY_BACKEND_HEAD", b"x"))
+        broken = plain[:1024] + b"X" + plain[1025:]
+        for content in (plain[:1024], plain[:1100], plain[:2048], broken):
+            self.assertIn("it is no whole tarball", self.refused(content))
+        packed = lzma.compress(plain)
+        two = lzma.compress(plain[:1024]) + lzma.compress(plain[1024:])
+        for content in (packed[:-8], two, packed + b"more"):
+            self.assertIn("cannot be unpacked", self.refused(content))
+
     def test_garbage(self) -> None:
         """What is no tarball, is cut off, or has no templates is refused with a reason."""
         packed = gzip.compress(tarball(HEAD))

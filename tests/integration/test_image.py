@@ -247,7 +247,9 @@ class Quiet(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.heard.append((self.path, self.headers["Authorization"]))
-        away = {"/away": f"{self.elsewhere}/t.tgz", "/file": "file:///etc/passwd"}.get(self.path)
+        away = {"/away": f"{self.elsewhere}/t.tgz", "/file": "file:///etc/passwd", "/loop": "/loop"}.get(
+            self.path
+        )
         self.send_response(302 if away else 404 if self.path == "/none" else 200)
         if away:
             self.send_header("Location", away)
@@ -292,11 +294,13 @@ class FetchTests(SynchronousTestCase):
         self.assertEqual([("/t.tgz", None)], heard_there)
 
     def test_refused(self) -> None:
-        """An error's status, a redirect to a file and nobody there are told, without the password."""
+        """An error, a redirect to a file or in circles, and nobody there are told in a line without the password."""
         with self.server() as (here, _):
             secret = here.replace("://", "://u:sesame@")
             missing = str(self.assertRaises(TemplateError, templates.from_url, f"{secret}/none"))
             self.assertRaises(TemplateError, templates.from_url, f"{here}/file")
+            loop = str(self.assertRaises(TemplateError, templates.from_url, f"{here}/loop"))
+        self.assertNotIn("\n", loop)
         self.assertIn("the answer is 404", missing)
         nobody = str(self.assertRaises(TemplateError, templates.from_url, f"{secret}/t.tgz"))
         self.assertIn("refused", nobody)
