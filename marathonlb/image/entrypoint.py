@@ -23,6 +23,7 @@ from marathonlb.image.certificate import self_signed, write_secret
 from marathonlb.image.start import DEVICES, RUNTIME, Start, start_from
 from marathonlb.image.sysctls import set_sysctls
 from marathonlb.options.values import host_port
+from marathonlb.settings import Settings
 
 NAME = "docker-entrypoint"
 FAILED, USAGE = 1, 2
@@ -84,26 +85,48 @@ def prepare(start: Start, world: World, stderr: IO[str]) -> None:
     Write and set what the controller and HAProxy will find.
 
     :raises MarathonLBError: the templates or the kernel's parameters are not to be had.
+    :raises UsageError: a file that an option names cannot be used.
     :raises OSError: a file cannot be written.
     """
     refused = list(set_sysctls(start.sysctls, world.sysctls))
+    if refused and start.strict_sysctls:
+        raise MarathonLBError("; ".join(refused))
     for line in refused:
         stderr.write(f"{NAME}: {line}\n")
-    if refused and start.strict_sysctls:
-        raise MarathonLBError("it does not start without the parameters that HAPROXY_SYSCTL_PARAMS asks for")
     for secret in start.certificates:
         write_secret(secret.path, secret.text)
+    if start.template_url is not None:
+        templates.write(templates.from_url(start.template_url), start.settings.templates)
+    if start.sandbox is not None:
+        templates.write(templates.from_sandbox(start.sandbox), start.settings.templates)
+    check_files(start.settings)
+    _note_stats_address(start, world)
     if start.self_signed is not None:
         write_secret(start.self_signed, self_signed(world.host_name()))
         stderr.write(
             f"{NAME}: no certificate was given, so https has a self-signed one; "
             "give HAPROXY_SSL_CERT (PEM text) or HAPROXY_SSL_CERTS (paths)\n"
         )
-    if start.template_url is not None:
-        templates.write(templates.from_url(start.template_url), start.settings.templates)
-    if start.sandbox is not None:
-        templates.write(templates.from_sandbox(start.sandbox), start.settings.templates)
-    _note_stats_address(start, world)
+
+
+def check_files(settings: Settings) -> None:
+    """
+    See whether the files that options name hold what they should, before a controller does.
+
+    What that needs is imported where there is such a file: most containers have none, and are to start fast.
+
+    :raises UsageError: one does not.
+    """
+    if settings.policy:
+        from marathonlb.config.templates import PER_APP_NAMES
+        from marathonlb.routing.policyfile import read_policy
+
+        read_policy(settings.policy, PER_APP_NAMES)
+    for own in settings.clusters.values():
+        if own.marathon_ca_cert or own.marathon_client_cert or own.dcos_auth_credentials:
+            from marathonlb.marathon.access import check_access
+
+            check_access(own)
 
 
 def _note_stats_address(start: Start, world: World) -> None:

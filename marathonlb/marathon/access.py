@@ -10,10 +10,10 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.web.client import HTTPConnectionPool
 from twisted.web.iweb import IAgent
 
-from marathonlb.marathon.agent import make_agent
+from marathonlb.marathon.agent import Identity, make_agent, policy_for
 from marathonlb.marathon.auth import BasicAuthorization, FileAuthorization, IAuthorization, NoAuthorization
 from marathonlb.marathon.client import MarathonClient
-from marathonlb.marathon.dcos import ServiceAccount
+from marathonlb.marathon.dcos import ServiceAccount, check_account
 from marathonlb.marathon.fetch import Observe
 from marathonlb.marathon.gather import Gatherer
 from marathonlb.marathon.model import App
@@ -74,6 +74,18 @@ def authorization_for(settings: Settings, agent: IAgent, clock: IReactorTime) ->
     if settings.auth_credentials:
         return BasicAuthorization(*settings.auth_credentials)
     return NoAuthorization()
+
+
+def check_access(settings: Settings) -> None:
+    """
+    See whether a cluster's certificates and service account can be used, without asking anybody.
+
+    :raises UsageError: one cannot.
+    """
+    path = settings.marathon_client_cert
+    policy_for(settings, Identity(path) if path else None)
+    if settings.dcos_auth_credentials:
+        check_account(settings.dcos_auth_credentials)
 
 
 def make_client(

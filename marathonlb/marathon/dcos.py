@@ -122,6 +122,19 @@ def read_account(given: str, login: str) -> Account:
     return Account(account.uid, account.private_key.replace("\\n", "\n"), endpoint)
 
 
+def check_account(given: str) -> None:
+    """
+    See whether an option gives an account with which one can sign in.
+
+    :raises UsageError: it does not, or PyJWT is not installed.
+    """
+    try:
+        read_account(given, "http://localhost" + LOGIN).word(0)
+    except UnusableAccount as error:
+        shown = given if given.startswith(("/", "./")) else "***"
+        raise UsageError(option=OPTION, value=shown, expected=str(error)) from None
+
+
 @frozen
 class _Token:
     """
@@ -192,11 +205,7 @@ class ServiceAccount:
         self._not_before = -inf
         self._reason = ""
         self._login = SingleFlight(lambda: Deferred.fromCoroutine(self._sign_in()))
-        try:
-            read_account(given, self._endpoint).word(clock.seconds())
-        except UnusableAccount as error:
-            shown = given if given.startswith(("/", "./")) else "***"
-            raise UsageError(option=OPTION, value=shown, expected=str(error)) from None
+        check_account(given)
 
     def headers(self, url: str) -> Deferred[Headers]:
         """The token, which may have to be asked for first."""

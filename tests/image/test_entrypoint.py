@@ -67,6 +67,26 @@ class EntrypointTests(SynchronousTestCase):
         self.assertIn("--mode=sse", self.command)
         self.assertEqual("agent", self.environ["HOST"])
 
+    def test_unusable_files(self) -> None:
+        """A file that an option names, and that does not hold what it should, is one line and status 2."""
+        path = self.work / "unusable"
+        path.write_text("nothing")
+        north = "--marathon=north=https://north:8443"
+        for given in (
+            (f"--policy={path}",),
+            (f"--marathon-ca-cert={path}",),
+            (f"--marathon-client-cert={path}",),
+            (f"--dcos-auth-credentials={path}",),
+            (north, f"--marathon-ca-cert=north={path}"),
+        ):
+            self.stderr.truncate(0)
+            self.stderr.seek(0)
+            self.assertEqual(2, self.enter("sse", *given), given)
+            self.assertEqual(1, self.stderr.getvalue().count("\n"), self.stderr.getvalue())
+            self.assertIn(given[-1].partition("=")[0], self.stderr.getvalue())
+        (self.work / "templates" / "policy.toml").write_text("")
+        self.assertIsNone(self.enter("sse", "--policy", str(self.work / "templates" / "policy.toml")))
+
     def test_refused(self) -> None:
         """A wrong mode or option ends with status 2 and one line."""
         for arguments in ((), ("watch",), ("event",), ("sse", "--nonsense"), ("sse", "--max-shrink=all")):
@@ -102,9 +122,12 @@ class EntrypointTests(SynchronousTestCase):
         """Parameters are set; one that cannot be ends the start, or is only told of where that is asked for."""
         self.assertIsNone(self.enter("sse", HAPROXY_SYSCTL_PARAMS="net.core.somaxconn=1024"))
         self.assertEqual("1024", (self.work / "sys/net/core/somaxconn").read_text())
+        self.stderr.truncate(0)
+        self.stderr.seek(0)
         wrong = {"HAPROXY_SYSCTL_PARAMS": "net.none.such=1"}
         self.assertEqual(1, self.enter("sse", **wrong))
         self.assertIn("net.none.such=1 could not be set", self.stderr.getvalue())
+        self.assertEqual(1, self.stderr.getvalue().count("\n"))
         self.assertIsNone(self.enter("sse", **wrong, HAPROXY_SYSCTL_NONSTRICT="1"))
 
     def test_unwritable(self) -> None:
