@@ -20,6 +20,7 @@ from twisted.python import usage
 from marathonlb.errors import MarathonLBError, UsageError
 from marathonlb.image import templates
 from marathonlb.image.certificate import self_signed, write_secret
+from marathonlb.image.drain import ENDING
 from marathonlb.image.start import DEVICES, RUNTIME, Start, start_from
 from marathonlb.image.sysctls import set_sysctls
 from marathonlb.options.values import host_port
@@ -147,11 +148,11 @@ def become(start: Start, world: World) -> NoReturn:
         *(os.path.abspath(start.settings.state_dir), f"{start.drain:g}", start.syslog),
         *(sys.executable, twistd, "--nodaemon", "--pidfile=", "marathon-lb", *start.arguments),
     )
+    # A signal that comes before the supervisor can hear it waits for it, and is not lost.
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     world.execute(arguments[0], arguments, {**start.environ, "PYTHONUNBUFFERED": "1"})
 
 
 def script() -> NoReturn:
-    """The image's entrypoint. As a container's first process it has to ask for the signals that are to end it."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, _: os._exit(128 + number))
+    """The image's entrypoint."""
     sys.exit(main(sys.argv[1:], os.environ, sys.stderr))

@@ -14,6 +14,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -160,6 +161,14 @@ def inside(root: str, work: Path) -> None:
     expect(status == 2 and text.count("\n") == 1, f"an unknown mode: status {status}, {text.strip()}")
     status, text = container.answer("event", "-m", "http://127.0.0.1:8080")
     expect(status == 2 and text.count("\n") == 1, f"no address: status {status}, {text.strip()}")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        never = {"TEMPLATE_URL": f"http://127.0.0.1:{silent.getsockname()[1]}/t.tgz"}
+        for moment, wanted, environ in (
+            ("docker-entrypoint", 128 + signal.SIGTERM, never),
+            ("supervise", 0, {}),
+        ):
+            status = ends_early(Container(root, config, work / "log-early"), moment, environ)
+            expect(status == wanted, f"SIGTERM as soon as process 1 is {moment}: status {status}")
     tarball(Path(root, "srv/templates.tgz"))
     with marathon(work):
         survives_and_drains(container)
@@ -224,6 +233,23 @@ def survives_and_drains(container: Container) -> None:
         expect(0 not in users, f"no process of root's among {len(before)}, user {users}")
         survives(container, before)
         drains(container)
+
+
+def ends_early(container: Container, moment: str, environ: Mapping[str, str]) -> int:
+    """The status with which it ends where it is to stop as soon as its first process is this program and hears it."""
+    with container.running("sse", "-m", "http://127.0.0.1:8080", **environ):
+        assert container.process is not None
+        process = Path(f"/proc/{container.first()}")
+
+        def hears() -> bool:
+            if moment not in (process / "cmdline").read_text():
+                return False
+            masks = re.findall(r"Sig(?:Blk|Cgt):\s*(\S+)", (process / "status").read_text())
+            return any(int(mask, 16) >> (signal.SIGTERM - 1) & 1 for mask in masks)
+
+        until(hears, f"process 1 is {moment}")
+        os.kill(container.first(), signal.SIGTERM)
+        return container.process.wait(30)
 
 
 def survives(container: Container, before: Mapping[int, str]) -> None:

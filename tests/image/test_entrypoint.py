@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import stat
 from collections.abc import Mapping
 from contextlib import redirect_stdout
@@ -36,12 +37,14 @@ class EntrypointTests(SynchronousTestCase):
         self.stderr = io.StringIO()
         self.command: tuple[str, ...] = ()
         self.environ: Mapping[str, str] = {}
+        self.blocked: set[int] = set()
 
     def enter(self, *arguments: str, **environ: str) -> int | None:
         """The exit status; None where it came to the supervisor."""
 
         def execute(program: str, command: tuple[str, ...], environ: Mapping[str, str]) -> None:
             self.assertEqual(program, command[0])
+            self.blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
             self.command, self.environ = command, environ
             raise Became
 
@@ -52,11 +55,14 @@ class EntrypointTests(SynchronousTestCase):
             devices=str(self.work / "nowhere"),
             sysctls=str(self.work / "sys"),
         )
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         given = ("--templates", str(self.work / "templates"), "--haproxy", "/bin/true")
         try:
             return main((*arguments, *given) if arguments else (), environ, self.stderr, world)
         except Became:
             return None
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def test_becomes(self) -> None:
         """It becomes the supervisor, with the controller's command line and environment behind it."""
@@ -66,6 +72,11 @@ class EntrypointTests(SynchronousTestCase):
         self.assertIn("marathon-lb", self.command)
         self.assertIn("--mode=sse", self.command)
         self.assertEqual("agent", self.environ["HOST"])
+
+    def test_signals_wait(self) -> None:
+        """A signal that comes before the supervisor can hear it is held back for it: process 1 would lose it."""
+        self.assertIsNone(self.enter("sse"))
+        self.assertLessEqual({signal.SIGTERM, signal.SIGINT}, self.blocked)
 
     def test_unusable_files(self) -> None:
         """A file that an option names, and that does not hold what it should, is one line and status 2."""

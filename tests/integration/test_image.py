@@ -196,6 +196,16 @@ class SupervisorTests(SynchronousTestCase):
         haproxy.wait(PATIENCE)
         self.assertEqual(0, process.wait(PATIENCE))
 
+    def test_early(self) -> None:
+        """A signal that was held back since before the supervisor began ends it."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        try:
+            process = self.supervisor()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        process.terminate()
+        self.assertEqual(0, process.wait(PATIENCE))
+
     def test_stranger(self) -> None:
         """A process that only has the number in the pid file is none of ours and is left alone."""
         stranger = subprocess.Popen(["/bin/sleep", str(PATIENCE)])
