@@ -50,9 +50,14 @@ def _now() -> datetime:
 
 
 def _on_signals(reactor: Any, interrupt: Callable[[], object]) -> None:
-    """In place of the reactor's own handlers, which would stop it."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: reactor.callFromThread(interrupt))
+    """In place of the reactor's own handlers, which would stop it, and which it sets when it begins to run."""
+
+    def install() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: reactor.callFromThread(interrupt))
+
+    install()
+    reactor.callWhenRunning(install)
 
 
 @frozen

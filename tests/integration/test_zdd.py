@@ -57,6 +57,34 @@ class Tool:
             self.process.wait()
 
 
+class SignalTests(MarathonTestCase):
+    """What ends the tool from outside."""
+
+    timeout = 120
+
+    def setUp(self) -> None:
+        self.directory = Path(self.mktemp()).resolve()
+        self.directory.mkdir(parents=True)
+        self.file = self.directory / "shop.json"
+        labels = {"HAPROXY_DEPLOYMENT_GROUP": "shop", "HAPROXY_DEPLOYMENT_ALT_PORT": str(free_port())}
+        checks = [{"protocol": "HTTP", "portIndex": 0, "gracePeriodSeconds": 600}]
+        body = {"id": "/shop", "cmd": "exec sleep 600", "labels": labels, "healthChecks": checks}
+        self.file.write_text(json.dumps({**body, "portDefinitions": [{"port": free_port()}]}))
+
+    async def test_turned_back(self) -> None:
+        """Ctrl-C, and SIGTERM as CI sends it, take back what was begun."""
+        service = self.marathon()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            tool = Tool(self.directory, "-m", service.url, "--json", "--step-interval=0.1", str(self.file))
+            self.addCleanup(tool.kill)
+            await until(lambda tool=tool: "created" in tool.events(), 60)
+            tool.process.send_signal(number)
+            self.assertEqual(130, await tool.status(), tool.output.read_text())
+            self.assertEqual("rolled-back", tool.events()[-1])
+            _, body = await self.ask(service, "GET", "/v2/apps")
+            self.assertEqual([], body["apps"])
+
+
 class ZddTests(UnderLoad, MarathonTestCase):
     """Forward, split, and back."""
 
