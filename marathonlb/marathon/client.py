@@ -25,7 +25,8 @@ from marathonlb.marathon.agent import make_agent
 from marathonlb.marathon.auth import IAuthorization, NoAuthorization
 from marathonlb.marathon.body import BodyReader
 from marathonlb.marathon.events import EVENT_TYPES
-from marathonlb.marathon.fetch import FAILURES, Answer, Fetcher, Observe, failure, origin
+from marathonlb.marathon.failures import FAILURES, failure
+from marathonlb.marathon.fetch import Answer, Fetcher, Observe, origin
 from marathonlb.marathon.interfaces import AppsAnswer, IMarathon
 from marathonlb.marathon.parse import Body, Parsed, UnusableAnswer, parse_app, parse_apps
 from marathonlb.marathon.pods import parse_pod, parse_pods

@@ -29,7 +29,8 @@ from zope.interface import implementer
 from marathonlb.errors import SourceError, UsageError
 from marathonlb.marathon.auth import Headers, IAuthorization
 from marathonlb.marathon.body import BodyReader, TooBig
-from marathonlb.marathon.fetch import ERROR_BODY, FAILURES, failure
+from marathonlb.marathon.failures import FAILURES, Whom, failure
+from marathonlb.marathon.fetch import ERROR_BODY
 from marathonlb.marathon.flight import SingleFlight
 from marathonlb.marathon.source import backoff
 
@@ -47,6 +48,8 @@ PATIENCE = 60.0
 
 FRESH = 60.0
 """Seconds for which a new token is not replaced, whatever is said of it: another one would fare no better."""
+
+_DCOS = Whom(f"login_endpoint of {OPTION}", "DC/OS")
 
 SHARE = 0.9
 """Of a token's life, after which a new one is asked for."""
@@ -287,7 +290,7 @@ class ServiceAccount:
         except TooBig:
             body.clear()
         except FAILURES as error:
-            raise failure(account.login, error) from None
+            raise failure(account.login, error, whom=_DCOS) from None
         return response.code, bytes(body)
 
     def _too_late(self, result: object, timeout: float) -> Failure:

@@ -7,7 +7,6 @@ anyone else, and never from https down to http. A client's certificate is such a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 from urllib.parse import urljoin, urlsplit, urlunsplit
@@ -16,46 +15,18 @@ import msgspec
 import treq.client
 from attrs import frozen
 from hyperlink import EncodedURL
-from OpenSSL import SSL
-from service_identity import VerificationError
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.error import (
-    ConnectError,
-    ConnectingCancelledError,
-    ConnectionClosed,
-    ConnectionRefusedError,
-    DNSLookupError,
-    TimeoutError,
-)
-from twisted.web.client import (
-    RequestTransmissionFailed,
-    ResponseFailed,
-    ResponseNeverReceived,
-)
-from twisted.web.error import SchemeNotSupported
+from twisted.internet.defer import Deferred
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IResponse
 
 from marathonlb.errors import SourceError
 from marathonlb.marathon.auth import IAuthorization
 from marathonlb.marathon.body import BodyReader, Content, TooBig
+from marathonlb.marathon.failures import FAILURES, failure
 
 REDIRECTS = 3
 ERROR_BODY = 64 * 1024
 """Bytes of an error's body that are read; the rest is of no interest."""
-
-_WRAPPERS = (ResponseFailed, ResponseNeverReceived, RequestTransmissionFailed)
-FAILURES = (
-    *_WRAPPERS,
-    ConnectError,
-    ConnectingCancelledError,
-    ConnectionClosed,
-    DNSLookupError,
-    SSL.Error,
-    SchemeNotSupported,
-    OSError,
-    UnicodeError,
-)
 
 
 class _Message(msgspec.Struct):
@@ -302,12 +273,6 @@ class _Ready(EncodedURL):
         return self._text
 
 
-_ABOUT_US = re.compile(
-    r"alert (bad |unknown |unsupported )?(certificate|ca\b|access denied)|alert handshake failure"
-)
-_ABOUT_THEM = "--marathon-ca-cert says whom to believe; a certificate that has expired has to be renewed"
-
-
 _Ask = Callable[[str, str, Mapping[str, str], bool], Deferred[IResponse]]
 
 
@@ -347,35 +312,3 @@ async def _discard(response: IResponse) -> None:
         await BodyReader(lambda data: None, ERROR_BODY).read(response)
     except (TooBig, *FAILURES):
         return
-
-
-def failure(url: str, error: Exception, prefix: str = "") -> SourceError:
-    """
-    What went wrong below HTTP, and what can be done.
-
-    :raises CancelledError: it was our own doing.
-    """
-    while isinstance(error, _WRAPPERS) and error.reasons:
-        error = error.reasons[0].value
-    if isinstance(error, CancelledError | ConnectingCancelledError):
-        raise CancelledError
-    if isinstance(error, VerificationError):
-        reason = (
-            "its certificate is not for this name or address; give --marathon one that the certificate names"
-        )
-    elif isinstance(error, SSL.Error):
-        said = (
-            "; ".join(str(part[-1]) for part in (error.args[0] if error.args else ()) if part) or "no words"
-        )
-        # An alert is what the other side says of us: after our certificate, that it does not like it.
-        advice = "--marathon-client-cert shows who we are" if _ABOUT_US.search(said) else _ABOUT_THEM
-        reason = f"TLS failed ({said}); {advice}"
-    elif isinstance(error, DNSLookupError):
-        reason = "its name is not known; check --marathon and the name server"
-    elif isinstance(error, TimeoutError):
-        reason = "it does not answer"
-    elif isinstance(error, ConnectionRefusedError):
-        reason = "the connection is refused; check --marathon, and that Marathon runs there"
-    else:
-        reason = str(error).rstrip(".") or type(error).__name__
-    return SourceError(url=url, reason=prefix + reason)

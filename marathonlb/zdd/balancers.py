@@ -17,7 +17,7 @@ from zope.interface import Interface, implementer
 
 from marathonlb.errors import MarathonLBError, SourceError
 from marathonlb.marathon.body import BodyReader, TooBig
-from marathonlb.marathon.fetch import FAILURES, failure
+from marathonlb.marathon.failures import FAILURES, Whom, failure
 from marathonlb.marathon.hosts import is_address, resolve
 from marathonlb.zdd.statistics import View, parse
 
@@ -29,6 +29,14 @@ TIMEOUT = 10.0
 
 MAX_BODY = 256 * 1024 * 1024
 CONNECT_TIMEOUT = 5.0
+
+
+_BALANCER = Whom(
+    "--marathon-lb",
+    "marathon-lb",
+    believed="its certificate has to be one that the system's authorities vouch for",
+    shown="this tool shows a load balancer no certificate",
+)
 
 
 class IBalancers(Interface):
@@ -123,7 +131,7 @@ class Balancers:
         except TooBig:
             raise SourceError(url=where, reason=f"the answer is longer than {MAX_BODY} bytes") from None
         except FAILURES as error:
-            raise failure(where, error) from None
+            raise failure(where, error, whom=_BALANCER) from None
         if response.code != 200:
             raise SourceError(
                 url=where, reason=_STATUS.get(response.code, "no statistics"), status=response.code

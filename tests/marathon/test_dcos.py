@@ -335,10 +335,11 @@ class Refusals(Case):
             self.assertIn("no token", self.refusal(self.account()).reason)
 
     def test_nobody(self) -> None:
-        """A login that cannot be reached is said in the words for every connection."""
+        """A login that cannot be reached is said in the words for every connection, with where its address stands."""
         nobody = Nobody()
         account = self.account(agent=nobody)
-        self.assertIn("refused", self.refusal(account).reason)
+        reason = self.refusal(account).reason
+        self.assertIn("refused; check login_endpoint of --dcos-auth-credentials, and that DC/OS runs", reason)
         self.refusal(account)
         self.assertEqual(nobody.asked, 1)
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+from OpenSSL import SSL
 from treq.testing import RequestTraversalAgent
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionRefusedError
 from twisted.internet.interfaces import IHostnameResolver, IResolutionReceiver
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.iweb import IAgent
 from twisted.web.resource import Resource
@@ -55,6 +59,20 @@ class Names:
             kind = IPv6Address if ":" in address else IPv4Address
             receiver.addressResolved(kind("TCP", address, 0))
         receiver.resolutionComplete()
+
+
+@implementer(IAgent)
+class Failing:
+    """Never gets as far as a request."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def request(self, *more: Any) -> Deferred[Any]:
+        """No."""
+        failing: Deferred[Any] = Deferred()
+        failing.errback(Failure(self.error))
+        return failing
 
 
 @implementer(IAgent)
@@ -134,13 +152,24 @@ class LookTests(SynchronousTestCase):
             self.assertIn("http://10.0.0.1:9090", view.problem)
 
     def test_silence(self) -> None:
-        """Whoever says nothing for too long is a problem, too, and so are refused connections; others are heard."""
+        """Whoever says nothing for too long is a problem, too."""
         self.agents = Silent
         looked = self.balancers("http://10.0.0.1:9090").look()
         self.assertNoResult(looked)
         self.clock.advance(TIMEOUT)
         (view,) = self.successResultOf(looked)
         self.assertIn("no answer within 10 seconds", view.problem)
+
+    def test_below_http(self) -> None:
+        """A connection that is refused, or whose TLS is, is told with this tool's option, not with Marathon's."""
+        for error, words in (
+            (ConnectionRefusedError(), "check --marathon-lb, and that marathon-lb runs there"),
+            (SSL.Error([("", "", "certificate verify failed")]), "that the system's authorities vouch for"),
+        ):
+            self.agents = partial(Failing, error)
+            (view,) = self.look("http://10.0.0.1:9090")
+            self.assertIn(words, view.problem)
+            self.assertNotIn("--marathon-ca-cert", view.problem)
 
     def test_cancelled(self) -> None:
         """A look can be broken off."""
