@@ -23,6 +23,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from http.client import HTTPException
 from pathlib import PurePosixPath
+from typing import Any
 
 from marathonlb.errors import TemplateError
 from marathonlb.options.values import redacted, without_userinfo
@@ -161,10 +162,22 @@ def _fetch(url: str, seconds: float) -> bytes:
     request = urllib.request.Request(address)  # noqa: S310 - the scheme is http or https
     if userinfo is not None:
         token = b64encode(":".join(userinfo).encode()).decode("ascii")
-        # Unredirected: the password belongs to this host and is not sent along to another.
+        # Unredirected: the password belongs to this host; `_Redirects` knows where it may go along.
         request.add_unredirected_header("Authorization", f"Basic {token}")
     with _opener().open(request, timeout=min(seconds, 20)) as response:
         return _bounded(response, deadline)
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects; the password goes along where scheme, host and port stay as they are, and nowhere else."""
+
+    def redirect_request(self, req: urllib.request.Request, *more: Any) -> urllib.request.Request | None:
+        """The next request."""
+        following = super().redirect_request(req, *more)
+        password = req.unredirected_hdrs.get("Authorization")
+        if following is not None and password and (following.type, following.host) == (req.type, req.host):
+            following.add_unredirected_header("Authorization", password)
+        return following
 
 
 def _opener() -> urllib.request.OpenerDirector:
@@ -176,7 +189,7 @@ def _opener() -> urllib.request.OpenerDirector:
         urllib.request.HTTPHandler(),
         urllib.request.HTTPSHandler(context=ssl.create_default_context()),
         urllib.request.HTTPDefaultErrorHandler(),
-        urllib.request.HTTPRedirectHandler(),
+        _Redirects(),
         urllib.request.HTTPErrorProcessor(),
     ):
         opener.add_handler(handler)

@@ -257,9 +257,12 @@ class Quiet(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.heard.append((self.path, self.headers["Authorization"]))
-        away = {"/away": f"{self.elsewhere}/t.tgz", "/file": "file:///etc/passwd", "/loop": "/loop"}.get(
-            self.path
-        )
+        away = {
+            "/away": f"{self.elsewhere}/t.tgz",
+            "/file": "file:///etc/passwd",
+            "/loop": "/loop",
+            "/here": "/t.tgz",
+        }.get(self.path)
         self.send_response(302 if away else 404 if self.path == "/none" else 200)
         if away:
             self.send_header("Location", away)
@@ -302,6 +305,14 @@ class FetchTests(SynchronousTestCase):
         self.assertEqual({"HAPROXY_HEAD": b"global\n"}, found)
         self.assertEqual([("/away", "Basic dTpwQHNz")], heard)
         self.assertEqual([("/t.tgz", None)], heard_there)
+
+    def test_fetched_here(self) -> None:
+        """The user and password follow a redirect to another place of the same server."""
+        with self.server() as (here, heard):
+            self.assertEqual(
+                {"HAPROXY_HEAD": b"global\n"}, templates.from_url(here.replace("://", "://u:p@") + "/here")
+            )
+        self.assertEqual([("/here", "Basic dTpw"), ("/t.tgz", "Basic dTpw")], heard)
 
     def test_refused(self) -> None:
         """An error, a redirect to a file or in circles, and nobody there are told in a line without the password."""
