@@ -159,10 +159,11 @@ class Supervisor:
         return None
 
     def _end(self) -> int:
-        """In order: the controller, HAProxy, the rest."""
+        """In order: the controller, HAProxy, the rest. What the first one takes, the second one has less."""
         say(f"the end is asked for; connections have {self._drain:g} s")
+        over = time.monotonic() + self._drain
         self._controller.stop(CONTROLLER_SECONDS)
-        if not self._haproxy.drain(self._drain):
+        if not self._haproxy.drain(max(0.0, over - time.monotonic())):
             say(f"connections that were still open after {self._drain:g} s, or at a second signal, were cut")
         self._stop_all()
         return 0

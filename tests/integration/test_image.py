@@ -26,12 +26,27 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.errors import TemplateError
 from marathonlb.image import healthcheck, syslogd, templates
+from marathonlb.image.supervise import CONTROLLER_SECONDS
 from tests.integration.controllers import Controlled, app
 from tests.integration.haproxies import PACKAGE, WHEEL, free_port
 from tests.integration.minimarathons import MarathonTestCase, alive, until
 from tests.shared import CHECKOUT
 
 PATIENCE = 60
+
+SLOW_END = """
+import signal, sys, time
+from marathonlb.image.supervise import Program, Supervisor
+class HAProxy:
+    def master(self):
+        return object()
+    def drain(self, seconds):
+        print(seconds, flush=True)
+        return True
+stubborn = "import signal as s, time; s.signal(s.SIGTERM, s.SIG_IGN); print('up', flush=True); time.sleep(600)"
+controller = Program("the controller", (sys.executable, "-I", "-S", "-c", stubborn))
+sys.exit(Supervisor(controller, (), HAProxy(), 60).run())
+"""
 
 FAKE_HAPROXY = """
 import os, signal, sys, time
@@ -195,6 +210,24 @@ class SupervisorTests(SynchronousTestCase):
         process.terminate()
         haproxy.wait(PATIENCE)
         self.assertEqual(0, process.wait(PATIENCE))
+
+    def test_slow_controller(self) -> None:
+        """What a controller takes for its end is taken off what connections have: the whole ends in time."""
+        process = subprocess.Popen(
+            [sys.executable, "-c", SLOW_END],
+            env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.addCleanup(self.end, process)
+        assert process.stdout is not None
+        self.assertEqual("up\n", process.stdout.readline())
+        process.terminate()
+        seconds, said = process.communicate(timeout=PATIENCE)
+        self.assertEqual(0, process.returncode, said)
+        self.assertIn("is killed", said)
+        self.assertLessEqual(float(seconds), 60 - CONTROLLER_SECONDS)
 
     def test_early(self) -> None:
         """A signal that was held back since before the supervisor began ends it."""
