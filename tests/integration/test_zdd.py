@@ -13,7 +13,8 @@ from typing import Any
 from twisted.internet.threads import deferToThread
 
 from minimarathon.service import MiniMarathon
-from tests.integration.haproxies import WHEEL, free_port
+from tests.integration.controllers import Controlled
+from tests.integration.haproxies import PACKAGE, WHEEL, free_port
 from tests.integration.minimarathons import MarathonTestCase, until
 from tests.integration.test_no_request_lost import UnderLoad, loaded
 from tests.shared import CHECKOUT
@@ -39,7 +40,7 @@ class Tool:
 
     async def status(self) -> int:
         """How it ends."""
-        return int(await deferToThread(self.process.wait, 60))
+        return int(await deferToThread(self.process.wait, 120))
 
     def said(self) -> list[dict[str, Any]]:
         """Its lines."""
@@ -85,11 +86,10 @@ class SignalTests(MarathonTestCase):
             self.assertEqual([], body["apps"])
 
 
-class ZddTests(UnderLoad, MarathonTestCase):
-    """Forward, split, and back."""
+class Deploying(UnderLoad):
+    """An app of two instances, a load balancer, and the tool."""
 
     haproxy = WHEEL
-    skip = None if WHEEL else "this HAProxy is not installed"
     service: MiniMarathon
 
     def app_file(self, version: str, **more: Any) -> str:
@@ -134,6 +134,12 @@ class ZddTests(UnderLoad, MarathonTestCase):
         await until(lambda: self.settled() and self.reloads(), 20)
         return self.service
 
+
+class ZddTests(Deploying, MarathonTestCase):
+    """Forward, split, and back."""
+
+    skip = None if WHEEL else "this HAProxy is not installed"
+
     async def test_no_request_lost(self) -> None:
         """A deployment is interrupted, one goes all the way, one is a split and is taken back: nothing is lost."""
         await self.begin()
@@ -153,3 +159,68 @@ class ZddTests(UnderLoad, MarathonTestCase):
         self.assertEqual(0, await back.status(), back.output.read_text())
         self.assertEqual({"/shop-green": 2}, await self.instances())
         await self.nothing_lost(running)
+
+
+class Second(Controlled):
+    """Another load balancer beside a test's own; with it they share the service ports."""
+
+    haproxy = PACKAGE or WHEEL
+
+    def __init__(self, case: MarathonTestCase) -> None:
+        self.addCleanup = case.addCleanup
+        Controlled.setUp(self)
+
+
+TWO_SERVERS = "PORT0=$PORT1 {0} --name admin & exec {0} --name shop"
+
+
+class BalancersTests(Deploying, MarathonTestCase):
+    """Two load balancers, and an app of two ports."""
+
+    skip = None if WHEEL and PACKAGE else "these HAProxies are not installed"
+
+    def app_file(self, version: str, **more: Any) -> str:
+        """The app with another server on another port."""
+        path = super().app_file(version, **more)
+        body = json.loads(Path(path).read_text())
+        body["cmd"] = TWO_SERVERS.format(f'"{sys.executable}" -S -m tests.integration.tasks web')
+        body["portDefinitions"].append({"port": self.other_port})
+        body["labels"] |= {"HAPROXY_1_VHOST": "admin.example.com", "HAPROXY_1_BIND_ADDR": "127.0.0.1"}
+        body["healthChecks"].append({**body["healthChecks"][0], "portIndex": 1})
+        Path(path).write_text(json.dumps(body))
+        return path
+
+    def tool(self, *arguments: str) -> Tool:
+        """Run it for both load balancers."""
+        return super().tool("-l", f"127.0.0.1:{self.second.ports['stats']}", *arguments)
+
+    async def world(self, *apps: dict[str, Any], options: tuple[str, ...] = ()) -> MiniMarathon:
+        """With the other load balancer."""
+        await super().world(*apps, options=options)
+        self.second = Second(self)
+        self.second.daemon(self.service.url)
+        await until(lambda: self.second.settled() and self.second.reloads(), 60)
+        return self.service
+
+    async def test_no_request_lost(self) -> None:
+        """A tool is killed in the middle, and another one goes on: no port loses a request, at no load balancer."""
+        self.other_port = free_port()
+        await self.begin()
+        for each in (self, self.second):
+            await each.answers("200 OK", "shop.example.com")
+            await each.answers("200 OK", "admin.example.com")
+        loads = [UnderLoad.load(self, "shop admin", KINDS)]
+        first, self.ports = self.ports, self.second.ports
+        loads.append(UnderLoad.load(self, "shop admin", KINDS))
+        self.ports = first
+        killed = self.tool(self.app_file("2"))
+        await until(lambda: "ended" in killed.events() or killed.process.poll() is not None, 60)
+        killed.kill()
+        refused = self.tool(self.app_file("2"))
+        self.assertEqual(2, await refused.status(), refused.output.read_text())
+        self.assertIn("a deployment is under way", refused.output.read_text())
+        on = self.tool(self.app_file("2"), "--resume")
+        self.assertEqual(0, await on.status(), on.output.read_text())
+        self.assertEqual({"/shop-green": 2}, await self.instances())
+        for load in loads:
+            await self.nothing_lost(load)
