@@ -65,7 +65,9 @@ def loaded(
     """An app of `tests.integration.tasks`; its service port is on the loopback."""
     wanted = app(name, free_port(), instances, HAPROXY_0_BIND_ADDR="127.0.0.1", **labels)
     wanted["cmd"] = f'exec "{sys.executable}" -S -m tests.integration.tasks {kind} --name {name}'
-    wanted["env"] |= {"LINGER": "2"}  # where HAProxy is 2.6, cookies take a reload, which waits for the one before
+    wanted["env"] |= {
+        "LINGER": "2"
+    }  # where HAProxy is 2.6, cookies take a reload, which waits for the one before
     wanted["upgradeStrategy"] = {"minimumHealthCapacity": 1, "maximumOverCapacity": 0.5}
     wanted["taskKillGracePeriodSeconds"] = 10
     if kind == "echo":
