@@ -32,13 +32,17 @@ def client_of(address: IAddress | None) -> str:
 
 class Access:
     """
-    The networks whose clients may use what changes something.
+    The networks whose clients may use what changes something, and the names that browsers may call us by.
 
     :param networks: as ``--admin-allow`` has them, checked.
+    :param host: this host's name; who runs its domain says what the names in it lead to.
     """
 
-    def __init__(self, networks: Iterable[str]) -> None:
+    def __init__(self, networks: Iterable[str], host: str = "") -> None:
         self._networks = tuple(ip_network(network) for network in networks)
+        self._host = host.lower()
+        domain = self._host.partition(".")[2]
+        self._domain = f".{domain}" if "." in domain else ""
 
     def allows(self, client: str) -> bool:
         """Whether this client's address is in one of them."""
@@ -50,6 +54,35 @@ class Access:
             address = address.ipv4_mapped
         return any(address in network for network in self._networks)
 
+    def misnamed(self, headers: Headers) -> str:
+        """Why a browser may be at another site that has its name lead here; empty where it is not, and for programs."""
+        if not from_browser(headers) or headers.hasHeader("Sec-Fetch-Site"):
+            return ""
+        host = _first(headers, "Host") or ""
+        if self.is_own_name(host) or _parts(_first(headers, "Origin") or "").scheme == "https":
+            return ""
+        return (
+            f"a browser calls this address {host or 'nothing'}, and anybody may have made that name lead here: "
+            "call it by its IP address, a name without a dot or one of this host's domain, or by https"
+        )
+
+    def is_own_name(self, host: str) -> bool:
+        """
+        Whether a ``Host`` is one that no stranger can have lead to us.
+
+        It is an address, a name without a dot, a private one, this host's or one of its domain.
+
+        :param host: with a port or without.
+        """
+        name = (_parts(f"//{host}").hostname or "").rstrip(".")
+        try:
+            ip_address(name)
+        except ValueError:
+            private = "." not in name or name.rpartition(".")[2] in _OURS
+            ours = name == self._host or (self._domain and f".{name}".endswith(self._domain))
+            return bool(name) and (private or bool(ours))
+        return True
+
 
 _OURS = frozenset({"internal", "lan", "local", "localdomain", "localhost", "mesos", "test"})
 """Top-level names that nobody can buy a name below."""
@@ -57,34 +90,8 @@ _OURS = frozenset({"internal", "lan", "local", "localdomain", "localhost", "meso
 
 def from_browser(headers: Headers) -> bool:
     """Whether a browser asks: all of them say languages, which no page can keep from being sent; programs do not."""
-    return any(map(headers.hasHeader, ("Accept-Language", "Origin", "Sec-Fetch-Site")))
-
-
-def is_own_name(host: str) -> bool:
-    """
-    Whether a ``Host`` is one that nobody else can have lead to us: an address, a name without a dot, a private one.
-
-    :param host: with a port or without.
-    """
-    name = (_parts(f"//{host}").hostname or "").rstrip(".")
-    try:
-        ip_address(name)
-    except ValueError:
-        return bool(name) and ("." not in name or name.rpartition(".")[2] in _OURS)
-    return True
-
-
-def misnamed(headers: Headers) -> str:
-    """Why a browser may be at another site, which has its name lead here; empty where it is not, and for programs."""
-    if not from_browser(headers) or headers.hasHeader("Sec-Fetch-Site"):
-        return ""
-    host = _first(headers, "Host") or ""
-    if is_own_name(host) or _parts(_first(headers, "Origin") or "").scheme == "https":
-        return ""
-    return (
-        f"a browser calls this address {host or 'nothing'}, and anybody may have made that name lead here: "
-        "call it by its IP address or a name without a dot, or by https"
-    )
+    languages = headers.getRawHeaders("Accept-Language", [])
+    return languages not in ([], ["*"]) or any(map(headers.hasHeader, ("Origin", "Sec-Fetch-Site")))
 
 
 def foreign(headers: Headers, method: str) -> str:

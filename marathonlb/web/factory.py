@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from typing import Any
 
 import marathonlb
@@ -77,7 +78,8 @@ def make_web(
         capabilities=binary.capabilities,
     )
     exporter = exporter_at(reactor, os.path.join(settings.state_dir, EXPORTER))
-    return WebServer(lambda: state.socket(SOCKET), router(sight, exporter), reactor)
+    root = router(sight, exporter, socket.gethostname())
+    return WebServer(lambda: state.socket(SOCKET), root, reactor)
 
 
 def _stats_socket(applier: Applier) -> str:

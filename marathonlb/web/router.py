@@ -17,7 +17,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from marathonlb.errors import MarathonLBError
-from marathonlb.web.access import Access, client_of, foreign, misnamed
+from marathonlb.web.access import Access, client_of, foreign
 from marathonlb.web.page import JSON, Answer, Asked, Page, Problem, Refusal, data, text
 
 LIMIT = 1024 * 1024
@@ -137,7 +137,9 @@ class Router(Resource):
 
     def _barred(self, client: str, headers: Headers) -> str:
         """Why this client may not use what changes something; empty where it may."""
-        return misnamed(headers) if self._access.allows(client) else f"{client} is not in --admin-allow"
+        if not self._access.allows(client):
+            return f"{client} is not in --admin-allow"
+        return self._access.misnamed(headers)
 
     def _find(self, path: str, method: str) -> tuple[Page, dict[str, str]]:
         allowed: list[str] = []

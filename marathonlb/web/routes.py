@@ -63,6 +63,10 @@ def documented() -> tuple[Route, ...]:
     return api(nothing, nothing, nothing)
 
 
-def router(sight: Sight, exporter: Exporter) -> Router:
-    """The site's root."""
-    return Router(routes(sight, exporter), Access(sight.settings.admin_allow))
+def router(sight: Sight, exporter: Exporter, host: str) -> Router:
+    """
+    The site's root.
+
+    :param host: this host's name.
+    """
+    return Router(routes(sight, exporter), Access(sight.settings.admin_allow, host))

@@ -195,7 +195,7 @@ class PagesTestCase(SynchronousTestCase):
             record=self.record,
             capabilities=self._capabilities,
         )
-        self.root = router(self.sight, self._export)
+        self.root = router(self.sight, self._export, "lb1.example.com")
         self.agent = RequestTraversalAgent(self.root)
         self.treq = HTTPClient(self.agent, data_to_body_producer=Whole)
         self.patch_client()

@@ -6,7 +6,7 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
 
-from marathonlb.web.access import UNKNOWN, Access, client_of, foreign, is_own_name, misnamed
+from marathonlb.web.access import UNKNOWN, Access, client_of, foreign
 from marathonlb.web.masking import masked
 
 
@@ -103,16 +103,27 @@ class Names(SynchronousTestCase):
             *("10.0.0.5:9090", "10.0.0.5", "[::1]:9090", "[fd00::5]", "localhost:9090", "lb1", "LB1:9090"),
             *("marathon-lb.marathon.mesos:9090", "lb.internal", "lb.local.", "x.LOCALHOST"),
         ):
-            self.assertTrue(is_own_name(host), host)
+            self.assertTrue(Access(()).is_own_name(host), host)
         for host in (
             *("evil.example:9090", "10.0.0.5.evil.example", "mesos.evil.example", "", ":9090", "["),
             *(".", "evil.example."),
         ):
-            self.assertFalse(is_own_name(host), host)
+            self.assertFalse(Access(()).is_own_name(host), host)
+
+    def test_domain(self) -> None:
+        """Names of this host's domain are its own; a domain of one word is nobody's."""
+        access = Access((), "lb1.dc.example.com")
+        for host in ("lb1.dc.example.com:9090", "lb.DC.example.com", "a.b.dc.example.com", "dc.example.com"):
+            self.assertTrue(access.is_own_name(host), host)
+        for host in ("lb.example.com", "evildc.example.com", "evil.example"):
+            self.assertFalse(access.is_own_name(host), host)
+        short = Access((), "lb.example")
+        self.assertEqual([short.is_own_name(host) for host in ("lb.example", "evil.example")], [True, False])
 
     def test_misnamed(self) -> None:
         """A browser that calls us by another name may be at anybody's site, unless https has proven that name."""
         host = "evil.example:9090"
+        misnamed = Access(()).misnamed
         self.assertIn(host, misnamed(headers(Host=host, Accept_Language="en")))
         self.assertIn(host, misnamed(headers(Host=host, Origin=f"http://{host}")))
         self.assertTrue(misnamed(headers(Accept_Language="en")))
@@ -120,6 +131,9 @@ class Names(SynchronousTestCase):
         self.assertEqual(misnamed(headers(Host=host, Accept_Language="en", Sec_Fetch_Site="same-origin")), "")
         self.assertEqual(misnamed(headers(Host="10.0.0.5:9090", Accept_Language="en")), "")
         self.assertEqual(misnamed(headers(Host=host)), "", "a program")
+        self.assertEqual(
+            misnamed(headers(Host=host, Accept_Language="*")), "", "a program that fetches as browsers do"
+        )
 
 
 HIDDEN = (

@@ -46,7 +46,7 @@ class ClusterTests(PagesTestCase):
             for name, gatherer in gatherers.items()
         )
         self.sight = evolve(self.sight, reconciler=self.reconciler, gatherer=federation, clusters=clusters)
-        self.agent = RequestTraversalAgent(router(self.sight, self._export))
+        self.agent = RequestTraversalAgent(router(self.sight, self._export, "lb1"))
         self.treq = HTTPClient(self.agent, data_to_body_producer=Whole)
         self.patch_client()
 
