@@ -79,6 +79,8 @@ def auth_in_frontends(service: Service, templates: Templates) -> bool:
 
 def needs_acl(service: Service, templates: Templates) -> bool:
     """Whether the routing of a service is somebody's own text, which maps cannot say."""
+    if not service.overrides and templates.changed.isdisjoint(_OF_A_SERVICE):
+        return False  # mostly
     names = list(_WITH_PATH if service.paths else _PLAIN)
     if service.auth and auth_in_frontends(service, templates):
         return True

@@ -312,7 +312,7 @@ class Renderer:
 
     def _sections(self, service: Service) -> Sections:
         cached = self._cache.get(service.key)
-        if cached is not None and cached[0] == service:
+        if cached is not None and (cached[0] is service or cached[0] == service):
             return cached[1]
         made = ServiceText(service, self.settings, self.templates, self._apart).sections()
         self._cache[service.key] = (service, made)

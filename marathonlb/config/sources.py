@@ -56,6 +56,12 @@ class Templates:
     shared: Mapping[str, Template]
     defaults: Mapping[str, Template] = field(factory=dict, repr=False)
     warnings: tuple[str, ...] = ()
+    changed: frozenset[str] = field(init=False, repr=False)
+    """The names of those whose shared text is not the default."""
+
+    @changed.default
+    def _changed(self) -> frozenset[str]:
+        return frozenset(name for name, template in self.shared.items() if not template.is_default)
 
     def get(self, name: str, service: Service | None = None) -> Template:
         """The template of a service, or the shared one."""
@@ -71,7 +77,7 @@ class Templates:
 
     def overridden(self, name: str, service: Service) -> bool:
         """Whether somebody's text stands in place of the default."""
-        return name in service.overrides or not self.shared[name].is_default
+        return name in service.overrides or name in self.changed
 
 
 def defaults_directory() -> Path:
