@@ -85,6 +85,7 @@ class Planner:
         self._apps: Mapping[str, App] = {}
         self._looked = 0
         self._last: Wanted | None = None
+        self._found: tuple[Problem, ...] = ()
         self._accepted: Wanted | None = None
         self._proven: frozenset[str] = frozenset()
         self._doubted: dict[str, frozenset[tuple[str, int]]] = {}
@@ -191,7 +192,10 @@ class Planner:
             for old, new in self._moved.values()
             if rendered.holds(new.key)
         )
-        return Wanted(rendered, self._last.problems, self._last.servers + more)
+        problems = self._last.problems
+        if any(self.offers.attributed(problem) is not problem for problem in self._found):
+            problems = self._problems()  # another app of the group may lead it now
+        return Wanted(rendered, problems, self._last.servers + more)
 
     def _from_scratch(self, now: float) -> Wanted:
         kept, refused = self.quarantine.admit(self.offers.services(), now)
@@ -203,12 +207,17 @@ class Planner:
             kept, bad = self._certificates.admit(kept)
             refused = [*refused, *bad]
         rendered = self._renderer.render(kept)
-        told = map(self.offers.attributed, [*refused, *rendered.problems])
-        problems = [*shared, *self.offers.problems(), *told]
+        self._found = (*shared, *refused, *rendered.problems)
+        servers = sum(len(service.servers) for service in rendered.services)
+        return Wanted(rendered, self._problems(), servers)
+
+    def _problems(self) -> tuple[Problem, ...]:
+        """What is wrong, in the order in which it is told."""
+        problems = [*self.offers.problems(), *map(self.offers.attributed, self._found)]
         problems.sort(
             key=lambda p: (p.app_id, -1 if p.port_index is None else p.port_index, p.label, p.reason)
         )
-        return Wanted(rendered, tuple(problems), sum(len(service.servers) for service in rendered.services))
+        return tuple(problems)
 
     def blame(self, error: InvalidConfiguration | ReloadFailed, wanted: Wanted, clock: IReactorTime) -> bool:
         """
