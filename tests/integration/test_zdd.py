@@ -61,7 +61,7 @@ class Tool:
 class SignalTests(MarathonTestCase):
     """What ends the tool from outside."""
 
-    timeout = 120
+    timeout = 480
 
     def setUp(self) -> None:
         self.directory = Path(self.mktemp()).resolve()
