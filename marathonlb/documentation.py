@@ -13,6 +13,7 @@ from pathlib import Path
 
 from marathonlb.config.sources import defaults_directory
 from marathonlb.config.templates import TEMPLATES, TemplateSpec
+from marathonlb.config.variabletable import VARIABLES, Variable
 from marathonlb.metrics import markdown as metrics_markdown
 from marathonlb.options.completion import ZSH, bash
 from marathonlb.options.manpage import manual_pages
@@ -62,6 +63,19 @@ Templates of many years go on working:
 | --- | --- | --- | --- |"""
 
 
+_VARIABLES = """\
+
+## Variables
+
+Every template of a service has every variable of a service, and those of its health check, which are empty where it
+has none. The templates of the server lines have those of a server besides; the grouped frontends have their own, named
+above. In Jinja2 they are `{{ name }}`, and three objects come with them: `service`, `app` (its `id`, `labels`, `ports`,
+`health_checks`) and `settings`.
+
+| variable | of a | what it holds |
+| --- | --- | --- |"""
+
+
 def documents() -> dict[str, str]:
     """The generated files, by their paths from docs/."""
     completion = "../packaging/completion/"
@@ -83,8 +97,9 @@ def labels_markdown() -> str:
 
 
 def templates_markdown() -> str:
-    """The table of templates as Markdown, then their default texts."""
-    return "\n".join([_TEMPLATES, *map(_template, TEMPLATES), "", "## Default texts", *_texts()]) + "\n"
+    """The tables of templates and of variables as Markdown, then the default texts."""
+    tables = [_TEMPLATES, *map(_template, TEMPLATES), _VARIABLES, *map(_variable, VARIABLES)]
+    return "\n".join([*tables, "", "## Default texts", *_texts()]) + "\n"
 
 
 def longhelp() -> str:
@@ -100,6 +115,11 @@ def _label(label: Label) -> str:
 def _template(spec: TemplateSpec) -> str:
     who = "app, operator" if spec.per_app else "operator"
     return f"| `{spec.name}` | {who} | {'literal' if spec.literal else 'substituted'} | {_cell(spec.doc)} |"
+
+
+def _variable(variable: Variable) -> str:
+    names = ", ".join(f"`{name}`" for name in variable.names)
+    return f"| {names} | {variable.scope} | {_cell(variable.doc)} |"
 
 
 def _texts() -> Iterable[str]:

@@ -239,6 +239,8 @@ class Renderer:
                     return None
                 continue
             held = rendered.services[place]
+            if not self._has_app_of(held, new):
+                return None
             service = evolve(held, servers=new.servers, since=new.since)
             backend = self._backend_alone(held, service) if held.servers == old.servers else None
             if backend is None:
@@ -310,9 +312,14 @@ class Renderer:
         except TemplateError as error:
             return _template_problem(service, error)
 
+    def _has_app_of(self, held: Service, service: Service) -> bool:
+        """Whether two services that are alike have one app, as far as a template reads it."""
+        return not self.templates.read_app or held.app == service.app
+
     def _sections(self, service: Service) -> Sections:
         cached = self._cache.get(service.key)
-        if cached is not None and (cached[0] is service or cached[0] == service):
+        same = cached is not None and (cached[0] is service or cached[0] == service)
+        if cached is not None and same and self._has_app_of(cached[0], service):
             return cached[1]
         made = ServiceText(service, self.settings, self.templates, self._apart).sections()
         self._cache[service.key] = (service, made)

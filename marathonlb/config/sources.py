@@ -7,6 +7,7 @@ The first hit wins. The files are read once, by `load_templates`; everything aft
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 
 from attrs import field, frozen
@@ -43,7 +44,7 @@ ENVIRONMENT_NOT_TEMPLATES = frozenset(
 """``HAPROXY_`` variables of the process that are no templates: ours, images', and HAProxy's own."""
 
 
-@frozen
+@frozen(slots=False)
 class Templates:
     """
     The templates of one controller.
@@ -62,6 +63,11 @@ class Templates:
     @changed.default
     def _changed(self) -> frozenset[str]:
         return frozenset(name for name, template in self.shared.items() if not template.is_default)
+
+    @cached_property
+    def read_app(self) -> bool:
+        """Whether one of the operator's reads the object ``app``: then a text may differ where no service does."""
+        return any("app" in template.names for template in self.shared.values())
 
     def get(self, name: str, service: Service | None = None) -> Template:
         """The template of a service, or the shared one."""

@@ -252,7 +252,9 @@ def _classic(name: str, text: str, source: str) -> Template:
     for token in _TOKEN.finditer(text):
         parts[-1] += text[here : token.start()]
         here = token.end()
-        if token[1]:
+        if token[1] in OBJECTS:
+            parts += [f"{token[1]}, an object of Jinja2 alone", ""]
+        elif token[1]:
             parts += [token[1], ""]
         else:
             parts[-1] += token[0][0]

@@ -91,6 +91,7 @@ def service_variables(service: Service, settings: Settings) -> dict[str, Any]:
     ssl = f" ssl {certificates(service.ssl_certs)}" if service.ssl_certs else ""
     variables: dict[str, Any] = {
         "service": service,
+        "app": service.app,
         "settings": settings,
         "haproxy_dir": DIRECTORY,
         "sslCerts": certificates(settings.ssl_certs),

@@ -48,6 +48,7 @@ class Service:
     :param timeout_server: a HAProxy duration; None leaves that of the defaults, as with ``timeout_tunnel``.
     :param overrides: template texts of the labels, by template name.
     :param since: when the app last changed: who was first, in a collision.
+    :param app: what it is a port of, for Jinja2 templates, without all that changes when it is scaled; see `lasting`.
     :param binds_port: whether it has a frontend of its own; one that lost its port to another has none.
     """
 
@@ -86,6 +87,7 @@ class Service:
     timeout_tunnel: str | None = None
     overrides: Mapping[str, str] = Factory(dict)
     since: str = ""
+    app: App = field(default=Factory(lambda self: App(self.app_id), takes_self=True), eq=False, repr=False)
     binds_port: bool = True
 
     @property
@@ -252,6 +254,7 @@ def _service(
         timeout_tunnel=labels.get("TIMEOUT_TUNNEL"),
         overrides=labels.templates,
         since=app.config_changed_at or app.version,
+        app=lasting(app),
     )
     service = _without_contradictions(app, service, problems)
     servers = _servers(app, service, settings, resolve)
@@ -259,6 +262,11 @@ def _service(
     if weight is not None:
         servers = tuple(msgspec.structs.replace(server, weight=weight) for server in servers)
     return evolve(service, servers=servers)
+
+
+def lasting(app: App) -> App:
+    """What an app's owner has said of it: the app without its tasks, their number and the dates."""
+    return msgspec.structs.replace(app, tasks=(), instances=0, version="", config_changed_at="")
 
 
 def _no_port(app: App, index: int, settings: Settings) -> str:

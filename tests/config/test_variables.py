@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from itertools import product
 
+from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.config.legacy import OPENS
 from marathonlb.config.render import Renderer
 from marathonlb.config.sources import load_templates
-from marathonlb.config.templates import BY_NAME
+from marathonlb.config.templates import BY_NAME, OBJECTS, jinja
+from marathonlb.config.variabletable import VARIABLES
 from marathonlb.marathon.model import HealthCheck
+from marathonlb.routing.services import Service
 from marathonlb.settings import Settings
-from tests.routing.apps import app, offered
+from tests.routing.apps import app, offered, task
 
 VALUES = {
     "backend": "shop_web_10000",
@@ -84,6 +87,57 @@ def text_of(name: str, names: list[str]) -> str:
 
 
 DEFAULTS = load_templates("/nowhere", {})
+
+
+class TableTests(SynchronousTestCase):
+    """What is documented."""
+
+    def test_all(self) -> None:
+        """The table has the variables of the contract, each once."""
+        names = [(name, row.scope == "server") for row in VARIABLES for name in row.names]
+        servers = {*SERVER, "serverId", "healthCheckOptions"}
+        wanted = {(name, False) for name in (*VALUES, *OTHERS)} | {(name, True) for name in servers}
+        self.assertEqual(sorted(names), sorted(wanted))
+
+
+class ObjectsTests(SynchronousTestCase):
+    """What Jinja2 templates are given besides."""
+
+    def made(self, tasks: int = 1, **more: str) -> Service:
+        """The service of an app that was scaled to so many tasks."""
+        labels = {"0_VHOST": "a.test", **more}
+        running = tuple(map(task, range(1, tasks + 1)))
+        (service,) = offered(
+            app("/shop", labels, tasks=running, instances=tasks, version=str(tasks))
+        ).services
+        return service
+
+    def test_objects(self) -> None:
+        """The service, its app and the settings: a scaling changes no text of them, a label does."""
+        text = "# {{ app.id }} {{ app.labels['HAPROXY_0_X'] }} {{ service.port_index }} {{ settings.bind_http }}\n"
+        options = jinja("BACKEND_HTTP_OPTIONS", text, "file x")
+        renderer = Renderer(
+            Settings(), evolve(DEFAULTS, shared={**DEFAULTS.shared, "BACKEND_HTTP_OPTIONS": options})
+        )
+        one, two, other = self.made(**{"0_X": "a"}), self.made(2, **{"0_X": "a"}), self.made(**{"0_X": "b"})
+        self.assertEqual((one.app, one), (two.app, evolve(two, servers=one.servers, since=one.since)))
+        first = renderer.render([one])
+        self.assertIn("\n# /shop a 0 *:80\n", first.config.template)
+        scaled = renderer.render_servers(first, [(one, two)])
+        assert scaled is not None
+        self.assertIn("10_0_0_2_31000", scaled.config.template)
+        self.assertIsNone(renderer.render_servers(scaled, [(two, other)]))
+        self.assertIn("\n# /shop b 0 *:80\n", renderer.render([other]).config.template)
+        self.assertFalse(DEFAULTS.read_app)
+
+    def test_not_for_labels(self) -> None:
+        """To classic templates these are no variables: a label does not write the controller's settings anywhere."""
+        for name in OBJECTS:
+            rendered = Renderer(Settings(), DEFAULTS).render(
+                [self.made(**{"0_BACKEND_EXTRA": f"# {{{name}}}"})]
+            )
+            (problem,) = rendered.problems
+            self.assertIn(f"has no variable {{{name}, an object of Jinja2 alone}}", problem.reason)
 
 
 class VariablesTests(SynchronousTestCase):
