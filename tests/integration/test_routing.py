@@ -15,7 +15,7 @@ from typing import Any
 from unittest import SkipTest
 
 from marathonlb.marathon.model import HealthCheck
-from tests.integration.haproxies import on_each
+from tests.integration.haproxies import free_port, on_each
 from tests.integration.worlds import World, ask, certificate, trusting
 from tests.routing.apps import changed
 
@@ -87,7 +87,7 @@ class RoutingMixin:
         acl = "  acl mine hdr(host) -i {hostname}\n  use_backend {backend} if mine { path / }\n"
         for maps in (True, False):
             world = self.world(haproxy_map=maps)
-            world.app("one", {"0_VHOST": "one.example.com"})
+            world.app("one", {"0_VHOST": "One.EXAMPLE.com"})
             world.app("cart", {"0_VHOST": "one.example.com", "0_PATH": "/cart"})
             world.app("cart-new", {"0_VHOST": "one.example.com,two.example.com", "0_PATH": "/cart/new"})
             world.app("several", {"0_VHOST": "three.example.com, four.example.com"})
@@ -124,6 +124,23 @@ class RoutingMixin:
             world.app("part", {"0_VHOST": "a.test", "0_PATH": "/part"})
             self.served(world)
             self.assertEqual(world.table(world.http, rows), list(rows), f"maps: {maps}, {weight}")
+
+    def test_which_ports(self) -> None:
+        """A port is bound where its label says so, and one of another group or that is switched off is not."""
+        world = self.world(groups=frozenset({"external"}))
+        moved = free_port()
+        world.app("moved", {"GROUP": "external", "0_PORT": str(moved), "0_MODE": "http"})
+        world.app("two", {"GROUP": "internal", "0_GROUP": "other, external"}, words=("shown", "hidden"))
+        world.app("off", {"GROUP": "external", "0_ENABLED": "no", "0_VHOST": "off.test"})
+        world.app("none", {"0_VHOST": "none.test"})
+        self.served(world)
+        self.assertEqual(ask(moved, "x").who, "moved")
+        self.assertEqual(ask(world.app_id, "x", X_Marathon_App_Id="/moved").who, "moved")
+        self.assertEqual(ask(world.ports["shown"], "x").who, "shown")
+        for name in ("moved", "hidden", "off", "none"):
+            with self.refused():
+                ask(world.ports[name], "x")
+        self.assertEqual([ask(world.http, f"{name}.test").status for name in ("off", "none")], [503, 503])
 
     def test_ports_of_one_app(self) -> None:
         """Two services of one app that share their first host keep their own other hosts and paths."""
