@@ -142,6 +142,16 @@ class RoutingMixin:
                 ask(world.ports[name], "x")
         self.assertEqual([ask(world.http, f"{name}.test").status for name in ("off", "none")], [503, 503])
 
+    def test_balance(self) -> None:
+        """The algorithm is the label's, with its arguments, else each server has its turn."""
+        world = self.world()
+        world.app("turns", {"0_VHOST": "turns.test"}, tasks=3)
+        world.app("hashed", {"0_VHOST": "hashed.test", "0_BALANCE": "hdr(X-User)"}, tasks=3)
+        self.served(world)
+        self.assertEqual(len({ask(world.http, "turns.test").who for _ in range(9)}), 3)
+        for user in ("joe", "jane"):
+            self.assertEqual(len({ask(world.http, "hashed.test", X_User=user).who for _ in range(6)}), 1)
+
     def test_ports_of_one_app(self) -> None:
         """Two services of one app that share their first host keep their own other hosts and paths."""
         rows = (
