@@ -112,7 +112,7 @@ class RenderedTests(SynchronousTestCase):
         name = found.name(defaults.body(rest))
         (section,) = (section for section in config if section.name == name)
         self.assertTrue(section.text.endswith(defaults.body(rest)))
-        self.assertIn("http-check send meth GET uri /up", section.text)
+        self.assertIn("option httpchk GET /up", section.text)
 
     def test_servers_alone(self) -> None:
         """A change of servers is still written into the right backend."""
