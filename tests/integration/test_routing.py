@@ -348,6 +348,22 @@ class RoutingMixin:
             time.sleep(0.05)
         self.assertEqual({ask(world.http, "a.test").who for _ in range(6)}, {"web.1"})
 
+    def test_health_check_of_another_port(self) -> None:
+        """A server is as well as the port of its task that the label names."""
+        check = HealthCheck(
+            path="/up", port_index=0, interval_seconds=1, max_consecutive_failures=0, timeout_seconds=1
+        )
+        world = self.world()
+        labels = {"0_VHOST": "a.test", "0_BACKEND_HEALTHCHECK_PORT_INDEX": "1"}
+        world.app("web", labels, words=("web", "admin"), health_checks=(check,))
+        self.served(world)
+        self.assertEqual(ask(world.http, "a.test").who, "web")
+        world.processes["admin"].fall_sick()
+        deadline = time.monotonic() + 40
+        while ask(world.http, "a.test").who != "503" and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self.assertEqual(ask(world.http, "a.test").who, "503")
+
     def test_health_check_with_an_override(self) -> None:
         """What an override of something else says of the check's answer stands beside the default's request."""
         check = HealthCheck(path="/up", interval_seconds=1, max_consecutive_failures=0, timeout_seconds=1)
