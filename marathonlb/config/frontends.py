@@ -27,6 +27,14 @@ from marathonlb.settings import Settings
 
 _HOST = "req.hdr(host),host_only,lower"
 
+_ODD_HOST = "  http-request deny deny_status 400 if { req.fhdr(host) -m sub , / }\n"
+"""
+HAProxy 2.6 lets such a Host header pass, and it says two things at once.
+
+To ACLs a comma makes several hosts and to maps it leaves the last one; a slash makes a host and path in the eyes of
+``path2backend.map`` and another host in those of the rules that guard the hosts of client certificates.
+"""
+
 _PATH_KEY = f"""\
   http-request set-var(txn.host) {_HOST}
   http-request set-var(txn.path) path
@@ -162,6 +170,7 @@ class SharedFrontends:
 
     def _routing(self, kind: str, keep: Callable[[AclRule], bool] = lambda rule: True) -> Iterable[Chunk]:
         nobody = Owner(None, None, "", "default")
+        yield Chunk(_ODD_HOST, nobody)
         if self.settings.haproxy_map:
             yield Chunk(_PATH_KEY, nobody)
         yield from self._acls(kind, filter(keep, self.rules.first))

@@ -333,6 +333,10 @@ class RoutingMixin:
             wanted = {"a-b": "a-b", "a_b": "a_b", "tcp": "503", "host": "host", "own": "503", "none": "503"}
             self.assertEqual(who, wanted)
             self.assertEqual(ask(world.app_id, "any", X_Other="/own").who, "own")
+            two = [
+                ask(world.app_id, "any", X_Marathon_App_Id=ids).who for ids in ("/a-b,/host", "/none, /host")
+            ]
+            self.assertEqual(two, ["host", "host"])  # the last one, as everywhere in HAProxy
             self.assertEqual(ask(world.http, "b.test").who, "503")
 
     def test_health_check(self) -> None:

@@ -169,6 +169,33 @@ class TlsMixin:
     if not shutil.which("curl"):
         test_misdirected_over_http2.skip = "curl is not installed"  # type: ignore[attr-defined]
 
+    def test_two_hosts_in_one_header(self) -> None:
+        """A Host header that names two hosts, or a host and a path, leads past no demand for a certificate."""
+        for maps in (True, False):
+            world, friend, _ = self.grouped(haproxy_map=maps)
+            demand = {"0_BIND_OPTIONS": f"ca-file {world.directory}/other.test.pem verify required"}
+            for name, host, more in (
+                ("cart", "mutual.test", {"0_PATH": "/cart"}),
+                ("strict", "strict.test", demand),
+                ("covered", "*.covered.test", demand),
+                ("free", "free.covered.test", {}),
+            ):
+                world.app(name, {"0_VHOST": host, "0_BIND_ADDR": "127.0.0.1", **more})
+            self.start(world)
+            rows = (
+                ("shared.test", "", "mutual.test/cart"),
+                ("shared.test", "", "mutual.test/cart/"),
+                ("shared.test", "", "x.covered.test,free.covered.test"),
+                ("shared.test", "", "free.covered.test,x.covered.test"),
+                ("mutual.test", friend, "mutual.test,strict.test"),
+                ("mutual.test", friend, "strict.test,mutual.test"),
+            )
+            found = [(host, ask_tls(world.https, sni, host, "/", cert).who) for sni, cert, host in rows]
+            self.assertEqual([(host, "400") for *_, host in rows], found)
+            self.assertEqual("free", ask_tls(world.https, "shared.test", "free.covered.test").who)
+            self.assertEqual("421", ask_tls(world.https, "shared.test", "x.covered.test").who)
+            world.end()
+
     def test_passthrough(self) -> None:
         """Hosts that are passed through and hosts whose TLS ends here share a port; a hello in pieces is understood."""
         for grouped in (False, True):
