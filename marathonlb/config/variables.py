@@ -205,19 +205,23 @@ _CHECK_NAMES = (
 
 
 def rule_variables(service: Service, rule: AclRule | None, host: str | None = None) -> dict[str, Any]:
-    """The variables of one routing rule: the host it is about, the names and the matches of its ACLs."""
+    """
+    The variables of one routing rule: the host it is about, the names and the matches of its ACLs.
+
+    HAProxy takes two ACLs of one name for one ACL that fits both. So ours have a colon in their names, which neither a
+    host nor a backend can hold.
+    """
     hosts = rule.hosts if rule else service.hosts
     host = host if host is not None else (hosts[0] if hosts else "")
     paths = rule.paths if rule else service.paths
-    number = f"_{rule.number}" if rule and rule.number else ""
+    number = f":{rule.number}" if rule and rule.number else ""
     named = rule is None or rule.overridden
+    stem = acl_stem(hosts, service.app_id) + (f":{service.backend}" if rule and rule.alike else "")
     fetch = "req.hdr(host),host_only,lower -m "
     return {
         "hostname": host,
-        "cleanedUpHostname": acl_stem(hosts, service.app_id),
-        "hostAcl": acl_stem(hosts, service.app_id)
-        if named
-        else f"{clean_host(hosts)}_{service.backend}{number}",
+        "cleanedUpHostname": stem,
+        "hostAcl": stem if named else f"{clean_host(hosts)}:{service.backend}{number}",
         "hostMatch": fetch + (f"end {host[1:]}" if host.startswith("*.") else f"str {host}"),
         "path": " ".join(paths),
         "pathAcl": service.backend + number,

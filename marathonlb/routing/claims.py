@@ -7,6 +7,7 @@ The older app keeps it (then the smaller app id); the other one loses that thing
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from string import ascii_lowercase, ascii_uppercase
 
 from attrs import evolve, frozen
 
@@ -42,10 +43,10 @@ def settle(services: Iterable[Service], settings: Settings) -> Settled:
     names: dict[str, Service] = {}
     ports: dict[tuple[str, int], Service] = {}
     reserved = own_ports(settings)
-    paths: dict[HostPath, Service] = {}
+    paths: dict[HostPath, list[tuple[str, Service]]] = {}
     passing: dict[str, Service] = {}
     contested: set[tuple[str, int]] = set()
-    services = sorted(services, key=_seniority)
+    services = sorted(services, key=seniority)
     if any(service.passthrough for service in services):
         reserved = own_ports(settings, passing=True)
     for service in services:
@@ -55,9 +56,9 @@ def settle(services: Iterable[Service], settings: Settings) -> Settled:
             contested |= {service.key, elder.key}
             continue
         kept.append(_claim_port(service, ports, reserved, problems, contested))
-    for service in sorted(kept, key=lambda s: (-weight_of(s, bool(s.paths)), *_seniority(s))):
+    for service in sorted(kept, key=lambda s: (-weight_of(s, bool(s.paths)), *seniority(s))):
         for wanted in wishes(service):
-            holder = paths.setdefault(wanted, service)
+            holder = _holder(paths, service, *wanted)
             if holder is not service:
                 lost.setdefault(service.key, set()).add(wanted)
                 label = f"HAPROXY_{service.port_index}_VHOST"
@@ -79,6 +80,30 @@ def weight_of(service: Service, has_path: bool, wildcard: bool = False) -> int:
     if service.weight is not None:
         return service.weight
     return (1 if has_path else 0) - (2 if wildcard else 0)
+
+
+def fold_case(path: str) -> str:
+    """A path as HAProxy compares it where case is ignored: the letters of ASCII in lower case, and no others."""
+    return path.translate(_LOWER)
+
+
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
+
+
+def _holder(
+    paths: dict[HostPath, list[tuple[str, Service]]], service: Service, host: str, path: str
+) -> Service:
+    """
+    Who has a path of a host: an older service, or from now on this one.
+
+    Paths that differ in case are one path as soon as either side ignores it.
+    """
+    rivals = paths.setdefault((host, fold_case(path)), [])
+    for theirs, other in rivals:
+        if theirs == path or other.ignore_path_case or service.ignore_path_case:
+            return other
+    rivals.append((path, service))
+    return service
 
 
 def wishes(service: Service) -> list[HostPath]:
@@ -152,7 +177,7 @@ def _claim_names(
     won = []
     for host in service.passthrough:
         others = [other for other in owners.get(host, ()) if other.app_id != service.app_id]
-        older = [other for other in others if _seniority(other) < _seniority(service)]
+        older = [other for other in others if seniority(other) < seniority(service)]
         holder = passing.get(host) or next(iter(older), None)
         contested |= {service.key, *(other.key for other in others)} if others else set()
         if holder is not None:
@@ -178,7 +203,8 @@ def _collision(loser: Service, winner: Service, label: str, value: str) -> Probl
     return Problem(loser.app_id, loser.port_index, label, value, reason)
 
 
-def _seniority(service: Service) -> tuple[str, str, int]:
+def seniority(service: Service) -> tuple[str, str, int]:
+    """Who was first: the smallest keeps what several want."""
     return service.since, service.app_id, service.port_index
 
 

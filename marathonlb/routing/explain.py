@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from attrs import evolve
 
 from marathonlb.marathon.model import App
-from marathonlb.routing.claims import own_ports
+from marathonlb.routing.claims import fold_case, own_ports
 from marathonlb.routing.evidence import State, said, why_no_servers, why_not
 from marathonlb.routing.explanation import Explanation, Reason
 from marathonlb.routing.match import Match, matches, plain_host, why_before
@@ -125,12 +125,13 @@ def _passed(question: UrlQuestion, name: str, service: Service, state: State) ->
 
 def _losers(match: Match, state: State) -> Iterator[Reason]:
     """Who else wants this very host and path, and did not get it."""
+    wanted, names_us = match.host + match.path, f" and {match.service.app_id};"
     for problem in state.problems:
         if problem.port_index is None or (problem.app_id, problem.port_index) == match.service.key:
             continue
-        if (
-            problem.label == f"HAPROXY_{problem.port_index}_VHOST"
-            and problem.value == match.host + match.path
+        if problem.label == f"HAPROXY_{problem.port_index}_VHOST" and (
+            problem.value == wanted
+            or (fold_case(problem.value) == fold_case(wanted) and names_us in problem.reason)
         ):
             yield Reason("problem", said(problem), problem.app_id, problem.port_index)
 

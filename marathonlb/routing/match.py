@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from attrs import frozen
 
-from marathonlb.routing.claims import weight_of
+from marathonlb.routing.claims import fold_case, weight_of
 from marathonlb.routing.rules import AclRule, MapRule, Rules
 from marathonlb.routing.services import Service
 
@@ -91,8 +91,8 @@ def _by_acls(rules: Iterable[AclRule], host: str, path: str) -> Iterator[Match]:
         if not rule.paths:
             yield Match(rule, name)
             continue
-        asked = path.lower() if rule.service.ignore_path_case else path
-        fold = str.lower if rule.service.ignore_path_case else str
+        asked = fold_case(path) if rule.service.ignore_path_case else path
+        fold = fold_case if rule.service.ignore_path_case else str
         prefixes = [prefix for prefix in rule.paths if asked.startswith(fold(prefix))]
         if prefixes:
             yield Match(rule, name, max(prefixes, key=len))

@@ -18,11 +18,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from marathonlb.routing.claims import HostPath, wishes
+from marathonlb.routing.claims import HostPath, seniority, wishes
 from marathonlb.routing.claims import weight_of as weight_of
-from marathonlb.routing.services import Service
+from marathonlb.routing.services import Service, acl_stem
 
 
 @frozen
@@ -34,6 +34,7 @@ class AclRule:
     :param paths: the prefixes; empty means every path.
     :param number: tells the rules of one service apart (0 is the first).
     :param overridden: somebody's template is among those that write it.
+    :param alike: an older service's rule has the plain names of its ACLs, which overrides expect.
     """
 
     service: Service
@@ -41,6 +42,7 @@ class AclRule:
     paths: tuple[str, ...]
     number: int = 0
     overridden: bool = False
+    alike: bool = False
 
     @property
     def wildcard(self) -> bool:
@@ -113,6 +115,7 @@ def rules_of(
         for host, path in mine:
             if host not in front and host not in tail:
                 _add_entry(entries, service, host, path)
+    first, later = _told_apart(first, later)
     return Rules(
         first=tuple(sorted(first, key=lambda rule: rule.order)),
         paths=tuple(sorted(entries["path"], key=lambda rule: rule.key)),
@@ -241,6 +244,24 @@ def _acl_rules(
             rule = AclRule(service, tuple(hosts), paths, number)
         rules[late].append(rule)
     return rules
+
+
+def _told_apart(*places: list[AclRule]) -> tuple[list[AclRule], ...]:
+    """
+    The rules, marked where an older service has the plain names: HAProxy would make one ACL of both.
+
+    ``a.example`` of ``/com/x`` and ``a.example.com`` of ``/x`` have one stem.
+    """
+    plain: dict[str, Service] = {}
+    own = (rule for rules in places for rule in rules if rule.overridden)
+    for rule in sorted(own, key=lambda rule: seniority(rule.service)):
+        plain.setdefault(acl_stem(rule.hosts, rule.service.app_id), rule.service)
+
+    def told(rule: AclRule) -> AclRule:
+        stem = acl_stem(rule.hosts, rule.service.app_id)
+        return evolve(rule, alike=rule.overridden and plain[stem].key != rule.service.key)
+
+    return tuple([told(rule) for rule in rules] for rules in places) if plain else places
 
 
 def _add_entry(entries: dict[str, list[MapRule]], service: Service, host: str, path: str) -> None:

@@ -6,7 +6,7 @@ import random
 import socket
 import subprocess
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from attrs import evolve
@@ -15,15 +15,15 @@ from twisted.trial.unittest import SynchronousTestCase
 from marathonlb.config.render import Rendered, Renderer
 from marathonlb.config.sources import load_templates
 from marathonlb.routing.match import route
-from marathonlb.routing.services import Service
+from marathonlb.routing.services import Service, backend_name
 from marathonlb.settings import Settings
-from tests.integration.haproxies import PACKAGE, WHEEL, free_port
+from tests.integration.haproxies import MORE, PACKAGE, WHEEL, free_port
 
-BINARIES = tuple(binary for binary in (PACKAGE, WHEEL) if binary)
+BINARIES = tuple(binary for binary in (PACKAGE, WHEEL, *MORE) if binary)
 
 HOSTS = ("a.example.com", "b.example.com", "x.b.example.com", "c.d.example.com", "example.com", "other.test")
 WILDCARDS = ("*.example.com", "*.b.example.com", "*.test")
-PATHS = ("", "/", "/cart", "/cart/", "/Cart/new", "/c")
+PATHS = ("", "/", "/cart", "/cart/", "/Cart/new", "/CART", "/c")
 
 REQUESTS = tuple(
     (host, path)
@@ -54,14 +54,15 @@ REQUESTS = tuple(
 )
 
 
-def service(number: int, **more: object) -> Service:
+def service(
+    number: int, app_id: str = "", port: int = 0, overrides: Mapping[str, str] | None = None, **more: object
+) -> Service:
     """A service whose backend answers its own name, whatever it is asked."""
-    backend = f"app{number}_{10000 + number}"
+    app_id, port = app_id or f"/app{number}", port or 10000 + number
+    backend = backend_name(app_id, port)
     answer = f"  http-request return status 200 content-type text/plain string {backend}\n"
-    made = Service(
-        f"/app{number}", 0, 10000 + number, backend, "http", overrides={"BACKEND_HTTP_OPTIONS": answer}
-    )
-    return evolve(made, binds_port=False, **more)  # type: ignore[arg-type]
+    texts = {"BACKEND_HTTP_OPTIONS": answer, **(overrides or {})}
+    return evolve(Service(app_id, 0, port, backend, "http", overrides=texts), binds_port=False, **more)  # type: ignore[arg-type]
 
 
 TABLE = (
@@ -74,6 +75,26 @@ TABLE = (
     service(7, hosts=("other.test",), weight=3),
     service(8, hosts=("*.test",), paths=("/cart",), weight=7),
 )
+
+
+OVERRIDES = {
+    "HTTP_FRONTEND_ACL": (
+        "  acl host_{cleanedUpHostname} hdr(host),host_only -i {hostname}\n"
+        "  use_backend {backend} if host_{cleanedUpHostname}\n"
+    )
+}
+"""As an operator of long ago wrote it."""
+
+ALIKE = (
+    service(1, "/x", 7, hosts=("a.example.com",), weight=1),
+    service(2, "/com/x", 7, hosts=("a.example",), weight=2),
+    service(3, "/y", 7, hosts=("b.example.com",), paths=("/c", "/cart"), weight=1),
+    service(4, "/y/7", 1, hosts=("b.example.com",), paths=("/Cart",), weight=2),
+    service(5, "/y/8", 2, hosts=("other.test",), paths=("/",), ignore_path_case=True),
+    service(6, "/z", hosts=("c.d.example.com",), overrides=OVERRIDES, since="2"),
+    service(7, "/com/z", hosts=("c.d.example",), overrides=OVERRIDES, since="1", weight=1),
+)
+"""Apps whose owners chose hosts, ids and ports so that names made of them look like those of other apps."""
 
 
 def cluster(seed: int) -> tuple[Service, ...]:
@@ -90,6 +111,7 @@ def cluster(seed: int) -> tuple[Service, ...]:
                 paths=tuple(paths),
                 ignore_path_case=bool(paths) and chance.random() < 0.2,
                 weight=chance.choice((None, None, None, None, -1, 0, 1, 5)),
+                since=chance.choice(("2020", "2021", "2022")),
             )
         )
     return tuple(services)
@@ -156,16 +178,23 @@ class ModelTests(SynchronousTestCase):
             (directory / name).write_text(text, encoding="utf-8")
         return rendered, settings, directory
 
-    def compare(self, services: Iterable[Service], *, maps: bool, binary: str = "") -> list[str]:
+    def compare(
+        self,
+        services: Iterable[Service],
+        requests: Iterable[tuple[str, str]] = REQUESTS,
+        *,
+        maps: bool,
+        binary: str = "",
+    ) -> list[str]:
         """Ask both, and return what HAProxy answered."""
         rendered, settings, directory = self.render(services, maps=maps)
         port = int(settings.bind_http.rpartition(":")[2])
         haproxy = Asked(binary or BINARIES[0], directory, rendered.config.text(str(directory)), port)
         try:
-            said = list(haproxy.answers(REQUESTS))
+            said = list(haproxy.answers(requests))
         finally:
             haproxy.end()
-        for (host, target), answer in zip(REQUESTS, said, strict=True):
+        for (host, target), answer in zip(requests, said, strict=True):
             match = route(rendered.rules, host, target.partition("?")[0])
             expected = match.service.backend if match else "503"
             self.assertEqual(expected, answer, f"Host {host!r}, {target}, maps={maps}")
@@ -177,6 +206,24 @@ class ModelTests(SynchronousTestCase):
             by_maps = self.compare(TABLE, maps=True, binary=binary)
             self.assertEqual(by_maps, self.compare(TABLE, maps=False, binary=binary))
             self.assertLessEqual({each.backend for each in TABLE} | {"503"}, set(by_maps))
+
+    def test_names_alike(self) -> None:
+        """Nobody reaches or takes what is another app's by names that are written alike."""
+        asked = {
+            ("a.example.com", "/"): "x_7",
+            ("a.example", "/"): "com_x_7",
+            ("b.example.com", "/cart"): "y_7",
+            ("b.example.com", "/Cart"): "y_7_1",
+            ("b.example.com", "/other"): "503",
+            ("other.test", "/cart"): "y_8_2",
+            ("c.d.example.com", "/"): "z_10006",
+            ("c.d.example", "/"): "com_z_10007",
+        }
+        for binary in BINARIES:
+            for maps in (True, False):
+                self.assertEqual(
+                    dict(zip(asked, self.compare(ALIKE, asked, maps=maps, binary=binary), strict=True)), asked
+                )
 
     def test_clusters(self) -> None:
         """So it is for services thrown together at random."""

@@ -111,6 +111,24 @@ class HostTests(SynchronousTestCase):
             outcome = settled(service("a", 1, hosts=("x",), **first), service("b", 2, hosts=("x",), **second))
             self.assertEqual([key[0] for key in outcome.lost], [loser], (first, second))
 
+    def test_same_path_in_another_case(self) -> None:
+        """Where one side ignores the case of paths, the younger app gets nothing of the older one's path."""
+        table = (
+            ("/cart", False, "/Cart", False, False),
+            ("/cart", True, "/Cart", False, True),
+            ("/cart", False, "/Cart", True, True),
+            ("/cart", True, "/CART", True, True),
+            ("/cart", True, "/carts", True, False),
+            ("/\u00fc", True, "/\u00dc", True, False),  # HAProxy knows the letters of ASCII alone
+        )
+        for first, ignored, second, too, lost in table:
+            older = service("z", 1, hosts=("x",), paths=(first,), ignore_path_case=ignored)
+            younger = service("a", 2, hosts=("x",), paths=(second, "/b"), ignore_path_case=too, since="2021")
+            wanted = {("/a", 0): frozenset({("x", second)})} if lost else {}
+            outcome = settled(younger, older)
+            self.assertEqual(outcome.lost, wanted, (first, second))
+            self.assertEqual([problem.value for problem in outcome.problems], [f"x{second}"] * lost)
+
     def test_no_collision(self) -> None:
         """Other hosts, other paths, and a wildcard over a name are no collisions."""
         outcome = settled(

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.routing.claims import settle, weight_of
+from marathonlb.routing.claims import seniority, settle, weight_of
 from marathonlb.routing.match import route
 from marathonlb.routing.rules import Rules, app_id_services, rules_of
 from marathonlb.routing.services import Service
@@ -17,7 +17,7 @@ from tests.routing.apps import service
 
 HOSTS = ("a.com", "b.a.com", "c.b.a.com", "d.net")
 WILDCARDS = ("*.com", "*.a.com", "*.b.a.com", "*.net")
-PATHS = ("/", "/x", "/x/y", "/X")
+PATHS = ("/", "/x", "/x/y", "/X", "/X/y")
 REQUESTS = tuple(
     (host, path)
     for host in (*HOSTS, "A.com:80", "z.com", "z.a.com", "z.b.a.com", "e.net", "com", "else")
@@ -46,7 +46,7 @@ def answers(services: list[Service], *, maps: bool) -> dict[tuple[str, str], str
 
 
 def oracle(services: list[Service]) -> dict[tuple[str, str], str]:
-    """The same, said in another way: of all that fits, weight, exact name, longer name, longer path, app."""
+    """The same, said in another way: of all that fits, weight, exact name, longer name, longer path, the older app."""
     settled = settle(services, Settings())
     found = {}
     for asked, path in REQUESTS:
@@ -67,7 +67,7 @@ def oracle(services: list[Service]) -> dict[tuple[str, str], str]:
                         continue
                     weight = weight_of(each, bool(prefix), wildcard)
                     length = len(name) if wildcard else 0
-                    fits.append((-weight, wildcard, -length, -len(prefix), each.key, each.backend))
+                    fits.append((-weight, wildcard, -length, -len(prefix), *seniority(each), each.backend))
         found[asked, path] = min(fits)[-1] if fits else ""
     return found
 
@@ -85,6 +85,7 @@ SERVICES = st.lists(
         weight=st.sampled_from((None, None, None, -1, 0, 1, 5)),
         ignore_path_case=st.sampled_from((False, False, True)),
         mode=st.sampled_from(("http", "http", "http", "tcp")),
+        since=st.sampled_from(("2020", "2021")),
     ),
     unique_by=lambda each: each.key,
     max_size=6,
@@ -151,6 +152,17 @@ class MapTests(SynchronousTestCase):
         (rule,) = made.first
         self.assertEqual((rule.hosts, rule.paths, rule.number), (("a.com", "d.net"), ("/x", "/x/y"), 0))
         self.assertTrue(rule.overridden)
+
+    def test_alike(self) -> None:
+        """Of overridden services whose ACLs would have one name the oldest has it, in whatever order they come."""
+        both = [
+            service("x", 1, hosts=("a.example.com",), overrides={"HTTP_FRONTEND_ACL": "x"}, since="2021"),
+            service("com/x", 2, hosts=("a.example",), overrides={"HTTP_FRONTEND_ACL": "x"}),
+            service("else", 3, hosts=("b.example",), overrides={"HTTP_FRONTEND_ACL": "x"}),
+        ]
+        for some in (both, both[::-1]):
+            told = {rule.service.app_id: rule.alike for rule in rules(some).first}
+            self.assertEqual(told, {"/x": True, "/com/x": False, "/else": False})
 
     def test_heavy_wildcard(self) -> None:
         """A wildcard with a weight goes before the maps, with every host it covers."""
