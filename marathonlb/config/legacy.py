@@ -61,7 +61,9 @@ OLD_CHECK = (
 
 _EVERYBODYS = frozenset({"global", "defaults"})
 _CONDITIONS = {".if": 1, ".elif": 0, ".else": 0, ".endif": -1}
-_WORD = re.compile(r"[ \t]*([^\s#]+)")
+_WORD = re.compile(r"[ \t\v\f]*([^\s#]+)")
+_HEX = re.compile(r"\\x([0-9A-Fa-f]{2})")
+_QUOTING = re.compile(r"[\\\"']")
 
 OPENS = {
     "USERLIST_HEAD": ("userlist",),
@@ -165,6 +167,10 @@ def opening(template: Template, text: str) -> str:
         return text
     keywords, opened = OPENS.get(template.name, ()), ""
     for number, line, word in _first_words(text):
+        if "$" in word:
+            raise _misplaced(
+                template, number, line, "begins with a variable, so that nobody knows what it is"
+            )
         if word in SECTION_KEYWORDS:
             if not keywords or word in _EVERYBODYS:
                 where = "HAPROXY_HEAD" if word in _EVERYBODYS else "a template whose name ends in HEAD"
@@ -190,11 +196,11 @@ def _conditions_end(template: Template, text: str) -> None:
 
 
 def _first_words(text: str) -> Iterator[tuple[int, str, str]]:
-    """The number of each line that says something, the line, and its first word."""
+    """The number of each line that says something, the line, and its first word as HAProxy reads it."""
     for number, line in enumerate(text.split("\n"), 1):
         found = _WORD.match(line)
         if found is not None:
-            yield number, line, found[1]
+            yield number, line, _QUOTING.sub("", _HEX.sub(lambda code: chr(int(code[1], 16)), found[1]))
 
 
 def _misplaced(template: Template, number: int, line: str, why: str) -> TemplateError:

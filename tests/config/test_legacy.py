@@ -223,6 +223,15 @@ class OpeningTests(SynchronousTestCase):
             self.assertEqual([each.kind for each in made.config], ["head", "backend"], repr(text))
             self.assertEqual(made.problems, ())
 
+    def test_disguised(self) -> None:
+        """A keyword is one however it is written: HAProxy takes quotes and codes away before it looks."""
+        for line in (
+            '"backend" x', "b'ack'end x", r"\x62ackend x", r"\backend x", '"${X-backend}" x', "\vbackend x", "\fbackend x"
+        ):  # fmt: skip
+            made = rendered(service("a", 1, hosts=("a.test",), overrides={"HTTP_FRONTEND_ACL": line + "\n"}))
+            self.assertEqual([each.label for each in made.problems], ["HAPROXY_0_HTTP_FRONTEND_ACL"], line)
+            self.assertNotIn(line, made.config.template)
+
     def test_head(self) -> None:
         """An empty HAPROXY_HEAD writes nothing at all."""
         self.assertEqual(rendered(environment={"HEAD": ""}).config.sections[0].text, "")
