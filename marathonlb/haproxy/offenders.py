@@ -1,9 +1,10 @@
 """
 Who is to blame for what HAProxy refuses: services, or templates of the operator's. Pure.
 
-A line of an operator's template may be wrong in itself, or by what one app has put into its variables. Templates are
+A line of an operator's template may be wrong in itself, or by what some app has put into its variables. Templates are
 read once, at the start, so what is wrong with one shows before HAProxy has accepted anything that it wrote: then it is
-to blame, unless it is refused in one service alone where others use it too. Later it is the services.
+to blame, unless it is refused in few of the services that use it, on a line that apps have put something into. Later it
+is the services.
 
 HAProxy gives up at the first of some mistakes (a condition that names no ACL, say). So a template that was refused in
 one service is doubted: where the next one is refused in its turn, the template is to blame for both.
@@ -24,6 +25,9 @@ from marathonlb.routing.services import Service
 
 SAID = 5
 """So many complaints about one template are told."""
+
+MOST = 50
+"""After so many HAProxy reads no further."""
 
 _SAME_NAME = re.compile(r"(?P<kind>\w+) '[^']*' has the same name as (?!(?P=kind))\w+ '")
 _SECRET = re.compile(r"\b(?:insecure-)?password\b")
@@ -85,8 +89,8 @@ def blamed(
     suspects: dict[str, frozenset[Key]] = {}
     for name, found in shared.items():
         by_service = {_key(c.owner): c for c in reversed(found) if isinstance(c.owner, Owner)}
-        several = len(by_service) > 1 or name in doubted or by_service.keys() >= _users(name, config)
-        if None in by_service or (several and name not in trusted):
+        wrong = _wrong_itself(by_service, name, config, cut=len(complaints) >= MOST, doubted=name in doubted)
+        if None in by_service or (wrong and name not in trusted):
             templates[name] = _all_told(found, config)
             continue
         if name not in trusted:
@@ -112,8 +116,7 @@ def told(complaint: Complaint, config: Config) -> str:
     words, line = complaint.message, ""
     place = config.place(complaint.line) if complaint.line is not None else None
     if place is not None and place[1].owner.source != "default":
-        _, chunk, number = place
-        line = chunk.text.split("\n")[number - chunk.line].strip()
+        number, line = place[2], _line(complaint, config).strip()
         words += f" (line {number}" + ("" if _SECRET.search(line) else f": `{line[:200]}`") + ")"
     advice = remedy(complaint.message, line)
     return f"{words}; {advice}" if advice else words
@@ -125,14 +128,37 @@ def _all_told(found: Sequence[Complaint], config: Config) -> str:
     return "; ".join(each[:SAID]) + (f"; and {more} more" if more > 0 else "")
 
 
-def _users(name: str, config: Config) -> set[Key | None]:
-    """The services that have a line of this template."""
-    return {
-        _key(chunk.owner)
-        for section in config.sections
-        for chunk in section.chunks
-        if chunk.owner.template == name and chunk.text and _is_operators(chunk.owner)
-    }
+def _wrong_itself(
+    refused: Mapping[Key | None, Complaint], name: str, config: Config, *, cut: bool, doubted: bool
+) -> bool:
+    """
+    Whether a template is refused in several services, and these are half of those that have a line of it or more, or
+    the line is the same in others: no app has put anything into that. Of one service it is refused in the only one.
+
+    :param cut: HAProxy has not read all of them: those after the last one that it refused do not count.
+    :param doubted: it was refused in another service before.
+    """
+    users: dict[Key | None, str] = {}
+    for section in config.sections:
+        for chunk in section.chunks:
+            if chunk.owner.template == name and chunk.text and _is_operators(chunk.owner):
+                key = _key(chunk.owner)
+                users[key] = users.get(key, "") + chunk.text
+    read = list(users)
+    while cut and read and read[-1] not in refused:
+        read.pop()
+    if len(refused) == 1 and not doubted:
+        return len(read) == 1
+    if 2 * len(refused) >= len(read):
+        return True
+    lines = {_line(complaint, config) for complaint in refused.values()} - {""}
+    others = {line for key, text in users.items() if key not in refused for line in text.split("\n")}
+    return not lines.isdisjoint(others)
+
+
+def _line(complaint: Complaint, config: Config) -> str:
+    place = config.place(complaint.line) if complaint.line is not None else None
+    return place[1].text.split("\n")[place[2] - place[1].line] if place is not None else ""
 
 
 def _is_operators(owner: Owner) -> bool:

@@ -226,7 +226,8 @@ class OpeningTests(SynchronousTestCase):
     def test_disguised(self) -> None:
         """A keyword is one however it is written: HAProxy takes quotes and codes away before it looks."""
         for line in (
-            '"backend" x', "b'ack'end x", r"\x62ackend x", r"\backend x", '"${X-backend}" x', "\vbackend x", "\fbackend x"
+            '"backend" x', "b'ack'end x", r"\x62ackend x", r"\backend x", '"${X-backend}" x', "\vbackend x",
+            "\fbackend x",
         ):  # fmt: skip
             made = rendered(service("a", 1, hosts=("a.test",), overrides={"HTTP_FRONTEND_ACL": line + "\n"}))
             self.assertEqual([each.label for each in made.problems], ["HAPROXY_0_HTTP_FRONTEND_ACL"], line)

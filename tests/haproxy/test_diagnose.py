@@ -122,6 +122,40 @@ class ComplaintsTests(SynchronousTestCase):
         (found,) = complaints(said, config)
         self.assertEqual((found.line, found.owner), (6, Owner(app_id="/b")))
 
+    def test_needed(self) -> None:
+        """What a line of a shared frontend needs from elsewhere leads to that line, not to who opened it."""
+        chunks = (
+            Chunk("frontend main\n  acl x hdr(y) -m str table none\n", Owner(template="HTTP_FRONTEND_HEAD")),
+            Chunk("  use_backend a_1 if { path /table }\n", Owner(app_id="/a")),
+            Chunk("  http-request track-sc0 src table none if x\n", Owner(app_id="/b")),
+        )
+        config = Config((HEAD, Section("frontend", "main", chunks)))
+        said = (
+            "[ALERT]    (1) : config : Proxy 'main': unable to find table 'none' referenced by track-sc0.\n"
+        )
+        (found,) = complaints(said, config)
+        self.assertEqual((found.line, found.owner), (6, Owner(app_id="/b")))
+
+    def test_not_sure(self) -> None:
+        """A complaint without a line is nobody's where several write the frontend that it names."""
+        opened, rule = Owner(template="HTTP_FRONTEND_HEAD"), Owner(app_id="/a")
+        for owners, wanted in (((opened, rule), None), ((opened, opened), opened)):
+            texts = ("frontend main\n", "  something new\n")
+            chunks = tuple(Chunk(text, owner) for text, owner in zip(texts, owners, strict=True))
+            (found,) = complaints(
+                "[ALERT]    (1) : Proxy 'main': no such thing.\n",
+                Config((HEAD, Section("frontend", "main", chunks))),
+            )
+            self.assertEqual(wanted, found.owner)
+
+    def test_gathered(self) -> None:
+        """Complaints under one heading are several."""
+        heading = "[ALERT]    (1) : config : multiple argument resolution errors:\n"
+        said = heading + "".join(
+            f"        parsing [/x/h.cfg:{n}]: unable to find table 'n'.\n" for n in (3, 5)
+        )
+        self.assertEqual([found.line for found in complaints(said)], [3, 5])
+
     def test_only_summaries(self) -> None:
         """Where HAProxy says nothing but that there are errors, that is the complaint."""
         said = "[ALERT]    (1) : config : Fatal errors found in configuration.\n"

@@ -69,11 +69,30 @@ class BlamedTests(SynchronousTestCase):
         self.assertEqual(list(who.services), [("/b", 0)])
         self.assertEqual(who.services["/b", 0][0], "HAPROXY_BACKEND_HTTP_OPTIONS")
 
-    def test_several_services(self) -> None:
-        """Where it is refused in several services, it is wrong itself, though others pass."""
+    def test_most_services(self) -> None:
+        """Where it is refused in most of the services, it is wrong itself, though others pass."""
         made = config(backend("a"), backend("b"), backend("c"))
         who = blamed([complaint(made, 10), complaint(made, 16)], made)
         self.assertEqual((list(who.templates), who.services), (["BACKEND_HTTP_OPTIONS"], {}))
+
+    def test_few_services(self) -> None:
+        """Where most pass with it, it is the fault of those that have put something into the line."""
+        made = config(*(backend(f"a{n:02}", text=f"  {'x' if n in (0, 2) else 'y'}\n") for n in range(60)))
+        who = blamed([complaint(made, 10), complaint(made, 16)], made)
+        self.assertEqual((who.templates, set(who.services)), ({}, {("/a00", 0), ("/a02", 0)}))
+
+    def test_same_line(self) -> None:
+        """A line that is the same in others is the template's, however few are refused."""
+        made = config(*(backend(f"a{n:02}") for n in range(60)))
+        who = blamed([complaint(made, 10), complaint(made, 16)], made)
+        self.assertEqual((list(who.templates), who.services), (["BACKEND_HTTP_OPTIONS"], {}))
+
+    def test_no_further(self) -> None:
+        """Services that HAProxy has not come to are no witnesses."""
+        made = config(*(backend(f"a{n:02}", text=f"  x{n}\n") for n in range(60)))
+        for others, wanted in ((0, {}), (48, {"BACKEND_HTTP_OPTIONS"})):
+            found = [*[complaint(made, 1)] * others, complaint(made, 10), complaint(made, 13)]
+            self.assertEqual(blamed(found, made).templates.keys() - {"HEAD"}, set(wanted), others)
 
     def test_trusted(self) -> None:
         """A template that HAProxy has accepted before is not to blame for what is new."""
