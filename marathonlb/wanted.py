@@ -12,7 +12,7 @@ from attrs import evolve, frozen
 from twisted.internet.interfaces import IReactorTime
 
 from marathonlb.config import defaults, legacy
-from marathonlb.config.render import Rendered, Renderer
+from marathonlb.config.render import SESSIONS_SINCE, Rendered, Renderer
 from marathonlb.config.templates import BY_NAME, PER_APP_NAMES
 from marathonlb.config.text import Config, Owner
 from marathonlb.errors import Complaint, InvalidConfiguration, ReloadFailed
@@ -122,13 +122,15 @@ class Planner:
 
     def suit(self, version: tuple[int, ...]) -> None:
         """
-        Write what suits a version of HAProxy: that from which it makes backends while it runs, and names apart.
+        Write what suits a version of HAProxy: that from which it makes backends while it runs, names apart, and no
+        more against the sessions of TLS than it needs.
 
         :param version: its numbers; none where it is not known.
         """
         known = (
             version >= defaults.SINCE and self._renderer.write_defaults(),
             version >= legacy.APART_SINCE and self._renderer.tell_apart(),
+            version >= SESSIONS_SINCE and self._renderer.trust_sessions(),
         )
         if any(known):
             self._last = None

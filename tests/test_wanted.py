@@ -187,6 +187,15 @@ class BlameTests(SynchronousTestCase):
             made.suit(version)
             self.assertIn(f"frontend {name}\n", made.wanted(0).rendered.config.template, version)
 
+    def test_sessions(self) -> None:
+        """Where the version is known to tell TLS sessions apart, nothing is written against them."""
+        asks = app("/a", {"0_SSL_CERT": "/a.pem", "0_BIND_OPTIONS": "ca-file /ca verify required"})
+        for version, wanted in (((), True), ((3, 0, 11), True), ((3, 2, 0), False)):
+            made = planner(asks)
+            made.suit(version)
+            text = made.wanted(0).rendered.config.template
+            self.assertEqual(wanted, "tune.ssl.cachesize 0" in text, version)
+
     def test_defaults(self) -> None:
         """HAProxy can do without that from which it makes backends; where a service is wrong, too, it is to blame."""
         made = planner(

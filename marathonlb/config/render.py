@@ -16,7 +16,7 @@ from attrs import evolve, field, frozen
 
 from marathonlb.config import counters, defaults, frontends, legacy
 from marathonlb.config.rows import Rows
-from marathonlb.config.sections import Sections, ServiceText
+from marathonlb.config.sections import Sections, ServiceText, asks_clients
 from marathonlb.config.sources import Templates
 from marathonlb.config.text import DIRECTORY, Chunk, Config, MapEntry, Owner, Section
 from marathonlb.config.variables import (
@@ -45,6 +45,18 @@ PLAIN = tuple(
 What apps without labels offer: not checked, or checked as Marathon does where an app says no more.
 
 Two of each, of ids that no app has: where their backends differ, a template names what each has for itself.
+"""
+
+SESSIONS_SINCE = (3, 2)
+"""HAProxy tells the sessions of frontends with other client certificates apart from this version on."""
+
+NO_RESUMPTION = Section(
+    "global", "tune.ssl.cachesize", (Chunk("\nglobal\n  tune.ssl.cachesize 0\n", Owner()),)
+)
+"""
+Where clients are asked for certificates, older ones would resume a session that began in a frontend that asks for none.
+
+All frontends share one cache of sessions there, so it is empty; our HAPROXY_HEAD gives out no tickets either.
 """
 
 MAPS = ("path2backend.map", "domain2backend.map", "wildcard2backend.map", "app2backend.map")
@@ -94,12 +106,14 @@ class Renderer:
         self._refused: list[Problem] = []
         self._apart = False
         self._defaults = False
+        self._binds_sessions = False
 
     def copy(self) -> Renderer:
         """Another one that knows the same, for a question of what would be."""
         other = Renderer(self.settings, self.templates)
         other._cache, other._refused = dict(self._cache), list(self._refused)
         other._apart, other._defaults = self._apart, self._defaults
+        other._binds_sessions = self._binds_sessions
         return other
 
     def write_defaults(self, wanted: bool = True) -> bool:
@@ -110,6 +124,15 @@ class Renderer:
         """
         before, self._defaults = self._defaults, wanted
         return before is not wanted
+
+    def trust_sessions(self) -> bool:
+        """
+        Take note that this HAProxy resumes a TLS session only where the same client certificates are asked for.
+
+        :return: False where that is known already.
+        """
+        before, self._binds_sessions = self._binds_sessions, True
+        return not before
 
     def serve_certificates(self, paths: tuple[str, ...]) -> None:
         """Take other certificates for the shared https frontend; without one there is none."""
@@ -190,11 +213,14 @@ class Renderer:
         sni = sni_of(kept, rules, self.settings)
         problems += sni.problems
         text = frontends.SharedFrontends(self.settings, self.templates, shared, rules, kept, problems, sni)
+        ours = tuple(text.sections())
+        asks = any(own.demands for own in sections) or any(map(asks_clients, (head, *ours)))
         before = (
             head,
+            *((NO_RESUMPTION,) if asks and not self._binds_sessions else ()),
             *counters.sections(self.templates, self.settings, kept),
             *(own.userlist for own in sections if own.userlist),
-            *text.sections(),
+            *ours,
             *(own.frontend for own in sections if own.frontend),
         )
         backends = (own.backend for own in sections if own.backend)

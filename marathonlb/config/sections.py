@@ -4,6 +4,7 @@ The sections of one service: its userlist, its frontend, its backend.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
@@ -38,10 +39,23 @@ class Sections:
         return [section.text if section else "" for section in (self.userlist, self.frontend)]
 
     @cached_property
+    def demands(self) -> bool:
+        """Whether its own port asks clients for certificates."""
+        return self.frontend is not None and asks_clients(self.frontend)
+
+    @cached_property
     def body(self) -> str:
         """What the backend says besides its name and its servers."""
         chunks = self.backend.chunks if self.backend else ()
         return defaults.body("".join(c.text for c in chunks if c.owner.template not in _SERVER_LINES))
+
+
+_ASKS = re.compile(r"^[ \t]*bind[ \t].*[ \t]verify[ \t]+(?:required|optional)\b", re.MULTILINE)
+
+
+def asks_clients(section: Section) -> bool:
+    """Whether a port of a section asks clients for certificates."""
+    return _ASKS.search(section.text) is not None
 
 
 _SERVER_LINES = frozenset(

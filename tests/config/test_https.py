@@ -52,6 +52,22 @@ class TextTests(SynchronousTestCase):
         self.assertEqual(len(names), len(set(names)))
         self.assertEqual(len(names), len({name for _, name in names}))
 
+    def test_sessions(self) -> None:
+        """Where clients are asked for certificates no TLS session is kept, unless HAProxy tells them apart."""
+        line = "\n  tune.ssl.cachesize 0\n"
+        port = service("port", 4, ssl_certs=("/own.pem",), bind_options="ca-file /ca  verify  optional")
+        tasks = service("tasks", 5, hosts=("x.test",), backend_ssl="/ca", servers=PLAIN.servers)
+        for some, options, wanted in (
+            ((PLAIN, OWN), {"group_https_by_vhost": True}, 1),
+            ((PLAIN, port), {}, 1),
+            ((PLAIN, tasks, PASSED), {"group_https_by_vhost": True}, 0),
+        ):
+            made = renderer(**{**SHARED, **options})
+            self.assertEqual(wanted, made.render(some).config.template.count(line), options)
+            self.assertTrue(made.trust_sessions())
+            self.assertFalse(made.trust_sessions())
+            self.assertEqual(0, made.render(some).config.template.count(line), options)
+
     def test_overrides_of_long_ago(self) -> None:
         """Templates that name frontend, backend and socket alike are told apart, and their socket is one."""
         old = overriding(

@@ -169,6 +169,29 @@ class TlsMixin:
     if not shutil.which("curl"):
         test_misdirected_over_http2.skip = "curl is not installed"  # type: ignore[attr-defined]
 
+    def test_resumed(self) -> None:
+        """A session that began where no certificate was asked for, or another one's, is not resumed where one is."""
+        world, friend, _ = self.grouped()
+        authority = f"{world.directory}/other.test.pem"
+        world.app(
+            "strict", {"0_VHOST": "strict.test", "0_BIND_OPTIONS": f"ca-file {authority} verify required"}
+        )
+        port = {"0_SSL_CERT": f"{world.directory}/own.pem", "0_MODE": "http"}
+        world.app("port", {**port, "0_BIND_OPTIONS": f"ca-file {authority} verify required"})
+        self.start(world)
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            for certificate, first, then, where in (
+                ("", "shared.test", "mutual.test", world.https),
+                ("", "own.test", "mutual.test", world.https),
+                (friend, "mutual.test", "strict.test", world.https),
+                ("", "shared.test", "own.test", world.ports["port"]),
+            ):
+                context = client(certificate=certificate)
+                context.minimum_version = context.maximum_version = version
+                began = session_of(context, world.https, first)
+                with self.assertRaises(OSError, msg=f"{first}, {then}, {version}"):
+                    session_of(context, where, then, began)
+
     def test_two_hosts_in_one_header(self) -> None:
         """A Host header that names two hosts, or a host and a path, leads past no demand for a certificate."""
         for maps in (True, False):
@@ -319,6 +342,19 @@ class TlsMixin:
             ["HTTP/2.0", "HTTP/2.0", "HTTP/1.1"],
             [ask(world.http, f"{name}.in").who for name in ("clear", "agreed", "old")],
         )
+
+
+def session_of(
+    context: ssl.SSLContext, port: int, host: str, session: ssl.SSLSession | None = None
+) -> ssl.SSLSession | None:
+    """The TLS session of one request, which may go on with an older one. Raises `OSError` where nobody answers."""
+    with socket.create_connection(("127.0.0.1", port), 5) as plain:
+        connection = context.wrap_socket(plain, server_hostname=host, session=session)
+        connection.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        heard = b"".join(iter(lambda: connection.recv(65536), b""))
+        if not heard.startswith(b"HTTP/1.1 200"):
+            raise OSError(heard[:40])
+        return connection.session
 
 
 def hello_in_pieces(port: int, sni: str) -> str:

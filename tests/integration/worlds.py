@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from marathonlb.config import defaults
-from marathonlb.config.render import Rendered, Renderer
+from marathonlb.config.render import SESSIONS_SINCE, Rendered, Renderer
 from marathonlb.config.sources import load_templates
 from marathonlb.config.templates import PER_APP_NAMES
 from marathonlb.marathon.model import App, Port, Task
@@ -261,6 +261,8 @@ class World:
         renderer = Renderer(self.settings, templates)
         if version(self.settings.haproxy) >= defaults.SINCE:
             renderer.write_defaults()
+        if version(self.settings.haproxy) >= SESSIONS_SINCE:
+            renderer.trust_sessions()
         rendered = renderer.render(self.services())
         self.problems += rendered.problems
         for name, text in rendered.config.map_texts().items():
