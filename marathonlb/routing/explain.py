@@ -140,7 +140,7 @@ def _uncaught(question: UrlQuestion, state: State) -> Explanation:
     host = plain_host(question.host)
     reasons = [Reason("template", said(problem)) for problem in state.problems if not problem.app_id]
     claimed: set[str] = set()
-    for app, index, hosts, paths in _claims(state):
+    for app, index, hosts, (paths, ignore_case) in _claims(state):
         claimed |= set(hosts)
         if not any(_covers(name, host) for name in hosts):
             continue
@@ -150,7 +150,7 @@ def _uncaught(question: UrlQuestion, state: State) -> Explanation:
         elif service.mode != "http":
             words = f"it is served in mode {service.mode}, and only mode http goes by host"
             reasons.append(Reason("mode", words, app.id, index))
-        elif paths and not any(question.path.startswith(path) for path in paths):
+        elif paths and not any(_begins(question.path, path, ignore_case) for path in paths):
             reasons.append(Reason("path", f"it serves {', '.join(paths)} of this host alone", app.id, index))
         else:
             reasons += [Reason("problem", said(p), app.id, index) for p in state.problems_of(app.id, index)]
@@ -161,8 +161,12 @@ def _uncaught(question: UrlQuestion, state: State) -> Explanation:
     return Explanation(str(question), "url", verdict, reasons=tuple(reasons), near=near)
 
 
-def _claims(state: State) -> Iterator[tuple[App, int, tuple[str, ...], tuple[str, ...]]]:
-    """What every port of every app claims by its labels, whether it is served or not."""
+def _begins(path: str, prefix: str, ignore_case: bool) -> bool:
+    return fold_case(path).startswith(fold_case(prefix)) if ignore_case else path.startswith(prefix)
+
+
+def _claims(state: State) -> Iterator[tuple[App, int, tuple[str, ...], tuple[tuple[str, ...], bool]]]:
+    """The hosts and the paths that every port of every app claims by its labels, whether it is served or not."""
     for app_id in sorted(state.apps):
         app = state.apps[app_id]
         if not app.labels:
@@ -171,7 +175,7 @@ def _claims(state: State) -> Iterator[tuple[App, int, tuple[str, ...], tuple[str
         for index in range(len(app.ports)):
             hosts: tuple[str, ...] = labels.port(index).get("VHOST", ())
             if hosts:
-                yield app, index, hosts, labels.port(index).get("PATH", ((), False))[0]
+                yield app, index, hosts, labels.port(index).get("PATH", ((), False))
 
 
 def _covers(name: str, host: str) -> bool:

@@ -147,6 +147,19 @@ class UrlTests(SynchronousTestCase):
         self.assertEqual("/late", reason.app_id)
         self.assertIn("/shop/web is older and keeps it", reason.words)
 
+    def test_another_case(self) -> None:
+        """Who lost a path that differs in case alone is told, where somebody serves it and where nobody does."""
+        late = shop(
+            "caseless", "shop.example.com", 10005, "-i /Cart", config_changed_at="2024-01-01T00:00:00.000Z"
+        )
+        cluster = Cluster([*self.APPS[1:2], late])
+        for path, kind in (("/cart", "problem"), ("/CART", "problem"), ("/other", "path")):
+            said = cluster.explain(f"http://shop.example.com{path}")
+            self.assertEqual(path == "/cart", said.served)
+            found = {reason.app_id: reason for reason in said.reasons}
+            self.assertEqual(kind, found["/caseless"].kind, path)
+            self.assertEqual(kind == "problem", "/shop/cart is older" in found["/caseless"].words, path)
+
     def test_own_text(self) -> None:
         """Where a label replaces the rule's text, it is named, since it may say something else."""
         own = shop("own", "own.example", 10006, labels={"0_HTTP_FRONTEND_ACL": "  use_backend {backend}\n"})
