@@ -18,6 +18,7 @@ from collections.abc import Iterable
 
 from attrs import frozen
 
+from marathonlb.routing.claims import seniority
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.rules import AclRule, Rules
 from marathonlb.routing.services import Service
@@ -79,7 +80,7 @@ class Sni:
 
     :param split: whether it asks for them at all.
     :param rules: exact names first, then wildcards, the longest first.
-    :param contested: the services, by key, whose bind options compete for a host.
+    :param contested: the services, by key, whose bind options or certificates compete for a host.
     """
 
     split: bool = False
@@ -112,7 +113,7 @@ def sni_of(services: Iterable[Service], rules: Rules, settings: Settings) -> Sni
     ended: dict[str, TlsHost] = {}
     if settings.group_https_by_vhost:
         for host, owners in sorted(by_host.items()):
-            own = _tls_host(host, [owners[key] for key in sorted(owners)], settings, problems)
+            own = _tls_host(host, sorted(owners.values(), key=seniority), settings, problems)
             if own is not None and host not in passed:
                 ended[host] = own
     found = [SniRule(host, passed=service) for host, service in passed.items()]
@@ -127,6 +128,7 @@ def sni_of(services: Iterable[Service], rules: Rules, settings: Settings) -> Sni
         key
         for owners in by_host.values()
         if len({owner.bind_options for owner in owners.values() if owner.bind_options}) > 1
+        or len({owner.ssl_certs for owner in owners.values() if owner.ssl_certs}) > 1
         for key in owners
     )
     ordered = sorted(found, key=lambda rule: specificity(rule.host))
@@ -208,11 +210,13 @@ def _routed(rules: Rules) -> Iterable[tuple[str, Service]]:
 def _tls_host(
     host: str, owners: list[Service], settings: Settings, problems: list[Problem]
 ) -> TlsHost | None:
-    """The TLS of one host; where its services want several, the oldest app decides."""
-    wishing = sorted(
-        (owner for owner in owners if owner.bind_options), key=lambda owner: (owner.since, owner.key)
-    )
+    """
+    The TLS of one host; where its services want several, the oldest app decides, and its certificate comes first.
+
+    :param owners: the oldest first.
+    """
     certs = tuple(dict.fromkeys(path for owner in owners for path in owner.ssl_certs))
+    wishing = [owner for owner in owners if owner.bind_options]
     if not certs and not wishing:
         return None
     options = wishing[0].bind_options if wishing else ""

@@ -146,6 +146,17 @@ class TlsMixin:
             self.assertEqual("h2", served(world.https, "own.test", "h2", "http/1.1")[1])
             world.end()
 
+    def test_certificates_of_one_host(self) -> None:
+        """Of two services of a host that bring a certificate for it each, the older one's is served."""
+        world, authority = self.world(group_https_by_vhost=True)
+        older = authority.issue("older.pem", "older.test", "own.test")
+        newer = authority.issue("newer.pem", "newer.test", "own.test")
+        for name, path, file, year in (("b", "/", older, "2020"), ("a", "/a", newer, "2021")):
+            labels = {"0_VHOST": "own.test", "0_PATH": path, "0_SSL_CERT": file}
+            world.app(name, labels, config_changed_at=year)
+        self.start(world)
+        self.assertEqual("older.test", served(world.https, "own.test")[0])
+
     def test_misdirected_over_http2(self) -> None:
         """Over HTTP/2, too, a host that demands certificates is not reached over another one's connection."""
         world, _, _ = self.grouped()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.config.templates import PER_APP_NAMES
@@ -229,7 +230,7 @@ class NameTests(SynchronousTestCase):
         )
 
     def test_several_services_of_a_host(self) -> None:
-        """A host has the certificates of all of its services, and the oldest app's bind options; others are told."""
+        """A host has the certificates of its services, oldest first, and the oldest bind options; others are told."""
         services = [
             service("a", 1, hosts=("h.test",), ssl_certs=("/a",), since="3"),
             service(
@@ -249,10 +250,13 @@ class NameTests(SynchronousTestCase):
         sni = sni_of(services, rules(services), GROUPED)
         (own,) = sni.ended
         self.assertEqual(
-            (("/a", "/b"), "ca-file /y verify required", "/c"),
+            (("/b", "/a"), "ca-file /y verify required", "/c"),
             (own.certs, own.bind_options, own.service.app_id),
         )
         self.assertTrue(own.demands)
+        self.assertEqual({each.key for each in services}, sni.contested)
+        few = [services[0], evolve(services[1], bind_options="")]  # their age alone says whose comes first
+        self.assertEqual({("/a", 0), ("/b", 0)}, sni_of(few, rules(few), GROUPED).contested)
         self.assertEqual(
             [("/b", "HAPROXY_0_BIND_OPTIONS", False)], [(p.app_id, p.label, p.fatal) for p in sni.problems]
         )
