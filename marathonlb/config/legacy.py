@@ -167,10 +167,8 @@ def opening(template: Template, text: str) -> str:
         return text
     keywords, opened = OPENS.get(template.name, ()), ""
     for number, line, word in _first_words(text):
-        if "$" in word:
-            raise _misplaced(
-                template, number, line, "begins with a variable, so that nobody knows what it is"
-            )
+        if "$" in word or (word == "userlist" and "$" in line):
+            raise _misplaced(template, number, line, "holds a variable, so that nobody knows what it is")
         if word in SECTION_KEYWORDS:
             if not keywords or word in _EVERYBODYS:
                 where = "HAPROXY_HEAD" if word in _EVERYBODYS else "a template whose name ends in HEAD"
@@ -183,6 +181,19 @@ def opening(template: Template, text: str) -> str:
         reason = f"its last section is `{opened}`, and has to be `{keywords[0]}`, since more lines follow"
         raise TemplateError(source=template.source, reason=reason, template=template.name)
     return "" if keywords and not opened else text
+
+
+def declared(text: str, keyword: str) -> Iterator[str]:
+    """The names of the sections of a kind that a text opens."""
+    for _, line, word in _first_words(text):
+        said = line.split()
+        if word == keyword and len(said) > 1:
+            yield _plain(said[1])
+
+
+def _plain(word: str) -> str:
+    """A word as HAProxy reads it."""
+    return _QUOTING.sub("", _HEX.sub(lambda code: chr(int(code[1], 16)), word))
 
 
 def _conditions_end(template: Template, text: str) -> None:
@@ -200,7 +211,7 @@ def _first_words(text: str) -> Iterator[tuple[int, str, str]]:
     for number, line in enumerate(text.split("\n"), 1):
         found = _WORD.match(line)
         if found is not None:
-            yield number, line, _QUOTING.sub("", _HEX.sub(lambda code: chr(int(code[1], 16)), found[1]))
+            yield number, line, _plain(found[1])
 
 
 def _misplaced(template: Template, number: int, line: str, why: str) -> TemplateError:

@@ -14,7 +14,7 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
-from marathonlb.config import counters, defaults, frontends, legacy
+from marathonlb.config import counters, defaults, frontends, legacy, userlists
 from marathonlb.config.rows import Rows
 from marathonlb.config.sections import Sections, ServiceText, asks_clients
 from marathonlb.config.sources import Templates
@@ -187,18 +187,11 @@ class Renderer:
     def _render(self, services: Iterable[Service]) -> Rendered:
         settled = settle(services, self.settings)
         problems = [*self._refused, *settled.problems]
-        kept: list[Service] = []
-        sections: list[Sections] = []
-        left_out: dict[Key, tuple[Service, Problem | None]] = {}
-        for service in settled.services:
-            own = self._tried(service)
-            if isinstance(own, Sections) and own.backend is not None:
-                kept.append(service)
-                sections.append(own)
-            else:
-                left_out[service.key] = service, own if isinstance(own, Problem) else None
+        kept, sections, left_out = self._writable(settled.services)
         problems += (problem for _, problem in left_out.values() if problem is not None)
         head = self._head(shared := shared_variables(self.settings), problems)
+        kept, sections, taken, claimants = userlists.settled(head, kept, sections)
+        problems += taken
         problems += _remarks(kept, sections)
         seen = {service.key for service in kept}
         for key in [key for key in self._cache if key not in seen]:
@@ -236,9 +229,25 @@ class Renderer:
             else {},
         )
         places = {service.key: place for place, service in enumerate(kept)}
-        contested = settled.contested | sni.contested
+        contested = settled.contested | sni.contested | rules.alike | claimants
         first = len(before)
         return Rendered(config, tuple(kept), tuple(problems), rules, sni, places, first, contested, left_out)
+
+    def _writable(
+        self, services: Iterable[Service]
+    ) -> tuple[list[Service], list[Sections], dict[Key, tuple[Service, Problem | None]]]:
+        """The services that can be written and are not switched off, their sections, and the others with the reason."""
+        kept: list[Service] = []
+        sections: list[Sections] = []
+        left_out: dict[Key, tuple[Service, Problem | None]] = {}
+        for service in services:
+            own = self._tried(service)
+            if isinstance(own, Sections) and own.backend is not None:
+                kept.append(service)
+                sections.append(own)
+            else:
+                left_out[service.key] = service, own if isinstance(own, Problem) else None
+        return kept, sections, left_out
 
     def render_servers(self, rendered: Rendered, moved: Iterable[tuple[Service, Service]]) -> Rendered | None:
         """

@@ -44,6 +44,17 @@ class Sections:
         return self.frontend is not None and asks_clients(self.frontend)
 
     @cached_property
+    def userlists(self) -> tuple[frozenset[str], frozenset[str]]:
+        """The userlists that it declares: those of the app's labels, and those of anybody else's templates."""
+        found: tuple[set[str], set[str]] = (set(), set())
+        for section in filter(None, (self.userlist, self.frontend, self.backend)):
+            for chunk in section.chunks:
+                if chunk.owner.source != "default" or "userlist" in chunk.text:
+                    others = not chunk.owner.source.startswith("label ")
+                    found[others].update(legacy.declared(chunk.text, "userlist"))
+        return frozenset(found[False]), frozenset(found[True])
+
+    @cached_property
     def body(self) -> str:
         """What the backend says besides its name and its servers."""
         chunks = self.backend.chunks if self.backend else ()

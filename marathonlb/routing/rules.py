@@ -73,7 +73,11 @@ class MapRule:
 
 @frozen
 class Rules:
-    """The rules of a shared frontend, in the order in which they are asked."""
+    """
+    The rules of a shared frontend, in the order in which they are asked.
+
+    :param alike: the services, by key, whose age says which of them has the plain names of ACLs.
+    """
 
     first: tuple[AclRule, ...] = ()
     paths: tuple[MapRule, ...] = ()
@@ -81,6 +85,7 @@ class Rules:
     later: tuple[AclRule, ...] = ()
     wildcards: tuple[MapRule, ...] = ()
     app_ids: tuple[MapRule, ...] = ()
+    alike: frozenset[tuple[str, int]] = frozenset()
 
 
 def rules_of(
@@ -115,7 +120,7 @@ def rules_of(
         for host, path in mine:
             if host not in front and host not in tail:
                 _add_entry(entries, service, host, path)
-    first, later = _told_apart(first, later)
+    first, later, alike = _told_apart(first, later)
     return Rules(
         first=tuple(sorted(first, key=lambda rule: rule.order)),
         paths=tuple(sorted(entries["path"], key=lambda rule: rule.key)),
@@ -123,6 +128,7 @@ def rules_of(
         later=tuple(sorted(later, key=lambda rule: rule.order)),
         wildcards=tuple(sorted(entries["wildcard"], key=lambda rule: (-len(rule.key), rule.key))),
         app_ids=_app_ids(routed, names_app) if maps else (),
+        alike=alike,
     )
 
 
@@ -246,22 +252,29 @@ def _acl_rules(
     return rules
 
 
-def _told_apart(*places: list[AclRule]) -> tuple[list[AclRule], ...]:
+def _told_apart(
+    first: list[AclRule], later: list[AclRule]
+) -> tuple[list[AclRule], list[AclRule], frozenset[tuple[str, int]]]:
     """
     The rules, marked where an older service has the plain names: HAProxy would make one ACL of both.
 
     ``a.example`` of ``/com/x`` and ``a.example.com`` of ``/x`` have one stem.
+
+    :return: with them the services, by key, that have such names.
     """
-    plain: dict[str, Service] = {}
-    own = (rule for rules in places for rule in rules if rule.overridden)
-    for rule in sorted(own, key=lambda rule: seniority(rule.service)):
-        plain.setdefault(acl_stem(rule.hosts, rule.service.app_id), rule.service)
+    plain: dict[str, dict[tuple[str, int], Service]] = {}
+    for rule in (*first, *later):
+        if rule.overridden:
+            stem = acl_stem(rule.hosts, rule.service.app_id)
+            plain.setdefault(stem, {})[rule.service.key] = rule.service
+    shared = {stem: min(found.values(), key=seniority) for stem, found in plain.items() if len(found) > 1}
 
     def told(rule: AclRule) -> AclRule:
-        stem = acl_stem(rule.hosts, rule.service.app_id)
-        return evolve(rule, alike=rule.overridden and plain[stem].key != rule.service.key)
+        oldest = shared.get(acl_stem(rule.hosts, rule.service.app_id)) if rule.overridden else None
+        return rule if oldest is None or oldest.key == rule.service.key else evolve(rule, alike=True)
 
-    return tuple([told(rule) for rule in rules] for rules in places) if plain else places
+    keys = frozenset(key for stem in shared for key in plain[stem])
+    return [*map(told, first)], [*map(told, later)], keys
 
 
 def _add_entry(entries: dict[str, list[MapRule]], service: Service, host: str, path: str) -> None:

@@ -163,6 +163,7 @@ class MapTests(SynchronousTestCase):
         for some in (both, both[::-1]):
             told = {rule.service.app_id: rule.alike for rule in rules(some).first}
             self.assertEqual(told, {"/x": True, "/com/x": False, "/else": False})
+            self.assertEqual(rules(some).alike, {("/x", 0), ("/com/x", 0)})
 
     def test_heavy_wildcard(self) -> None:
         """A wildcard with a weight goes before the maps, with every host it covers."""
