@@ -38,10 +38,10 @@ from marathonlb.marathon.sources import EventStream, Poller, Subscription
 from marathonlb.metrics import Metrics
 from marathonlb.reconciler import Reconciler
 from marathonlb.record import Record
+from marathonlb.routing.names import cluster_of_backend
 from marathonlb.routing.offers import Offers
 from marathonlb.routing.policy import OPEN
 from marathonlb.routing.policyfile import read_policy
-from marathonlb.routing.services import cluster_of_backend
 from marathonlb.settings import Settings
 from marathonlb.timeline import Timeline
 from marathonlb.wanted import Planner

@@ -13,9 +13,10 @@ import re
 from typing import Any
 
 from marathonlb.config.text import DIRECTORY
+from marathonlb.routing.names import acl_stem, clean_app_id, clean_host
 from marathonlb.routing.rules import AclRule
 from marathonlb.routing.servers import Server
-from marathonlb.routing.services import Service, acl_stem, clean_app_id, clean_host
+from marathonlb.routing.services import Service
 from marathonlb.routing.tls import server_words as tls_words
 from marathonlb.settings import Settings
 

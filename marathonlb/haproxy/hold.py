@@ -12,9 +12,9 @@ from marathonlb.haproxy.pin import Pin, Pins
 from marathonlb.haproxy.pinned import Alive, Pinned
 from marathonlb.haproxy.plan import differences, phrase, split
 from marathonlb.marathon.model import App
+from marathonlb.routing.names import backend_name
 from marathonlb.routing.problems import PIN, Problem
 from marathonlb.routing.servers import Resolve, address_of
-from marathonlb.routing.services import backend_name
 
 
 @frozen

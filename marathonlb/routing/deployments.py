@@ -25,9 +25,10 @@ import msgspec
 from attrs import Factory, evolve, frozen
 
 from marathonlb.marathon.model import App
+from marathonlb.routing.names import backend_name
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.servers import Server, with_ids
-from marathonlb.routing.services import AppServices, Service, backend_name
+from marathonlb.routing.services import AppServices, Service
 
 _LABEL = "HAPROXY_DEPLOYMENT_GROUP"
 DEFAULT_WEIGHT = 100

@@ -22,7 +22,8 @@ from attrs import evolve, frozen
 
 from marathonlb.routing.claims import HostPath, seniority, wishes
 from marathonlb.routing.claims import weight_of as weight_of
-from marathonlb.routing.services import Service, acl_stem
+from marathonlb.routing.names import acl_stem
+from marathonlb.routing.services import Service
 
 
 @frozen

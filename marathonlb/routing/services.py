@@ -7,7 +7,7 @@ A `Service` is all that the renderer needs to know of one port; a `Problem` is w
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -16,14 +16,13 @@ from attrs import Factory, evolve, field, frozen
 from marathonlb.marathon.model import App, HealthCheck, Networking, Task, id_in_cluster
 from marathonlb.routing import values
 from marathonlb.routing.labels import NOTHING, AppLabels, PortLabels, parse_labels
+from marathonlb.routing.names import backend_name
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.selection import in_group, why_not_offered
 from marathonlb.routing.servers import Resolve, Server, port_at, servers_of
 from marathonlb.routing.tls import VERIFY
 from marathonlb.settings import Settings
 
-_UNCLEAN = re.compile(r"[^A-Za-z0-9-]", re.ASCII)
-_NAME = re.compile(r"[^A-Za-z0-9_.-]", re.ASCII)
 _HTTP_CHECKS = frozenset({"HTTP", "HTTPS", "MESOS_HTTP", "MESOS_HTTPS"})
 _TCP_CHECKS = frozenset({"TCP", "MESOS_TCP"})
 
@@ -190,36 +189,63 @@ def _service(
     assigned: int | None,
     problems: list[Problem],
 ) -> Service | None:
+    service_port = _service_port(app, index, labels, settings, assigned, problems)
+    if service_port is None or not _names_a_port_to_check(app, index, labels, problems):
+        return None
+    service = _without_contradictions(app, _offered(app, index, labels, settings, service_port), problems)
+    servers = _servers(app, service, settings, resolve)
+    weight = labels.get("WEIGHT")
+    if weight is not None:
+        servers = tuple(msgspec.structs.replace(server, weight=weight) for server in servers)
+    return evolve(service, servers=servers)
+
+
+def _service_port(
+    app: App,
+    index: int,
+    labels: PortLabels,
+    settings: Settings,
+    assigned: int | None,
+    problems: list[Problem],
+) -> int | None:
+    """Where a port is offered; None, and the problem, where it cannot be."""
     port = app.ports[index]
     if "tcp" not in port.protocol:
-        problems.append(
-            Problem(
-                app.id, index, "protocol", port.protocol, "is not served: HAProxy balances TCP", fatal=False
-            )
-        )
+        reason = "is not served: HAProxy balances TCP"
+        problems.append(Problem(app.id, index, "protocol", port.protocol, reason, fatal=False))
         return None
     service_port = labels.get("PORT") or port.service_port or assigned
-    if not service_port or not 0 < service_port < 65536:
-        reason = (
-            f"is no port from 1 to 65535; HAPROXY_{index}_PORT names another"
-            if service_port
-            else _no_port(app, index, settings)
-        )
-        problems.append(Problem(app.id, index, "servicePort", str(service_port or ""), reason))
-        return None
+    if service_port and 0 < service_port < 65536:
+        return int(service_port)
+    reason = (
+        f"is no port from 1 to 65535; HAPROXY_{index}_PORT names another"
+        if service_port
+        else _no_port(app, index, settings)
+    )
+    problems.append(Problem(app.id, index, "servicePort", str(service_port or ""), reason))
+    return None
+
+
+def _names_a_port_to_check(app: App, index: int, labels: PortLabels, problems: list[Problem]) -> bool:
+    check_index = labels.get("BACKEND_HEALTHCHECK_PORT_INDEX")
+    if check_index is None or check_index < len(app.ports):
+        return True
+    label = f"HAPROXY_{index}_BACKEND_HEALTHCHECK_PORT_INDEX"
+    problems.append(Problem(app.id, index, label, str(check_index), _ports_of(app)))
+    return False
+
+
+def _offered(app: App, index: int, labels: PortLabels, settings: Settings, service_port: int) -> Service:
+    """A port as its labels say, contradictions and all."""
     own_check = _check_for(app, index)
     check_index = labels.get("BACKEND_HEALTHCHECK_PORT_INDEX")
-    if check_index is not None and check_index >= len(app.ports):
-        label = f"HAPROXY_{index}_BACKEND_HEALTHCHECK_PORT_INDEX"
-        problems.append(Problem(app.id, index, label, str(check_index), _ports_of(app)))
-        return None
     check = own_check if check_index is None else _check_for(app, check_index) or own_check
     hosts = labels.get("VHOST", ())
     http = bool(hosts) or (own_check is not None and own_check.protocol in _HTTP_CHECKS)
     paths, ignore_case = labels.get("PATH", ((), False))
     passthrough = labels.get("TLS_PASSTHROUGH", False)
     backend_ssl = "" if passthrough else labels.get("BACKEND_SSL", "")
-    service = Service(
+    return Service(
         app_id=app.id,
         port_index=index,
         service_port=service_port,
@@ -256,12 +282,6 @@ def _service(
         since=app.config_changed_at or app.version,
         app=lasting(app),
     )
-    service = _without_contradictions(app, service, problems)
-    servers = _servers(app, service, settings, resolve)
-    weight = labels.get("WEIGHT")
-    if weight is not None:
-        servers = tuple(msgspec.structs.replace(server, weight=weight) for server in servers)
-    return evolve(service, servers=servers)
 
 
 def lasting(app: App) -> App:
@@ -368,37 +388,3 @@ def _servers(app: App, service: Service, settings: Settings, resolve: Resolve) -
         return check.port if check is not None and check.port else None
 
     return servers_of(app, service.port_index, resolve, need_health=need_health, check_port=check_port)
-
-
-def backend_name(app_id: str, service_port: int) -> str:
-    """
-    The app's id without its leading ``/``, ``/`` turned to ``_``, then ``_`` and the service port.
-
-    That of an app of a cluster with a name begins with that name and ``__``.
-    """
-    return f"{_NAME.sub('_', app_id.lstrip('/').replace('/', '_'))}_{service_port}"
-
-
-def cluster_of_backend(backend: str, names: Collection[str]) -> str:
-    """
-    Which of these clusters a backend is of, by its name; empty where it is of none of them.
-
-    For what runs already, of which nothing else is known.
-    """
-    name = backend.partition("__")[0]
-    return name if name != backend and name in names else ""
-
-
-def clean_app_id(app_id: str) -> str:
-    """The app's id as part of an ACL's name."""
-    return _UNCLEAN.sub("_", app_id.lstrip("/"))
-
-
-def acl_stem(hosts: tuple[str, ...], app_id: str) -> str:
-    """The stem of a service's ACL names: its first virtual host and its app id, cleaned."""
-    return f"{clean_host(hosts)}_{clean_app_id(app_id)}"
-
-
-def clean_host(hosts: tuple[str, ...]) -> str:
-    """The first of some virtual hosts as part of an ACL's name."""
-    return _UNCLEAN.sub("_", hosts[0] if hosts else "")

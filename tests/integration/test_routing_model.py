@@ -15,7 +15,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from marathonlb.config.render import Rendered, Renderer
 from marathonlb.config.sources import load_templates
 from marathonlb.routing.match import route
-from marathonlb.routing.services import Service, backend_name
+from marathonlb.routing.names import backend_name
+from marathonlb.routing.services import Service
 from marathonlb.settings import Settings
 from tests.integration.haproxies import MORE, PACKAGE, WHEEL, free_port
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.marathon.model import App, HealthCheck, Networking, Port
-from marathonlb.routing.services import Service, acl_stem, backend_name, clean_app_id
+from marathonlb.routing.names import acl_stem, backend_name, clean_app_id
+from marathonlb.routing.services import Service
 from marathonlb.settings import Settings
 from tests.routing.apps import app, offered, task
 
