@@ -98,26 +98,7 @@ def make_applier(
     state = StateDirectory.of(settings)
     binary = Binary(reactor, reactor, settings.haproxy, files.directory)
     checker: IChecker = NoChecker() if settings.skip_validation else HAProxyChecker(binary, files.directory)
-    reloader: ManagedHAProxy | CommandReloader
-    if settings.manage_haproxy:
-        reloader = ManagedHAProxy(
-            binary=binary,
-            files=files,
-            state=state,
-            spawner=reactor,
-            clock=reactor,
-            connect=lambda path: Socket.at(reactor, path, master=True),
-            stop_with_controller=stop_with_controller,
-        )
-    else:
-        reloader = CommandReloader(
-            path=files.path,
-            command=settings.command,
-            retries=settings.max_reload_retries,
-            interval=settings.reload_interval,
-            spawner=reactor,
-            clock=reactor,
-        )
+    reloader = _reloader(settings, reactor, binary, files, state, stop_with_controller)
     # A stats socket is one worker's: a conversation that is kept would go on with the old one after a reload.
     connect = connection(settings, state, reactor)
     talks = KeptTalks(connect) if settings.manage_haproxy else connect
@@ -136,6 +117,35 @@ def make_applier(
         service=services,
         steering=Steering(talks, files.directory, reactor),
         in_thread=partial(deferToThreadPool, reactor, reactor.getThreadPool()),
+    )
+
+
+def _reloader(
+    settings: Settings,
+    reactor: Any,
+    binary: Binary,
+    files: Files,
+    state: StateDirectory,
+    stop_with_controller: bool,
+) -> ManagedHAProxy | CommandReloader:
+    """Who makes HAProxy read its files: one of ours, or a command where it is not ours."""
+    if settings.manage_haproxy:
+        return ManagedHAProxy(
+            binary=binary,
+            files=files,
+            state=state,
+            spawner=reactor,
+            clock=reactor,
+            connect=lambda path: Socket.at(reactor, path, master=True),
+            stop_with_controller=stop_with_controller,
+        )
+    return CommandReloader(
+        path=files.path,
+        command=settings.command,
+        retries=settings.max_reload_retries,
+        interval=settings.reload_interval,
+        spawner=reactor,
+        clock=reactor,
     )
 
 
