@@ -19,7 +19,7 @@ from marathonlb.marathon.events import Hint
 from marathonlb.marathon.model import App
 from marathonlb.metrics import METRICS, PREFIX, Metrics, markdown, reason_kind, refused_step
 from marathonlb.timeline import LENGTH, Entry, Kind, Timeline
-from tests.test_reconciler import cluster, web
+from tests.reconciling import cluster, web
 from tests.web.sights import EVERYTHING, NOW, SETTINGS, PagesTestCase
 
 PROMTOOL = shutil.which("promtool") or ""

@@ -18,7 +18,7 @@ from marathonlb.haproxy.hold import Hold
 from marathonlb.haproxy.pin import FILE, Pin, Pins
 from marathonlb.haproxy.pinned import Pinned, is_task
 from marathonlb.marathon.model import App, HealthCheck, Task
-from tests.test_reconciler import web
+from tests.reconciling import web
 from tests.test_wanted import planner
 
 HERE = "/etc/haproxy"

@@ -24,8 +24,8 @@ from marathonlb.wanted import Planner
 from tests.coroutines import coroutine
 from tests.fakes.marathon import FakeMarathon
 from tests.integration.haproxies import WHEEL
+from tests.reconciling import NoHosts
 from tests.routing.apps import app, task
-from tests.test_reconciler import NoHosts
 
 SERVICES = int(os.environ.get("MARATHON_LB_TEST_SERVICES", "10000"))
 """How many."""

@@ -8,7 +8,7 @@ from marathonlb.config.text import Config
 from marathonlb.haproxy.files import Published
 from marathonlb.script.diff import painted, unified
 from marathonlb.script.terminal import Paint
-from tests.test_reconciler import web
+from tests.reconciling import web
 from tests.test_wanted import planner
 
 

@@ -10,7 +10,7 @@ from marathonlb.script.status import SHOWN, ago, table
 from marathonlb.script.terminal import Paint
 from marathonlb.web.problems import Problems
 from marathonlb.web.status import Status
-from tests.test_reconciler import web
+from tests.reconciling import web
 from tests.web.sights import EVERYTHING, PagesTestCase
 
 

@@ -47,7 +47,7 @@ from marathonlb.web.routes import router
 from marathonlb.web.sight import ClusterSight, Sight
 from tests.fakes.haproxy import FakeApplier
 from tests.fakes.marathon import FakeMarathon
-from tests.test_reconciler import NoHosts
+from tests.reconciling import NoHosts
 
 SETTINGS = Settings(
     ssl_certs=(),

@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 
 from marathonlb.haproxy.statistics import FRESH
 from marathonlb.web.services import SLICE, Catalogue
-from tests.test_reconciler import cluster, web
+from tests.reconciling import cluster, web
 from tests.web.sights import STAT, PagesTestCase
 
 

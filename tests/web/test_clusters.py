@@ -14,7 +14,7 @@ from marathonlb.reconciler import Reconciler
 from marathonlb.settings import Settings
 from marathonlb.web.routes import router
 from tests.fakes.marathon import FakeMarathon
-from tests.test_reconciler import NoHosts, web
+from tests.reconciling import NoHosts, web
 from tests.web.sights import EVERYTHING, SETTINGS, Marathons, PagesTestCase, Source, Whole
 
 

@@ -17,7 +17,7 @@ from marathonlb.web.dashboard.assets import DIRECTORY, FOR_EVER
 from marathonlb.web.dashboard.history import LINES
 from marathonlb.web.dashboard.selection import ROWS
 from tests.fakes.haproxy import NONSENSE
-from tests.test_reconciler import cluster, web
+from tests.reconciling import cluster, web
 from tests.web.sights import EVERYTHING, NOW, SETTINGS, STAT, PagesTestCase
 
 EVIL = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>"

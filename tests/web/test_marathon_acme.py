@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from tests.test_reconciler import web
+from tests.reconciling import web
 from tests.web.sights import PagesTestCase
 
 try:

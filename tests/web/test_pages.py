@@ -9,7 +9,7 @@ from marathonlb.config.text import Config
 from marathonlb.errors import SourceError
 from marathonlb.haproxy.files import Published
 from tests.fakes.haproxy import NONSENSE
-from tests.test_reconciler import web
+from tests.reconciling import web
 from tests.web.sights import EVERYTHING, NOW, SETTINGS, STAT, PagesTestCase
 
 AUTH = {"HAPROXY_0_AUTH": "realm:joe:$5$salt$hash"}

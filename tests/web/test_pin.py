@@ -11,7 +11,7 @@ from marathonlb.haproxy.files import Published
 from marathonlb.haproxy.pin import Pins
 from marathonlb.marathon.model import App, Task
 from tests.fakes.haproxy import NONSENSE
-from tests.test_reconciler import web
+from tests.reconciling import web
 from tests.web.sights import EVERYTHING, NOW, PagesTestCase
 
 

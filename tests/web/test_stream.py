@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 from marathonlb.timeline import Entry, Kind
 from marathonlb.web.server import PageSite
 from marathonlb.web.stream import HEARTBEAT, MOST
-from tests.test_reconciler import web
+from tests.reconciling import web
 from tests.web.sights import PagesTestCase
 
 
