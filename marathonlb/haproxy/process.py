@@ -73,6 +73,11 @@ class _Run(ProcessProtocol):
         self._grace: IDelayedCall | None = None
         self._ended = False
 
+    def did_not_begin(self, error: OSError) -> None:
+        """It cannot be executed."""
+        self._limit.cancel()
+        self.done.callback(Finished(status=1, output=f"{error.strerror}: {error.filename}"))
+
     def connectionMade(self) -> None:
         """Say that there is no input."""
         assert self.transport is not None
@@ -125,9 +130,14 @@ class _Run(ProcessProtocol):
                 status=status,
                 signal=signal,
                 timed_out=self._timed_out,
-                output=self._output.decode("utf-8", "replace"),
+                output=_said(self._output.decode("utf-8", "replace")),
             )
         )
+
+
+def _said(output: str) -> str:
+    """What a program wrote; of Twisted's traceback of one that could not be executed the last line, which says why."""
+    return output.rstrip().rpartition("\n")[2] if output.startswith("Upon execvpe ") else output
 
 
 def run(
@@ -150,7 +160,10 @@ def run(
     """
     protocol = _Run(clock, timeout)
     environment = haproxy_environment(os.environ) if env is None else env
-    spawner.spawnProcess(protocol, argv[0], list(argv), env=dict(environment), path=cwd)
+    try:
+        spawner.spawnProcess(protocol, argv[0], list(argv), env=dict(environment), path=cwd)
+    except OSError as error:  # where no fork is needed, Twisted says at once what a child would
+        protocol.did_not_begin(error)
     return protocol.done
 
 

@@ -89,3 +89,11 @@ class FakeSpawner:
                 process.end(status)
                 break
         return process
+
+
+class Unable(FakeSpawner):
+    """A spawner that is told at once that nothing can be executed."""
+
+    def spawnProcess(self, processProtocol: Any, executable: Any, *arguments: Any, **more: Any) -> Any:
+        """Fail."""
+        raise OSError(8, "Exec format error", executable)

@@ -20,7 +20,7 @@ from marathonlb.haproxy.process import (
     parse_capabilities,
     run,
 )
-from tests.fakes.processes import FakeSpawner
+from tests.fakes.processes import FakeSpawner, Unable
 from tests.haproxy.samples import BAD, A
 
 VERSION = """\
@@ -28,6 +28,9 @@ HAProxy version 2.8.25-5cf5d0683 2026/06/26 - https://haproxy.org/
 Feature list : -51DEGREES +LUA +OPENSSL -QUIC
 Available services : prometheus-exporter
 """
+
+
+REASON = "[Errno 1] Operation not permitted: 'x'"
 
 
 class RunTests(SynchronousTestCase):
@@ -52,6 +55,16 @@ class RunTests(SynchronousTestCase):
         self.assertEqual(
             (self.process.argv, self.process.env, self.process.path), (["x", "y"], {"A": "b"}, "/tmp")
         )
+
+    def test_cannot_be_executed(self) -> None:
+        """What cannot be executed has ended with the reason in a line, however Twisted says it."""
+        self.process.say(
+            f"Upon execvpe x ['x'] in environment id 140\n:Traceback …\nPermissionError: {REASON}\n"
+        )
+        self.process.end(1)
+        self.assertEqual(self.result(), Finished(status=1, output=f"PermissionError: {REASON}"))
+        self.running = run(Unable(), self.clock, ["x"], timeout=10)
+        self.assertEqual(self.result(), Finished(status=1, output="Exec format error: x"))
 
     def test_time_over(self) -> None:
         """It is killed when its time is over."""

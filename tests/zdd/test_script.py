@@ -21,7 +21,7 @@ from marathonlb.zdd.hook import Hook
 from marathonlb.zdd.options import GROUPS, Given, ZddOptions, read_options
 from marathonlb.zdd.progress import Progress
 from marathonlb.zdd.script import World, main
-from tests.fakes.processes import FakeSpawner
+from tests.fakes.processes import FakeSpawner, Unable
 from tests.shared import CHECKOUT
 from tests.zdd.worlds import EPOCH, app_file
 
@@ -253,6 +253,12 @@ class HookTests(SynchronousTestCase):
         asked = self.ask()
         self.clock.advance(60)
         self.assertIn("did not end in time", str(self.failureResultOf(asked, Failed).value))
+
+    def test_cannot_be_run(self) -> None:
+        """A program that cannot be executed, such as a script of an interpreter that is not there, means no as well."""
+        self.hook = Hook("/hook", Unable(), self.clock, 60, self.said.append)
+        self.assertIn("so no task is ended", str(self.failureResultOf(self.ask(), Failed).value))
+        self.assertEqual(["Exec format error: /hook"], self.said)
 
     def test_too_big(self) -> None:
         """An app that is no argument any more is told before the program is run."""
