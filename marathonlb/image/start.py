@@ -11,6 +11,7 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from urllib.parse import urlsplit
 
 from attrs import frozen
 
@@ -236,13 +237,23 @@ def _for_the_controller(environ: Mapping[str, str]) -> dict[str, str]:
 
 def _template_url(environ: Mapping[str, str]) -> str | None:
     url = environ.get("TEMPLATE_URL", "").strip()
-    if url and not url.startswith(("http://", "https://", "file:///", "/")):
+    if url and not _is_address(url):
         raise UsageError(
             option="TEMPLATE_URL",
             value=redacted(url),
             expected="a tarball's address: http://…, https://… or file:///…",
         )
     return url or None
+
+
+def _is_address(url: str) -> bool:
+    if url.startswith(("file:///", "/")):
+        return True
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _sysctls(text: str) -> Iterable[tuple[str, str]]:

@@ -231,8 +231,14 @@ class RestTests(SynchronousTestCase):
         for url in ("https://a/t.tgz", "file:///t.tgz", "/t.tgz"):
             self.assertEqual(url, started("sse", TEMPLATE_URL=url).template_url)
         self.assertIsNone(started("sse", TEMPLATE_URL=" ").template_url)
-        error = self.assertRaises(UsageError, started, "sse", TEMPLATE_URL="ftp://u:sesame@a/t.tgz")
-        self.assertNotIn("sesame", str(error))
+        for url in (
+            "ftp://u:sesame@a/t.tgz",
+            "http://u:sesame@[::1/t.tgz",
+            "http://",
+            "https://a:99999/t.tgz",
+        ):
+            error = self.assertRaises(UsageError, started, "sse", TEMPLATE_URL=url)
+            self.assertNotIn("sesame", str(error))
         self.assertEqual("/mnt/mesos", started("sse", MESOS_SANDBOX="/mnt/mesos").sandbox)
 
     def test_ports(self) -> None:
