@@ -24,9 +24,10 @@ def free_port() -> int:
     """
     while True:
         port = _PORTS[next(_numbers) % len(_PORTS)]
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("0.0.0.0", port))
-            if _reserve(f"port {port}"):
+        # reserved before it is tried: a trial of another process would take it from its owner for that moment
+        if _reserve(f"port {port}"):
+            with socket.socket() as probe, suppress(OSError):
+                probe.bind(("0.0.0.0", port))
                 return port
 
 
