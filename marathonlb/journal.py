@@ -109,6 +109,14 @@ class Journal:
         """
         self._log.info("{what}, asked by {who}", what=what, who=who)
 
+    def reload_waits(self, why: str) -> None:
+        """HAProxy is to read its configuration again, and nobody knows yet what that should be."""
+        self._log.warn(
+            "{why}: HAProxy is reloaded when Marathon has answered for the first time since the start; until then it "
+            "runs what it ran",
+            why=why,
+        )
+
     def converged(self, status: Status, wanted: Wanted, outcome: Outcome, why: Counter[str]) -> None:
         """HAProxy runs what is wanted; the first time after a start that is news, though nothing was to be done."""
         held = wanted.held

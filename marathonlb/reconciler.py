@@ -104,6 +104,8 @@ class Reconciler(Service):
 
     def reload(self, why: str) -> None:
         """Let HAProxy read its configuration again, though nothing has changed."""
+        if not self._gatherer.complete:
+            self.journal.reload_waits(why)
         self._applier.distrust(why)
         self.plan_again(why)
 

@@ -191,6 +191,17 @@ class HintTests(ReconcilerTestCase):
         self.clock.advance(5)
         self.assertEqual(len(self.applier.applied), 2)
 
+    def test_reload_before_the_first_answer(self) -> None:
+        """SIGUSR1 before Marathon has ever answered says that it waits, and is done then."""
+        self.marathon.fail("no leader")
+        self.reconciler.poke(EVERYTHING)
+        self.reconciler.reload("SIGUSR1")
+        self.assertEqual(len(self.said("SIGUSR1: HAProxy is reloaded when Marathon has answered")), 1)
+        self.marathon.set(web("shop"))
+        self.marathon.fail(None)
+        self.clock.advance(10)
+        self.assertEqual(self.served(), {"shop_10000"})
+
     def test_reload_on_request(self) -> None:
         """SIGUSR1 reloads once though nothing differs, and says so."""
         self.begin(web("shop"))
