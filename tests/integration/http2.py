@@ -28,6 +28,14 @@ class MovedOn(Exception):
     """The server said that it has not looked at a request and that it may be asked on another connection."""
 
 
+class Refused(MovedOn):
+    """
+    It said so of this request alone, by ``REFUSED_STREAM``.
+
+    HAProxy 2.6 does, wrongly, where a task has ended with the request in its hand: later ones answer 502.
+    """
+
+
 def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
     """One frame."""
     return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
@@ -134,7 +142,7 @@ class Connection:
         if kind == RST_STREAM:
             refused = payload == struct.pack(">I", 7)  # REFUSED_STREAM
             self._fail(
-                stream, MovedOn() if refused else NotAnswered(f"the stream was reset: {payload.hex()}")
+                stream, Refused() if refused else NotAnswered(f"the stream was reset: {payload.hex()}")
             )
             return
         if kind == DATA:
