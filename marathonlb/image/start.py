@@ -122,10 +122,7 @@ def start_from(
         raise UsageError(option="--mode", value=given["mode"][-1], expected=f"possible together with {mode}")
     given["mode"] = (mode,)
     environ = _with_syslog_socket(environ)
-    syslog = ""
-    if environ.get("HAPROXY_SYSLOGD", "").strip().lower() in _TRUE:
-        syslog = os.path.join(devices if writable(devices) else runtime, "log")
-        environ.setdefault("MARATHON_LB_ACCESS_LOG", syslog)
+    syslog = _syslog(environ, devices if writable(devices) else runtime)
     settings = settings_from(given, environ, machine=machine)
     certificates = tuple(_certificates(environ, runtime))
     paths = _named_certificates(given, environ, settings)
@@ -149,6 +146,15 @@ def start_from(
         drain=_drain(environ),
         syslog=syslog,
     )
+
+
+def _syslog(environ: dict[str, str], directory: str) -> str:
+    """Where a syslog is to listen, which HAProxy then logs requests to; empty for none."""
+    if environ.get("HAPROXY_SYSLOGD", "").strip().lower() not in _TRUE:
+        return ""
+    syslog = os.path.join(directory, "log")
+    environ.setdefault("MARATHON_LB_ACCESS_LOG", syslog)
+    return syslog
 
 
 def _mode(arguments: Sequence[str], environ: Mapping[str, str]) -> tuple[str, list[str]]:
