@@ -320,6 +320,9 @@ def _without_contradictions(app: App, service: Service, problems: list[Problem])
     elif not service.hosts and (service.paths or service.redirect_to_https or service.auth):
         _warn(app, index, ("PATH", "REDIRECT_TO_HTTPS", "AUTH"), f"needs HAPROXY_{index}_VHOST", problems)
         service = evolve(service, paths=(), redirect_to_https=False, auth=None)
+    if service.auth is not None and not values.is_hash(service.auth[2]):
+        reason = "has no crypt(3) hash behind the user, so nobody can sign in; `openssl passwd -5` makes one"
+        problems.append(Problem(app.id, index, f"HAPROXY_{index}_AUTH", "***", reason, fatal=False))
     check = service.health_check
     if check is not None and check.path is not None:
         try:

@@ -25,6 +25,7 @@ _ORIGIN = re.compile(
     r"https?://((\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?",
     re.ASCII,
 )
+_PASSWORD = re.compile(r"[A-Za-z0-9./$=,_+-]{2,256}", re.ASCII)
 _HASH = re.compile(
     r"\$(?!apr1\$)[a-z0-9-]{1,20}\$[A-Za-z0-9./$=,_+-]{1,230}|_[A-Za-z0-9./]{19}|[A-Za-z0-9./]{13}", re.ASCII
 )
@@ -173,16 +174,21 @@ def mode(text: str) -> str:
 
 
 def credentials(text: str) -> tuple[str, str, str]:
-    """``realm:user:hash`` with a crypt(3) hash; a realm may hold blanks."""
+    """``realm:user:hash``; a realm may hold blanks. See `is_hash`."""
     parts = no_control(text).split(":", 2)
     if len(parts) != 3 or not all(part.strip() for part in parts):
         raise ValueError("is not realm:user:hash")
     realm, user, passwd = (part.strip() for part in parts)
     if re.search(r"\s", user):
         raise ValueError("holds a user with a blank")
-    if not _HASH.fullmatch(passwd):
+    if not _PASSWORD.fullmatch(passwd):
         raise ValueError("has no crypt(3) hash behind the user; `openssl passwd -5` makes one")
     return realm, user, passwd
+
+
+def is_hash(passwd: str) -> bool:
+    """Whether crypt(3) may have made this; HAProxy takes other words for a hash, too, that no password leads to."""
+    return _HASH.fullmatch(passwd) is not None
 
 
 def duration(text: str) -> str:

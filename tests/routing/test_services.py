@@ -230,6 +230,15 @@ class ContradictionTests(SynchronousTestCase):
         (problem,) = found.problems
         self.assertFalse(problem.fatal)
 
+    def test_no_hash(self) -> None:
+        """A password that is no crypt(3) hash lets nobody in, as HAProxy takes it: said, and served otherwise."""
+        for passwd in ("secret", "$apr1$salt$hashed", "$1$"):
+            found = offered(app(labels={"0_VHOST": "a", "0_AUTH": f"r:u:{passwd}"}))
+            self.assertEqual([service.auth for service in found.services], [("r", "u", passwd)])
+            (problem,) = found.problems
+            self.assertEqual((problem.label, problem.value, problem.fatal), ("HAPROXY_0_AUTH", "***", False))
+            self.assertIn("`openssl passwd -5`", problem.reason)
+
     def test_secret_repr(self) -> None:
         """A service's password reaches no text of it."""
         service = one(app(labels={"0_VHOST": "a", "0_AUTH": "r:u:$5$salt$hashed"}))

@@ -98,10 +98,7 @@ BAD: tuple[tuple[Callable[[str], Any], str], ...] = (
         for text in ("10.0.0", "300.0.0.1", "*.example.com", "a b", "[::1]x", "a:80", "http://x")
     ),
     (values.address, "fe80::1%eth0 ssl crt /etc/shadow"),
-    *(
-        (values.credentials, text)
-        for text in ("a:b:secret", "a:b:$apr1$s$h", "a:b:{SHA}x", "a:b:$1$", "a:b:$")
-    ),
+    *((values.credentials, text) for text in ("a:b:{SHA}x", "a:b:$")),
     *((values.networks, text) for text in ("somewhere", "10.0.0.0/33", "10.0.0.256", "::1%a", "!10.0.0.1")),
     *((values.paths, text) for text in ("cart", "/a -i", "-I /a", "http://a/b")),
     *((values.one_path, text) for text in ("", "a", "/a b")),
