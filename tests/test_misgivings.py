@@ -99,7 +99,7 @@ class DoubtTests(ReconcilerTestCase):
         self.assertEqual(self.marathon.avoided[-2:], [None, self.marathon.url])
 
     def test_events_after_a_restart(self) -> None:
-        """Events of single apps are no second opinion, and do not put it off either."""
+        """Events of single apps are no second opinion."""
         self.begin(*cluster(10))
         self.make(self.settings)
         self.marathon.set(web("app1", 10001))
@@ -114,6 +114,19 @@ class DoubtTests(ReconcilerTestCase):
         self.assertEqual((self.marathon.asked[-1], len(self.served())), ("*", 10))
         self.marathon.release()
         self.assertEqual(len(self.served()), 1)
+
+    def test_many_events_after_a_restart(self) -> None:
+        """However many events come, the second opinion is asked for when it is due."""
+        self.begin(*cluster(10))
+        self.make(self.settings)
+        self.marathon.set(web("app1", 10001))
+        self.reconciler.poke(EVERYTHING)
+        asked = self.marathon.asked.count("*")
+        for tasks in range(2, 5):
+            self.clock.advance(SECOND_OPINION / 2)
+            self.marathon.put(web("app1", 10001, tasks=tasks))
+            self.reconciler.poke(Hint(frozenset({"/app1"}), "status_update_event"))
+        self.assertEqual((self.marathon.asked.count("*"), len(self.served())), (asked + 1, 1))
 
     def test_no_leader_after_a_restart(self) -> None:
         """While no leader is elected no second answer is believed."""
