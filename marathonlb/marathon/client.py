@@ -60,7 +60,7 @@ class MarathonClient:
 
     :param endpoints: base URLs without credentials or trailing slash.
     :param timeout: seconds that one Marathon may take for one answer, and for the head of the event stream.
-    :param max_body: bytes of an answer, after decompression; 100 MB are honest.
+    :param max_body: bytes of an answer, unpacked; 100,000 tasks make 100 MB.
     :param observe: see `marathonlb.marathon.fetch.Fetcher`, as for ``anonymous``.
     """
 
@@ -74,7 +74,7 @@ class MarathonClient:
         authorization: IAuthorization | None = None,
         *,
         timeout: float = 120.0,
-        max_body: int = 1 << 30,
+        max_body: int = 512 << 20,
         observe: Observe = lambda endpoint, code, size: None,
         anonymous: IAgent | None = None,
     ) -> None:

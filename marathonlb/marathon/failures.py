@@ -24,6 +24,7 @@ from twisted.web.client import (
 from twisted.web.error import SchemeNotSupported
 
 from marathonlb.errors import SourceError
+from marathonlb.marathon.unpack import UnpackError
 
 _WRAPPERS = (ResponseFailed, ResponseNeverReceived, RequestTransmissionFailed)
 FAILURES = (
@@ -36,6 +37,7 @@ FAILURES = (
     SchemeNotSupported,
     OSError,
     UnicodeError,
+    UnpackError,
 )
 
 

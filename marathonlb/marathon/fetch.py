@@ -23,6 +23,7 @@ from marathonlb.errors import SourceError
 from marathonlb.marathon.auth import IAuthorization
 from marathonlb.marathon.body import BodyReader, Content, TooBig
 from marathonlb.marathon.failures import FAILURES, failure
+from marathonlb.marathon.unpack import UnpackingAgent
 
 REDIRECTS = 3
 ERROR_BODY = 64 * 1024
@@ -110,7 +111,9 @@ class Fetcher:
     ) -> None:
         self._observe = observe
         self._agents = {True: agent, False: anonymous or agent}
-        self._treq = {trusted: treq.client.HTTPClient(each) for trusted, each in self._agents.items()}
+        self._treq = {
+            trusted: treq.client.HTTPClient(UnpackingAgent(each)) for trusted, each in self._agents.items()
+        }
         self._identified = anonymous is not None
         self._authorization = authorization
         self._max_body = max_body

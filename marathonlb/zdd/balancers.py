@@ -19,6 +19,7 @@ from marathonlb.errors import MarathonLBError, SourceError
 from marathonlb.marathon.body import BodyReader, TooBig
 from marathonlb.marathon.failures import FAILURES, Whom, failure
 from marathonlb.marathon.hosts import is_address, resolve
+from marathonlb.marathon.unpack import UnpackingAgent
 from marathonlb.zdd.statistics import View, parse
 
 STATISTICS = "/haproxy?stats;csv"
@@ -121,7 +122,7 @@ class Balancers:
         return await asked.addTimeout(TIMEOUT, self._clock, onTimeoutCancel=too_late)
 
     async def _fetch(self, url: str, address: str, path: str, where: str) -> str:
-        client = treq.client.HTTPClient(self._agent(address))
+        client = treq.client.HTTPClient(UnpackingAgent(self._agent(address)))
         body = bytearray()
         try:
             response = await client.get(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 from collections.abc import Callable
@@ -140,7 +141,19 @@ class BadInput(Base):
             None,
             "broke off",
         ),
-        ("no gzip", http.body(json.dumps(APPS).encode(), 200, "Content-Encoding: gzip"), None, "empty"),
+        ("no gzip", http.body(json.dumps(APPS).encode(), 200, "Content-Encoding: gzip"), None, "no gzip"),
+        (
+            "packed twice",
+            http.body(gzip.compress(gzip.compress(b"x")), 200, "Content-Encoding: gzip, gzip"),
+            None,
+            "more than once",
+        ),
+        (
+            "packed in two ways",
+            http.body(gzip.compress(b"x"), 200, "Content-Encoding: gzip", "Content-Encoding: br"),
+            None,
+            "more than once",
+        ),
         ("a reset", http.hang_up, None, "onnection"),
         ("not HTTP", lambda connection, _: (connection.write(b"220 smtp\r\n"), connection.close()), None, ""),
         ("redirect to itself", http.redirect(302, "/v2/apps"), None, "redirects more than"),
@@ -268,6 +281,13 @@ class Answers(Base):
         answer = await self.client(server).apps()
         self.assertIn("gzip", server.requests[0].headers["accept-encoding"])
         self.assertEqual(answer.size, len(json.dumps(APPS)))
+
+    async def test_gzip_bomb(self) -> None:
+        """An answer that is small only while it is packed is refused past the limit of an answer."""
+        bomb = gzip.compress(b" " * (64 << 20))
+        server = await self.server(apps=http.body(bomb, 200, "Content-Encoding: gzip"))
+        error = await self.refused(self.client(server, max_body=1 << 20).apps())
+        self.assertIn("longer than 1048576 bytes", error.reason)
 
     async def test_old_embed(self) -> None:
         """A Marathon that compares ``embed`` as a whole is asked in its way."""
