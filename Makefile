@@ -1,6 +1,7 @@
 # make run      a demo: a small Marathon, its apps, the load balancer and HAProxy, without root
 # make test     everything; what needs a program that is missing is skipped with its reason
 # make lint     ruff and mypy
+# make audit    known vulnerabilities of the dependencies: as installed here, and at their minimum versions
 # make docs     the generated files of docs/
 # make bench    the figures
 # make dist     a wheel and a source archive, each tried in an environment of its own
@@ -29,7 +30,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TOO_OLD := "Python 3.11 or later is needed and this is %d.%d; try make PYTHON=python3.12" % sys.version_info[:2]
 NO_VENV := "$(PYTHON) makes no virtual environments; install the package python3-venv (Debian, Ubuntu)"
 
-.PHONY: run test lint lint-ruff lint-format lint-types docs bench dist changelog release image-test venv clean
+.PHONY: run test lint lint-ruff lint-format lint-types audit docs bench dist changelog release image-test venv clean
 
 run: venv
 	exec $(BIN)/python -m minimarathon.demo \
@@ -50,6 +51,12 @@ lint-format: venv
 
 lint-types: venv
 	$(BIN)/mypy
+
+# pip-audit asks a database of advisories. Where that cannot be asked, it says which packages nothing is known about.
+audit: venv
+	$(BIN)/pip-audit --local --skip-editable --progress-spinner off
+	$(BIN)/python packaging/minimums.py >$(VENV)/minimums.txt
+	$(BIN)/pip-audit --requirement $(VENV)/minimums.txt --no-deps --disable-pip --progress-spinner off
 
 docs: venv
 	$(BIN)/python -m marathonlb.documentation docs
@@ -86,7 +93,7 @@ $(STAMP): setup.py pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and $(TOO_OLD))'
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo $(NO_VENV) >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) 'setuptools>=70.1' 'setuptools-scm>=8.1'
+	$(PIP) 'setuptools>=78.1.1' 'setuptools-scm>=8.1'
 	PYTHONWARNINGS=ignore $(PIP) --no-build-isolation --config-settings editable_mode=compat \
 	    --editable '.[haproxy,test,lint]'
 	@touch $@

