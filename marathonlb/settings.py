@@ -132,6 +132,7 @@ class Settings:
     marathon_client_cert: str | None = None
     marathon_insecure: bool = False
     admin_allow: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    trusted_proxies: tuple[str, ...] = ()
     syslog_socket: str | None = None
     log_format: str = "text"
     log_level: str = "info"

@@ -14,6 +14,7 @@ from attrs import frozen
 
 from marathonlb.config import legacy
 from marathonlb.config.https import HttpsPort
+from marathonlb.config.requests import guards
 from marathonlb.config.sources import Templates
 from marathonlb.config.templates import Template
 from marathonlb.config.text import DIRECTORY, Chunk, Owner, Section
@@ -26,14 +27,6 @@ from marathonlb.routing.sni import Sni
 from marathonlb.settings import Settings
 
 _HOST = "req.hdr(host),host_only,lower"
-
-_ODD_HOST = "  http-request deny deny_status 400 if { req.fhdr(host) -m sub , / }\n"
-"""
-HAProxy 2.6 lets such a Host header pass, and it says two things at once.
-
-To ACLs a comma makes several hosts and to maps it leaves the last one; a slash makes a host and path in the eyes of
-``path2backend.map`` and another host in those of the rules that guard the hosts of client certificates.
-"""
 
 _PATH_KEY = f"""\
   http-request set-var(txn.host) {_HOST}
@@ -162,7 +155,8 @@ class SharedFrontends:
     def _section(self, name: str, template: str, rules: Iterable[Chunk]) -> Iterable[Section]:
         head = self._shared_chunk(template)
         if head.text.strip():
-            yield Section("frontend", name, (head, *(c for c in rules if c.text)))
+            guard = guards(head, self.settings, routed=name != "marathon_http_appid_in")
+            yield Section("frontend", name, (head, guard, *(c for c in rules if c.text)))
 
     def _shared_chunk(self, name: str) -> Chunk:
         template = self.templates.get(name)
@@ -170,7 +164,6 @@ class SharedFrontends:
 
     def _routing(self, kind: str, keep: Callable[[AclRule], bool] = lambda rule: True) -> Iterable[Chunk]:
         nobody = Owner(None, None, "", "default")
-        yield Chunk(_ODD_HOST, nobody)
         if self.settings.haproxy_map:
             yield Chunk(_PATH_KEY, nobody)
         yield from self._acls(kind, filter(keep, self.rules.first))

@@ -14,6 +14,7 @@ from typing import Any
 from attrs import frozen
 
 from marathonlb.config import legacy
+from marathonlb.config.requests import guards
 from marathonlb.config.sources import Templates
 from marathonlb.config.text import Chunk, Owner, Section
 from marathonlb.config.variables import certificates
@@ -56,7 +57,10 @@ class HttpsPort:
             if self.settings.ssl_certs:
                 head = self._chunk("HTTPS_FRONTEND_HEAD", self.shared)
                 if head.text.strip():
-                    yield _section("frontend", "marathon_https_in", (head, *self.routing(lambda rule: True)))
+                    first = (head, guards(head, self.settings))
+                    yield _section(
+                        "frontend", "marathon_https_in", (*first, *self.routing(lambda rule: True))
+                    )
             return
         yield from self._asking()
         for own in self.sni.ended:
@@ -115,9 +119,9 @@ class HttpsPort:
             return
         host = own.host if own is not None else None
         keep = (lambda rule: sni.concerns(rule, host)) if host is not None else (lambda rule: True)
-        guard = Chunk(self._guard(host), _NOBODY)
+        first = (head, guards(head, self.settings), Chunk(self._guard(host), _NOBODY))
         yield _section("backend", name, (back,))
-        yield _section("frontend", f"{name}_in", (head, guard, *self.routing(keep)))
+        yield _section("frontend", f"{name}_in", (*first, *self.routing(keep)))
 
     def _guard(self, host: str | None) -> str:
         """What sends a request back to the client whose host is another frontend's."""

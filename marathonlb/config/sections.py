@@ -12,6 +12,7 @@ from typing import Any
 from attrs import field, frozen
 
 from marathonlb.config import counters, defaults, frontends, legacy
+from marathonlb.config.requests import guards
 from marathonlb.config.sources import Templates
 from marathonlb.config.templates import Template
 from marathonlb.config.text import Chunk, Owner, Section
@@ -116,7 +117,8 @@ class ServiceText:
                     remarks.append((front.owner, legacy.RENAMED))
                 front = Chunk(text, front.owner)
             if front.text.strip():
-                chunks = (front, self._chunk("FRONTEND_EXTRA"), self._chunk("FRONTEND_BACKEND_GLUE"))
+                guard = (guards(front, self.settings, routed=False),) if service.mode == "http" else ()
+                chunks = (front, *guard, self._chunk("FRONTEND_EXTRA"), self._chunk("FRONTEND_BACKEND_GLUE"))
                 frontend = Section("frontend", service.frontend, tuple(c for c in chunks if c.text))
         body: list[Chunk] = []
         for chunk in (head, *self._body()):

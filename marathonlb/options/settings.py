@@ -130,6 +130,7 @@ def settings_from(
         **{name: _unnamed(told, name, clusters) for name in _OF_A_CLUSTER},
         "groups": frozenset(told.joined("group")),
         "admin_allow": told.joined("admin-allow"),
+        "trusted_proxies": told.joined("trusted-proxies"),
         "auth_credentials": _credentials(told, environ, unnamed.auth_credentials),
         "haproxy": _haproxy(told, environ, machine),
         "state_dir": _whole(told.one("state-dir")),

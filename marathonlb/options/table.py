@@ -392,6 +392,13 @@ _OPERATION = Group(
             help="networks whose clients may use what changes something, and see password hashes",
         ),
         Option(
+            name="trusted-proxies",
+            kind=Kind(values.networks, "a list of networks, separated by commas", "NET[,NET]"),
+            repeated=True,
+            default_help="none",
+            help="networks of proxies whose X-Forwarded-Proto is believed; that of other clients is dropped",
+        ),
+        Option(
             name="syslog-socket",
             kind=PATH,
             default_help="none",

@@ -1,0 +1,67 @@
+"""
+Rules that every request passes before it is routed, beside whatever text a template has.
+
+They stand in the frontends, after the head, so no template that an app overrides takes them away.
+"""
+
+from __future__ import annotations
+
+import re
+
+from marathonlb.config.text import Chunk, Owner
+from marathonlb.settings import Settings
+
+ODD_HOST = "  http-request deny deny_status 400 if { req.fhdr(host) -m sub , / }\n"
+"""
+HAProxy 2.6 lets such a Host header pass, and it says two things at once.
+
+To ACLs a comma makes several hosts and to maps it leaves the last one; a slash makes a host and path in the eyes of
+``path2backend.map`` and another host in those of the rules that guard the hosts of client certificates.
+"""
+
+_UPGRADE = "  http-request del-header Upgrade if { req.hdr(Upgrade) -m sub -i h2c }\n"
+"""
+An upgrade to HTTP/2 without TLS would make the connection a tunnel, in which a client asks the task for what it likes:
+no path, password, network or rate limit would be looked at any more.
+"""
+
+_UNDERSCORES = """\
+  http-request del-header x_forwarded -m beg
+  http-request del-header x-forwarded_ -m beg
+"""
+"""CGI and its kin take ``X_Forwarded_Proto`` and ``X-Forwarded-Proto`` for one header."""
+
+_FORWARDED_PROTO = re.compile(r"x-forwarded-proto", re.IGNORECASE)
+
+_NETWORKS_A_LINE = 20
+"""Maximum number of networks in one ACL line; HAProxy takes 64 words."""
+
+_TRUSTED = "marathon_lb_trusted_proxy"
+
+
+def guards(head: Chunk, settings: Settings, *, routed: bool = True) -> Chunk:
+    """
+    Return the rules for an HTTP frontend.
+
+    :param head: the frontend's own text. Where an operator or an app says there what ``X-Forwarded-Proto`` is, that
+        holds.
+    :param routed: requests are routed by their Host header there.
+    """
+    text = ODD_HOST if routed else ""
+    text += _UPGRADE + _UNDERSCORES
+    if not _FORWARDED_PROTO.search(head.text):
+        text += _scheme(settings)
+    return Chunk(text, Owner(None, None, "", "default"))
+
+
+def _scheme(settings: Settings) -> str:
+    """
+    Drop a client's word on the scheme, unless it is a trusted proxy's.
+
+    HAPROXY_BACKEND_HTTP_OPTIONS, or whatever overrides it, says the true one later.
+    """
+    networks, acls = settings.trusted_proxies, ""
+    for first in range(0, len(networks), _NETWORKS_A_LINE):
+        acls += f"  acl {_TRUSTED} src {' '.join(networks[first : first + _NETWORKS_A_LINE])}\n"
+    condition = f" if !{_TRUSTED}" if networks else ""
+    return f"{acls}  http-request del-header X-Forwarded-Proto{condition}\n"
