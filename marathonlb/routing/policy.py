@@ -15,6 +15,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from attrs import evolve, field, frozen
 
 from marathonlb.marathon.model import App, cluster_of, id_in_cluster, qualified
+from marathonlb.routing.harmless import refusal
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.services import AppServices, Service
 
@@ -37,6 +38,7 @@ class Grant:
 
     :param section: where the policy says so, as the problem names it.
     :param templates: patterns of the labels that hold text for HAProxy's configuration (``BACKEND_*``).
+    :param harmless_lines: such a label is also allowed where each of its lines concerns the service alone.
     :param hosts: names; ``*.example.com`` covers every deeper name and the wildcards among them.
     :param ports: ranges of service ports, both ends included.
     :param addresses: what a service port may be bound to: networks, or names.
@@ -46,6 +48,7 @@ class Grant:
 
     section: str = "defaults"
     templates: tuple[str, ...] | None = None
+    harmless_lines: bool = False
     hosts: tuple[str, ...] | None = None
     ports: tuple[tuple[int, int], ...] | None = None
     addresses: tuple[Network | str, ...] | None = None
@@ -115,9 +118,13 @@ def _violations(grant: Grant, app: App, service: Service) -> Iterator[Violation]
     """Everything that a service claims and may not."""
     prefix = f"HAPROXY_{service.port_index}"
     if grant.templates is not None:
-        for name in _text_labels(service):
-            if not any(fnmatchcase(name, pattern) for pattern in grant.templates):
+        for name, text in _text_labels(service):
+            if any(fnmatchcase(name, pattern) for pattern in grant.templates):
+                continue
+            if not grant.harmless_lines:
                 yield f"{prefix}_{name}", "", _only(grant, "templates", grant.templates)
+            elif reason := refusal(name, text):
+                yield f"{prefix}_{name}", "", f"{grant.section} allows harmless lines alone: {reason}"
     if grant.hosts is not None:
         for host in (*service.hosts, *service.passthrough):
             if not host_allowed(host, grant.hosts):
@@ -154,9 +161,10 @@ def _only(grant: Grant, key: str, allowed: Iterable[str]) -> str:
     return f"{grant.section} allows the {key} {words} alone" if words else f"{grant.section} allows no {key}"
 
 
-def _text_labels(service: Service) -> list[str]:
-    """The names of a port's labels whose value is text of HAProxy's configuration."""
-    return sorted([*service.overrides, *(["BIND_OPTIONS"] if service.bind_options else [])])
+def _text_labels(service: Service) -> list[tuple[str, str]]:
+    """Return the names and values of a port's labels that hold text of HAProxy's configuration."""
+    options = {"BIND_OPTIONS": service.bind_options} if service.bind_options else {}
+    return sorted({**service.overrides, **options}.items())
 
 
 def _claims_port(app: App, service: Service) -> bool:
@@ -190,10 +198,29 @@ def address_allowed(address: str, allowed: Iterable[Network | str]) -> bool:
 
 
 def network_allowed(network: Network, allowed: Iterable[Network]) -> bool:
-    """Whether clients of a network may be let in: it lies within one of those allowed."""
-    return any(
-        network.version == each.version
-        and each.prefixlen <= network.prefixlen
-        and network.network_address in each
-        for each in allowed
+    """
+    Return True if the clients of a network may be let in: it lies within one of those allowed.
+
+    To HAProxy an IPv6 network that holds addresses of ``::ffff:0:0/96`` holds the IPv4 clients that these stand for, so
+    ``::/0`` claims all of IPv4 as well.
+    """
+    entries = [_as_ipv4(each) or each for each in allowed]
+    mapped = _as_ipv4(network)
+    claimed: list[Network] = [mapped] if mapped is not None else [network]
+    if mapped is None and isinstance(network, IPv6Network) and _MAPPED.subnet_of(network):
+        claimed.append(_EVERYWHERE[0])
+    return all(
+        any(each.version == one.version and one.subnet_of(each) for each in entries)  # type: ignore[arg-type]
+        for one in claimed
     )
+
+
+_MAPPED = IPv6Network("::ffff:0:0/96")
+
+
+def _as_ipv4(network: Network) -> IPv4Network | None:
+    """Return the IPv4 network that an IPv6 network of mapped addresses stands for; None for any other."""
+    if isinstance(network, IPv4Network) or not network.subnet_of(_MAPPED):
+        return None
+    address = int(network.network_address) & 0xFFFFFFFF
+    return IPv4Network((address, network.prefixlen - 96))

@@ -24,6 +24,9 @@ from marathonlb.routing.policy import TEXT_LABELS, Grant, Network, Policy
 
 _PREFIX = re.compile(r"([a-z0-9]([a-z0-9-]*[a-z0-9])?:)?/")
 
+LINES = "lines"
+"""The value of ``templates`` that allows harmless lines in any label."""
+
 Place = tuple[str, ...]
 """The names of a table and of a key in it, from the top."""
 
@@ -101,9 +104,19 @@ def _grant(table: Mapping[str, Any], place: Place, base: Grant, template_names: 
     }
     _known(table, parsers, place)
     section = ".".join(_quoted(name) for name in place)
-    return evolve(
-        base, section=section, **{key: _items(table[key], (*place, key), parsers[key]) for key in table}
-    )
+    lines = table.get("templates") == LINES
+    if isinstance(table.get("templates"), str) and not lines:
+        raise _WrongError((*place, "templates"), f'is neither a list nor "{LINES}"')
+    found: dict[str, Any] = {
+        key: _items(table[key], (*place, key), parsers[key])
+        for key in table
+        if key != "templates" or not lines
+    }
+    if "templates" in table:
+        found["harmless_lines"] = lines
+    if lines:
+        found["templates"] = ()
+    return evolve(base, section=section, **found)
 
 
 def _known(table: Mapping[str, Any], names: Iterable[str], place: Place) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from marathonlb.config.templates import PER_APP_NAMES
 from marathonlb.errors import UsageError
 from marathonlb.marathon.model import App, Networking, Port
+from marathonlb.routing.harmless import DIRECTIVES
 from marathonlb.routing.offers import Offers
 from marathonlb.routing.policy import FORBIDDEN, OPEN, Policy, address_allowed, host_allowed, network_allowed
 from marathonlb.routing.policyfile import policy_of, read_policy
@@ -119,6 +121,32 @@ class AppliedTests(SynchronousTestCase):
             self.assertEqual([] if allowed else [f"HAPROXY_0_{label.partition('_')[2]}="], said, label)
         self.assertEqual([], self.said(app("/platform", {"0_BACKEND_HEAD": "x"})))
 
+    def test_harmless_lines(self) -> None:
+        """Instead of names, a section may allow every line that concerns the service alone; others decide anew."""
+        text = '[defaults]\ntemplates = "lines"\n[apps."/none"]\ntemplates = []\n[apps."/any"]\ntemplates = ["*"]\n'
+        by = policy(f'{text}[apps."/same"]\nhosts = []\n')
+        fine, bad = "  timeout server 1h", "  http-request return status 200 file /etc/passwd"
+        for app_id, line, allowed in (
+            ("/x", fine, True),
+            ("/x", bad, False),
+            ("/same", fine, True),
+            ("/same", bad, False),
+            ("/none", fine, False),
+            ("/any", bad, True),
+        ):
+            want = [] if allowed else ["HAPROXY_0_BACKEND_EXTRA="]
+            self.assertEqual(want, self.said(app(app_id, {"0_BACKEND_EXTRA": line}), by), (app_id, line))
+        made = app("/x", {"0_BACKEND_EXTRA": bad, "0_BIND_OPTIONS": "transparent"})
+        reasons = [problem.reason for problem in by.applied(made, offered(made)).problems]
+        self.assertEqual(
+            [
+                f"{FORBIDDEN}: defaults allows harmless lines alone: line 1: the action 'return' is not allowed",
+                f"{FORBIDDEN}: defaults allows harmless lines alone: 'transparent' is not among the words of a bind "
+                "line that are allowed",
+            ],
+            reasons,
+        )
+
     def test_path_that_has_a_template_s_name(self) -> None:
         """A path to redirect to is no text for HAProxy, though a template has the label's name."""
         by = policy("[defaults]\ntemplates = []")
@@ -222,6 +250,24 @@ class AppliedTests(SynchronousTestCase):
         self.assertFalse(network_allowed(ip_network("10.0.0.0/7"), (ip_network("10.0.0.0/8"),)))
         self.assertFalse(network_allowed(ip_network("::/0"), (ip_network("0.0.0.0/0"),)))
 
+    def test_mapped_networks(self) -> None:
+        """An IPv6 network that lets IPv4 clients in, as HAProxy compares them, claims these too."""
+        four, six, private = (ip_network(each) for each in ("0.0.0.0/0", "::/0", "10.0.0.0/8"))
+        mapped = ip_network("::ffff:0:0/96")
+        for network, allowed, expected in (
+            (six, (six,), False),
+            (six, (four, six), True),
+            (six, (private, six), False),
+            (ip_network("::/80"), (six,), False),
+            (mapped, (six,), False),
+            (mapped, (four,), True),
+            (ip_network("::ffff:10.1.0.0/112"), (private,), True),
+            (ip_network("::ffff:11.1.0.0/112"), (private, six), False),
+            (ip_network("fd00::/8"), (six,), True),
+            (private, (mapped,), True),
+        ):
+            self.assertEqual(expected, network_allowed(network, allowed), (network, allowed))
+
 
 class FileTests(SynchronousTestCase):
     """What is no policy is refused with line and key."""
@@ -242,6 +288,7 @@ class FileTests(SynchronousTestCase):
         ('[apps."/a"]\nnetworks = ["10.0.0.1/8"]\n', "'10.0.0.1/8' is no network such as 10.0.0.0/8"),
         ('[apps."/a"]\naddresses = ["a b"]\n', "'a b' is neither an address, a network nor a host name"),
         ('[defaults]\ntemplates = ["BACKEND_HAED"]\n', "the nearest is BACKEND_HEAD"),
+        ('[defaults]\ntemplates = "line"\n', "line 2, defaults.templates: is neither a list nor \"lines\""),
         ('apps = { "/a" = { hosts = 1 } }\n', 'apps."/a".hosts: is no list'),
         ("apps.\"/a\".hosts = 1\n", 'line 1, apps."/a".hosts: is no list'),
         ("[defaults\n", "line 1"),
@@ -274,6 +321,10 @@ class FileTests(SynchronousTestCase):
         example = text.partition("```toml\n")[2].partition("```")[0]
         by = policy(example)
         self.assertTrue(by.grants)
+        self.assertEqual((), by.defaults.templates)
+        self.assertFalse(by.defaults.harmless_lines)
         for key in ("templates", "hosts", "ports", "addresses", "networks", "deployment_groups"):
             self.assertIn(f"| `{key}` |", text)
             self.assertIn(f"{key} = [", example)
+        for word in (*DIRECTIVES, "backend {backend}", "server {serverName} {host_ipv4}:{port}"):
+            self.assertRegex(text, rf"`(no )?{re.escape(word)}\b|`{re.escape(word)}`")

@@ -1,0 +1,126 @@
+"""
+Expressions and conditions in HAProxy's lines that ask for nothing but the request, the response and the connection.
+
+They may name no file, map, variable of the environment or of the process, nor another backend, and match no regular
+expression, with which one request can take long. `marathonlb.routing.harmless` says which lines may hold them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+OPEN, CLOSE = "\x01", "\x02"
+"""Around the name of a variable, once the text is known to hold no control character."""
+
+_CALL = re.compile(r"([a-z][a-z0-9_.]*)(?:\(([^()\\\"']*)\))?(,|\Z)", re.ASCII)
+_PLAIN = re.compile(r"[A-Za-z0-9._:;,/=*?&!@+~()|\x01\x02-]*", re.ASCII)
+
+_FETCHES = frozenset(
+    "always_false always_true base bool date dst dst_port hdr hdr_beg hdr_dom hdr_end hdr_len hdr_sub http_first_req"
+    " int method path path_beg path_dir path_dom path_end path_len path_sub pathq query rand req.cook req.fhdr req.hdr"
+    " req.ver res.cook res.fhdr res.hdr res.ver src src_port ssl_c_used ssl_c_verify ssl_c_s_dn ssl_fc ssl_fc_alpn"
+    " ssl_fc_cipher ssl_fc_has_crt ssl_fc_protocol ssl_fc_sni status str unique-id url url_param".split()
+)
+_CONVERTERS = frozenset(
+    "add base64 bytes concat div even field hex host_only http_date iif length lower mod mul not odd port_only sub"
+    " upper url_dec url_enc utime word".split()
+)
+_METHODS = frozenset("beg bool dir dom end found int ip len str sub".split())
+_KNOWN_ACLS = re.compile(r"!?(TRUE|FALSE|HTTP|HTTP_1\.[01]|HTTP_2\.0|METH_[A-Z]+|LOCALHOST)")
+
+
+class RefusedError(ValueError):
+    """A line holds something that is not known to be harmless; says what."""
+
+
+def require(holds: object, otherwise: str) -> None:
+    """Raise `RefusedError` with these words unless something holds."""
+    if not holds:
+        raise RefusedError(otherwise)
+
+
+def variable(name: str) -> str:
+    """Return a template's variable as it stands in a text that is checked."""
+    return f"{OPEN}{name}{CLOSE}"
+
+
+OWNERS_TEXT = frozenset({"balance", "healthCheckPath"})
+"""Variables that hold text of an owner: a single directive each takes them."""
+
+
+def _no_tenants_text(text: str) -> None:
+    for name in OWNERS_TEXT:
+        require(variable(name) not in text, f"the variable {{{name}}} is not allowed there")
+
+
+def shown(word: str) -> str:
+    """Return a word as its owner wrote it, cut to what fits a sentence."""
+    text = word.replace(OPEN, "{").replace(CLOSE, "}")
+    return repr(text if len(text) <= 60 else f"{text[:60]}…")
+
+
+def plain(words: Sequence[str]) -> None:
+    """Check words in which HAProxy fills in nothing."""
+    for word in words:
+        _no_tenants_text(word)
+        require(
+            _PLAIN.fullmatch(word) is not None, f"{shown(word)} holds a character that is not allowed there"
+        )
+
+
+def condition(words: Sequence[str]) -> None:
+    """Check a condition: expressions in braces, and ACLs that HAProxy defines itself."""
+    here = 0
+    while here < len(words):
+        word = words[here]
+        here += 1
+        if word in ("{", "!{"):
+            end = next((place for place in range(here, len(words)) if words[place] == "}"), len(words))
+            _test(words[here:end])
+            here = end + 1
+        else:
+            require(
+                word in ("!", "||", "or", "and") or _KNOWN_ACLS.fullmatch(word) is not None,
+                f"{shown(word)} is not allowed in a condition",
+            )
+
+
+def _test(words: Sequence[str]) -> None:
+    """Check what stands between the braces of a condition."""
+    require(bool(words), "a condition is empty")
+    expression(words[0])
+    here = 1
+    while here < len(words):
+        word = words[here]
+        here += 1
+        if word == "-m":
+            require(here < len(words) and words[here] in _METHODS, "that way to compare is not allowed")
+            here += 1
+        elif word.startswith("-"):
+            require(word in ("-i", "-n", "--"), f"{word} is not allowed in a condition")
+        else:
+            value(word)
+
+
+def expression(text: str) -> None:
+    """Check a sample expression: a fetch, and converters."""
+    here, names = 0, _FETCHES
+    while here < len(text):
+        call = _CALL.match(text, here)
+        require(call is not None, f"{shown(text)} is not allowed")
+        assert call is not None
+        require(call[1] in names, f"{shown(call[1])} is not allowed in an expression")
+        here, names = call.end(), _CONVERTERS
+    require(here > 0, "an expression is empty")
+
+
+def value(text: str) -> None:
+    """Check a text in which HAProxy fills in ``%[…]``."""
+    _no_tenants_text(text)
+    require("%{" not in text and "%(" not in text, "flags of a log format are not allowed")
+    pieces = text.split("%[")
+    for piece in pieces[1:]:
+        inside, bracket, _ = piece.partition("]")
+        require(bool(bracket), "%[ lacks its ]")
+        expression(inside)
