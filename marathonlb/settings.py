@@ -74,6 +74,7 @@ class Settings:
     :param bind_http: ``address:port`` of a shared frontend, as HAProxy's ``bind`` takes it; the others likewise.
     :param explain: what a single run is to explain instead of applying anything: a URL, an app id or a port.
     :param rollback: by how many configurations a single run is to go back; 0 releases what is pinned.
+    :param max_password_cost: milliseconds that the hash of a password may cost HAProxy.
     :param own_app_ids: the load balancer's own apps, which are skipped (``FRAMEWORK_NAME``, ``MARATHON_APP_ID``).
     :param environment: the ``HAPROXY_*`` variables of the process, for templates.
     """
@@ -121,6 +122,7 @@ class Settings:
     rollback: int | None = None
     strict_exit: bool = False
     policy: str | None = None
+    max_password_cost: float = 1
     archive_versions: int = 5
     min_serv_port_ip_per_task: int = 10050
     max_serv_port_ip_per_task: int = 10100

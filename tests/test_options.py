@@ -118,7 +118,7 @@ class InvocationTests(SynchronousTestCase):
         }
         names = {"max-serv-port-ip-per-task" if name.startswith("max-…") else name for name in names}
         table = {option.name for option in options()}
-        beyond = {"sse", "json", "marathon-insecure", "marathon-client-cert"}
+        beyond = {"sse", "json", "marathon-insecure", "marathon-client-cert", "max-password-cost"}
         to_come = {"service-port-range", "access-log-format", "admin-token", "template-fallback"}
         self.assertEqual(table - beyond - names, set())
         self.assertLessEqual(names - table, {"longhelp", *to_come})
@@ -143,6 +143,7 @@ class ValueTests(SynchronousTestCase):
         ("--poll-interval 0.5", "poll_interval", 0.5),
         ("--min-reload-interval 0", "min_reload_interval", 0.0),
         ("--max-shrink 100", "max_shrink", 100),
+        ("--max-password-cost 2.5", "max_password_cost", 2.5),
         ("--hard-stop-after 90s", "hard_stop_after", "90s"),
         ("--max-reload-retries -1", "max_reload_retries", -1),
         ("--bind-http :8000", "bind_http", "*:8000"),
@@ -188,6 +189,10 @@ class ValueTests(SynchronousTestCase):
         "--stall-timeout -1",
         "--max-shrink 101",
         "--max-shrink 1.5",
+        "--max-password-cost 0",
+        "--max-password-cost nan",
+        "--max-password-cost inf",
+        "--max-password-cost 101",
         "--archive-versions -1",
         "--hard-stop-after 60",
         "--hard-stop-after 0s",

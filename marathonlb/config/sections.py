@@ -182,9 +182,7 @@ class ServiceText:
         """
         service = self.service
         own = " ".join((service.frontend, service.backend, "marathon_http_appid_in"))
-        realm = f'"{self._variables["realm"]}"'
-        asked = f"!{{ fe_name -m str {own} }} !{{ http_auth(user_{service.backend}) }}"
-        text = f"  http-request auth realm {realm} if {asked}\n"
+        text = counters.guarded(service.backend, own, f'"{self._variables["realm"]}"')
         return Chunk(
             text, Owner(service.app_id, service.port_index, "HTTP_FRONTEND_ACL_WITH_AUTH", "default")
         )

@@ -309,6 +309,13 @@ _SERVICES = Group(
             help="the file of rules for many teams (TOML): which labels, hosts, ports and networks an app may claim",
         ),
         Option(
+            name="max-password-cost",
+            kind=Kind(values.milliseconds, "a number of milliseconds from 0.5 to 100", "MILLISECONDS"),
+            default="1",
+            help="what the hash of a password may cost HAProxy, in milliseconds in which it serves nobody",
+            note="5 takes the hashes of `openssl passwd -5` and `-6` as they are",
+        ),
+        Option(
             name="min-serv-port-ip-per-task",
             kind=PORT,
             default="10050",

@@ -83,6 +83,14 @@ def pause(text: str) -> float:
     return value
 
 
+def milliseconds(text: str) -> float:
+    """Milliseconds from 0.5 to 100."""
+    value = float(text)
+    if not 0.5 <= value <= 100:
+        raise ValueError
+    return value
+
+
 def integer(low: int, high: int) -> Callable[[str], int]:
     """A parser of whole numbers from ``low`` to ``high``, both included."""
 

@@ -131,8 +131,8 @@ LABELS: tuple[Label, ...] = (
         "`realm:user:hash`",
         values.credentials,
         "none",
-        "HTTP basic authentication with a crypt(3) hash, as `openssl passwd -5` makes it, on the virtual host alone:"
-        " the service port and the frontend by app id do not ask. Needs a VHOST.",
+        "HTTP basic authentication on the virtual host alone: the service port and the frontend by app id do not ask."
+        " The crypt(3) hash has to be a cheap one, see [passwords.md](passwords.md). Needs a VHOST.",
         secret=True,
     ),
     Label(

@@ -14,7 +14,7 @@ import msgspec
 from attrs import Factory, evolve, field, frozen
 
 from marathonlb.marathon.model import App, HealthCheck, Networking, Task, id_in_cluster
-from marathonlb.routing import values
+from marathonlb.routing import passwords, values
 from marathonlb.routing.labels import NOTHING, AppLabels, PortLabels, parse_labels
 from marathonlb.routing.names import backend_name
 from marathonlb.routing.problems import Problem
@@ -192,7 +192,8 @@ def _service(
     service_port = _service_port(app, index, labels, settings, assigned, problems)
     if service_port is None or not _names_a_port_to_check(app, index, labels, problems):
         return None
-    service = _without_contradictions(app, _offered(app, index, labels, settings, service_port), problems)
+    service = _offered(app, index, labels, settings, service_port)
+    service = _without_contradictions(app, service, settings, problems)
     servers = _servers(app, service, settings, resolve)
     weight = labels.get("WEIGHT")
     if weight is not None:
@@ -298,7 +299,9 @@ def _no_port(app: App, index: int, settings: Settings) -> str:
     return f"Marathon gives no service port for it{full}; HAPROXY_{index}_PORT names one"
 
 
-def _without_contradictions(app: App, service: Service, problems: list[Problem]) -> Service:
+def _without_contradictions(
+    app: App, service: Service, settings: Settings, problems: list[Problem]
+) -> Service:
     """What one label wants and another forbids: said to the owner, and settled for the rest."""
     index = service.port_index
     if any(
@@ -320,9 +323,11 @@ def _without_contradictions(app: App, service: Service, problems: list[Problem])
     elif not service.hosts and (service.paths or service.redirect_to_https or service.auth):
         _warn(app, index, ("PATH", "REDIRECT_TO_HTTPS", "AUTH"), f"needs HAPROXY_{index}_VHOST", problems)
         service = evolve(service, paths=(), redirect_to_https=False, auth=None)
-    if service.auth is not None and not values.is_hash(service.auth[2]):
-        reason = "has no crypt(3) hash behind the user, so nobody can sign in; `openssl passwd -5` makes one"
-        problems.append(Problem(app.id, index, f"HAPROXY_{index}_AUTH", "***", reason, fatal=False))
+    if service.auth is not None:
+        auth, reason = passwords.usable(service.auth, settings.max_password_cost)
+        service = evolve(service, auth=auth)
+        if reason:
+            problems.append(Problem(app.id, index, f"HAPROXY_{index}_AUTH", "***", reason, fatal=False))
     check = service.health_check
     if check is not None and check.path is not None:
         try:

@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
+from marathonlb.routing.passwords import COMMAND
+
 _TRUE = frozenset({"true", "t", "yes", "y", "1", "on"})
 NOTHING = frozenset({"false", "f", "no", "n", "0", "off", ""})
 """The words that ask for nothing, as a boolean and wherever else people write them."""
@@ -26,10 +28,6 @@ _ORIGIN = re.compile(
     re.ASCII,
 )
 _PASSWORD = re.compile(r"[A-Za-z0-9./$=,_+-]{2,256}", re.ASCII)
-_HASH = re.compile(
-    r"\$(?!apr1\$)[a-z0-9-]{1,20}\$[A-Za-z0-9./$=,_+-]{1,230}|_[A-Za-z0-9./]{19}|[A-Za-z0-9./]{13}", re.ASCII
-)
-"""What crypt(3) makes: ``$ID$SALT$HASH``, or the older ones of 20 and 13 characters; ``$apr1$`` is Apache's alone."""
 _BALANCE = frozenset(
     "roundrobin static-rr leastconn first source uri url_param hdr random rdp-cookie hash".split()
 )
@@ -174,7 +172,7 @@ def mode(text: str) -> str:
 
 
 def credentials(text: str) -> tuple[str, str, str]:
-    """``realm:user:hash``; a realm may hold blanks. See `is_hash`."""
+    """``realm:user:hash``; a realm may hold blanks. See `marathonlb.routing.passwords`."""
     parts = no_control(text).split(":", 2)
     if len(parts) != 3 or not all(part.strip() for part in parts):
         raise ValueError("is not realm:user:hash")
@@ -182,13 +180,8 @@ def credentials(text: str) -> tuple[str, str, str]:
     if re.search(r"\s", user):
         raise ValueError("holds a user with a blank")
     if not _PASSWORD.fullmatch(passwd):
-        raise ValueError("has no crypt(3) hash behind the user; `openssl passwd -5` makes one")
+        raise ValueError(f"has no crypt(3) hash behind the user; `{COMMAND}` makes one")
     return realm, user, passwd
-
-
-def is_hash(passwd: str) -> bool:
-    """Whether crypt(3) may have made this; HAProxy takes other words for a hash, too, that no password leads to."""
-    return _HASH.fullmatch(passwd) is not None
 
 
 def duration(text: str) -> str:

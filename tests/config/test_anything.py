@@ -34,7 +34,7 @@ TRICKS = st.sampled_from(
         "\n", "\r", "\0", "\u2028", "\x85", "\t", " ", "#", "'", '"', "\\", "$HOME", "${HOME}", "%[env(HOME)]",
         "{", "}", "{backend}", "{{ 7 * 7 }}", "backend evil", "\n  server evil 10.9.9.9:80\n", "*", "*.", "/", "-i",
         ",", ":", "::1", "a.example.com", "/path", "http://", "tcp", "http", "true", "10.0.0.0/8", "roundrobin",
-        "hdr(", ")", "80", "é", "%", "realm:user:$6$x$y", "1", "0", ".", "\U0001f600", "ssl", "crt /etc/shadow",
+        "hdr(", ")", "80", "é", "%", "realm:user:$1$x$y", "1", "0", ".", "\U0001f600", "ssl", "crt /etc/shadow",
     )
 )  # fmt: skip
 VALUES = st.one_of(
@@ -49,7 +49,7 @@ GOOD = {
     "STICKY": ("true",),
     "REDIRECT_TO_HTTPS": ("true",),
     "USE_HSTS": ("yes",),
-    "AUTH": ("r:u:$6$x$y", 'my "$HOME" \'#\\ realm:u"\'#\\$:$1$a$b'),
+    "AUTH": ("r:u:$1$x$y", 'my "$HOME" \'#\\ realm:u"\'#\\$:$1$a$b'),
     "PORT": ("80", "10000", "10001"),
     "BIND_ADDR": ("127.0.0.1", "::1", "*"),
     "BIND_OPTIONS": ("name 'x # y'", "ssl"),

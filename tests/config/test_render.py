@@ -57,7 +57,7 @@ CLUSTER = (
     ),
     app(
         "/shop/cart",
-        {"0_VHOST": "shop.example.com", "0_PATH": "/cart /basket", "0_AUTH": 'The "cart":joe:$5$salt$hash'},
+        {"0_VHOST": "shop.example.com", "0_PATH": "/cart /basket", "0_AUTH": 'The "cart":joe:$1$salt$hash'},
         ports=(Port(10001),),
     ),
     app("/secure", {"0_VHOST": "secure.example.com", "0_REDIRECT_TO_HTTPS": "true"}, ports=(Port(10002),)),

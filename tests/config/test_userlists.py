@@ -9,7 +9,7 @@ from marathonlb.routing.services import Service
 from tests.config.test_render import overriding, renderer
 from tests.routing.apps import service
 
-AUTH = ("realm", "joe", "$5$a$b")
+AUTH = ("realm", "joe", "$1$a$b")
 
 
 def rendered(*services: Service, **templates: str) -> Rendered:

@@ -146,7 +146,7 @@ class VariablesTests(SynchronousTestCase):
     def said(self, name: str, text: str) -> list[str]:
         """The lines that a label's text becomes in all kinds of services."""
         found = []
-        for kind, check, auth in product(KINDS, ("HTTP", "TCP"), ({"0_AUTH": "r:u:$5$a$b"}, {})):
+        for kind, check, auth in product(KINDS, ("HTTP", "TCP"), ({"0_AUTH": "r:u:$1$a$b"}, {})):
             redirect = {} if auth else {"0_REDIRECT_TO_HTTPS": "1"}
             checks = HealthCheck(check, "/up", 0, interval_seconds=5, timeout_seconds=2)
             made = app(

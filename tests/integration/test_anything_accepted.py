@@ -179,7 +179,7 @@ class AnythingAcceptedTests(SynchronousTestCase):
             for number, name in enumerate(sorted(PER_APP_NAMES)):
                 labels = {
                     "HAPROXY_0_VHOST": f"a{number}.test",
-                    "HAPROXY_0_AUTH": "r:u:$5$x$y" if number % 2 else None,
+                    "HAPROXY_0_AUTH": "r:u:$1$x$y" if number % 2 else None,
                     "HAPROXY_0_PATH": "/p" if number % 3 else None,
                     "HAPROXY_0_STICKY": "true",
                     f"HAPROXY_0_{name}": text,

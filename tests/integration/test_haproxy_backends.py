@@ -120,7 +120,7 @@ class AcceptedMixin:
             {},
             {"0_STICKY": "true", "0_USE_HSTS": "true"},
             {"0_REDIRECT_TO_HTTPS": "true", "0_HTTP_BACKEND_PROXYPASS_PATH": "/in"},
-            {"0_AUTH": "r:u:$5$a$b"},
+            {"0_AUTH": "r:u:$1$a$b"},
             {"0_RATE_LIMIT": "9/1s", "0_CORS": "*"},
             {"0_MODE": "tcp", "0_BALANCE": "source"},
         )

@@ -121,7 +121,7 @@ class OwnLabelsMixin:
     def test_maintenance(self) -> None:
         """A page instead of the service, on all its ways in, before it is asked for a password; others serve on."""
         cluster = self.cluster()
-        labels = {"0_VHOST": "a.test", "0_MAINTENANCE": "true", "0_AUTH": "r:u:$6$x$y"}
+        labels = {"0_VHOST": "a.test", "0_MAINTENANCE": "true", "0_AUTH": "r:u:$1$x$y"}
         cluster.app("down", labels)
         cluster.app("up", {"0_VHOST": "b.test"})
         cluster.app("plain", {"0_MAINTENANCE": "yes"})
@@ -150,7 +150,7 @@ class OwnLabelsMixin:
         """A preflight is answered without the app, the headers are set for named origins alone, errors included."""
         cluster = self.cluster()
         origins = "https://app.test, https://*.wild.test"
-        cluster.app("api", {"0_VHOST": "a.test", "0_CORS": origins, "0_AUTH": "r:u:$6$x$y"})
+        cluster.app("api", {"0_VHOST": "a.test", "0_CORS": origins, "0_AUTH": "r:u:$1$x$y"})
         self.serve(cluster)
         for origin in ("https://app.test", "https://x.y.wild.test", "HTTPS://APP.test"):
             asked = {"Access_Control_Request_Method": "PUT", "Access_Control_Request_Headers": "x-a, x-b"}

@@ -36,7 +36,7 @@ CLUSTER: tuple[App, ...] = (
             "0_VHOST": "web.test",
             "0_PATH": "/a",
             "0_STICKY": "true",
-            "0_AUTH": "r:u:$5$a$b",
+            "0_AUTH": "r:u:$1$a$b",
             "0_USE_HSTS": "true",
         },
         ports=(Port(10001),),

@@ -6,6 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.marathon.model import App, HealthCheck, Networking, Port
 from marathonlb.routing.names import acl_stem, backend_name, clean_app_id
+from marathonlb.routing.passwords import COMMAND, LOCKED
 from marathonlb.routing.services import Service
 from marathonlb.settings import Settings
 from tests.routing.apps import app, offered, task
@@ -197,7 +198,7 @@ class ContradictionTests(SynchronousTestCase):
         labels = {
             "0_PATH": "/a",
             "0_REDIRECT_TO_HTTPS": "1",
-            "0_AUTH": "r:u:$5$salt$hashed",
+            "0_AUTH": "r:u:$1$salt$hashed",
             "0_MODE": "http",
         }
         found = offered(app(labels=labels))
@@ -213,7 +214,7 @@ class ContradictionTests(SynchronousTestCase):
             "0_MODE": "tcp",
             "0_STICKY": "true",
             "0_USE_HSTS": "false",
-            "0_AUTH": "r:u:$5$salt$hashed",
+            "0_AUTH": "r:u:$1$salt$hashed",
         }
         found = offered(app(labels=labels))
         self.assertEqual(found.services[0].hosts, ())
@@ -232,15 +233,29 @@ class ContradictionTests(SynchronousTestCase):
 
     def test_no_hash(self) -> None:
         """A password that is no crypt(3) hash lets nobody in, as HAProxy takes it: said, and served otherwise."""
-        for passwd in ("secret", "$apr1$salt$hashed", "$1$"):
+        for passwd in ("secret", "$1$"):
             found = offered(app(labels={"0_VHOST": "a", "0_AUTH": f"r:u:{passwd}"}))
             self.assertEqual([service.auth for service in found.services], [("r", "u", passwd)])
             (problem,) = found.problems
             self.assertEqual((problem.label, problem.value, problem.fatal), ("HAPROXY_0_AUTH", "***", False))
-            self.assertIn("`openssl passwd -5`", problem.reason)
+            self.assertIn(f"`{COMMAND}`", problem.reason)
+
+    def test_costly_hash(self) -> None:
+        """A hash that costs HAProxy too much, or nobody knows how much, is replaced by one that lets nobody in."""
+        for passwd in ("$6$rounds=999999999$salt$hash", "$5$salt$default", "$apr1$salt$hashed", "$y$j9T$a$b"):
+            found = offered(app(labels={"0_VHOST": "a", "0_AUTH": f"r:u:{passwd}"}))
+            self.assertEqual([service.auth for service in found.services], [("r", "u", LOCKED)])
+            (problem,) = found.problems
+            self.assertEqual((problem.label, problem.value, problem.fatal), ("HAPROXY_0_AUTH", "***", False))
+            self.assertIn(f"nobody can sign in; `{COMMAND}`", problem.reason)
+        allowed = offered(
+            app(labels={"0_VHOST": "a", "0_AUTH": "r:u:$5$salt$default"}), Settings(max_password_cost=5)
+        )
+        self.assertEqual((), allowed.problems)
+        self.assertEqual([("r", "u", "$5$salt$default")], [service.auth for service in allowed.services])
 
     def test_secret_repr(self) -> None:
         """A service's password reaches no text of it."""
-        service = one(app(labels={"0_VHOST": "a", "0_AUTH": "r:u:$5$salt$hashed"}))
-        self.assertEqual(service.auth, ("r", "u", "$5$salt$hashed"))
+        service = one(app(labels={"0_VHOST": "a", "0_AUTH": "r:u:$1$salt$hashed"}))
+        self.assertEqual(service.auth, ("r", "u", "$1$salt$hashed"))
         self.assertNotIn("hashed", repr(service))

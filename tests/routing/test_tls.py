@@ -112,7 +112,7 @@ class LabelTests(SynchronousTestCase):
             "SSL_CERT": "/c.pem",
             "BACKEND_SSL": "true",
             "BACKEND_PROTO": "h2",
-            "AUTH": "realm:user:$6$x$y",
+            "AUTH": "realm:user:$1$x$y",
         }
         got = offered(app(labels={f"0_{name}": text for name, text in labels.items()}))
         (made,) = got.services

@@ -137,7 +137,7 @@ class Names(SynchronousTestCase):
 
 
 HIDDEN = (
-    ("  user joe password $5$a$b", "  user joe password ***"),
+    ("  user joe password $1$a$b", "  user joe password ***"),
     ("\tuser joe insecure-password secret groups g", "\tuser joe insecure-password *** groups g"),
     ("user joe groups a,b password x", "user joe groups a,b password ***"),
     ('  user "joe b" password "a b"c\\ d # x', '  user "joe b" password *** # x'),

@@ -1,0 +1,199 @@
+"""
+The cost of password hashes. Pure.
+
+HAProxy computes crypt(3) in its event loop, where everybody's requests wait meanwhile: for each request that brings the
+user's name with a password, and once for each hash of its configuration whenever it reads that. So a hash is used only
+where its cost, which its own text tells, is below ``--max-password-cost``.
+
+The estimates are those of an ordinary machine for the longest credentials that are looked at (`LONGEST`), on which the
+cost of most schemes depends; a password of 12 characters costs about half. docs/passwords.md has the figures.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from attrs import frozen
+
+LONGEST = 180
+"""Maximum length of an ``Authorization`` header that is compared with a hash: 129 characters of user and password."""
+
+COMMAND = r'openssl passwd -5 -salt "rounds=1000\$$(openssl rand -hex 8)"'
+"""Makes a hash that costs less than a millisecond; OpenSSL 1.1.1 and later take the rounds as part of the salt."""
+
+LOCKED = f"$5$rounds=1000$nobody$signs.in.{'.' * 34}"
+"""Stands in the place of a hash that is not used: as cheap as one can be, and of no password that anybody knows."""
+
+_BASE64 = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_DIGITS = {character: number for number, character in enumerate(_BASE64)}
+
+_ROUNDS = re.compile(r"rounds=([1-9][0-9]{3,8})\$", re.ASCII)
+_SHA1 = re.compile(r"([1-9][0-9]{0,9})\$", re.ASCII)
+_SUN = re.compile(r"(?:,rounds=([1-9][0-9]{0,9}))?\$", re.ASCII)
+_BCRYPT = re.compile(r"(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{22}", re.ASCII)
+_SCRYPT = re.compile(r"([./A-Za-z0-9])([./A-Za-z0-9]{5})([./A-Za-z0-9]{5})", re.ASCII)
+_YESCRYPT = re.compile(r"j([./0-9A-Za-j])([./0-9A-Za-j])\$", re.ASCII)
+_EXTENDED = re.compile(r"_([./A-Za-z0-9]{4})[./A-Za-z0-9]{15}", re.ASCII)
+_HASH = re.compile(
+    r"\$(?!apr1\$)[a-z0-9-]{1,20}(?:,rounds=[0-9]{1,10})?\$[A-Za-z0-9./$=,_+-]{1,230}"
+    r"|_[A-Za-z0-9./]{19}|[A-Za-z0-9./]{13}",
+    re.ASCII,
+)
+"""What crypt(3) makes: ``$ID$SALT$HASH``, or the older ones of 20 and 13 characters; ``$apr1$`` is Apache's alone."""
+
+_SCHEME = re.compile(r"\$(?:(md5)(?=[,$])|([A-Za-z0-9-]{1,20})\$)", re.ASCII)
+
+
+@frozen
+class Unreadable(Exception):
+    """A hash that no scheme of crypt(3) makes; ``reason`` continues a sentence that begins with the hash."""
+
+    reason: str
+
+
+def fault(passwd: str, most: float) -> str:
+    """
+    Why a hash is not used; empty where it is.
+
+    :param most: milliseconds that it may cost.
+    """
+    try:
+        cost = milliseconds(passwd)
+    except Unreadable as error:
+        return error.reason
+    if cost <= most:
+        return ""
+    return f"costs HAProxy up to {_words(cost)} for each password, more than the {most:g} ms of --max-password-cost"
+
+
+def _words(cost: float) -> str:
+    """Milliseconds for people."""
+    if cost >= 600_000:
+        return "many minutes"
+    return f"{cost / 1000:.1f} s" if cost >= 1000 else f"{cost:.0f} ms" if cost >= 10 else f"{cost:.1f} ms"
+
+
+Auth = tuple[str, str, str]
+"""A realm, a user and a hash."""
+
+
+def usable(auth: Auth, most: float) -> tuple[Auth, str]:
+    """
+    What is asked for a password, and why nobody can sign in; empty where somebody can.
+
+    A hash that is not used is `LOCKED`: the host stays closed, whoever's template names the user list.
+
+    :param most: milliseconds that the hash may cost.
+    """
+    realm, user, passwd = auth
+    wrong = fault(passwd, most)
+    if wrong:
+        return (realm, user, LOCKED), f"has a hash that {wrong}, so nobody can sign in; `{COMMAND}` makes one"
+    if not is_hash(passwd):
+        return auth, f"has no crypt(3) hash behind the user, so nobody can sign in; `{COMMAND}` makes one"
+    return auth, ""
+
+
+def is_hash(passwd: str) -> bool:
+    """Whether crypt(3) may have made this; HAProxy takes other words for a hash, too, that no password leads to."""
+    return _HASH.fullmatch(passwd) is not None
+
+
+def milliseconds(passwd: str) -> float:
+    """The cost of one comparison with a hash. Raises `Unreadable`."""
+    if passwd.startswith("_"):
+        return _extended_des(passwd)
+    if not passwd.startswith("$"):
+        return 0.02  # traditional DES, or no hash at all
+    found = _SCHEME.match(passwd)
+    scheme = (found[1] or found[2]) if found else ""
+    cost = _COSTS.get(scheme)
+    if found is None or cost is None:
+        raise Unreadable("is of no scheme of crypt(3) whose cost is known")
+    try:
+        return cost(passwd[found.end() :])
+    except ValueError:
+        raise Unreadable(f"has parameters of ${scheme}$ whose cost is not known") from None
+
+
+def _extended_des(passwd: str) -> float:
+    found = _EXTENDED.fullmatch(passwd)
+    if found is None:
+        raise Unreadable("has parameters of an extended DES hash whose cost is not known")
+    return 0.02 + 0.0001 * _little_endian(found[1])
+
+
+def _fixed(cost: float) -> Callable[[str], float]:
+    return lambda rest: cost
+
+
+def _sha(each: float) -> Callable[[str], float]:
+    """SHA-crypt: 5,000 rounds unless the text says otherwise."""
+
+    def cost(rest: str) -> float:
+        found = _ROUNDS.match(rest)
+        if found is None and rest.startswith("rounds="):
+            raise ValueError
+        return each * (int(found[1]) if found else 5000)
+
+    return cost
+
+
+def _sha1(rest: str) -> float:
+    return 0.00095 * int(_first(_SHA1, rest))
+
+
+def _sun(rest: str) -> float:
+    found = _SUN.match(rest)
+    if found is None:
+        raise ValueError
+    return 0.0021 * (4096 + int(found[1] or 0))
+
+
+def _bcrypt(rest: str) -> float:
+    return 0.048 * 2.0 ** int(_first(_BCRYPT, rest))
+
+
+def _first(pattern: re.Pattern[str], rest: str) -> str:
+    found = pattern.match(rest)
+    if found is None:
+        raise ValueError
+    return found[1]
+
+
+def _scrypt(rest: str) -> float:
+    """Scrypt: the logarithm of N in a character, then r and p in five each."""
+    found = _SCRYPT.match(rest)
+    if found is None:
+        raise ValueError
+    return 0.04 + 0.000325 * 2.0 ** _DIGITS[found[1]] * _little_endian(found[2]) * _little_endian(found[3])
+
+
+def _yescrypt(rest: str) -> float:
+    """Yescrypt as crypt(3) makes it: its default flavour, the logarithm of N, and r, in a character each."""
+    found = _YESCRYPT.match(rest)
+    if found is None:
+        raise ValueError
+    return 0.04 + 0.000115 * 2.0 ** (_DIGITS[found[1]] + 1) * (_DIGITS[found[2]] + 1)
+
+
+def _little_endian(text: str) -> int:
+    return sum(_DIGITS[character] << 6 * place for place, character in enumerate(text))
+
+
+_COSTS: Mapping[str, Callable[[str], float]] = {
+    "1": _fixed(0.45),
+    "2a": _bcrypt,
+    "2b": _bcrypt,
+    "2x": _bcrypt,
+    "2y": _bcrypt,
+    "3": _fixed(0.01),
+    "5": _sha(0.00075),
+    "6": _sha(0.00055),
+    "7": _scrypt,
+    "gy": _yescrypt,
+    "md5": _sun,
+    "sha1": _sha1,
+    "y": _yescrypt,
+}
