@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from attrs import field, frozen
 
+from marathonlb.masking import masked
+
 
 class MarathonLBError(Exception):
     """The root: whatever is caught as this has a message that is fit for an operator."""
@@ -54,7 +56,7 @@ class TemplateError(MarathonLBError):
     """
 
     source: str
-    reason: str
+    reason: str = field(converter=masked)
     template: str = ""
 
     def __str__(self) -> str:
@@ -71,7 +73,7 @@ class Complaint:
     :param owner: who wrote that line (`marathonlb.config.text.Owner`), where it is known.
     """
 
-    message: str
+    message: str = field(converter=masked)
     line: int | None = None
     owner: object | None = None
 
@@ -81,7 +83,7 @@ class InvalidConfiguration(MarathonLBError):
     """HAProxy refused the configuration; what runs was not touched."""
 
     complaints: tuple[Complaint, ...] = ()
-    output: str = field(default="", repr=False)
+    output: str = field(default="", repr=False, converter=masked)
 
     @property
     def words(self) -> str:
@@ -119,7 +121,7 @@ class ReloadFailed(MarathonLBError):
     """
 
     reason: str
-    output: str = field(default="", repr=False)
+    output: str = field(default="", repr=False, converter=masked)
     complaints: tuple[Complaint, ...] = ()
     refused: bool = False
 

@@ -2,7 +2,8 @@
 How the log looks: one line per event, as text or as JSON.
 
 An event of Twisted's logging is formatted here and nowhere else, so what an app's owner wrote (an id with a newline)
-cannot forge a line. The traceback of a failure follows indented in text and is a field in JSON.
+cannot forge a line, and no password that somebody quotes gets into one. The traceback of a failure follows indented in
+text and is a field in JSON.
 """
 
 from __future__ import annotations
@@ -29,9 +30,11 @@ from twisted.logger import (
 )
 from zope.interface import implementer, provider
 
+from marathonlb.masking import masked
 from marathonlb.settings import Settings
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\x80-\x9f\u2028\u2029]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+"""What a terminal obeys, and what turns the order of a line around."""
 _LEGACY = frozenset({"message", "time", "format", "isError", "system", "why", "failure", "printed"})
 _NOISY = ("twisted.web", "twisted.internet")
 _CHATTER = frozenset({"Starting factory {factory!r}", "Stopping factory {factory!r}"})
@@ -42,7 +45,7 @@ _SYSLOG_DAEMON = 3 << 3
 def text_line(event: LogEvent) -> str:
     """``2026-11-22T20:40:00+00:00 info marathonlb.service message`` and, of a failure, its indented traceback."""
     namespace = event.get("log_namespace", "-")
-    line = f"{_time(event)} {_level(event)} {namespace} {_one_line(formatEvent(event))}\n"
+    line = f"{_time(event)} {_level(event)} {namespace} {_one_line(_message(event))}\n"
     return line + "".join(f"    {_one_line(part)}\n" for part in _traceback(event).splitlines())
 
 
@@ -53,7 +56,7 @@ def json_line(event: LogEvent) -> str:
     A field that is no plain value (a settings object, an exception) is left out: its text might say too much.
     """
     said: dict[str, Any] = {
-        name: value
+        name: masked(value) if isinstance(value, str) else value
         for name, value in event.items()
         if not name.startswith("log_")
         and name not in _LEGACY
@@ -63,7 +66,7 @@ def json_line(event: LogEvent) -> str:
         "time": _time(event),
         "level": _level(event),
         "logger": event.get("log_namespace", "-"),
-        "message": formatEvent(event),
+        "message": _message(event),
     }
     traceback = _traceback(event)
     if traceback:
@@ -91,7 +94,7 @@ class SyslogObserver:
     def __call__(self, event: LogEvent) -> None:
         """Send one event, in one datagram."""
         priority = _SYSLOG_DAEMON | _SYSLOG_PRIORITIES[_level(event)]
-        message = f"<{priority}>marathon-lb[{os.getpid()}]: {_one_line(formatEvent(event))}"
+        message = f"<{priority}>marathon-lb[{os.getpid()}]: {_one_line(_message(event))}"
         try:
             self._socket.sendto(message.encode("utf-8", "replace")[:8192], self._path)
         except OSError:
@@ -126,6 +129,10 @@ def _without_chatter(event: LogEvent) -> Any:
     return PredicateResult.no if event.get("log_format") in _CHATTER else PredicateResult.maybe
 
 
+def _message(event: LogEvent) -> str:
+    return masked(formatEvent(event))
+
+
 def _one_line(text: str) -> str:
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
@@ -142,4 +149,4 @@ def _level(event: LogEvent) -> str:
 
 def _traceback(event: LogEvent) -> str:
     failure = event.get("log_failure")
-    return failure.getTraceback() if failure is not None else ""
+    return masked(failure.getTraceback()) if failure is not None else ""

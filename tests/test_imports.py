@@ -28,6 +28,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("logs",),
     ("options",),
     ("settings", "metrics", "timeline", "errors"),
+    ("masking",),
     ("__init__",),
     ("_version",),
 )
@@ -38,6 +39,7 @@ PURE = (
     "routing",
     "settings",
     "errors",
+    "masking",
     "documentation",
     "haproxy.plan",
     "haproxy.diagnose",

@@ -12,7 +12,7 @@ from typing import Any
 
 from attrs import frozen
 
-from marathonlb.config import legacy
+from marathonlb.config import hashes, legacy
 from marathonlb.config.https import HttpsPort
 from marathonlb.config.requests import guards
 from marathonlb.config.sources import Templates
@@ -122,7 +122,11 @@ _OF_A_SERVICE = frozenset(
 
 def chunk(template: Template, owner: Owner, variables: Mapping[str, Any]) -> Chunk:
     """A template's text as whole lines that know their owner. Raises `TemplateError`."""
-    return Chunk(whole_lines(legacy.opening(template, template.render(variables))), owner)
+    text = legacy.opening(template, template.render(variables))
+    if template.source.startswith("label "):
+        for reason in hashes.faults(text, variables["settings"].max_password_cost):
+            raise TemplateError(source=template.source, reason=reason, template=template.name)
+    return Chunk(whole_lines(text), owner)
 
 
 def whole_lines(text: str) -> str:

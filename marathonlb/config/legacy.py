@@ -18,6 +18,7 @@ from marathonlb.config.templates import Template
 from marathonlb.config.text import SECTION_KEYWORDS, Chunk
 from marathonlb.config.variables import escaped
 from marathonlb.errors import TemplateError
+from marathonlb.masking import masked
 from marathonlb.routing.values import speaks_for_haproxy
 
 SOCKET_VARIABLE = "MARATHON_LB_WEB_SOCKET"
@@ -215,6 +216,6 @@ def _first_words(text: str) -> Iterator[tuple[int, str, str]]:
 
 
 def _misplaced(template: Template, number: int, line: str, why: str) -> TemplateError:
-    shown = f", `{line.strip()[:200]}`," if line.strip() else ""
+    shown = f", `{masked(line.strip())[:200]}`," if line.strip() else ""
     reason = f"line {number}{shown} {why}"
     return TemplateError(source=template.source, reason=reason, template=template.name)

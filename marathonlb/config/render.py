@@ -14,7 +14,7 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
-from marathonlb.config import counters, defaults, frontends, legacy, userlists
+from marathonlb.config import counters, defaults, frontends, hashes, legacy, userlists
 from marathonlb.config.rows import Rows
 from marathonlb.config.sections import Sections, ServiceText, asks_clients
 from marathonlb.config.sources import Templates
@@ -207,6 +207,7 @@ class Renderer:
         problems += sni.problems
         text = frontends.SharedFrontends(self.settings, self.templates, shared, rules, kept, problems, sni)
         ours = tuple(text.sections())
+        problems += hashes.shared((head, *ours), self.settings.max_password_cost)
         asks = any(own.demands for own in sections) or any(map(asks_clients, (head, *ours)))
         before = (
             head,

@@ -11,7 +11,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from marathonlb.config import counters, defaults, frontends, legacy
+from marathonlb.config import counters, defaults, frontends, hashes, legacy
 from marathonlb.config.requests import guards
 from marathonlb.config.sources import Templates
 from marathonlb.config.templates import Template
@@ -127,6 +127,8 @@ class ServiceText:
             if len(pieces) > 1:
                 remarks.append((chunk.owner, legacy.OLD_CHECK))
         backend = Section("backend", service.backend, tuple(body))
+        written = (*(userlist.chunks if userlist else ()), *(frontend.chunks if frontend else ()), *body)
+        remarks += hashes.warnings(written, self.settings.max_password_cost)
         return Sections(userlist, frontend, backend, tuple(remarks))
 
     def _body(self) -> Iterable[Chunk]:

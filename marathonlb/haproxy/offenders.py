@@ -21,6 +21,7 @@ from marathonlb.config import defaults
 from marathonlb.config.text import Config, Owner
 from marathonlb.errors import Complaint
 from marathonlb.haproxy.advice import remedy
+from marathonlb.masking import masked
 from marathonlb.routing.services import Service
 
 SAID = 5
@@ -117,7 +118,7 @@ def told(complaint: Complaint, config: Config) -> str:
     place = config.place(complaint.line) if complaint.line is not None else None
     if place is not None and place[1].owner.source != "default":
         number, line = place[2], _line(complaint, config).strip()
-        words += f" (line {number}" + ("" if _SECRET.search(line) else f": `{line[:200]}`") + ")"
+        words += f" (line {number}" + ("" if _SECRET.search(line) else f": `{masked(line)[:200]}`") + ")"
     advice = remedy(complaint.message, line)
     return f"{words}; {advice}" if advice else words
 

@@ -27,6 +27,9 @@ OPERATORS = frozenset(
 """The templates that hold for all services, which no label overrides."""
 
 _INDEXED = re.compile(r"HAPROXY_(0|[1-9][0-9]{0,8})_(.+)", re.ASCII | re.DOTALL)
+_TRIPLE = re.compile(r"[^:\n]+:(?!//)[^:\s]+:[^\s:]+", re.ASCII)
+"""``realm:user:password``, whatever the label's name."""
+
 _SECRET = re.compile(r"AUTH|PASSW|SECRET|TOKEN|CREDENTIAL", re.IGNORECASE)
 
 
@@ -148,7 +151,8 @@ def _unknown(app: App, index: int | None, name: str, text: str, template_names: 
     else:
         hint = f"; the nearest known name is {_full_name(index, near, name)}" if near else ""
         reason = f"is no label of the load balancer and is ignored{hint}"
-    shown = "***" if near == "AUTH" or _SECRET.search(stem) else text
+    secret = near == "AUTH" or _SECRET.search(stem) or _TRIPLE.fullmatch(text)
+    shown = "***" if secret else text
     return Problem(app.id, index, name, shown, reason, fatal=False)
 
 

@@ -19,7 +19,7 @@ from attrs import frozen
 LONGEST = 180
 """Maximum length of an ``Authorization`` header that is compared with a hash: 129 characters of user and password."""
 
-COMMAND = r'openssl passwd -5 -salt "rounds=1000\$$(openssl rand -hex 8)"'
+COMMAND = r'openssl passwd -6 -salt "rounds=1000\$$(openssl rand -hex 8)"'
 """Makes a hash that costs less than a millisecond; OpenSSL 1.1.1 and later take the rounds as part of the salt."""
 
 LOCKED = f"$5$rounds=1000$nobody$signs.in.{'.' * 34}"

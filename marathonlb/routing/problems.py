@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from attrs import field, frozen
+
+from marathonlb.masking import masked, masked_value
 
 PIN = "pin"
 """In the place of a label: a configuration of the past is pinned, which is nobody's mistake and everybody's concern."""
@@ -16,7 +18,7 @@ class Problem:
     :param app_id: whose it is.
     :param port_index: the index of the service port; None where it is the whole app's.
     :param label: the label's (or the field's) full name.
-    :param value: what it holds; ``***`` where that is secret, empty where it tells nothing.
+    :param value: what it holds; ``***`` in the place of what is secret, empty where it tells nothing.
     :param reason: what was expected, in words that its owner understands.
     :param fatal: takes the service out; otherwise it is served, and this is a warning.
     """
@@ -24,8 +26,8 @@ class Problem:
     app_id: str
     port_index: int | None
     label: str
-    value: str
-    reason: str
+    value: str = field(converter=masked_value)
+    reason: str = field(converter=masked)
     fatal: bool = True
 
     def __str__(self) -> str:

@@ -11,9 +11,11 @@ from marathonlb.config.text import Section
 from marathonlb.errors import MarathonLBError
 from marathonlb.haproxy.files import Published
 from marathonlb.haproxy.plan import split
+from marathonlb.masking import masked
 from marathonlb.script.parts import Watch, parts_of
 from marathonlb.script.terminal import Paint, Terminal
 from marathonlb.settings import Settings
+from marathonlb.web.dashboard.words import visible
 
 SAME, DIFFERENT, TROUBLE = 0, 1, 2
 """Exit statuses, as diff(1) has them."""
@@ -50,7 +52,8 @@ async def show_difference(settings: Settings, reactor: Any, terminal: Terminal, 
 
 
 def painted(line: str, paint: Paint) -> str:
-    """A line of a difference in the usual colours, with its newline."""
+    """A line of a difference in the usual colours, without passwords, with its newline."""
+    line = visible(line[:1] + masked(line[1:]))
     if line.startswith(("--- ", "+++ ")):
         return paint(line, "bold") + "\n"
     colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1])

@@ -16,6 +16,7 @@ from marathonlb.script.parts import Watch, parts_of
 from marathonlb.script.terminal import Terminal
 from marathonlb.settings import Settings
 from marathonlb.web.daemon import Daemon
+from marathonlb.web.dashboard.words import visible
 
 _log = Logger()
 
@@ -39,7 +40,7 @@ async def show_explanation(settings: Settings, reactor: Any, terminal: Terminal,
             wanted = await parts.reconciler.look()
             state = parts.planner.state(wanted, parts.gatherer.cluster.apps, parts.hosts.address)
             said = explain(question, state)
-    terminal.out.write(render(said))
+    terminal.out.write(visible(render(said)))
     return 0
 
 

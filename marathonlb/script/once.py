@@ -36,7 +36,7 @@ async def converge(settings: Settings, reactor: Any, terminal: Terminal, watch: 
 async def _dry(parts: Parts, terminal: Terminal) -> Iterable[Problem]:
     wanted = await parts.reconciler.look()
     directory = os.path.dirname(os.path.abspath(parts.settings.haproxy_config))
-    terminal.out.write(wanted.config.text(directory))
+    terminal.show_file(wanted.config.text(directory))
     for problem in wanted.problems:
         _log.warn("{problem}", problem=str(problem))
     return wanted.problems

@@ -40,7 +40,7 @@ async def show_status(settings: Settings, reactor: Any, terminal: Terminal) -> i
     said = reply.data()
     status = msgspec.convert(said, Status)
     if settings.json:
-        terminal.out.write(reply.text.rstrip("\n") + "\n")
+        terminal.out.write(reply.json)
     else:
         problems = msgspec.convert((await daemon.ask("/api/problems")).data(), Problems).problems
         for line in table(status, problems, terminal.paint):

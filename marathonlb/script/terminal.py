@@ -13,6 +13,7 @@ from typing import IO, Any
 
 from attrs import frozen
 
+from marathonlb.masking import masked
 from marathonlb.web.dashboard.words import visible
 
 CLEAR = "\r\x1b[K"
@@ -28,14 +29,19 @@ def harmless(text: str) -> str:
 
 
 class Screen:
-    """Standard output where it is a terminal."""
+    """
+    Standard output.
 
-    def __init__(self, stream: IO[str]) -> None:
+    :param paints: whether `Paint` writes colours to it.
+    """
+
+    def __init__(self, stream: IO[str], *, paints: bool) -> None:
         self._stream = stream
+        self._written_as = harmless if paints else visible
 
     def write(self, text: str) -> int:
-        """Write what is `harmless`."""
-        return self._stream.write(harmless(text))
+        """Write what is `harmless`, also into a file or a pipe: it may be shown on a terminal later."""
+        return self._stream.write(self._written_as(text))
 
     def flush(self) -> None:
         """Pass on what is buffered."""
@@ -54,6 +60,7 @@ class Paint:
 
     def __call__(self, text: str, colour: str) -> str:
         """The text in a colour: ``red``, ``green``, ``yellow``, ``cyan`` or ``bold``."""
+        text = visible(text)
         return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if self.on and text else text
 
 
@@ -73,7 +80,7 @@ class ErrorStream:
     def write(self, text: str) -> int:
         """Write for good."""
         self.hide()
-        return self._stream.write(harmless(text) if self._stream.isatty() else text)
+        return self._stream.write(visible(text))
 
     def flush(self) -> None:
         """Pass on what is buffered."""
@@ -104,12 +111,21 @@ class Terminal:
 
     :param paint: colours for `out`.
     :param watched: whether somebody looks at `err`, so that progress is worth showing.
+    :param file: standard output where it is no terminal: what is written there can be used, to the letter.
     """
 
     out: Any
     err: Any
     paint: Paint = Paint()
     watched: bool = False
+    file: Any = None
+
+    def show_file(self, text: str) -> None:
+        """Write the text of a file: as it is into a file or a pipe, without passwords on a terminal."""
+        if self.file is None:
+            self.out.write(masked(text))
+        else:
+            self.file.write(text)
 
     @classmethod
     def of(cls, out: IO[str], err: IO[str], environ: Mapping[str, str]) -> Terminal:
@@ -120,5 +136,5 @@ class Terminal:
         """
         able = environ.get("TERM") != "dumb"
         colours = able and out.isatty() and not environ.get("NO_COLOR")
-        screen = Screen(out) if out.isatty() else out
-        return cls(screen, ErrorStream(err), Paint(colours), able and err.isatty())
+        file = None if out.isatty() else out
+        return cls(Screen(out, paints=colours), ErrorStream(err), Paint(colours), able and err.isatty(), file)

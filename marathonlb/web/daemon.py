@@ -7,6 +7,7 @@ connect to the socket could say so anyway (`marathonlb.web.access`).
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable
 from typing import Any
@@ -44,14 +45,20 @@ class Reply:
     status: int
     text: str
 
+    @property
+    def json(self) -> str:
+        """Its JSON as it came, with a newline at its end and what would not be seen written out, as JSON does it."""
+        text = self.text.rstrip("\n")
+        return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text) + "\n"
+
     def data(self) -> Any:
         """
-        What its JSON says.
+        What its JSON says, with nothing in it that a terminal obeys: whoever asks is a script.
 
         :raises DaemonRefused: in the daemon's words, where the status is not 200.
         """
         if self.status == 200:
-            return msgspec.json.decode(self.text)
+            return _harmless(msgspec.json.decode(self.text))
         try:
             words = msgspec.json.decode(self.text, type=Problem).error
         except msgspec.MsgspecError:
@@ -116,6 +123,21 @@ class Daemon:
             words = "it did not answer in time" if isinstance(error, TimeoutError) else "it broke off"
             raise DaemonUnreachable(path=socket, reason=words) from error
         return Reply(response.code, content.decode("utf-8", "replace"))
+
+
+def _harmless(value: Any) -> Any:
+    """JSON whose texts are one line each, in which everything is written out that would not be seen."""
+    if isinstance(value, str):
+        return value if value.isprintable() else "".join(_written_out(each) for each in value)
+    if isinstance(value, list):
+        return [_harmless(each) for each in value]
+    if isinstance(value, dict):
+        return {_harmless(name): _harmless(each) for name, each in value.items()}
+    return value
+
+
+def _written_out(character: str) -> str:
+    return character if character.isprintable() else ascii(character)[1:-1]
 
 
 @implementer(IStreamClientEndpoint)

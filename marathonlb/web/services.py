@@ -18,11 +18,11 @@ from twisted.internet.task import deferLater
 from marathonlb.config.text import DIRECTORY
 from marathonlb.errors import HAProxyUnavailable
 from marathonlb.haproxy.statistics import BackendDetail, BackendState, ServerState
+from marathonlb.masking import masked
 from marathonlb.routing.evidence import State
 from marathonlb.routing.explanation import LeftOut, RuleSeen, ServerSeen
 from marathonlb.routing.services import Service
 from marathonlb.routing.views import seen
-from marathonlb.web.masking import masked
 from marathonlb.web.page import Answer, Asked, Page, Parameter, Refusal, data
 from marathonlb.web.problems import ProblemView, problems_of
 from marathonlb.web.sight import Sight

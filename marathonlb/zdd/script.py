@@ -26,6 +26,7 @@ from marathonlb.errors import MarathonLBError, UsageError
 from marathonlb.marathon.access import authorization_for
 from marathonlb.marathon.agent import VerifiedPolicy, make_agent
 from marathonlb.marathon.fetch import Fetcher
+from marathonlb.web.dashboard.words import visible
 from marathonlb.zdd.balancers import Balancers, agents
 from marathonlb.zdd.definition import AppFile, read
 from marathonlb.zdd.deployment import Deployment, Ending, Hands
@@ -76,6 +77,10 @@ class World:
     on_signals: Callable[[Any, Callable[[], object]], None] = _on_signals
     now: Callable[[], datetime] = _now
 
+    def complain(self, words: str) -> None:
+        """Say on standard error why it ends; what may stand in it is in other people's labels."""
+        self.stderr.write(visible(f"{NAME}: {words}\n"))
+
 
 def main(argv: Sequence[str], environ: Mapping[str, str], world: World) -> int:
     """
@@ -92,7 +97,7 @@ def main(argv: Sequence[str], environ: Mapping[str, str], world: World) -> int:
         file = read(*_text(given.app, world.stdin))
         _check_hook(given.hook)
     except (usage.UsageError, UsageError, Refused) as error:
-        world.stderr.write(f"{NAME}: {error}\n")
+        world.complain(str(error))
         return Ending.REFUSED
     except SystemExit as stop:  # --help and its kin have said it all
         return int(stop.code or 0)
@@ -141,16 +146,16 @@ async def _deploy(given: Given, file: AppFile, world: World, reactor: Any) -> En
             return Ending.DONE
         return await deployment.run()
     except Refused as refused:
-        world.stderr.write(f"{NAME}: {refused}\n")
+        world.complain(str(refused))
         return Ending.REFUSED
     except UsageError as error:
-        world.stderr.write(f"{NAME}: {error}\n")
+        world.complain(str(error))
         return Ending.REFUSED
     except MarathonLBError as error:
-        world.stderr.write(f"{NAME}: {error}; nothing was changed\n")
+        world.complain(f"{error}; nothing was changed")
         return Ending.ROLLED_BACK
     except CancelledError:
-        world.stderr.write(f"{NAME}: interrupted; nothing was changed\n")
+        world.complain("interrupted; nothing was changed")
         return Ending.INTERRUPTED
 
 

@@ -14,7 +14,6 @@ from marathonlb.haproxy.serverlines import (
     inherited,
     parse,
     parse_server,
-    split_words,
 )
 
 
@@ -88,25 +87,6 @@ class ServerTests(SynchronousTestCase):
             parse_server("  server a [::1]:8080 id 5 check port 9 weight 20 backup\n"),
             Server("a", "::1", 8080, 20, 5, ("check", "port", "9", "backup")),
         )
-
-    def test_quoting(self) -> None:
-        """Quotes, backslashes and comments are undone as HAProxy's parser does."""
-        for line, words in {
-            r"a b\ c": ["a", "b c"],
-            r"a \# b # c": ["a", "#", "b"],
-            "a 'b \"c' d": ["a", 'b "c', "d"],
-            r'a "b \"c\" \$d"x': ["a", 'b "c" $dx'],
-            r"a 'b\c' d": ["a", "b\\c", "d"],
-            r"\x41\t": ["A\t"],
-            r"\x:": ["\\x:"],
-            "a ''": ["a", ""],
-            '"a\\n"': ["a\\n"],
-        }.items():
-            self.assertEqual(split_words(line), (words, ""), line)
-
-    def test_open_quote(self) -> None:
-        """A quote that does not end is a problem."""
-        self.assertEqual(split_words("a 'b")[1], "has a quote that does not end")
 
     @given(st.text())
     def test_anything(self, text: str) -> None:

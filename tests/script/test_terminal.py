@@ -38,21 +38,27 @@ class TerminalTests(SynchronousTestCase):
         self.assertFalse(Terminal.of(Screen(), StringIO(), {}).watched)
 
     def test_obeyed(self) -> None:
-        """A terminal is sent our colours and nothing else that it would obey, and a file whatever there is."""
-        evil = "\x1b]0;owned\x07 \x1b[2J \u202egpj.exe \x9b31m \r"
-        for stream in ("out", "err"):
-            screen = Screen()
-            terminal = Terminal.of(screen, screen, {})
-            getattr(terminal, stream).write(terminal.paint(f"a\tb {evil}", "red") + "\n")
-            shown = screen.getvalue()
-            self.assertEqual(
-                shown,
-                "\x1b[31ma\tb \\x1b]0;owned\\x07 \\x1b[2J \\u202egpj.exe \\x9b31m \\r\x1b[0m\n",
-                stream,
-            )
-            file = StringIO()
-            getattr(Terminal.of(file, file, {}), stream).write(evil)
-            self.assertEqual(file.getvalue(), evil)
+        """Our colours are all that a terminal obeys of what it is sent, and a file holds none of it either."""
+        evil = "\x1b]0;owned\x07 \x1b[2J \x1b[31m \u202egpj.exe \x9b31m \r"
+        harmless = "\\x1b]0;owned\\x07 \\x1b[2J \\x1b[31m \\u202egpj.exe \\x9b31m \\r"
+        screen, file = Screen(), StringIO()
+        for stream, begin, end in ((screen, "\x1b[31m", "\x1b[0m"), (file, "", "")):
+            terminal = Terminal.of(stream, StringIO(), {})
+            terminal.out.write(terminal.paint(f"a\tb {evil}", "red") + "\n")
+            self.assertEqual(stream.getvalue(), f"{begin}a\tb {harmless}{end}\n")
+        for stream in (Screen(), StringIO()):
+            Terminal.of(StringIO(), stream, {}).err.write(f"{evil}\n")
+            self.assertEqual(stream.getvalue(), f"{harmless}\n")
+        plain = StringIO()
+        Terminal.of(plain, StringIO(), {}).out.write(evil)
+        self.assertEqual(plain.getvalue(), harmless)
+
+    def test_file(self) -> None:
+        """The text of a file can be used where it goes into one; nobody looks at passwords on a terminal."""
+        text = "userlist a\n  user joe password $1$a$bcd\n"
+        for stream, shown in ((StringIO(), text), (Screen(), "userlist a\n  user joe password ***\n")):
+            Terminal.of(stream, StringIO(), {}).show_file(text)
+            self.assertEqual(stream.getvalue(), shown)
 
 
 class ProgressTests(SynchronousTestCase):

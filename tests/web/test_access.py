@@ -6,8 +6,8 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
 
+from marathonlb.masking import masked
 from marathonlb.web.access import UNKNOWN, Access, client_of, foreign
-from marathonlb.web.masking import masked
 
 
 class Clients(SynchronousTestCase):
