@@ -20,7 +20,10 @@ _SCHEMES = r"(?:basic|bearer|digest|negotiate|token|apikey)"
 _SECRET_NAME = r"[\w-]{0,40}(?:authorization|token|secret|passw|credential|api-?key)[\w-]{0,40}"
 
 _TOKEN = re.compile(_WORD)
-_LINE = re.compile(r"""^[ \t]*(?:user|stats|[^\s\\"']*[\\"']\S*)[ \t].*$""", re.MULTILINE)
+_FIRST = r"""(?:user|stats|[^\s\\"'`]*[\\"'][^\s`]*)[ \t]"""
+_LINE = re.compile(rf"^[ \t]*{_FIRST}.*$|(?<=`){_FIRST}[^`\n]*", re.MULTILINE)
+"""A line that may hold a password, however its first word is written: one of its own, or one that a text quotes."""
+
 _HEX = re.compile(r"\\x([0-9A-Fa-f]{2})")
 _QUOTING = re.compile(r"[\\\"']")
 _KEYWORDS = frozenset({"password", "insecure-password"})
@@ -29,7 +32,7 @@ _HASH = re.compile(
     r"\$(?:1|2[abxy]?|[356789y]|gy|apr1|md5|sha1|sm3y?|argon2(?:id|i|d)?|scrypt|pbkdf2[a-z0-9-]{0,12})"
     r"(?:,rounds=[0-9]+)?\$[./A-Za-z0-9=,+$-]{2,}"
 )
-_USER = re.compile(rf"((?:\buser[ \t]+{_WORD}[ \t]+|insecure-)password[ \t]+){_WORD}")
+_USER = re.compile(rf"((?:\buser[ \t]+{_WORD}[ \t]+|insecure-)password[\"']?[ \t]+){_WORD}")
 _HEADER = re.compile(
     rf"((?:\b(?:set|add)-header|\bhdr)[ \t]+[\"']?{_SECRET_NAME}[\"']?[ \t]+){_WORD}", re.IGNORECASE
 )

@@ -32,6 +32,7 @@ def faults(text: str, most: float) -> Iterator[str]:
         number = text.count("\n", 0, found.start()) + 1
         if unknown:
             yield f"line {number} {unknown}, so that nobody knows what a password costs HAProxy"
+            continue
         for word, passwd in pairwise(words[1:]):
             reason = fault(passwd, most) if word == "password" else ""
             if reason:

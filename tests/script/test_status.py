@@ -2,16 +2,43 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.routing.problems import Problem
 from marathonlb.script.status import SHOWN, ago, table
 from marathonlb.script.terminal import Paint
+from marathonlb.web.daemon import Reply
 from marathonlb.web.problems import Problems
 from marathonlb.web.status import Status
 from tests.reconciling import web
 from tests.web.sights import EVERYTHING, PagesTestCase
+
+EVIL = "\x1b[31m\x1b]0;owned\x07\x9b1m\u202e\u2066\r\nmarathon-lb  ready"
+
+
+class EvilTests(PagesTestCase):
+    """What apps may have written into their labels."""
+
+    def test_obeyed(self) -> None:
+        """Nothing that a terminal obeys comes out of a label, nor a line of its own, in colours or without."""
+        labels = {"HAPROXY_0_PATH": EVIL, f"HAPROXY_0_{EVIL}": EVIL, "HAPROXY_0_BALANCE": EVIL}
+        self.serve(web("shop", **labels), web("other", 10001, HAPROXY_0_UNKNOWN=EVIL))
+        replies = [Reply(200, self.ask("GET", path)[1]) for path in ("/api/status", "/api/problems")]
+        status = msgspec.convert(replies[0].data(), Status)
+        problems = msgspec.convert(replies[1].data(), Problems).problems
+        self.assertGreater(len(problems), 2)
+        for colours in (False, True):
+            lines = list(table(status, problems, Paint(colours)))
+            for line in lines:
+                plain = re.sub(r"\x1b\[(?:0|3[1-3])m", "", line) if colours else line
+                self.assertTrue(plain.isprintable(), line)
+            self.assertEqual(1, len([line for line in lines if line.startswith("marathon-lb  ")]))
+        for reply in replies:
+            self.assertTrue(reply.json.replace("\n", "").isprintable())
+            self.assertEqual(msgspec.json.decode(reply.json), msgspec.json.decode(reply.text))
 
 
 class StatusTests(PagesTestCase):
