@@ -85,7 +85,8 @@ def _masked_line(found: re.Match[str]) -> str:
     elif plain[:2] == ["stats", "auth"] and len(tokens) > 2:
         name, colon, _ = tokens[2][0].partition(":")
         hidden = [(tokens[2].start() + len(name + colon) * bool(colon), tokens[2].end())]
-    pieces, here = [], 0
+    pieces: list[str] = []
+    here = 0
     for start, end in hidden:
         pieces += (line[here:start], HIDDEN)
         here = end

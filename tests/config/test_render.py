@@ -265,6 +265,14 @@ class SwitchTests(SynchronousTestCase):
         self.assertIn(" unix@/run/lb/peers.sock\n", section(rendered, "marathon_lb").text)
         self.assertIn("store http_req_rate(1s) peers marathon_lb\n", section(rendered, "one_1").text)
         self.assertNotIn("peers", section(rendered, "two_2").text)
+        asking = service("three", 3, hosts=("a.com",), auth=("r", "u", "$1$a$b"))
+        rendered = renderer(state_dir="/run/lb").render([asking, free])
+        self.assertIn(" unix@/run/lb/peers.sock\n", section(rendered, "marathon_lb").text)
+        self.assertIn("gpc0_rate(10s) peers marathon_lb\n", section(rendered, "marathon_lb_auth").text)
+        head = overriding(HEAD="global\n  chroot /var/empty\n")
+        self.assertIn(
+            "gpc0_rate(10s)\n", section(renderer(head).render([asking, free]), "marathon_lb_auth").text
+        )
         for made in (
             renderer().render([free, service("tcp", 3, mode="tcp", rate_limit=("5", "1s"))]),
             renderer(overriding(HEAD="global\n  chroot /var/empty\n")).render([limited, free]),

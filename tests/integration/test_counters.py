@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import signal
 
 from twisted.internet.threads import deferToThread
@@ -34,6 +35,28 @@ class CounterTests(Controlled, MarathonTestCase):
             kept, 60, 6
         )  # a worker of 2.6 or 2.8 that lives for less than 5 s has nothing to hand over
         self.assertNotIn("Traceback", self.log())
+
+    async def test_wrong_passwords(self) -> None:
+        """A client that has guessed too often is shut out after a reload, too."""
+        service = self.marathon()
+        daemon = self.daemon(service.url)
+        labels = {"HAPROXY_0_AUTH": "realm:joe:$1$salt$qJH7.N4xYta3aEG/dfqo/0"}
+        await self.create(service, app("shop", free_port(), **labels))
+
+        async def kept() -> bool:
+            await until(self.shut_out, 20, 0)
+            before = self.reloads()
+            daemon.send_signal(signal.SIGUSR1)
+            await until(lambda: self.reloads() > before, 20)
+            return await self.shut_out()
+
+        await until(kept, 90, 6)
+
+    async def shut_out(self) -> bool:
+        """Whether the next wrong password is one too many."""
+        wrong = base64.b64encode(b"joe:guess").decode()
+        answer = await deferToThread(get, self.ports["http"], f"{HOST}\r\nAuthorization: Basic {wrong}")
+        return " 429 " in answer
 
     async def limited(self) -> bool:
         """Whether the next request is one too many."""
