@@ -67,7 +67,6 @@ def guarded(backend: str, own: str, realm: str) -> str:
         "set-var(txn.marathon_lb_auth) str(none)",
         f"set-var(txn.marathon_lb_auth) str(given) if {asked} {{ req.hdr(authorization) -m beg -i basic }}",
         f"set-var(txn.marathon_lb_from) src,ipmask(32,64) if {given}",
-        f"set-var(txn.marathon_lb_from) src if {given} {{ src 0.0.0.0/0 }}",
         f"deny deny_status 429 if {given} {{ {key},table_gpc0_rate({WRONG_PASSWORDS}) ge {MOST_WRONG} }}",
         f"set-var(txn.marathon_lb_auth) str(right) if {given}"
         f" !{{ req.fhdr(authorization),length gt {LONGEST} }} {{ http_auth(user_{backend}) }}",

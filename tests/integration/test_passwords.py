@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import socket
 import subprocess
 from collections.abc import Callable
 from typing import Any
@@ -116,6 +117,46 @@ class PasswordsMixin:
         self.locked_out(world, "127.0.0.1")
         for source, status in (("127.0.0.1", 429), ("127.0.0.2", 200), ("::1", 200)):
             self.assertEqual(status, self.send(world, source, RIGHT), source)
+
+    def test_networks(self) -> None:
+        """A client of IPv6 counts by its network of 64 bits, one of IPv4 by its address, however that is written."""
+        world = self.world(one=PASSWORD, bind="127.0.0.1:{} accept-proxy".format)
+        guessing = ("2001:db8::1", "::ffff:10.0.0.1", "192.0.2.1")
+        for source in guessing:
+            answers = [self.by_proxy(world, source, WRONG) for _ in range(3 * MOST_WRONG)]
+            self.assertEqual({401, 429}, set(answers), source)
+        for source, status in (
+            *((source, 429) for source in guessing),
+            ("2001:db8::2:0:0:9", 429),
+            ("2001:db8:0:1::1", 200),
+            ("::ffff:10.0.0.2", 200),
+            ("192.0.2.2", 200),
+        ):
+            self.assertEqual(status, self.by_proxy(world, source, RIGHT), source)
+
+    def test_no_address(self) -> None:
+        """Where nobody knows the client's address passwords are asked for all the same."""
+        world = self.world(one=PASSWORD, bind="127.0.0.1:{} accept-proxy".format)
+        statuses = [self.by_proxy(world, "", given) for given in (WRONG, RIGHT)]
+        self.assertEqual([401, 200], statuses)
+
+    def by_proxy(self, world: World, source: str, given: str) -> int:
+        """The status of a request whose connection begins with the PROXY protocol."""
+        family = "TCP6" if ":" in source else "TCP4"
+        own = "::1" if ":" in source else "127.0.0.1"
+        head = f"PROXY {family} {source} {own} 1000 80" if source else "PROXY UNKNOWN"
+        lines = (
+            head,
+            "GET / HTTP/1.1",
+            "Host: one.test",
+            f"Authorization: {given}",
+            "Connection: close",
+            "",
+            "",
+        )
+        with socket.create_connection(("127.0.0.1", world.http), 5) as connection:
+            connection.sendall("\r\n".join(lines).encode())
+            return int(connection.recv(65536).split()[1])
 
     def locked_out(self, world: World, source: str) -> None:
         """Guess until it is too often."""
