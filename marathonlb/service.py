@@ -47,6 +47,7 @@ from marathonlb.timeline import Timeline
 from marathonlb.wanted import Planner
 from marathonlb.web.callback import CallbackSite
 from marathonlb.web.factory import make_web
+from marathonlb.web.hints import HintLimiter
 from marathonlb.web.listener import Listener
 from marathonlb.web.sight import ClusterSight
 
@@ -166,7 +167,7 @@ class Controller(MultiService):
         following = sources(parts, reactor)
         services: list[IService] = [*dict.fromkeys(following.values()), parts.renewal]
         if parts.settings.mode == "event":
-            services.insert(0, _listener(parts.settings, following, reactor))
+            services = [*_listening(parts.settings, following, reactor), *services]
         for service in services:
             service.setServiceParent(self._followers)
         self._web = make_web(
@@ -296,9 +297,11 @@ def _poke(parts: Parts, member: Member) -> Poke:
     return lambda hint: poke(hint_within(member.name, hint))
 
 
-def _listener(settings: Settings, following: Mapping[str, Source | Poller], reactor: Any) -> Listener:
+def _listening(
+    settings: Settings, following: Mapping[str, Source | Poller], reactor: Any
+) -> tuple[IService, ...]:
     """
-    Where Marathon posts its events.
+    Where Marathon posts its events, and what bounds the hints that come of them.
 
     :raises UsageError: ``--listening`` is no endpoint.
     """
@@ -308,14 +311,19 @@ def _listener(settings: Settings, following: Mapping[str, Source | Poller], reac
         raise UsageError(
             option="--listening", value=settings.listening, expected=f"an endpoint of Twisted's ({error})"
         ) from None
-    heard = {name: source.heard for name, source in following.items() if isinstance(source, Subscription)}
-    return Listener(
+    limiters = {
+        name: HintLimiter(source.heard, reactor)
+        for name, source in following.items()
+        if isinstance(source, Subscription)
+    }
+    listener = Listener(
         endpoint,
-        CallbackSite(heard),
+        CallbackSite({name: limiter.hear for name, limiter in limiters.items()}, reactor=reactor),
         reactor,
         where=settings.listening,
         resync_interval=settings.resync_interval,
     )
+    return (listener, *limiters.values())
 
 
 def with_state_directory(settings: Settings) -> Settings:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from io import BytesIO
 from tempfile import TemporaryFile
-from typing import IO
+from typing import IO, Any
 
 from twisted.logger import Logger
 from twisted.web import http
@@ -22,6 +22,7 @@ from twisted.web.server import Request, Site
 from marathonlb.marathon.events import Hint, hint_of, is_event
 from marathonlb.marathon.source import Poke
 from marathonlb.settings import CLUSTER_ARGUMENT
+from marathonlb.web.connections import BoundedChannel, Connections, fair_share
 
 LIMIT = 64 * 1024 * 1024
 """Bytes of an event; an honest one may have tens of megabytes."""
@@ -31,6 +32,29 @@ TOO_BIG = f"it has more than {LIMIT} bytes"
 IN_MEMORY = 100_000
 """Bytes of a body that are held in memory; what is longer is written to a temporary file."""
 
+KEPT = 4 * LIMIT
+"""Maximum number of bytes of all bodies that are kept at a time."""
+
+CROWDED = "too many others are on their way"
+
+
+class Room:
+    """
+    The room for the bodies that are kept at a time.
+
+    :param left: bytes.
+    """
+
+    def __init__(self, left: int = KEPT) -> None:
+        self.left = left
+
+    def take(self, size: int) -> bool:
+        """Take so many bytes, where they are left."""
+        if size > self.left:
+            return False
+        self.left -= size
+        return True
+
 
 class BoundedContent:
     """
@@ -39,14 +63,21 @@ class BoundedContent:
     :param length: the body's length, where its sender told one.
     :param limit: bytes.
     :param temporary: makes the file for what is not small.
+    :param room: what it shares with others; a room of its own where none is given.
     :ivar lost: why it is not kept; empty while it is.
     """
 
     def __init__(
-        self, length: int | None, limit: int = LIMIT, temporary: Callable[[], IO[bytes]] = TemporaryFile
+        self,
+        length: int | None,
+        limit: int = LIMIT,
+        temporary: Callable[[], IO[bytes]] = TemporaryFile,
+        room: Room | None = None,
     ) -> None:
         self.lost = ""
         self._left = limit
+        self._room = room or Room(limit)
+        self._taken = 0
         self._file: IO[bytes] = BytesIO()
         if length is not None and length > limit:
             self._lose(TOO_BIG)
@@ -61,7 +92,10 @@ class BoundedContent:
         self._left -= len(data)
         if self._left < 0 and not self.lost:
             self._lose(TOO_BIG)
+        if not self.lost and not self._room.take(len(data)):
+            self._lose(CROWDED)
         if not self.lost:
+            self._taken += len(data)
             try:
                 self._file.write(data)
             except OSError as error:
@@ -99,6 +133,8 @@ class BoundedContent:
         self._let_go()
 
     def _let_go(self) -> None:
+        self._room.left += self._taken
+        self._taken = 0
         with suppress(OSError):  # what a full disk did not take is tried once more when the file is closed
             self._file.close()
 
@@ -110,7 +146,7 @@ class EventRequest(Request):
         """Called when the headers are in; the body comes next."""
         self.requestHeaders.removeHeader(b"Content-Type")
         site: CallbackSite = self.channel.site  # type: ignore[attr-defined]
-        self.content = BoundedContent(length, site.limit, site.temporary)
+        self.content = BoundedContent(length, site.limit, site.temporary, site.room)
 
 
 class EventCallback(Resource):
@@ -162,22 +198,30 @@ class EventCallback(Resource):
 
 class CallbackSite(Site):
     """
-    The site of the callback alone: bodies are bounded, and requests are not logged.
+    The site of the callback alone: bodies and connections are bounded, and requests are not logged.
 
     :param pokes: as in `EventCallback`.
     :param limit: bytes of a body that are kept.
     :param temporary: makes the files of those that are not small.
+    :param reactor: provides `IReactorTime`; the global one where none is given.
     """
+
+    protocol = BoundedChannel  # type: ignore[assignment]  # not the one that may turn into HTTP/2
 
     def __init__(
         self,
         pokes: Mapping[str, Poke],
         limit: int = LIMIT,
         temporary: Callable[[], IO[bytes]] = TemporaryFile,
+        *,
+        reactor: Any = None,
+        connections: Connections | None = None,
     ) -> None:
-        super().__init__(EventCallback(pokes), requestFactory=EventRequest)  # type: ignore[no-untyped-call]
+        super().__init__(EventCallback(pokes), requestFactory=EventRequest, reactor=reactor)  # type: ignore[no-untyped-call]
         self.limit = limit
         self.temporary = temporary
+        self.room = Room()
+        self.connections = Connections(fair_share()) if connections is None else connections
 
     def log(self, request: http.Request) -> None:
         """Events are many, and what they lead to is logged where it is done."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from twisted.internet.error import ConnectionDone
+from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -27,7 +28,8 @@ class Callback(SynchronousTestCase):
         self.hints: list[Hint] = []
         self.east: list[Hint] = []
         self.answered_first: list[bool] = []
-        self.site = CallbackSite({"": self._poked, "east": self.east.append}, limit=1000)
+        self.clock = Clock()
+        self.site = CallbackSite({"": self._poked, "east": self.east.append}, limit=1000, reactor=self.clock)
 
     def _poked(self, hint: Hint) -> None:
         self.hints.append(hint)
@@ -109,7 +111,9 @@ class Callback(SynchronousTestCase):
 
     def test_full_disk(self) -> None:
         """An event that a full disk does not take is thanked for all the same, and leads to everything."""
-        self.site = CallbackSite({"": self._poked}, temporary=partial(open, "/dev/full", "w+b"))
+        self.site = CallbackSite(
+            {"": self._poked}, temporary=partial(open, "/dev/full", "w+b"), reactor=self.clock
+        )
         self.assertEqual(self.post(EVENT + b" " * 200_000), 200)
         self.assertEqual(self.hints, [Hint(None, "an event that could not be kept")])
         self.assertEqual(self.flushLoggedErrors(), [])
@@ -183,7 +187,7 @@ class RealEvents(SynchronousTestCase):
     def test_all(self) -> None:
         """Each is taken."""
         hints: list[Hint] = []
-        site = CallbackSite({"": hints.append})
+        site = CallbackSite({"": hints.append}, reactor=Clock())
         paths: list[Path] = sorted(data("marathon", "events").iterdir())
         for path in paths:
             body = path.read_bytes()
