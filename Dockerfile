@@ -48,10 +48,8 @@ RUN apt-get update \
 COPY --from=build /opt/marathon-lb /opt/marathon-lb
 WORKDIR /marathon-lb
 USER marathon-lb
-# Those who ask for what changes something are other hosts here: the private networks may.
 ENV PATH=/opt/marathon-lb/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-    MARATHON_LB_MANAGE_HAPROXY=true \
-    MARATHON_LB_ADMIN_ALLOW=127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7
+    MARATHON_LB_MANAGE_HAPROXY=true
 EXPOSE 80 443 9090 9091
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \

@@ -134,6 +134,7 @@ class Settings:
     marathon_client_cert: str | None = None
     marathon_insecure: bool = False
     admin_allow: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    admin_token: str | None = field(default=None, repr=False)
     trusted_proxies: tuple[str, ...] = ()
     syslog_socket: str | None = None
     log_format: str = "text"

@@ -46,11 +46,13 @@ OPTION_FILES: dict[str, dict[str, Any]] = {
     },
     "a strict cluster": {
         "secret_name": "marathon-lb/account",
+        "admin-token-secret": "marathon-lb/admin",
         "marathon-uri": "https://marathon.mesos:8443",
         "marathon-ca-cert": "/mnt/mesos/sandbox/.ssl/ca-bundle.crt",
         "strict-mode": True,
         "health-check": True,
     },
+    "a token alone": {"admin-token-secret": "marathon-lb/admin"},
     "everything else": {
         "ssl-cert": PEM,
         "template-url": "https://example.com/templates.tgz?a=1&b=2",
@@ -188,6 +190,7 @@ class AppTests(SynchronousTestCase):
             self.assertEqual(wanted["template-url"] or None, start.template_url)
             self.assertEqual(wanted["container-syslogd"], bool(settings.access_log))
             self.assertEqual(tuple(wanted["admin-allow"].split(",")), settings.admin_allow)
+            self.assertEqual("{}" if wanted["admin-token-secret"] else None, settings.admin_token)
 
     def test_default(self) -> None:
         """Without options there are no secrets, no privileges and no certificate, and ports 80 and 443 are taken."""
@@ -205,8 +208,12 @@ class AppTests(SynchronousTestCase):
         self.assertEqual([9090, 9091], [one["port"] for one in app["portDefinitions"]])
         self.assertEqual((["*"], 3), (app["acceptedResourceRoles"], app["instances"]))
         app = rendered(OPTION_FILES["a strict cluster"])
-        self.assertEqual({"serviceCredential": {"source": "marathon-lb/account"}}, app["secrets"])
+        secrets = {"serviceCredential": "marathon-lb/account", "adminToken": "marathon-lb/admin"}
+        self.assertEqual({name: {"source": source} for name, source in secrets.items()}, app["secrets"])
+        self.assertEqual({"secret": "adminToken"}, app["env"]["HAPROXY_ADMIN_TOKEN"])
         self.assertEqual({"secret": "serviceCredential"}, app["env"]["DCOS_SERVICE_ACCOUNT_CREDENTIAL"])
+        app = rendered(OPTION_FILES["a token alone"])
+        self.assertEqual({"adminToken": {"source": "marathon-lb/admin"}}, app["secrets"])
         app = rendered(OPTION_FILES["everything else"])
         self.assertEqual(PEM, app["env"]["HAPROXY_SSL_CERT"])
         self.assertEqual(PEM, entered(app).certificates[0].text)

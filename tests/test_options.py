@@ -497,6 +497,40 @@ class SecretTests(SynchronousTestCase):
         self.assertEqual((), notices(given("-m http://m1"), {"MARATHON_LB_AUTH_CREDENTIALS": "u:p"}))
         self.assertEqual((), notices({}, {"MARATHON_LB_MARATHON": "http://u:p@m1"}))
 
+    def test_admin_token(self) -> None:
+        """A token is not shown; on the command line its visibility is said, unless it is the path of a file."""
+        self.assertNotIn("hunter2", repr(settings("--admin-token hunter2")))
+        (notice,) = notices(given("--admin-token hunter2"), {})
+        self.assertIn("list of processes; use MARATHON_LB_ADMIN_TOKEN or the path of a file", notice)
+        self.assertNotIn("hunter2", notice)
+        for path in ("/run/token", "./token"):
+            self.assertEqual((), notices(given(f"--admin-token {path}"), {}))
+            self.assertEqual(path, settings(f"--admin-token {path}").admin_token)
+        self.assertEqual((), notices({}, {"HAPROXY_ADMIN_TOKEN": "hunter2"}))
+        found = settings("", {"HAPROXY_ADMIN_TOKEN": "hunter2"})
+        self.assertEqual(("hunter2", {}), (found.admin_token, found.environment))
+        error = self.assertRaises(UsageError, settings, "", {"HAPROXY_ADMIN_TOKEN": "hunter2 hunter3"})
+        self.assertNotIn("hunter", str(error))
+
+    def test_wide(self) -> None:
+        """A network in which tasks run is warned of."""
+        for wide in (
+            "0.0.0.0/0",
+            "::/0",
+            "10.0.0.0/8",
+            "172.16.0.0/12",
+            "192.168.0.0/16",
+            "fc00::/7",
+            "10.1.0.0/16",
+        ):
+            (notice,) = notices(given(f"--admin-allow 127.0.0.0/8,{wide}"), {})
+            self.assertIn(f"--admin-allow: {wide} is wide", notice)
+        for narrow in ("127.0.0.0/8", "::1", "10.1.2.0/24", "10.1.2.3", "fd00:1:2:3::/64"):
+            self.assertEqual((), notices(given(f"--admin-allow {narrow}"), {}))
+        self.assertEqual((), notices({}, {}))
+        (notice,) = notices({}, {"MARATHON_LB_ADMIN_ALLOW": "10.0.0.0/8"})
+        self.assertIn("MARATHON_LB_ADMIN_ALLOW", notice)
+
 
 class OldTests(SynchronousTestCase):
     """Options of old command lines."""

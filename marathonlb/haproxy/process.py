@@ -29,7 +29,7 @@ CHECK_TIMEOUT = 120.0
 """Seconds that ``haproxy -c`` may take; 100,000 servers take 3.5."""
 
 _PRIVATE = re.compile(
-    r"^(MARATHON_.*|DCOS_.*|HAPROXY_SSL_CERT\d*|HAPROXY_MWORKER.*|NOTIFY_SOCKET|LISTEN_(FDS|PID))$"
+    r"^(MARATHON_.*|DCOS_.*|HAPROXY_SSL_CERT\d*|HAPROXY_ADMIN_TOKEN|HAPROXY_MWORKER.*|NOTIFY_SOCKET|LISTEN_(FDS|PID))$"
 )
 
 

@@ -5,6 +5,8 @@ return function(applet, status, kind, body)
   applet:add_header("content-type", kind)
   applet:add_header("content-length", tostring(#body))
   applet:add_header("cache-control", "no-store")
+  applet:add_header("cross-origin-resource-policy", "same-origin")
+  applet:add_header("x-content-type-options", "nosniff")
   applet:start_response()
   if applet.method ~= "HEAD" then
     applet:send(body)

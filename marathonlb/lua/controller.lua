@@ -21,16 +21,23 @@ local function client_of(applet)
   return "PROXY " .. (six and "TCP6 " or "TCP4 ") .. from .. " " .. to .. " " .. ports .. "\r\n"
 end
 
--- What says whether a browser asks, and whether a page of another site has made it ask.
+-- What says whether a browser asks, whether a page of another site has made it ask, and who has the token.
+local HANDED_ON = {
+  ["accept-language"] = true, authorization = true, cookie = true, host = true, origin = true, ["ping-from"] = true,
+  purpose = true, referer = true, ["upgrade-insecure-requests"] = true, ["user-agent"] = true, ["x-moz"] = true,
+  ["x-purpose"] = true,
+}
+
 local function origin_of(applet)
-  local lines = ""
-  for _, name in ipairs({"host", "origin", "sec-fetch-site", "accept-language"}) do
-    local value = applet.headers[name] and applet.headers[name][0]
-    if value then
-      lines = lines .. name .. ": " .. value .. "\r\n"
+  local lines = {}
+  for name, values in pairs(applet.headers) do
+    if HANDED_ON[name] or string.sub(name, 1, 4) == "sec-" then
+      for _, value in pairs(values) do
+        lines[#lines + 1] = name .. ": " .. value .. "\r\n"
+      end
     end
   end
-  return lines
+  return table.concat(lines)
 end
 
 local function asked(applet, path)
@@ -40,8 +47,7 @@ local function asked(applet, path)
     return nil
   end
   -- what is posted has no body that matters here, and HEAD is not to do what GET does
-  local method = applet.method == "HEAD" and "HEAD " or "GET "
-  local request = method .. path .. " HTTP/1.0\r\n" .. origin_of(applet) .. "\r\n"
+  local request = applet.method .. " " .. path .. " HTTP/1.0\r\n" .. origin_of(applet) .. "\r\n"
   local heard = connection:send(client_of(applet) .. request) and connection:receive("*a")
   connection:close()
   return heard

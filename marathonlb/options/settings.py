@@ -13,6 +13,7 @@ import shutil
 import socket
 from collections.abc import Callable, Collection, Iterable, Mapping
 from importlib.util import find_spec
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from attrs import fields, frozen
 from marathonlb.errors import UsageError
 from marathonlb.options.option import PREFIX, Face, Option
 from marathonlb.options.table import IMAGE_ONLY, options
-from marathonlb.options.values import callback, callback_port, of_cluster, redacted, without_userinfo
+from marathonlb.options.values import callback, callback_port, is_path, of_cluster, redacted, without_userinfo
 from marathonlb.settings import Credentials, NamedCluster, Settings
 
 Given = Mapping[str, tuple[str, ...]]
@@ -157,9 +158,7 @@ def notices(given: Given, environ: Mapping[str, str], *, face: Face = Face.DAEMO
     ]
     for option in options(face):
         if option.secret and any(said.where.startswith("--") for said in _shown_secrets(told, option)):
-            other = (
-                "the path of a file" if option.name.startswith("dcos") else "--marathon-auth-credential-file"
-            )
+            other = "the path of a file" if option.name in _OR_PATHS else "--marathon-auth-credential-file"
             lines.append(
                 f"--{option.name}: every user of this machine can read it in the list of processes; "
                 f"use {option.variable} or {other}"
@@ -168,6 +167,12 @@ def notices(given: Given, environ: Mapping[str, str], *, face: Face = Face.DAEMO
         lines.append(
             "--marathon: every user of this machine can read its password in the list of processes; "
             f"use {PREFIX}MARATHON or --marathon-auth-credential-file"
+        )
+    if wide := _wide(told.joined("admin-allow")):
+        lines.append(
+            f"{told.where('admin-allow')}: {', '.join(wide)} is wide: whatever runs there, each task of a cluster "
+            "included, may reload HAProxy, pin configurations and read password hashes; name the addresses of "
+            "operators alone, or use --admin-token"
         )
     for name in ("callback-url", "listening"):
         if told.where(name).startswith("--") and mode != "event":
@@ -190,9 +195,27 @@ def notices(given: Given, environ: Mapping[str, str], *, face: Face = Face.DAEMO
     return tuple(lines)
 
 
+_OR_PATHS: Mapping[str, Callable[[str], bool]] = {
+    "admin-token": is_path,
+    "dcos-auth-credentials": lambda text: "{" not in text,
+}
+"""The secrets that may be given as the path of a file, and whether a text is one."""
+
+
 def _shown_secrets(told: Values, option: Option) -> list[_Said]:
     """What was given of a secret that is one as it stands; the path of a file that holds one is none."""
-    return [said for said in told.said[option.name] if not option.name.startswith("dcos") or "{" in said.text]
+    names_file = _OR_PATHS.get(option.name)
+    return [said for said in told.said[option.name] if names_file is None or not names_file(said.text)]
+
+
+def _wide(networks: Iterable[str]) -> list[str]:
+    """Networks with so many addresses that others than operators have some of them."""
+    parsed = map(ip_network, networks)
+    return [str(net) for net in parsed if not net.is_loopback and net.prefixlen <= _WIDE[net.version]]
+
+
+_WIDE = {4: 16, 6: 63}
+"""The longest prefix of a wide network; 192.168.0.0/16 is the smallest of the private ones."""
 
 
 def _values(given: Given, environ: Mapping[str, str], face: Face) -> Values:

@@ -395,8 +395,21 @@ _OPERATION = Group(
             kind=Kind(values.networks, "a list of networks, separated by commas", "NET[,NET]"),
             repeated=True,
             default="127.0.0.0/8,::1/128",
-            default_help="loopback; in the image also the private networks",
-            help="networks whose clients may use what changes something, and see password hashes",
+            default_help="loopback",
+            help="networks whose clients may use what changes something, and see password hashes, without a token",
+        ),
+        Option(
+            name="admin-token",
+            kind=Kind(
+                values.token,
+                "a token of ASCII without blanks, or the path of a file that holds one",
+                "TOKEN|PATH",
+            ),
+            secret=True,
+            default_help="none",
+            environment=("HAPROXY_ADMIN_TOKEN",),
+            help="who sends it as Authorization: Bearer TOKEN may do from anywhere what --admin-allow may; what begins "
+            "with / or ./ is the path of a file, which is read again when it changes",
         ),
         Option(
             name="trusted-proxies",

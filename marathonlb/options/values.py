@@ -59,6 +59,19 @@ def secret(text: str) -> str:
     return text
 
 
+def token(text: str) -> str:
+    """A token that fits into a header, or the path of a file that holds one."""
+    text = plain(text.strip())
+    if not is_path(text) and (" " in text or not text.isascii()):
+        raise ValueError
+    return text
+
+
+def is_path(text: str) -> bool:
+    """Whether a secret is the path of a file that holds it."""
+    return text.startswith(("/", "./", "../"))
+
+
 def boolean(text: str) -> bool:
     """A flag out of the environment, by the words that labels know."""
     word = text.strip().lower()

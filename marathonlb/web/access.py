@@ -1,14 +1,18 @@
 """
-Who may do what: what changes something is for the networks of ``--admin-allow``, and for pages of our own.
+Who may do what: what changes something, and what shows secrets, is for ``--admin-allow`` and for ``--admin-token``.
 
 The client's address is the one that HAProxy tells by the PROXY protocol; no header is asked. Whoever can connect to the
-socket itself can tell any address, so the socket's permissions decide who that is.
+socket itself can tell any address, so the socket's permissions decide who that is. A token is known to nobody else, and
+no browser adds it by itself.
 
-A browser in one of the networks does what any page tells it to. ``Sec-Fetch-Site``, which no page can write, says whose
-page that is, but is sent over https and to localhost alone. Elsewhere there is ``Origin``, with a POST; for an image
-that another site's page shows from here there is nothing at all. And ``Origin`` proves little: who has a name of his
-own lead to our address makes his pages ours (DNS rebinding). So without ``Sec-Fetch-Site`` a browser has to call us by
-a name that nobody else can have.
+A browser in one of the networks does what any page tells it to. So a request with any sign of a browser has to show
+that no foreign page caused it. Pages can change some of these signs and can remove none of them: a browser sends
+``Accept-Language`` even where a page has set it to something else, ``*`` or nothing. Programs have no such sign.
+
+``Sec-Fetch-Site``, which no page can write, says whose page asks, but is sent over https and to localhost alone.
+Elsewhere there is ``Origin``, with a POST; for an image that another site's page shows from here there is nothing at
+all. And ``Origin`` proves little: who has a name of his own lead to our address makes his pages ours (DNS rebinding).
+So without ``Sec-Fetch-Site`` a browser has to call us by a name that nobody else can have.
 """
 
 from __future__ import annotations
@@ -17,12 +21,29 @@ from collections.abc import Iterable
 from ipaddress import IPv6Address, ip_address, ip_network
 from urllib.parse import SplitResult, urlsplit
 
+from attrs import frozen
 from twisted.internet.address import IPv4Address as TCPAddress
 from twisted.internet.address import IPv6Address as TCP6Address
 from twisted.internet.interfaces import IAddress
 from twisted.web.http_headers import Headers
 
+from marathonlb.web.page import Refusal
+from marathonlb.web.tokens import AdminToken, FailedTokens
+
 UNKNOWN = "an unknown address"
+
+SIGNS = (
+    *("Accept-Language", "Cookie", "Origin", "Ping-From", "Purpose", "Referer"),
+    *("Upgrade-Insecure-Requests", "X-Moz", "X-Purpose"),
+)
+"""Headers that browsers send and programs do not, besides all of ``Sec-…`` and a ``User-Agent`` of ``Mozilla``."""
+
+VARY = ", ".join(
+    ("Authorization", *SIGNS, "Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site", "User-Agent")
+)
+"""The headers that an answer may depend on."""
+
+CHALLENGE = {"WWW-Authenticate": 'Bearer realm="marathon-lb", error="invalid_token"'}
 
 
 def client_of(address: IAddress | None) -> str:
@@ -30,22 +51,84 @@ def client_of(address: IAddress | None) -> str:
     return address.host if isinstance(address, TCPAddress | TCP6Address) else UNKNOWN
 
 
+@frozen
+class Standing:
+    """
+    What a request may do.
+
+    :param barred: why it may not see secrets; empty where it may.
+    :param refused: why it may not change anything; empty where it may.
+    """
+
+    barred: str = ""
+    refused: str = ""
+
+
 class Access:
     """
-    The networks whose clients may use what changes something, and the names that browsers may call us by.
+    The networks and the token that may use what changes something, and the names that browsers may call us by.
 
     :param networks: as ``--admin-allow`` has them, checked.
     :param host: this host's name; who runs its domain says what the names in it lead to.
+    :param token: of ``--admin-token``; None where there is none.
+    :param failed: counts the wrong tokens of each client.
     """
 
-    def __init__(self, networks: Iterable[str], host: str = "") -> None:
+    def __init__(
+        self,
+        networks: Iterable[str],
+        host: str = "",
+        token: AdminToken | None = None,
+        failed: FailedTokens | None = None,
+    ) -> None:
         self._networks = tuple(ip_network(network) for network in networks)
-        self._host = host.lower()
+        self._host = host.lower().rstrip(".")
         domain = self._host.partition(".")[2]
-        self._domain = f".{domain}" if "." in domain else ""
+        self._domain = f".{domain}" if domain.count(".") >= 2 else ""
+        self._token = token
+        self._failed = failed
+
+    @property
+    def takes_token(self) -> bool:
+        """Whether there is an ``--admin-token``."""
+        return self._token is not None
+
+    def standing(self, client: str, headers: Headers, method: str) -> Standing:
+        """
+        What a request may do.
+
+        :raises Refusal: it has a token that is wrong.
+        """
+        if self._proven(client, headers):
+            return Standing(refused=foreign(headers))
+        if not self.allows(client):
+            barred = f"{client} is not in --admin-allow" + (
+                ", and no --admin-token is given" if self.takes_token else ""
+            )
+            return Standing(barred, barred)
+        barred = self.misnamed(headers) or foreign_reader(headers)
+        return Standing(barred, self.misnamed(headers) or foreign(headers) or unproven(headers, method))
+
+    def _proven(self, client: str, headers: Headers) -> bool:
+        """Whether a request has the token. Raises `Refusal` for another one."""
+        given = bearer(headers)
+        if self._token is None or given is None:
+            return False
+        wait = self._failed.wait(client) if self._failed is not None else 0.0
+        if wait > 0:
+            raise Refusal(
+                429,
+                f"{client} has given too many wrong tokens; try again in {wait:.0f} s",
+                {"Retry-After": f"{wait:.0f}"},
+            )
+        if self._token.matches(given):
+            return True
+        if self._failed is not None:
+            self._failed.note(client)
+        raise Refusal(401, "this is not the --admin-token", CHALLENGE)
 
     def allows(self, client: str) -> bool:
-        """Whether this client's address is in one of them."""
+        """Whether this client's address is in one of the networks."""
         try:
             address = ip_address(client.partition("%")[0])
         except ValueError:
@@ -63,14 +146,16 @@ class Access:
             return ""
         return (
             f"a browser calls this address {host or 'nothing'}, and anybody may have made that name lead here: "
-            "call it by its IP address, a name without a dot or one of this host's domain, or by https"
+            "call it by its IP address, a name without a dot or one of this host's domain, or by https; "
+            "or give an --admin-token"
         )
 
     def is_own_name(self, host: str) -> bool:
         """
         Whether a ``Host`` is one that no stranger can have lead to us.
 
-        It is an address, a name without a dot, a private one, this host's or one of its domain.
+        It is an address, a name without a dot, a private one, this host's, or one of its domain where that has three
+        labels or more: beside ``lb.co.uk`` anybody may have a name.
 
         :param host: with a port or without.
         """
@@ -84,27 +169,65 @@ class Access:
         return True
 
 
-_OURS = frozenset({"internal", "lan", "local", "localdomain", "localhost", "mesos", "test"})
-"""Top-level names that nobody can buy a name below."""
+_OURS = frozenset({"internal", "lan", "local", "localdomain", "localhost", "test"})
+"""Top-level names that nobody can buy a name below; below ``mesos`` every app has one."""
 
 
 def from_browser(headers: Headers) -> bool:
-    """Whether a browser asks: all of them say languages, which no page can keep from being sent; programs do not."""
-    languages = headers.getRawHeaders("Accept-Language", [])
-    return languages not in ([], ["*"]) or any(map(headers.hasHeader, ("Origin", "Sec-Fetch-Site")))
+    """Whether anything says that a browser asks."""
+    if any(map(headers.hasHeader, SIGNS)):
+        return True
+    if any(name.lower().startswith(b"sec-") for name, _ in headers.getAllRawHeaders()):
+        return True
+    return any(agent.startswith("Mozilla") for agent in headers.getRawHeaders("User-Agent", []))
 
 
-def foreign(headers: Headers, method: str) -> str:
-    """Why a page of another site may have made a browser ask; empty where none has, and for programs."""
-    site, origin, host = (_first(headers, name) for name in ("Sec-Fetch-Site", "Origin", "Host"))
-    theirs = "a page of another site asks for this"
-    if site not in (None, "same-origin", "none"):
-        return theirs
+def foreign(headers: Headers) -> str:
+    """Why a page of another site asks; empty where nothing says so."""
+    origin, host = _first(headers, "Origin"), _first(headers, "Host")
+    if not _same_site(headers):
+        return _THEIRS
     if origin is not None and (not host or _parts(origin).netloc.lower() != host.lower()):
-        return theirs
-    if method == "GET" and site is None and origin is None and from_browser(headers):
-        return "a browser does not say whose page asks for this: POST it, from a program such as curl -X POST"
+        return _THEIRS
+    if any(headers.hasHeader(name) for name in ("Purpose", "Sec-Purpose", "X-Moz", "X-Purpose")):
+        return "a browser asks for this before anybody wants it"
     return ""
+
+
+def foreign_reader(headers: Headers) -> str:
+    """Why a page of another site may look at the answer; empty where none can: it cannot look at a page of its own."""
+    modes = [_first(headers, name) for name in ("Sec-Fetch-Mode", "Sec-Fetch-Dest")]
+    if modes == ["navigate", "document"] and not headers.hasHeader("Origin"):
+        return ""
+    return foreign(headers)
+
+
+def unproven(headers: Headers, method: str) -> str:
+    """Why it is not known whose page has made a browser ask; empty where it is, and for programs."""
+    if not from_browser(headers) or headers.hasHeader("Sec-Fetch-Site"):
+        return ""
+    if method != "GET" and headers.hasHeader("Origin"):
+        return ""
+    return (
+        "a browser does not say whose page asks for this: POST it, from a program such as curl -X POST, "
+        "or give an --admin-token"
+    )
+
+
+def bearer(headers: Headers) -> str | None:
+    """The token that a request has; None where it has none."""
+    for value in headers.getRawHeaders("Authorization", []):
+        scheme, _, token = value.partition(" ")
+        if scheme.lower() == "bearer":
+            return str(token.strip())
+    return None
+
+
+_THEIRS = "a page of another site asks for this"
+
+
+def _same_site(headers: Headers) -> bool:
+    return all(site in ("same-origin", "none") for site in headers.getRawHeaders("Sec-Fetch-Site", []))
 
 
 def _parts(address: str) -> SplitResult:

@@ -28,6 +28,7 @@ from marathonlb.errors import DaemonRefused, DaemonUnreachable
 from marathonlb.haproxy.state import MAX_SOCKET_PATH, beside
 from marathonlb.settings import Settings
 from marathonlb.web.page import JSON, Problem
+from marathonlb.web.tokens import AdminToken
 
 SOCKET = "web.sock"
 """Of the state directory."""
@@ -72,11 +73,13 @@ class Daemon:
 
     :param paths: where its socket may be; the first one that somebody listens on is asked.
     :param reactor: provides `IReactorUNIX` and `IReactorTime`.
+    :param token: of ``--admin-token``, for a daemon whose ``--admin-allow`` has no loopback.
     """
 
-    def __init__(self, paths: Iterable[str], reactor: Any) -> None:
+    def __init__(self, paths: Iterable[str], reactor: Any, token: AdminToken | None = None) -> None:
         self._paths = tuple(paths)
         self._reactor = reactor
+        self._token = token
 
     @classmethod
     def of(cls, settings: Settings, reactor: Any) -> Daemon:
@@ -84,7 +87,8 @@ class Daemon:
         directories = [settings.state_dir]
         if settings.state_dir == fields(Settings).state_dir.default:
             directories.append(beside(settings))
-        return cls((os.path.join(os.path.abspath(each), SOCKET) for each in directories), reactor)
+        token = AdminToken(settings.admin_token) if settings.admin_token is not None else None
+        return cls((os.path.join(os.path.abspath(each), SOCKET) for each in directories), reactor, token)
 
     def ask(self, path: str, method: str = "GET", body: bytes | None = None) -> Deferred[Reply]:
         """
@@ -114,6 +118,8 @@ class Daemon:
         pool = HTTPConnectionPool(self._reactor, persistent=False)
         client = HTTPClient(Agent.usingEndpointFactory(self._reactor, _Beside(self._reactor, socket), pool))
         headers = Headers({"Content-Type": [JSON]} if body is not None else {})
+        if self._token is not None and (token := self._token.text()):
+            headers.setRawHeaders("Authorization", [f"Bearer {token}"])
         asked = client.request(method, f"http://daemon{path}", headers=headers, data=body)
         asked.addTimeout(ANSWER_TIMEOUT, self._reactor)
         try:

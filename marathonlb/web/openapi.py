@@ -25,8 +25,8 @@ DESCRIPTION = """\
 What the controller knows, as data. The address is that of `--bind-stats`. Names of fields are stable: new ones may
 come, none goes or changes its meaning without a note in the changelog. Times are seconds since the epoch.
 
-What changes something, or makes the controller work, is for clients in `--admin-allow` alone, and pages of other sites
-may not ask for it.
+What changes something, or makes the controller work, is for clients in `--admin-allow` and for those that have the
+`--admin-token`, and pages of other sites may not ask for it. A wrong token is 401, on every path.
 """
 
 
@@ -48,7 +48,10 @@ def openapi(routes: Iterable[Route]) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "marathon-lb", "version": VERSION, "description": DESCRIPTION},
         "paths": paths,
-        "components": {"schemas": dict(sorted(components.items()))},
+        "components": {
+            "schemas": dict(sorted(components.items())),
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
     }
 
 
@@ -75,7 +78,8 @@ def _operation(route: Route, method: str, by_shape: dict[int, dict[str, Any]]) -
         schema = {"type": "object", "description": page.takes}
         operation["requestBody"] = {"required": True, "content": {JSON: {"schema": schema}}}
     if page.changes:
-        operation["description"] = "For clients in `--admin-allow` alone."
+        operation["description"] = "For clients in `--admin-allow`, and those that have the `--admin-token`."
+        operation["security"] = [{"token": []}, {}]
     return {**operation, "responses": responses}
 
 

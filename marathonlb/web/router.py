@@ -5,6 +5,7 @@ From a request to its page: by path and method, who may, and what becomes of a f
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from urllib.parse import parse_qsl, unquote
 
@@ -12,25 +13,31 @@ from attrs import evolve, field, frozen
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.http_headers import Headers
+from twisted.web.http import RESPONSES
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from marathonlb.errors import MarathonLBError
-from marathonlb.web.access import Access, client_of, foreign
+from marathonlb.web.access import VARY, Access, client_of
 from marathonlb.web.page import JSON, Answer, Asked, Page, Problem, Refusal, data, text
 
 LIMIT = 1024 * 1024
 """Bytes of what may be posted; an app's definition has a few thousand."""
+
+PER_CLIENT = 20
+"""Maximum number of requests of one client that are answered at a time; streams are counted by themselves."""
 
 _NAME = re.compile(r"\{(\w+)\}")
 
 HEADERS: Mapping[str, str] = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "same-origin",
     "Server": "marathon-lb",
+    "Vary": VARY,
     "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
 }
 """What every answer has; a page's own headers replace them."""
 
@@ -74,6 +81,7 @@ class Router(Resource):
         super().__init__()  # type: ignore[no-untyped-call]
         self._routes = tuple(routes)
         self._access = access
+        self._busy: Counter[str] = Counter()
 
     def close(self) -> None:
         """The controller stops: end what would go on for ever."""
@@ -97,7 +105,7 @@ class Router(Resource):
         except MarathonLBError as error:
             answer = refused(path, 503, str(error))
         request.setResponseCode(answer.status)
-        for name, value in {**HEADERS, "Content-Type": answer.content_type, **answer.headers}.items():
+        for name, value in headers_of(answer).items():
             request.setHeader(name.encode(), value.encode())
         if answer.stream is not None:
             if request.method != b"HEAD":
@@ -127,19 +135,45 @@ class Router(Resource):
         page, arguments = self._find(path, method)
         client = client_of(request.getClientAddress())
         headers = request.requestHeaders
-        barred = self._barred(client, headers)
-        refusal = page.changes and (barred or foreign(headers, method))
-        if refusal:
-            raise Refusal(403, refusal)
+        standing = self._access.standing(client, headers, method)
+        if page.changes and standing.refused:
+            raise Refusal(403, standing.refused)
+        barred = standing.barred
         query = dict(reversed(parse_qsl(_query(request), keep_blank_values=True)))
         asked = Asked(method, path, arguments, query, headers, _body(request), client, not barred, barred)
-        return await page.answer(asked)
+        if self._busy[client] >= PER_CLIENT:
+            raise Refusal(503, f"{PER_CLIENT} requests of {client} are being answered", {"Retry-After": "1"})
+        self._busy[client] += 1
+        try:
+            return await page.answer(asked)
+        finally:
+            self._busy[client] -= 1
+            if not self._busy[client]:
+                del self._busy[client]
 
-    def _barred(self, client: str, headers: Headers) -> str:
-        """Why this client may not use what changes something; empty where it may."""
-        if not self._access.allows(client):
-            return f"{client} is not in --admin-allow"
-        return self._access.misnamed(headers)
+    def early(self, request: Request, length: int | None) -> bytes:
+        """
+        Return the whole answer to a request whose body nobody wants to read; empty where its body may come.
+
+        A body is for what changes something, whatever the path: who may not do that is told so at once.
+
+        :param length: of the body; None where the client does not say.
+        """
+        client = client_of(request.getClientAddress())
+        try:
+            standing = self._access.standing(client, request.requestHeaders, "POST")
+            if standing.refused:
+                raise Refusal(403, standing.refused)
+            if length is not None and length > LIMIT:
+                raise _TOO_BIG
+        except Refusal as error:
+            answer = evolve(data(Problem(str(error)), error.status), headers=error.headers)
+        else:
+            return b""
+        more = {"Connection": "close", "Content-Length": str(len(answer.body))}
+        head = "".join(f"{name}: {value}\r\n" for name, value in {**headers_of(answer), **more}.items())
+        reason = RESPONSES[answer.status].decode()
+        return f"HTTP/1.1 {answer.status} {reason}\r\n{head}\r\n".encode() + answer.body
 
     def _find(self, path: str, method: str) -> tuple[Page, dict[str, str]]:
         allowed: list[str] = []
@@ -162,6 +196,11 @@ class Router(Resource):
         raise Refusal(404, f"there is no page {path}")
 
 
+def headers_of(answer: Answer) -> dict[str, str]:
+    """Return the headers of an answer but for its length."""
+    return {**HEADERS, "Content-Type": answer.content_type, **answer.headers}
+
+
 def methods_of(page: Page) -> list[str]:
     """The methods that a page takes: HEAD where GET may be asked without a thought."""
     also = "HEAD" if page.method == "GET" and not page.changes else ""
@@ -171,6 +210,9 @@ def methods_of(page: Page) -> list[str]:
 def refused(path: str, status: int, reason: str) -> Answer:
     """An error in the form that a path's answers have."""
     return data(Problem(reason), status) if path.startswith("/api/") else text(f"{reason}\n", status)
+
+
+_TOO_BIG = Refusal(413, f"more than {LIMIT} bytes")
 
 
 def _query(request: Request) -> str:
@@ -183,7 +225,7 @@ def _body(request: Request) -> bytes:
         return b""
     body: bytes = content.read(LIMIT + 1)
     if len(body) > LIMIT or getattr(content, "too_big", False):
-        raise Refusal(413, f"more than {LIMIT} bytes")
+        raise _TOO_BIG
     return body
 
 

@@ -19,6 +19,7 @@ from marathonlb.web.services import Catalogue, ServicePage, ServicesPage
 from marathonlb.web.sight import Sight
 from marathonlb.web.status import StatusPage, TimelinePage
 from marathonlb.web.stream import EventsPage
+from marathonlb.web.tokens import AdminToken, FailedTokens
 
 
 def routes(sight: Sight, exporter: Exporter) -> tuple[Route, ...]:
@@ -69,4 +70,7 @@ def router(sight: Sight, exporter: Exporter, host: str) -> Router:
 
     :param host: this host's name.
     """
-    return Router(routes(sight, exporter), Access(sight.settings.admin_allow, host))
+    settings = sight.settings
+    token = AdminToken(settings.admin_token) if settings.admin_token is not None else None
+    access = Access(settings.admin_allow, host, token, FailedTokens(sight.clock))
+    return Router(routes(sight, exporter), access)

@@ -25,6 +25,7 @@ from twisted.web.server import Request, Site
 
 from marathonlb.errors import PublishFailed
 from marathonlb.web.callback import BoundedContent
+from marathonlb.web.connections import BoundedChannel, Connections, fair_share
 from marathonlb.web.router import LIMIT, Router
 
 AGAIN = 10.0
@@ -38,8 +39,11 @@ class PageRequest(Request):
     """A request whose body is bounded, and is never taken apart as a form."""
 
     def gotLength(self, length: int | None) -> None:
-        """Called when the headers are in; the body comes next."""
+        """Called when the headers are in; the body comes next, or is not wanted."""
         self.content = BoundedContent(length, LIMIT, BytesIO)  # so small that no disk is needed
+        channel: BoundedChannel = self.channel  # type: ignore[assignment]
+        if length != 0 and (answer := channel.site.root.early(self, length)):
+            channel.refuse(self, answer)
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         """The body is in; a form is no form here, whatever it says."""
@@ -50,12 +54,19 @@ class PageRequest(Request):
 
 
 class PageSite(Site):
-    """The site of the pages; requests are not logged, since whatever they change is."""
+    """
+    The site of the pages; requests are not logged, since whatever they change is.
+
+    :param reactor: provides `IReactorTime`; the global one where none is given.
+    """
 
     displayTracebacks = False
+    protocol = BoundedChannel  # type: ignore[assignment]  # not the one that may turn into HTTP/2
 
-    def __init__(self, root: Router) -> None:
-        super().__init__(root, requestFactory=PageRequest)  # type: ignore[no-untyped-call]
+    def __init__(self, root: Router, reactor: Any = None, connections: Connections | None = None) -> None:
+        super().__init__(root, requestFactory=PageRequest, reactor=reactor)  # type: ignore[no-untyped-call]
+        self.root = root
+        self.connections = Connections(fair_share()) if connections is None else connections
 
     def log(self, request: http.Request) -> None:
         """Nothing."""
@@ -78,7 +89,7 @@ class WebServer(Service):
     def __init__(self, path: Callable[[], str], root: Router, reactor: Any) -> None:
         self._path = path
         self._root = root
-        self._factory = HAProxyWrappingFactory(PageSite(root))
+        self._factory = HAProxyWrappingFactory(PageSite(root, reactor))
         self._factory.noisy = False
         self._reactor = reactor
         self._port: IListeningPort | None = None

@@ -27,8 +27,8 @@ HEARTBEAT = 10.0
 RETRY = 2000
 """Milliseconds that a browser is to wait before it comes back."""
 
-MOST = 200
-"""So many streams at a time; each is a connection."""
+MOST, PER_CLIENT = 200, 50
+"""Maximum number of streams at a time, and of those of one client; each is a connection."""
 
 
 class EventsPage(Page):
@@ -37,22 +37,24 @@ class EventsPage(Page):
     content_type = EVENT_STREAM
     summary = "What happens, as server-sent events: each an entry of the timeline"
     shape = Entry
-    statuses = ((503, f"more than {MOST} clients follow already"),)
+    statuses = ((503, f"more than {MOST} clients follow already, or {PER_CLIENT} from this address"),)
 
     def __init__(self, sight: Sight) -> None:
         self._sight = sight
-        self._open: set[Follower] = set()
+        self._open: dict[Follower, str] = {}
 
     async def answer(self, asked: Asked) -> Answer:
         """Entries until the client leaves."""
         if len(self._open) >= MOST:
             raise Refusal(503, f"{MOST} clients follow already")
+        if list(self._open.values()).count(asked.client) >= PER_CLIENT:
+            raise Refusal(503, f"{PER_CLIENT} streams of {asked.client} are open already")
         last = (asked.headers.getRawHeaders("Last-Event-ID") or [""])[0]
         after = int(last) if last.isascii() and last.isdecimal() and len(last) < 19 else None
 
         async def stream(request: Request) -> None:
             follower = Follower(request, self._sight.clock)
-            self._open.add(follower)
+            self._open[follower] = asked.client
             timeline = self._sight.record.timeline
             stop = timeline.follow(follower.tell)
             try:
@@ -61,7 +63,7 @@ class EventsPage(Page):
             finally:
                 stop()
                 follower.end()
-                self._open.discard(follower)
+                self._open.pop(follower, None)
 
         return Answer(content_type=EVENT_STREAM, headers={"X-Accel-Buffering": "no"}, stream=stream)
 

@@ -114,6 +114,7 @@ class EnvironmentTests(SynchronousTestCase):
             "MARATHON_PASSWORD": "p",
             "MARATHON_LB_AUTH_CREDENTIALS": "u:p",
             "DCOS_SERVICE_ACCOUNT_CREDENTIAL": "{}",
+            "HAPROXY_ADMIN_TOKEN": "t",
             "HAPROXY_SSL_CERT": "PEM",
             "HAPROXY_SSL_CERT12": "PEM",
             "HAPROXY_MWORKER_REEXEC": "1",

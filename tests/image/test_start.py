@@ -13,6 +13,7 @@ from marathonlb.errors import UsageError
 from marathonlb.image.start import Start, start_from
 from marathonlb.options import Machine, settings_from
 from marathonlb.tap import Options
+from tests.shared import CHECKOUT
 
 MACHINE = Machine(host_name=lambda: "lb.test", which=lambda program, path: None, bundled_haproxy=lambda: None)
 PEM = "-----BEGIN CERTIFICATE-----\\nMII\\n-----END CERTIFICATE-----\\n"
@@ -170,6 +171,18 @@ class SecretTests(SynchronousTestCase):
         self.assertEqual(("http://a:1", "http://b:2"), settings.marathon)
         settings = understood(started("sse", MARATHON_USER="lb", MARATHON_PASSWORD="sesame"))
         self.assertEqual(("lb", "sesame"), settings.auth_credentials)
+
+    def test_admin_token(self) -> None:
+        """A token leaves the command line, too, reaches the controller either way, and is no template's."""
+        for start in (started("sse", "--admin-token=sesame"), started("sse", HAPROXY_ADMIN_TOKEN="sesame")):
+            self.assertNotIn("sesame", " ".join(start.arguments) + repr(start))
+            settings = understood(start)
+            self.assertEqual((settings.admin_token, settings.environment), ("sesame", {}))
+
+    def test_loopback(self) -> None:
+        """The image lets in loopback alone, unless it is told otherwise."""
+        self.assertNotIn("ADMIN_ALLOW", (CHECKOUT / "Dockerfile").read_text(encoding="utf-8"))
+        self.assertEqual(started("sse").settings.admin_allow, ("127.0.0.0/8", "::1/128"))
 
     def test_environment(self) -> None:
         """The controller's environment has neither PEM text nor the templates' address; template variables stay."""

@@ -52,10 +52,12 @@ class Browser:
     One browser with one window, in a directory of its own.
 
     :param size: of the window, in pixels.
+    :param flags: more of Chromium's.
     """
 
-    def __init__(self, size: tuple[int, int] = (1280, 900)) -> None:
+    def __init__(self, size: tuple[int, int] = (1280, 900), flags: tuple[str, ...] = ()) -> None:
         self._size = size
+        self._flags = flags
         self._home = Path(tempfile.mkdtemp(prefix="browser-", dir="/tmp"))
         self._port = free_port()
         self._driver: subprocess.Popen[bytes] | None = None
@@ -81,7 +83,8 @@ class Browser:
                 return False
 
         await until(ready, SECONDS)
-        flags = [*FLAGS, f"--user-data-dir={self._home}/profile", "--window-size={},{}".format(*self._size)]
+        own = [f"--user-data-dir={self._home}/profile", "--window-size={},{}".format(*self._size)]
+        flags = [*FLAGS, *self._flags, *own]
         wanted = {
             "browserName": "chrome",
             "goog:chromeOptions": {"binary": CHROMIUM, "args": flags},

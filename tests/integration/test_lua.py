@@ -38,6 +38,9 @@ listen stats
 """
 
 
+HANDED_ON = ("origin", "accept-language", "sec-fetch-mode", "referer", "authorization", "x-other")
+
+
 class Controller(Resource):
     """Says who asks for what; a signal is not for everybody."""
 
@@ -49,18 +52,20 @@ class Controller(Resource):
 
     def render_GET(self, request: Request) -> bytes:
         client = request.getClientAddress().host  # type: ignore[union-attr]
-        origin = " ".join(filter(None, map(request.getHeader, ("origin", "accept-language"))))
+        origin = " ".join(filter(None, map(request.getHeader, HANDED_ON)))
         self.methods.append(request.method)
         request.setHeader("Content-Type", "text/plain; charset=us-ascii")
         if request.path.startswith(b"/_mlb_signal"):
             request.setResponseCode(403)
         return f"{request.uri.decode()} {client} {origin}\n".encode()
 
+    render_POST = render_GET
 
-def head(port: int, path: str) -> None:
-    """Ask for the head of a page."""
+
+def head(port: int, path: str, method: str = "HEAD") -> None:
+    """Ask for a page, by default for its head, and read the answer away."""
     connection = HTTPConnection("127.0.0.1", port, timeout=10)
-    connection.request("HEAD", path)
+    connection.request(method, path)
     connection.getresponse().read()
     connection.close()
 
@@ -108,6 +113,9 @@ class LuaMixin:
             self.assertEqual((answer.status, answer.body), (403, said))
         answer = await self.asked("/_mlb_signal/hup", Accept_Language="en")
         self.assertEqual(answer.body, b"/_mlb_signal/hup 127.0.0.1 en\n", "a browser that says nothing else")
+        more = {"Sec_Fetch_Mode": "cors", "Referer": "http://x/", "Authorization": "Bearer x", "X_Other": "y"}
+        answer = await self.asked("/_mlb_signal/hup", **more)
+        self.assertEqual(answer.body, b"/_mlb_signal/hup 127.0.0.1 cors http://x/ Bearer x\n")
 
     @coroutine
     async def test_head(self) -> None:
@@ -116,6 +124,14 @@ class LuaMixin:
         self.world.start()
         await deferToThread(head, self.world.stats, "/_mlb_signal/hup")
         self.assertEqual(controller.methods, [b"HEAD"])
+
+    @coroutine
+    async def test_post(self) -> None:
+        """A POST is handed on as one: a page of our own may cause that, and no GET."""
+        controller = self.listen()
+        self.world.start()
+        await deferToThread(head, self.world.stats, "/_mlb_signal/hup", "POST")
+        self.assertEqual(controller.methods, [b"POST"])
 
     @coroutine
     async def test_nobody(self) -> None:

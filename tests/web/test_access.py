@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
 
 from marathonlb.masking import masked
-from marathonlb.web.access import UNKNOWN, Access, client_of, foreign
+from marathonlb.web.access import UNKNOWN, Access, Standing, client_of
+from marathonlb.web.page import Refusal
+from marathonlb.web.tokens import FAILURES, FORGIVEN_AFTER, AdminToken, FailedTokens
+
+NETWORKS, CLIENT = ("10.0.0.0/8",), "10.1.2.3"
+TOKEN = "0123456789abcdef0123456789abcdef"
 
 
 class Clients(SynchronousTestCase):
@@ -55,43 +61,171 @@ def headers(**given: str) -> Headers:
     return Headers({name.replace("_", "-"): [text] for name, text in given.items()})
 
 
-class Origins(SynchronousTestCase):
-    """Pages of other sites."""
+OWN = "lb:9090"
 
-    def ours(self, method: str = "POST", **given: str) -> bool:
-        """Whether a request with these headers is ours or a program's."""
-        return not foreign(headers(**given), method)
+PROGRAMS: tuple[dict[str, str], ...] = (
+    {},
+    {"User_Agent": "curl/8.5.0", "Accept": "*/*"},
+    {"User_Agent": "python-requests/2.31", "Accept_Encoding": "gzip, deflate", "Connection": "keep-alive"},
+    {"User_Agent": "Go-http-client/1.1", "Accept_Encoding": "gzip"},
+    {"User_Agent": "Wget/1.21", "Accept_Encoding": "identity"},
+)
+
+FOREIGN: tuple[dict[str, str], ...] = (
+    *({"Sec_Fetch_Site": site, "Sec_Fetch_Mode": "no-cors"} for site in ("cross-site", "same-site", "new")),
+    *({"Origin": origin} for origin in ("http://lb:9091", "http://lb", "null", "", "http://lb:9090.evil")),
+    *({"Origin": origin} for origin in ("http://[", "lb:9090", "https://evil.example")),
+    {"Sec_Fetch_Site": "same-origin", "Origin": "null"},
+    {"Sec_Fetch_Site": "none", "Sec_Purpose": "prefetch"},
+)
+"""What tells of another site's page, or of nobody."""
+
+SILENT: tuple[dict[str, str], ...] = (
+    *({"Accept_Language": words} for words in ("de", "*", "")),
+    {"Accept_Language": "*", "User_Agent": "curl/8.5.0"},
+    {"Referer": "http://evil.example/"},
+    {"Cookie": "a=b"},
+    {"User_Agent": "Mozilla/5.0 (X11; Linux x86_64)"},
+    {"Upgrade_Insecure_Requests": "1"},
+    {"Sec_CH_UA": '"Chromium"'},
+    {"Sec_Fetch_Mode": "cors"},
+    {"Sec_WebSocket_Key": "x"},
+    {"Purpose": "prefetch"},
+    {"Ping_From": "http://evil.example/"},
+)
+"""What a browser sends with a request of which it does not say whose page it is."""
+
+
+class Changes(SynchronousTestCase):
+    """Who may change something from a network of ``--admin-allow``."""
+
+    def may(self, method: str, host: str = OWN, **given: str) -> bool:
+        """Whether a request with these headers may."""
+        return not Access(NETWORKS).standing(CLIENT, headers(Host=host, **given), method).refused
 
     def test_programs(self) -> None:
-        """A program names no page, and is let through."""
-        for method in ("GET", "POST"):
-            self.assertTrue(self.ours(method, Host="lb:9090"))
+        """A program may, by any name."""
+        for given in PROGRAMS:
+            for method in ("GET", "POST"):
+                self.assertTrue(self.may(method, "lb.example.com:9090", **given), given)
 
     def test_own(self) -> None:
-        """Our own pages are, in any case of letters."""
+        """Our own pages may, in any case of letters, and so may what somebody types into the browser."""
+        self.assertTrue(self.may("POST", "LB:9090", Origin="http://lb:9090", Accept_Language="de"))
         for method in ("GET", "POST"):
-            self.assertTrue(self.ours(method, Host="LB:9090", Origin="http://lb:9090"))
-            self.assertTrue(self.ours(method, Host="lb:9090", Sec_Fetch_Site="none", Accept_Language="en"))
-            self.assertTrue(self.ours(method, Host="lb:9090", Sec_Fetch_Site="same-origin"))
+            for site in ("none", "same-origin"):
+                self.assertTrue(self.may(method, Sec_Fetch_Site=site, Accept_Language="en"))
 
-    def test_others(self) -> None:
-        """Others are not, nor those that hide who they are."""
-        for origin in (
-            "http://lb:9091",
-            "http://lb",
-            "null",
-            "",
-            "http://lb:9090.evil",
-            "http://[",
-            "lb:9090",
-        ):
-            self.assertFalse(self.ours(Host="lb:9090", Origin=origin), origin)
-        self.assertFalse(self.ours(Origin="http://lb:9090"))
-        self.assertFalse(self.ours(Host="lb", Sec_Fetch_Site="cross-site"))
+    def test_foreign(self) -> None:
+        """Pages of other sites may not, nor those that hide who they are, whatever else they say."""
+        for given in FOREIGN:
+            for more in ({}, {"Accept_Language": "*"}, {"User_Agent": "curl/8.5.0"}):
+                for method in ("GET", "POST"):
+                    self.assertFalse(self.may(method, **{**more, **given}), given)
+        self.assertFalse(self.may("POST", "", Origin="http://lb:9090"))
 
-    def test_image(self) -> None:
-        """An image on a page of another site is not: a browser asks for it without a word about whose page that is."""
-        self.assertFalse(self.ours("GET", Host="10.0.0.5:9090", Accept_Language="de", Accept="image/png"))
+    def test_silent(self) -> None:
+        """Any sign of a browser that does not say whose page asks is enough to refuse."""
+        for given in SILENT:
+            for host in (OWN, "10.0.0.5:9090", "evil.example:9090"):
+                for method in ("GET", "POST"):
+                    self.assertFalse(self.may(method, host, **given), given)
+
+    def test_rebound(self) -> None:
+        """A page whose name leads here is no page of ours, though its origin is the host."""
+        for host in ("evil.example:9090", "evil.marathon.mesos:9090"):
+            for given in SILENT:
+                self.assertFalse(self.may("POST", host, Origin=f"http://{host}", **given), given)
+
+
+class Secrets(SynchronousTestCase):
+    """Who sees password hashes from a network of ``--admin-allow``."""
+
+    def sees(self, host: str = OWN, **given: str) -> bool:
+        """Whether a request with these headers does."""
+        return not Access(NETWORKS).standing(CLIENT, headers(Host=host, **given), "GET").barred
+
+    def test_programs(self) -> None:
+        """A program does."""
+        for given in PROGRAMS:
+            self.assertTrue(self.sees("lb.example.com:9090", **given), given)
+
+    def test_own(self) -> None:
+        """Whoever looks at our pages does, by whatever link they came."""
+        self.assertTrue(self.sees(Accept_Language="de"))
+        for site in ("none", "same-origin", "cross-site"):
+            self.assertTrue(
+                self.sees(Sec_Fetch_Site=site, Sec_Fetch_Mode="navigate", Sec_Fetch_Dest="document")
+            )
+
+    def test_foreign(self) -> None:
+        """What a page of another site asks for shows none, though the browser would not let it read that."""
+        for given in FOREIGN:
+            self.assertFalse(self.sees(**given), given)
+        frame = {"Sec_Fetch_Mode": "navigate", "Sec_Fetch_Dest": "iframe"}
+        self.assertFalse(self.sees(Sec_Fetch_Site="cross-site", **frame))
+
+    def test_rebound(self) -> None:
+        """Nor does a page whose name leads here."""
+        for given in SILENT:
+            self.assertFalse(self.sees("evil.example:9090", **given), given)
+
+
+class Tokens(SynchronousTestCase):
+    """Who has the token."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.access = Access(NETWORKS, "", AdminToken(TOKEN), FailedTokens(self.clock))
+
+    def standing(self, authorization: str, client: str = "203.0.113.9", **given: str) -> Standing:
+        """What a request with this header may do."""
+        return self.access.standing(client, headers(Host=OWN, Authorization=authorization, **given), "GET")
+
+    def refused(self, authorization: str, client: str = "203.0.113.9") -> Refusal:
+        """Why a request with this header is not answered."""
+        return self.assertRaises(Refusal, self.standing, authorization, client)
+
+    def test_right(self) -> None:
+        """Whoever has it may do everything from anywhere, by any name, and our pages with it."""
+        for given in ({}, {"Accept_Language": "de"}, {"User_Agent": "Mozilla/5.0"}):
+            for scheme in ("Bearer", "bearer"):
+                self.assertEqual(self.standing(f"{scheme} {TOKEN}", **given), Standing())
+        own = {"Accept_Language": "de", "Origin": f"http://{OWN}"}
+        self.assertEqual(self.standing(f"Bearer {TOKEN}", **own), Standing())
+
+    def test_foreign(self) -> None:
+        """What another site's page asks for changes nothing, though somebody on the way adds the token."""
+        for given in FOREIGN:
+            self.assertTrue(self.standing(f"Bearer {TOKEN}", **given).refused, given)
+
+    def test_wrong(self) -> None:
+        """A wrong one is 401 with a challenge, also from a network that needs none."""
+        for given in ("x", TOKEN[:-1], TOKEN + "x", "", "ü"):
+            for client in ("203.0.113.9", CLIENT):
+                refusal = self.refused(f"Bearer {given}", client)
+                self.assertEqual(refusal.status, 401)
+                self.assertIn("Bearer", refusal.headers["WWW-Authenticate"])
+                self.assertNotIn(TOKEN, str(refusal))
+
+    def test_none(self) -> None:
+        """Without one the networks decide, and what is not for us is ignored."""
+        self.assertIn("--admin-token", self.standing("Basic am9lOng=").refused)
+        self.assertEqual(self.standing("Basic am9lOng=", CLIENT), Standing())
+        standing = Access(NETWORKS).standing(CLIENT, headers(Host=OWN, Authorization="Bearer x"), "GET")
+        self.assertEqual(standing, Standing())
+
+    def test_many(self) -> None:
+        """Who gives many wrong ones has to wait, with the right one, too; others do not."""
+        for _ in range(FAILURES):
+            self.assertEqual(self.refused("Bearer x").status, 401)
+        refusal = self.refused(f"Bearer {TOKEN}")
+        self.assertEqual((refusal.status, refusal.headers), (429, {"Retry-After": "6"}))
+        self.assertEqual(self.standing(f"Bearer {TOKEN}", "203.0.113.8"), Standing())
+        self.clock.advance(FORGIVEN_AFTER)
+        self.assertEqual(self.standing(f"Bearer {TOKEN}"), Standing())
+        self.assertEqual(self.refused("Bearer x").status, 401)
+        self.assertEqual(self.refused("Bearer x").status, 429)
 
 
 class Names(SynchronousTestCase):
@@ -101,24 +235,25 @@ class Names(SynchronousTestCase):
         """Nobody else can have an address, a name without a dot, or a private one lead here."""
         for host in (
             *("10.0.0.5:9090", "10.0.0.5", "[::1]:9090", "[fd00::5]", "localhost:9090", "lb1", "LB1:9090"),
-            *("marathon-lb.marathon.mesos:9090", "lb.internal", "lb.local.", "x.LOCALHOST"),
+            *("lb.internal", "lb.local.", "x.LOCALHOST"),
         ):
             self.assertTrue(Access(()).is_own_name(host), host)
         for host in (
             *("evil.example:9090", "10.0.0.5.evil.example", "mesos.evil.example", "", ":9090", "["),
-            *(".", "evil.example."),
+            *(".", "evil.example.", "evil.marathon.mesos"),
         ):
             self.assertFalse(Access(()).is_own_name(host), host)
 
     def test_domain(self) -> None:
-        """Names of this host's domain are its own; a domain of one word is nobody's."""
+        """Names of this host's domain are its own, unless others may have names beside it, too."""
         access = Access((), "lb1.dc.example.com")
         for host in ("lb1.dc.example.com:9090", "lb.DC.example.com", "a.b.dc.example.com", "dc.example.com"):
             self.assertTrue(access.is_own_name(host), host)
         for host in ("lb.example.com", "evildc.example.com", "evil.example"):
             self.assertFalse(access.is_own_name(host), host)
-        short = Access((), "lb.example")
-        self.assertEqual([short.is_own_name(host) for host in ("lb.example", "evil.example")], [True, False])
+        for own, other in (("lb.example", "evil.example"), ("lb.co.uk", "evil.co.uk")):
+            short = Access((), own)
+            self.assertEqual([short.is_own_name(host) for host in (own, other)], [True, False])
 
     def test_misnamed(self) -> None:
         """A browser that calls us by another name may be at anybody's site, unless https has proven that name."""
@@ -126,14 +261,12 @@ class Names(SynchronousTestCase):
         misnamed = Access(()).misnamed
         self.assertIn(host, misnamed(headers(Host=host, Accept_Language="en")))
         self.assertIn(host, misnamed(headers(Host=host, Origin=f"http://{host}")))
+        self.assertIn(host, misnamed(headers(Host=host, Accept_Language="*")))
         self.assertTrue(misnamed(headers(Accept_Language="en")))
         self.assertEqual(misnamed(headers(Host=host, Origin=f"https://{host}")), "")
         self.assertEqual(misnamed(headers(Host=host, Accept_Language="en", Sec_Fetch_Site="same-origin")), "")
         self.assertEqual(misnamed(headers(Host="10.0.0.5:9090", Accept_Language="en")), "")
         self.assertEqual(misnamed(headers(Host=host)), "", "a program")
-        self.assertEqual(
-            misnamed(headers(Host=host, Accept_Language="*")), "", "a program that fetches as browsers do"
-        )
 
 
 HIDDEN = (

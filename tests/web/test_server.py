@@ -9,7 +9,7 @@ import struct
 import tempfile
 from typing import Any
 
-from twisted.internet.address import UNIXAddress
+from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError, ConnectionDone
 from twisted.internet.task import Clock
@@ -20,8 +20,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.errors import PublishFailed
 from marathonlb.web.access import Access
+from marathonlb.web.connections import Times
 from marathonlb.web.page import Answer, Asked, Page, text
-from marathonlb.web.router import LIMIT, Route, Router
+from marathonlb.web.router import LIMIT, PER_CLIENT, Route, Router
 from marathonlb.web.server import AGAIN, PageSite, WebServer
 
 
@@ -52,6 +53,7 @@ def v2(family: int, *addresses: str) -> bytes:
     )
 
 
+ADMIN = v2(socket.AF_INET, "10.2.3.4", "10.0.0.9")
 LOCAL = SIGNATURE + b"\x20\x00\x00\x00"
 
 
@@ -60,10 +62,12 @@ class Proxied(SynchronousTestCase):
 
     def send(self, *pieces: bytes) -> bytes:
         """What is answered to these bytes on one connection."""
-        protocol = HAProxyWrappingFactory(PageSite(ROOT)).buildProtocol(None)  # type: ignore[arg-type]
+        self.clock = Clock()
+        protocol = HAProxyWrappingFactory(PageSite(ROOT, self.clock)).buildProtocol(None)  # type: ignore[arg-type]
         assert protocol is not None
         self.transport = StringTransport(peerAddress=UNIXAddress(b""))
         protocol.makeConnection(self.transport)
+        self.protocol = protocol
         for piece in pieces:
             protocol.dataReceived(piece)
         self.addCleanup(protocol.connectionLost, Failure(ConnectionDone()))
@@ -97,13 +101,32 @@ class Proxied(SynchronousTestCase):
         self.assertTrue(self.transport.disconnecting)
 
     def test_too_big(self) -> None:
-        """A body past the limit is read away and refused, whatever length it claims."""
+        """A body past the limit is refused, whatever length it claims; where it claims one, before it comes."""
         head = b"POST / HTTP/1.1\r\nHost: lb\r\nContent-Length: %d\r\n\r\n"
-        for size, status in ((LIMIT, b"200 OK"), (LIMIT + 1, b"413 ")):
-            self.assertIn(status, self.send(LOCAL, head % size, b"x" * size)[:20])
+        self.assertIn(b"200 OK", self.send(ADMIN, head % LIMIT, b"x" * LIMIT)[:20])
+        self.assertIn(b"413 ", self.send(ADMIN, head % (LIMIT + 1))[:20])
         chunked = b"POST / HTTP/1.1\r\nHost: lb\r\nTransfer-Encoding: chunked\r\n\r\n"
         piece = b"%x\r\n%s\r\n" % (LIMIT, b"x" * LIMIT)
-        self.assertIn(b"413 ", self.send(LOCAL, chunked, piece, piece, b"0\r\n\r\n")[:20])
+        self.assertIn(b"413 ", self.send(ADMIN, chunked, piece, piece, b"0\r\n\r\n")[:20])
+
+    def test_unwanted(self) -> None:
+        """Who may change nothing is told so before the body, which is read away for a moment."""
+        for head in (
+            b"Content-Length: 500000",
+            b"Content-Length: 5\r\nExpect: 100-continue",
+            b"Transfer-Encoding: chunked",
+        ):
+            answer = self.send(LOCAL, b"POST / HTTP/1.1\r\nHost: lb\r\n%s\r\n\r\n" % head)
+            self.assertTrue(answer.startswith(b"HTTP/1.1 403 Forbidden\r\n"), answer)
+            self.assertIn(b"Connection: close\r\n", answer)
+            self.assertIn(b"Cross-Origin-Resource-Policy: same-origin\r\n", answer)
+            self.assertTrue(answer.endswith(b'is not in --admin-allow"}'), answer)
+            for _ in range(20):
+                self.protocol.dataReceived(b"GET / HTTP/1.1\r\nHost: lb\r\n\r\n" * 100)
+            self.assertEqual(self.transport.value(), answer)
+            self.assertFalse(self.transport.disconnected)
+            self.clock.advance(Times().farewell)
+            self.assertTrue(self.transport.disconnected)
 
     def test_no_disk(self) -> None:
         """A body needs no place for temporary files."""
@@ -118,7 +141,47 @@ class Proxied(SynchronousTestCase):
         """A form is not taken apart, however wrong it is."""
         for kind in (b"multipart/form-data", b"application/x-www-form-urlencoded"):
             head = b"POST / HTTP/1.1\r\nHost: lb\r\nContent-Type: %s\r\nContent-Length: 3\r\n\r\n" % kind
-            self.assertIn(b"200 OK", self.send(LOCAL, head, b"a=b")[:20])
+            self.assertIn(b"200 OK", self.send(ADMIN, head, b"a=b")[:20])
+
+
+class Waiting(Page):
+    """Answers when it is let go."""
+
+    def __init__(self) -> None:
+        self.held: list[Deferred[None]] = []
+
+    async def answer(self, asked: Asked) -> Answer:
+        self.held.append(Deferred())
+        await self.held[-1]
+        return text("done")
+
+
+class Busy(SynchronousTestCase):
+    """Requests that take long."""
+
+    def setUp(self) -> None:
+        self.page = Waiting()
+        self.site = PageSite(Router((Route("/", self.page),), Access(())), Clock())
+
+    def ask(self, client: str) -> StringTransport:
+        """A request from an address."""
+        protocol = self.site.buildProtocol(None)
+        transport = StringTransport(peerAddress=IPv4Address("TCP", client, 4000))
+        assert protocol is not None
+        protocol.makeConnection(transport)
+        protocol.dataReceived(b"GET / HTTP/1.1\r\nHost: lb\r\n\r\n")
+        self.addCleanup(protocol.connectionLost, Failure(ConnectionDone()))
+        return transport
+
+    def test_one_client(self) -> None:
+        """One client cannot have everything answered at a time; the next is answered when one of them is."""
+        waiting = [self.ask("10.0.0.1") for _ in range(PER_CLIENT)]
+        self.assertIn(b"Retry-After: 1", self.ask("10.0.0.1").value())
+        self.assertEqual(self.ask("10.0.0.2").value(), b"")
+        self.page.held[0].callback(None)
+        self.assertIn(b"done", waiting[0].value())
+        self.assertEqual(self.ask("10.0.0.1").value(), b"")
+        self.assertEqual(len(self.page.held), PER_CLIENT + 2)
 
 
 class FakePort:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import msgspec
-from twisted.internet.address import UNIXAddress
+from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IAddress
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
 from marathonlb.timeline import Entry, Kind
 from marathonlb.web.server import PageSite
-from marathonlb.web.stream import HEARTBEAT, MOST
+from marathonlb.web.stream import HEARTBEAT, MOST, PER_CLIENT
 from tests.reconciling import web
 from tests.web.sights import PagesTestCase
 
@@ -18,10 +19,12 @@ from tests.web.sights import PagesTestCase
 class Following(PagesTestCase):
     """A client of /api/events, on a connection of its own."""
 
+    peer: IAddress = UNIXAddress(b"")
+
     def follow(self, headers: str = "") -> StringTransport:
         """Begin to follow; what is heard is in the transport."""
-        self.protocol = PageSite(self.root).buildProtocol(None)
-        transport = StringTransport(peerAddress=UNIXAddress(b""))
+        self.protocol = PageSite(self.root, self.clock).buildProtocol(None)
+        transport = StringTransport(peerAddress=self.peer)
         self.protocol.makeConnection(transport)
         self.protocol.dataReceived(f"GET /api/events HTTP/1.1\r\nHost: lb\r\n{headers}\r\n".encode())
         return transport
@@ -88,7 +91,8 @@ class Following(PagesTestCase):
     def test_many(self) -> None:
         """More clients than are welcome are refused; one that leaves makes room."""
         protocols = []
-        for _ in range(MOST):
+        for number in range(MOST):
+            self.peer = IPv4Address("TCP", f"10.0.0.{number % 10}", 4000)
             self.follow()
             protocols.append(self.protocol)
         self.assertIn(b" 503 ", self.follow().value())
@@ -100,13 +104,28 @@ class Following(PagesTestCase):
         for self.protocol in protocols:
             self.leave()
 
+    def test_many_of_one(self) -> None:
+        """One client cannot take the streams of all."""
+        self.peer = IPv4Address("TCP", "10.0.0.1", 4000)
+        protocols = []
+        for _ in range(PER_CLIENT):
+            self.follow()
+            protocols.append(self.protocol)
+        self.assertIn(b" 503 ", self.follow().value())
+        self.leave()
+        self.peer = IPv4Address("TCP", "10.0.0.2", 4000)
+        self.assertIn(b" 200 ", self.follow().value())
+        self.leave()
+        for self.protocol in protocols:
+            self.leave()
+
     def test_stop(self) -> None:
         """When the controller stops, every stream ends."""
         transport = self.follow()
         self.root.close()
         self.assertTrue(transport.value().endswith(b"0\r\n\r\n"))
-        self.assertEqual([call for call in self.clock.getDelayedCalls() if call.active()], [])
         self.leave()
+        self.assertEqual([call for call in self.clock.getDelayedCalls() if call.active()], [])
 
     def test_head(self) -> None:
         """HEAD has no body and no end to wait for."""

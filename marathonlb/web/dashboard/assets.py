@@ -79,5 +79,9 @@ class AssetPage(Page):
         asset = self._assets.by_name.get(asked.arguments["name"])
         if asset is None:
             raise Refusal(404, f"there is no page {asked.path}")
-        kept = {"Cache-Control": FOR_EVER} if asked.arguments["version"] == asset.version else {}
+        kept = (
+            {"Cache-Control": FOR_EVER, "Vary": "Authorization"}
+            if asked.arguments["version"] == asset.version
+            else {}
+        )
         return Answer(asset.content, content_type=asset.content_type, headers=kept)

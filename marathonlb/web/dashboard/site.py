@@ -102,6 +102,7 @@ class Site:
             "held_back": _held_back(sight),
             "pinned": pinned(sight),
             "refresh": 0,
+            "takes_token": sight.settings.admin_token is not None,
             "verdict": await verdict_of(sight),
             "version": sight.version,
         }

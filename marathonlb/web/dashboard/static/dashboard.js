@@ -104,10 +104,62 @@
     }
     document.title = page.title;
     morph(document.body, page.body);
+    showToken();
     setClock();
     tick();
     return true;
   };
+
+  // ---- the admin token: kept by this tab alone, and sent with what this script asks for
+
+  const TOKEN = "marathon-lb-admin-token";
+  let token = "";
+  try {
+    token = sessionStorage.getItem(TOKEN) || "";
+  } catch {
+    // a browser that keeps nothing for us: it is known until the page is left
+  }
+
+  const withToken = (headers) => (token ? { ...headers, Authorization: `Bearer ${token}` } : headers);
+
+  const showToken = (words) => {
+    const form = $("token");
+    if (!form) return;
+    form.hidden = "admin" in document.body.dataset && !token;
+    form.classList.toggle("has-token", Boolean(token));
+    if (words !== undefined) $("token-says").textContent = words;
+  };
+
+  const keepToken = (text, words) => {
+    token = text;
+    try {
+      if (text) sessionStorage.setItem(TOKEN, text);
+      else sessionStorage.removeItem(TOKEN);
+    } catch {
+      // as above
+    }
+    showToken(words);
+  };
+
+  const isRefused = (answer) => Boolean(token) && (answer.status === 401 || answer.status === 429);
+
+  document.addEventListener("submit", (event) => {
+    if (event.target !== $("token")) return;
+    event.preventDefault();
+    const text = $("token-text").value.trim();
+    $("token-text").value = "";
+    if (!/^[\x21-\x7e]+$/.test(text)) {
+      showToken("This is no token.");
+      return;
+    }
+    keepToken(text, "");
+    lookNow();
+  });
+
+  $("token-forget")?.addEventListener("click", () => {
+    keepToken("", "");
+    lookNow();
+  });
 
   // ---- looking again
 
@@ -127,9 +179,12 @@
     const late = setTimeout(() => asked.abort("late"), PATIENCE);
     let words = "";
     try {
-      const answer = await fetch(location.href, { signal: asked.signal, cache: "no-store" });
+      const answer = await fetch(location.href, { headers: withToken({}), signal: asked.signal, cache: "no-store" });
       const text = await answer.text();
-      if (asking === asked && !show(text)) words = "The controller does not answer. HAProxy serves on; what is shown is old.";
+      if (isRefused(answer)) {
+        keepToken("", text);
+        lookSoon();
+      } else if (asking === asked && !show(text)) words = "The controller does not answer. HAProxy serves on; what is shown is old.";
     } catch {
       words = "The stats address does not answer; what is shown is old.";
     } finally {
@@ -230,11 +285,12 @@
   const post = async (button) => {
     const answer = await fetch(button.dataset.post, {
       method: "POST",
-      headers: { "Content-Type": "application/json" },
+      headers: withToken({ "Content-Type": "application/json" }),
       body: button.dataset.body,
     });
     if (answer.ok) return "";
     const text = await answer.text();
+    if (isRefused(answer)) keepToken("", "The token is not valid any more.");
     try {
       return JSON.parse(text).error || text;
     } catch {
@@ -277,4 +333,6 @@
   setInterval(everySecond, 1000);
   document.addEventListener("visibilitychange", seen);
   seen();
+  showToken();
+  if (token) lookNow();
 })();

@@ -1,0 +1,132 @@
+"""
+The token of ``--admin-token``: a text, or a file that holds it and is read again when it changes.
+
+While the file cannot be read, nobody is let in by a token: who removes it takes the right away.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from hashlib import sha256
+from hmac import compare_digest
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from marathonlb.options.values import is_path
+
+SHORT = 16
+"""A token with fewer characters can be guessed."""
+
+MAX_FILE = 4096
+"""Maximum number of bytes of the file."""
+
+FAILURES, FORGIVEN_AFTER = 10, 6.0
+"""Wrong tokens that a client may give at once, and seconds after which it may give one more."""
+
+CLIENTS = 1000
+"""Maximum number of clients whose wrong tokens are counted."""
+
+
+class AdminToken:
+    """
+    The token that lets a client use what changes something.
+
+    :param given: as ``--admin-token`` has it.
+    """
+
+    _log = Logger()
+
+    def __init__(self, given: str) -> None:
+        self._path = given if is_path(given) else ""
+        self._token = "" if self._path else given.strip()
+        self._seen: tuple[int, ...] | None = None
+        self._problem = ""
+        if self._path:
+            self._refresh()
+        else:
+            self._judge(given.strip(), "--admin-token")
+
+    def matches(self, given: str) -> bool:
+        """Whether this is the token; takes as long for each that is not."""
+        token = self.text()
+        return bool(token) and compare_digest(_digest(token), _digest(given))
+
+    def text(self) -> str:
+        """Return the token as it is now; empty while there is none."""
+        if self._path:
+            self._refresh()
+        return self._token
+
+    def _refresh(self) -> None:
+        try:
+            status = os.stat(self._path)
+            seen = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino, status.st_mode)
+            if seen != self._seen:
+                self._read(status)
+            self._seen, self._problem = seen, ""
+        except (OSError, ValueError) as error:
+            self._seen, self._token = None, ""
+            self._complain((error.strerror or "") if isinstance(error, OSError) else str(error))
+
+    def _read(self, status: os.stat_result) -> None:
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError("it is no regular file")
+        with open(self._path, "rb") as file:
+            text = file.read(MAX_FILE + 1).strip().decode("ascii", "replace")
+        if not text or len(text) > MAX_FILE or not text.isprintable() or " " in text:
+            raise ValueError("it does not hold one token in ASCII, such as openssl rand -hex 32 makes")
+        self._token = text
+        self._judge(text, self._path)
+        if status.st_mode & 0o077:
+            self._log.warn(
+                "{path}: others than its owner may read or write this file (mode {mode:04o}), and with it have "
+                "the --admin-token; chmod 600 it",
+                path=self._path,
+                mode=stat.S_IMODE(status.st_mode),
+            )
+
+    def _judge(self, token: str, where: str) -> None:
+        if len(token) < SHORT:
+            self._log.warn(
+                "{where}: the token is short enough to be guessed; openssl rand -hex 32 makes a good one",
+                where=where,
+            )
+
+    def _complain(self, problem: str) -> None:
+        if problem != self._problem:
+            self._problem = problem
+            self._log.error(
+                "--admin-token: {path} cannot be used: {problem}. Nobody is let in by a token until it can",
+                path=self._path,
+                problem=problem,
+            )
+
+
+class FailedTokens:
+    """
+    Counts the wrong tokens of each client, so that nobody tries many.
+
+    :param clock: says what time it is.
+    """
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._until: dict[str, float] = {}
+
+    def wait(self, client: str) -> float:
+        """Seconds until this client may give a token; 0 where it may."""
+        until = self._until.get(client, 0.0)
+        return max(0.0, until - self._clock.seconds() - (FAILURES - 1) * FORGIVEN_AFTER)
+
+    def note(self, client: str) -> None:
+        """This client gave a wrong one."""
+        now = self._clock.seconds()
+        self._until[client] = max(now, self._until.pop(client, 0.0)) + FORGIVEN_AFTER
+        if len(self._until) > CLIENTS:
+            del self._until[next(iter(self._until))]
+
+
+def _digest(token: str) -> bytes:
+    return sha256(token.encode("utf-8", "surrogateescape")).digest()
