@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from ipaddress import IPv6Address, ip_address, ip_network
+from math import ceil
 from urllib.parse import SplitResult, urlsplit
 
 from attrs import frozen
@@ -114,13 +115,10 @@ class Access:
         given = bearer(headers)
         if self._token is None or given is None:
             return False
-        wait = self._failed.wait(client) if self._failed is not None else 0.0
+        wait = ceil(self._failed.wait(client)) if self._failed is not None else 0
         if wait > 0:
-            raise Refusal(
-                429,
-                f"{client} has given too many wrong tokens; try again in {wait:.0f} s",
-                {"Retry-After": f"{wait:.0f}"},
-            )
+            reason = f"{client} has given too many wrong tokens; try again in {wait} s"
+            raise Refusal(429, reason, {"Retry-After": str(wait)})
         if self._token.matches(given):
             return True
         if self._failed is not None:

@@ -16,6 +16,7 @@ from twisted.web.server import Request
 from zope.interface import implementer
 
 from marathonlb.timeline import Entry
+from marathonlb.web.connections import fair_share
 from marathonlb.web.page import Answer, Asked, Page, Refusal
 from marathonlb.web.sight import Sight
 
@@ -28,7 +29,7 @@ RETRY = 2000
 """Milliseconds that a browser is to wait before it comes back."""
 
 MOST, PER_CLIENT = 200, 50
-"""Maximum number of streams at a time, and of those of one client; each is a connection."""
+"""Maximum number of streams at a time, and of those of one client; each is a connection, of which pages need some."""
 
 
 class EventsPage(Page):
@@ -42,13 +43,15 @@ class EventsPage(Page):
     def __init__(self, sight: Sight) -> None:
         self._sight = sight
         self._open: dict[Follower, str] = {}
+        self._most = min(MOST, fair_share() // 2)
+        self._per_client = min(PER_CLIENT, self._most // 4)
 
     async def answer(self, asked: Asked) -> Answer:
         """Entries until the client leaves."""
-        if len(self._open) >= MOST:
-            raise Refusal(503, f"{MOST} clients follow already")
-        if list(self._open.values()).count(asked.client) >= PER_CLIENT:
-            raise Refusal(503, f"{PER_CLIENT} streams of {asked.client} are open already")
+        if len(self._open) >= self._most:
+            raise Refusal(503, f"{self._most} clients follow already")
+        if list(self._open.values()).count(asked.client) >= self._per_client:
+            raise Refusal(503, f"{self._per_client} streams of {asked.client} are open already")
         last = (asked.headers.getRawHeaders("Last-Event-ID") or [""])[0]
         after = int(last) if last.isascii() and last.isdecimal() and len(last) < 19 else None
 

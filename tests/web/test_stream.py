@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+
 import msgspec
 from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.error import ConnectionDone
@@ -116,6 +118,19 @@ class Following(PagesTestCase):
         self.peer = IPv4Address("TCP", "10.0.0.2", 4000)
         self.assertIn(b" 200 ", self.follow().value())
         self.leave()
+        for self.protocol in protocols:
+            self.leave()
+
+    def test_few_descriptors(self) -> None:
+        """Where there are few descriptors, streams leave half of the connections to the pages."""
+        self.patch(resource, "getrlimit", lambda _: (80, 80))
+        self.make(self.settings)
+        protocols, answers = [], []
+        for number in range(12):
+            self.peer = IPv4Address("TCP", f"10.0.0.{number}", 4000)
+            answers.append(self.follow().value()[:12])
+            protocols.append(self.protocol)
+        self.assertEqual(answers, [b"HTTP/1.1 200"] * 10 + [b"HTTP/1.1 503"] * 2)
         for self.protocol in protocols:
             self.leave()
 
