@@ -85,6 +85,7 @@ class Planner:
         self._apps: Mapping[str, App] = {}
         self._looked = 0
         self._last: Wanted | None = None
+        self._renamed: Mapping[tuple[str, int], str] = {}
         self._found: tuple[Problem, ...] = ()
         self._accepted: Wanted | None = None
         self._proven: frozenset[str] = frozenset()
@@ -114,6 +115,7 @@ class Planner:
         wanted = self._from_last() if retry is None or now < retry else None
         wanted = wanted or self._from_scratch(now)
         self._last, self._moved = wanted, {}
+        self._renamed = wanted.rendered.renamed
         return self._held(wanted)
 
     def _held(self, today: Wanted) -> Wanted:
@@ -171,7 +173,7 @@ class Planner:
     def servers_of(self, apps: Iterable[str], tasks: frozenset[str]) -> list[tuple[str, str]]:
         """The servers, each as its backend and its name, that are these tasks of these apps."""
         return [
-            (service.backend, server.name)
+            (self._renamed.get(service.key, service.backend), server.name)
             for app_id in sorted(apps)
             for service in self.offers.of(app_id)
             for server in service.servers

@@ -20,6 +20,8 @@ from marathonlb.config.templates import Template
 from marathonlb.config.text import DIRECTORY, Chunk, Owner, Section
 from marathonlb.config.variables import rule_variables, service_variables
 from marathonlb.errors import TemplateError
+from marathonlb.routing.addresses import bound_by
+from marathonlb.routing.claims import Bound
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.rules import AclRule, Rules, app_id_services
 from marathonlb.routing.services import Service
@@ -118,6 +120,33 @@ _OF_A_SERVICE = frozenset(
     )
 )
 """The templates that write a service's rules in the shared frontends."""
+
+
+def written_ports(
+    templates: Templates, settings: Settings, shared: Mapping[str, Any], head: str
+) -> dict[int, list[Bound]]:
+    """
+    The ports that the operator's own text binds: port → the addresses, each with the template that says so.
+
+    :param shared: the variables of templates that belong to no service.
+    :param head: the text of HAPROXY_HEAD.
+    """
+    names = ["HTTP_FRONTEND_APPID_HEAD"]
+    if not settings.dont_bind_http_https:
+        names.append("HTTP_FRONTEND_HEAD")
+        if settings.ssl_certs or settings.group_https_by_vhost:
+            names += [
+                "HTTPS_GROUPED_FRONTEND_HEAD" if settings.group_https_by_vhost else "HTTPS_FRONTEND_HEAD"
+            ]
+    texts = {} if templates.get("HEAD").is_default else {"HEAD": head}
+    texts |= {
+        name: template.render(shared) for name in names if not (template := templates.get(name)).is_default
+    }
+    found: dict[int, list[Bound]] = {}
+    for name, text in texts.items():
+        for address, port in bound_by(text):
+            found.setdefault(port, []).append((address, f"HAPROXY_{name}"))
+    return found
 
 
 def chunk(template: Template, owner: Owner, variables: Mapping[str, Any]) -> Chunk:

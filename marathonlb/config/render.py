@@ -74,6 +74,7 @@ class Rendered:
     :param services: those that are in it, with what each was given.
     :param sni: what the https port does with the names in handshakes.
     :param rules: of the shared frontends; their services are as they were when the rules were made.
+    :param renamed: the names of backends that are not what the app's id makes of them.
     :param _left_out: the services that are not in it, with the problem of those whose template is wrong.
     """
 
@@ -86,6 +87,7 @@ class Rendered:
     _first: int = 0
     _contested: frozenset[Key] = frozenset()
     _left_out: Mapping[Key, tuple[Service, Problem | None]] = field(factory=dict, repr=False)
+    renamed: Mapping[Key, str] = field(factory=dict, repr=False)
 
     def holds(self, key: Key) -> bool:
         """Whether a service is in it."""
@@ -185,11 +187,13 @@ class Renderer:
                     raise
 
     def _render(self, services: Iterable[Service]) -> Rendered:
-        settled = settle(services, self.settings)
-        problems = [*self._refused, *settled.problems]
+        problems = list(self._refused)
+        head = self._head(shared := shared_variables(self.settings), problems)
+        written = frontends.written_ports(self.templates, self.settings, shared, head.text)
+        settled = settle(services, self.settings, written)
+        problems += settled.problems
         kept, sections, left_out = self._writable(settled.services)
         problems += (problem for _, problem in left_out.values() if problem is not None)
-        head = self._head(shared := shared_variables(self.settings), problems)
         kept, sections, taken, claimants = userlists.settled(head, kept, sections)
         problems += taken
         problems += _remarks(kept, sections)
@@ -231,8 +235,8 @@ class Renderer:
         )
         places = {service.key: place for place, service in enumerate(kept)}
         contested = settled.contested | sni.contested | rules.alike | claimants
-        first = len(before)
-        return Rendered(config, tuple(kept), tuple(problems), rules, sni, places, first, contested, left_out)
+        made = Rendered(config, tuple(kept), tuple(problems), rules, sni, places, len(before), contested)
+        return evolve(made, left_out=left_out, renamed=settled.renamed)
 
     def _writable(
         self, services: Iterable[Service]

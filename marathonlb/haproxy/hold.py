@@ -12,7 +12,7 @@ from marathonlb.haproxy.pin import Pin, Pins
 from marathonlb.haproxy.pinned import Alive, Pinned
 from marathonlb.haproxy.plan import differences, phrase, split
 from marathonlb.marathon.model import App
-from marathonlb.routing.names import backend_name
+from marathonlb.routing.names import backend_name, plain_backend
 from marathonlb.routing.problems import PIN, Problem
 from marathonlb.routing.servers import Resolve, address_of
 
@@ -127,7 +127,7 @@ def _nobody_knows(backend: str, address: str, port: int) -> bool:
 
 def _stem(backend: str) -> str:
     """A backend's name without its service port: what its app's id makes of it."""
-    return backend.rpartition("_")[0]
+    return plain_backend(backend).rpartition("_")[0]
 
 
 def _changed(before: Config, after: Config) -> dict[tuple[str, str], tuple[Section, Section]] | None:

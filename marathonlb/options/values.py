@@ -264,6 +264,16 @@ def listening(text: str) -> str:
     return f"tcp:{number}" + (f":interface={host}" if host and host != "*" else "")
 
 
+def listening_port(endpoint: str) -> int | None:
+    """Return the TCP port of an endpoint that `listening` gives; None where it has none, or the system chooses it."""
+    kind, _, rest = endpoint.partition(":")
+    if kind not in ("tcp", "tcp6", "ssl"):
+        return None
+    first = next((part for part in rest.split(":") if part.startswith("port=")), rest.split(":")[0])
+    number = first.removeprefix("port=")
+    return int(number) or None if number.isdecimal() else None
+
+
 def _port_of_endpoint(rest: str) -> int:
     first = next((part for part in rest.split(":") if part.startswith("port=")), rest.split(":")[0])
     number = first.removeprefix("port=")

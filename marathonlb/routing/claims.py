@@ -6,17 +6,17 @@ The older app keeps it (then the smaller app id); the other one loses that thing
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from string import ascii_lowercase, ascii_uppercase
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
+from marathonlb.options.values import listening_port
+from marathonlb.routing import addresses
+from marathonlb.routing.names import owner_of, told_apart
+from marathonlb.routing.precedence import HostPath, Key, fold_case, unused_weights, weight_of, wishes
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.services import Service
 from marathonlb.settings import Settings
-
-HostPath = tuple[str, str]
-"""A virtual host and a path prefix; the empty prefix is every path."""
 
 
 @frozen
@@ -26,92 +26,22 @@ class Settled:
 
     :param services: in the order of app id and port; `Service.binds_port` says whether the port is theirs.
     :param lost: the hosts and paths that a service (by its key) wanted and another one got.
+    :param renamed: the names of backends that are not what the app's id makes of them.
     :param contested: the services, by key, that want something which another one wants too, or which is ours.
     """
 
     services: tuple[Service, ...]
     problems: tuple[Problem, ...]
-    lost: dict[tuple[str, int], frozenset[HostPath]]
-    contested: frozenset[tuple[str, int]] = frozenset()
+    lost: dict[Key, frozenset[HostPath]]
+    contested: frozenset[Key] = frozenset()
+    renamed: Mapping[Key, str] = field(factory=dict)
 
 
-def settle(services: Iterable[Service], settings: Settings) -> Settled:
-    """Decide every collision; the outcome depends on the set of services alone, not on any order."""
-    problems: list[Problem] = []
-    lost: dict[tuple[str, int], set[HostPath]] = {}
-    kept: list[Service] = []
-    names: dict[str, Service] = {}
-    ports: dict[tuple[str, int], Service] = {}
-    reserved = own_ports(settings)
-    paths: dict[HostPath, list[tuple[str, Service]]] = {}
-    passing: dict[str, Service] = {}
-    contested: set[tuple[str, int]] = set()
-    services = sorted(services, key=seniority)
-    if any(service.passthrough for service in services):
-        reserved = own_ports(settings, passing=True)
-    for service in services:
-        elder = names.setdefault(service.backend, service)
-        if elder is not service:
-            problems.append(_collision(service, elder, f"HAPROXY_{service.port_index}_PORT", service.backend))
-            contested |= {service.key, elder.key}
-            continue
-        kept.append(_claim_port(service, ports, reserved, problems, contested))
-    for service in sorted(kept, key=lambda s: (-weight_of(s, bool(s.paths)), *seniority(s))):
-        for wanted in wishes(service):
-            holder = _holder(paths, service, *wanted)
-            if holder is not service:
-                lost.setdefault(service.key, set()).add(wanted)
-                label = f"HAPROXY_{service.port_index}_VHOST"
-                problems.append(_collision(service, holder, label, "".join(wanted)))
-                contested |= {service.key, holder.key}
-    if any(service.passthrough for service in kept):
-        owners: dict[str, list[Service]] = {}
-        for service in kept:
-            for host in service.hosts:
-                owners.setdefault(host, []).append(service)
-        kept = [_claim_names(service, owners, passing, problems, contested) for service in kept]
-    kept.sort(key=lambda s: s.key)
-    frozen_lost = {key: frozenset(values) for key, values in lost.items()}
-    return Settled(tuple(kept), tuple(sorted(problems, key=_order)), frozen_lost, frozenset(contested))
+Bound = tuple[str, str]
+"""An address, and what binds it: an option or a template."""
 
 
-def weight_of(service: Service, has_path: bool, wildcard: bool = False) -> int:
-    """The weight of a rule: its owner's; else 0, 1 where a path is set, and less than both for wildcards."""
-    if service.weight is not None:
-        return service.weight
-    return (1 if has_path else 0) - (2 if wildcard else 0)
-
-
-def fold_case(path: str) -> str:
-    """A path as HAProxy compares it where case is ignored: the letters of ASCII in lower case, and no others."""
-    return path.translate(_LOWER)
-
-
-_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
-
-
-def _holder(
-    paths: dict[HostPath, list[tuple[str, Service]]], service: Service, host: str, path: str
-) -> Service:
-    """
-    Who has a path of a host: an older service, or from now on this one.
-
-    Paths that differ in case are one path as soon as either side ignores it.
-    """
-    rivals = paths.setdefault((host, fold_case(path)), [])
-    for theirs, other in rivals:
-        if theirs == path or other.ignore_path_case or service.ignore_path_case:
-            return other
-    rivals.append((path, service))
-    return service
-
-
-def wishes(service: Service) -> list[HostPath]:
-    """Every host and path that a service wants."""
-    return [(host, path) for host in service.hosts for path in (service.paths or ("",))]
-
-
-def own_ports(settings: Settings, *, passing: bool = False) -> dict[int, list[tuple[str, str]]]:
+def own_ports(settings: Settings, *, passing: bool = False) -> dict[int, list[Bound]]:
     """
     The ports that the load balancer itself uses: port → the addresses, each with the option that says so.
 
@@ -122,85 +52,248 @@ def own_ports(settings: Settings, *, passing: bool = False) -> dict[int, list[tu
         binds["--bind-http"] = settings.bind_http
         if settings.ssl_certs or settings.group_https_by_vhost or passing:
             binds["--bind-https"] = settings.bind_https
-    found: dict[int, list[tuple[str, str]]] = {}
-    for option, bind in binds.items():
-        for each in bind.split(","):
-            address, _, port = each.strip().rpartition(":")
-            if port.isdigit():
-                found.setdefault(int(port), []).append((_any(address), option))
+    found = _bound(binds)
+    callback = listening_port(settings.listening) if settings.mode == "event" else None
+    if callback:
+        found.setdefault(callback, []).append(("*", "--listening"))
     return found
 
 
-def _any(address: str) -> str:
-    """The address, every way to write "all of IPv4" being one."""
-    return "*" if address in ("", "*", "0.0.0.0") else address
+def _https(settings: Settings) -> dict[int, list[Bound]]:
+    """The ports on which TLS is passed through."""
+    return {} if settings.dont_bind_http_https else _bound({"--bind-https": settings.bind_https})
 
 
-def _claim_port(
-    service: Service,
-    ports: dict[tuple[str, int], Service],
-    reserved: dict[int, list[tuple[str, str]]],
-    problems: list[Problem],
-    contested: set[tuple[str, int]],
-) -> Service:
-    wanted = _any(service.bind_addr)
-    for address, option in reserved.get(service.service_port, ()):
-        if "*" not in (address, wanted) and address != wanted:
-            continue
-        reason = f"is the load balancer's own ({option}); the service has no port of its own"
-        label = f"HAPROXY_{service.port_index}_PORT"
-        problems.append(Problem(service.app_id, service.port_index, label, str(service.service_port), reason))
-        contested.add(service.key)
-        return evolve(service, binds_port=False)
-    elder = ports.setdefault((wanted, service.service_port), service)
-    if elder is not service:
-        problems.append(
-            _collision(service, elder, f"HAPROXY_{service.port_index}_PORT", str(service.service_port))
-        )
-        contested |= {service.key, elder.key}
-        return evolve(service, binds_port=False)
-    return service
+def _bound(binds: Mapping[str, str]) -> dict[int, list[Bound]]:
+    found: dict[int, list[Bound]] = {}
+    for option, text in binds.items():
+        for address, port in addresses.bound(text):
+            found.setdefault(port, []).append((address, option))
+    return found
 
 
-def _claim_names(
-    service: Service,
-    owners: dict[str, list[Service]],
-    passing: dict[str, Service],
-    problems: list[Problem],
-    contested: set[tuple[str, int]],
-) -> Service:
+def _options(ports: Mapping[int, Sequence[Bound]]) -> set[str]:
+    return {option for bounds in ports.values() for _, option in bounds}
+
+
+def _merged(
+    first: Mapping[int, Sequence[Bound]], second: Mapping[int, Sequence[Bound]]
+) -> dict[int, list[Bound]]:
+    return {port: [*first.get(port, ()), *second.get(port, ())] for port in first.keys() | second.keys()}
+
+
+def settle(
+    services: Iterable[Service], settings: Settings, written: Mapping[int, Sequence[Bound]] = {}
+) -> Settled:
     """
-    The service with those names of TLS handshakes that it may have passed through; called in the order of seniority.
+    Decide every collision; the outcome depends on the set of services alone, not on any order.
 
-    An older app that serves the host over https keeps it; a younger one serves it over http alone.
+    :param written: the ports that the operator's own text binds, as `own_ports` tells its own.
     """
-    won = []
-    for host in service.passthrough:
-        others = [other for other in owners.get(host, ()) if other.app_id != service.app_id]
-        older = [other for other in others if seniority(other) < seniority(service)]
-        holder = passing.get(host) or next(iter(older), None)
-        contested |= {service.key, *(other.key for other in others)} if others else set()
-        if holder is not None:
-            contested |= {service.key, holder.key}
-            problems.append(_collision(service, holder, f"HAPROXY_{service.port_index}_VHOST", host))
-            continue
-        passing[host] = service
-        won.append(host)
-        for other in others:
-            reason = f"is passed through to {service.app_id}, which is older, on the https port; over http it is served"
-            label = f"HAPROXY_{other.port_index}_VHOST"
-            problems.append(Problem(other.app_id, other.port_index, label, host, reason, fatal=False))
-    return evolve(service, passthrough=tuple(won)) if len(won) != len(service.passthrough) else service
+    ordered = sorted(services, key=seniority)
+    found = _Collisions()
+    ordered = found.names(ordered)
+    ordered = found.ports(ordered, settings, written)
+    found.paths(ordered)
+    ordered = found.weights(ordered)
+    ordered = found.handshakes(ordered)
+    return Settled(
+        tuple(sorted(ordered, key=lambda service: service.key)),
+        tuple(sorted(found.problems, key=_order)),
+        {key: frozenset(values) for key, values in found.lost.items()},
+        frozenset(found.contested),
+        found.renamed,
+    )
 
 
-def _collision(loser: Service, winner: Service, label: str, value: str) -> Problem:
-    older = "is older" if winner.since < loser.since else "goes first"
-    if label.endswith("_VHOST") and weight_of(winner, bool(winner.paths)) > weight_of(
-        loser, bool(loser.paths)
-    ):
-        older = "has the larger weight"
-    reason = f"is wanted by {loser.app_id} and {winner.app_id}; {winner.app_id} {older} and keeps it"
-    return Problem(loser.app_id, loser.port_index, label, value, reason)
+class _Collisions:
+    """What has been settled so far. Every step takes the services in the order of seniority, and gives them back so."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self.contested: set[Key] = set()
+        self.lost: dict[Key, set[HostPath]] = {}
+        self.renamed: dict[Key, str] = {}
+        self._https: list[Service] = []
+        """Who has the port on which TLS would be passed through, where another service has."""
+
+    def names(self, services: Iterable[Service]) -> list[Service]:
+        """Tell backends of one name apart."""
+        taken: dict[str, Service] = {}
+        kept = []
+        for service in services:
+            elder = taken.get(service.backend)
+            if elder is not None:
+                self.contested |= {service.key, elder.key}
+                name = told_apart(service.backend, service.key, taken)
+                reason = (
+                    f"is the name of a backend of {elder.app_id}, which {_older(service, elder)}; that of"
+                    f" {service.app_id} is {name}, and everything is served"
+                )
+                self._tell(service, "PORT", service.backend, reason, fatal=False)
+                service = evolve(service, backend=name)
+                self.renamed[service.key] = name
+            taken[service.backend] = service
+            kept.append(service)
+        return kept
+
+    def ports(
+        self, services: Iterable[Service], settings: Settings, written: Mapping[int, Sequence[Bound]]
+    ) -> list[Service]:
+        """Give each port to the oldest of those whose addresses overlap; the first of all is the load balancer."""
+        reserved = own_ports(settings)
+        https = {} if "--bind-https" in _options(reserved) else _https(settings)
+        taken: dict[int, dict[addresses.Address | None, Service]] = {}
+        kept = []
+        passing = False
+        for service in services:
+            if service.passthrough and not passing:
+                passing = True
+                self._https.extend(
+                    each for port in https for each in _overlapping(taken.get(port, {}), https[port])
+                )
+                reserved = reserved if self._https else {**reserved, **_merged(reserved, https)}
+            own = [*reserved.get(service.service_port, ()), *written.get(service.service_port, ())]
+            kept.append(self._port(service, taken.setdefault(service.service_port, {}), own))
+        return kept
+
+    def _port(
+        self, service: Service, taken: dict[addresses.Address | None, Service], own: Sequence[Bound]
+    ) -> Service:
+        for address, option in own:
+            if addresses.overlap(address, service.bind_addr):
+                reason = f"is the load balancer's own ({option}); the service has no port of its own"
+                self._tell(service, "PORT", str(service.service_port), reason)
+                self.contested.add(service.key)
+                return evolve(service, binds_port=False)
+        holders = _overlapping(taken, [(service.bind_addr, "")])
+        if holders:
+            elder = min(holders, key=seniority)
+            self._lose(service, elder, "PORT", str(service.service_port))
+            self.contested |= {holder.key for holder in holders}
+            return evolve(service, binds_port=False)
+        taken[addresses.known(service.bind_addr)] = service
+        return service
+
+    def paths(self, services: Iterable[Service]) -> None:
+        """
+        Give each path of a host to the oldest; of one owner's apps to the one with the largest weight.
+
+        Paths that differ in case are one path as soon as either side ignores it. All of a host is one path, too.
+        """
+        held: dict[HostPath, list[tuple[HostPath, Service]]] = {}
+        for service in services:
+            for wanted in wishes(service):
+                host, path = wanted[0], _prefix(wanted[1])
+                rivals = held.setdefault((host, fold_case(path)), [])
+                ignores = service.ignore_path_case
+                met = [
+                    ((_, theirs), other)
+                    for (_, theirs), other in rivals
+                    if _prefix(theirs) == path or other.ignore_path_case or ignores
+                ]
+                keeps = next((other for _, other in met if not _yields(other, service, path)), None)
+                if keeps is not None:
+                    self.lost.setdefault(service.key, set()).add(wanted)
+                    self._lose(service, keeps, "VHOST", "".join(wanted))
+                    continue
+                for theirs, other in met:
+                    rivals.remove((theirs, other))
+                    self.lost.setdefault(other.key, set()).add(theirs)
+                    self._lose(other, service, "VHOST", "".join(theirs))
+                rivals.append((wanted, service))
+
+    def weights(self, services: Sequence[Service]) -> list[Service]:
+        """Leave out the weights that would take from an older app of another owner."""
+        unused, contested = unused_weights(services, self.lost)
+        self.contested |= contested
+        kept = []
+        for service in services:
+            if service.key in unused:
+                elder = unused[service.key]
+                why = (
+                    f"would take requests from {elder.app_id}, which {_older(service, elder)}"
+                    if elder is not None
+                    else "is compared with too many hosts and paths"
+                )
+                reason = f"{why}: it is not used, and the rules have their usual order"
+                self._tell(service, "BACKEND_WEIGHT", str(service.weight), reason, fatal=False)
+                service = evolve(service, weight=None)
+            kept.append(service)
+        return kept
+
+    def handshakes(self, services: Sequence[Service]) -> list[Service]:
+        """
+        Give each service those names of TLS handshakes that it may have passed through.
+
+        An older app that serves the host over https keeps it; a younger one serves it over http alone.
+        """
+        if not any(service.passthrough for service in services):
+            return list(services)
+        owners: dict[str, list[Service]] = {}
+        for service in services:
+            for host in service.hosts:
+                owners.setdefault(host, []).append(service)
+        passing: dict[str, Service] = {}
+        return [self._handshake(service, owners, passing) for service in services]
+
+    def _handshake(
+        self, service: Service, owners: Mapping[str, Sequence[Service]], passing: dict[str, Service]
+    ) -> Service:
+        won = []
+        for host in service.passthrough:
+            others = [other for other in owners.get(host, ()) if other.app_id != service.app_id]
+            older = [other for other in others if seniority(other) < seniority(service)]
+            holder = passing.get(host) or next(iter([*self._https, *older]), None)
+            self.contested |= {service.key, *(other.key for other in others)} if others else set()
+            if holder is not None:
+                self._lose(service, holder, "VHOST", host)
+                continue
+            passing[host] = service
+            won.append(host)
+            for other in others:
+                whose = f"is passed through to {service.app_id}, which is older"
+                reason = f"{whose}, on the https port; over http it is served"
+                self._tell(other, "VHOST", host, reason, fatal=False)
+        return evolve(service, passthrough=tuple(won)) if len(won) != len(service.passthrough) else service
+
+    def _lose(self, loser: Service, winner: Service, label: str, value: str) -> None:
+        self.contested |= {loser.key, winner.key}
+        older = _older(loser, winner)
+        if label == "VHOST" and seniority(loser) < seniority(winner):
+            older = "has the larger weight"
+        reason = f"is wanted by {loser.app_id} and {winner.app_id}; {winner.app_id} {older} and keeps it"
+        self._tell(loser, label, value, reason)
+
+    def _tell(self, service: Service, label: str, value: str, reason: str, *, fatal: bool = True) -> None:
+        index = service.port_index
+        self.problems.append(Problem(service.app_id, index, f"HAPROXY_{index}_{label}", value, reason, fatal))
+
+
+def _older(younger: Service, elder: Service) -> str:
+    return "is older" if elder.since < younger.since else "goes first"
+
+
+def _prefix(path: str) -> str:
+    """A prefix; that of every path is empty."""
+    return "" if path == "/" else path
+
+
+def _yields(holder: Service, service: Service, path: str) -> bool:
+    """Whether who has a path gives it to a younger service: one owner's rules have the order of their weights."""
+    if owner_of(holder.app_id) != owner_of(service.app_id):
+        return False
+    return weight_of(service, bool(path)) > weight_of(holder, bool(path))
+
+
+def _overlapping(taken: Mapping[addresses.Address | None, Service], bounds: Iterable[Bound]) -> list[Service]:
+    """Who has a port at an address that overlaps one of these."""
+    found: dict[Key, Service] = {}
+    for address, _ in bounds:
+        one = addresses.known(address)
+        holders = taken.values() if one is None else filter(None, (taken.get(one), taken.get(None)))
+        found |= {holder.key: holder for holder in holders}
+    return list(found.values())
 
 
 def seniority(service: Service) -> tuple[str, str, int]:

@@ -13,10 +13,11 @@ from difflib import get_close_matches
 from attrs import evolve
 
 from marathonlb.marathon.model import App
-from marathonlb.routing.claims import fold_case, own_ports
+from marathonlb.routing.claims import Bound, own_ports
 from marathonlb.routing.evidence import State, said, why_no_servers, why_not
 from marathonlb.routing.explanation import Explanation, Reason
 from marathonlb.routing.match import Match, matches, plain_host, why_before
+from marathonlb.routing.precedence import fold_case
 from marathonlb.routing.problems import PIN
 from marathonlb.routing.question import AppQuestion, PortQuestion, Question, UrlQuestion
 from marathonlb.routing.services import Service
@@ -31,6 +32,7 @@ _FRONTENDS = {
     "--bind-https": "the https frontend, which goes by host and path",
     "--bind-appid": "the frontend that goes by the header X-Marathon-App-Id",
     "--bind-stats": "the statistics and the pages of the load balancer",
+    "--listening": "the callback that Marathon posts its events to",
 }
 
 
@@ -59,7 +61,7 @@ def _answer(question: Question, state: State) -> Explanation:
 
 
 def _url(question: UrlQuestion, state: State) -> Explanation:
-    own = own_ports(state.settings)
+    own = _own_ports(state)
     default = {"http": 80, "https": 443}[question.scheme]
     port = default if question.port is None else question.port
     options = {option for _, option in own.get(port, ())}
@@ -96,6 +98,10 @@ def _url(question: UrlQuestion, state: State) -> Explanation:
         services=(seen(service, state, https=https),),
         reasons=(*reasons, *_losers(found[0], state)),
     )
+
+
+def _own_ports(state: State) -> dict[int, list[Bound]]:
+    return own_ports(state.settings, passing=any(service.passthrough for service in state.services))
 
 
 def _closed(state: State, *, https: bool) -> str | None:
@@ -236,7 +242,7 @@ def _kin(app_id: str, known: Iterable[str]) -> tuple[str, ...]:
 def _port(question: PortQuestion, state: State) -> Explanation:
     port = question.port
     asked = str(question)
-    own = own_ports(state.settings).get(port, [])
+    own = _own_ports(state).get(port, [])
     if own:
         says = " and ".join(f"{_FRONTENDS[option]} ({option})" for option in dict.fromkeys(o for _, o in own))
         losers = [s for s in state.services if s.service_port == port and not s.binds_port]

@@ -71,10 +71,18 @@ LABELS: tuple[Label, ...] = (
         "integer",
         partial(values.integer, low=-(2**31), high=2**31 - 1),
         "0, 1 where a PATH is set",
-        'Order of the routing rules, largest first; overrides "longer prefix first".',
+        'Order of the routing rules, largest first; overrides "longer prefix first". It takes nothing from an older app'
+        " of another parent group (at the top level: from any other app), and is not used where it would.",
     ),
     Label("PORT", "1..65535", _port, "Marathon's", "The service port instead of Marathon's."),
-    Label("BIND_ADDR", "address", values.address, "`*`", "Bind address of the service port."),
+    Label(
+        "BIND_ADDR",
+        "address",
+        values.address,
+        "`*`",
+        "Bind address of the service port. `*`, `0.0.0.0`, `::` and host names overlap every address: of two apps with"
+        " one port the older has it.",
+    ),
     Label("BIND_OPTIONS", "text", values.bind_options, "none", "Appended to that `bind` line."),
     Label(
         "SSL_CERT",

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from attrs import frozen
 
-from marathonlb.routing.claims import fold_case, weight_of
+from marathonlb.routing.precedence import fold_case, narrows, weight_of
 from marathonlb.routing.rules import AclRule, MapRule, Rules
 from marathonlb.routing.services import Service
 
@@ -106,8 +106,8 @@ def why_before(winner: Match, loser: Match) -> str:
     """By which order one rule is asked before another one that fits as well."""
     mine, other = winner.service, loser.service
     if mine.weight is not None or other.weight is not None:
-        ours = weight_of(mine, bool(winner.path), winner.wildcard)
-        theirs = weight_of(other, bool(loser.path), loser.wildcard)
+        ours = weight_of(mine, narrows((winner.path,)), winner.wildcard)
+        theirs = weight_of(other, narrows((loser.path,)), loser.wildcard)
         if ours > theirs:
             return f"the larger weight goes first ({ours}, not {theirs})"
     if not winner.wildcard and loser.wildcard:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Container
+from hashlib import sha256
 
 _UNCLEAN = re.compile(r"[^A-Za-z0-9-]", re.ASCII)
 _NAME = re.compile(r"[^A-Za-z0-9_.-]", re.ASCII)
+_DIGEST = re.compile(r":[0-9a-f]+(?=_[0-9]+\Z)", re.ASCII)
 
 
 def backend_name(app_id: str, service_port: int) -> str:
@@ -16,6 +18,26 @@ def backend_name(app_id: str, service_port: int) -> str:
     That of an app of a cluster with a name begins with that name and ``__``.
     """
     return f"{_NAME.sub('_', app_id.lstrip('/').replace('/', '_'))}_{service_port}"
+
+
+def told_apart(backend: str, key: tuple[str, int], taken: Container[str]) -> str:
+    """
+    Return a backend's name for a service whose plain name is another one's.
+
+    A digest stands before the port, behind a colon, which no plain name holds.
+
+    :param key: the app's id and the index of the port.
+    :param taken: the names that others have; a digest that somebody has found out by trying grows.
+    """
+    stem, _, port = backend.rpartition("_")
+    digest = sha256(f"{key[1]} {key[0]}".encode()).hexdigest()
+    short = f"{stem}:{digest[:8]}_{port}"
+    return short if short not in taken else f"{stem}:{digest}_{port}"
+
+
+def plain_backend(backend: str) -> str:
+    """Return a backend's name as its app's id makes it, without the digest of `told_apart`."""
+    return _DIGEST.sub("", backend)
 
 
 def cluster_of_backend(backend: str, names: Collection[str]) -> str:
@@ -41,3 +63,14 @@ def acl_stem(hosts: tuple[str, ...], app_id: str) -> str:
 def clean_host(hosts: tuple[str, ...]) -> str:
     """The first of some virtual hosts as part of an ACL's name."""
     return _UNCLEAN.sub("_", hosts[0] if hosts else "")
+
+
+def parent_of(app_id: str) -> str:
+    """Return the parent group of an app, ``/shop`` of ``/shop/web``, with its cluster's name; the root is empty."""
+    return app_id.rstrip("/").rpartition("/")[0]
+
+
+def owner_of(app_id: str) -> str:
+    """Return whose an app is: its parent group's, at the root its own."""
+    parent = parent_of(app_id)
+    return parent if "/" in parent else app_id

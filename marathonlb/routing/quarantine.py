@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable
 
 from attrs import evolve, frozen
 
+from marathonlb.routing.names import plain_backend
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.services import Service
 
@@ -149,5 +150,5 @@ class Quarantine:
 
 
 def bare(service: Service) -> Service:
-    """A service without its servers and the app's date: what its text depends on, tasks aside."""
-    return evolve(service, servers=(), since="", binds_port=True)
+    """A service without its servers, the app's date and what others have left it: what its owner says, tasks aside."""
+    return evolve(service, servers=(), since="", binds_port=True, backend=plain_backend(service.backend))

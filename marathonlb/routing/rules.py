@@ -20,9 +20,10 @@ from collections.abc import Callable, Iterable, Sequence
 
 from attrs import evolve, frozen
 
-from marathonlb.routing.claims import HostPath, seniority, wishes
-from marathonlb.routing.claims import weight_of as weight_of
+from marathonlb.routing.claims import seniority
 from marathonlb.routing.names import acl_stem
+from marathonlb.routing.precedence import HostPath, narrows, wishes
+from marathonlb.routing.precedence import weight_of as weight_of
 from marathonlb.routing.services import Service
 
 
@@ -53,11 +54,12 @@ class AclRule:
     @property
     def order(self) -> tuple[int, bool, int, int, tuple[str, int], int]:
         """The place of the rule: the smallest is asked first."""
+        narrow = narrows(self.paths)
         return (
-            -weight_of(self.service, bool(self.paths), self.wildcard),
+            -weight_of(self.service, narrow, self.wildcard),
             self.wildcard,
             -max(len(host) for host in self.hosts) if self.wildcard else 0,
-            -max((len(path) for path in self.paths), default=0),
+            -max(len(path) for path in self.paths) if narrow else 0,
             self.service.key,
             self.number,
         )

@@ -196,7 +196,7 @@ class ChecksTests(SynchronousTestCase):
         known = (
             service(name, port, health_check=HealthCheck(path="/")) for name, port in (("a", 1), ("b", 2))
         )
-        head = "defaults\n" + self.OLD.format(path="/") + "listen x\n  bind :1\n"
+        head = "defaults\n" + self.OLD.format(path="/") + "listen x\n  bind :3\n"
         directory = Path(self.mktemp())
         directory.mkdir()
         check = self.OLD.replace("{path}", "{healthCheckPath}")

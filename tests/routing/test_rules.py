@@ -65,9 +65,10 @@ def oracle(services: list[Service]) -> dict[tuple[str, str], str]:
                         fold(prefix)
                     ):
                         continue
-                    weight = weight_of(each, bool(prefix), wildcard)
+                    weight = weight_of(each, prefix not in ("", "/"), wildcard)
                     length = len(name) if wildcard else 0
-                    fits.append((-weight, wildcard, -length, -len(prefix), *seniority(each), each.backend))
+                    reach = 0 if prefix == "/" else len(prefix)
+                    fits.append((-weight, wildcard, -length, -reach, *seniority(each), each.backend))
         found[asked, path] = min(fits)[-1] if fits else ""
     return found
 

@@ -143,6 +143,9 @@ class LabelTests(SynchronousTestCase):
         self.assertEqual((), policy.applied(made, offered(made)).services)
 
 
+PASSING = service("b", 2, mode="tcp", passthrough=("a.test",), since="2020")
+
+
 class ClaimTests(SynchronousTestCase):
     """Who gets a name that several want."""
 
@@ -190,8 +193,24 @@ class ClaimTests(SynchronousTestCase):
         settings = Settings(ssl_certs=())
         self.assertNotIn(443, own_ports(settings))
         self.assertIn(443, own_ports(settings, passing=True))
-        services = [service("a", 443), service("b", 2, mode="tcp", passthrough=("a.test",))]
-        self.assertFalse(settle(services, settings).services[0].binds_port)
+        young = service("a", 443, since="2021")
+        self.assertFalse(settle([young, PASSING], settings).services[0].binds_port)
+
+    def test_port_of_an_older_app(self) -> None:
+        """Who has the https port because nothing else was there keeps it: nothing younger is passed through."""
+        settings = Settings(ssl_certs=())
+        for old in (service("a", 443), service("a", 443, bind_addr="10.0.0.1")):
+            got = settle([old, PASSING], settings)
+            self.assertEqual(
+                [(each.binds_port, each.passthrough) for each in got.services], [(True, ()), (True, ())]
+            )
+            (problem,) = got.problems
+            self.assertEqual(
+                (problem.app_id, problem.label, problem.value), ("/b", "HAPROXY_0_VHOST", "a.test")
+            )
+            self.assertEqual(got.contested, {("/a", 0), ("/b", 0)})
+        own = settle([service("a", 443), PASSING], Settings())
+        self.assertEqual([each.passthrough for each in own.services], [(), ("a.test",)])
 
 
 class NameTests(SynchronousTestCase):

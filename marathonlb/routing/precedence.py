@@ -1,0 +1,170 @@
+"""
+The order of overlapping rules: the weight that an owner gives, and what it may not do. Pure.
+
+``HAPROXY_{n}_BACKEND_WEIGHT`` orders rules. It does not take from an older app of another owner what that would get
+without it: such a weight is not used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
+from string import ascii_lowercase, ascii_uppercase
+
+from attrs import field, frozen
+
+from marathonlb.routing.names import owner_of
+from marathonlb.routing.services import Service
+
+Key = tuple[str, int]
+"""What names a service: the app's id and the port's index."""
+
+HostPath = tuple[str, str]
+"""A virtual host and a path prefix; the empty prefix is every path."""
+
+MOST_COMPARED = 100_000
+"""Maximum number of rules that one weight is compared with; a weight that meets more is not used."""
+
+_LIGHTEST = -2
+"""The smallest weight of a rule whose owner names none."""
+
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
+
+
+def fold_case(path: str) -> str:
+    """A path as HAProxy compares it where case is ignored: the letters of ASCII in lower case, and no others."""
+    return path.translate(_LOWER)
+
+
+def narrows(paths: Iterable[str]) -> bool:
+    """Whether prefixes leave a path of the host out: every path begins with ``/``."""
+    found = set(paths) - {""}
+    return bool(found) and "/" not in found
+
+
+def weight_of(service: Service, has_path: bool, wildcard: bool = False) -> int:
+    """
+    The weight of a rule: its owner's; else 0, 1 where a path is set, and less than both for wildcards.
+
+    :param has_path: the rule `narrows` its hosts.
+    """
+    if service.weight is not None:
+        return service.weight
+    return (1 if has_path else 0) - (2 if wildcard else 0)
+
+
+def wishes(service: Service) -> list[HostPath]:
+    """Every host and path that a service wants."""
+    return [(host, path) for host in service.hosts for path in (service.paths or ("",))]
+
+
+@frozen
+class _Rule:
+    """One host and path of a service."""
+
+    service: Service
+    host: str
+    path: str
+
+    def place(self, weight: int | None) -> tuple[int, bool, int, int]:
+        """The place among the rules with a weight, None being the default; the smallest is asked first."""
+        wildcard = self.host.startswith("*.")
+        narrow = narrows((self.path,))
+        if weight is None:
+            weight = (1 if narrow else 0) - (2 if wildcard else 0)
+        return -weight, wildcard, -len(self.host) if wildcard else 0, -len(self.path) if narrow else 0
+
+    def meets(self, other: _Rule) -> bool:
+        """Whether a path may fit both; their hosts do."""
+        mine, theirs = self.path, other.path
+        if self.service.ignore_path_case or other.service.ignore_path_case:
+            mine, theirs = fold_case(mine), fold_case(theirs)
+        return mine.startswith(theirs) or theirs.startswith(mine)
+
+
+@frozen
+class _Rules:
+    """The rules of all services by their hosts, to find those that overlap."""
+
+    _by_host: Mapping[str, list[_Rule]] = field(factory=dict)
+    _below: Mapping[str, list[str]] = field(factory=dict)
+
+    @classmethod
+    def of(cls, services: Iterable[Service], lost: Mapping[Key, Collection[HostPath]]) -> _Rules:
+        """The rules of these services, without what each has lost."""
+        by_host: dict[str, list[_Rule]] = {}
+        below: dict[str, list[str]] = {}
+        for service in services:
+            out = lost.get(service.key, ())
+            for host, path in wishes(service):
+                if (host, path) not in out:
+                    by_host.setdefault(host, []).append(_Rule(service, host, path))
+        for host in by_host:
+            for suffix in _suffixes(host):
+                below.setdefault(suffix, []).append(host)
+        return cls(by_host, below)
+
+    def overtaken(self, service: Service, unused: Container[Key]) -> Iterator[Service | None]:
+        """
+        The services of other owners with a rule that a service's weight puts behind its own, and no weight would not.
+
+        :param unused: the services, by key, whose own weight is not used.
+        :return: None is the last where there are too many to compare.
+        """
+        owner, left = owner_of(service.app_id), MOST_COMPARED
+        for host, path in wishes(service):
+            mine = _Rule(service, host, path)
+            place, plain = mine.place(service.weight), mine.place(None)
+            if place >= plain:
+                continue
+            for other in self._about(host):
+                left -= 1
+                if left < 0:
+                    yield None
+                    return
+                theirs = other.place(None if other.service.key in unused else other.service.weight)
+                if place < theirs < plain and owner_of(other.service.app_id) != owner and mine.meets(other):
+                    yield other.service
+
+    def _about(self, host: str) -> Iterator[_Rule]:
+        """The rules whose hosts have a name in common with a host."""
+        yield from self._by_host.get(host, ())
+        for suffix in _suffixes(host):
+            yield from self._by_host.get(f"*{suffix}", ())
+        if host.startswith("*."):
+            for name in self._below.get(host[1:], ()):
+                yield from self._by_host[name]
+
+
+def _suffixes(host: str) -> list[str]:
+    """The ends of a host, each with its leading dot, under which a wildcard covers it."""
+    labels = host.removeprefix("*.").split(".")
+    return [f".{'.'.join(labels[place:])}" for place in range(1, len(labels))]
+
+
+def unused_weights(
+    services: Sequence[Service], lost: Mapping[Key, Collection[HostPath]]
+) -> tuple[dict[Key, Service | None], frozenset[Key]]:
+    """
+    Find the weights that would take from an older app of another owner.
+
+    :param services: the oldest first.
+    :param lost: the hosts and paths that others have, by the service's key.
+    :return: by key of the services with such a weight the older one, or None where there are too many to compare; and
+        the keys of all services whose age matters here.
+    """
+    raised = [service for service in services if service.weight is not None and service.weight > _LIGHTEST]
+    if not any(service.hosts for service in raised):
+        return {}, frozenset()
+    age = {service.key: place for place, service in enumerate(services)}
+    rules = _Rules.of(services, lost)
+    unused: dict[Key, Service | None] = {}
+    contested: set[Key] = set()
+    for service in raised:
+        for other in rules.overtaken(service, unused):
+            if other is None:
+                unused.setdefault(service.key, None)
+                continue
+            contested |= {service.key, other.key}
+            if age[other.key] < age[service.key]:
+                unused.setdefault(service.key, other)
+    return unused, frozenset(contested)
