@@ -128,7 +128,7 @@ def absolute(app_id: str) -> str:
 
     :raises DoesNotFit: it holds blanks or control characters, or nothing.
     """
-    if not app_id.strip("/") or not is_name(app_id):
+    if not app_id.strip("/") or not is_name(app_id) or "~" in app_id:  # which stands in ids of groups alone
         raise DoesNotFit(f"{app_id!r} is no id")
     return app_id if app_id.startswith("/") else "/" + app_id
 

@@ -25,7 +25,7 @@ import msgspec
 from attrs import Factory, evolve, frozen
 
 from marathonlb.marathon.model import App
-from marathonlb.routing.names import backend_name
+from marathonlb.routing.names import backend_name, parent_of
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.servers import Server, with_ids
 from marathonlb.routing.services import AppServices, Service
@@ -135,12 +135,13 @@ def target_of(older: Member, newer: Member, *, weighed: bool = False) -> tuple[i
     return target, labels.get("DEPLOYMENT_NEW_INSTANCES") or 0
 
 
-def join(group: str, app_id: str, members: Iterable[Member]) -> Joined:
+def join(group: str, app_id: str, members: Iterable[Member], elder: str | None = None) -> Joined:
     """
     What a group offers; it depends on its members alone.
 
     :param group: its name as an id, which names the backends.
     :param app_id: what stands for an app's id in what is joined.
+    :param elder: an older group of that name, of another parent group.
     """
     ordered = by_age(members)
     kept = _two_of(ordered)
@@ -167,6 +168,10 @@ def join(group: str, app_id: str, members: Iterable[Member]) -> Joined:
     problems += [_third(member, ids) for member in ordered if member.app.id not in ids]
     if len(ordered) == 1:
         problems += _alternate(ordered[0])
+    if elder is not None:
+        problems += [
+            elsewhere(member.app.id, member.offered.labels["DEPLOYMENT_GROUP"], elder) for member in ordered
+        ]
     return Joined(app_id, AppServices(tuple(services), tuple(problems)), ids, leads, newest)
 
 
@@ -177,9 +182,30 @@ def by_age(members: Iterable[Member]) -> list[Member]:
 
     def age(member: Member) -> tuple[datetime, str, str]:
         started = member.started_at if dated else None
-        return started or _UNDATED, member.app.config_changed_at or member.app.version, member.app.id
+        return started or _UNDATED, since(member.app), member.app.id
 
     return sorted(found, key=age)
+
+
+def since(app: App) -> str:
+    """When an app last changed in Marathon."""
+    return app.config_changed_at or app.version
+
+
+def elsewhere(app_id: str, name: str, elder: str | None = None) -> Problem:
+    """
+    A word to an app that names a group of another parent group, and so is not joined with it.
+
+    :param elder: that group; None where the name itself says which it is.
+    """
+    where = parent_of(elder if elder is not None else f"/{name}") or "/"
+    mine = parent_of(app_id) or "/"
+    served = "it is served by itself" if elder is None else f"it is joined with apps of {mine} alone"
+    reason = (
+        f"names a group of {where}, and a group joins apps of one parent group; this app is of {mine}, and {served}:"
+        " give it a name of its own, or the apps one parent group"
+    )
+    return Problem(app_id, None, _LABEL, name, reason, fatal=False)
 
 
 def _two_of(ordered: Sequence[Member]) -> list[Member]:

@@ -244,7 +244,8 @@ LABELS: tuple[Label, ...] = (
         values.deployment_group,
         "none",
         "Two apps of one group are one service, whose backend is named by the group: the older app's tasks drain as the"
-        " newer one's become healthy, and the app that serves more gives the labels. A third app is left out.",
+        " newer one's become healthy, and the app that serves more gives the labels. A third app is left out. A group"
+        " joins apps of one parent group: `shop` of `/team/blue` is the group `/team/shop`.",
         per_port=False,
     ),
     Label(

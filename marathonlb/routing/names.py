@@ -6,6 +6,8 @@ import re
 from collections.abc import Collection, Container
 from hashlib import sha256
 
+from marathonlb.marathon.model import id_in_cluster
+
 _UNCLEAN = re.compile(r"[^A-Za-z0-9-]", re.ASCII)
 _NAME = re.compile(r"[^A-Za-z0-9_.-]", re.ASCII)
 _DIGEST = re.compile(r":[0-9a-f]+(?=_[0-9]+\Z)", re.ASCII)
@@ -74,3 +76,19 @@ def owner_of(app_id: str) -> str:
     """Return whose an app is: its parent group's, at the root its own."""
     parent = parent_of(app_id)
     return parent if "/" in parent else app_id
+
+
+def group_id(app_id: str, name: str) -> str | None:
+    """
+    Return the id of the deployment group that an app names: one among the ids of its parent group.
+
+    A name that holds slashes is such an id itself. A ``~`` in a name is doubled: a single one at the end tells a group
+    from an app of its id.
+
+    :return: None where the name is the id of a group below another parent group.
+    """
+    above, _, last = f"/{name}".rpartition("/")
+    parent = parent_of(app_id)
+    if above and above != id_in_cluster(f"{parent}/").rstrip("/"):
+        return None
+    return f"{parent}/{last.replace('~', '~~')}"

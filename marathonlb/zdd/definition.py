@@ -19,7 +19,9 @@ from marathonlb.config.templates import PER_APP_NAMES
 from marathonlb.marathon.model import App
 from marathonlb.marathon.parse import UnusableAnswer, absolute, parse_app
 from marathonlb.routing.deployments import Member
+from marathonlb.routing.names import group_id
 from marathonlb.routing.services import services_of
+from marathonlb.routing.values import deployment_group
 from marathonlb.settings import Settings
 from marathonlb.zdd.errors import Refused
 
@@ -43,6 +45,7 @@ class AppFile:
     An app file that can be deployed.
 
     :param id: the app's id as the file has it, absolute; the pair's are this and a colour.
+    :param group_id: the deployment group's, which is one of the app's parent group.
     :param alternate: the second app's service port for the first of the ports, the next ones for those that follow;
         None where the app has none to replace.
     :param ports: the service ports in the order of the definition, 0 where Marathon is to choose.
@@ -54,6 +57,7 @@ class AppFile:
     instances: int
     ports: tuple[int, ...]
     alternate: int | None
+    group_id: str
 
     def alternates(self) -> tuple[int, ...]:
         """The second app's service ports; what Marathon chooses it chooses again."""
@@ -103,7 +107,20 @@ def read(text: str, where: str) -> AppFile:
     except (TypeError, ValueError, AttributeError):
         raise Refused(f"{where}: its ports have a shape that Marathon does not know") from None
     alternate = _alternate(labels.get(ALTERNATE), ports, where)
-    return AppFile(body, absolute(body["id"]), str(labels[GROUP]), instances, ports, alternate)
+    app_id, name = absolute(body["id"]), str(labels[GROUP])
+    return AppFile(body, app_id, name, instances, ports, alternate, _group(app_id, name, where))
+
+
+def _group(app_id: str, name: str, where: str) -> str:
+    try:
+        group = group_id(app_id, deployment_group(name))
+    except ValueError as error:
+        raise Refused(f"{where}: the label {GROUP} is {name!r}, which {error}") from None
+    if group is None:
+        raise Refused(
+            f"{where}: the label {GROUP} is {name!r}, a group of another parent group than {app_id}'s"
+        )
+    return group
 
 
 def _alternate(text: object, ports: Sequence[int], where: str) -> int | None:

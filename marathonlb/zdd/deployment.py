@@ -75,7 +75,7 @@ class Deployment:
         :raises Refused: that cannot be done.
         :raises SourceError: Marathon or the load balancers cannot be asked.
         """
-        found = pair_of(self._file.group, await self._hands.cluster.group(self._file.group))
+        found = pair_of(self._file.group, await self._hands.cluster.group(self._file.group_id))
         course = course_for(self._file, self._wish, found, self._hands.now())
         if found.older is not None:
             for view in await self._hands.balancers.look():
@@ -197,7 +197,7 @@ class Deployment:
     async def _sides(self, course: Course) -> tuple[Side | None, Side | None]:
         sides = {
             side.id: evolve(side, told=self._told)
-            for side in await self._hands.cluster.group(self._file.group)
+            for side in await self._hands.cluster.group(self._file.group_id)
         }
         return sides.get(course.older or ""), sides.get(course.newer)
 

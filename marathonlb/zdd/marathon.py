@@ -15,7 +15,9 @@ from zope.interface import Interface, implementer
 
 from marathonlb.errors import SourceError
 from marathonlb.marathon.fetch import Answer, Fetcher
-from marathonlb.marathon.parse import UnusableAnswer, parse_apps
+from marathonlb.marathon.parse import UnusableAnswer, absolute, parse_apps
+from marathonlb.routing.names import group_id
+from marathonlb.routing.values import deployment_group
 from marathonlb.zdd.definition import GROUP, Json, member
 from marathonlb.zdd.errors import Busy, Failed
 from marathonlb.zdd.pair import Side
@@ -34,8 +36,8 @@ class ICluster(Interface):
     deployment holds the app, and a `Failed` where it refuses. Everything can be said twice.
     """
 
-    def group(name: str) -> Deferred[tuple[Side, ...]]:
-        """The apps of a deployment group."""
+    def group(group: str) -> Deferred[tuple[Side, ...]]:
+        """The apps of a deployment group, by its id (`AppFile.group_id`)."""
 
     def create(body: Json) -> Deferred[None]:
         """A new app; one that is there already is as good."""
@@ -70,9 +72,9 @@ class Cluster:
         self._endpoints = list(endpoints)
         self._clock = clock
 
-    def group(self, name: str) -> Deferred[tuple[Side, ...]]:
+    def group(self, group: str) -> Deferred[tuple[Side, ...]]:
         """See `ICluster.group`."""
-        return Deferred.fromCoroutine(self._group(name))
+        return Deferred.fromCoroutine(self._group(group))
 
     def create(self, body: Json) -> Deferred[None]:
         """See `ICluster.create`."""
@@ -95,7 +97,7 @@ class Cluster:
         """See `ICluster.relabel`."""
         return self._change("PUT", _app(app_id, False), app_id, {"labels": labels})
 
-    async def _group(self, name: str) -> tuple[Side, ...]:
+    async def _group(self, group: str) -> tuple[Side, ...]:
         # What has the label at all: a value may hold anything, and selectors quote in ways of their own.
         answer = await self._ask("GET", f"/v2/apps?embed=apps.tasks&embed=apps.readiness&label={GROUP}")
         if answer.status != 200:
@@ -108,12 +110,12 @@ class Cluster:
             raise SourceError(url=answer.url, reason="the apps come without their tasks, though some run")
         bodies = {_id(body): body for body in msgspec.json.decode(answer.body)["apps"]}
         unreadable = [
-            each for each in parsed.unreadable if _group_of(bodies.get(each.app_id)) in (name, None)
+            each for each in parsed.unreadable if _group_of(bodies.get(each.app_id)) in (group, None)
         ]
         if unreadable:
             raise Failed(f"{unreadable[0].app_id} cannot be read: {unreadable[0].reason}")
         return tuple(
-            Side(member(app), bodies[app.id]) for app in parsed.apps if app.labels.get(GROUP) == name
+            Side(member(app), bodies[app.id]) for app in parsed.apps if _group_of(bodies[app.id]) == group
         )
 
     def _change(
@@ -162,8 +164,15 @@ def _id(body: Any) -> str:
     return str(body.get("id")) if isinstance(body, dict) else ""
 
 
-def _group_of(body: Any) -> Any:
-    return (body.get("labels") or {}).get(GROUP) if isinstance(body, dict) else None
+def _group_of(body: Any) -> str | None:
+    """The id of the group that an app is of; None where that cannot be known, and empty where it is of none."""
+    if not isinstance(body, dict):
+        return None
+    name = (body.get("labels") or {}).get(GROUP)
+    try:
+        return group_id(absolute(_id(body)), deployment_group(str(name))) or "" if name else ""
+    except ValueError:
+        return ""
 
 
 def _details(answer: Answer) -> str:

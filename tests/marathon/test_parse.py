@@ -327,6 +327,7 @@ class Mistakes(SynchronousTestCase):
             ({"id": "/"}, "#2", "no id"),
             ({"id": "/a\nb"}, "/a?b", "no id"),
             ({"id": "a b"}, "/a b", "no id"),
+            ({"id": "/a~"}, "/a~", "no id"),
             (None, "#2", "null"),
             ([], "#2", "array"),
         ):

@@ -79,13 +79,13 @@ def view(offers: Offers) -> tuple[list[Service], list[tuple[str, str, str]], dic
     )
 
 
-IDS = ("/shop-a", "/shop-b", "/shop-c", "/shop", "/other")
+IDS = ("/shop-a", "/shop-b", "/shop-c", "/shop", "/other", "/x/shop", "/x/a")
 EVENTS = st.lists(
     st.tuples(
         st.sampled_from(IDS),
         st.none()
         | st.tuples(
-            st.sampled_from([None, "shop", "/shop/", "other", ""]),
+            st.sampled_from([None, "shop", "/shop/", "other", "", "x/shop"]),
             st.integers(0, 3),
             st.sampled_from([10000, 10001, 10002]),
             st.sampled_from(["1", "2", "3"]),
@@ -177,6 +177,71 @@ class Groups(SynchronousTestCase):
         self.assertEqual(
             [(p.app_id, p.label) for p in cluster.offers.problems()], [("/d", "HAPROXY_DEPLOYMENT_GROUP")]
         )
+
+    def test_parent_groups(self) -> None:
+        """Apps of several parent groups that name one group are no pair; who is not of the oldest reads why."""
+        cluster = Cluster()
+        cluster.put(
+            app("/bank/blue", since="1"),
+            app("/bank/green", port=10001, since="3"),
+            app("/evil/x", port=10002, since="2"),
+            app("/y", port=10003, since="4"),
+            app("/bank/web/z", port=10004, since="5"),
+        )
+        self.assertEqual(
+            {service.app_id: (service.backend, len(service.servers)) for service in cluster.services()},
+            {
+                "/bank/shop": ("bank_shop_10000", 2),
+                "/evil/shop": ("evil_shop_10002", 1),
+                "/shop": ("shop_10003", 1),
+                "/bank/web/shop": ("bank_web_shop_10004", 1),
+            },
+        )
+        problems = list(cluster.offers.problems())
+        self.assertEqual([(p.app_id, p.label, p.value, p.fatal) for p in problems], [
+            (app_id, "HAPROXY_DEPLOYMENT_GROUP", "shop", False) for app_id in ("/bank/web/z", "/evil/x", "/y")
+        ])  # fmt: skip
+        self.assertIn(
+            "names a group of /bank, and a group joins apps of one parent group", problems[1].reason
+        )
+        cluster.drop("/bank/blue")
+        self.assertEqual({p.app_id for p in cluster.offers.problems()}, {"/bank/web/z", "/bank/green", "/y"})
+        cluster.drop("/evil/x")
+        self.assertEqual({p.app_id for p in cluster.offers.problems()}, {"/bank/web/z", "/y"})
+        for app_id in ("/y", "/bank/web/z"):
+            cluster.drop(app_id)
+        self.assertEqual(list(cluster.offers.problems()), [])
+
+    def test_name_with_slashes(self) -> None:
+        """A name with slashes is an id below the app's own parent group; that of another one leaves the app alone."""
+        cluster = Cluster()
+        cluster.put(
+            app("/bank/web/blue", "bank/web/shop"),
+            app("/bank/web/green", "shop", port=10001, since="2"),
+            app("/evil/x", "/bank/web/shop", port=10002),
+            app("/z", "bank/web", port=10003),
+            app("/bank/web", None, port=10004),
+        )
+        ids = [service.app_id for service in cluster.services()]
+        self.assertEqual(ids, ["/bank/web", "/bank/web/shop", "/evil/x", "/z"])
+        problems = [(p.app_id, p.label, p.value, p.fatal) for p in cluster.offers.problems()]
+        self.assertEqual(sorted(problems), [
+            ("/evil/x", "HAPROXY_DEPLOYMENT_GROUP", "bank/web/shop", False),
+            ("/z", "HAPROXY_DEPLOYMENT_GROUP", "bank/web", False),
+        ])  # fmt: skip
+
+    def test_clusters(self) -> None:
+        """A parent group is one cluster's."""
+        cluster = Cluster()
+        cluster.put(app("a:/t/x"), app("b:/t/y"), app("a:/t/z", "/t/shop", since="2"), app("a:/v", since="0"))
+        self.assertEqual([s.app_id for s in cluster.services()], ["a:/shop", "a:/t/shop", "b:/t/shop"])
+        self.assertEqual({p.app_id for p in cluster.offers.problems()}, {"a:/t/x", "a:/t/z"})
+
+    def test_forged_name(self) -> None:
+        """No name makes the id that tells a group from an app."""
+        cluster = Cluster()
+        cluster.put(app("/shop-a"), app("/shop", None, port=10005), app("/evil", "shop~", port=10006))
+        self.assertEqual([service.app_id for service in cluster.services()], ["/shop", "/shop~", "/shop~~"])
 
     def test_attributed(self) -> None:
         """A problem that HAProxy or a collision gives to the joined service is told to the app whose labels hold."""

@@ -67,6 +67,11 @@ class Reading(SynchronousTestCase):
             ('{"id": 3}', "no app"),
             ('{"id": "/"}', "no app"),
             (json.dumps(without), "HAPROXY_DEPLOYMENT_GROUP is missing"),
+            (json.dumps(app_file(labels={"DEPLOYMENT_GROUP": "a b"})), "'a b', which is no name"),
+            (
+                json.dumps(app_file(labels={"DEPLOYMENT_GROUP": "/bank/shop"})),
+                "a group of another parent group",
+            ),
             (json.dumps(app_file(0)), "one is the least"),
             (json.dumps({**app_file(), "instances": "3"}), "instances is '3'"),
             (json.dumps({**app_file(), "instances": True}), "instances is True"),

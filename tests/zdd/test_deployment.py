@@ -419,6 +419,15 @@ class Refusals(WorldTestCase):
             self.world.marathon.deploy(parse_like(name))
         self.refused("a pair has two apps", app_file())
 
+    def test_same_name_elsewhere(self) -> None:
+        """Apps of other parent groups that have copied the label are none of its business."""
+        self.first(2)
+        for name in ("/evil/a", "/evil/b", "/shop/c"):
+            self.world.marathon.deploy(parse_like(name))
+        self.assertEnds(Ending.DONE, self.world.deploy(app_file(2)))
+        others = {"/evil/a": 1, "/evil/b": 1, "/shop/c": 1}
+        self.assertEqual({"/shop-green": 2, **others}, self.world.instances())
+
     def test_not_confirmed(self) -> None:
         """Who is asked may say no."""
         self.first(2)

@@ -20,6 +20,7 @@ from marathonlb.marathon.auth import NoAuthorization
 from marathonlb.marathon.fetch import Fetcher
 from marathonlb.marathon.parse import parse_apps
 from marathonlb.routing.deployments import join
+from marathonlb.routing.names import group_id
 from marathonlb.zdd.balancers import IBalancers
 from marathonlb.zdd.course import Wish
 from marathonlb.zdd.definition import Json, member, read
@@ -117,7 +118,8 @@ class FakeBalancers:
         """The servers of all groups."""
         groups: dict[str, list[Any]] = {}
         for app in parse_apps(self._apps()).apps:
-            groups.setdefault(app.labels["HAPROXY_DEPLOYMENT_GROUP"], []).append(member(app))
+            group = group_id(app.id, app.labels["HAPROXY_DEPLOYMENT_GROUP"])
+            groups.setdefault(group or app.id, []).append(member(app))
         return tuple(
             ServerRow(
                 server.name,
@@ -126,7 +128,7 @@ class FakeBalancers:
                 self.held.get(server.task_id, 0) if first else 0,
             )
             for name, members in sorted(groups.items())
-            for service in join(name, f"/{name}", members).offered.services
+            for service in join(name, name, members).offered.services
             for server in service.servers
         )
 
