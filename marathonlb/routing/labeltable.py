@@ -13,6 +13,8 @@ from typing import Any
 from attrs import frozen
 
 from marathonlb.routing import tls, values
+from marathonlb.routing.balance import balance
+from marathonlb.routing.bindoptions import bind_options
 
 
 @frozen
@@ -83,7 +85,14 @@ LABELS: tuple[Label, ...] = (
         "Bind address of the service port. `*`, `0.0.0.0`, `::` and host names overlap every address: of two apps with"
         " one port the older has it.",
     ),
-    Label("BIND_OPTIONS", "text", values.bind_options, "none", "Appended to that `bind` line."),
+    Label(
+        "BIND_OPTIONS",
+        "options of a `bind` line",
+        bind_options,
+        "none",
+        "Appended to that `bind` line: options that are about the service's own connections alone, such as `ssl`,"
+        " `crt`, `verify` and `accept-proxy`.",
+    ),
     Label(
         "SSL_CERT",
         "path(s), comma list",
@@ -121,9 +130,7 @@ LABELS: tuple[Label, ...] = (
         "`http` where VHOST is set or the port's check is HTTP(S), else `tcp`",
         "What HAProxy understands of the connection.",
     ),
-    Label(
-        "BALANCE", "algorithm", values.balance, "`roundrobin`", "The balance algorithm, with its arguments."
-    ),
+    Label("BALANCE", "algorithm", balance, "`roundrobin`", "The balance algorithm, with its arguments."),
     Label("STICKY", "bool", values.boolean, "false", "A cookie keeps a client on its server."),
     Label(
         "REDIRECT_TO_HTTPS",

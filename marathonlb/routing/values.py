@@ -28,9 +28,6 @@ _ORIGIN = re.compile(
     re.ASCII,
 )
 _PASSWORD = re.compile(r"[A-Za-z0-9./$=,_+-]{2,256}", re.ASCII)
-_BALANCE = frozenset(
-    "roundrobin static-rr leastconn first source uri url_param hdr random rdp-cookie hash".split()
-)
 
 
 def no_control(text: str) -> str:
@@ -152,15 +149,6 @@ def one_path(text: str) -> str:
     return word
 
 
-def balance(text: str) -> str:
-    """A balance algorithm of HAProxy's with its arguments."""
-    word = no_control(text).strip()
-    name = re.split(r"[\s(]", word, maxsplit=1)[0]
-    if name not in _BALANCE:
-        raise ValueError(f"is no balance algorithm; HAProxy knows {', '.join(sorted(_BALANCE))}")
-    return haproxy_words(word)
-
-
 def mode(text: str) -> str:
     """``tcp`` or ``http``."""
     word = no_control(text).strip().lower()
@@ -225,11 +213,6 @@ def file_list(text: str) -> tuple[str, ...]:
         if re.search(r"[\s\"'\\#]", item):
             raise ValueError(f"{item!r} holds a blank, a quote, a backslash or a #")
     return found
-
-
-def bind_options(text: str) -> str:
-    """Words for the end of a ``bind`` line, in HAProxy's own quoting."""
-    return haproxy_words(text)
 
 
 def haproxy_words(text: str) -> str:

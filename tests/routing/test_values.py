@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.routing import values
+from marathonlb.routing.balance import balance
+from marathonlb.routing.bindoptions import bind_options
 
 LONG = "a" * 64
 PORT = lambda text: values.integer(text, 1, 65535)  # noqa: E731
@@ -42,9 +44,9 @@ GOOD: tuple[tuple[Callable[[str], Any], str, Any], ...] = (
     (values.paths, "-i /a", (("/a",), True)),
     (values.paths, "", ((), False)),
     (values.one_path, " /a%20b ", "/a%20b"),
-    (values.balance, "leastconn", "leastconn"),
-    (values.balance, " url_param user check_post ", "url_param user check_post"),
-    (values.balance, "hdr(X-User)", "hdr(X-User)"),
+    (balance, "leastconn", "leastconn"),
+    (balance, " url_param user check_post ", "url_param user check_post"),
+    (balance, "hdr(X-User)", "hdr(X-User)"),
     (values.mode, " HTTP ", "http"),
     (values.mode, "tcp", "tcp"),
     (values.credentials, "My realm:joe:$6$ab$cd/ef.", ("My realm", "joe", "$6$ab$cd/ef.")),
@@ -65,8 +67,8 @@ GOOD: tuple[tuple[Callable[[str], Any], str, Any], ...] = (
     (values.rate, "100/s", (100, "1s")),
     (values.rate, " 6 / m ", (6, "1m")),
     (values.file_list, "/a.pem, /b/c.pem", ("/a.pem", "/b/c.pem")),
-    (values.bind_options, ' ciphers "A:B # no comment" ', 'ciphers "A:B # no comment"'),
-    (values.bind_options, "name it\\'s", "name it\\'s"),
+    (bind_options, ' ciphers "A:B # no comment" ', 'ciphers "A:B # no comment"'),
+    (bind_options, "name it\\'s", "name it\\'s"),
 )
 
 BAD: tuple[tuple[Callable[[str], Any], str], ...] = (
@@ -102,7 +104,7 @@ BAD: tuple[tuple[Callable[[str], Any], str], ...] = (
     *((values.networks, text) for text in ("somewhere", "10.0.0.0/33", "10.0.0.256", "::1%a", "!10.0.0.1")),
     *((values.paths, text) for text in ("cart", "/a -i", "-I /a", "http://a/b")),
     *((values.one_path, text) for text in ("", "a", "/a b")),
-    *((values.balance, text) for text in ("", "fastest", "round robin", "uri # x", 'hdr("x', "source \\")),
+    *((balance, text) for text in ("", "fastest", "round robin", "uri # x", 'hdr("x', "source \\")),
     *((values.mode, text) for text in ("", "health", "https", "udp")),
     *(
         (values.credentials, text)
@@ -118,7 +120,7 @@ BAD: tuple[tuple[Callable[[str], Any], str], ...] = (
     ),
     *((values.rate, text) for text in ("", "0/s", "10", "10/h", "x/s", "-1/s")),
     *((values.file_list, text) for text in ("cert.pem", "/a b.pem", "/a'.pem", '/"', "/a#", "/a\\b")),
-    *((values.bind_options, text) for text in ("ssl # x", 'a "b', "a 'b", "a \\", 'a "$HOME"')),
+    *((bind_options, text) for text in ("ssl # x", 'a "b', "a 'b", "a \\", 'a "$HOME"')),
 )
 
 PARSERS = tuple(dict.fromkeys(parse for parse, *_ in (*GOOD, *BAD) if parse is not PORT))
@@ -149,7 +151,7 @@ class TableTests(SynchronousTestCase):
         """No value takes a control character or a line separator in its middle."""
         texts = {
             values.networks: "10.0.0.1{}10.0.0.2",
-            values.balance: "hdr(a){}b",
+            balance: "hdr(a){}b",
             values.credentials: "a{}:b:cd",
         }
         for parse in PARSERS:
