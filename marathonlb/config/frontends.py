@@ -18,7 +18,7 @@ from marathonlb.config.requests import guards
 from marathonlb.config.sources import Templates
 from marathonlb.config.templates import Template
 from marathonlb.config.text import DIRECTORY, Chunk, Owner, Section
-from marathonlb.config.variables import rule_variables, service_variables
+from marathonlb.config.variables import HOST, rule_variables, service_variables
 from marathonlb.errors import TemplateError
 from marathonlb.routing.addresses import bound_by
 from marathonlb.routing.claims import Bound
@@ -28,10 +28,8 @@ from marathonlb.routing.services import Service
 from marathonlb.routing.sni import Sni
 from marathonlb.settings import Settings
 
-_HOST = "req.hdr(host),host_only,lower"
-
 _PATH_KEY = f"""\
-  http-request set-var(txn.host) {_HOST}
+  http-request set-var(txn.host) {HOST}
   http-request set-var(txn.path) path
 """
 _PATH_LOOKUP = f"""\
@@ -39,8 +37,8 @@ _PATH_LOOKUP = f"""\
 if {{ var(txn.host),concat(,txn.path),map_beg({DIRECTORY}/path2backend.map) -m found }}
 """
 _WILDCARD_LOOKUP = f"""\
-  use_backend %[{_HOST},map_end({DIRECTORY}/wildcard2backend.map)] \
-if {{ {_HOST},map_end({DIRECTORY}/wildcard2backend.map) -m found }}
+  use_backend %[{HOST},map_end({DIRECTORY}/wildcard2backend.map)] \
+if {{ {HOST},map_end({DIRECTORY}/wildcard2backend.map) -m found }}
 """
 
 _PLAIN = (

@@ -17,7 +17,7 @@ from marathonlb.config import legacy
 from marathonlb.config.requests import guards
 from marathonlb.config.sources import Templates
 from marathonlb.config.text import Chunk, Owner, Section
-from marathonlb.config.variables import certificates
+from marathonlb.config.variables import HOST, certificates
 from marathonlb.routing import sni
 from marathonlb.routing.rules import AclRule
 from marathonlb.routing.services import Service
@@ -28,7 +28,6 @@ Routing = Callable[[Callable[[AclRule], bool]], Iterable[Chunk]]
 """Which ACL rules are kept → the chunks of the routing of a TLS frontend."""
 
 _NOBODY = Owner(None, None, "", "default")
-_HOST = "req.hdr(host),host_only,lower"
 _MANY = 40
 """So many hosts stand on one line, which HAProxy cuts off after 64 words."""
 
@@ -176,10 +175,10 @@ def renamed(text: str, name: str) -> str:
 def _acl(name: str, hosts: Sequence[str]) -> Iterator[str]:
     """An ACL that matches some exact hosts, or one wildcard."""
     if hosts and hosts[0].startswith("*."):
-        yield f"  acl {name} {_HOST} -m end {hosts[0][1:]}\n"
+        yield f"  acl {name} {HOST} -m end {hosts[0][1:]}\n"
         return
     for first in range(0, len(hosts), _MANY):
-        yield f"  acl {name} {_HOST} -m str {' '.join(hosts[first : first + _MANY])}\n"
+        yield f"  acl {name} {HOST} -m str {' '.join(hosts[first : first + _MANY])}\n"
 
 
 def _section(kind: str, name: str, chunks: Iterable[Chunk]) -> Section:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 
 from marathonlb.config.text import Chunk, Owner
+from marathonlb.routing import match
 from marathonlb.settings import Settings
 
-ODD_HOST = "  http-request deny deny_status 400 if { req.fhdr(host) -m sub , / }\n"
+ODD_HOST = f"  http-request deny deny_status 400 if {{ req.fhdr(host) -m reg '{match.ODD}' }}\n"
 """
-HAProxy 2.6 lets such a Host header pass, and it says two things at once.
+HAProxy 2.6 lets such a Host header pass, which later ones refuse, and some say two things at once.
 
 To ACLs a comma makes several hosts and to maps it leaves the last one; a slash makes a host and path in the eyes of
 ``path2backend.map`` and another host in those of the rules that guard the hosts of client certificates.

@@ -20,6 +20,9 @@ from marathonlb.routing.services import Service
 from marathonlb.routing.tls import server_words as tls_words
 from marathonlb.settings import Settings
 
+HOST = "req.hdr(host),host_only,lower,rtrim(.)"
+"""The Host header as every rule compares it: without its port, in lower case, and without the dot of the DNS's root."""
+
 LIST_SUFFIX = ".crt-list"
 """The end of the name of a file that lists certificates."""
 
@@ -218,7 +221,7 @@ def rule_variables(service: Service, rule: AclRule | None, host: str | None = No
     number = f":{rule.number}" if rule and rule.number else ""
     named = rule is None or rule.overridden
     stem = acl_stem(hosts, service.app_id) + (f":{service.backend}" if rule and rule.alike else "")
-    fetch = "req.hdr(host),host_only,lower -m "
+    fetch = f"{HOST} -m "
     return {
         "hostname": host,
         "cleanedUpHostname": stem,

@@ -16,7 +16,7 @@ from marathonlb.marathon.model import App
 from marathonlb.routing.claims import Bound, own_ports
 from marathonlb.routing.evidence import State, said, why_no_servers, why_not
 from marathonlb.routing.explanation import Explanation, Reason
-from marathonlb.routing.match import Match, matches, plain_host, why_before
+from marathonlb.routing.match import Match, matches, odd_host, plain_host, why_before
 from marathonlb.routing.precedence import fold_case
 from marathonlb.routing.problems import PIN
 from marathonlb.routing.question import AppQuestion, PortQuestion, Question, UrlQuestion
@@ -79,6 +79,12 @@ def _url(question: UrlQuestion, state: State) -> Explanation:
         rule_of_name = rule_for(sni, plain_host(question.host))
         if rule_of_name is not None and rule_of_name.passed is not None:
             return _passed(question, rule_of_name.host, rule_of_name.passed, state)
+    if odd_host(question.host):
+        reason = Reason(
+            "host", "it holds a character that no host name has: write the name alone, in its ASCII form"
+        )
+        verdict = "the Host header is refused: HAProxy answers 400"
+        return Explanation(str(question), "url", verdict, reasons=(reason,))
     found = matches(state.rules, question.host, question.path)
     if not found:
         return _uncaught(question, state)

@@ -70,8 +70,8 @@ class Reason:
     Why something is not served, or not where one would look for it.
 
     :param kind: ``marathon`` (there is no such app), ``own`` (the load balancer's), ``group``/``disabled`` together as
-        ``selection``, ``problem`` (a label, a collision), ``policy``, ``quarantine``, ``tasks``, ``path``, ``frontend``
-        or ``template``; ``pin`` where all of this is for the time after a pin.
+        ``selection``, ``problem`` (a label, a collision), ``policy``, ``quarantine``, ``tasks``, ``path``, ``host``
+        (the Host header itself), ``frontend`` or ``template``; ``pin`` where all of this is for the time after a pin.
     :param app_id: whose it is; empty where it is nobody's.
     """
 

@@ -7,6 +7,7 @@ requests to the model and to a real HAProxy.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from attrs import frozen
@@ -14,6 +15,11 @@ from attrs import frozen
 from marathonlb.routing.precedence import fold_case, narrows, weight_of
 from marathonlb.routing.rules import AclRule, MapRule, Rules
 from marathonlb.routing.services import Service
+
+ODD = r"[^!$%&-+.0-;=A-Z_a-z~[\]-]"
+"""What no Host header may hold: it is answered 400."""
+
+_ODD_HOST = re.compile(ODD)
 
 PATHS, HOSTS, WILDCARDS = "path2backend.map", "domain2backend.map", "wildcard2backend.map"
 
@@ -49,7 +55,7 @@ class Match:
 
 def route(rules: Rules, host: str, path: str) -> Match | None:
     """
-    The rule that catches a request; None where the frontend answers 503.
+    The rule that catches a request; None where the frontend answers 503, or 400 since the host is odd.
 
     :param host: the Host header as it was sent: any case, with or without a port.
     :param path: as it was sent, without the query.
@@ -63,16 +69,20 @@ def matches(rules: Rules, host: str, path: str) -> tuple[Match, ...]:
 
 
 def plain_host(header: str) -> str:
-    """The Host header as the rules see it: without its port, in lower case (HAProxy: ``host_only,lower``)."""
-    for place in range(len(header) - 1, -1, -1):
-        if header[place] == "]":
-            break
-        if header[place] == ":":
-            return header[:place].lower()
-    return header.lower()
+    """The Host header as the rules see it, by ``host_only,lower,rtrim(.)``: without its port and dots at its end."""
+    place = max(header.rfind("]"), header.rfind(":"))
+    host = header[:place] if header[place : place + 1] == ":" else header
+    return fold_case(host).rstrip(".")
+
+
+def odd_host(header: str) -> bool:
+    """Whether a Host header is answered 400, whatever the rules are."""
+    return _ODD_HOST.search(header) is not None
 
 
 def _asked(rules: Rules, host: str, path: str) -> Iterator[Match]:
+    if odd_host(host):
+        return
     yield from _by_acls(rules.first, host, path)
     key = host + path
     found = [rule for rule in rules.paths if key.startswith(rule.key)]

@@ -5,7 +5,7 @@ What can be asked of the routing: a URL, an app id or a port.
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from attrs import frozen
 
@@ -87,7 +87,22 @@ def _url(text: str) -> UrlQuestion:
     if scheme not in ("http", "https") or re.search(r"\s", text):
         raise ValueError("is no URL of http or https")
     name = parts.hostname or ""
+    if not name:
+        raise ValueError("names no host")
     if name.startswith("*."):
         raise ValueError("is a wildcard; ask for a name that it covers")
-    host = name if ":" in name else values.host(name)
-    return UrlQuestion(scheme, f"[{host}]" if ":" in host else host, parts.port, parts.path or "/")
+    host = name if ":" in name else _host(name)
+    return UrlQuestion(scheme, f"[{host}]" if ":" in host else host, parts.port, _path(parts.path))
+
+
+def _host(name: str) -> str:
+    """A host as a client sends it; one that is no host name stays what it is."""
+    try:
+        return values.host(name)
+    except ValueError:
+        return name.rstrip(".")
+
+
+def _path(path: str) -> str:
+    """A path as a client sends it: what is not ASCII is encoded, and nothing else."""
+    return "".join(char if char.isascii() else quote(char) for char in path) or "/"

@@ -38,7 +38,7 @@ class TextTests(SynchronousTestCase):
         rendered = self.render(PLAIN, OWN, group_https_by_vhost=True)
         asking = section(rendered, "marathon_https_in")
         name = asking.text.split("use_backend ")[1].split()[0]
-        self.assertIn(f"use_backend {name} if {{ req.ssl_sni,lower own.test }}\n", asking.text)
+        self.assertIn(f"use_backend {name} if {{ req.ssl_sni,lower,rtrim(.) own.test }}\n", asking.text)
         self.assertIn("\n  default_backend marathon_https_shared_", asking.text)
         self.assertIn(f"abns@{name} send-proxy-v2", text(rendered, "backend", name))
         front = text(rendered, "frontend", f"{name}_in")

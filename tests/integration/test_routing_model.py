@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.config.render import Rendered, Renderer
 from marathonlb.config.sources import load_templates
-from marathonlb.routing.match import route
+from marathonlb.routing.match import odd_host, route
 from marathonlb.routing.names import backend_name
 from marathonlb.routing.services import Service
 from marathonlb.settings import Settings
@@ -25,6 +25,23 @@ BINARIES = tuple(binary for binary in (PACKAGE, WHEEL, *MORE) if binary)
 HOSTS = ("a.example.com", "b.example.com", "x.b.example.com", "c.d.example.com", "example.com", "other.test")
 WILDCARDS = ("*.example.com", "*.b.example.com", "*.test")
 PATHS = ("", "/", "/cart", "/cart/", "/Cart/new", "/CART", "/c")
+
+ODD = (
+    "user@a.example.com",
+    "user:secret@a.example.com:80",
+    "a b.example.com",
+    "a\tb.example.com",
+    "\u00fc.example.com",
+    "a.example.com,b.example.com",
+    "other.test/cart",
+    "other.test?x",
+    "other.test#x",
+    "a.example.com\\x",
+    "a<b.example.com",
+    "a\x7f.example.com",
+    "a\0.example.com",
+)
+"""Host headers that no client of good will sends; older HAProxies would let them pass."""
 
 REQUESTS = tuple(
     (host, path)
@@ -38,8 +55,19 @@ REQUESTS = tuple(
         "test",
         "xexample.com",
         "a.example.com.",
+        "A.example.com.:80",
+        "y.b.example.com..",
+        "a.example.com:80:90",
+        "a.example.com:abc",
+        "a.example.com:80.",
+        "..a.example.com",
+        "%61.example.com",
+        "a.example.com;",
+        ".",
         "[::1]:80",
+        "::1",
         "",
+        *ODD,
     )
     for path in (
         "/",
@@ -108,6 +136,7 @@ def cluster(seed: int) -> tuple[Service, ...]:
         services.append(
             service(
                 number,
+                chance.choice(("", f"/team/app{number}")),
                 hosts=tuple(hosts),
                 paths=tuple(paths),
                 ignore_path_case=bool(paths) and chance.random() < 0.2,
@@ -197,7 +226,7 @@ class ModelTests(SynchronousTestCase):
             haproxy.end()
         for (host, target), answer in zip(requests, said, strict=True):
             match = route(rendered.rules, host, target.partition("?")[0])
-            expected = match.service.backend if match else "503"
+            expected = match.service.backend if match else "400" if odd_host(host) else "503"
             self.assertEqual(expected, answer, f"Host {host!r}, {target}, maps={maps}")
         return said
 
@@ -206,7 +235,10 @@ class ModelTests(SynchronousTestCase):
         for binary in BINARIES:
             by_maps = self.compare(TABLE, maps=True, binary=binary)
             self.assertEqual(by_maps, self.compare(TABLE, maps=False, binary=binary))
-            self.assertLessEqual({each.backend for each in TABLE} | {"503"}, set(by_maps))
+            self.assertLessEqual({each.backend for each in TABLE} | {"400", "503"}, set(by_maps))
+            answered = dict(zip(REQUESTS, by_maps, strict=True))
+            self.assertEqual({answered[host, "/cart"] for host in ODD}, {"400"})
+            self.assertEqual(answered["a.example.com.", "/cart"], answered["a.example.com", "/cart"])
 
     def test_names_alike(self) -> None:
         """Nobody reaches or takes what is another app's by names that are written alike."""

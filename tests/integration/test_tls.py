@@ -230,6 +230,22 @@ class TlsMixin:
             self.assertEqual("421", ask_tls(world.https, "shared.test", "x.covered.test").who)
             world.end()
 
+    def test_trailing_dot(self) -> None:
+        """A host with the dot of the DNS's root is that host: it is served, and guarded, as it is without the dot."""
+        for maps in (True, False):
+            world, friend, _ = self.grouped(haproxy_map=maps)
+            self.start(world)
+            rows = (
+                ("shared.test", "", "Shared.test.", "plain"),
+                ("own.test", "", "own.test.:443", "own"),
+                ("shared.test", "", "mutual.test.", "421"),
+                ("own.test", "", "mutual.test..", "421"),
+                ("mutual.test", friend, "mutual.test.", "mutual"),
+            )
+            found = [ask_tls(world.https, sni, host, "/", cert).who for sni, cert, host, _ in rows]
+            self.assertEqual([who for *_, who in rows], found)
+            world.end()
+
     def test_passthrough(self) -> None:
         """Hosts that are passed through and hosts whose TLS ends here share a port; a hello in pieces is understood."""
         for grouped in (False, True):
@@ -243,9 +259,25 @@ class TlsMixin:
             world.app("through", {"0_VHOST": "end.test,*.wild.test", **passed}, secured=end)
             self.start(world)
             port = world.https
-            names = ("shared.test", "inner.wild.test", "other.wild.test", "END.test", None, "nowhere.test")
+            names = (
+                "shared.test",
+                "inner.wild.test",
+                "other.wild.test",
+                "END.test",
+                "end.test.",
+                None,
+                "nowhere.test",
+            )
             self.assertEqual(
-                ["shared.test", "shared.test", "end.test", "end.test", "shared.test", "shared.test"],
+                [
+                    "shared.test",
+                    "shared.test",
+                    "end.test",
+                    "end.test",
+                    "end.test",
+                    "shared.test",
+                    "shared.test",
+                ],
                 [served(port, name)[0] for name in names],
             )
             rows = [

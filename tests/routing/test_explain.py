@@ -80,13 +80,28 @@ class QuestionTests(SynchronousTestCase):
             ("localhost:8080", UrlQuestion("http", "localhost", 8080, "/")),
             ("http://bücher.example/", UrlQuestion("http", "xn--bcher-kva.example", None, "/")),
             ("http://[::1]:80/x", UrlQuestion("http", "[::1]", 80, "/x")),
+            ("http://Shop.example.com./a", UrlQuestion("http", "shop.example.com", None, "/a")),
+            ("http://me:secret@shop.example.com/", UrlQuestion("http", "shop.example.com", None, "/")),
+            ("http://a.test,b.test/", UrlQuestion("http", "a.test,b.test", None, "/")),
+            ("http://a..test", UrlQuestion("http", "a..test", None, "/")),
+            ("http://a.test/\u00fc%20", UrlQuestion("http", "a.test", None, "/%C3%BC%20")),
         ):
             self.assertEqual(expected, question_of(text), text)
             self.assertEqual(expected, question_of(str(expected).removeprefix("port ")))
 
     def test_refused(self) -> None:
         """Anything else is none of these."""
-        for text in ("", " ", "0", "70000", "ftp://x/", "http://", "http://a b/", "http://*.x.com/"):
+        for text in (
+            "",
+            " ",
+            "0",
+            "70000",
+            "ftp://x/",
+            "http://",
+            "http:///x",
+            "http://a b/",
+            "http://*.x.com/",
+        ):
             self.assertRaises(ValueError, question_of, text)
         for text in ("a b", "http://x:y/", "\n/x"):
             self.assertRaises(ValueError, question_of, text)
@@ -123,6 +138,22 @@ class UrlTests(SynchronousTestCase):
         self.assertEqual(("10.0.0.2", 31000, "task.2"), (server.address, server.port, server.task_id))
         self.assertEqual(("unknown", False), (server.health, server.drained))
         self.assertTrue(said.served)
+
+    def test_odd_hosts(self) -> None:
+        """A dot at the end changes nothing; what HAProxy answers 400 is said to be answered 400."""
+        for maps in (True, False):
+            cluster = Cluster(self.APPS, haproxy_map=maps)
+            plain, dotted = (
+                cluster.explain(f"http://{host}/cart")
+                for host in ("shop.example.com", "Shop.example.com.:80")
+            )
+            self.assertEqual(plain.rule, dotted.rule)
+            self.assertEqual("/all", cluster.explain("http://a..example.com/").services[0].app_id)
+            for host in ("shop.example.com,all.example.com", "shop.example.com\\x", "a<b.example.com"):
+                said = cluster.explain(f"http://{host}/")
+                self.assertEqual(
+                    (False, "the Host header is refused: HAProxy answers 400"), (said.served, said.verdict)
+                )
 
     def test_acl(self) -> None:
         """Without maps the ACL that catches it is named."""

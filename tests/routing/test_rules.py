@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -103,6 +104,37 @@ class AnswerTests(SynchronousTestCase):
         wanted = oracle(services)
         self.assertEqual(answers(services, maps=False), wanted)
         self.assertEqual(answers(services, maps=True), wanted)
+
+    @settings(max_examples=250, deadline=None)
+    @given(
+        SERVICES,
+        st.lists(st.sampled_from(HOSTS + WILDCARDS), min_size=1, max_size=3, unique=True),
+        st.lists(st.sampled_from(PATHS), max_size=2, unique=True),
+        st.booleans(),
+        st.sampled_from((-2, 0, 1, 2, 5, 2**31 - 1)),
+    )
+    def test_weight_takes_nothing(
+        self, services: list[Service], hosts: list[str], paths: list[str], ignores: bool, weight: int
+    ) -> None:
+        """What others answer beside a younger app without a weight they answer whatever weight it has."""
+        hostile = make(10, hosts, paths, ignore_path_case=ignores, since="2022")
+        for maps in (True, False):
+            before = answers([*services, hostile], maps=maps)
+            after = answers([*services, evolve(hostile, weight=weight)], maps=maps)
+            theirs = {asked: who for asked, who in before.items() if who != hostile.backend}
+            self.assertEqual({asked: after[asked] for asked in theirs}, theirs)
+
+    @settings(max_examples=100, deadline=None)
+    @given(SERVICES, st.lists(st.sampled_from(HOSTS + WILDCARDS), min_size=1, max_size=3, unique=True))
+    def test_whole_host(self, services: list[Service], hosts: list[str]) -> None:
+        """The path / is the whole host."""
+        for more in ([], ["/x"]):
+            whole = answers(
+                [*services, make(10, hosts, [], since="2022"), make(11, hosts, more, since="2023")], maps=True
+            )
+            slash = [*services, make(10, hosts, ["/"], since="2022"), make(11, hosts, more, since="2023")]
+            self.assertEqual(answers(slash, maps=True), whole)
+            self.assertEqual(answers(slash, maps=False), whole)
 
     @settings(max_examples=100, deadline=None)
     @given(SERVICES, st.randoms())
