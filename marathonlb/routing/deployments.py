@@ -27,7 +27,7 @@ from attrs import Factory, evolve, frozen
 from marathonlb.marathon.model import App
 from marathonlb.routing.names import backend_name, parent_of
 from marathonlb.routing.problems import Problem
-from marathonlb.routing.servers import Server, with_ids
+from marathonlb.routing.servers import Server, distinct
 from marathonlb.routing.services import AppServices, Service
 
 _LABEL = "HAPROXY_DEPLOYMENT_GROUP"
@@ -236,9 +236,8 @@ def _shared(older: Member, newer: Member, index: int) -> tuple[Member, tuple[Ser
     well_old = sum(server.task_id in older.healthy for server in serving_old)
     well_new = sum(server.task_id in newer.healthy for server in serving_new)
     lead = newer if (new and not old) or (well_new and well_new >= well_old) else older
-    found = {server.name: _drained(server) for server in (*leaving[:drained], *coming[share.newer :])}
-    found |= {server.name: server for server in (*serving_old, *serving_new)}
-    return lead, with_ids(found[name] for name in sorted(found))
+    out = map(_drained, (*leaving[:drained], *coming[share.newer :]))
+    return lead, distinct((*out, *serving_old, *serving_new))
 
 
 def _weighed(servers: Iterable[Server]) -> tuple[Server, ...]:

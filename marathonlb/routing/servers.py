@@ -100,7 +100,7 @@ def servers_of(
     :param resolve: gives the address of an agent's host.
     :param check_port: the port to check for a task, where that is not the served one.
     """
-    found: dict[str, Server] = {}
+    found: list[Server] = []
     for task in app.tasks:
         if not is_served(task, need_health=need_health):
             continue
@@ -112,8 +112,8 @@ def servers_of(
         if address is None:
             continue
         name, cookie = _names(host, address, port)
-        found[name] = Server(name, 0, host, address, port, cookie, check_port(task) or port, task.id)
-    return with_ids(found[name] for name in sorted(found))
+        found.append(Server(name, 0, host, address, port, cookie, check_port(task) or port, task.id))
+    return distinct(found)
 
 
 def server_name(host: str, address: str, port: int) -> str:
@@ -126,6 +126,27 @@ def _names(host: str, address: str, port: int) -> tuple[str, str]:
     joined = f"{host}_{port}" if host == address else f"{host}_{address}_{port}"
     name = _UNCLEAN.sub("_", joined)
     return name, hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest()[:10]
+
+
+def distinct(servers: Iterable[Server]) -> tuple[Server, ...]:
+    """
+    Return servers by name, with ids; of those at one place, the host, its address and a port, the last one.
+
+    Of places whose names would be one (hosts ``a.b`` and ``a_b``) all but the first have a digest in theirs.
+    """
+    places = {(server.host, server.address, server.port): server for server in servers}
+    named: dict[str, Server] = {}
+    for place in sorted(places):
+        server = places[place]
+        name, cookie = _names(*place)
+        if name in named:
+            digest = hashlib.sha256(" ".join(map(str, place)).encode()).hexdigest()[:16]
+            name = f"{name}:{digest}"  # which no name holds that is cleaned
+            cookie = hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest()[:10]
+        if name != server.name:
+            server = msgspec.structs.replace(server, name=name, cookie=cookie)
+        named[name] = server
+    return with_ids(named[name] for name in sorted(named))
 
 
 def with_ids(servers: Iterable[Server]) -> tuple[Server, ...]:

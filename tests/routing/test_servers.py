@@ -19,6 +19,11 @@ def served(made: App, *, need_health: bool = False, index: int = 0) -> tuple[Ser
     return servers_of(made, index, lambda host: host, need_health=need_health, check_port=lambda task: None)
 
 
+def one_address(made: App) -> tuple[Server, ...]:
+    """The servers, every host having the same address."""
+    return servers_of(made, 0, lambda host: "10.0.0.1", need_health=False, check_port=lambda task: None)
+
+
 class SelectionTests(SynchronousTestCase):
     """Which tasks are served."""
 
@@ -120,6 +125,20 @@ class NameTests(SynchronousTestCase):
         self.assertEqual(first, again)
         self.assertEqual(len({server.id for server in first}), len(ports))
         self.assertTrue(all(1 <= server.id <= 32767 for server in first))
+
+    def test_alike(self) -> None:
+        """Tasks of places whose names would be one are all served, and the order of the tasks changes no name."""
+        hosts = ("agent-1.x", "agent-1_x", "agent-1/x")
+        tasks = tuple(Task(host, host=host, ports=(31000,)) for host in hosts)
+        found = one_address(app(tasks=tasks))
+        self.assertEqual({server.task_id for server in found}, set(hosts))
+        names = [server.name for server in found]
+        self.assertEqual(names[0], "agent-1_x_10_0_0_1_31000")
+        for name in names[1:]:
+            self.assertRegex(name, r"\Aagent-1_x_10_0_0_1_31000:[0-9a-f]{16}\Z")
+        self.assertEqual((len(set(names)), len({server.cookie for server in found})), (3, 3))
+        again = one_address(app(tasks=tasks[::-1]))
+        self.assertEqual(found, again)
 
     def test_stable(self) -> None:
         """A server that comes or goes leaves the others' ids as they are, but for one it collides with."""
