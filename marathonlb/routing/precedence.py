@@ -99,7 +99,7 @@ class _Rules:
                 if (host, path) not in out:
                     by_host.setdefault(host, []).append(_Rule(service, host, path))
         for host in by_host:
-            for suffix in _suffixes(host):
+            for suffix in suffixes(host):
                 below.setdefault(suffix, []).append(host)
         return cls(by_host, below)
 
@@ -128,14 +128,14 @@ class _Rules:
     def _about(self, host: str) -> Iterator[_Rule]:
         """The rules whose hosts have a name in common with a host."""
         yield from self._by_host.get(host, ())
-        for suffix in _suffixes(host):
+        for suffix in suffixes(host):
             yield from self._by_host.get(f"*{suffix}", ())
         if host.startswith("*."):
             for name in self._below.get(host[1:], ()):
                 yield from self._by_host[name]
 
 
-def _suffixes(host: str) -> list[str]:
+def suffixes(host: str) -> list[str]:
     """The ends of a host, each with its leading dot, under which a wildcard covers it."""
     labels = host.removeprefix("*.").split(".")
     return [f".{'.'.join(labels[place:])}" for place in range(1, len(labels))]

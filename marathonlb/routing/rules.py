@@ -16,13 +16,13 @@ wildcard, longer host suffix and longer path first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from attrs import evolve, frozen
 
 from marathonlb.routing.claims import seniority
 from marathonlb.routing.names import acl_stem
-from marathonlb.routing.precedence import HostPath, narrows, wishes
+from marathonlb.routing.precedence import HostPath, narrows, suffixes, wishes
 from marathonlb.routing.precedence import weight_of as weight_of
 from marathonlb.routing.services import Service
 
@@ -192,16 +192,20 @@ def _hosts_in_acls(
     if not maps:
         return front, set()
     wildcards = {host for host in hosts if host.startswith("*.")}
+    below = _below(hosts)
     front |= weighted
-    _spread(front, wildcards, hosts, {host for host in weighted if not host.startswith("*.")})
+    _spread(front, wildcards, below, {host for host in weighted if not host.startswith("*.")})
     tail -= front
     if any(service.key in last and (service.weight or 0) < _LIGHTEST for service in services):
         tail |= wildcards - front
-    grown = True
-    while grown:
-        more = {w for w in wildcards - front - tail if any(_covers(w, t) or _covers(t, w) for t in tail)}
-        grown = bool(more)
+    todo = list(tail)
+    while todo:
+        host = todo.pop()
+        covered = below.get(host[1:], ()) if host.startswith("*.") else ()
+        near = {*_over(host, wildcards), *(each for each in covered if each in wildcards)}
+        more = near - front - tail
         tail |= more
+        todo += more
     return front, tail
 
 
@@ -209,21 +213,30 @@ _LIGHTEST = -2
 """The weight of a wildcard whose owner names none: a smaller one is asked after all of them."""
 
 
-def _spread(front: set[str], wildcards: set[str], hosts: set[str], light: set[str]) -> None:
+def _below(hosts: Iterable[str]) -> dict[str, list[str]]:
+    """The hosts and wildcards that a wildcard covers, by what stands behind its ``*``."""
+    found: dict[str, list[str]] = {}
+    for host in hosts:
+        for suffix in suffixes(host):
+            found.setdefault(suffix, []).append(host)
+    return found
+
+
+def _over(host: str, wildcards: set[str]) -> list[str]:
+    """The wildcards that cover a host or a wildcard."""
+    return [f"*{suffix}" for suffix in suffixes(host) if f"*{suffix}" in wildcards]
+
+
+def _spread(front: set[str], wildcards: set[str], below: Mapping[str, list[str]], light: set[str]) -> None:
     """Take along what overlaps: wildcards over a host of negative weight, then all that a wildcard covers."""
     todo = {host for host in front if host.startswith("*.")}
-    todo |= {w for w in wildcards if any(_covers(w, host) for host in light)}
+    todo |= {wildcard for host in light for wildcard in _over(host, wildcards)}
     front |= todo
     while todo:
         wildcard = todo.pop()
-        covered = {host for host in hosts - front if _covers(wildcard, host)}
-        covered |= {w for w in wildcards - front if _covers(w, wildcard)}
-        front |= covered
-        todo |= {host for host in covered if host.startswith("*.")}
-
-
-def _covers(wildcard: str, host: str) -> bool:
-    return host.removeprefix("*").endswith(wildcard[1:]) and host != wildcard
+        more = {*below.get(wildcard[1:], ()), *_over(wildcard, wildcards)} - front
+        front |= more
+        todo |= {host for host in more if host.startswith("*.")}
 
 
 def _acl_rules(
