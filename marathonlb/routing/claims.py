@@ -214,7 +214,7 @@ class _Collisions:
                 why = (
                     f"would take requests from {elder.app_id}, which {_older(service, elder)}"
                     if elder is not None
-                    else "is compared with too many hosts and paths"
+                    else "concerns too many hosts and paths of others"
                 )
                 reason = f"{why}: it is not used, and the rules have their usual order"
                 self._tell(service, "BACKEND_WEIGHT", str(service.weight), reason, fatal=False)

@@ -244,6 +244,27 @@ class HostTests(SynchronousTestCase):
                     self.assertEqual([p.label for p in again.problems], [], (first, second))
                 self.assertEqual(settled(evolve(old, since="2021"), new).contested, {old.key, new.key})
 
+    def test_too_many_moved(self) -> None:
+        """A weight that would take many hosts of others out of the map files is not used, be it small or large."""
+        many = [service(f"a{n}", 1000 + n, hosts=(f"h{n}.x.com",)) for n in range(1, 102)]
+        for hosts, weight in (
+            (("*.x.com",), -3),
+            (("*.com",), 0),
+            (("*.h1.x.com", "*.x.com"), 5),
+            (("y.x.com",), -1),
+        ):
+            mine = service("new", 999, hosts=hosts, weight=weight, since="2021")
+            cover = service("wide", 998, hosts=("*.x.com",), since="2022")
+            for others, used in ((many, False), (many[:50], weight < 5)):
+                outcome = settled(*others, *([cover] if hosts == ("y.x.com",) else []), mine)
+                self.assertEqual(
+                    [p.label for p in outcome.problems],
+                    [] if used else ["HAPROXY_0_BACKEND_WEIGHT"],
+                    (hosts, used),
+                )
+            own = [evolve(each, app_id=f"/t/{n}") for n, each in enumerate(many)]
+            self.assertEqual(settled(*own, evolve(mine, app_id="/t/new")).problems, ())
+
     def test_too_many_to_compare(self) -> None:
         """A weight that meets too many rules is not used, which is found out soon."""
         self.patch(precedence, "MOST_COMPARED", 10)
