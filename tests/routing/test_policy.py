@@ -136,12 +136,12 @@ class AppliedTests(SynchronousTestCase):
         ):
             want = [] if allowed else ["HAPROXY_0_BACKEND_EXTRA="]
             self.assertEqual(want, self.said(app(app_id, {"0_BACKEND_EXTRA": line}), by), (app_id, line))
-        made = app("/x", {"0_BACKEND_EXTRA": bad, "0_BIND_OPTIONS": "transparent"})
+        made = app("/x", {"0_BACKEND_EXTRA": bad, "0_BIND_OPTIONS": "interface eth0"})
         reasons = [problem.reason for problem in by.applied(made, offered(made)).problems]
         self.assertEqual(
             [
                 f"{FORBIDDEN}: defaults allows harmless lines alone: line 1: the action 'return' is not allowed",
-                f"{FORBIDDEN}: defaults allows harmless lines alone: 'transparent' is not among the words of a bind "
+                f"{FORBIDDEN}: defaults allows harmless lines alone: 'interface' is not among the words of a bind "
                 "line that are allowed",
             ],
             reasons,
