@@ -67,7 +67,7 @@ _TIMEOUTS = frozenset(
     "check client client-fin connect http-keep-alive http-request queue server server-fin tarpit tunnel".split()
 )
 _BALANCE = re.compile(
-    r"roundrobin|static-rr|leastconn|first|source|uri|url_param|hdr\([A-Za-z0-9_-]+\)|random(\([0-9]+\))?"
+    r"roundrobin|static-rr|leastconn|first|source|uri|url_param|hdr\([A-Za-z0-9_-]+\)|random(\([0-9]{1,2}\))?"
     r"|rdp-cookie(\([A-Za-z0-9_-]+\))?|\x01balance\x02",
     re.ASCII,
 )

@@ -107,12 +107,12 @@ class _Rules:
                 below.setdefault(suffix, []).append(host)
         return cls(by_host, below)
 
-    def overtaken(self, service: Service, unused: Container[Key]) -> Iterator[Service | None]:
+    def overtaken(self, service: Service, unused: Container[Key]) -> Iterator[tuple[Service | None, bool]]:
         """
         The services of other owners with a rule that a service's weight puts behind its own, and no weight would not.
 
         :param unused: the services, by key, whose own weight is not used.
-        :return: None is the last where there are too many to compare.
+        :return: each with whether both rules are of one host; None is the last where there are too many to compare.
         """
         owner, left = owner_of(service.app_id), MOST_COMPARED
         for host, path in wishes(service):
@@ -123,11 +123,11 @@ class _Rules:
             for other in self._about(host):
                 left -= 1
                 if left < 0:
-                    yield None
+                    yield None, False
                     return
                 theirs = other.place(None if other.service.key in unused else other.service.weight)
                 if place < theirs < plain and owner_of(other.service.app_id) != owner and mine.meets(other):
-                    yield other.service
+                    yield other.service, other.host == host
 
     def moves_too_many(self, service: Service) -> bool:
         """Whether a service's weight takes too many hosts of other owners out of the map files."""
@@ -187,11 +187,14 @@ def unused_weights(
         if rules.moves_too_many(service):
             unused[service.key] = None
             continue
-        for other in rules.overtaken(service, unused):
+        for other, one_host in rules.overtaken(service, unused):
             if other is None:
                 unused.setdefault(service.key, None)
                 continue
             contested |= {service.key, other.key}
-            if age[other.key] < age[service.key]:
+            equal = (
+                other.since == service.since
+            )  # then weights order the paths of one host, and nobody is the younger
+            if age[other.key] < age[service.key] and not (equal and one_host):
                 unused.setdefault(service.key, other)
     return unused, frozenset(contested)

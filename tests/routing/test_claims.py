@@ -244,6 +244,18 @@ class HostTests(SynchronousTestCase):
                     self.assertEqual([p.label for p in again.problems], [], (first, second))
                 self.assertEqual(settled(evolve(old, since="2021"), new).contested, {old.key, new.key})
 
+    def test_weights_of_equally_old_apps(self) -> None:
+        """Of apps that are equally old weights order the paths of one host, and take no other host."""
+        for mine, used in (
+            ((("x.com",), ("/c",)), True),
+            ((("x.com",), ()), True),
+            ((("*.com",), ()), False),
+        ):
+            old = service("a", 1, hosts=("x.com",), paths=("/cart",))
+            new = service("b", 2, hosts=mine[0], paths=mine[1], weight=9)
+            told = [problem.label for problem in settled(old, new).problems]
+            self.assertEqual(told, [] if used else ["HAPROXY_0_BACKEND_WEIGHT"])
+
     def test_too_many_moved(self) -> None:
         """A weight that would take many hosts of others out of the map files is not used, be it small or large."""
         many = [service(f"a{n}", 1000 + n, hosts=(f"h{n}.x.com",)) for n in range(1, 102)]

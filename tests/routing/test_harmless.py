@@ -89,6 +89,7 @@ HARMFUL = (
     ("BACKEND_EXTRA", "  http-check send uri-lf {healthCheckPath}"),
     ("BACKEND_EXTRA", "  option httpchk GET / HTTP/1.1\\r\\nX:\\ {healthCheckPath}"),
     ("BACKEND_EXTRA", "  option httpchk GET / HTTP/1.1\\r\\nX:\\ %[env(HOME)]"),
+    ("BACKEND_EXTRA", "  balance random(2000000000)"),
     ("BACKEND_EXTRA", "  http-response set-header X {balance}"),
     ("BACKEND_EXTRA", "  timeout server {balance}"),
     # other hosts, maps, Lua, addresses of clients
