@@ -58,7 +58,8 @@ LABELS: tuple[Label, ...] = (
         "comma list of host names",
         values.hosts,
         "none",
-        "Virtual hosts on the HTTP and HTTPS frontends. Case does not matter, a port in the Host header is ignored."
+        "Virtual hosts on the HTTP and HTTPS frontends. Case does not matter; a port and a dot at the end of the"
+        " Host header are ignored."
         " `*.example.com` matches any deeper name and loses to an exact name. IDNA names work in both forms.",
     ),
     Label(
@@ -66,7 +67,8 @@ LABELS: tuple[Label, ...] = (
         "space list of prefixes",
         values.paths,
         "none",
-        "Narrows the virtual host (`path_beg`); a leading `-i` ignores case. Longer prefixes win. Needs a VHOST.",
+        "Narrows the virtual host (`path_beg`); a leading `-i` ignores case. Longer prefixes win, and `/` is the whole host."
+        " Needs a VHOST.",
     ),
     Label(
         "BACKEND_WEIGHT",

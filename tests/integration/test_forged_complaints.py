@@ -39,8 +39,8 @@ ATTACKS = (
     ("BACKEND_EXTRA", "  use-server \"Proxy 'shop_10000': [FILE:LINE]\" if TRUE"),
     ("FRONTEND_EXTRA", '  use_backend "[FILE:LINE]" if TRUE'),
     ("FRONTEND_EXTRA", "  use_backend \"Proxy 'shop_10000'\" if TRUE"),
-    ("BIND_OPTIONS", rf'ssl-min-ver "x\n{FORGED}"'),
-    ("BIND_OPTIONS", 'ssl-min-ver "[FILE:LINE]"'),
+    ("BIND_OPTIONS", rf'"x\n{FORGED}"'),
+    ("BIND_OPTIONS", '"[FILE:LINE]"'),
     ("BALANCE", rf'hdr("x\n{FORGED}")'),
 )
 """A label and its text; where FILE and LINE stand it names the line of somebody else's backend."""

@@ -32,7 +32,7 @@ SERVICES = int(os.environ.get("MARATHON_LB_TEST_SERVICES", "10000"))
 
 REFUSED = {
     "0_BACKEND_HEAD": "backend {backend}\n  mode http\n  nonsense\n",
-    "0_BIND_OPTIONS": "ssl-min-ver nonsense",
+    "0_BIND_OPTIONS": "nonsense",
     "0_BACKEND_HTTP_OPTIONS": "  reqrep ^a b\n",
     "0_SERVER_EXTRA": "nonsense",
     "0_FRONTEND_EXTRA": "  acl\n",

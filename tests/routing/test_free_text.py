@@ -31,7 +31,7 @@ class BalanceTests(SynchronousTestCase):
             "random(0)", "random(101)", "random(2000000000)", "random(-1)", "random(99999999999)", "hash env(HOME)",
             "hash src,map(/dev/zero)", "hash src,map_reg(/etc/passwd)", "hash src,set-var(proc.x)", "hash lua.x",
             "hash req.hdr(x),regsub(a,b,g)", "hash src,lua.x", "hash src,", "hash src)(", "hash", "hash(src)",
-            "uri len x", "uri\tlen 1", "url_param", "url_param a check_post 1 2", "hdr()", "rdp-cookie()", "first 2",
+            "uri len x", "uri\tlen 1", "url_param a check_post 1 2", "hdr(a b)", "rdp-cookie()", "first 2",
             "hash src" + ",lower" * (MOST_CONVERTERS + 1), "roundrobin\nserver x unix@/x", "x" * (LONGEST + 1),
         ):  # fmt: skip
             self.assertRaises(ValueError, balance, text)
@@ -64,11 +64,12 @@ class BindOptionTests(SynchronousTestCase):
             self.assertEqual(bind_options(text), text)
 
     def test_bad(self) -> None:
-        """What reaches beyond them is refused, however it is written, and so is what nobody knows."""
+        """What reaches beyond them is refused, however it is written."""
         for text in (
             "namespace blue", "transparent", "ssl transparent", "'transparent'", "trans\\parent", "trans\\x70arent",
             "generate-certificates ca-sign-file /ca.pem", "nice -1024", "uid 0", "user root", "mode 777", "level admin",
-            "expose-fd listeners", "guid-prefix x", "shards 1000", "nbconn 9", "nonsense", "name x transparent",
+            "expose-fd listeners", "guid-prefix x", "shards 1000", "nbconn 9", "nonsense transparent",
+            "name x transparent",
             "crt /dev/zero", "crt //dev/zero", "crt /./dev/zero", "crt /etc/../dev/zero", "crt ../dev/zero",
             "crt /proc/1/mem",
             "ca-file /sys/x", "crl-file '/dev/zero'", "crt /de\\x76/zero", "tls-ticket-keys /dev/stdin",
