@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 Address = IPv4Address | IPv6Address
@@ -14,6 +15,7 @@ _PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", re.ASCII)
 _BIND = re.compile(r"^[ \t]*bind[ \t]+(\S+)", re.MULTILINE)
 
 
+@lru_cache(maxsize=10_000)
 def known(text: str) -> Address | None:
     """
     Return the only address that a text stands for; None where it is every address, or may be any.

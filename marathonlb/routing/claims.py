@@ -166,7 +166,7 @@ class _Collisions:
                 self._tell(service, "PORT", str(service.service_port), reason)
                 self.contested.add(service.key)
                 return evolve(service, binds_port=False)
-        holders = _overlapping(taken, [(service.bind_addr, "")])
+        holders = _overlapping(taken, [(service.bind_addr, "")]) if taken else []
         if holders:
             elder = min(holders, key=seniority)
             self._lose(service, elder, "PORT", str(service.service_port))

@@ -67,8 +67,8 @@ LABELS: tuple[Label, ...] = (
         "space list of prefixes",
         values.paths,
         "none",
-        "Narrows the virtual host (`path_beg`); a leading `-i` ignores case. Longer prefixes win, and `/` is the whole host."
-        " Needs a VHOST.",
+        "Narrows the virtual host (`path_beg`); a leading `-i` ignores case. Longer prefixes win, and `/` is the whole"
+        " host. Needs a VHOST.",
     ),
     Label(
         "BACKEND_WEIGHT",
