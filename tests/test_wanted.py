@@ -159,6 +159,31 @@ class TasksTests(SynchronousTestCase):
             self.assertIn("  # 4711 \n", after.config.template)
 
 
+class NameTests(SynchronousTestCase):
+    """Backends whose names are told apart."""
+
+    def test_servers_of(self) -> None:
+        """The servers of killed tasks are looked for where they are, before and after a change of tasks."""
+        older = app("/a/b", ports=(Port(10000),), config_changed_at="2020")
+        younger = app("/a_b", ports=(Port(10000),), tasks=(task(2),), config_changed_at="2021")
+        made = planner(older, younger)
+        wanted = made.wanted(0)
+        names = {service.app_id: service.backend for service in wanted.services}
+        self.assertEqual(
+            (names["/a/b"], wanted.rendered.renamed), ("a_b_10000", {("/a_b", 0): names["/a_b"]})
+        )
+        self.assertRegex(names["/a_b"], r"\Aa_b:[0-9a-f]{8}_10000\Z")
+        for number in (2, 3):
+            found = made.servers_of(["/a/b", "/a_b"], frozenset({"task.1", f"task.{number}"}))
+            self.assertEqual([backend for backend, _ in found], ["a_b_10000", names["/a_b"]])
+            more = changed(younger, tasks=(task(2), task(3)))
+            made.update({older.id: older, more.id: more}, [more.id])
+            self.assertEqual({each.app_id: each.backend for each in made.wanted(0).services}, names)
+        made.update({younger.id: younger}, [older.id])
+        self.assertEqual([each.backend for each in made.wanted(0).services], ["a_b_10000"])
+        self.assertEqual(made.servers_of(["/a_b"], frozenset({"task.2"}))[0][0], "a_b_10000")
+
+
 class BlameTests(SynchronousTestCase):
     """`Planner.blame`."""
 
