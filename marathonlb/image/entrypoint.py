@@ -18,6 +18,7 @@ from attrs import frozen
 from twisted.python import usage
 
 from marathonlb.errors import MarathonLBError, UsageError
+from marathonlb.haproxy.trust import require_closed
 from marathonlb.image import templates
 from marathonlb.image.certificate import self_signed, write_secret
 from marathonlb.image.drain import ENDING
@@ -89,6 +90,7 @@ def prepare(start: Start, world: World, stderr: IO[str]) -> None:
     :raises UsageError: a file that an option names cannot be used.
     :raises OSError: a file cannot be written.
     """
+    _make_ours(world.runtime)
     refused = list(set_sysctls(start.sysctls, world.sysctls))
     if refused and start.strict_sysctls:
         raise MarathonLBError("; ".join(refused))
@@ -110,14 +112,21 @@ def prepare(start: Start, world: World, stderr: IO[str]) -> None:
         )
 
 
+def _make_ours(runtime: str) -> None:
+    """Give the directory of this container to root where the container runs as root, and not as the image's user."""
+    if os.geteuid() == 0 and os.stat(runtime).st_uid != 0:
+        os.chown(runtime, 0, 0)
+
+
 def check_files(settings: Settings) -> None:
     """
     See whether the files that options name hold what they should, before a controller does.
 
     What that needs is imported where there is such a file: most containers have none, and are to start fast.
 
-    :raises UsageError: one does not.
+    :raises UsageError: one does not, or others can write the state directory.
     """
+    require_closed(settings)
     if settings.policy:
         from marathonlb.config.templates import PER_APP_NAMES
         from marathonlb.routing.policyfile import read_policy

@@ -73,6 +73,23 @@ class EntrypointTests(SynchronousTestCase):
         self.assertIn("--mode=sse", self.command)
         self.assertEqual("agent", self.environ["HOST"])
 
+    def test_open_state_directory(self) -> None:
+        """A state directory that others can write is refused with the command that mends it, before anything starts."""
+        state = self.work / "state"
+        state.mkdir()
+        state.chmod(state.stat().st_mode | stat.S_IWOTH)
+        self.assertEqual(2, self.enter("sse", f"--state-dir={state}"))
+        self.assertIn(f"`chmod go-w {state}`", self.stderr.getvalue())
+        self.assertEqual(1, self.stderr.getvalue().count("\n"))
+
+    def test_root(self) -> None:
+        """Where the container runs as root its directory is root's, and no longer the image's user's."""
+        runtime = self.work / "runtime"
+        if os.geteuid() == 0:
+            os.chown(runtime, 54321, -1)
+        self.assertIsNone(self.enter("sse", f"--state-dir={runtime}"))
+        self.assertEqual(os.geteuid(), runtime.stat().st_uid)
+
     def test_signals_wait(self) -> None:
         """A signal that comes before the supervisor can hear it is held back for it: process 1 would lose it."""
         self.assertIsNone(self.enter("sse"))

@@ -1,0 +1,127 @@
+"""
+Who else can write a directory, or put another one into its place.
+
+The sockets of the state directory are guarded by it alone: whoever can write there can take their names, and then says
+to HAProxy who its clients are, and to the controller who asks.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import shlex
+import stat
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+from marathonlb.errors import UsageError
+from marathonlb.settings import Settings
+
+MAX_LINKS = 40
+"""Maximum number of symbolic links on the way to a directory."""
+
+_ACL = "system.posix_acl_access"
+
+Stat = Callable[[str], os.stat_result]
+
+
+def require_closed(settings: Settings) -> None:
+    """
+    See whether nobody else can write the state directory.
+
+    :raises UsageError: somebody can.
+    """
+    path = os.path.abspath(settings.state_dir)
+    why = distrusted(path)
+    if why:
+        raise UsageError(option="--state-dir", value=path, expected=f"closed to other users: {why}")
+
+
+def distrusted(path: str, uid: int | None = None, status_of: Stat = os.lstat) -> str:
+    """
+    Return who else can write a directory, or replace it, and the command that mends it; empty where nobody can.
+
+    A directory that is not there is looked at up to where its path ends.
+
+    :param uid: the user who is to use it; our own where None. It is trusted, and root is.
+    :param status_of: `os.lstat`.
+    """
+    uid = os.geteuid() if uid is None else uid
+    todo = [part for part in os.path.abspath(path).split("/") if part][::-1]
+    here, links = "/", 0
+    if why := _writable("/", status_of("/"), uid, strict=False):
+        return why
+    while todo:
+        there = os.path.join(here, todo.pop())
+        try:
+            status = status_of(there)
+        except FileNotFoundError:
+            return ""
+        if stat.S_ISLNK(status.st_mode):
+            links += 1
+            target = os.readlink(there)
+            if status.st_uid not in (0, uid) or links > MAX_LINKS:
+                return (
+                    f"{there} is a link of user {_user(status.st_uid)}; `rm {shlex.quote(there)}` removes it"
+                )
+            todo += [part for part in target.split("/") if part][::-1]
+            here = "/" if target.startswith("/") else here
+            continue
+        if not stat.S_ISDIR(status.st_mode):
+            return f"{there} is no directory"
+        if why := _writable(there, status, uid, strict=not todo):
+            return why
+        here = there
+    return ""
+
+
+def _writable(path: str, status: os.stat_result, uid: int, *, strict: bool) -> str:
+    """
+    Return who else can change names in a directory.
+
+    :param strict: whether it is to hold the sockets themselves: then neither a sticky bit nor a group of one helps.
+    """
+    quoted = shlex.quote(path)
+    if status.st_uid not in (0, uid):
+        return (
+            f"{path} belongs to user {_user(status.st_uid)}, who can write there; `chown {_user(uid)} {quoted}` gives "
+            "it to this user"
+        )
+    mode = f"mode {stat.S_IMODE(status.st_mode):04o}"
+    if status.st_mode & stat.S_ISVTX and not strict:
+        return ""
+    if status.st_mode & stat.S_IWOTH:
+        return f"every user can write to {path} ({mode}); `chmod go-w {quoted}` ends that"
+    if status.st_mode & stat.S_IWGRP and (strict or not _only_ours(path, status.st_gid, uid)):
+        return f"group {_group(status.st_gid)} can write to {path} ({mode}); `chmod g-w {quoted}` ends that"
+    return ""
+
+
+def _only_ours(path: str, gid: int, uid: int) -> bool:
+    """Whether a group is one that some systems give each user for himself, and no access list names others."""
+    with suppress(OSError):
+        if _ACL in os.listxattr(path):
+            return False
+    try:
+        names = _members(gid, pwd.getpwall())
+        ours = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return False
+    return names <= {ours, "root"}
+
+
+def _members(gid: int, users: Iterable[pwd.struct_passwd]) -> set[str]:
+    return {*grp.getgrgid(gid).gr_mem, *(user.pw_name for user in users if user.pw_gid == gid)}
+
+
+def _user(uid: int) -> str:
+    with suppress(KeyError):
+        return pwd.getpwuid(uid).pw_name
+    return str(uid)
+
+
+def _group(gid: int) -> str:
+    with suppress(KeyError):
+        return grp.getgrgid(gid).gr_name
+    return str(gid)
