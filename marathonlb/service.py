@@ -17,9 +17,10 @@ from twisted.web.client import HTTPConnectionPool
 
 from marathonlb import __version__
 from marathonlb.config.render import Renderer
-from marathonlb.config.sources import Templates, load_templates
+from marathonlb.config.sources import load_templates
 from marathonlb.config.templates import PER_APP_NAMES
 from marathonlb.errors import PublishFailed, UsageError
+from marathonlb.haproxy.account import with_account
 from marathonlb.haproxy.apply import Applier
 from marathonlb.haproxy.factory import make_applier, make_certificates, make_renewal, version_of
 from marathonlb.haproxy.hold import Hold
@@ -88,7 +89,8 @@ def make_parts(settings: Settings, reactor: Any, *, once: bool = False) -> Parts
     """
     settings = with_system_ca(with_state_directory(settings))
     templates = load_templates(settings.templates, settings.environment)
-    _report(templates)
+    settings, remark = with_account(settings, templates)
+    _report(*templates.warnings, remark)
     pool = HTTPConnectionPool(reactor)
     metrics = Metrics(__version__, settings.mode, started=reactor.seconds())
     record = Record(reactor, Timeline(), metrics)
@@ -362,6 +364,6 @@ SYSTEM_CAS = (
 """Debian and Alpine, Red Hat, its older releases, SUSE."""
 
 
-def _report(templates: Templates) -> None:
-    for warning in templates.warnings:
+def _report(*warnings: str) -> None:
+    for warning in filter(None, warnings):
         _log.warn("{warning}", warning=warning)

@@ -55,6 +55,27 @@ CLUSTER_ARGUMENT = "cluster"
 
 
 @frozen(kw_only=True)
+class Account:
+    """
+    The user that HAProxy's worker runs as, where that is another one than the controller's.
+
+    :param user: its name; as a number where it has none.
+    :param group: likewise.
+    :param chroot: the directory that the worker sees as ``/``; empty where it sees everything.
+    :param ours: whether the configuration names it because we chose it, and not because ``HAPROXY_HEAD`` does.
+    :param reaches: whether the worker can connect to sockets in the state directory.
+    """
+
+    user: str
+    group: str
+    uid: int
+    gid: int
+    chroot: str = ""
+    ours: bool = True
+    reaches: bool = True
+
+
+@frozen(kw_only=True)
 class Settings:
     """
     The settings of one controller. Durations are seconds unless a name says otherwise.
@@ -75,6 +96,7 @@ class Settings:
     :param explain: what a single run is to explain instead of applying anything: a URL, an app id or a port.
     :param rollback: by how many configurations a single run is to go back; 0 releases what is pinned.
     :param max_password_cost: milliseconds that the hash of a password may cost HAProxy.
+    :param account: who HAProxy's worker becomes; None where it stays who it is started as.
     :param own_app_ids: the load balancer's own apps, which are skipped (``FRAMEWORK_NAME``, ``MARATHON_APP_ID``).
     :param environment: the ``HAPROXY_*`` variables of the process, for templates.
     """
@@ -139,6 +161,7 @@ class Settings:
     syslog_socket: str | None = None
     log_format: str = "text"
     log_level: str = "info"
+    account: Account | None = None
     own_app_ids: frozenset[str] = frozenset()
     environment: dict[str, str] = field(factory=dict, repr=False)
 

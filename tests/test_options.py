@@ -253,6 +253,7 @@ class ValueTests(SynchronousTestCase):
             "own_app_ids": None,
             "environment": None,
             "system_ca": None,
+            "account": None,
         }
         names = {option.name.replace("-", "_") for option in options()}
         for setting in fields(Settings):

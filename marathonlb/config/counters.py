@@ -39,7 +39,10 @@ def sections(templates: Templates, settings: Settings, services: Iterable[Servic
     http = [service for service in services if service.mode == "http"]
     asks = any(service.auth and not auth_in_frontends(service, templates) for service in http)
     if peers(templates) and (asks or any(service.rate_limit for service in http)):
-        text = f'\npeers {NAME}\n  peer "$HAPROXY_LOCALPEER" unix@{settings.state_dir}/peers.sock\n'
+        account = settings.account
+        owner = f" uid {account.uid} gid {account.gid}" if account is not None else ""
+        bind = f"unix@{settings.state_dir}/peers.sock mode 600{owner}"
+        text = f'\npeers {NAME}\n  bind {bind}\n  server "$HAPROXY_LOCALPEER"\n'
         yield Section("peers", NAME, (Chunk(text, Owner()),))
     if asks:
         text = f"""

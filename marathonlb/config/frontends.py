@@ -181,6 +181,7 @@ class SharedFrontends:
         if not self.settings.dont_bind_http_https:
             routing = partial(self._routing, "HTTPS")
             port = HttpsPort(self.settings, self.templates, self.shared, self.sni, routing)
+            self.problems.extend(port.problems())
             yield from port.sections()
 
     def _section(self, name: str, template: str, rules: Iterable[Chunk]) -> Iterable[Section]:

@@ -2,11 +2,14 @@
 The https port: one frontend that ends TLS, or one that asks for the name in the handshake and those behind it.
 
 Where it has to ask (`marathonlb.routing.sni`), a TCP frontend stands on the port. The frontends behind it listen on
-abstract sockets, where the PROXY protocol tells them the client's address.
+sockets in the state directory, where the PROXY protocol tells them the client's address. Nobody but HAProxy may connect
+to these: whoever can says who the client is.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -19,6 +22,7 @@ from marathonlb.config.sources import Templates
 from marathonlb.config.text import Chunk, Owner, Section
 from marathonlb.config.variables import HOST, certificates
 from marathonlb.routing import sni
+from marathonlb.routing.problems import Problem
 from marathonlb.routing.rules import AclRule
 from marathonlb.routing.services import Service
 from marathonlb.routing.sni import SHARED, Sni, SniRule, TlsHost
@@ -27,12 +31,64 @@ from marathonlb.settings import Settings
 Routing = Callable[[Callable[[AclRule], bool]], Iterable[Chunk]]
 """Which ACL rules are kept → the chunks of the routing of a TLS frontend."""
 
+SOCKET_PREFIX = "tls-"
+"""How the names of the sockets begin."""
+
+_DIGEST_BYTES = 10
+
+LONGEST_SOCKET_NAME = len(SOCKET_PREFIX) + len(base64.b32encode(bytes(_DIGEST_BYTES)))
+"""Bytes; no other socket of the state directory has a longer name."""
+
 _NOBODY = Owner(None, None, "", "default")
 _MANY = 40
 """So many hosts stand on one line, which HAProxy cuts off after 64 words."""
 
 _SECTION = re.compile(r"^([ \t]*)(?:frontend|listen)[ \t]+\S+", re.MULTILINE)
 _BIND = re.compile(r"^([ \t]*bind)[ \t]+\S+(.*)\n?", re.MULTILINE)
+
+
+@frozen
+class Behind:
+    """
+    The socket of a frontend behind the https port.
+
+    :param address: as HAProxy takes it.
+    :param options: what a bind line says besides: who may connect.
+    """
+
+    address: str
+    options: str = ""
+
+    @property
+    def bound(self) -> str:
+        """The words of a bind line."""
+        return self.address + self.options
+
+    def instead(self, text: str, name: str) -> str:
+        """The text of an operator's template, in which an abstract socket of this name stands for ours."""
+        pattern = rf"^([ \t]*bind[ \t]+)?(.*?)abns@{re.escape(name)}(?=\s|$)"
+        return re.sub(
+            pattern,
+            lambda found: f"{found[1] or ''}{found[2]}{self.bound if found[1] else self.address}",
+            text,
+            flags=re.MULTILINE,
+        )
+
+
+def behind(settings: Settings, name: str) -> Behind:
+    """
+    The socket of the frontend with this name.
+
+    Its path differs with the user that it is for, since HAProxy hands a socket on over reloads as it was bound. Where
+    HAProxy's worker cannot reach the state directory it is an abstract one, to which every local user can connect.
+    """
+    account = settings.account
+    if account is not None and not account.reaches:
+        return Behind(f"abns@{name}")
+    owner = f" uid {account.uid} gid {account.gid}" if account is not None else ""
+    digest = hashlib.sha256(f"{name}{owner}".encode()).digest()[:_DIGEST_BYTES]
+    word = base64.b32encode(digest).decode().lower()
+    return Behind(f"unix@{settings.state_dir}/{SOCKET_PREFIX}{word}", f" mode 600{owner}")
 
 
 @frozen
@@ -49,6 +105,18 @@ class HttpsPort:
     shared: Mapping[str, Any]
     sni: Sni
     routing: Routing
+
+    def problems(self) -> Iterator[Problem]:
+        """What the operator should know."""
+        account = self.settings.account
+        if self.sni.split and account is not None and not account.reaches:
+            value = f"user {account.user}" + (f", chroot {account.chroot}" if account.chroot else "")
+            reason = (
+                "keeps HAProxy from the state directory, so every local user can connect to the frontends behind the "
+                "https port and say that it is any client. Leave `user`, `group` and `chroot` out: HAProxy gives root "
+                "up anyway; or choose a --state-dir that this user reaches, within the chroot"
+            )
+            yield Problem("", None, "HAPROXY_HEAD", value, reason, fatal=False)
 
     def sections(self) -> Iterator[Section]:
         """The sections, each where its head is not switched off."""
@@ -101,19 +169,23 @@ class HttpsPort:
         """The TLS frontend of a host, or that of the shared certificates, and the backend that leads there."""
         name = self._name(own.host if own is not None else SHARED)
         service = own.service if own is not None else None
+        place = behind(self.settings, name)
         variables = {
             **self.shared,
             "name": name,
+            "address": place.address,
+            "bound": place.bound,
             "sslCerts": certificates((own.certs if own is not None else ()) or self.settings.ssl_certs),
             "bindOpts": f" {own.bind_options}" if own is not None and own.bind_options else "",
         }
         if own is None and not self.settings.group_https_by_vhost:
             head = self._chunk("HTTPS_FRONTEND_HEAD", variables)
-            head = Chunk(moved(head.text, name), head.owner)
+            head = Chunk(moved(head.text, name, place.bound), head.owner)
         else:
             head = self._chunk("HTTPS_GROUPED_VHOST_FRONTEND_HEAD", variables, service)
-            head = Chunk(renamed(head.text, name), head.owner)
+            head = Chunk(place.instead(renamed(head.text, name), name), head.owner)
         back = self._chunk("HTTPS_GROUPED_VHOST_BACKEND_HEAD", variables, service)
+        back = Chunk(place.instead(back.text, name), back.owner)
         if not head.text.strip() or not back.text.strip():
             return
         host = own.host if own is not None else None
@@ -151,18 +223,22 @@ class HttpsPort:
         return Chunk(text, Owner(app_id, index, name, template.source))
 
 
-def moved(text: str, name: str) -> str:
-    """A frontend of the https port as one behind it: under another name, on an abstract socket."""
+def moved(text: str, name: str, bound: str) -> str:
+    """
+    A frontend of the https port as one behind it: under another name, on its socket.
+
+    :param bound: the words of the bind line for that.
+    """
     taken = False
 
-    def behind(found: re.Match[str]) -> str:
+    def instead(found: re.Match[str]) -> str:
         nonlocal taken
         if taken:
             return ""
         taken = True
-        return f"{found[1]} abns@{name} accept-proxy{found[2]}\n"
+        return f"{found[1]} {bound} accept-proxy{found[2]}\n"
 
-    return _BIND.sub(behind, _SECTION.sub(rf"\1frontend {name}_in", text, count=1))
+    return _BIND.sub(instead, _SECTION.sub(rf"\1frontend {name}_in", text, count=1))
 
 
 def renamed(text: str, name: str) -> str:

@@ -20,6 +20,7 @@ from marathonlb.config.variables import escaped
 from marathonlb.errors import TemplateError
 from marathonlb.masking import masked
 from marathonlb.routing.values import speaks_for_haproxy
+from marathonlb.settings import Account
 
 SOCKET_VARIABLE = "MARATHON_LB_WEB_SOCKET"
 """By this variable of HAProxy's the Lua files know the controller's socket: HAProxy 2.6 gives them no arguments."""
@@ -94,21 +95,25 @@ class Head:
     warnings: tuple[str, ...] = ()
 
 
-def head(text: str, *, managed: bool, socket: str, config: str) -> Head:
+def head(text: str, *, managed: bool, socket: str, config: str, account: Account | None = None) -> Head:
     """
     An operator's HAPROXY_HEAD for today.
 
     :param managed: the controller runs HAProxy itself, which must not leave it then.
     :param socket: the controller's, for the Lua services that ask it.
     :param config: the path of haproxy.cfg, for those that show it.
+    :param account: whom HAProxy becomes where it is started as root and this text says nothing of that.
     """
     warnings = []
     before = ""
+    if account is not None and account.ours:
+        before = f"global\n  user {account.user}\n  group {account.group}\n"
     text, loads = _LUA_LOAD.subn(
         lambda found: f"{found['load']}{escaped(str(LUA / found['name']))}.lua", text
     )
     if loads:
-        before = f"global\n  setenv {SOCKET_VARIABLE} {escaped(socket)}\n  setenv {CONFIG_VARIABLE} {escaped(config)}\n"
+        before += f"global\n  setenv {SOCKET_VARIABLE} {escaped(socket)}\n"
+        before += f"  setenv {CONFIG_VARIABLE} {escaped(config)}\n"
     daemon = _DAEMON.search(text) if managed else None
     if daemon is not None:
         text = _DAEMON.sub("  # daemon", text)

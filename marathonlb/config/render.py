@@ -317,6 +317,7 @@ class Renderer:
             managed=self.settings.manage_haproxy,
             socket=f"{self.settings.state_dir}/web.sock",
             config=f"{DIRECTORY}/{basename(self.settings.haproxy_config)}",
+            account=self.settings.account,
         )
         problems += (
             Problem("", None, "HAPROXY_HEAD", template.source, warning, fatal=False)

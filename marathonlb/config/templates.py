@@ -66,9 +66,13 @@ TEMPLATES: tuple[TemplateSpec, ...] = _rows(
     (
         "HTTPS_GROUPED_VHOST_FRONTEND_HEAD",
         "global classic",
-        "per virtual host TLS frontend behind it, on an abstract socket: `name`, `sslCerts`, `bindOpts`",
+        "per virtual host TLS frontend behind it, bound to `bound`: `name`, `sslCerts`, `bindOpts`",
     ),
-    ("HTTPS_GROUPED_VHOST_BACKEND_HEAD", "global classic", "the backend that leads there: `name`"),
+    (
+        "HTTPS_GROUPED_VHOST_BACKEND_HEAD",
+        "global classic",
+        "the backend that leads there, to `address`: `name`",
+    ),
     ("HTTPS_GROUPED_VHOST_FRONTEND_ACL", "global classic", "SNI rule: `backend`, `host`"),
     ("FRONTEND_HEAD", "app classic", "frontend of one service port: address, port, TLS, bind options, mode"),
     ("FRONTEND_BACKEND_GLUE", "app classic", "that frontend's `default_backend`"),
@@ -172,6 +176,7 @@ class Template:
     :param parts: texts and names in turn, a text first: the whole of a template without logic.
     :param program: the Jinja2 template where there is logic.
     :param names: the variables that it reads.
+    :param code: the text of a program.
     """
 
     name: str
@@ -179,6 +184,7 @@ class Template:
     parts: tuple[str, ...] = ()
     program: jinja2.Template | None = field(default=None, eq=False)
     names: frozenset[str] = field()
+    code: str = field(default="", eq=False, repr=False)
 
     _order: tuple[str, ...] = field(init=False, repr=False, eq=False)
     _format: str = field(init=False, repr=False, eq=False)
@@ -195,6 +201,11 @@ class Template:
     def _parts_as_format(self) -> str:
         """The text for ``%``, which puts a hundred thousand servers' values in faster than any loop."""
         return "%s".join(part.replace("%", "%%") for part in self.parts[::2])
+
+    @property
+    def written(self) -> str:
+        """The text as it was written, its variables left out where there is no logic."""
+        return self.code or "".join(self.parts[::2])
 
     @property
     def is_default(self) -> bool:
@@ -276,9 +287,8 @@ def jinja(name: str, text: str, source: str) -> Template:
     rest = _SIMPLE_JINJA.sub("", text)
     if not any(mark in rest for mark in ("{{", "{%", "{#", "}}")):
         return Template(name, source, tuple(_SIMPLE_JINJA.split(text)))
-    return Template(
-        name, source, program=program, names=frozenset(find_undeclared_variables(_ENVIRONMENT.parse(text)))
-    )
+    names = frozenset(find_undeclared_variables(_ENVIRONMENT.parse(text)))
+    return Template(name, source, program=program, names=names, code=text)
 
 
 _ENVIRONMENT = SandboxedEnvironment(

@@ -118,6 +118,7 @@ class Store:
                 reason=told(error),
             )
         self._archive_it(published, reason)
+        self._state.remove_dead_sockets(published.text)
 
     def keep(self, reason: str) -> None:
         """Let what is confirmed or followed next be archived, since it changes more than tasks."""

@@ -28,7 +28,9 @@ def listen(path: str) -> socket.socket:
     receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     with suppress(FileNotFoundError):
         os.unlink(path)
+    before = os.umask(0o111)  # HAProxy may run as another user
     receiver.bind(path)
+    os.umask(before)
     return receiver
 
 

@@ -153,13 +153,12 @@ def rule_for(sni: Sni, host: str) -> SniRule | None:
 
 def frontend_name(settings: Settings, host: str) -> str:
     """
-    The name of the backend, the frontend and the abstract socket of a host.
+    The name of the backend and the frontend of a host.
 
-    It tells apart the hosts that look alike when cleaned, and the load balancers of one machine: abstract sockets have
-    no directory.
+    It tells apart the hosts that look alike when cleaned, and no host can be made up that has another's name.
     """
-    digest = hashlib.sha256(f"{settings.bind_https} {host}".encode()).hexdigest()[:8]
-    return f"marathon_https_{re.sub(r'[^A-Za-z0-9-]', '_', host, flags=re.ASCII)[:50]}_{digest}"
+    digest = hashlib.sha256(f"{settings.bind_https} {host}".encode()).hexdigest()[:20]
+    return f"marathon_https_{re.sub(r'[^A-Za-z0-9-]', '_', host, flags=re.ASCII)[:40]}_{digest}"
 
 
 def concerns(rule: AclRule, host: str) -> bool:

@@ -79,7 +79,8 @@ def make_web(
     )
     exporter = exporter_at(reactor, os.path.join(settings.state_dir, EXPORTER))
     root = router(sight, exporter, socket.gethostname())
-    return WebServer(lambda: state.socket(SOCKET), root, reactor)
+    owner = settings.account.uid if settings.account is not None and os.geteuid() == 0 else None
+    return WebServer(lambda: state.socket(SOCKET), root, reactor, owner)
 
 
 def _stats_socket(applier: Applier) -> str:

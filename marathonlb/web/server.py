@@ -8,6 +8,7 @@ has left one behind.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,6 +25,7 @@ from twisted.web import http
 from twisted.web.server import Request, Site
 
 from marathonlb.errors import PublishFailed
+from marathonlb.haproxy.sockets import listener
 from marathonlb.web.callback import BoundedContent
 from marathonlb.web.connections import BoundedChannel, Connections, fair_share
 from marathonlb.web.router import LIMIT, Router
@@ -81,13 +83,15 @@ class WebServer(Service):
     :param path: gives the socket's path; raises `PublishFailed` where there can be none.
     :param root: the pages.
     :param reactor: provides `IReactorUNIX` and `IReactorTime`.
+    :param owner: the user that HAProxy's worker runs as, where that is another one than ours.
     """
 
     name = "web"
     _log = Logger()
 
-    def __init__(self, path: Callable[[], str], root: Router, reactor: Any) -> None:
+    def __init__(self, path: Callable[[], str], root: Router, reactor: Any, owner: int | None = None) -> None:
         self._path = path
+        self._owner = owner
         self._root = root
         self._factory = HAProxyWrappingFactory(PageSite(root, reactor))
         self._factory.noisy = False
@@ -129,10 +133,14 @@ class WebServer(Service):
 
     def _listen(self) -> None:
         path = self._path()
+        if who := listener(path):
+            raise OSError(errno.EADDRINUSE, f"another controller is there: {who}", path)
         beside = f"{path}.new"
         with suppress(FileNotFoundError):
             os.unlink(beside)
         port = self._reactor.listenUNIX(beside, self._factory, mode=MODE)
+        if self._owner is not None:
+            os.chown(beside, self._owner, -1)
         os.rename(beside, path)
         self._port, self._bound = port, (path, os.stat(path).st_ino)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.config.https import moved, renamed
+from marathonlb.config.https import LONGEST_SOCKET_NAME, behind, moved, renamed
 from marathonlb.config.render import Rendered
 from marathonlb.config.sources import Templates
 from marathonlb.routing.services import Service
+from marathonlb.settings import Account, Settings
 from tests.config.test_render import DEFAULTS, overriding, renderer, section
 from tests.routing.apps import service
 
@@ -40,10 +41,11 @@ class TextTests(SynchronousTestCase):
         name = asking.text.split("use_backend ")[1].split()[0]
         self.assertIn(f"use_backend {name} if {{ req.ssl_sni,lower,rtrim(.) own.test }}\n", asking.text)
         self.assertIn("\n  default_backend marathon_https_shared_", asking.text)
-        self.assertIn(f"abns@{name} send-proxy-v2", text(rendered, "backend", name))
+        place = behind(Settings(), name)
+        self.assertIn(f" {place.address} send-proxy-v2", text(rendered, "backend", name))
         front = text(rendered, "frontend", f"{name}_in")
         self.assertIn(
-            f"bind abns@{name} accept-proxy ssl crt /own.pem alpn h2,http/1.1 ca-file /ca verify required",
+            f"bind {place.address} mode 600 accept-proxy ssl crt /own.pem alpn h2,http/1.1 ca-file /ca verify required",
             front,
         )
         for chunk in section(rendered, f"{name}_in").chunks[:1]:
@@ -69,7 +71,7 @@ class TextTests(SynchronousTestCase):
             self.assertEqual(0, made.render(some).config.template.count(line), options)
 
     def test_overrides_of_long_ago(self) -> None:
-        """Templates that name frontend, backend and socket alike are told apart, and their socket is one."""
+        """Templates that name frontend, backend and socket alike are told apart, and their socket is closed."""
         old = overriding(
             HTTPS_GROUPED_VHOST_FRONTEND_HEAD="frontend {name}\n"
             "  bind abns@{name} accept-proxy ssl {sslCerts}{bindOpts}\n",
@@ -83,7 +85,11 @@ class TextTests(SynchronousTestCase):
         front = text(rendered, "frontend", "marathon_https_own")
         (name,) = (line.split()[1] for line in front.splitlines() if line.startswith("frontend "))
         self.assertTrue(name.endswith("_in"))
-        self.assertIn(f"bind abns@{name.removesuffix('_in')} accept-proxy ssl crt /own.pem ca-file", front)
+        place = behind(Settings(), name.removesuffix("_in"))
+        self.assertIn(f"bind {place.address} mode 600 accept-proxy ssl crt /own.pem ca-file", front)
+        back = text(rendered, "backend", name.removesuffix("_in"))
+        self.assertIn(f"server loopback {place.address} send-proxy-v2\n", back)
+        self.assertNotIn("abns@", rendered.config.template)
 
     def test_switched_off(self) -> None:
         """An empty head switches the port off, or the host."""
@@ -121,10 +127,36 @@ class TextTests(SynchronousTestCase):
         """A frontend moves behind another one with everything but its name and its addresses."""
         before = "\n# old\nfrontend marathon_https_in\n  bind *:443 ssl crt /a alpn h2\n"
         before += "  bind :::443 ssl crt /a\n  mode http\n"
-        after = "\n# old\nfrontend x_in\n  bind abns@x accept-proxy ssl crt /a alpn h2\n  mode http\n"
-        self.assertEqual(after, moved(before, "x"))
+        after = (
+            "\n# old\nfrontend x_in\n  bind unix@/x mode 600 accept-proxy ssl crt /a alpn h2\n  mode http\n"
+        )
+        self.assertEqual(after, moved(before, "x", "unix@/x mode 600"))
 
     def test_renamed(self) -> None:
         """A frontend is renamed where it has its backend's name alone."""
         self.assertEqual("frontend x_in\n  bind abns@x\n", renamed("frontend x\n  bind abns@x\n", "x"))
         self.assertEqual("frontend xy\n", renamed("frontend xy\n", "x"))
+
+    def test_sockets(self) -> None:
+        """Each frontend, and each user that it may be for, has a socket of its own, which only that user may use."""
+        account = Account(user="h", group="h", uid=7, gid=8)
+        places = [
+            behind(Settings(account=whose), name)
+            for name in ("a", "b")
+            for whose in (None, account, Account(user="i", group="h", uid=9, gid=8))
+        ]
+        self.assertEqual(6, len({place.address for place in places}))
+        self.assertEqual([" mode 600", " mode 600 uid 7 gid 8"], [place.options for place in places[:2]])
+        longest = max(len(place.address.rpartition("/")[2]) for place in places)
+        self.assertEqual(LONGEST_SOCKET_NAME, longest)
+
+    def test_out_of_reach(self) -> None:
+        """A user that cannot reach the state directory keeps the abstract socket, and the operator is told."""
+        account = Account(user="h", group="h", uid=7, gid=8, chroot="/c", ours=False, reaches=False)
+        options = {**SHARED, "group_https_by_vhost": True, "account": account}
+        rendered = renderer(**options).render([PLAIN, OWN])
+        self.assertEqual(4, rendered.config.template.count("abns@marathon_https_"))
+        (problem,) = rendered.problems
+        self.assertEqual(("HAPROXY_HEAD", False), (problem.label, problem.fatal))
+        self.assertIn("every local user can connect", str(problem))
+        self.assertEqual((), renderer(**{**options, "group_https_by_vhost": False}).render([PLAIN]).problems)

@@ -262,12 +262,12 @@ class SwitchTests(SynchronousTestCase):
         """Where requests are counted the old worker hands its counters over, unless somebody's head may bar its way."""
         limited, free = service("one", 1, rate_limit=("5", "1s")), service("two", 2)
         rendered = renderer(state_dir="/run/lb").render([limited, free])
-        self.assertIn(" unix@/run/lb/peers.sock\n", section(rendered, "marathon_lb").text)
+        self.assertIn(" unix@/run/lb/peers.sock mode 600\n", section(rendered, "marathon_lb").text)
         self.assertIn("store http_req_rate(1s) peers marathon_lb\n", section(rendered, "one_1").text)
         self.assertNotIn("peers", section(rendered, "two_2").text)
         asking = service("three", 3, hosts=("a.com",), auth=("r", "u", "$1$a$b"))
         rendered = renderer(state_dir="/run/lb").render([asking, free])
-        self.assertIn(" unix@/run/lb/peers.sock\n", section(rendered, "marathon_lb").text)
+        self.assertIn(" unix@/run/lb/peers.sock mode 600\n", section(rendered, "marathon_lb").text)
         self.assertIn("gpc0_rate(10s) peers marathon_lb\n", section(rendered, "marathon_lb_auth").text)
         head = overriding(HEAD="global\n  chroot /var/empty\n")
         self.assertIn(

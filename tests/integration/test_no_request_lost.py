@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from time import time
 from typing import Any
@@ -233,6 +234,25 @@ class NoRequestLostMixin(UnderLoad):
         report = await self.nothing_lost(running)
         stayed = {kind: report.connections[kind] for kind in ("websocket", "tcp-long")}
         self.assertEqual({"websocket": 2, "tcp-long": 2}, stayed)  # type: ignore[attr-defined]
+
+    async def test_grouped_https(self) -> None:
+        """Reloads while hosts with a certificate of their own come and go: HAProxy's way to itself is never gone."""
+        own = certificate(self.directory / "own.pem", "a.example.com")
+        options = ("--group-https-by-vhost", "--min-reload-interval", "0")
+        await self.world(loaded("a", 2, HAPROXY_0_SSL_CERT=own), loaded("b", 1), options=options)
+        running = self.load("a", {"get": 1, "h2-tls": 3})
+        for _ in range(int(3 * LONG)):
+            other = loaded("c", 1, HAPROXY_0_SSL_CERT=own)
+            for change in (partial(self.create, self.service, other), partial(self.remove, "c")):
+                before = self.reloads()
+                await change()
+                await self.deployed()
+                await until(lambda before=before: self.reloads() > before, 60)
+        await self.nothing_lost(running)
+
+    async def remove(self, name: str) -> None:
+        """End an app."""
+        await self.ask(self.service, "DELETE", f"/v2/apps/{name}")
 
     async def test_hard_stop(self) -> None:
         """What lasts is let be until --hard-stop-after has passed since a reload, and is ended then."""
