@@ -24,9 +24,9 @@ from twisted.python import usage
 from marathonlb import logs
 from marathonlb.documentation import longhelp
 from marathonlb.errors import MarathonLBError, UsageError
+from marathonlb.exclusive import make_daemon
 from marathonlb.options import CommandLine, Face, Given, notices, settings_from, spread_marathons
 from marathonlb.script import Terminal, run
-from marathonlb.service import make_service
 from marathonlb.settings import Settings
 
 NAME = "marathon-update-haproxy"
@@ -63,7 +63,7 @@ class World:
     """
 
     once: Once = run
-    maker: Maker = make_service
+    maker: Maker = make_daemon
     react: React = react
     begin_logging: Callable[[ILogObserver], None] = _begin_logging
 

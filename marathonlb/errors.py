@@ -151,6 +151,24 @@ class HAProxyUnavailable(MarathonLBError):
 
 
 @frozen(str=False, kw_only=True)
+class AlreadyRunning(MarathonLBError):
+    """
+    Another controller has what only one may have.
+
+    :param what: the state directory, say.
+    :param holder: who has it: process id, program, since when.
+    :param option: what names another one.
+    """
+
+    what: str
+    holder: str
+    option: str
+
+    def __str__(self) -> str:
+        return f"another controller has {self.what}: {self.holder}; end it, or give this one another {self.option}"
+
+
+@frozen(str=False, kw_only=True)
 class DaemonUnreachable(MarathonLBError):
     """
     No controller answers on its socket.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import IO, Any
 
 from twisted.application.service import IService, MultiService
@@ -17,12 +18,13 @@ from twisted.logger import ILogObserver, LegacyLogObserverWrapper, Logger
 from twisted.python import usage
 from twisted.python.components import Componentized
 from twisted.python.logfile import LogFile
+from twisted.python.util import runAsEffectiveUser
 
 from marathonlb import logs
 from marathonlb.documentation import longhelp
 from marathonlb.errors import MarathonLBError, UsageError
+from marathonlb.exclusive import make_daemon
 from marathonlb.options import CommandLine, Face, notices, settings_from
-from marathonlb.service import make_service
 from marathonlb.settings import Settings
 
 Maker = Callable[[Settings, Any], IService]
@@ -83,7 +85,7 @@ class Daemon(MultiService):
         super().startService()  # type: ignore[no-untyped-call]
 
 
-def makeService(options: Options, maker: Maker = make_service) -> IService:
+def makeService(options: Options, maker: Maker = make_daemon) -> IService:
     """
     The daemon's service.
 
@@ -93,12 +95,21 @@ def makeService(options: Options, maker: Maker = make_service) -> IService:
     from twisted.internet import reactor
 
     try:
-        service = maker(options.settings, reactor)
+        service = _as_user(options.parent, partial(maker, options.settings, reactor))
     except MarathonLBError as error:
         raise SystemExit(f"marathon-lb: {error}") from None
     daemon = Daemon(_observer(options.settings, options.parent), options.notices)
     service.setServiceParent(daemon)
     return daemon
+
+
+def _as_user(twistd: Mapping[str, Any] | None, make: Callable[[], IService]) -> IService:
+    """Make the service as the user that ``twistd --uid`` will become: files are its own, and so is HAProxy."""
+    if twistd is None or twistd.get("uid") is None or twistd["uid"] == os.geteuid():
+        return make()
+    gid = os.getegid() if twistd.get("gid") is None else twistd["gid"]
+    made: IService = runAsEffectiveUser(twistd["uid"], gid, make)
+    return made
 
 
 def _observer(settings: Settings, twistd: Mapping[str, Any] | None) -> ILogObserver | None:

@@ -14,6 +14,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("cli", "tap", "image", "zdd"),
     ("script",),
     ("documentation",),
+    ("exclusive",),
     ("service",),
     ("web",),
     ("reconciler",),

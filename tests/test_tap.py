@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from io import StringIO
 from pathlib import Path
@@ -72,6 +73,24 @@ class ServiceTests(SynchronousTestCase):
         options.parent = twistd
         options.parseOptions(arguments)
         return tap.makeService(options, maker), inner, seen
+
+    def test_uid(self) -> None:
+        """What ``twistd --uid`` is to become makes the service, whose files are then its own; root goes on."""
+        euids: list[int] = []
+
+        def maker(settings: Settings, reactor: object) -> Service:
+            euids.append(os.geteuid())
+            return Service()
+
+        wanted = 54321 if os.geteuid() == 0 else os.geteuid()
+        for twistd in ({"uid": wanted, "gid": None}, {"uid": None, "gid": None}):
+            options = tap.Options({})
+            options.parent = {**twistd, "logfile": self.mktemp()}
+            options.parseOptions([])
+            before = os.geteuid()
+            tap.makeService(options, maker)
+            self.assertEqual(before, os.geteuid())
+        self.assertEqual([wanted, os.geteuid()], euids)
 
     def test_runs(self) -> None:
         """The controller is made of the settings, and starts and stops with the daemon."""

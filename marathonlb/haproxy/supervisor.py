@@ -38,6 +38,7 @@ from marathonlb.haproxy.ports import Bind, shared
 from marathonlb.haproxy.process import Binary
 from marathonlb.haproxy.procfs import Procfs, Seen
 from marathonlb.haproxy.runtime import Socket
+from marathonlb.haproxy.sockets import listener
 from marathonlb.haproxy.state import StateDirectory
 
 WATCH_INTERVAL = 0.5
@@ -205,6 +206,8 @@ class ManagedHAProxy(Service):
     async def _start(self, config: Config | None) -> str:
         """Start HAProxy and wait until it serves. Raises `ReloadFailed`, `HAProxyUnavailable` or `PublishFailed`."""
         self._binary.require()
+        if who := listener(self._state.socket("master.sock")):
+            raise HAProxyUnavailable(reason=f"{who}, and is no HAProxy that can be adopted: end it")
         on_disk = self._files.read()
         log = self._open_log()
         began = log.size()

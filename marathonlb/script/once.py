@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import Any
 
 from twisted.logger import Logger
 
+from marathonlb.exclusive import alone
 from marathonlb.routing.problems import Problem
 from marathonlb.script.parts import Watch, parts_of
 from marathonlb.script.terminal import Terminal
@@ -27,8 +29,9 @@ async def converge(settings: Settings, reactor: Any, terminal: Terminal, watch: 
     :return: the exit status.
     :raises MarathonLBError: Marathon, the validation or the reload failed.
     """
-    async with parts_of(settings, reactor, watch) as parts:
-        problems = await (_dry(parts, terminal) if settings.dry else _apply(parts))
+    with nullcontext() if settings.dry else alone(settings, reactor):
+        async with parts_of(settings, reactor, watch) as parts:
+            problems = await (_dry(parts, terminal) if settings.dry else _apply(parts))
     left_out = settings.strict_exit and any(problem.fatal for problem in problems)
     return LEFT_OUT if left_out else DONE
 

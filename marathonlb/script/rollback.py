@@ -8,6 +8,7 @@ import msgspec
 
 from marathonlb.config.text import Config
 from marathonlb.errors import DaemonUnreachable, MarathonLBError, SourceError, UsageError
+from marathonlb.exclusive import alone
 from marathonlb.haproxy.archive import Archive
 from marathonlb.haproxy.interfaces import Outcome
 from marathonlb.haproxy.pin import Pin
@@ -34,9 +35,10 @@ async def roll_back(settings: Settings, reactor: Any, terminal: Terminal, watch:
         return await _by_daemon(Daemon.of(settings, reactor), steps, terminal)
     except DaemonUnreachable as error:
         terminal.err.write(f"{error}. It is done here, and the next daemon holds to it\n")
-    async with parts_of(settings, reactor, watch) as parts:
-        await parts.applier.recover()
-        await (_pin(parts, steps, reactor.seconds(), terminal) if steps else _release(parts, terminal))
+    with alone(settings, reactor):
+        async with parts_of(settings, reactor, watch) as parts:
+            await parts.applier.recover()
+            await (_pin(parts, steps, reactor.seconds(), terminal) if steps else _release(parts, terminal))
     return 0
 
 

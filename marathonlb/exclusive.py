@@ -1,0 +1,63 @@
+"""A controller that is the only one with its state directory and its files."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+from twisted.application.service import IService, Service
+from twisted.internet.defer import Deferred, maybeDeferred
+
+from marathonlb.haproxy.lock import Held, occupied, occupy
+from marathonlb.service import make_service, with_state_directory
+from marathonlb.settings import Settings
+from marathonlb.web.daemon import SOCKET
+
+
+def make_daemon(settings: Settings, reactor: Any) -> IService:
+    """
+    The daemon, once it is sure that it is the only one with its state directory and its files.
+
+    :raises MarathonLBError: another one has them, or the settings or the templates cannot be used.
+    """
+    settings = with_state_directory(settings)
+    held = occupy(settings, reactor.seconds(), [SOCKET])
+    try:
+        service = make_service(settings, reactor)
+    except BaseException:
+        held.release()
+        raise
+    return Alone(held, service)
+
+
+def alone(settings: Settings, reactor: Any) -> AbstractContextManager[None]:
+    """Hold for a while what only one controller may have. Raises as `marathonlb.haproxy.lock.occupy` does."""
+    return occupied(with_state_directory(settings), reactor.seconds(), [SOCKET])
+
+
+class Alone(Service):
+    """
+    A daemon's service with the locks that make it the only one.
+
+    :param held: let go of when the service has stopped.
+    """
+
+    def __init__(self, held: Held, service: IService) -> None:
+        self._held = held
+        self._service = service
+
+    def startService(self) -> None:
+        """Write into the locks who we are by now, since twistd may have forked, then start."""
+        super().startService()  # type: ignore[no-untyped-call]
+        self._held.sign()
+        self._service.startService()
+
+    def stopService(self) -> Deferred[None]:
+        """Stop; fires when the service has stopped and the locks are free."""
+        super().stopService()  # type: ignore[no-untyped-call]
+        stopped: Deferred[None] = maybeDeferred(self._service.stopService)
+        return stopped.addBoth(self._released)
+
+    def _released(self, result: Any) -> Any:
+        self._held.release()
+        return result
