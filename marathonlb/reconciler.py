@@ -231,6 +231,7 @@ class Reconciler(Service):
         """
         while not await self._gather(None):
             await self.pause(SECOND_OPINION)
+        await self._planner.prepare()
         return self._planner.wanted(self._clock.seconds())
 
     async def once(self) -> Outcome | None:
@@ -317,6 +318,7 @@ class Reconciler(Service):
     async def _apply(self, why: Counter[str]) -> bool:
         """Make HAProxy run what is wanted, without the services that it refuses; False where that is doubted."""
         for _ in range(MAX_CHECKS):
+            await self._planner.prepare()
             with self.journal.stage("render"):
                 wanted = self._planner.wanted(self._clock.seconds())
             if await self._takes_away_too_much(wanted):
@@ -353,6 +355,7 @@ class Reconciler(Service):
 
     async def _leave_out(self, error: InvalidConfiguration | ReloadFailed, wanted: Wanted) -> bool:
         """Quarantine what HAProxy refuses; False where it cannot be found."""
+        await self._planner.look_at(error)
         if self._planner.blame(error, wanted, self._clock):
             return True
         return isinstance(error, InvalidConfiguration) and await self._planner.search(

@@ -94,10 +94,10 @@ def make_parts(settings: Settings, reactor: Any, *, once: bool = False) -> Parts
     pool = HTTPConnectionPool(reactor)
     metrics = Metrics(__version__, settings.mode, started=reactor.seconds())
     record = Record(reactor, Timeline(), metrics)
-    certificates, loaded = make_certificates(settings, reactor)
+    policy = read_policy(settings.policy, PER_APP_NAMES) if settings.policy else OPEN
+    certificates, loaded = make_certificates(settings, reactor, policy)
     applier = make_applier(settings, reactor, loaded, cause=record.cause)
     hosts = AgentHosts(reactor.nameResolver, reactor)
-    policy = read_policy(settings.policy, PER_APP_NAMES) if settings.policy else OPEN
     offers = Offers(settings, PER_APP_NAMES, hosts.address, policy)
     members = make_members(settings, reactor, pool, metrics.fetched, offers.count)
     gatherer = _gatherer(members, settings, reactor, applier, once=once)

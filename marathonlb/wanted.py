@@ -102,6 +102,16 @@ class Planner:
             for old, new in zip(before.services, after.services, strict=True):
                 self._moved[new.key] = (self._moved.get(new.key, (old, new))[0], new)
 
+    async def prepare(self) -> None:
+        """Have the files read that services name, off the reactor's thread, before `wanted` judges them."""
+        if self._certificates is not None and self._last is None:
+            await self._certificates.prepare(self.offers.services())
+
+    async def look_at(self, error: InvalidConfiguration | ReloadFailed) -> None:
+        """Have those certificates read again that HAProxy complains about."""
+        if self._certificates is not None:
+            await self._certificates.look_at(complaint.message for complaint in error.complaints)
+
     def wanted(self, now: float) -> Wanted:
         """
         The configuration for what is known.
@@ -156,7 +166,7 @@ class Planner:
             members=self.offers.members,
         )
 
-    def supposing(self, apps: Mapping[str, App], touched: Iterable[str], now: float) -> Wanted:
+    async def supposing(self, apps: Mapping[str, App], touched: Iterable[str], now: float) -> Wanted:
         """
         What would be wanted if these apps ran. Nothing of this planner changes.
 
@@ -168,6 +178,7 @@ class Planner:
         other = Planner(self.offers.copy(), self._renderer.copy(), certificates)
         other.quarantine = self.quarantine.copy()
         other.update(apps, touched)
+        await other.prepare()
         return other.wanted(now)
 
     def servers_of(self, apps: Iterable[str], tasks: frozenset[str]) -> list[tuple[str, str]]:

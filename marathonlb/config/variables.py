@@ -92,7 +92,8 @@ def shared_variables(settings: Settings) -> dict[str, Any]:
 def service_variables(service: Service, settings: Settings) -> dict[str, Any]:
     """The variables of one service; those of a server, a network or a rule are added to them."""
     realm, user, passwd = service.auth or ("", "", "")
-    ssl = f" ssl {certificates(service.ssl_certs)}" if service.ssl_certs else ""
+    files = service.files
+    ssl = f" ssl {certificates(files.certs)}" if files.certs else ""
     variables: dict[str, Any] = {
         "service": service,
         "app": service.app,
@@ -108,7 +109,7 @@ def service_variables(service: Service, settings: Settings) -> dict[str, Any]:
         "balance": service.balance,
         "sslCert": ssl,
         "sslCertOptions": ssl,
-        "bindOptions": f" {service.bind_options}" if service.bind_options else "",
+        "bindOptions": f" {files.bind_options}" if files.bind_options else "",
         "hostname": service.hosts[0] if service.hosts else "",
         "cleanedUpHostname": acl_stem(service.hosts, service.app_id),
         "appId": service.app_id,
@@ -269,6 +270,7 @@ def server_variables(server: Server, service: Service) -> dict[str, Any]:
 def _other_options(server: Server, service: Service) -> str:
     words = "" if server.weight is None else f" weight {server.weight}"
     words += "" if service.maxconn is None else f" maxconn {service.maxconn}"
-    if service.backend_ssl or service.backend_proto:
-        words += tls_words(service.backend_ssl, service.backend_proto, hosts=service.hosts, host=server.host)
+    authority = service.backend_ssl if service.given is None else service.given.authority
+    if authority or service.backend_proto:
+        words += tls_words(authority, service.backend_proto, hosts=service.hosts, host=server.host)
     return words

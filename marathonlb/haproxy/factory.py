@@ -19,6 +19,8 @@ from marathonlb.haproxy.archive import Archive
 from marathonlb.haproxy.certificatecopies import CertificateCopies
 from marathonlb.haproxy.certificates import Certificates
 from marathonlb.haproxy.command import CommandReloader
+from marathonlb.haproxy.companions import CompanionTrial
+from marathonlb.haproxy.filereader import Readers
 from marathonlb.haproxy.files import Files
 from marathonlb.haproxy.interfaces import IChecker
 from marathonlb.haproxy.kept import KeptTalks
@@ -30,10 +32,11 @@ from marathonlb.haproxy.state import StateDirectory
 from marathonlb.haproxy.steer import Connect, Steering
 from marathonlb.haproxy.supervisor import ManagedHAProxy
 from marathonlb.haproxy.talk import Talk, open_talk
+from marathonlb.routing.policy import OPEN, Policy
 from marathonlb.settings import Settings
 
 
-def make_certificates(settings: Settings, reactor: Any) -> tuple[Certificates, Loaded]:
+def make_certificates(settings: Settings, reactor: Any, policy: Policy = OPEN) -> tuple[Certificates, Loaded]:
     """The certificates that the settings and the services name, and what HAProxy has of them."""
     state = StateDirectory.of(settings)
 
@@ -42,8 +45,21 @@ def make_certificates(settings: Settings, reactor: Any) -> tuple[Certificates, L
         os.makedirs(directory, 0o750, exist_ok=True)
         return directory
 
-    copies = CertificateCopies(os.path.join(os.path.abspath(settings.state_dir), "certificate-copies"))
-    certificates = Certificates(settings, reactor.seconds, lists, copies)
+    directory = os.path.abspath(settings.state_dir)
+    copies = CertificateCopies(
+        os.path.join(directory, "certificate-copies"), os.path.join(directory, "certificates-read")
+    )
+    binary = Binary(reactor, reactor, settings.haproxy, "/")
+    trial = CompanionTrial(binary, os.path.join(directory, "certificate-trials"))
+    certificates = Certificates(
+        settings,
+        reactor,
+        lists,
+        Readers(reactor.callFromThread),
+        copies,
+        None if settings.skip_validation else trial,
+        policy,
+    )
     return certificates, Loaded(certificates, state)
 
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from attrs import frozen
 from OpenSSL import crypto
 
-_BLOCK = re.compile(rb"-----BEGIN (?P<kind>[A-Z0-9 ]{1,40})-----\s.*?-----END (?P=kind)-----", re.DOTALL)
+_MARK = re.compile(rb"-----(?P<side>BEGIN|END) (?P<kind>[A-Z0-9 ]{1,40})-----")
 _CERTIFICATES = frozenset({b"CERTIFICATE", b"X509 CERTIFICATE", b"TRUSTED CERTIFICATE"})
 _ENCRYPTED = re.compile(rb"BEGIN ENCRYPTED PRIVATE KEY|^Proc-Type: 4,ENCRYPTED", re.MULTILINE)
 
@@ -34,8 +34,17 @@ class Certificate:
 
 
 def blocks(pem: bytes) -> list[tuple[bytes, bytes]]:
-    """The kind and the whole text of each PEM block."""
-    return [(found["kind"], found[0]) for found in _BLOCK.finditer(pem)]
+    """The kind and the whole text of each PEM block; costs one pass, whatever is in the file."""
+    found: list[tuple[bytes, bytes]] = []
+    opened: dict[bytes, int] = {}
+    for mark in _MARK.finditer(pem):
+        kind = mark["kind"]
+        if mark["side"] == b"BEGIN" and pem[mark.end() : mark.end() + 1].isspace():
+            opened.setdefault(kind, mark.start())
+        elif mark["side"] == b"END" and kind in opened:
+            found.append((kind, pem[opened[kind] : mark.end()]))
+            opened.clear()
+    return found
 
 
 def _is_key(kind: bytes) -> bool:

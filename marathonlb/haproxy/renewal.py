@@ -23,9 +23,9 @@ from zope.interface import implementer
 
 from marathonlb.config.text import Config
 from marathonlb.errors import HAProxyUnavailable, PublishFailed
-from marathonlb.haproxy.certificatefiles import to_be_served
 from marathonlb.haproxy.certificates import Certificates
 from marathonlb.haproxy.disk import Disk, Ownership, read_text
+from marathonlb.haproxy.filesurvey import Key, to_be_served
 from marathonlb.haproxy.interfaces import IReloader, Reloaded
 from marathonlb.haproxy.runtime import MAX_COMMAND
 from marathonlb.haproxy.state import StateDirectory
@@ -52,6 +52,7 @@ class Loaded:
         self._state = state
         self._disk = disk or Disk()
         self._digests: dict[str, str] | None = None
+        self._sources: dict[str, Key] = {}
 
     def changed(self) -> list[str]:
         """The files in use that HAProxy has not as they are now. Of one that is new here it is thought to have it."""
@@ -61,12 +62,13 @@ class Loaded:
             self._keep({**held, **news})
         return sorted(path for path, digest in used.items() if path in held and held[path] != digest)
 
-    def out_of_date(self) -> list[str]:
+    async def out_of_date(self) -> list[str]:
         """The files that were in use when HAProxy was told last, and have changed since."""
+        held = self._known()
+        sources = {name: self._sources.get(name, ("crt", name)) for name in held}
+        now = await self.certificates.digests(sources)
         return sorted(
-            path
-            for path, digest in self._known().items()
-            if self.certificates.digest(path) not in (digest, "")
+            sources[name][1] for name, digest in held.items() if now.get(name, "") not in (digest, "")
         )
 
     def now(self) -> dict[str, str]:
@@ -86,7 +88,10 @@ class Loaded:
             self._digests = {}
             try:
                 found = json.loads(read_text(self._state.file("certificates")) or "{}")
-                self._digests = {str(path): str(digest) for path, digest in found.items()}
+                for name, noted in found.items():
+                    digest, kind, path = noted if isinstance(noted, list) else (noted, "crt", name)
+                    self._digests[str(name)] = str(digest)
+                    self._sources[str(name)] = str(kind), str(path)
             except (OSError, PublishFailed, ValueError, AttributeError) as error:
                 self._log.info("What HAProxy has of the certificates is not known: {error}", error=str(error))
         return self._digests
@@ -97,9 +102,12 @@ class Loaded:
         if digests == self._digests:
             return
         self._digests = digests
+        self._sources |= self.certificates.sources
+        self._sources = {name: key for name, key in self._sources.items() if name in digests}
+        noted = {name: (digest, *self._sources.get(name, ("crt", name))) for name, digest in digests.items()}
         try:
             path = self._state.file("certificates")
-            text = json.dumps(digests, indent=1, sort_keys=True)
+            text = json.dumps(noted, indent=1, sort_keys=True)
             self._disk.write(path + ".writing", text + "\n", Ownership(0o640), durable=False)
             self._disk.rename(path + ".writing", path)
         except (OSError, PublishFailed) as error:
@@ -192,24 +200,25 @@ class Renewal(Service):
         self._log.failure("Certificates are not watched any more: a defect; restart the controller", failure)
 
     async def _look(self) -> None:
-        if self._certificates.look():
+        if await self._certificates.look():
             self._reconciler.plan_again("certificates")
         changed = self._loaded.changed()
         self._asked = {path: digest for path, digest in self._asked.items() if path in changed}
         for path in changed:
-            digest = self._certificates.used[path]
+            digest = self._certificates.used.get(path, "")
+            shown = self._certificates.sources.get(path, ("", path))[1]
             reason = await self._loaded.lock.run(self._telling, path)
             if not reason:
                 self._loaded.add(path, digest)
-                self._log.info("Certificate {path} has changed, and HAProxy serves the new one", path=path)
+                self._log.info("Certificate {path} has changed, and HAProxy serves the new one", path=shown)
             elif self._asked.get(path) != digest:
                 self._asked[path] = digest
                 self._log.info(
                     "Certificate {path} has changed: {reason}, so HAProxy is reloaded",
-                    path=path,
+                    path=shown,
                     reason=reason,
                 )
-                self._reconciler.reload(f"certificate {path} changed")
+                self._reconciler.reload(f"certificate {shown} changed")
 
     def _telling(self, path: str) -> Deferred[str]:
         return Deferred.fromCoroutine(self._tell(path))
@@ -217,7 +226,7 @@ class Renewal(Service):
     async def _tell(self, path: str) -> str:
         """Make the running HAProxy serve what a file holds now; why that cannot be, or nothing where it does."""
         try:
-            text, fingerprint = to_be_served(path)
+            text, fingerprint = to_be_served(self._certificates.source(path))
             return await self._commit(self._say, path, text, fingerprint)
         except (OSError, ValueError) as error:
             return f"it is no single certificate ({error})"

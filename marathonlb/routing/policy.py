@@ -15,6 +15,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from attrs import evolve, field, frozen
 
 from marathonlb.marathon.model import App, cluster_of, id_in_cluster, qualified
+from marathonlb.routing.files import covered
 from marathonlb.routing.harmless import refusal
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.services import AppServices, Service
@@ -43,6 +44,7 @@ class Grant:
     :param ports: ranges of service ports, both ends included.
     :param addresses: what a service port may be bound to: networks, or names.
     :param networks: the clients that a service may let in.
+    :param certificates: patterns of the paths of files that labels may name.
     :param deployment_groups: patterns of the groups that an app may join: it gets a share of what the others serve.
     """
 
@@ -54,6 +56,7 @@ class Grant:
     addresses: tuple[Network | str, ...] | None = None
     networks: tuple[Network, ...] | None = None
     deployment_groups: tuple[str, ...] | None = None
+    certificates: tuple[str, ...] | None = None
 
 
 @frozen
@@ -85,6 +88,13 @@ class Policy:
             if not path:
                 return self.defaults
             path = path.rpartition("/")[0]
+
+    def file_violation(self, app_id: str, path: str) -> str:
+        """Why an app's labels may not name a file, by its normal path; empty where they may."""
+        grant = self.grant(app_id)
+        if grant.certificates is None or covered(path, grant.certificates):
+            return ""
+        return f"{FORBIDDEN}: {_only(grant, 'certificates', grant.certificates)}"
 
     def applied(self, app: App, offered: AppServices) -> AppServices:
         """What an app offers, without the services that claim what they may not."""

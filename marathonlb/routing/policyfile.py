@@ -19,7 +19,7 @@ from attrs import evolve
 
 from marathonlb.errors import UsageError
 from marathonlb.marathon.model import cluster_of, id_in_cluster, qualified
-from marathonlb.routing import values
+from marathonlb.routing import files, values
 from marathonlb.routing.policy import TEXT_LABELS, Grant, Network, Policy
 
 _PREFIX = re.compile(r"([a-z0-9]([a-z0-9-]*[a-z0-9])?:)?/")
@@ -101,6 +101,7 @@ def _grant(table: Mapping[str, Any], place: Place, base: Grant, template_names: 
         "addresses": _address,
         "networks": _network,
         "deployment_groups": _text,
+        "certificates": _path_pattern,
     }
     _known(table, parsers, place)
     section = ".".join(_quoted(name) for name in place)
@@ -192,6 +193,13 @@ def _address(item: Any) -> Network | str:
         return values.host(text)
     except ValueError:
         raise ValueError(f"{item!r} is neither an address, a network nor a host name") from None
+
+
+def _path_pattern(item: Any) -> str:
+    try:
+        return files.normal(_text(item))
+    except ValueError as error:
+        raise ValueError(f"{item!r} {error}") from None
 
 
 def _quoted(name: str) -> str:

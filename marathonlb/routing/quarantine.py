@@ -151,4 +151,5 @@ class Quarantine:
 
 def bare(service: Service) -> Service:
     """A service without its servers, the app's date and what others have left it: what its owner says, tasks aside."""
-    return evolve(service, servers=(), since="", binds_port=True, backend=plain_backend(service.backend))
+    plain = plain_backend(service.backend)
+    return evolve(service, servers=(), since="", binds_port=True, backend=plain, given=None)

@@ -15,6 +15,7 @@ from attrs import Factory, evolve, field, frozen
 
 from marathonlb.marathon.model import App, HealthCheck, Networking, Task, id_in_cluster
 from marathonlb.routing import passwords, values
+from marathonlb.routing.files import Given
 from marathonlb.routing.labels import NOTHING, AppLabels, PortLabels, parse_labels
 from marathonlb.routing.names import backend_name
 from marathonlb.routing.problems import Problem
@@ -49,6 +50,7 @@ class Service:
     :param since: when the app last changed: who was first, in a collision.
     :param app: what it is a port of, for Jinja2 templates, without all that changes when it is scaled; see `lasting`.
     :param binds_port: whether it has a frontend of its own; one that lost its port to another has none.
+    :param given: what HAProxy is given in place of the files that its labels name; None names those themselves.
     """
 
     app_id: str
@@ -88,6 +90,7 @@ class Service:
     since: str = ""
     app: App = field(default=Factory(lambda self: App(self.app_id), takes_self=True), eq=False, repr=False)
     binds_port: bool = True
+    given: Given | None = None
 
     @property
     def key(self) -> tuple[str, int]:
@@ -98,6 +101,11 @@ class Service:
     def frontend(self) -> str:
         """The name of its own frontend; never the backend's, since HAProxy 3.3 refuses two of one name."""
         return f"{self.backend}_in"
+
+    @property
+    def files(self) -> Given:
+        """What HAProxy's configuration names."""
+        return self.given or Given(self.ssl_certs, self.bind_options, self.backend_ssl)
 
     @property
     def checks_http(self) -> bool:

@@ -214,7 +214,7 @@ def _tls_host(
 
     :param owners: the oldest first.
     """
-    certs = tuple(dict.fromkeys(path for owner in owners for path in owner.ssl_certs))
+    certs = tuple(dict.fromkeys(path for owner in owners for path in owner.files.certs))
     wishing = [owner for owner in owners if owner.bind_options]
     if not certs and not wishing:
         return None
@@ -234,7 +234,7 @@ def _tls_host(
             )
         )
         return None
-    return TlsHost(host, certs, options, decides)
+    return TlsHost(host, certs, wishing[0].files.bind_options if wishing else "", decides)
 
 
 def _problem(service: Service, label: str, value: str, reason: str) -> Problem:

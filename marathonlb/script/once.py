@@ -47,7 +47,7 @@ async def _dry(parts: Parts, terminal: Terminal) -> Iterable[Problem]:
 
 async def _apply(parts: Parts) -> Iterable[Problem]:
     await parts.applier.recover()
-    for path in parts.loaded.out_of_date()[:1]:
+    for path in (await parts.loaded.out_of_date())[:1]:
         parts.applier.distrust(f"certificate {path} changed")
     await parts.reconciler.once()
     return parts.reconciler.problems

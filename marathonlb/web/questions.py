@@ -112,7 +112,7 @@ async def what_if(sight: Sight, definition: bytes, *, check: bool = True, cluste
     app = _app(definition, sight, cluster)
     held = apps.get(app.id)
     try:
-        supposed = sight.planner.supposing({**apps, app.id: app}, {app.id}, sight.now())
+        supposed = await sight.planner.supposing({**apps, app.id: app}, {app.id}, sight.now())
     except MarathonLBError as error:
         raise Refusal(400, str(error)) from None
     refused, unchecked = await _check(sight, supposed.rendered.config) if check else ((), "it was not wanted")

@@ -3,20 +3,57 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
+from typing import Any, TypeVar
 
 from attrs import evolve
 from cryptography.hazmat.primitives.asymmetric import ec
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.haproxy.certificatecopies import CertificateCopies
-from marathonlb.haproxy.certificatefiles import GRACE, to_be_served
-from marathonlb.haproxy.certificates import MAX_ARGUMENTS, Certificates
+from marathonlb.haproxy.certificatefiles import GRACE
+from marathonlb.haproxy.certificates import MAX_ARGUMENTS, Certificates, Shared
+from marathonlb.haproxy.filesurvey import to_be_served
+from marathonlb.routing.problems import Problem
 from marathonlb.routing.services import Service
 from marathonlb.settings import Settings
 from tests.integration.authorities import Authority, key_text
 from tests.routing.apps import service
+
+T = TypeVar("T")
+
+
+class AtOnce:
+    """Reads on the thread that asks."""
+
+    def run(self, path: str, work: Callable[[], Any]) -> Deferred[Any]:
+        """See `marathonlb.haproxy.filereader.Reads`."""
+        return maybeDeferred(work)
+
+
+class Prepared(Certificates):
+    """Reads what is new whenever it is asked, as the reconciler has it done."""
+
+    def shared(self) -> Shared:
+        """See `Certificates.shared`."""
+        finished(self.prepare(()))
+        return super().shared()
+
+    def admit(self, services: Iterable[Service]) -> tuple[list[Service], list[Problem]]:
+        """See `Certificates.admit`."""
+        known = list(services)
+        finished(self.prepare(known))
+        return super().admit(known)
+
+
+def finished(work: Coroutine[Deferred[object], object, T]) -> T:
+    """The result of what does not wait."""
+    results: list[T] = []
+    Deferred.fromCoroutine(work).addCallback(results.append)
+    return results[0]
 
 
 class CertificateTestCase(SynchronousTestCase):
@@ -34,7 +71,7 @@ class CertificateTestCase(SynchronousTestCase):
     def of(self, *paths: str, **more: object) -> Certificates:
         """What looks at these as the shared ones."""
         settings = evolve(Settings(**more), ssl_certs=paths)  # type: ignore[arg-type]
-        return Certificates(settings, self.clock.seconds, self.lists)
+        return Prepared(settings, self.clock, self.lists, AtOnce())
 
     def lists(self) -> str:
         """Where lists of certificates go."""
@@ -102,7 +139,7 @@ class BadFileTests(CertificateTestCase):
 
     def test_default(self) -> None:
         """The default path costs nobody an exit status: most have no certificate there."""
-        certificates = Certificates(Settings(), self.clock.seconds, self.lists)
+        certificates = Prepared(Settings(), self.clock, self.lists, AtOnce())
         self.assertFalse(any(problem.fatal for problem in certificates.shared().problems))
 
     def test_no_https(self) -> None:
@@ -147,8 +184,11 @@ class DirectoryTests(CertificateTestCase):
     def test_whole(self) -> None:
         """A directory of good certificates is named as it is; what lies beside them is none."""
         self.authority.issue("dir/a.pem", "a.test", mode="apart")
-        for name in ("a.pem.ocsp", "a.pem.issuer", "a.pem.sctl", ".hidden"):
+        self.write("dir/a.pem.issuer", self.read(self.authority.path))
+        for name in ("a.pem.ocsp", ".hidden"):
             self.write(f"dir/{name}", b"x")
+        os.mkfifo(self.directory / "dir" / "fifo")
+        (self.directory / "dir" / "more").mkdir()
         shared = self.of(self.path).shared()
         self.assertEqual(((self.path,), ()), (shared.paths, shared.problems))
 
@@ -183,9 +223,9 @@ class DirectoryTests(CertificateTestCase):
         certificates.shared()
         certificates.admit(())
         before = certificates.used[self.path]
-        self.assertFalse(certificates.look())
+        self.assertFalse(finished(certificates.look()))
         self.authority.issue("dir/b.pem", "b.test")
-        self.assertTrue(certificates.look())
+        self.assertTrue(finished(certificates.look()))
         self.assertNotEqual(before, certificates.used[self.path])
 
 
@@ -238,10 +278,10 @@ class LaterTests(CertificateTestCase):
         path = str(self.directory / "late.pem")
         certificates = self.of(path)
         self.assertEqual((), certificates.shared().paths)
-        self.assertFalse(certificates.look())
+        self.assertFalse(finished(certificates.look()))
         self.authority.issue("late.pem", "late.test")
         generation = certificates.generation
-        self.assertTrue(certificates.look())
+        self.assertTrue(finished(certificates.look()))
         self.assertGreater(certificates.generation, generation)
         self.assertEqual((path,), certificates.shared().paths)
 
@@ -250,12 +290,12 @@ class LaterTests(CertificateTestCase):
         certificates = self.of(self.good)
         certificates.shared()
         self.write("good.pem", b"half")
-        self.assertFalse(certificates.look())
+        self.assertFalse(finished(certificates.look()))
         self.clock.advance(GRACE - 1)
-        self.assertFalse(certificates.look())
+        self.assertFalse(finished(certificates.look()))
         self.assertEqual((self.good,), certificates.shared().paths)
         self.clock.advance(1)
-        self.assertTrue(certificates.look())
+        self.assertTrue(finished(certificates.look()))
         self.assertEqual((), certificates.shared().paths)
 
     def test_mended_in_time(self) -> None:
@@ -265,20 +305,20 @@ class LaterTests(CertificateTestCase):
         whole = self.read(self.good)
         for _ in range(3):
             self.write("good.pem", b"half")
-            self.assertFalse(certificates.look())
+            self.assertFalse(finished(certificates.look()))
             self.clock.advance(GRACE - 1)
             self.write("good.pem", whole)
-            self.assertFalse(certificates.look())
+            self.assertFalse(finished(certificates.look()))
 
     def test_expires_meanwhile(self) -> None:
         """Time alone makes a warning."""
         certificates = self.of(self.good)
         self.assertEqual((), certificates.shared().problems)
         self.clock.advance(80 * 86400)
-        self.assertTrue(certificates.look())
+        self.assertTrue(finished(certificates.look()))
         self.assertIn("expires at", certificates.shared().problems[0].reason)
         self.clock.advance(86400)
-        self.assertFalse(certificates.look())
+        self.assertFalse(finished(certificates.look()))
 
     def test_refused_by_haproxy(self) -> None:
         """What HAProxy refuses all the same is left out until the file changes."""
@@ -291,9 +331,9 @@ class LaterTests(CertificateTestCase):
         shared = certificates.shared()
         self.assertEqual((), shared.paths)
         self.assertIn("ee key too small", shared.problems[0].reason)
-        self.assertFalse(certificates.look())
+        self.assertFalse(finished(certificates.look()))
         self.authority.issue("good.pem", "good.test")
-        self.assertTrue(certificates.look())
+        self.assertTrue(finished(certificates.look()))
         self.assertEqual((self.good,), certificates.shared().paths)
 
     def test_refused_in_a_line_of_an_app(self) -> None:
@@ -310,7 +350,7 @@ class LaterTests(CertificateTestCase):
         kept, (problem,) = certificates.admit([one, two])
         self.assertEqual(([two], "/one"), (kept, problem.app_id))
         self.authority.issue("good.pem", "good.test")
-        self.assertTrue(certificates.look())
+        self.assertTrue(finished(certificates.look()))
         certificates.shared()
         self.assertEqual(([one, two], []), certificates.admit([one, two]))
 
@@ -333,7 +373,7 @@ class CopyTests(CertificateTestCase):
     def with_copies(self, *paths: str) -> Certificates:
         """What looks at these as the shared ones, with the copies of whoever looked before."""
         settings = Settings(ssl_certs=paths)
-        return Certificates(settings, self.clock.seconds, self.lists, CertificateCopies(str(self.place)))
+        return Prepared(settings, self.clock, self.lists, AtOnce(), CertificateCopies(str(self.place)))
 
     def served(self, certificates: Certificates, *services: Service) -> list[Service]:
         """HAProxy reads what the configuration names."""
@@ -346,6 +386,10 @@ class CopyTests(CertificateTestCase):
     def copies(self) -> list[Path]:
         """The files that are kept."""
         return sorted(self.place.iterdir())
+
+    def read_copies(self) -> list[Path]:
+        """What HAProxy is given of what was read."""
+        return sorted(self.directory.joinpath("state", "copies-read").iterdir())
 
     def test_stands_in(self) -> None:
         """Garbled, unreadable or gone: the last good copy is named with a word to the operator, by every controller."""
@@ -375,9 +419,9 @@ class CopyTests(CertificateTestCase):
         certificates = self.with_copies(self.good)
         self.served(certificates)
         self.write("good.pem", b"half")
-        self.assertFalse(certificates.look())
+        self.assertFalse(finished(certificates.look()))
         self.clock.advance(GRACE)
-        self.assertTrue(certificates.look())
+        self.assertTrue(finished(certificates.look()))
         self.assertEqual(tuple(map(str, self.copies())), certificates.shared().paths)
 
     def test_refused_while_half_written(self) -> None:
@@ -386,10 +430,12 @@ class CopyTests(CertificateTestCase):
         certificates = self.with_copies(self.good)
         self.served(certificates)
         self.write("good.pem", b"half")
-        self.assertTrue(certificates.refuse(f"unable to load certificate from file '{self.good}'"))
+        words = f"unable to load certificate from file '{self.good}'"
+        finished(certificates.look_at([words]))
+        self.assertTrue(certificates.refuse(words))
         self.assertEqual(tuple(map(str, self.copies())), certificates.shared().paths)
         self.write("good.pem", whole)
-        self.assertTrue(certificates.look())
+        self.assertTrue(finished(certificates.look()))
         self.assertEqual((self.good,), certificates.shared().paths)
 
     def test_refused(self) -> None:
@@ -398,7 +444,7 @@ class CopyTests(CertificateTestCase):
         self.served(certificates)
         before = self.read(self.good)
         self.authority.issue("good.pem", "good.test")
-        certificates.look()
+        finished(certificates.look())
         self.assertTrue(certificates.refuse(f"unable to load certificate from file '{self.good}'"))
         self.assertEqual(before, Path(certificates.shared().paths[0]).read_bytes())
         self.assertTrue(certificates.refuse(f"unable to load certificate from file '{self.copies()[0]}'"))
@@ -410,7 +456,7 @@ class CopyTests(CertificateTestCase):
         self.served(self.with_copies(path))
         os.unlink(f"{path}.key")
         self.assertEqual((str(self.copies()[0]),), self.with_copies(path).shared().paths)
-        self.assertEqual([".pem", ".key"], [each.suffix for each in self.copies()])
+        self.assertIn(b"PRIVATE KEY", self.copies()[0].read_bytes())
 
     def test_directory(self) -> None:
         """Of a directory a bad file is stood in for, one that was removed is gone."""
@@ -433,13 +479,14 @@ class CopyTests(CertificateTestCase):
             backend_ssl=str(self.authority.path),
         )
         kept = self.served(self.with_copies(), own)
-        self.assertEqual([own], kept)
+        read = {str(each) for each in self.read_copies()}
+        self.assertEqual(read, {*kept[0].files.certs, kept[0].files.authority})
         self.write("good.pem", b"x")
         os.unlink(self.authority.path)
         (kept_now,), problems = self.with_copies().admit([own])
-        crt, ca = kept_now.ssl_certs[0], kept_now.backend_ssl
+        (crt,), ca = kept_now.files.certs, kept_now.files.authority
         self.assertEqual({str(each) for each in self.copies()}, {crt, ca})
-        self.assertEqual(f"crt {crt} ca-file {ca} verify required", kept_now.bind_options)
+        self.assertEqual(f"crt {crt} ca-file {ca} verify required", kept_now.files.bind_options)
         self.assertEqual({False}, {problem.fatal for problem in problems})
 
     def test_forgotten(self) -> None:

@@ -8,13 +8,13 @@ from twisted.internet.defer import Deferred
 from zope.interface.verify import verifyObject
 
 from marathonlb.errors import HAProxyUnavailable, ReloadFailed
-from marathonlb.haproxy.certificatefiles import to_be_served
+from marathonlb.haproxy.filesurvey import to_be_served
 from marathonlb.haproxy.interfaces import IReloader
 from marathonlb.haproxy.renewal import WATCH_INTERVAL, Loaded, RememberingReloader, Renewal
 from marathonlb.haproxy.state import StateDirectory
 from tests.fakes.haproxy import FakeReloader
 from tests.haproxy.samples import A
-from tests.haproxy.test_certificates import CertificateTestCase
+from tests.haproxy.test_certificates import CertificateTestCase, finished
 
 
 class FakeWorker:
@@ -186,12 +186,12 @@ class RenewalTests(RenewalTestCase):
         self.renew()
         self.certificates = self.of(self.good)
         self.loaded = Loaded(self.certificates, self.state)
-        self.assertEqual([self.good], self.loaded.out_of_date())
+        self.assertEqual([self.good], finished(self.loaded.out_of_date()))
         self.plan_again("")
         self.renewal = self.make()
         self.look()
         self.assertEqual(3, len(self.worker.said))
-        self.assertEqual([], Loaded(self.certificates, self.state).out_of_date())
+        self.assertEqual([], finished(Loaded(self.certificates, self.state).out_of_date()))
 
     def test_garbled_notes(self) -> None:
         """Notes that cannot be read are none."""
@@ -215,7 +215,7 @@ class RememberingTests(RenewalTestCase):
         reloader = RememberingReloader(inner, self.loaded)
         verifyObject(IReloader, reloader)
         self.renew()
-        self.certificates.look()
+        finished(self.certificates.look())
         inner.failures.append(ReloadFailed(reason="no"))
         self.failureResultOf(reloader.reload(A), ReloadFailed)
         self.assertEqual([self.good], self.loaded.changed())
