@@ -12,6 +12,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509 import ocsp
 from cryptography.x509.oid import NameOID
 
 from tests.integration.worlds import Answer
@@ -63,6 +64,26 @@ class Authority:
             path.with_name(f"{path.name}.key").write_bytes(secret)
         waiting.replace(path)
         return str(path)
+
+    def response(self, file: str) -> bytes:
+        """An OCSP response for a certificate of the directory."""
+        leaf, issuer = (
+            x509.load_pem_x509_certificate(path.read_bytes())
+            for path in (self.directory / file, Path(self.path))
+        )
+        now = datetime.now(UTC)
+        builder = ocsp.OCSPResponseBuilder().add_response(
+            cert=leaf,
+            issuer=issuer,
+            algorithm=hashes.SHA1(),
+            cert_status=ocsp.OCSPCertStatus.GOOD,
+            this_update=now,
+            next_update=now + timedelta(days=2),
+            revocation_time=None,
+            revocation_reason=None,
+        )
+        builder = builder.responder_id(ocsp.OCSPResponderEncoding.NAME, issuer)
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
 
     def _signed(
         self,

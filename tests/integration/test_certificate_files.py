@@ -193,9 +193,7 @@ class CertificateFileTests(WithCertificates, MarathonTestCase):
         service = await self.start()
         port, path = free_port(), str(self.directory / "own.pem")
         await self.create(service, app("own", port, HAPROXY_0_SSL_CERT=path, HAPROXY_0_BIND_ADDR="127.0.0.1"))
-        await until(
-            lambda: f"HAPROXY_0_SSL_CERT='{path}': cannot be used: " in self.log()
-        )
+        await until(lambda: f"HAPROXY_0_SSL_CERT='{path}': cannot be used: " in self.log())
         self.assertNotIn("backend own_", self.config())
         await self.answers("200")
         self.authority.issue("own.pem", "own.test")
