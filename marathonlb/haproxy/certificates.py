@@ -12,6 +12,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy as shallow
 
 from attrs import evolve, fields, frozen
 from twisted.internet.interfaces import IReactorTime
@@ -94,8 +95,7 @@ class Certificates:
 
     def copy(self) -> Certificates:
         """One that has seen the same, for a configuration that is only supposed."""
-        other = Certificates.__new__(Certificates)
-        other.__dict__.update(self.__dict__)
+        other = shallow(self)
         other._verdicts = dict(self._verdicts)
         return other
 

@@ -13,6 +13,8 @@ stands behind a line break of a template's own: see `marathonlb.routing.values.s
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import Iterator, Sequence
 
@@ -66,6 +68,24 @@ _SUMMARIES = (
 _PROXIES = frozenset({"frontend", "backend", "listen", "defaults"})
 _QUOTED = re.compile(r"'([^'\s]+)'")
 _SAYS_NOTHING = re.compile(r"\s*(?:#|$)")
+_OF_FILES = re.compile(
+    "|".join(
+        re.escape(os.strerror(each))
+        for each in (
+            errno.ENOENT,
+            errno.EACCES,
+            errno.EPERM,
+            errno.EISDIR,
+            errno.ENOTDIR,
+            errno.ELOOP,
+            errno.ENAMETOOLONG,
+            errno.ENXIO,
+            errno.EINVAL,
+        )
+    )
+)
+"""What the system says of files: whoever names one in a label is not told which files there are."""
+
 ALERTS = frozenset({"EMERG", "ALERT", "CRIT", "ERR"})
 WARNINGS = frozenset({"WARNING", "DIAG"})
 
@@ -135,6 +155,8 @@ def _complaint(words: str, config: Config | None) -> Complaint:
     message = _PREFIX.sub("", words, count=1)
     if message == words:
         message = _PLACE.sub("", words, count=1).replace("  ", " ", 1)
+    if isinstance(owner, Owner) and owner.app_id is not None:
+        message = _OF_FILES.sub("it cannot be used", message)
     return Complaint(message=message.strip(), line=line, owner=owner if sure else None)
 
 

@@ -31,6 +31,9 @@ AUTHORITIES = (".pem", ".crt", ".cer", ".crl")
 MAX_FILES = 20_000
 """Maximum number of files of a directory."""
 
+MAX_BYTES = 256_000_000
+"""Maximum number of bytes that are read of a directory at one look."""
+
 Key = tuple[str, str]
 """A kind (``crt``, ``ca`` or ``keys``) and a path."""
 
@@ -105,10 +108,26 @@ def survey(
     if kind != "crt" and not listing.reason:
         return {(kind, path): _gathered(kind, path, listing, copier)}
     found: dict[Key, Seen] = {(kind, path): listing}
+    left = MAX_BYTES
     for file in listing.files:
-        found[kind, file] = _entry(kind, file, known.get((kind, file)), copier)
+        before = known.get((kind, file))
+        if left <= 0:
+            found[kind, file] = Entry(
+                None, reason=f"is not read: the directory holds more than {MAX_BYTES} bytes"
+            )
+            continue
+        found[kind, file] = _entry(kind, file, before, copier)
+        if found[kind, file] is not before:
+            left -= min(_size(file), LARGEST)
         beat()
     return found
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except (OSError, ValueError):
+        return 0
 
 
 def _listing(kind: str, path: str) -> Listing | None:

@@ -65,7 +65,7 @@ def normal(path: str) -> str:
     :raises ValueError: it is no absolute path, or leads upward.
     """
     parts = path.split("/")
-    if parts[0] or "\0" in path:
+    if not path.startswith("/") or "\0" in path:
         raise ValueError("is no absolute path")
     if ".." in parts:
         raise ValueError("holds `..`: write the path without it")
