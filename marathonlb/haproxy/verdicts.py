@@ -85,19 +85,23 @@ class Judge:
         self._copies = copies
         self._now = now
 
-    def verdict(self, kind: str, path: str, who: str | None, *, labelled: bool) -> Verdict:
+    def verdict(
+        self, kind: str, path: str, who: str | None, *, labelled: bool, late: bool = False
+    ) -> Verdict:
         """
         Judge a path.
 
         :param who: the app that it is for: what HAProxy refused in its lines counts, too.
         :param labelled: whether a label names it, so that HAProxy is given copies alone.
+        :param late: whether the directory that it was found in does not answer.
         """
         seen = self._files.seen(kind, path, who)
+        late = late or self._files.is_late(kind, path)
         if isinstance(seen, Listing):
-            return self._several(path, seen, who, labelled=labelled)
+            return self._several(path, seen, who, labelled=labelled, late=late)
         if seen is None or seen.reason:
             return self._without(kind, path, who, seen.reason if seen else f"cannot be read: {HUNG}")
-        return self._good(kind, path, seen, labelled=labelled)
+        return self._good(kind, path, seen, labelled=labelled, late=late)
 
     def _without(self, kind: str, path: str, who: str | None, reason: str) -> Verdict:
         """The verdict on a file that cannot be served: the copy of what was served before stands in."""
@@ -108,9 +112,8 @@ class Judge:
         remark = Remark(path, f"{reason}; {fate}", f"{SENTENCES[kind]}; {fate}")
         return self._named(kind, path, copy, "kept", (remark,))
 
-    def _good(self, kind: str, path: str, seen: Entry, *, labelled: bool) -> Verdict:
+    def _good(self, kind: str, path: str, seen: Entry, *, labelled: bool, late: bool) -> Verdict:
         wrong = {**seen.wrong, **dict.fromkeys(self._files.left_out(kind, path), "is refused by HAProxy")}
-        late = self._files.is_late(kind, path)
         fate = "its certificate is served without it; replace or remove it"
         remarks = [
             Remark(path + end, f"{why}: {fate}", f"has a file beside it ({end}) that cannot be used: {fate}")
@@ -134,11 +137,15 @@ class Judge:
             sources={} if served == path else {served: path},
         )
 
-    def _several(self, path: str, listing: Listing, who: str | None, *, labelled: bool) -> Verdict:
+    def _several(
+        self, path: str, listing: Listing, who: str | None, *, labelled: bool, late: bool
+    ) -> Verdict:
         """The verdict on the files of a directory or a bundle."""
         if listing.reason:
             return Verdict(reason=listing.reason)
-        each = [(file, self.verdict("crt", file, who, labelled=labelled)) for file in listing.files]
+        each = [
+            (file, self.verdict("crt", file, who, labelled=labelled, late=late)) for file in listing.files
+        ]
         good = [verdict for _, verdict in each if not verdict.reason]
         bad = (*listing.bad, *((file, verdict.reason) for file, verdict in each if verdict.reason))
         if not good:

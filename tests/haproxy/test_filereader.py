@@ -8,11 +8,20 @@ from collections.abc import Callable
 from pathlib import Path
 from queue import Queue
 from threading import Event
+from time import process_time
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.haproxy.filereader import MAX_PER_MOUNT, Readers, mount_of, mount_points, read_regular
+from marathonlb.haproxy.filereader import (
+    LARGEST,
+    MAX_PER_MOUNT,
+    Readers,
+    mount_of,
+    mount_points,
+    read_regular,
+)
+from marathonlb.haproxy.pem import blocks
 
 
 class RegularTests(SynchronousTestCase):
@@ -103,3 +112,14 @@ class ReaderTests(SynchronousTestCase):
         found = [mount_of(path, mounts) for path in ("/a/b/c", "/a/bc", "/a", "/b")]
         self.assertEqual(["/a/b", "/a", "/a", "/"], found)
         self.assertIn("/", mount_points())
+
+
+class CostTests(SynchronousTestCase):
+    """What a file of somebody's making costs."""
+
+    def test_blocks(self) -> None:
+        """A file full of beginnings without an end is read in one pass."""
+        text = b"-----BEGIN CERTIFICATE-----\n" * (LARGEST // 28)
+        began = process_time()
+        self.assertEqual([], blocks(text))
+        self.assertLess(process_time() - began, 5)

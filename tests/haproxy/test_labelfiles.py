@@ -94,6 +94,22 @@ class HungTests(CertificateTestCase):
         self.assertTrue(finished(self.certificates.look()))
         self.assertEqual((before, []), self.admit(self.service))
 
+    def test_shared_directory(self) -> None:
+        """Where a directory of shared certificates does not answer any more, HAProxy is given the copies."""
+        (self.directory / "dir").mkdir()
+        path = str(self.directory / "dir")
+        self.authority.issue("dir/a.pem", "a.test")
+        copies = CertificateCopies(str(self.directory / "state" / "copies"))
+        certificates = Certificates(Settings(ssl_certs=(path,)), self.clock, self.lists, self.reads, copies)
+        finished(certificates.prepare(()))
+        self.assertEqual(((path,), ()), (certificates.shared().paths, certificates.shared().problems))
+        self.reads.hangs.add(path)
+        looking = Deferred.fromCoroutine(certificates.look())
+        self.clock.advance(LIMIT)
+        self.assertTrue(self.successResultOf(looking))
+        (named,) = certificates.shared().paths
+        self.assertEqual(copies.as_read("crt", f"{path}/a.pem"), named)
+
 
 class SpecialTests(CertificateTestCase):
     """What labels name besides plain certificates."""

@@ -202,6 +202,26 @@ class LabelMixin(WithCertificates):
         await self.answers("200", "after.example.com")
         self.assertEqual("own.test", served(port, None)[0])
 
+    async def test_renewed(self) -> None:
+        """A label's certificate that is renewed is served without a reload; the next controller needs none either."""
+        service = await self.start()
+        path, port = self.authority.issue("own.pem", "old.test"), free_port()
+        labels = {"HAPROXY_0_SSL_CERT": path, "HAPROXY_0_BIND_ADDR": "127.0.0.1"}
+        await self.create(service, app("own", port, **labels))
+        await until(lambda: served(port, None)[0] == "old.test" and self.reloads() > 1, 60)
+        before = self.reloads()
+        self.authority.issue("own.pem", "new.test")
+        self.look()
+        await until(lambda: served(port, None)[0] == "new.test", 60)
+        await until(lambda: f"Certificate {path} has changed" in self.log(), 60)
+        self.assertEqual(before, self.reloads())
+        self.daemons[0].kill()
+        await deferToThread(self.daemons[0].wait)
+        self.daemons.clear()
+        self.daemon(service.url, "sse")
+        await until(lambda: self.log().count("Generation 1: ") == 2, 60)
+        self.assertEqual((before, "new.test"), (self.reloads(), served(port, None)[0]))
+
     async def test_of_another_team(self) -> None:
         """A policy says which files a team may name, by the path as written and as it really is."""
         for team in ("shop", "bank"):
