@@ -215,12 +215,13 @@ class LabelMixin(WithCertificates):
         await until(lambda: served(port, None)[0] == "new.test", 60)
         await until(lambda: f"Certificate {path} has changed" in self.log(), 60)
         self.assertEqual(before, self.reloads())
+        await until(lambda: "\n  server " in self.config().partition("\nbackend own_")[2], 60)
         self.daemons[0].kill()
         await deferToThread(self.daemons[0].wait)
         self.daemons.clear()
         self.daemon(service.url, "sse")
         await until(lambda: self.log().count("Generation 1: ") == 2, 60)
-        self.assertEqual((before, "new.test"), (self.reloads(), served(port, None)[0]))
+        self.assertEqual((before, "new.test"), (self.reloads(), served(port, None)[0]), self.log())
 
     async def test_of_another_team(self) -> None:
         """A policy says which files a team may name, by the path as written and as it really is."""
