@@ -168,9 +168,13 @@ class CertificateFiles:
             news: Deferred[bool] = Deferred()
             self._news.append(news)
             limit = self._clock.callLater(LIMIT, self._give_up, news)
-            arrived = await news
-            if limit.active():
-                limit.cancel()
+            try:
+                arrived = await news
+            finally:
+                if limit.active():
+                    limit.cancel()
+                if news in self._news:
+                    self._news.remove(news)
             if arrived or self._beats == beats:
                 return arrived
 

@@ -12,7 +12,7 @@ from itertools import chain, pairwise
 from attrs import frozen
 
 from marathonlb.config.variables import escaped
-from marathonlb.haproxy.serverlines import split_words
+from marathonlb.config.words import split_words
 from marathonlb.routing.files import BIND_WORDS, Given, normal
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.services import Service
