@@ -204,7 +204,7 @@ class LabelMixin(WithCertificates):
         self.assertEqual("own.test", served(port, None)[0])
 
     async def test_renewed(self) -> None:
-        """A label's certificate that is renewed is served without a reload, and the next controller needs none for it."""
+        """A label's certificate that is renewed is served without a reload, then and by the next controller."""
         service = await self.start()
         path, port = self.authority.issue("own.pem", "old.test"), free_port()
         labels = {"HAPROXY_0_SSL_CERT": path, "HAPROXY_0_BIND_ADDR": "127.0.0.1"}
