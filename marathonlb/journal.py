@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
-from attrs import frozen
+from attrs import evolve, frozen
 from twisted.logger import Logger
 
-from marathonlb.errors import MarathonLBError
+from marathonlb.errors import MarathonLBError, SourceError
 from marathonlb.haproxy.hold import Held
 from marathonlb.haproxy.interfaces import Outcome
 from marathonlb.marathon.events import Hint
@@ -30,6 +30,31 @@ LOUD = 20
 """Of more new problems than these at once the number is logged, and each at the level debug."""
 
 
+RED_AFTER = 3
+"""Failed attempts in a row, Marathon's faults not counted, after which readiness turns red."""
+
+
+@frozen(kw_only=True)
+class Blocked:
+    """
+    The reason why what is wanted cannot be applied, though Marathon has answered.
+
+    :param since: when the first of these attempts failed, in seconds on the reactor's clock.
+    :param attempts: how many convergences in a row have failed for such a reason.
+    :param lasting: whether trying again changes nothing before somebody mends it, so that readiness is red at once.
+    """
+
+    reason: str
+    since: float
+    attempts: int = 1
+    lasting: bool = False
+
+    @property
+    def red(self) -> bool:
+        """Whether readiness says so."""
+        return self.lasting or self.attempts >= RED_AFTER
+
+
 @frozen(kw_only=True)
 class Status:
     """
@@ -38,6 +63,7 @@ class Status:
     :param generation: how many hints have come; ``converged`` is the one that HAProxy runs.
     :param drift: how many changed apps full comparisons have found that no hint had named.
     :param failures: how many convergences in a row have failed, and ``failure`` why the last one did.
+    :param blocked: why what is wanted cannot be applied; None while it can, or while nobody knows since Marathon fails.
     """
 
     generation: int = 0
@@ -49,6 +75,16 @@ class Status:
     drift: int = 0
     failures: int = 0
     failure: str = ""
+    blocked: Blocked | None = None
+
+    def failed(self, error: Exception, now: float) -> Status:
+        """The status after one more convergence that has failed; Marathon's faults block nothing."""
+        blocked = self.blocked
+        if not isinstance(error, SourceError):
+            since = now if blocked is None else blocked.since
+            attempts = 1 if blocked is None else blocked.attempts + 1
+            blocked = Blocked(reason=str(error), since=since, attempts=attempts)
+        return evolve(self, failures=self.failures + 1, failure=str(error), blocked=blocked)
 
 
 class Journal:

@@ -178,15 +178,16 @@ class Reconciler(Service):
                 return
             self._alarms.forget("retry")
             converged = generation if self._settled else self.status.converged
-            self.status = evolve(self.status, converged=converged, failures=0, failure="")
+            self.status = evolve(self.status, converged=converged, failures=0, failure="", blocked=None)
             if generation == self.status.generation:
                 return
 
     def _failed(self, error: Exception) -> None:
-        failures = self.status.failures + 1
-        delay = min(2.0 ** min(failures, 12), self._settings.max_backoff) * (0.5 + self._jitter() / 2)
         again = str(error) == self.status.failure
-        self.status = evolve(self.status, failures=failures, failure=str(error))
+        self.status = self.status.failed(error, self._clock.seconds())
+        delay = min(2.0 ** min(self.status.failures, 12), self._settings.max_backoff) * (
+            0.5 + self._jitter() / 2
+        )
         self._not_before = self._clock.seconds() + min(delay, PATIENCE)
         self._alarms.set("retry", delay, lambda: self.plan_again("retry"))
         self.journal.failed(self.status, error, delay, again=again)

@@ -38,7 +38,6 @@ class Record(Journal):
     :ivar since: when each problem came, in seconds since the epoch.
     :ivar last_reload: the entry of the last reload; None before the first.
     :ivar watch: is told of each stage that begins.
-    :ivar failing_since: when the convergences began to fail; None while they do not.
     """
 
     def __init__(self, clock: IReactorTime, timeline: Timeline, metrics: Metrics) -> None:
@@ -47,7 +46,6 @@ class Record(Journal):
         self.metrics = metrics
         self.since: dict[Problem, float] = {}
         self.last_reload: Entry | None = None
-        self.failing_since: float | None = None
         self.watch: Callable[[str], object] = lambda stage: None
         self._clock = clock
         self._first_event: float | None = None
@@ -91,7 +89,6 @@ class Record(Journal):
     def converged(self, status: Status, wanted: Wanted, outcome: Outcome, why: Counter[str]) -> None:
         """See `Journal.converged`."""
         super().converged(status, wanted, outcome, why)
-        self.failing_since = None
         self._seconds |= outcome.seconds
         self._measured("waiting" if outcome.action == "postponed" else outcome.action)
         self._counted(outcome)
@@ -155,15 +152,13 @@ class Record(Journal):
     def unchanged(self, status: Status) -> None:
         """See `Journal.unchanged`."""
         super().unchanged(status)
-        self.failing_since, self._event = None, None
+        self._event = None
         self._measured("nothing")
         self._entry(Kind.UNCHANGED, "nothing differs", status, action="nothing")
 
     def failed(self, status: Status, error: Exception, delay: float, *, again: bool) -> None:
         """See `Journal.failed`."""
         super().failed(status, error, delay, again=again)
-        if self.failing_since is None:
-            self.failing_since = self._clock.seconds()
         self._measured("failed")
         if isinstance(error, ReloadFailed):
             self.metrics.count("reloads_total", reason="other", result="failed")

@@ -55,7 +55,7 @@ def _marathon(sight: Sight) -> list[str]:
 
 
 def _haproxy(sight: Sight) -> list[str]:
-    status, record = sight.reconciler.status, sight.record
+    status = sight.reconciler.status
     if sight.reconciler.wanted is None:
         return [_before(sight)]
     reasons = []
@@ -64,10 +64,11 @@ def _haproxy(sight: Sight) -> list[str]:
     outcome = status.last_outcome
     if outcome is not None and outcome.action == "written":
         reasons.append(f"no HAProxy runs with {sight.settings.haproxy_config}")
-    if record.failing_since is not None:
-        seconds = sight.now() - record.failing_since
-        if seconds > sight.settings.max_staleness:
-            reasons.append(f"what is wanted could not be applied for {seconds:.0f} s: {status.failure}")
+    blocked = status.blocked
+    if blocked is not None and blocked.red:
+        seconds = sight.now() - blocked.since
+        attempts = "once" if blocked.attempts == 1 else f"{blocked.attempts} times in {seconds:.0f} s"
+        reasons.append(f"what is wanted could not be applied, {attempts}: {blocked.reason}")
     return reasons
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from marathonlb import journal
 from marathonlb.errors import HAProxyUnavailable
 from marathonlb.timeline import Entry, Kind
 from marathonlb.web.health import readiness
@@ -113,6 +114,21 @@ class Generations(msgspec.Struct, frozen=True):
     running: int
 
 
+class Blocked(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    The reason why what is wanted cannot be applied, though Marathon has answered.
+
+    :param since: when the first of these attempts failed, in seconds since the epoch.
+    :param attempts: how many convergences in a row have failed.
+    :param red: whether that is why it is not ready.
+    """
+
+    reason: str
+    since: float
+    attempts: int
+    red: bool
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """
     How the load balancer is. Times are seconds since the epoch.
@@ -122,6 +138,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     :param last_reload: the last one that reloaded HAProxy.
     :param reloads: how many there were since the controller's start.
     :param failures: convergences in a row that failed, and ``failure`` why the last one did.
+    :param blocked: why what is wanted cannot be applied; null while it can.
     :param drift: changed apps that full comparisons found and no event had named.
     :param reasons: why it is not ready.
     :param pinned: the configuration that an operator went back to, which holds until it is released.
@@ -141,6 +158,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     reloads: int
     failures: int
     failure: str
+    blocked: Blocked | None
     drift: int
     services: int
     servers: int
@@ -173,6 +191,7 @@ async def status_of(sight: Sight, *, admin: bool) -> Status:
         reloads=status.reloads,
         failures=status.failures,
         failure=status.failure,
+        blocked=_blocked(status.blocked),
         drift=status.drift,
         services=len(wanted.services) if wanted else 0,
         servers=wanted.servers if wanted else 0,
@@ -182,6 +201,12 @@ async def status_of(sight: Sight, *, admin: bool) -> Status:
         pinned=pinned(sight),
         admin=admin,
     )
+
+
+def _blocked(blocked: journal.Blocked | None) -> Blocked | None:
+    if blocked is None:
+        return None
+    return Blocked(reason=blocked.reason, since=blocked.since, attempts=blocked.attempts, red=blocked.red)
 
 
 def _marathon(sight: Sight) -> MarathonStatus:

@@ -6,8 +6,9 @@ import msgspec
 from attrs import evolve
 
 from marathonlb.config.text import Config
-from marathonlb.errors import SourceError
+from marathonlb.errors import PublishFailed
 from marathonlb.haproxy.files import Published
+from marathonlb.journal import RED_AFTER
 from tests.fakes.haproxy import NONSENSE
 from tests.reconciling import web
 from tests.web.sights import EVERYTHING, NOW, SETTINGS, STAT, PagesTestCase
@@ -505,12 +506,27 @@ class Health(PagesTestCase):
         self.assertIn("no HAProxy runs with /etc/haproxy/haproxy.cfg", self.ready(503))
 
     def test_cannot_apply(self) -> None:
-        """What is wanted and could not be applied for longer than the bound turns it red."""
+        """What is wanted and could not be applied three times in a row turns it red, until it can."""
         self.serve(web("shop"))
-        self.applier.fail_next(*[SourceError(url="x", reason="full disk")] * 100)
+        self.applier.fail_next(*[PublishFailed(path="/etc/haproxy", reason="full disk")] * RED_AFTER)
         self.serve(web("shop"), web("cart", 10001))
         self.assertEqual(self.ready(200), "")
-        for _ in range(60):
+        blocked = self.get("/api/status")["blocked"]
+        self.assertEqual((blocked["attempts"], blocked["red"]), (1, False))
+        for _ in range(RED_AFTER - 1):
+            self.clock.advance(2)
+            self.reconciler.poke(EVERYTHING)
+        self.assertIn("full disk", self.ready(503))
+        self.assertEqual(self.get("/api/status")["blocked"]["attempts"], RED_AFTER)
+        self.clock.advance(2)
+        self.reconciler.poke(EVERYTHING)
+        self.assertEqual((self.ready(200), self.get("/api/status")["blocked"]), ("", None))
+
+    def test_marathon_blocks_nothing(self) -> None:
+        """A Marathon that fails is no reason why what is known could not be applied."""
+        self.serve(web("shop"))
+        self.marathon.fail("it does not answer")
+        for _ in range(2 * RED_AFTER):
             self.reconciler.poke(EVERYTHING)
             self.clock.advance(2)
-        self.assertIn("full disk", self.ready(503))
+        self.assertEqual((self.ready(200), self.get("/api/status")["blocked"]), ("", None))
