@@ -118,12 +118,14 @@ class ReloadFailed(MarathonLBError):
     :param reason: one line.
     :param output: what HAProxy or the reload command said.
     :param refused: whether HAProxy surely does not run the new one; then the files before were put back.
+    :param repeatable: whether the operator has asked for more attempts than were made.
     """
 
     reason: str
     output: str = field(default="", repr=False, converter=masked)
     complaints: tuple[Complaint, ...] = ()
     refused: bool = False
+    repeatable: bool = False
 
     def __str__(self) -> str:
         return f"reload failed: {self.reason}"
@@ -166,6 +168,17 @@ class AlreadyRunning(MarathonLBError):
 
     def __str__(self) -> str:
         return f"another controller has {self.what}: {self.holder}; end it, or give this one another {self.option}"
+
+
+@frozen(str=False, kw_only=True)
+class CheckFailed(HAProxyUnavailable):
+    """
+    ``haproxy -c`` has come to no verdict: it did not end in time, was killed, or ended without a word.
+
+    :param how: in a few words.
+    """
+
+    how: str
 
 
 @frozen(str=False, kw_only=True)

@@ -121,6 +121,9 @@ class Journal:
         """Surrounds a stage of it: ``gather`` or ``render``."""
         return nullcontext()
 
+    def rejected(self, error: Exception) -> None:
+        """HAProxy does not take what is wanted; who is to blame is found out next."""
+
     def unchanged(self, status: Status) -> None:
         """A convergence found nothing that differs, so that nothing was rendered."""
 

@@ -118,6 +118,11 @@ METRICS: tuple[Metric, ...] = (
         ("kind", "fatal"),
     ),
     Metric(
+        Gauge,
+        "suspected_services",
+        "Services whose change waits while the cause of a failure is searched that named no line",
+    ),
+    Metric(
         Gauge, "pinned", "Whether a configuration of the past is pinned (1), so that changes wait, or not (0)"
     ),
     Metric(Gauge, "draining_workers", "Old workers of HAProxy that still finish what they hold"),

@@ -21,8 +21,8 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredList, succe
 from twisted.internet.interfaces import IReactorTime
 
 from marathonlb.alarms import Alarms
-from marathonlb.config.text import Config
-from marathonlb.errors import InvalidConfiguration, ReloadFailed, ServicesRefused
+from marathonlb.colddoubt import ColdDoubt
+from marathonlb.errors import CheckFailed, InvalidConfiguration, ReloadFailed, ServicesRefused
 from marathonlb.floor import Floor
 from marathonlb.haproxy.interfaces import IApplier, Outcome
 from marathonlb.journal import Journal, Status
@@ -31,7 +31,9 @@ from marathonlb.marathon.gather import SECOND_OPINION, Gathers, hosts_of
 from marathonlb.marathon.hosts import Hosts
 from marathonlb.outofturn import OutOfTurn
 from marathonlb.routing.problems import Problem
+from marathonlb.search import Failure, Search
 from marathonlb.settings import Settings
+from marathonlb.unready import READINESS, Unready
 from marathonlb.wanted import Planner, Wanted
 
 MAX_CHECKS = 50
@@ -40,8 +42,8 @@ MAX_CHECKS = 50
 PATIENCE = 1.0
 """Seconds that a new hint waits after a failure; without one the back-off decides."""
 
-READINESS = 5.0
-"""Seconds after which an app with tasks that are not ready is asked about again: Marathon announces no readiness."""
+SOON = 0.1
+"""Seconds until a search goes on, in a run that ends with it."""
 
 
 class Reconciler(Service):
@@ -80,12 +82,13 @@ class Reconciler(Service):
         self._named: frozenset[str] = frozenset()
         self._why: Counter[str] = Counter()
         self._settled = False
-        self._cold_doubt: float | None = None
-        self._unready: set[str] = set()
+        self._cold_doubt = ColdDoubt(gatherer, applier, self.journal, clock, settings.max_shrink)
+        self._unready = Unready()
         self._work: Deferred[None] | None = None
         self._idle: list[Deferred[object]] = []
         self._alarms = Alarms(clock)
         self._floor = Floor(settings.min_reload_interval)
+        self._search = Search(planner, applier, clock)
         self._out_of_turn = OutOfTurn(planner, applier, self.journal, clock)
         self._not_before = 0.0
         self._asked_at = 0.0
@@ -144,7 +147,7 @@ class Reconciler(Service):
         ending: list[Deferred[object]] = [self.idle(), self._out_of_turn.stop()]
         if self._work is not None:
             self._work.cancel()
-        return DeferredList(ending)
+        return DeferredList(ending).addBoth(lambda _: self._alarms.clear())
 
     # when
 
@@ -174,7 +177,8 @@ class Reconciler(Service):
             except CancelledError:
                 return
             except Exception as error:  # noqa: BLE001 the boundary: whatever it is, the next convergence may do better
-                self._failed(error)
+                if self.running:  # else it failed since it was given up
+                    self._failed(error)
                 return
             self._alarms.forget("retry")
             converged = generation if self._settled else self.status.converged
@@ -242,10 +246,10 @@ class Reconciler(Service):
         :raises MarathonLBError: it could not be done; what was served goes on.
         """
         self._dirty = None
-        while not await self.converge():
-            self._alarms.forget("doubt")
-            await self.pause(SECOND_OPINION)
-            self._dirty = None
+        while not (believed := await self.converge()) or self._search.under_way:
+            self._alarms.clear()
+            await self.pause(max(self._settings.min_reload_interval, SOON) if believed else SECOND_OPINION)
+            self._dirty = self._dirty if believed else None
         self._alarms.clear()
         return self.status.last_outcome
 
@@ -273,7 +277,8 @@ class Reconciler(Service):
             self.status = evolve(self.status, last_full=self._gatherer.last_full)
             self._note_drift(gathered.drifted - named)
             self._hosts.keep(hosts_of(cluster.values()))
-        self._watch_readiness(touched)
+        self._unready.note(touched, cluster)
+        self._watch_readiness()
         moved = self._hosts.moved()
         if moved:
             touched |= {app.id for app in cluster.values() if not moved.isdisjoint(hosts_of([app]))}
@@ -283,22 +288,15 @@ class Reconciler(Service):
             self._planner.update(cluster, touched)
         return gathered.again_in is None
 
-    def _watch_readiness(self, touched: frozenset[str]) -> None:
+    def _watch_readiness(self) -> None:
         """Ask again after a while about apps whose tasks are not ready yet."""
-        cluster = self._gatherer.cluster.apps
-        for app_id in touched:
-            app = cluster.get(app_id)
-            if app is not None and any(task.ready is False for task in app.tasks):
-                self._unready.add(app_id)
-            else:
-                self._unready.discard(app_id)
-        if self._unready and "readiness" not in self._alarms and self.running:
+        if self._unready.apps and "readiness" not in self._alarms and self.running:
             self._alarms.set("readiness", READINESS, self._check_readiness)
 
     def _check_readiness(self) -> None:
-        if self._unready:
-            self.poke(Hint(frozenset(self._unready), "readiness"))
-            self._watch_readiness(frozenset())
+        if self._unready.apps:
+            self.poke(Hint(self._unready.apps, "readiness"))
+            self._watch_readiness()
 
     @property
     def _has_work(self) -> bool:
@@ -318,34 +316,52 @@ class Reconciler(Service):
 
     async def _apply(self, why: Counter[str]) -> bool:
         """Make HAProxy run what is wanted, without the services that it refuses; False where that is doubted."""
+        self._search.advance()
+        once = True
         for _ in range(MAX_CHECKS):
             await self._planner.prepare()
             with self.journal.stage("render"):
                 wanted = self._planner.wanted(self._clock.seconds())
-            if await self._takes_away_too_much(wanted):
+            if self.wanted is None and not self._search.under_way and await self._cold_doubt.about(wanted):
                 return False
             self._require_all(wanted)
             self._settled = True  # what comes while this is under way unsettles it again
-            as_of, now = self._asked_at, self._clock.seconds()
-            may_gather = bool(self.running) and self._floor.may_gather(now)
+            as_of = self._asked_at
             try:
-                outcome = await self._applier.apply(
-                    wanted.config, may_reload=self._floor.may_reload(now), may_gather=may_gather, as_of=as_of
-                )
-            except (InvalidConfiguration, ReloadFailed) as error:
+                outcome = await self._make(wanted, as_of, once)
+            except (InvalidConfiguration, CheckFailed, ReloadFailed) as error:
                 self._settled = False
-                if self._settings.skip_config_cleanup or not await self._leave_out(error, wanted):
-                    self.journal.problems_are(wanted.problems)
-                    raise
-                refusal = error
+                self.journal.rejected(error)
+                if not await self._leave_out(error, wanted, as_of):
+                    if not (once and isinstance(error, ReloadFailed) and error.repeatable):
+                        raise self._search.nobodys(error) from error
+                    once = False
+                refusal: Failure = error
             except BaseException:
                 self._settled = False
                 raise
             else:
-                self._applied_as_of = as_of
-                self._done(wanted, outcome, why)
+                if outcome is not None:
+                    self._applied_as_of = as_of
+                    self._done(wanted, outcome, why)
+                self._go_on(wanted, outcome)
                 return True
         raise refusal
+
+    async def _make(self, wanted: Wanted, as_of: float, once: bool) -> Outcome | None:
+        """Make HAProxy run this; None where it is only checked."""
+        if self._search.only_checks:
+            await self._applier.check(wanted.config)
+            return None
+        now = self._clock.seconds()
+        may_gather = bool(self.running) and self._floor.may_gather(now)
+        return await self._applier.apply(
+            wanted.config,
+            may_reload=self._floor.may_reload(now),
+            may_gather=may_gather,
+            as_of=as_of,
+            once=once,
+        )
 
     def _require_all(self, wanted: Wanted) -> None:
         """Raise `ServicesRefused` where a service is wrong and the operator wants all or nothing."""
@@ -354,42 +370,22 @@ class Reconciler(Service):
             self.journal.problems_are(wanted.problems)
             raise ServicesRefused(problems=wrong)
 
-    async def _leave_out(self, error: InvalidConfiguration | ReloadFailed, wanted: Wanted) -> bool:
-        """Quarantine what HAProxy refuses; False where it cannot be found."""
-        await self._planner.look_at(error)
-        if self._planner.blame(error, wanted, self._clock):
-            return True
-        return isinstance(error, InvalidConfiguration) and await self._planner.search(
-            error, wanted, self._passes
-        )
-
-    async def _passes(self, config: Config) -> bool:
-        try:
-            await self._applier.check(config)
-        except InvalidConfiguration:
+    async def _leave_out(self, error: Failure, wanted: Wanted, as_of: float) -> bool:
+        """Quarantine what HAProxy refuses, or may fail with; False where no service is to blame."""
+        if self._settings.skip_config_cleanup or not await self._search.leave_out(error, wanted, as_of):
+            self.journal.problems_are(wanted.problems)
             return False
         return True
 
-    async def _takes_away_too_much(self, wanted: Wanted) -> bool:
-        """
-        Whether the first configuration after a start lacks too much of what HAProxy runs already.
-
-        Later ones are doubted where the answer comes in; before the first there is nothing to compare it with but
-        what runs. Only a second answer about everything that says so is believed, as it is there.
-        """
-        if self.wanted is not None or self._settings.max_shrink >= 100:
-            return False
-        before = self._applier.served()
-        gone = before - {service.backend for service in wanted.services if service.servers}
-        if not before or 100 * len(gone) / len(before) <= self._settings.max_shrink:
-            return False
-        if self._cold_doubt is None:
-            self._cold_doubt = self._clock.seconds()
-            self.journal.doubted(len(gone), len(before), SECOND_OPINION)
-        elif await self._gatherer.agrees(self._cold_doubt):
-            return False
-        self._gatherer.doubt()
-        return True
+    def _go_on(self, wanted: Wanted, outcome: Outcome | None) -> None:
+        """Try the next suspects, where a search is under way."""
+        if outcome is not None and (outcome.action == "postponed" or wanted.held is not None):
+            return
+        self._search.cleared()
+        if outcome is None:
+            self.journal.problems_are(wanted.problems)
+        if outcome is None or self._search.under_way:
+            self.plan_again("search")
 
     def _done(self, wanted: Wanted, outcome: Outcome, why: Counter[str]) -> None:
         """Keep what HAProxy confirmed, and say it; a reload that may not be yet is asked for again when it may."""
@@ -402,7 +398,7 @@ class Reconciler(Service):
         else:
             self._floor.caught_up()
             self.wanted = wanted
-            self._planner.accepted(wanted)
+            self._planner.accepted(wanted, read=outcome.action in ("reload", "written"))
         if outcome.action == "reload":
             self._alarms.forget("floor")
             self._floor.reloaded(now, outcome.seconds.get("reload", 0.0))

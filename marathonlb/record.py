@@ -149,6 +149,11 @@ class Record(Journal):
         if outcome.action == "reload":
             self.metrics.count("reloads_total", reason=reason_kind(outcome.reason), result="done")
 
+    def rejected(self, error: Exception) -> None:
+        """Count a reload that has failed."""
+        if isinstance(error, ReloadFailed):
+            self.metrics.count("reloads_total", reason="other", result="failed")
+
     def unchanged(self, status: Status) -> None:
         """See `Journal.unchanged`."""
         super().unchanged(status)
@@ -160,8 +165,6 @@ class Record(Journal):
         """See `Journal.failed`."""
         super().failed(status, error, delay, again=again)
         self._measured("failed")
-        if isinstance(error, ReloadFailed):
-            self.metrics.count("reloads_total", reason="other", result="failed")
         self._entry(Kind.FAILED, str(error), status, reason=str(error))
 
     def put_off(self, status: Status, seconds: float) -> None:

@@ -24,11 +24,10 @@ from marathonlb.routing.evidence import State
 from marathonlb.routing.offers import Offers
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.quarantine import Quarantine, bare
+from marathonlb.routing.readings import Readings
 from marathonlb.routing.servers import Resolve
 from marathonlb.routing.services import AppServices, Service
-
-MAX_SEARCH = 64
-"""So many runs of ``haproxy -c`` at most a search by halving takes."""
+from marathonlb.routing.suspects import Suspects
 
 RETRY_BIND = 30.0
 """Seconds until a port that somebody else held is tried again; doubled at each failure, up to sixteenfold."""
@@ -79,6 +78,8 @@ class Planner:
     ) -> None:
         self.offers = offers
         self.quarantine = Quarantine()
+        self.suspects = Suspects(self.quarantine)
+        self.readings = Readings()
         self._renderer = renderer
         self._certificates = certificates
         self._hold = hold
@@ -177,6 +178,7 @@ class Planner:
         certificates = self._certificates.copy() if self._certificates else None
         other = Planner(self.offers.copy(), self._renderer.copy(), certificates)
         other.quarantine = self.quarantine.copy()
+        other.suspects = Suspects(other.quarantine)
         other.update(apps, touched)
         await other.prepare()
         return other.wanted(now)
@@ -191,10 +193,20 @@ class Planner:
             if server.task_id in tasks
         ]
 
-    def accepted(self, wanted: Wanted) -> None:
-        """Take note that HAProxy runs this; under a pin it has not seen today's text."""
-        if wanted.held is None:
-            self._accepted = wanted
+    def accepted(self, wanted: Wanted, *, read: bool = True) -> None:
+        """
+        Take note that HAProxy runs this; under a pin it has not seen today's text.
+
+        :param read: whether it has read the text; else it was led there by steps.
+        """
+        if wanted.held is not None:
+            return
+        self._accepted = wanted
+        self.readings.took(wanted.services, self.quarantine.admitted, read=read)
+
+    def forget(self) -> None:
+        """Render everything anew: somebody is held, or admitted."""
+        self._last = None
 
     def _from_last(self) -> Wanted | None:
         if self._last is None:
@@ -296,37 +308,7 @@ class Planner:
             return False
         return certificates.refuse(complaint.message, owner.app_id)
 
-    async def search(
-        self, error: InvalidConfiguration, wanted: Wanted, passes: Callable[[Config], Awaitable[bool]]
-    ) -> bool:
-        """
-        Find by halving which services HAProxy refuses where its complaint names no line, else which template.
-
-        Only services and the operator's templates that HAProxy has not accepted as they are come into question.
-
-        :param passes: whether HAProxy accepts a configuration.
-        :return: False where they are not to blame, or a pin holds.
-        """
-        if wanted.held is not None:
-            return False
-        good = {s.key: bare(s) for s in self._accepted.services} if self._accepted else {}
-        suspects = [s for s in wanted.services if good.get(s.key) != bare(s)]
-        rest = [s for s in wanted.services if good.get(s.key) == bare(s)]
-        budget = MAX_SEARCH
-
-        async def with_these(some: Sequence[Service]) -> bool:
-            nonlocal budget
-            budget -= 1
-            return budget >= 0 and await passes(self._renderer.render([*rest, *some]).config)
-
-        if not suspects or not await with_these(()):
-            return await self._search_templates(error, wanted, passes)
-        offenders = await _halve(suspects, with_these)
-        for service in offenders:
-            self._condemn(service, "", error.words, None)
-        return bool(offenders) and budget >= 0
-
-    async def _search_templates(
+    async def search_templates(
         self, error: InvalidConfiguration, wanted: Wanted, passes: Callable[[Config], Awaitable[bool]]
     ) -> bool:
         """Find the one template without which HAProxy accepts the rest, HAPROXY_HEAD first."""
@@ -344,18 +326,6 @@ class Planner:
             accepted = next((s for s in self._accepted.services if s.key == service.key), None)
         self.quarantine.condemn(service, accepted, label, words, retry_at)
         self._last = None
-
-
-async def _halve(
-    suspects: Sequence[Service], passes: Callable[[Sequence[Service]], Awaitable[bool]]
-) -> list[Service]:
-    """Those without which the others pass."""
-    if await passes(suspects):
-        return []
-    if len(suspects) == 1:
-        return [suspects[0]]
-    middle = len(suspects) // 2
-    return await _halve(suspects[:middle], passes) + await _halve(suspects[middle:], passes)
 
 
 def _tasks_alone(before: AppServices, after: AppServices) -> bool:

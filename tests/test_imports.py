@@ -18,7 +18,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("service",),
     ("web",),
     ("reconciler",),
-    ("alarms", "floor", "outofturn"),
+    ("alarms", "colddoubt", "floor", "outofturn", "search", "unready"),
     ("record",),
     ("journal",),
     ("wanted",),

@@ -12,8 +12,9 @@ from marathonlb.errors import ReloadFailed, SourceError
 from marathonlb.marathon.events import Hint
 from marathonlb.marathon.gather import MANY
 from marathonlb.marathon.model import App
-from marathonlb.reconciler import PATIENCE, READINESS
+from marathonlb.reconciler import PATIENCE
 from marathonlb.settings import Settings
+from marathonlb.unready import READINESS
 from tests.reconciling import EVERYTHING, ReconcilerTestCase, cluster, evolve_host, web
 
 

@@ -325,7 +325,7 @@ class BlameTests(SynchronousTestCase):
             async def passes(config: Config) -> bool:
                 return "program" not in config.template
 
-            found = Deferred.fromCoroutine(made.search(error, wanted, passes))
+            found = Deferred.fromCoroutine(made.search_templates(error, wanted, passes))
             self.assertEqual(self.successResultOf(found), not accepted)
             wanted = made.wanted(0)
             self.assertEqual(len(wanted.services), 2)

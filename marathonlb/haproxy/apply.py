@@ -106,11 +106,17 @@ class Applier:
             self._store.keep_health()
 
     def apply(
-        self, wanted: Config, *, may_reload: bool = True, may_gather: bool = False, as_of: float | None = None
+        self,
+        wanted: Config,
+        *,
+        may_reload: bool = True,
+        may_gather: bool = False,
+        as_of: float | None = None,
+        once: bool = False,
     ) -> Deferred[Outcome]:
         """See `IApplier.apply`. A second call waits for the first. Cancelling gives up between two stages."""
         return self._lock.run(
-            lambda: Deferred.fromCoroutine(self._apply(wanted, may_reload, may_gather, as_of))
+            lambda: Deferred.fromCoroutine(self._apply(wanted, may_reload, may_gather, as_of, once))
         )
 
     def drain(self, servers: Iterable[Target]) -> Deferred[None]:
@@ -122,15 +128,15 @@ class Applier:
         """See `IApplier.flush`."""
         return self._chores.flush()
 
-    def check(self, config: Config) -> Deferred[str]:
+    def check(self, config: Config, *, control: bool = False) -> Deferred[str]:
         """See `IApplier.check`."""
-        return self._lock.run(lambda: Deferred.fromCoroutine(self._check(config)))
+        return self._lock.run(lambda: Deferred.fromCoroutine(self._check(config, control)))
 
-    async def _check(self, config: Config) -> str:
+    async def _check(self, config: Config, control: bool) -> str:
         async with self._store.lock:
             staged = self._store.stage(config)
             try:
-                return await self._checker.check(staged.path, config)
+                return await self._checker.check(staged.path, config, control=control)
             finally:
                 self._store.unstage()
 
@@ -195,7 +201,7 @@ class Applier:
         return self._reloader.pids()
 
     async def _apply(
-        self, wanted: Config, may_reload: bool, may_gather: bool, as_of: float | None
+        self, wanted: Config, may_reload: bool, may_gather: bool, as_of: float | None, once: bool = False
     ) -> Outcome:
         seconds: dict[str, float] = {}
         distrusted = self._distrusted
@@ -210,7 +216,7 @@ class Applier:
             return evolve(waits, counts=steps.counts(), done=steps.phrase())
         self._distrusted = ""
         try:
-            outcome = await self._by_reload(wanted, reason, seconds, as_of)
+            outcome = await self._by_reload(wanted, reason, seconds, as_of, once)
         except BaseException:
             self._distrusted = self._distrusted or distrusted
             raise
@@ -312,7 +318,7 @@ class Applier:
     # by reload
 
     async def _by_reload(
-        self, wanted: Config, reason: str, seconds: dict[str, float], as_of: float | None
+        self, wanted: Config, reason: str, seconds: dict[str, float], as_of: float | None, once: bool
     ) -> Outcome:
         async with self._store.lock:
             self._chores.drop()
@@ -330,7 +336,7 @@ class Applier:
                 self._store.unstage()
             try:
                 with self._timed(seconds, "reload"):
-                    reloaded = await self._reload(wanted, before)
+                    reloaded = await self._reload(wanted, before, once)
                 if self._news:
                     self._store.keep(self._news)
                 self._store.confirm(staged.published, reason)
@@ -366,9 +372,9 @@ class Applier:
         if found:
             raise ReloadFailed(reason=in_one_line(found), complaints=found, refused=True)
 
-    async def _reload(self, wanted: Config, before: Published | None) -> Reloaded:
+    async def _reload(self, wanted: Config, before: Published | None, once: bool) -> Reloaded:
         try:
-            return await self._reloader.reload(wanted)
+            return await self._reloader.reload(wanted, once=once)
         except ReloadFailed as error:
             if error.refused and before is not None and self._store.put_back(before):
                 self._bearings.confirmed = self.running is not None

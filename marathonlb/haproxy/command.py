@@ -106,9 +106,9 @@ class CommandReloader:
         self._init = init or InitSystem(spawner, clock)
         self._procfs = procfs or Procfs()
 
-    def reload(self, config: Config) -> Deferred[Reloaded]:
+    def reload(self, config: Config, *, once: bool = False) -> Deferred[Reloaded]:
         """See `IReloader.reload`. Cancelling ends the command and the retries."""
-        return Deferred.fromCoroutine(self._reload(config))
+        return Deferred.fromCoroutine(self._reload(config, 0 if once else self._retries))
 
     def serving(self) -> Deferred[bool]:
         """See `IReloader.serving`: it is not ours to start."""
@@ -122,7 +122,7 @@ class CommandReloader:
         pids.callback(self._procfs.haproxies(self._path))
         return pids
 
-    async def _reload(self, config: Config) -> Reloaded:
+    async def _reload(self, config: Config, retries: int) -> Reloaded:
         argv: Sequence[str] | None = ("/bin/sh", "-c", self._command) if self._command else None
         if argv is None:
             running = self._procfs.haproxies(self._path)
@@ -134,7 +134,7 @@ class CommandReloader:
                     reason=f"a HAProxy runs with {self._path} (pid {running[0]}), but no init system here started it; "
                     "say how to reload it with --command, or let --manage-haproxy run HAProxy"
                 )
-        return await self._until_done(argv, config)
+        return await self._until_done(argv, config, retries)
 
     def _nobody(self) -> str:
         what = f"no HAProxy runs with {self._path}: it is written, and nobody was told"
@@ -142,7 +142,7 @@ class CommandReloader:
         self._log.warn("{reason}", reason=text)
         return text
 
-    async def _until_done(self, argv: Sequence[str], config: Config) -> Reloaded:
+    async def _until_done(self, argv: Sequence[str], config: Config, retries: int) -> Reloaded:
         """Run the command until it succeeds or the retries are used up."""
         shown = self._command or " ".join(argv)
         attempt = 0
@@ -152,8 +152,13 @@ class CommandReloader:
                 return Reloaded(output=finished.output)
             said = finished.output.strip()
             reason = f"{shown!r} {finished.ending}: {said[-300:] or 'it said nothing'}"
-            if attempt == self._retries:
-                raise ReloadFailed(reason=reason, output=said, complaints=diagnose.complaints(said, config))
+            if attempt == retries:
+                raise ReloadFailed(
+                    reason=reason,
+                    output=said,
+                    complaints=diagnose.complaints(said, config),
+                    repeatable=retries != self._retries,
+                )
             attempt += 1
             self._log.error(
                 "reload {attempt} failed: {reason}. It is run again in {seconds} s",

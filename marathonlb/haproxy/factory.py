@@ -113,7 +113,9 @@ def make_applier(
     files = Files(settings.haproxy_config)
     state = StateDirectory.of(settings)
     binary = Binary(reactor, reactor, settings.haproxy, files.directory)
-    checker: IChecker = NoChecker() if settings.skip_validation else HAProxyChecker(binary, files.directory)
+    checker: IChecker = (
+        NoChecker() if settings.skip_validation else HAProxyChecker(binary, files.directory, reactor)
+    )
     reloader = _reloader(settings, reactor, binary, files, state, stop_with_controller)
     # A stats socket is one worker's: a conversation that is kept would go on with the old one after a reload.
     connect = connection(settings, state, reactor)

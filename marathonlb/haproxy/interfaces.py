@@ -62,7 +62,12 @@ class IApplier(Interface):
         """Complete or discard what a crash interrupted. Fails with `marathonlb.errors.PublishFailed`."""
 
     def apply(
-        wanted: Config, *, may_reload: bool = True, may_gather: bool = False, as_of: float | None = None
+        wanted: Config,
+        *,
+        may_reload: bool = True,
+        may_gather: bool = False,
+        as_of: float | None = None,
+        once: bool = False,
     ) -> Deferred[Outcome]:
         """
         Take the smallest step that makes HAProxy run this.
@@ -73,8 +78,9 @@ class IApplier(Interface):
             then it is ``postponed``, too.
         :param as_of: when that was asked from which `wanted` was made, in seconds on the clock; servers that `drain`
             named after that stay drained. None undoes what `wanted` does not confirm.
+        :param once: see `IReloader.reload`.
 
-        Fails with `InvalidConfiguration` (nothing was touched), `PublishFailed`, `ReloadFailed` or
+        Fails with `InvalidConfiguration` or `CheckFailed` (nothing was touched), `PublishFailed`, `ReloadFailed` or
         `HAProxyUnavailable`; what was served goes on being served. After a failure the same configuration is tried
         anew when asked again.
         """
@@ -91,7 +97,7 @@ class IApplier(Interface):
     def flush() -> Deferred[None]:
         """Write what HAProxy was led to by steps and its file does not say yet. Fails with `PublishFailed`."""
 
-    def check(config: Config) -> Deferred[str]:
+    def check(config: Config, *, control: bool = False) -> Deferred[str]:
         """Whether HAProxy accepts a configuration; see `IChecker.check`. Nothing is applied."""
 
     def distrust(why: str) -> None:
@@ -111,26 +117,30 @@ class IApplier(Interface):
 class IChecker(Interface):
     """One that knows whether HAProxy would accept a file."""
 
-    def check(path: str, config: Config) -> Deferred[str]:
+    def check(path: str, config: Config, *, control: bool = False) -> Deferred[str]:
         """
         Whether HAProxy accepts this file.
 
         :param path: the staged file; map files lie beside it.
         :param config: what it was written from, to tell who wrote a line.
+        :param control: whether HAProxy has accepted this before. Where even that takes too long, the machine is slow:
+            the next checks are given more time.
         :return: HAProxy's words where it accepts, empty mostly.
 
-        Fails with `InvalidConfiguration`, or `HAProxyUnavailable` where the question cannot be asked.
+        Fails with `InvalidConfiguration`, with `CheckFailed` where HAProxy comes to no verdict, or with
+        `HAProxyUnavailable` where it cannot be asked.
         """
 
 
 class IReloader(Interface):
     """One that can make HAProxy read its file again."""
 
-    def reload(config: Config) -> Deferred[Reloaded]:
+    def reload(config: Config, *, once: bool = False) -> Deferred[Reloaded]:
         """
         Make HAProxy run what lies on disk, and make sure that it does; start it where it is ours and does not run.
 
         :param config: what the file was written from, to tell who wrote a line that HAProxy complains about.
+        :param once: give up after one attempt, however many the operator has asked for.
 
         Fails with `ReloadFailed` or `HAProxyUnavailable`.
         """

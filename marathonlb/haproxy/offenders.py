@@ -62,6 +62,11 @@ def about_defaults(complaints: Iterable[Complaint]) -> bool:
     return any(isinstance(owner, Owner) and owner.template == defaults.TEMPLATE for owner in owners)
 
 
+def about_limits(complaints: Iterable[Complaint]) -> bool:
+    """Whether HAProxy would need more files than it may open; it points to HEAD, whoever wants them."""
+    return any("FD limit" in complaint.message for complaint in complaints)
+
+
 def blamed(
     complaints: Sequence[Complaint],
     config: Config,

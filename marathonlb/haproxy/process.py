@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from marathonlb.config.text import Config
-from marathonlb.errors import HAProxyUnavailable, InvalidConfiguration
+from marathonlb.errors import CheckFailed, HAProxyUnavailable, InvalidConfiguration
 from marathonlb.haproxy import diagnose
 from marathonlb.haproxy.interfaces import IChecker
 
@@ -26,7 +26,13 @@ GRACE = 0.5
 """Seconds that output is waited for after a program ended, where a child of its own still holds the pipe."""
 
 CHECK_TIMEOUT = 120.0
-"""Seconds that ``haproxy -c`` may take; 100,000 servers take 3.5."""
+"""Seconds that ``haproxy -c`` may take at most."""
+
+LEAST_TIME, TIME_PER_MEGABYTE = 5.0, 2.0
+"""Seconds that it may take in any case, and more for each megabyte; 100,000 servers (20 MB) take 3.5."""
+
+SLACK = 3.0
+"""It may take this many times as long as the last one that HAProxy accepted."""
 
 _PRIVATE = re.compile(
     r"^(MARATHON_.*|DCOS_.*|HAPROXY_SSL_CERT\d*|HAPROXY_ADMIN_TOKEN|HAPROXY_MWORKER.*|NOTIFY_SOCKET|LISTEN_(FDS|PID))$"
@@ -257,25 +263,36 @@ class HAProxyChecker:
     :param real: the directory that stands in for the staging directory in HAProxy's words.
     """
 
-    def __init__(self, binary: Binary, real: str, timeout: float = CHECK_TIMEOUT) -> None:
+    def __init__(self, binary: Binary, real: str, clock: IReactorTime) -> None:
         self._binary = binary
         self._real = real
-        self._timeout = timeout
+        self._clock = clock
+        self._took = 0.0
 
-    def check(self, path: str, config: Config) -> Deferred[str]:
+    def check(self, path: str, config: Config, *, control: bool = False) -> Deferred[str]:
         """See `IChecker.check`."""
-        return Deferred.fromCoroutine(self._check(path, config))
+        return Deferred.fromCoroutine(self._check(path, config, control))
 
-    async def _check(self, path: str, config: Config) -> str:
+    def limit(self, config: Config) -> float:
+        """Seconds that a check may take; so little that a service which makes it hang delays others a moment only."""
+        size = sum(len(section.text) for section in config.sections)
+        return min(CHECK_TIMEOUT, max(LEAST_TIME + TIME_PER_MEGABYTE * size / 1e6, SLACK * self._took))
+
+    async def _check(self, path: str, config: Config, control: bool) -> str:
         await self._binary.capabilities()
-        finished = await self._binary.run("-c", "-f", path, timeout=self._timeout)
+        began, limit = self._clock.seconds(), self.limit(config)
+        finished = await self._binary.run("-c", "-f", path, timeout=limit)
+        if finished.status == 0 or (control and finished.timed_out):
+            self._took = self._clock.seconds() - began
         output = finished.output.replace(os.path.dirname(path), self._real)
         if finished.status == 0:
             return "\n".join(complaint.message for complaint in diagnose.warnings(output, config))
         found = diagnose.complaints(output, config)
         if finished.status is None or (not found and not output.strip()):
-            advice = "is there memory enough? --skip-validation goes without the check"
-            raise HAProxyUnavailable(reason=f"{self._binary.path} -c {finished.ending}; {advice}")
+            how = f"haproxy -c did not end within {limit:.0f} s" if finished.timed_out else ""
+            how = how or f"haproxy -c {finished.ending}" + " and said nothing" * (not output.strip())
+            advice = f"{self._binary.path}: is there memory enough? --skip-validation goes without the check"
+            raise CheckFailed(reason=f"{how} ({advice})", how=how)
         raise InvalidConfiguration(complaints=found, output=output)
 
 
@@ -283,7 +300,7 @@ class HAProxyChecker:
 class NoChecker:
     """``--skip-validation``: believes everything."""
 
-    def check(self, path: str, config: Config) -> Deferred[str]:
+    def check(self, path: str, config: Config, *, control: bool = False) -> Deferred[str]:
         """See `IChecker.check`."""
         accepted: Deferred[str] = Deferred()
         accepted.callback("")

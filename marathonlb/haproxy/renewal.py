@@ -125,13 +125,13 @@ class RememberingReloader:
         self._reloader = reloader
         self._loaded = loaded
 
-    def reload(self, config: Config) -> Deferred[Reloaded]:
+    def reload(self, config: Config, *, once: bool = False) -> Deferred[Reloaded]:
         """See `IReloader.reload`."""
-        return self._loaded.lock.run(lambda: Deferred.fromCoroutine(self._reload(config)))
+        return self._loaded.lock.run(lambda: Deferred.fromCoroutine(self._reload(config, once)))
 
-    async def _reload(self, config: Config) -> Reloaded:
+    async def _reload(self, config: Config, once: bool) -> Reloaded:
         digests = self._loaded.now()
-        reloaded: Reloaded = await self._reloader.reload(config)
+        reloaded: Reloaded = await self._reloader.reload(config, once=once)
         self._loaded.take(digests)
         return reloaded
 

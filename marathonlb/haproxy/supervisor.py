@@ -133,7 +133,7 @@ class ManagedHAProxy(Service):
         while self._procfs.alive(seen) and self._clock.seconds() < deadline:
             await pause(self._clock, 0.05)
 
-    def reload(self, config: Config) -> Deferred[Reloaded]:
+    def reload(self, config: Config, *, once: bool = False) -> Deferred[Reloaded]:
         """See `IReloader.reload`. One at a time; a second waits for the first."""
         return self._lock.run(lambda: Deferred.fromCoroutine(self._reload(config)))
 

@@ -4,11 +4,15 @@ Services that HAProxy has refused, so that one team's mistake is that team's alo
 A refused service keeps the last text that HAProxy accepted, with today's tasks in it, or is left out where it never had
 one. The verdict is remembered with what was refused: a broken app costs one check, not one for each event. It is lifted
 when the service's own text changes.
+
+A failure that names no line leaves several services under suspicion (`marathonlb.routing.suspects`). Such a verdict
+stands for every text of a service but its last good one, until the search admits it: whoever made HAProxy hang once
+cannot do so again by another letter in a label.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from attrs import evolve, frozen
 
@@ -17,6 +21,9 @@ from marathonlb.routing.problems import Problem
 from marathonlb.routing.services import Service
 
 Key = tuple[str, int]
+
+FAILS = "HAProxy fails with it"
+"""What the reason of a problem begins with where a failure named no line."""
 
 
 @frozen(kw_only=True)
@@ -29,6 +36,8 @@ class Verdict:
     :param label: which of the app's labels wrote the line, or the template's name.
     :param words: HAProxy's.
     :param until: when it is tried again though nothing changed, on the clock of the one who asks; None means never.
+    :param silent: HAProxy named no line, so that it stands for every text but the last good one.
+    :param suspected: whether it is one of several that may be to blame.
     """
 
     refused: Service
@@ -36,6 +45,8 @@ class Verdict:
     label: str
     words: str
     until: float | None = None
+    silent: bool = False
+    suspected: bool = False
 
     @property
     def problem(self) -> Problem:
@@ -43,12 +54,18 @@ class Verdict:
         fate = "; its last good text serves on" if self.fallback else ""
         if self.until is not None:
             fate += "; it is tried again now and then"
+        says = f"HAProxy says: {self.words}"
+        if self.silent:
+            says = f"{FAILS} or with another change" if self.suspected else FAILS
+            says += f": {self.words}"
+        if self.suspected and self.until is None:
+            fate = f"; the cause is being searched{fate}"
         return Problem(
             self.refused.app_id,
             self.refused.port_index,
             self.label,
             "",
-            f"HAProxy says: {self.words}{fate}",
+            f"{says}{fate}",
             fatal=self.fallback is None,
         )
 
@@ -60,12 +77,14 @@ class Quarantine:
         self._verdicts: dict[Key, Verdict] = {}
         self._failures: dict[Key, int] = {}
         self._offered: dict[Key, Service] = {}
+        self._tried: frozenset[Key] = frozenset()
+        self.admitted: Mapping[Key, Service] = {}
 
     def copy(self) -> Quarantine:
         """Another one that knows the same, for a question of what would be."""
         other = Quarantine()
         other._verdicts, other._failures = dict(self._verdicts), dict(self._failures)
-        other._offered = dict(self._offered)
+        other._offered, other._tried = dict(self._offered), self._tried
         return other
 
     def __len__(self) -> int:
@@ -80,11 +99,13 @@ class Quarantine:
         kept: list[Service] = []
         problems: list[Problem] = []
         seen = self._offered = {}
+        admitted: dict[Key, Service] = {}
         for service in services:
             seen[service.key] = service
             verdict = self._standing(service, now)
             if verdict is None:
                 kept.append(service)
+                admitted[service.key] = service
                 continue
             problems.append(verdict.problem)
             if verdict.fallback is not None:
@@ -93,13 +114,16 @@ class Quarantine:
             del self._verdicts[key]
         for key in self._failures.keys() - seen.keys():
             del self._failures[key]
+        self.admitted = admitted
         return kept, problems
 
     def _standing(self, service: Service, now: float) -> Verdict | None:
         """The verdict on a service; it is lifted where the service is another one now, or its time has come."""
         verdict = self._verdicts.get(service.key)
-        if verdict is None:
+        if verdict is None or (verdict.silent and service.key in self._tried):
             return None
+        if verdict.silent and verdict.fallback != bare(service):
+            return verdict
         if verdict.refused == bare(service) and (verdict.until is None or now < verdict.until):
             return verdict
         del self._verdicts[service.key]
@@ -119,9 +143,8 @@ class Quarantine:
         """
         self._failures[service.key] = self._failures.get(service.key, 0) + 1
         before = self._verdicts.get(service.key)
-        if (
-            before is not None
-        ):  # even its last good text is refused now: it goes, what is offered stays the same
+        if before is not None and service.key not in self._tried:
+            # even its last good text is refused now: it goes, what is offered stays the same
             self._verdicts[service.key] = evolve(before, fallback=None, label=label, words=words)
             return
         fallback = bare(accepted) if accepted is not None and bare(accepted) != bare(service) else None
@@ -135,6 +158,64 @@ class Quarantine:
         for key in keys:
             self._verdicts.pop(key, None)
             self._failures.pop(key, None)
+
+    def suspect(self, services: Iterable[Service], good: Mapping[Key, Service], words: str) -> None:
+        """
+        Hold services that may make HAProxy fail; which of them does is not known yet.
+
+        :param good: those that HAProxy has read, by key.
+        :param words: what happened.
+        """
+        for service in services:
+            before, offered = good.get(service.key), self._offered.get(service.key, service)
+            self._verdicts[service.key] = Verdict(
+                refused=bare(offered),
+                fallback=bare(before) if before is not None and bare(before) != bare(offered) else None,
+                label="",
+                words=words,
+                silent=True,
+                suspected=True,
+            )
+
+    def try_these(self, keys: Collection[Key]) -> None:
+        """Admit these suspects as they are offered, and no others, until it is known what comes of it."""
+        self._tried = frozenset(keys)
+
+    def acquit(self, keys: Iterable[Key]) -> None:
+        """Serve suspects as they are offered; that they were convicted before is not forgotten."""
+        self._tried = frozenset()
+        for key in keys:
+            verdict = self._verdicts.get(key)
+            if verdict is not None and verdict.silent:
+                del self._verdicts[key]
+
+    def convict(self, keys: Iterable[Key], words: str, until: float, *, alone: bool) -> None:
+        """
+        Give the search up for these suspects: they are not tried again before its time.
+
+        :param alone: whether these are to blame; else one of them is, and there was no time to find out which.
+        """
+        for key in keys:
+            verdict = self._verdicts.get(key)
+            if verdict is not None:
+                self._failures[key] = self._failures.get(key, 0) + int(alone)
+                self._verdicts[key] = evolve(verdict, words=words, until=until, suspected=not alone)
+
+    def due(self, now: float) -> list[Key]:
+        """The suspects whose time has come; it is for the search to admit them."""
+        return [
+            key for key, v in self._verdicts.items() if v.silent and v.until is not None and v.until <= now
+        ]
+
+    def suspect_again(self, keys: Iterable[Key]) -> None:
+        """Search among these, whose time has come."""
+        for key in keys:
+            self._verdicts[key] = evolve(self._verdicts[key], until=None, suspected=True)
+
+    @property
+    def suspects(self) -> list[Key]:
+        """The services that are held while the cause is searched."""
+        return [key for key, v in self._verdicts.items() if v.suspected and v.until is None]
 
     def failures(self, key: Key) -> int:
         """How often a service has been condemned since it came."""

@@ -180,6 +180,7 @@ async def exposition(sight: Sight, metrics: Metrics, haproxy_answers: float) -> 
             "pinned": float(sight.hold.pins.current() is not None),
             "services": len(wanted.services) if wanted else 0,
             "servers": wanted.servers if wanted else 0,
+            "suspected_services": len(sight.planner.suspects),
             "draining_workers": nan if draining is None else draining,
             "failures_in_a_row": status.failures,
             "generation": status.generation,

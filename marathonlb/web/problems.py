@@ -6,6 +6,7 @@ import msgspec
 
 from marathonlb.routing.policy import FORBIDDEN
 from marathonlb.routing.problems import PIN, Problem
+from marathonlb.routing.quarantine import FAILS
 from marathonlb.web.page import Answer, Asked, Page, Parameter, data
 from marathonlb.web.sight import Sight
 
@@ -19,7 +20,7 @@ class ProblemView(msgspec.Struct, frozen=True, kw_only=True):
     Something that somebody should mend.
 
     :param kind: ``pin`` (a configuration of the past is pinned), ``template`` (the operator's),
-        ``quarantine`` (HAProxy refuses it), ``policy``, ``collision``,
+        ``quarantine`` (HAProxy refuses it, or fails with it), ``policy``, ``collision``,
         ``label`` or ``app`` (the rest of its definition).
     :param app_id: whose it is; empty where it is the operator's.
     :param port_index: the index of the service port; null where it is the whole app's.
@@ -51,7 +52,7 @@ def kind_of(problem: Problem) -> str:
     """The kind of a problem: see `ProblemView`."""
     if not problem.app_id:
         return "pin" if problem.label == PIN else "template"
-    if problem.reason.startswith(_SAYS):
+    if problem.reason.startswith((_SAYS, FAILS)):
         return "quarantine"
     if problem.reason.startswith(FORBIDDEN):
         return "policy"
@@ -63,6 +64,8 @@ def kind_of(problem: Problem) -> str:
 def view(problem: Problem, since: float | None) -> ProblemView:
     """A problem as data."""
     words = problem.reason.removeprefix(_SAYS) if problem.reason.startswith(_SAYS) else ""
+    if problem.reason.startswith(FAILS):
+        words = problem.reason.partition(": ")[2].partition("; ")[0]
     for fate in _FATES:
         words = words.partition(fate)[0]
     return ProblemView(

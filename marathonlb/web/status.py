@@ -138,6 +138,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     :param last_reload: the last one that reloaded HAProxy.
     :param reloads: how many there were since the controller's start.
     :param failures: convergences in a row that failed, and ``failure`` why the last one did.
+    :param suspected: services whose change waits while the cause of a failure is searched that named no line.
     :param blocked: why what is wanted cannot be applied; null while it can.
     :param drift: changed apps that full comparisons found and no event had named.
     :param reasons: why it is not ready.
@@ -159,6 +160,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     failures: int
     failure: str
     blocked: Blocked | None
+    suspected: int
     drift: int
     services: int
     servers: int
@@ -192,6 +194,7 @@ async def status_of(sight: Sight, *, admin: bool) -> Status:
         failures=status.failures,
         failure=status.failure,
         blocked=_blocked(status.blocked),
+        suspected=len(sight.planner.suspects),
         drift=status.drift,
         services=len(wanted.services) if wanted else 0,
         servers=wanted.servers if wanted else 0,

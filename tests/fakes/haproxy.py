@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred, DeferredLock, fail, succeed
 from zope.interface import implementer
 
 from marathonlb.config.text import Config
-from marathonlb.errors import Complaint, InvalidConfiguration
+from marathonlb.errors import CheckFailed, Complaint, InvalidConfiguration, ReloadFailed
 from marathonlb.haproxy.interfaces import IApplier, IChecker, IReloader, Outcome, Reloaded
 from marathonlb.haproxy.plan import Reload, plan
 
@@ -27,6 +27,12 @@ def complaints(config: Config, refused: str = NONSENSE) -> tuple[Complaint, ...]
     return tuple(found)
 
 
+def _holds(config: Config, each: list[set[str]]) -> bool:
+    """Whether a text holds all words of one of these sets."""
+    text = config.template
+    return any(all(word in text for word in words) for words in each)
+
+
 @implementer(IChecker)
 class FakeChecker:
     """
@@ -42,7 +48,7 @@ class FakeChecker:
         self.checked: list[tuple[str, str]] = []
         self.warnings = ""
 
-    def check(self, path: str, config: Config) -> Deferred[str]:
+    def check(self, path: str, config: Config, *, control: bool = False) -> Deferred[str]:
         with open(path, encoding="utf-8") as file:
             self.checked.append((path, file.read()))
         found = tuple(c for words in sorted(self.refused) for c in complaints(config, words))
@@ -67,7 +73,7 @@ class FakeReloader:
         self.action = "reload"
         self.held: Deferred[None] | None = None
 
-    def reload(self, config: Config) -> Deferred[Reloaded]:
+    def reload(self, config: Config, *, once: bool = False) -> Deferred[Reloaded]:
         return Deferred.fromCoroutine(self._reload(config))
 
     async def _reload(self, config: Config) -> Reloaded:
@@ -97,6 +103,8 @@ class FakeApplier:
     :ivar checked: how often it was asked to check alone.
     :ivar action: what an application comes to where something is to be done.
     :ivar silent: whether it refuses without a word about the line.
+    :ivar hangs: sets of words; a check of a text that holds all words of one does not end.
+    :ivar breaks: the same for reloads, which fail with `broken`.
     :ivar gathers: whether what differs may wait for other reloads.
     :ivar drained: the servers that it was told to drain.
     :ivar flushed: how often it was told to write what is behind.
@@ -119,6 +127,9 @@ class FakeApplier:
         self._distrusted = ""
         self.checked = 0
         self.silent = False
+        self.hangs: list[set[str]] = []
+        self.breaks: list[set[str]] = []
+        self.broken = ReloadFailed(reason="HAProxy answered Success=0")
         self.action = "reload"
 
     def fail_next(self, *errors: Exception) -> None:
@@ -140,7 +151,13 @@ class FakeApplier:
         return succeed(None)
 
     def apply(
-        self, wanted: Config, *, may_reload: bool = True, may_gather: bool = False, as_of: float | None = None
+        self,
+        wanted: Config,
+        *,
+        may_reload: bool = True,
+        may_gather: bool = False,
+        as_of: float | None = None,
+        once: bool = False,
     ) -> Deferred[Outcome]:
         may_reload = may_reload and not (may_gather and self.gathers)
         return self._lock.run(lambda: Deferred.fromCoroutine(self._apply(wanted, may_reload)))
@@ -156,8 +173,10 @@ class FakeApplier:
     def pids(self) -> Deferred[tuple[int, ...]]:
         return succeed((100 + len(self.applied),) if self.applied else ())
 
-    def check(self, config: Config) -> Deferred[str]:
+    def check(self, config: Config, *, control: bool = False) -> Deferred[str]:
         self.checked += 1
+        if _holds(config, self.hangs):
+            return fail(CheckFailed(reason="it hangs", how="haproxy -c did not end within 5 s"))
         found = tuple(c for words in sorted(self.refused) for c in complaints(config, words))
         return fail(InvalidConfiguration(complaints=found)) if found else succeed("")
 
@@ -181,10 +200,15 @@ class FakeApplier:
         if self._held is not None:
             await self._held
         found = tuple(c for words in sorted(self.refused) for c in complaints(wanted, words))
+        if _holds(wanted, self.hangs):
+            raise CheckFailed(reason="it hangs", how="haproxy -c did not end within 5 s")
         if found:
             raise InvalidConfiguration(
                 complaints=() if self.silent else found, output="it does not say where"
             )
+        if _holds(wanted, self.breaks):
+            self._doubtful = True
+            raise self.broken
         if self._failures:
             self._doubtful = True
             raise self._failures.pop(0)

@@ -180,6 +180,14 @@ class CommandTests(ReloaderCase):
         self.failureResultOf(reloading, ReloadFailed)
         self.assertEqual(len(self.spawner.processes), 3)
 
+    def test_once(self) -> None:
+        """It is run once where the cause of a failure is searched, and says that the operator asked for more."""
+        for retries, repeatable in ((2, True), (-1, True), (0, False)):
+            reloading = self.reloader("reload-it", retries).reload(A, once=True)
+            self.spawner.processes[-1].end(1)
+            error = self.failureResultOf(reloading, ReloadFailed).value
+            self.assertEqual(error.repeatable, repeatable)
+
     def test_retry_succeeds(self) -> None:
         """A later success is a success; with -1 it is tried for ever."""
         reloading = self.reload("reload-it", -1)

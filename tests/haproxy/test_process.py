@@ -8,10 +8,13 @@ from typing import Any
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.errors import HAProxyUnavailable, InvalidConfiguration
+from marathonlb.errors import CheckFailed, HAProxyUnavailable, InvalidConfiguration
 from marathonlb.haproxy.process import (
+    CHECK_TIMEOUT,
     GRACE,
+    LEAST_TIME,
     MAX_OUTPUT,
+    SLACK,
     Binary,
     Finished,
     HAProxyChecker,
@@ -161,8 +164,9 @@ class CheckerTests(SynchronousTestCase):
         self, status: int = 0, output: str = "", path: str | None = None, version: str = VERSION
     ) -> Any:
         self.spawner = FakeSpawner({"-vv": (0, version), "-c": (status, output)})
-        binary = Binary(self.spawner, Clock(), self.path if path is None else path, "/tmp")
-        return HAProxyChecker(binary, "/etc/haproxy").check("/etc/haproxy/.staged/haproxy.cfg", BAD)
+        clock = Clock()
+        binary = Binary(self.spawner, clock, self.path if path is None else path, "/tmp")
+        return HAProxyChecker(binary, "/etc/haproxy", clock).check("/etc/haproxy/.staged/haproxy.cfg", BAD)
 
     def test_accepted(self) -> None:
         """It runs the binary in its directory, and gives HAProxy's warnings back."""
@@ -185,7 +189,7 @@ class CheckerTests(SynchronousTestCase):
     def test_asked_once(self) -> None:
         """What a binary is, is asked once."""
         spawner = FakeSpawner({"-vv": (0, VERSION), "-c": (0, "")})
-        checker = HAProxyChecker(Binary(spawner, Clock(), self.path, "/tmp"), "/tmp")
+        checker = HAProxyChecker(Binary(spawner, Clock(), self.path, "/tmp"), "/tmp", Clock())
         for _ in range(2):
             self.successResultOf(checker.check("/tmp/x/haproxy.cfg", A))
         self.assertEqual([process.argv[1] for process in spawner.processes], ["-vv", "-c", "-c"])
@@ -215,9 +219,41 @@ class CheckerTests(SynchronousTestCase):
     def test_killed(self) -> None:
         """A check that is killed says nothing about the configuration."""
         spawner = FakeSpawner({"-vv": (0, VERSION)})
-        checking = HAProxyChecker(Binary(spawner, Clock(), self.path, "/tmp"), "/").check("/x/h.cfg", A)
+        checker = HAProxyChecker(Binary(spawner, Clock(), self.path, "/tmp"), "/", Clock())
+        checking = checker.check("/x/h.cfg", A)
         spawner.processes[1].end(None, signal=9)
         self.assertIn("memory", str(self.failureResultOf(checking, HAProxyUnavailable).value))
+
+    def test_no_verdict(self) -> None:
+        """A check that ends without a word, too, and what happened is told in a few words."""
+        error = self.failureResultOf(self.check(1, ""), CheckFailed).value
+        self.assertEqual(error.how, "haproxy -c ended with status 1 and said nothing")
+
+    def test_time(self) -> None:
+        """One that does not end is killed after a short time; a control that does not end gets the next ones more."""
+        clock, spawner = Clock(), FakeSpawner({"-vv": (0, VERSION)})
+        checker = HAProxyChecker(Binary(spawner, clock, self.path, "/tmp"), "/", clock)
+        limit = checker.limit(A)
+        self.assertTrue(LEAST_TIME <= limit < LEAST_TIME + 1, limit)
+        for control, after in ((False, limit), (True, SLACK * limit)):
+            checking = checker.check("/x/h.cfg", A, control=control)
+            clock.advance(limit - 0.1)
+            self.assertNoResult(checking)
+            clock.advance(0.2)
+            error = self.failureResultOf(checking, CheckFailed).value
+            self.assertEqual(error.how, "haproxy -c did not end within 5 s")
+            self.assertLess(abs(checker.limit(A) - after), 1)
+
+    def test_time_of_the_last_one(self) -> None:
+        """What takes long and is accepted gives the next ones three times as long, up to the bound."""
+        clock, spawner = Clock(), FakeSpawner({"-vv": (0, VERSION)})
+        checker = HAProxyChecker(Binary(spawner, clock, self.path, "/tmp"), "/", clock)
+        for seconds, limit in ((4, 12), (11, 33), (32, 96), (90, CHECK_TIMEOUT), (0.1, LEAST_TIME)):
+            checking = checker.check("/x/h.cfg", A)
+            clock.advance(seconds)
+            spawner.processes[-1].end(0)
+            self.successResultOf(checking)
+            self.assertLess(abs(checker.limit(A) - limit), 1)
 
     def test_skipped(self) -> None:
         """Without validation everything is believed."""

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
@@ -21,8 +21,10 @@ from marathonlb.errors import InvalidConfiguration
 from marathonlb.haproxy.diagnose import complaints
 from marathonlb.marathon.model import App
 from marathonlb.routing.offers import Offers
+from marathonlb.search import Search
 from marathonlb.settings import Settings
 from marathonlb.wanted import Planner, Wanted
+from tests.fakes.haproxy import FakeApplier
 
 
 def settled(
@@ -39,28 +41,46 @@ def settled(
     :param directory: for the files that are checked.
     :param most: so many checks at most.
     """
-    checked = 0
-
-    async def passes(config: Config) -> bool:
-        nonlocal checked
-        checked += 1
-        return not refusal(binary, directory, config)
-
     planner = Planner(Offers(settings, PER_APP_NAMES, lambda host: host), Renderer(settings, templates))
     planner.suit(version(binary))
     by_id = {app.id: app for app in apps}
     planner.update(by_id, by_id)
-    while checked < most:
+    checks = _Checks(binary, directory)
+    search = Search(planner, checks, Clock())
+    while checks.checked < most:
+        search.advance()
         wanted = planner.wanted(0)
-        checked += 1
+        checks.checked += 1
         output = refusal(binary, directory, wanted.rendered.config)
         if not output:
-            return wanted, checked
+            planner.accepted(wanted)
+            search.cleared()
+            if search.under_way:
+                continue
+            return wanted, checks.checked
         found = complaints(output, wanted.rendered.config)
         error = InvalidConfiguration(complaints=found, output=output)
-        if not planner.blame(error, wanted, Clock()) and not _result(planner.search(error, wanted, passes)):
+        if not _result(search.leave_out(error, wanted, 0)):
             raise AssertionError(f"nobody is to blame for {output}")
-    raise AssertionError(f"still refused after {checked} checks: {output}")
+    raise AssertionError(f"still refused after {checks.checked} checks: {output}")
+
+
+class _Checks(FakeApplier):
+    """
+    Nothing runs; what is to be checked is checked by a real HAProxy.
+
+    :ivar checked: how often.
+    """
+
+    def __init__(self, binary: str, directory: Path) -> None:
+        super().__init__()
+        self._binary = binary
+        self._directory = directory
+
+    def check(self, config: Config, *, control: bool = False) -> Deferred[str]:
+        self.checked += 1
+        said = refusal(self._binary, self._directory, config)
+        return fail(InvalidConfiguration(output=said)) if said else succeed("")
 
 
 @cache

@@ -99,7 +99,9 @@ class _Checker(PlaceCase):
 
     def begin(self: Any) -> None:
         at: Any = reactor
-        self.checker = HAProxyChecker(Binary(at, at, self.binary, self.place.directory), self.place.directory)
+        self.checker = HAProxyChecker(
+            Binary(at, at, self.binary, self.place.directory), self.place.directory, at
+        )
 
     async def check(self: Any, config: Config) -> str:
         staged = self.files.stage(config)
