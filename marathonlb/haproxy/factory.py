@@ -24,6 +24,7 @@ from marathonlb.haproxy.filereader import Readers
 from marathonlb.haproxy.files import Files
 from marathonlb.haproxy.interfaces import IChecker
 from marathonlb.haproxy.kept import KeptTalks
+from marathonlb.haproxy.master import RELOAD_TIMEOUT
 from marathonlb.haproxy.ports import probe
 from marathonlb.haproxy.process import Binary, HAProxyChecker, NoChecker
 from marathonlb.haproxy.renewal import Loaded, Reconciles, RememberingReloader, Renewal
@@ -100,6 +101,7 @@ def make_applier(
     *,
     stop_with_controller: bool = False,
     cause: Callable[[], str] = lambda: "",
+    patience: float = RELOAD_TIMEOUT,
 ) -> Applier:
     """
     The applier that the settings ask for. Nothing is touched until it is used.
@@ -108,6 +110,7 @@ def make_applier(
     :param loaded: takes note of the certificates that a reload reads.
     :param stop_with_controller: whether stopping the applier's service ends a managed HAProxy, too. Else it serves on,
         so that a new version of the controller takes over without a request lost.
+    :param patience: seconds until a reload or a start of a managed HAProxy without a result has failed.
     :param cause: says what has come that leads to what is applied, for the archive.
     """
     files = Files(settings.haproxy_config)
@@ -116,7 +119,7 @@ def make_applier(
     checker: IChecker = (
         NoChecker() if settings.skip_validation else HAProxyChecker(binary, files.directory, reactor)
     )
-    reloader = _reloader(settings, reactor, binary, files, state, stop_with_controller)
+    reloader = _reloader(settings, reactor, binary, files, state, stop_with_controller, patience)
     # A stats socket is one worker's: a conversation that is kept would go on with the old one after a reload.
     connect = connection(settings, state, reactor)
     talks = KeptTalks(connect) if settings.manage_haproxy else connect
@@ -145,6 +148,7 @@ def _reloader(
     files: Files,
     state: StateDirectory,
     stop_with_controller: bool,
+    patience: float,
 ) -> ManagedHAProxy | CommandReloader:
     """Who makes HAProxy read its files: one of ours, or a command where it is not ours."""
     if settings.manage_haproxy:
@@ -156,6 +160,7 @@ def _reloader(
             clock=reactor,
             connect=lambda path: Socket.at(reactor, path, master=True),
             stop_with_controller=stop_with_controller,
+            patience=patience,
         )
     return CommandReloader(
         path=files.path,

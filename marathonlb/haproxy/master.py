@@ -23,7 +23,7 @@ from marathonlb.haproxy import diagnose
 from marathonlb.haproxy.advice import in_one_line
 from marathonlb.haproxy.runtime import NO_TARGET, Socket
 
-RELOAD_TIMEOUT = 120.0
+RELOAD_TIMEOUT = 60.0
 """Seconds until a reload or a start without a result has failed; 100,000 servers take about 4."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
@@ -111,12 +111,20 @@ class Master:
     The master behind its socket.
 
     :param alive: whether the master's process is there.
+    :param patience: seconds until a reload or a start without a result has failed.
     """
 
-    def __init__(self, socket: Socket, clock: IReactorTime, alive: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        socket: Socket,
+        clock: IReactorTime,
+        alive: Callable[[], bool],
+        patience: float = RELOAD_TIMEOUT,
+    ) -> None:
         self._socket = socket
         self._clock = clock
         self._alive = alive
+        self._patience = patience
 
     async def processes(self) -> Processes:
         """Ask ``show proc``. Raises `HAProxyUnavailable`."""
@@ -139,17 +147,28 @@ class Master:
         answer.
         """
         before = await self.processes()
+        deadline = self._clock.seconds() + self._patience
         try:
-            answer = await self._socket.ask("reload", timeout=RELOAD_TIMEOUT)
+            answer = await self._socket.ask("reload", timeout=self._patience)
         except HAProxyUnavailable:
             answer = ""
         success, _, log = answer.partition("\n--\n")
         if success.startswith("Success=0"):
             raise refused(log or words(), config, "HAProxy answered Success=0")
-        await self._confirmed(before, config, words)
+        await self._confirmed(before, config, words, deadline)
         return log or words()
 
-    async def _confirmed(self, before: Processes, config: Config | None, words: Callable[[], str]) -> None:
+    async def hanging(self, before: Processes) -> frozenset[int]:
+        """
+        The workers that have begun since then and do not end loading; none where the master itself hangs.
+
+        Raises `HAProxyUnavailable` where it does.
+        """
+        return (await self.processes()).current - {worker.pid for worker in before.workers}
+
+    async def _confirmed(
+        self, before: Processes, config: Config | None, words: Callable[[], str], deadline: float
+    ) -> None:
         """Wait until a new worker serves."""
         old = {worker.pid for worker in before.workers}
 
@@ -158,7 +177,7 @@ class Master:
                 raise refused(words(), config, "HAProxy could not load it and said nothing")
             return bool(now.current - old)
 
-        await self.until(settled, config, words)
+        await self.until(settled, config, words, deadline)
 
     async def ready(self, config: Config | None, words: Callable[[], str]) -> None:
         """
@@ -190,7 +209,7 @@ class Master:
     async def _until_so(
         self, true: Callable[[], Awaitable[bool]], config: Config | None, words: Callable[[], str]
     ) -> None:
-        deadline = self._clock.seconds() + RELOAD_TIMEOUT
+        deadline = self._clock.seconds() + self._patience
         while self._clock.seconds() < deadline:
             if not self._alive():
                 raise refused(words(), config, "HAProxy ended")
@@ -199,18 +218,24 @@ class Master:
                     return
             await pause(self._clock, FIRST_PAUSE)
         raise ReloadFailed(
-            reason=f"HAProxy's worker did not answer within {RELOAD_TIMEOUT:g} s", output=words()
+            reason=f"HAProxy's worker did not answer within {self._patience:g} s", output=words()
         )
 
     async def until(
-        self, settled: Callable[[Processes], bool], config: Config | None, words: Callable[[], str]
+        self,
+        settled: Callable[[Processes], bool],
+        config: Config | None,
+        words: Callable[[], str],
+        deadline: float | None = None,
     ) -> Processes:
         """
         Ask ``show proc`` until the answer settles it.
 
+        :param deadline: when it is given up, in seconds on the clock.
+
         Raises `ReloadFailed` where the master ends, or nothing is settled within `RELOAD_TIMEOUT`.
         """
-        deadline = self._clock.seconds() + RELOAD_TIMEOUT
+        deadline = self._clock.seconds() + self._patience if deadline is None else deadline
         length = FIRST_PAUSE
         while self._clock.seconds() < deadline:
             if not self._alive():
@@ -224,6 +249,6 @@ class Master:
             await pause(self._clock, length)
             length = min(2 * length, LONGEST_PAUSE)
         raise ReloadFailed(
-            reason=f"HAProxy did not confirm it within {RELOAD_TIMEOUT:g} s; it is tried again",
+            reason=f"HAProxy did not confirm it within {self._patience:g} s",
             output=words(),
         )

@@ -16,7 +16,9 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
+from attrs import evolve
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 from twisted.internet.interfaces import IDelayedCall, IReactorProcess, IReactorTime
@@ -33,7 +35,7 @@ from marathonlb.haproxy.files import Files
 from marathonlb.haproxy.interfaces import IReloader, Reloaded
 from marathonlb.haproxy.launch import launch
 from marathonlb.haproxy.log import Log
-from marathonlb.haproxy.master import Master, Processes, pause
+from marathonlb.haproxy.master import RELOAD_TIMEOUT, Master, Processes, pause
 from marathonlb.haproxy.ports import Bind, shared
 from marathonlb.haproxy.process import Binary
 from marathonlb.haproxy.procfs import Procfs, Seen
@@ -64,6 +66,7 @@ class ManagedHAProxy(Service):
     :param connect: makes the client of a master socket from its path.
     :param kill: sends a signal to a process.
     :param shared: says which ports of a configuration somebody else holds, too.
+    :param patience: see `Master`.
     :param stop_with_controller: whether `stopService` ends HAProxy, too.
     """
 
@@ -83,7 +86,9 @@ class ManagedHAProxy(Service):
         kill: Callable[[int, int], None] = os.kill,
         shared: Callable[[str], Sequence[Bind]] = shared,
         stop_with_controller: bool = False,
+        patience: float = RELOAD_TIMEOUT,
     ) -> None:
+        self._patience = patience
         self._binary = binary
         self._files = files
         self._state = state
@@ -129,6 +134,10 @@ class ManagedHAProxy(Service):
 
     async def _terminate(self, seen: Seen) -> None:
         self._kill(seen.pid, signal.SIGTERM)
+        await self._gone(seen)
+
+    async def _gone(self, seen: Seen) -> None:
+        """Wait for its end, for a while."""
         deadline = self._clock.seconds() + 10
         while self._procfs.alive(seen) and self._clock.seconds() < deadline:
             await pause(self._clock, 0.05)
@@ -158,8 +167,35 @@ class ManagedHAProxy(Service):
         master = self._master(self._seen)
         if self._make_socket_anew(self._seen):
             await master.bound_anew(config, lambda: log.since(began))
-        output = await master.reload(config, lambda: log.since(began))
+        before = await master.processes()
+        try:
+            output = await master.reload(config, lambda: log.since(began))
+        except ReloadFailed as error:
+            if error.refused or not await self._end_what_hangs(self._seen, before):
+                raise
+            raise evolve(error, refused=True) from error
         return Reloaded(output=output)
+
+    async def _end_what_hangs(self, seen: Seen, before: Processes) -> bool:
+        """
+        End what does not end loading the new text; whether there was anything.
+
+        A new worker alone, where the master answers: the ones before serve on. A master that hangs can neither be told
+        anything nor reload ever again. Its workers end with it, and HAProxy is started anew with the files before.
+        """
+        try:
+            pids = await self._master(seen).hanging(before)
+        except HAProxyUnavailable:
+            pids = frozenset({seen.pid})
+        for pid in pids:
+            self._log.error(
+                "HAProxy (pid {pid}) hangs while it loads the new configuration, and is ended", pid=pid
+            )
+            with suppress(ProcessLookupError):
+                self._kill(pid, signal.SIGKILL)
+        if seen.pid in pids:
+            await self._gone(seen)
+        return bool(pids)
 
     async def _present(self) -> bool:
         """Whether a HAProxy of ours runs; adopts one that does."""
@@ -226,9 +262,12 @@ class ManagedHAProxy(Service):
             await master.ready(config, lambda: log.since(began))
         except ReloadFailed as error:
             self._failures += 1
+            if not error.refused:  # it hangs, and would be taken for one that is loading
+                with suppress(ProcessLookupError):
+                    self._kill(-pid, signal.SIGKILL)
             reason = f"HAProxy could not be started: {error.reason}"
             raise ReloadFailed(
-                reason=reason, output=error.output, complaints=error.complaints, refused=error.refused
+                reason=reason, output=error.output, complaints=error.complaints, refused=True
             ) from error
         self._took(seen)
         if on_disk is not None:
@@ -261,7 +300,7 @@ class ManagedHAProxy(Service):
 
     def _master(self, seen: Seen) -> Master:
         socket = self._connect(self._state.socket("master.sock"))
-        return Master(socket, self._clock, lambda: self._procfs.alive(seen))
+        return Master(socket, self._clock, lambda: self._procfs.alive(seen), self._patience)
 
     def _make_socket_anew(self, seen: Seen) -> bool:
         """

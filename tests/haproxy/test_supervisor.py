@@ -22,6 +22,7 @@ from zope.interface.verify import verifyObject
 from marathonlb.errors import HAProxyUnavailable, PublishFailed, ReloadFailed
 from marathonlb.haproxy.files import Files
 from marathonlb.haproxy.interfaces import IReloader
+from marathonlb.haproxy.master import RELOAD_TIMEOUT
 from marathonlb.haproxy.ports import Bind
 from marathonlb.haproxy.process import Binary
 from marathonlb.haproxy.runtime import NO_TARGET, Socket
@@ -50,6 +51,7 @@ class SupervisorCase(SynchronousTestCase):
         self.socket = FakeSocket(lambda command: self.answer(command))
         self.socket.listening = False
         self.show: str | None = None
+        self.deaf_to: str | None = None
         self.killed: list[tuple[int, int]] = []
         self.shared: list[Bind] = []
         self.supervisor = self.make()
@@ -69,7 +71,7 @@ class SupervisorCase(SynchronousTestCase):
         )
 
     def answer(self, command: str) -> str | None:
-        return self.show
+        return None if command == self.deaf_to else self.show
 
     def lay(self) -> None:
         self.files.publish(self.files.texts(A))
@@ -144,6 +146,43 @@ class StartTests(SupervisorCase):
         self.assertEqual(self.state.confirmed(), self.files.texts(A).digest())
         self.assertTrue(self.successResultOf(self.supervisor.serving()))
         self.assertEqual(self.successResultOf(self.supervisor.pids()), (60,))
+
+    def hang(self, worker: int | None) -> ReloadFailed:
+        """A reload that does not end; with this worker loading, or with a master that does not answer any more."""
+        self.lay()
+        starting = self.supervisor.reload(A)
+        process = self.started()
+        self.successResultOf(starting)
+        self.deaf_to = "reload"
+        reloading = self.supervisor.reload(A)
+        self.show = None
+        if worker is not None:
+            self.show = processes(worker, reloads=1).replace("\n1 ", f"\n{process.pid} ", 1)
+        self.clock.pump([1] * int(RELOAD_TIMEOUT + 5))
+        self.machine.runs(process.pid, "haproxy", state="Z")
+        self.clock.pump([1] * 10)
+        error: ReloadFailed = self.failureResultOf(reloading, ReloadFailed).value
+        return error
+
+    def test_master_hangs(self) -> None:
+        """A master that hangs in a reload is ended, since it would never reload again; the files before come back."""
+        error = self.hang(None)
+        self.assertTrue(error.refused)
+        self.assertEqual(self.killed, [(self.spawner.processes[0].pid, signal.SIGKILL)])
+
+    def test_worker_hangs(self) -> None:
+        """Of a new worker that does not end loading nothing else is ended: those before serve on."""
+        error = self.hang(61)
+        self.assertTrue(error.refused)
+        self.assertEqual(self.killed, [(61, signal.SIGKILL)])
+
+    def test_start_hangs(self) -> None:
+        """What never serves after a start is ended with all its processes: it would be taken for one that loads."""
+        self.lay()
+        starting = self.supervisor.reload(A)
+        self.clock.pump([1] * int(RELOAD_TIMEOUT + 2))
+        self.assertTrue(self.failureResultOf(starting, ReloadFailed).value.refused)
+        self.assertEqual(self.killed, [(-self.spawner.processes[0].pid, signal.SIGKILL)])
 
     def test_shared_ports(self) -> None:
         """Where somebody else gets a part of the connections that is said, once HAProxy serves."""

@@ -32,6 +32,7 @@ WRAPPER = """\
 #!/bin/sh
 words() {{ grep -q "$1" {directory}/.haproxy.cfg.staged/haproxy.cfg; }}
 if [ "$1" = -c ]; then
+  [ -p {directory}/late ] && words {directory}/late && echo 192.0.2.1 > {directory}/late &
   [ -e {directory}/broken ] && exit 1
   words hang-it && exec sleep 600
   words kill-it && kill -9 $$
@@ -50,7 +51,7 @@ class SearchMixin:
     binary = ""
     timeout = 300
 
-    def begin(self: Any, limit: str = "", command: str = "", **options: object) -> None:
+    def begin(self: Any, limit: str = "", command: str = "", patience: float = 60, **options: object) -> None:
         """A controller; with a reload command for a HAProxy that is not its own."""
         self.place = Place(self.binary, min_reload_interval=0.1, ssl_certs=(), **self.binds(), **options)
         self.addCleanup(self.place.clean)
@@ -65,7 +66,7 @@ class SearchMixin:
         offers = Offers(settings, PER_APP_NAMES, lambda host: host)
         planner = Planner(offers, Renderer(settings, load_templates("/nowhere", {})))
         gatherer = Gatherer(self.marathon, reactor, max_shrink=50, weigh=offers.count)
-        self.applier = make_applier(settings, reactor)
+        self.applier = make_applier(settings, reactor, patience=patience)
         self.reconciler = Reconciler(settings, gatherer, planner, self.applier, NoHosts(), reactor)
         self.ports = [free_port() for _ in range(10)]
 
@@ -201,6 +202,17 @@ class ReloadsMixin(SearchMixin):
         self.wants(*(self.app(n, f"# {GOOD}") for n in range(10)), big)
         await until(self.settled(10), 180)
         self.assertEqual(self.blamed(), {"/big"})
+
+    @coroutine
+    async def test_never_ready(self: Any) -> None:
+        """A text that HAProxy accepts and never ends loading: what hangs is ended, and its owner alone pays."""
+        self.begin(patience=5)
+        await self.serve()
+        pipe = f"{self.place.directory}/late"
+        os.mkfifo(pipe)
+        await self.one_of_ten(f"acl late src -f {pipe}", "did not")
+        self.assertEqual(len(await self.applier.pids()), 1)
+        await self.mended()
 
     @coroutine
     async def test_command(self: Any) -> None:
