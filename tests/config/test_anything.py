@@ -158,7 +158,8 @@ class AnythingTests(SynchronousTestCase):
             if found:
                 self.assertIn(found[0], KINDS, line)
                 for evil in ("evil", "/etc/shadow"):
-                    if evil in found and found[0] not in ("bind", "balance"):
+                    as_host = evil == "evil" and found[0] == "acl"  # a VHOST may be so called
+                    if evil in found and found[0] not in ("bind", "balance") and not as_host:
                         self.fail(line)
         for name, lines in made.config.map_texts().items():
             for line in lines.splitlines():
