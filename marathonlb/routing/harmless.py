@@ -14,17 +14,24 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
+from marathonlb.routing.checklines import http_check, httpchk
 from marathonlb.routing.expressions import (
     OWNERS_TEXT,
     RefusedError,
+    address,
     condition,
     expression,
     plain,
     require,
+    searches,
     shown,
     value,
     variable,
 )
+from marathonlb.routing.linewords import words_of
+
+LITERAL = frozenset({"BACKEND_HTTP_OPTIONS", "BACKEND_HSTS_OPTIONS", "BACKEND_STICKY_OPTIONS"})
+"""The labels whose braces reach HAProxy as they are: there are no variables in their text."""
 
 SERVER_WORDS = frozenset(
     {"SERVER_EXTRA", "BACKEND_SERVER_HTTP_HEALTHCHECK_OPTIONS", "BACKEND_SERVER_TCP_HEALTHCHECK_OPTIONS"}
@@ -53,6 +60,18 @@ _VARIABLES = frozenset(
 _BRACES = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _NUMBER = re.compile(r"([0-9]{1,9}|\x01healthCheck[A-Za-z]+Seconds\x02)(us|ms|s|m|h|d)?", re.ASCII)
+_INTERVALS = frozenset({"inter", "fastinter", "downinter"})
+_INTERVAL = re.compile(
+    r"(?:[2-9][0-9]{2}|[1-9][0-9]{3,7})(?:ms)?|[1-9][0-9]{0,5}[smhd]"
+    r"|\x01healthCheck(?:Interval|Timeout|GracePeriod)Seconds\x02s",
+    re.ASCII,
+)
+"""How often a task is checked: each costs HAProxy a connection."""
+
+_STATUS = re.compile(r"[2-5][0-9][0-9]", re.ASCII)
+_FRAMING = frozenset({"content-length", "transfer-encoding"})
+"""Headers that say where a message ends, and so where the next one on the connection begins."""
+
 _HEADER = re.compile(r"[A-Za-z0-9!#$&'*+.^_`|~-]{1,200}", re.ASCII)
 
 _OPTIONS = frozenset(
@@ -89,7 +108,7 @@ _SERVER: Mapping[str, int] = {
 }
 _BIND: Mapping[str, int] = {
     **dict.fromkeys(
-        "accept-proxy defer-accept force-tlsv12 force-tlsv13 no-alpn no-sslv3 no-tls-tickets no-tlsv10 no-tlsv11"
+        "defer-accept force-tlsv12 force-tlsv13 no-alpn no-sslv3 no-tls-tickets no-tlsv10 no-tlsv11"
         " prefer-client-ciphers ssl strict-sni tfo".split(),
         0,
     ),
@@ -112,11 +131,11 @@ def refusal(name: str, text: str) -> str:
         return ""
     try:
         if name == "BIND_OPTIONS":
-            _take(_words(text), _BIND, "bind")
+            _take(words_of(text), _BIND, "bind")
         elif name in SERVER_WORDS:
             if "\n" in text.strip():
                 raise RefusedError("it has more than one line")
-            _take(_words(_with_variables(text)), _SERVER, "server")
+            _take(words_of(_read(name, text)), _SERVER, "server")
         elif name in LINES:
             _check_lines(name, text)
         else:
@@ -126,11 +145,28 @@ def refusal(name: str, text: str) -> str:
     return ""
 
 
+MOST_EFFORT = 4000
+"""Maximum of `effort` for all labels of a service."""
+
+
+def effort(name: str, text: str) -> int:
+    """
+    Return about how many microseconds harmless lines may cost HAProxy for a request of 16 kB, which all wait for.
+
+    A converter of that much text takes 20, and a word that is searched for in it 100.
+    """
+    found = len(text) // 4
+    for line in _read(name, text).split("\n") if name in LINES and text.strip() else ():
+        words = words_of(line)
+        found += 20 * sum(word.count(",") for word in words) + 100 * searches(words)
+    return found
+
+
 def _check_lines(name: str, text: str) -> None:
     opened = name != "BACKEND_HEAD"  # without its first line the rest would belong to the section before
-    for number, line in enumerate(_with_variables(text).split("\n"), 1):
+    for number, line in enumerate(_read(name, text).split("\n"), 1):
         try:
-            words = _words(line)
+            words = words_of(line)
             if not words:
                 continue
             if not opened:
@@ -186,7 +222,10 @@ def _take(words: Sequence[str], table: Mapping[str, int], kind: str) -> None:
         require(word in table, f"{shown(word)} is not among the words of a {kind} line that are allowed")
         arguments = words[here : here + table[word]]
         require(len(arguments) == table[word], f"{word} lacks its argument")
-        plain(arguments)
+        if word in _INTERVALS:
+            require(_INTERVAL.fullmatch(arguments[0]), f"{word} takes a duration of at least 200ms")
+        else:
+            plain(arguments)
         here += table[word]
 
 
@@ -199,15 +238,20 @@ def _number(words: Sequence[str]) -> None:
     require(len(words) == 1 and _NUMBER.fullmatch(words[0]) is not None, "a number is expected")
 
 
+def _retries(words: Sequence[str]) -> None:
+    _number(words)
+    require(len(words[0]) <= 2, "more than 99 retries are not allowed")
+
+
 def _option(words: Sequence[str]) -> None:
     require(words[:1] and words[0] in _OPTIONS, f"option {shown(' '.join(words[:1]))} is not allowed")
-    if words[0] != "httpchk":
+    if words[0] == "httpchk":
+        httpchk(words[1:])
+    else:
         plain(words[1:])
-        return
-    for place, word in enumerate(
-        words[1:], 1
-    ):  # HAProxy fills nothing in into the path, but into headers behind it
-        value(word.replace(variable("healthCheckPath"), "") if place <= 2 else word)
+        for before, word in pairwise(words):
+            if before == "except":
+                address(word)
 
 
 def _no(words: Sequence[str]) -> None:
@@ -235,34 +279,22 @@ def _filter(words: Sequence[str]) -> None:
     require(words == ["compression"], "a filter other than compression is not allowed")
 
 
-def _http_check(words: Sequence[str]) -> None:
-    if words[:1] == ["send"]:
-        for before, word in pairwise(words):
-            value(word.replace(variable("healthCheckPath"), "") if before == "uri" else word)
-        return
-    require(
-        words[:1] and words[0] in ("expect", "disable-on-404", "send-state"),
-        "http-check takes send or expect",
-    )
-    require(not any(word.startswith("r") for word in words[1:3]), "regular expressions are not allowed")
-    for word in words[1:]:
-        value(word)
-
-
 def _http_rule(words: Sequence[str]) -> None:
     """Check a rule on a request or a response: its headers, its path, a refusal."""
     action, rest = (words[0] if words else ""), list(words[1:])
     rest, tests = _split(rest)
     if action in ("set-header", "add-header"):
-        require(
-            len(rest) == 2 and _HEADER.fullmatch(rest[0]) is not None, f"{action} takes a name and a value"
-        )
+        require(len(rest) == 2, f"{action} takes a name and a value")
+        _header(rest[0])
         value(rest[1])
     elif action == "del-header":
-        require(len(rest) == 1 and _HEADER.fullmatch(rest[0]) is not None, f"{action} takes a name")
-    elif action in ("set-path", "set-pathq", "set-query", "set-status"):
+        require(len(rest) == 1, f"{action} takes a name")
+        _header(rest[0])
+    elif action in ("set-path", "set-pathq", "set-query"):
         require(len(rest) == 1, f"{action} takes a value")
         value(rest[0])
+    elif action == "set-status":
+        require(len(rest) == 1 and _STATUS.fullmatch(rest[0]), f"{action} takes a number from 200 to 599")
     elif action == "redirect":
         _redirect(rest)
     else:
@@ -270,6 +302,13 @@ def _http_rule(words: Sequence[str]) -> None:
         require(deny, f"the action {shown(action)} is not allowed")
         plain(rest)
     condition(tests)
+
+
+def _header(name: str) -> None:
+    require(_HEADER.fullmatch(name), f"{shown(name)} is no name of a header")
+    require(
+        name.lower() not in _FRAMING, f"the header {name} is not allowed: HAProxy says where a message ends"
+    )
 
 
 def _redirect_rule(words: Sequence[str]) -> None:
@@ -294,7 +333,7 @@ def _split(words: list[str]) -> tuple[list[str], list[str]]:
 
 _DIRECTIVES: Mapping[str, Callable[[Sequence[str]], None]] = {
     "timeout": _timeout,
-    "retries": _number,
+    "retries": _retries,
     "fullconn": _number,
     "option": _option,
     "no": _no,
@@ -304,7 +343,7 @@ _DIRECTIVES: Mapping[str, Callable[[Sequence[str]], None]] = {
     "cookie": plain,
     "compression": _compression,
     "filter": _filter,
-    "http-check": _http_check,
+    "http-check": http_check,
     "http-request": _http_rule,
     "http-response": _http_rule,
     "http-after-response": _http_rule,
@@ -314,9 +353,13 @@ DIRECTIVES = tuple(_DIRECTIVES)
 """The first words of the lines that are allowed; the documentation names them."""
 
 
-def _with_variables(text: str) -> str:
-    """Return a classic template's text, each variable between two marks."""
+def _read(name: str, text: str) -> str:
+    """Return a label's text, each variable of a classic template between two marks."""
     require(_CONTROL.search(text) is None, "it holds a control character")
+    return text if name in LITERAL else _with_variables(text)
+
+
+def _with_variables(text: str) -> str:
 
     def marked(found: re.Match[str]) -> str:
         name = found[1]
@@ -326,43 +369,3 @@ def _with_variables(text: str) -> str:
         return variable(name)
 
     return _BRACES.sub(marked, text)
-
-
-def _words(line: str) -> list[str]:
-    """Return the words of a line as HAProxy cuts them: quotes and backslashes resolved, a comment left out."""
-    words: list[str] = []
-    word: list[str] | None = None
-    quote, index = "", 0
-    while index < len(line):
-        letter = line[index]
-        index += 1
-        if not quote and letter in " \t#":
-            if word is not None:
-                words.append("".join(word))
-            word = None
-            if letter == "#":
-                break
-            continue
-        word = [] if word is None else word
-        if letter == "\\" and quote != "'":
-            require(
-                index < len(line) and line[index] != "x", "a backslash at the end, or \\x, is not allowed"
-            )
-            word.append(_escaped(line[index], quote))
-            index += 1
-        elif letter == quote:
-            quote = ""
-        elif letter in "\"'" and not quote:
-            quote = letter
-        else:
-            require(letter != "$" or quote != '"', "variables of the environment are not allowed")
-            word.append(letter)
-    require(not quote, "a quote is left open")
-    return words if word is None else [*words, "".join(word)]
-
-
-def _escaped(letter: str, quote: str) -> str:
-    """Return what a backslash and this letter stand for; in double quotes only some letters need one."""
-    if quote and letter not in "\\\"'$# ":
-        return f"\\{letter}"
-    return {"n": "\n", "r": "\r", "t": "\t"}.get(letter, letter)

@@ -16,7 +16,7 @@ from attrs import evolve, field, frozen
 
 from marathonlb.marathon.model import App, cluster_of, id_in_cluster, qualified
 from marathonlb.routing.files import covered
-from marathonlb.routing.harmless import refusal
+from marathonlb.routing.harmless import MOST_EFFORT, effort, refusal
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.services import AppServices, Service
 
@@ -127,14 +127,7 @@ Violation = tuple[str, str, str]
 def _violations(grant: Grant, app: App, service: Service) -> Iterator[Violation]:
     """Everything that a service claims and may not."""
     prefix = f"HAPROXY_{service.port_index}"
-    if grant.templates is not None:
-        for name, text in _text_labels(service):
-            if any(fnmatchcase(name, pattern) for pattern in grant.templates):
-                continue
-            if not grant.harmless_lines:
-                yield f"{prefix}_{name}", "", _only(grant, "templates", grant.templates)
-            elif reason := refusal(name, text):
-                yield f"{prefix}_{name}", "", f"{grant.section} allows harmless lines alone: {reason}"
+    yield from _text_violations(grant, service)
     if grant.hosts is not None:
         for host in (*service.hosts, *service.passthrough):
             if not host_allowed(host, grant.hosts):
@@ -147,6 +140,24 @@ def _violations(grant: Grant, app: App, service: Service) -> Iterator[Violation]
             yield f"{prefix}_BACKEND_NETWORK_ALLOWED_ACL", "", f"without it everybody is let in; {reason}"
         elif refused:
             yield f"{prefix}_BACKEND_NETWORK_ALLOWED_ACL", " ".join(refused), reason
+
+
+def _text_violations(grant: Grant, service: Service) -> Iterator[Violation]:
+    """List the labels that hold text for HAProxy's configuration that they may not hold."""
+    spent = 0
+    for name, text in _text_labels(service) if grant.templates is not None else ():
+        label, patterns = f"HAPROXY_{service.port_index}_{name}", grant.templates or ()
+        if any(fnmatchcase(name, pattern) for pattern in patterns):
+            continue
+        if not grant.harmless_lines:
+            yield label, "", _only(grant, "templates", patterns)
+            continue
+        reason = refusal(name, text)
+        spent += 0 if reason else effort(name, text)
+        if not reason and spent > MOST_EFFORT:
+            reason = "the lines of the service together take HAProxy too long for each request"
+        if reason:
+            yield label, "", f"{grant.section} allows harmless lines alone: {reason}"
 
 
 def _group_violations(grant: Grant, offered: AppServices) -> Iterator[Violation]:

@@ -75,6 +75,31 @@ class LinesMixin:
             free, _ = self.attacked({"0_BACKEND_HTTP_OPTIONS": line})
             self.assertIn("/bin", ask(free.http, "evil.test").headers["x-path"], value)
 
+    def test_environment_by_variables(self) -> None:
+        """Nor by a template's variable that says nothing, or that is none in this text."""
+        for label, name in (("0_BACKEND_EXTRA", "healthCheckPort"), ("0_BACKEND_HTTP_OPTIONS", "mode")):
+            line = f"  http-response set-header X-Path %{{{name}}}[env(PATH)]\n"
+            free, _ = self.attacked({label: line})
+            self.assertIn("/bin", ask(free.http, "evil.test").headers["x-path"], name)
+
+    def test_file_by_variables(self) -> None:
+        """No request tells what a file of the machine holds."""
+        first = Path("/etc/passwd").read_text().split("\n")[0].replace(" ", "\\ ")
+        line = f"  http-response set-header X-Known yes if {{{{ str({first}) {{healthCheckPort}}-f /etc/passwd }}}}\n"
+        free, _ = self.attacked({"0_BACKEND_EXTRA": line})
+        self.assertEqual("yes", ask(free.http, "evil.test").headers["x-known"])
+
+    def test_split_response(self) -> None:
+        """No header holds a second answer, which somebody else's request on a shared connection would get."""
+        line = "  http-response set-header X-A a\\r\\nX-B:\\ b\n"
+        free, _ = self.attacked({"0_BACKEND_EXTRA": line})
+        self.assertEqual("b", ask(free.http, "evil.test").headers["x-b"])
+
+    def test_effort(self) -> None:
+        """No request keeps HAProxy busy for long by what its service's lines search for."""
+        line = "  http-request set-header X-B b if {{ hdr(x) -m sub -i " + "aaaaaaaaaab " * 40 + "}}\n"
+        self.attacked({"0_BACKEND_EXTRA": line * 20})
+
     def test_map(self) -> None:
         """No request to the attacker's host changes where another host leads."""
         line = "  http-request set-map({haproxy_dir}/path2backend.map) bank.test/ {backend}\n"

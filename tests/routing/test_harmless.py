@@ -6,8 +6,8 @@ import time
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.config.templates import PER_APP_NAMES
-from marathonlb.routing.harmless import LINES, SERVER_WORDS, refusal
+from marathonlb.config.templates import PER_APP_NAMES, TEMPLATES
+from marathonlb.routing.harmless import LINES, LITERAL, MOST_EFFORT, SERVER_WORDS, effort, refusal
 
 HARMLESS = (
     ("BACKEND_HEAD", "\nbackend {backend}\n  balance {balance}\n  mode {mode}\n  timeout server 1h\n"),
@@ -55,8 +55,18 @@ HARMLESS = (
         "  check inter {healthCheckIntervalSeconds}s fall {healthCheckFalls}",
     ),
     ("SERVER_EXTRA", "slowstart 30s weight 5 sni req.hdr(host) alpn h2"),
-    ("BIND_OPTIONS", "ssl alpn h2,http/1.1 ssl-min-ver TLSv1.2 accept-proxy maxconn 500"),
+    ("BIND_OPTIONS", "ssl alpn h2,http/1.1 ssl-min-ver TLSv1.2 maxconn 500"),
+    ("BACKEND_EXTRA", "  http-request set-header Host {hostname}\n  http-check send hdr Host {hostname}"),
+    (
+        "BACKEND_EXTRA",
+        "  http-request redirect location https://{hostname}/x if {{ path,url_dec -m beg /y }}",
+    ),
+    ("BACKEND_EXTRA", "  http-check expect min-recv 1 ! string down\n  http-response set-status 503"),
+    ("BACKEND_EXTRA", "  http-response set-header A %[int(1),add(2),mul(-3),concat(a,,b),bytes(0,2)]"),
+    ("BACKEND_EXTRA", "  option forwardfor except 127.0.0.0/8 header X-Client"),
+    ("SERVER_EXTRA", "check inter 500ms fastinter 2s downinter 1000"),
     ("BACKEND_HTTP_OPTIONS", ""),
+    ("BACKEND_EXTRA", "\x0b"),
     ("FRONTEND_HEAD", ""),
 )
 
@@ -92,7 +102,41 @@ HARMFUL = (
     ("BACKEND_EXTRA", "  balance random(2000000000)"),
     ("BACKEND_EXTRA", "  http-response set-header X {balance}"),
     ("BACKEND_EXTRA", "  timeout server {balance}"),
+    ("BACKEND_HTTP_OPTIONS", "  http-response set-header X %{mode}[env(HOME)]"),
+    ("BACKEND_EXTRA", "  http-response set-header X %{hostname}[env(HOME)]"),
+    ("BACKEND_EXTRA", "  http-response set-header X %{healthCheckPort}{hostname}[env(HOME)]"),
+    ("BACKEND_EXTRA", "  http-request deny if {{ path {hostname}-f /etc/passwd }}"),
+    ("BACKEND_EXTRA", "  http-request deny if {{ path {hostname}{healthCheckPort}-f /etc/passwd }}"),
+    ("BACKEND_EXTRA", "  http-check expect {hostname}rstring (a+)+$"),
+    ("BACKEND_EXTRA", "  http-check send meth GET hdr uri {healthCheckPath}"),
+    ("BACKEND_EXTRA", "  http-check send hdr uri {healthCheckPath}"),
+    ("BACKEND_EXTRA", "  option httpchk GET \"{healthCheckPath}\""),
+    ("BACKEND_EXTRA", "  option httpchk GET '{healthCheckPath}'"),
+    ("BACKEND_EXTRA", "  balance \"{balance}\""),
+    ("BACKEND_EXTRA", "  http-response set-header X %[str(a),concat(-,proc.secret)]"),
+    ("BACKEND_EXTRA", "  http-response set-header X %[int(0),add(proc.secret)]"),
+    ("BACKEND_EXTRA", "  http-response set-header X %[str(abc),bytes(proc.secret)]"),
+    # other messages on the connection
+    ("BACKEND_EXTRA", "  http-response set-header X a\\r\\n\\r\\nHTTP/1.1\\ 200"),
+    ("BACKEND_EXTRA", "  http-response set-header X \"a\\r\\nSet-Cookie: b\""),
+    ("BACKEND_EXTRA", "  http-response set-header X %[res.hdr(y),url_dec]"),
+    ("BACKEND_EXTRA", "  http-response set-header Content-Length 5"),
+    ("BACKEND_EXTRA", "  http-after-response add-header transfer-encoding chunked"),
+    ("BACKEND_EXTRA", "  http-response del-header Transfer-Encoding"),
+    ("BACKEND_EXTRA", "  http-response set-status 101"),
+    # names that HAProxy looks up while everybody waits
+    ("BACKEND_EXTRA", "  http-request deny if {{ src slow.example.com }}"),
+    ("BACKEND_EXTRA", "  http-request deny if {{ hdr(x) -m ip slow.example.com }}"),
+    ("BACKEND_EXTRA", "  option forwardfor header X except slow.example.com"),
+    # time
+    ("BACKEND_EXTRA", "  http-check expect min-recv 1 rstring (a+)+$"),
+    ("BACKEND_EXTRA", "  http-check expect comment a rstatus (2+)+$"),
+    ("BACKEND_EXTRA", "  http-check expect hdr name x value -m reg (a+)+$"),
+    ("BACKEND_EXTRA", "  retries 999999999"),
+    ("SERVER_EXTRA", "check check-ssl inter 1ms"),
+    ("SERVER_EXTRA", "check inter 1"),
     # other hosts, maps, Lua, addresses of clients
+    ("BIND_OPTIONS", "accept-proxy"),
     ("BACKEND_EXTRA", "  http-request set-map(path2backend.map) bank.test/ mine"),
     ("BACKEND_EXTRA", "  http-request lua.x"),
     ("BACKEND_EXTRA", "  http-request use-service lua.getconfig"),
@@ -187,6 +231,22 @@ class RefusalTests(SynchronousTestCase):
     def test_names(self) -> None:
         """Every label that may be overridden here is a template."""
         self.assertLessEqual(LINES | SERVER_WORDS, PER_APP_NAMES)
+
+    def test_literal(self) -> None:
+        """The texts in which nothing is filled in are those of the table of templates."""
+        self.assertEqual(LITERAL, {spec.name for spec in TEMPLATES if spec.per_app and spec.literal})
+
+    def test_effort(self) -> None:
+        """Lines that take HAProxy long for one request are told from ordinary ones, which cost next to nothing."""
+        ordinary = "".join(f"{text.rstrip()}\n" for name, text in HARMLESS if name == "BACKEND_EXTRA")
+        self.assertLess(effort("BACKEND_EXTRA", ordinary), MOST_EFFORT / 2)
+        searched = "  http-request deny if {{ hdr(x) -m sub -i " + "aaab " * 40 + "}}\n"
+        converted = f"  http-request set-header X %[req.hdr(y){',lower,upper' * 100}]\n"
+        named = "  http-request deny if !{{ path_sub " + "aaab " * 40 + "}}\n"
+        quoted = '  http-request deny if {{ hdr(x) "-m" d"o"m -i ' + "aaab " * 40 + "}}\n"
+        for text in (searched, converted, named, quoted, "  retries 2\n" * 2000):
+            self.assertEqual("", refusal("BACKEND_EXTRA", text), text)
+            self.assertGreaterEqual(effort("BACKEND_EXTRA", text), MOST_EFFORT, text)
 
     def test_cost(self) -> None:
         """A text as long as a label may be costs little, whatever it holds."""
