@@ -84,8 +84,8 @@ LABELS: tuple[Label, ...] = (
         "address",
         values.address,
         "`*`",
-        "Bind address of the service port. `*`, `0.0.0.0`, `::` and host names overlap every address: of two apps with"
-        " one port the older has it.",
+        "Bind address of the service port: no name but `localhost`, since HAProxy would look it up while everybody"
+        " waits. `*`, `0.0.0.0` and `::` overlap every address: of two apps with one port the older has it.",
     ),
     Label(
         "BIND_OPTIONS",

@@ -205,9 +205,13 @@ def host_allowed(host: str, allowed: Iterable[str]) -> bool:
 
 
 def address_allowed(address: str, allowed: Iterable[Network | str]) -> bool:
-    """Whether a port may be bound to an address; ``*`` and its kin are every address, which takes a whole network."""
+    """
+    Whether a port may be bound to an address; ``*`` and its kin are every address, which takes a whole network.
+
+    To the kernel ``::`` is every address of IPv4 as well.
+    """
     bare = address.strip("[]")
-    if bare == "*":
+    if bare in ("*", "::"):
         return set(_EVERYWHERE) <= set(allowed)
     try:
         ip = ip_address(bare)

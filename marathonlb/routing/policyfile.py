@@ -186,7 +186,7 @@ def _network(item: Any) -> Network:
 
 
 def _address(item: Any) -> Network | str:
-    text = _text(item)
+    text = values.address("localhost") if _text(item) == "localhost" else _text(item)
     with suppress(ValueError):
         return ip_network(text.strip("[]"))
     try:

@@ -99,18 +99,21 @@ def hosts(text: str) -> tuple[str, ...]:
 
 
 def address(text: str) -> str:
-    """An address to bind: ``*``, an IPv4 or IPv6 address, or a host name of this machine."""
+    """
+    An address to bind: ``*``, an IPv4 or IPv6 address, or ``localhost``.
+
+    HAProxy would look up another name each time it reads its configuration, and nobody's change is applied meanwhile.
+    """
     word = no_control(text).strip()
     if word in ("", "*"):
         return "*"
+    if word.lower() == "localhost":
+        return "127.0.0.1"
     bare = word[1:-1] if word.startswith("[") and word.endswith("]") else word
     try:
         parsed = ip_address(bare)
     except ValueError:
-        labels = word.lower().split(".")
-        if re.fullmatch(r"[0-9.]+", word) or not all(_HOST_LABEL.fullmatch(label) for label in labels):
-            raise ValueError("is neither *, an IP address nor a host name") from None
-        return word.lower()
+        raise ValueError("is neither * nor an IP address; names are not looked up") from None
     if "%" in bare:
         raise ValueError("holds a zone, which HAProxy does not take")
     return f"[{parsed}]" if parsed.version == 6 else str(parsed)

@@ -196,6 +196,7 @@ class AppliedTests(SynchronousTestCase):
         for address in ("*", "0.0.0.0", "[::]", "10.1.2.3"):
             self.assertTrue(address_allowed(address, everywhere), address)
         self.assertFalse(address_allowed("0.0.0.0", (ip_network("0.0.0.0/8"),)))
+        self.assertFalse(address_allowed("[::]", (ip_network("::/0"), ip_network("10.0.0.0/8"))))
 
     def test_networks(self) -> None:
         """Where clients are restricted, a service names some of them; without the label it lets everybody in."""

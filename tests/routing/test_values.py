@@ -37,7 +37,7 @@ GOOD: tuple[tuple[Callable[[str], Any], str, Any], ...] = (
     (values.address, " 10.0.0.1 ", "10.0.0.1"),
     (values.address, "::1", "[::1]"),
     (values.address, "[2001:DB8::1]", "[2001:db8::1]"),
-    (values.address, "LocalHost", "localhost"),
+    (values.address, "LocalHost", "127.0.0.1"),
     (values.networks, "10.0.0.1 10.1.2.3/8,2001:db8::/32", ("10.0.0.1", "10.0.0.0/8", "2001:db8::/32")),
     (values.networks, "  ", ()),
     (values.paths, "/a  /b /a", (("/a", "/b"), False)),
@@ -99,6 +99,8 @@ BAD: tuple[tuple[Callable[[str], Any], str], ...] = (
         (values.address, text)
         for text in ("10.0.0", "300.0.0.1", "*.example.com", "a b", "[::1]x", "a:80", "http://x")
     ),
+    (values.address, "slow.example.com"),
+    (values.address, "lb"),
     (values.address, "fe80::1%eth0 ssl crt /etc/shadow"),
     *((values.credentials, text) for text in ("a:b:{SHA}x", "a:b:$")),
     *((values.networks, text) for text in ("somewhere", "10.0.0.0/33", "10.0.0.256", "::1%a", "!10.0.0.1")),
