@@ -1,10 +1,9 @@
 """
 The user that HAProxy's worker runs as.
 
-A HAProxy that root starts gives root up once it has bound its ports: its worker becomes ``haproxy``, or ``nobody``
-where there is no such user, and sees nothing but the state directory, where it meets the controller. The master stays
-root, so a reload binds ports below 1024 and reads certificates as before. An ``HAPROXY_HEAD`` that names a user, a
-group or a chroot decides that itself.
+A HAProxy that root starts gives root up once it has bound its ports: its worker becomes ``haproxy``, and sees nothing
+but the state directory, where it meets the controller. The master stays root, so a reload binds ports below 1024 and
+reads certificates as before. An ``HAPROXY_HEAD`` that names a user, a group or a chroot decides that itself.
 """
 
 from __future__ import annotations
@@ -25,8 +24,13 @@ from marathonlb.config.variables import shared_variables
 from marathonlb.errors import TemplateError
 from marathonlb.settings import Account, Settings
 
-USERS = ("haproxy", "nobody")
-"""The first one that this system has is HAProxy's."""
+USER = "haproxy"
+"""
+HAProxy's, where this system has it.
+
+Whoever runs as this user may connect to the sockets of the state directory and say who a client is. So it is not
+``nobody``, whom tasks run as, too.
+"""
 
 _NAMES = frozenset({"user", "uid", "group", "gid", "chroot"})
 """Keywords of ``global`` that say who HAProxy becomes and what it sees."""
@@ -108,7 +112,7 @@ def _chosen(settings: Settings, texts: str, default_head: bool, system: System) 
         return None, "this process may not change users (it lacks the capabilities SETUID and SETGID)"
     if _NEEDS_ROOT.search(texts):
         return None, "a template says `usesrc`, which only root may"
-    found = next(filter(None, (_user(name, system) for name in USERS)), None)
+    found = _user(USER, system)
     if found is None:
         return None, "there is no user `haproxy`: `useradd --system --user-group haproxy` makes it"
     account = Account(user=found.pw_name, group=str(found.pw_gid), uid=found.pw_uid, gid=found.pw_gid)

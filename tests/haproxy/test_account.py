@@ -60,14 +60,19 @@ class AccountTests(SynchronousTestCase):
         return made.account, remark
 
     def test_root(self) -> None:
-        """Root's HAProxy becomes ``haproxy``, else ``nobody``, and sees the state directory alone."""
-        for users, uid in ((USERS, 7001), ({"nobody": 7002}, 7002)):
-            account, remark = self.account(machine=system(users=users))
-            assert account is not None
-            self.assertEqual(
-                (uid, uid, self.state, True), (account.uid, account.gid, account.chroot, account.ours)
-            )
-            self.assertEqual("", remark)
+        """Root's HAProxy becomes ``haproxy``, and sees the state directory alone."""
+        account, remark = self.account(machine=system(users=USERS))
+        assert account is not None
+        self.assertEqual(
+            (7001, 7001, self.state, True), (account.uid, account.gid, account.chroot, account.ours)
+        )
+        self.assertEqual("", remark)
+
+    def test_nobody(self) -> None:
+        """It does not become ``nobody``: tasks that run as that user would reach the sockets of the state directory."""
+        account, remark = self.account(machine=system(users={"nobody": 7002}))
+        self.assertIsNone(account)
+        self.assertIn("useradd --system --user-group haproxy", remark)
 
     def test_not_root(self) -> None:
         """Another user's HAProxy stays that user's, whatever the text says."""
