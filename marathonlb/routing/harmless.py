@@ -23,11 +23,11 @@ from marathonlb.routing.expressions import (
     expression,
     plain,
     require,
-    searches,
     shown,
     value,
     variable,
 )
+from marathonlb.routing.expressions import effort as effort_of
 from marathonlb.routing.linewords import words_of
 
 LITERAL = frozenset({"BACKEND_HTTP_OPTIONS", "BACKEND_HSTS_OPTIONS", "BACKEND_STICKY_OPTIONS"})
@@ -145,21 +145,14 @@ def refusal(name: str, text: str) -> str:
     return ""
 
 
-MOST_EFFORT = 4000
+MOST_EFFORT = 10_000
 """Maximum of `effort` for all labels of a service."""
 
 
 def effort(name: str, text: str) -> int:
-    """
-    Return about how many microseconds harmless lines may cost HAProxy for a request of 16 kB, which all wait for.
-
-    A converter of that much text takes 20, and a word that is searched for in it 100.
-    """
-    found = len(text) // 4
-    for line in _read(name, text).split("\n") if name in LINES and text.strip() else ():
-        words = words_of(line)
-        found += 20 * sum(word.count(",") for word in words) + 100 * searches(words)
-    return found
+    """Return about how many microseconds harmless lines may cost HAProxy for a request of 16 kB, which all wait for."""
+    lines = _read(name, text).split("\n") if name in LINES and text.strip() else []
+    return len(text) + sum(effort_of(words_of(line)) for line in lines)
 
 
 def _check_lines(name: str, text: str) -> None:

@@ -97,8 +97,10 @@ class LinesMixin:
 
     def test_effort(self) -> None:
         """No request keeps HAProxy busy for long by what its service's lines search for."""
-        line = "  http-request set-header X-B b if {{ hdr(x) -m sub -i " + "aaaaaaaaaab " * 40 + "}}\n"
-        self.attacked({"0_BACKEND_EXTRA": line * 20})
+        searched = "  http-request set-header X-B b if {{ hdr(x) -m sub -i " + "aaaaaaaaaab " * 40 + "}}\n"
+        listed = "".join(f"  http-request deny if {{{{ hdr(x) a{number} }}}}\n" for number in range(200))
+        for text in (searched * 20, listed):
+            self.attacked({"0_BACKEND_EXTRA": text})
 
     def test_map(self) -> None:
         """No request to the attacker's host changes where another host leads."""

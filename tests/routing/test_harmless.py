@@ -240,11 +240,12 @@ class RefusalTests(SynchronousTestCase):
         """Lines that take HAProxy long for one request are told from ordinary ones, which cost next to nothing."""
         ordinary = "".join(f"{text.rstrip()}\n" for name, text in HARMLESS if name == "BACKEND_EXTRA")
         self.assertLess(effort("BACKEND_EXTRA", ordinary), MOST_EFFORT / 2)
-        searched = "  http-request deny if {{ hdr(x) -m sub -i " + "aaab " * 40 + "}}\n"
+        searched = "  http-request deny if {{ hdr(x) -m sub -i " + "aaab " * 55 + "}}\n"
         converted = f"  http-request set-header X %[req.hdr(y){',lower,upper' * 100}]\n"
-        named = "  http-request deny if !{{ path_sub " + "aaab " * 40 + "}}\n"
-        quoted = '  http-request deny if {{ hdr(x) "-m" d"o"m -i ' + "aaab " * 40 + "}}\n"
-        for text in (searched, converted, named, quoted, "  retries 2\n" * 2000):
+        named = "  http-request deny if !{{ path_sub " + "aaab " * 55 + "}}\n"
+        quoted = '  http-request deny if {{ hdr(x) "-m" d"o"m -i ' + "aaab " * 55 + "}}\n"
+        listed = "  http-request deny if {{ hdr(x) a }} !{{ req.hdr(y),lower b }}\n" * 10
+        for text in (searched * 2, converted * 3, named * 2, quoted * 2, listed, "  retries 2\n" * 2000):
             self.assertEqual("", refusal("BACKEND_EXTRA", text), text)
             self.assertGreaterEqual(effort("BACKEND_EXTRA", text), MOST_EFFORT, text)
 
