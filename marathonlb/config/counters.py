@@ -9,10 +9,11 @@ counters begin anew there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 
 from marathonlb.config.frontends import auth_in_frontends
+from marathonlb.config.requests import network_lines
 from marathonlb.config.sources import Templates
 from marathonlb.config.text import Chunk, Owner, Section
 from marathonlb.routing.passwords import LONGEST
@@ -52,7 +53,7 @@ backend {WRONG_PASSWORDS}
         yield Section("backend", WRONG_PASSWORDS, (Chunk(text, Owner()),))
 
 
-def guarded(backend: str, own: str, realm: str) -> str:
+def guarded(backend: str, own: str, realm: str, trusted: Sequence[str] = ()) -> str:
     """
     The rules of a backend that asks for its password, of those who do not come by its own ways.
 
@@ -62,6 +63,7 @@ def guarded(backend: str, own: str, realm: str) -> str:
 
     :param own: the names of the frontends that ask for none.
     :param realm: in double quotes.
+    :param trusted: networks of proxies that say whose request it is: else one client could shut out all of theirs.
     """
     key = f"var(txn.marathon_lb_from),concat(/{sha256(backend.encode()).hexdigest()[:32]})"
     asked = f"!{{ fe_name -m str {own} }}"
@@ -70,6 +72,10 @@ def guarded(backend: str, own: str, realm: str) -> str:
         "set-var(txn.marathon_lb_auth) str(none)",
         f"set-var(txn.marathon_lb_auth) str(given) if {asked} {{ req.hdr(authorization) -m beg -i basic }}",
         f"set-var(txn.marathon_lb_from) src,ipmask(32,64) if {given}",
+        *(
+            f"set-var(txn.marathon_lb_from) req.hdr_ip(x-forwarded-for,-1),ipmask(32,64) if {given} {{ src {each} }}"
+            for each in network_lines(trusted)
+        ),
         f"deny deny_status 429 if {given} {{ {key},table_gpc0_rate({WRONG_PASSWORDS}) ge {MOST_WRONG} }}",
         f"set-var(txn.marathon_lb_auth) str(right) if {given}"
         f" !{{ req.fhdr(authorization),length gt {LONGEST} }} {{ http_auth(user_{backend}) }}",

@@ -7,6 +7,7 @@ They stand in the frontends, after the head, so no template that an app override
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from marathonlb.config.text import Chunk, Owner
 from marathonlb.routing import match
@@ -61,8 +62,15 @@ def _scheme(settings: Settings) -> str:
 
     HAPROXY_BACKEND_HTTP_OPTIONS, or whatever overrides it, says the true one later.
     """
-    networks, acls = settings.trusted_proxies, ""
-    for first in range(0, len(networks), _NETWORKS_A_LINE):
-        acls += f"  acl {_TRUSTED} src {' '.join(networks[first : first + _NETWORKS_A_LINE])}\n"
+    networks = settings.trusted_proxies
+    acls = "".join(f"  acl {_TRUSTED} src {each}\n" for each in network_lines(networks))
     condition = f" if !{_TRUSTED}" if networks else ""
     return f"{acls}  http-request del-header X-Forwarded-Proto{condition}\n"
+
+
+def network_lines(networks: Sequence[str]) -> list[str]:
+    """Return the networks as words of lines that HAProxy takes."""
+    return [
+        " ".join(networks[first : first + _NETWORKS_A_LINE])
+        for first in range(0, len(networks), _NETWORKS_A_LINE)
+    ]

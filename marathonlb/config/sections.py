@@ -184,7 +184,8 @@ class ServiceText:
         """
         service = self.service
         own = " ".join((service.frontend, service.backend, "marathon_http_appid_in"))
-        text = counters.guarded(service.backend, own, f'"{self._variables["realm"]}"')
+        realm = f'"{self._variables["realm"]}"'
+        text = counters.guarded(service.backend, own, realm, self.settings.trusted_proxies)
         return Chunk(
             text, Owner(service.app_id, service.port_index, "HTTP_FRONTEND_ACL_WITH_AUTH", "default")
         )

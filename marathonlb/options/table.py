@@ -416,7 +416,8 @@ _OPERATION = Group(
             kind=Kind(values.networks, "a list of networks, separated by commas", "NET[,NET]"),
             repeated=True,
             default_help="none",
-            help="networks of proxies whose X-Forwarded-Proto is believed; that of other clients is dropped",
+            help="networks of proxies whose X-Forwarded-Proto is believed, and by whose X-Forwarded-For wrong "
+            "passwords are counted; the X-Forwarded-Proto of other clients is dropped",
         ),
         Option(
             name="syslog-socket",

@@ -52,7 +52,13 @@ class PasswordsMixin:
     assertLess: Any
     addCleanup: Any
 
-    def world(self, bind: Callable[[int], str] = "127.0.0.1:{}".format, head: str = "", **apps: str) -> World:
+    def world(
+        self,
+        bind: Callable[[int], str] = "127.0.0.1:{}".format,
+        head: str = "",
+        trusted_proxies: tuple[str, ...] = (),
+        **apps: str,
+    ) -> World:
         """
         A world of apps, each with a host of its name and this hash, once it serves.
 
@@ -60,7 +66,7 @@ class PasswordsMixin:
         :param head: the operator's lines at its beginning.
         """
         made = World(self.binary)
-        made.settings = evolve(made.settings, bind_http=bind(made.http))
+        made.settings = evolve(made.settings, bind_http=bind(made.http), trusted_proxies=trusted_proxies)
         if head:
             text = f"frontend marathon_http_in\n  bind {bind(made.http)}\n  mode http\n  {head}\n"
             made.settings = evolve(made.settings, environment={"HAPROXY_HTTP_FRONTEND_HEAD": text})
@@ -134,6 +140,20 @@ class PasswordsMixin:
         ):
             self.assertEqual(status, self.by_proxy(world, source, RIGHT), source)
 
+    def test_trusted_proxies(self) -> None:
+        """Behind a proxy that is trusted one client's guesses shut out no other; who is no proxy is nobody else."""
+        networks = (*(f"10.{number}.0.0/16" for number in range(45)), "127.0.0.1")
+        world = self.world(one=PASSWORD, trusted_proxies=networks)
+
+        def forwarded(source: str, client: str, given: str) -> int:
+            return self.send(world, source, given, f"192.0.2.99, {client}")
+
+        for source, other in (("127.0.0.1", 200), ("127.0.0.2", 429)):
+            answers = {forwarded(source, "192.0.2.1", WRONG) for _ in range(3 * MOST_WRONG)}
+            self.assertEqual({401, 429}, answers)
+            self.assertEqual(429, forwarded(source, "192.0.2.1", RIGHT))
+            self.assertEqual(other, forwarded(source, "192.0.2.2", RIGHT))
+
     def test_no_address(self) -> None:
         """Where nobody knows the client's address passwords are asked for all the same."""
         world = self.world(one=PASSWORD, bind="127.0.0.1:{} accept-proxy".format)
@@ -166,12 +186,13 @@ class PasswordsMixin:
         self.assertEqual(429, statuses[-1])
         self.assertLess(MOST_WRONG, len(statuses))
 
-    def send(self, world: World, source: str, given: str) -> int:
-        """The status of a request from this address of the machine."""
+    def send(self, world: World, source: str, given: str, forwarded: str = "") -> int:
+        """The status of a request from this address of the machine; ``forwarded`` is its ``X-Forwarded-For``."""
         connection = http.client.HTTPConnection(
             "::1" if ":" in source else "127.0.0.1", world.http, 5, source_address=(source, 0)
         )
-        connection.request("GET", "/", headers={"Host": "one.test", "Authorization": given})
+        more = {"X-Forwarded-For": forwarded} if forwarded else {}
+        connection.request("GET", "/", headers={"Host": "one.test", "Authorization": given, **more})
         status = connection.getresponse().status
         connection.close()
         return status
