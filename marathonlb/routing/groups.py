@@ -87,7 +87,7 @@ class DeploymentGroups:
             after = _NOTHING
             if members:
                 app_id = group
-                if alone.get(app_id, _NOTHING).services:
+                if alone.get(app_id, _NOTHING).services or self._group_of.get(app_id, group) != group:
                     app_id += "~"  # no id in Marathon holds one
                 others = self._oldest[_name(group)]
                 joined = join(group, app_id, members.values(), others if others != group else None)

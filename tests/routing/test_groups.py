@@ -85,7 +85,7 @@ EVENTS = st.lists(
         st.sampled_from(IDS),
         st.none()
         | st.tuples(
-            st.sampled_from([None, "shop", "/shop/", "other", "", "x/shop"]),
+            st.sampled_from([None, "shop", "/shop/", "other", "", "x/shop", "shop-a"]),
             st.integers(0, 3),
             st.sampled_from([10000, 10001, 10002]),
             st.sampled_from(["1", "2", "3"]),
@@ -153,6 +153,16 @@ class Groups(SynchronousTestCase):
         self.assertEqual([service.backend for service in cluster.services()], ["shop_10005", "shop_10000"])
         cluster.drop("/shop")
         self.assertEqual([service.app_id for service in cluster.services()], ["/shop"])
+
+    def test_member_of_another_group_of_the_same_name(self) -> None:
+        """No more does a group take the id of an app that belongs to another group, before or after it does."""
+        cluster = Cluster()
+        cluster.put(app("/evil", "bank", port=10005))
+        self.assertEqual([service.app_id for service in cluster.services()], ["/bank"])
+        cluster.put(app("/bank", "pair"))
+        self.assertEqual([service.app_id for service in cluster.services()], ["/bank~", "/pair"])
+        cluster.drop("/bank")
+        self.assertEqual([service.app_id for service in cluster.services()], ["/bank"])
 
     def test_member_of_the_same_name(self) -> None:
         """A member may bear the group's name, as the first app of a group often does."""
