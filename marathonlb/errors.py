@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from attrs import field, frozen
 
+from marathonlb import limits
 from marathonlb.masking import masked
 
 
@@ -63,17 +64,21 @@ class TemplateError(MarathonLBError):
         return f"{self.source}: {self.reason}"
 
 
+def _quoted(words: str) -> str:
+    return limits.quoted(masked(words))
+
+
 @frozen(kw_only=True)
 class Complaint:
     """
     One thing that HAProxy said about a configuration.
 
-    :param message: HAProxy's words, without its prefix of level, pid and file.
+    :param message: HAProxy's words, without its prefix of level, pid and file; cut off where it repeats a long line.
     :param line: the line in the configuration file, counted from 1, where it names one.
     :param owner: who wrote that line (`marathonlb.config.text.Owner`), where it is known.
     """
 
-    message: str = field(converter=masked)
+    message: str = field(converter=_quoted)
     line: int | None = None
     owner: object | None = None
 

@@ -22,7 +22,7 @@ from marathonlb.haproxy.offenders import about_defaults, blamed, label_of, names
 from marathonlb.marathon.model import App
 from marathonlb.routing.evidence import State
 from marathonlb.routing.offers import Offers
-from marathonlb.routing.problems import Problem
+from marathonlb.routing.problems import Problem, gathered
 from marathonlb.routing.quarantine import Quarantine, bare
 from marathonlb.routing.readings import Readings
 from marathonlb.routing.servers import Resolve
@@ -244,7 +244,7 @@ class Planner:
         problems.sort(
             key=lambda p: (p.app_id, -1 if p.port_index is None else p.port_index, p.label, p.reason)
         )
-        return tuple(problems)
+        return tuple(gathered(problems))
 
     def blame(self, error: InvalidConfiguration | ReloadFailed, wanted: Wanted, clock: IReactorTime) -> bool:
         """

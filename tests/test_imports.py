@@ -29,7 +29,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("logs",),
     ("options",),
     ("settings", "metrics", "timeline", "errors"),
-    ("masking",),
+    ("masking", "limits"),
     ("__init__",),
     ("_version",),
 )
@@ -40,6 +40,7 @@ PURE = (
     "routing",
     "settings",
     "errors",
+    "limits",
     "masking",
     "documentation",
     "haproxy.plan",

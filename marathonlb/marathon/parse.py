@@ -16,6 +16,7 @@ import msgspec
 from attrs import frozen
 from msgspec import UNSET, Raw
 
+from marathonlb import limits
 from marathonlb.marathon.interfaces import UnreadableApp, UnreadableTask
 from marathonlb.marathon.model import App, HealthCheck, Task
 from marathonlb.marathon.ports import networking_for, ports_for
@@ -119,6 +120,7 @@ def name_of(raw: Raw, index: int) -> str:
         name = ""
     if not name:
         return f"#{index + 1}"
+    name = limits.shortened(name, limits.APP_ID)
     return "/" + "".join(letter if letter.isprintable() else "?" for letter in name)
 
 
@@ -126,8 +128,10 @@ def absolute(app_id: str) -> str:
     """
     An app's id with its leading slash; definitions written by hand lack it.
 
-    :raises DoesNotFit: it holds blanks or control characters, or nothing.
+    :raises DoesNotFit: it holds blanks or control characters, or nothing, or is too long.
     """
+    if limits.size(app_id) > limits.APP_ID:
+        raise DoesNotFit(f"its id has {limits.size(app_id)} bytes; {limits.APP_ID} are the most")
     if not app_id.strip("/") or not is_name(app_id) or "~" in app_id:  # which stands in ids of groups alone
         raise DoesNotFit(f"{app_id!r} is no id")
     return app_id if app_id.startswith("/") else "/" + app_id
@@ -177,7 +181,7 @@ class _Reader:
             labels=labels_of(wire.labels),
             networking=networking_for(wire),
             ports=ports_for(wire),
-            health_checks=tuple(map(_health_check, wire.health_checks or ())),
+            health_checks=tuple(map(_health_check, (wire.health_checks or ())[: limits.CHECKS])),
             has_readiness_checks=bool(wire.readiness_checks),
             tasks=judged(self._tasks(app_id, tasks), wire),
             instances=wire.instances or 0,
@@ -200,8 +204,8 @@ class _Reader:
         tasks = []
         for wire in wires:
             host = wire.host
-            if not is_name(wire.id) or (host and not is_name(host)):
-                self._leave_out(app_id, wire.id, f"{wire.id!r} or {host!r} is no name")
+            if not is_name(wire.id, limits.TASK_ID) or (host and not is_name(host, limits.HOST)):
+                self._leave_out(app_id, limits.shortened(wire.id), no_name(wire.id, host))
                 continue
             tasks.append(
                 Task(
@@ -221,9 +225,14 @@ class _Reader:
         return self._known.setdefault(text, text)
 
 
-def is_name(text: str) -> bool:
-    """No blank, no control character: it will stand in a line of HAProxy's configuration."""
-    return text != "" and text.isprintable() and " " not in text
+def is_name(text: str, most: int = limits.APP_ID) -> bool:
+    """No blank, no control character, so many bytes: it will stand in a line of HAProxy's configuration."""
+    return text != "" and text.isprintable() and " " not in text and limits.size(text) <= most
+
+
+def no_name(task_id: str, host: str | None) -> str:
+    """Why a task is left out whose id or host cannot stand in a line."""
+    return f"{limits.shortened(task_id)!r} or {limits.shortened(host or '')!r} is no name"
 
 
 def _by_id(task: Task) -> str:
@@ -232,7 +241,7 @@ def _by_id(task: Task) -> str:
 
 def _task_name(raw: Raw, index: int) -> str:
     try:
-        return _identity.decode(raw).id
+        return limits.shortened(_identity.decode(raw).id)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return f"#{index + 1}"
 
@@ -240,7 +249,8 @@ def _task_name(raw: Raw, index: int) -> str:
 def _addresses(wire: WireTask) -> tuple[str, ...]:
     if not wire.ip_addresses:
         return ()
-    return tuple([address.ip_address for address in wire.ip_addresses if address.ip_address])
+    found = [address.ip_address for address in wire.ip_addresses if address.ip_address]
+    return tuple([address for address in found if is_name(address, limits.HOST)])
 
 
 def _alive(wire: WireTask) -> bool | None:

@@ -7,10 +7,12 @@ A pod has no service ports; its labels, or the range for IP per task, give them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 import msgspec
 from msgspec import Raw
 
+from marathonlb import limits
 from marathonlb.marathon.interfaces import UnreadableApp, UnreadableTask
 from marathonlb.marathon.model import App, HealthCheck, Networking, Port, Task
 from marathonlb.marathon.parse import (
@@ -23,8 +25,9 @@ from marathonlb.marathon.parse import (
     is_name,
     labels_of,
     name_of,
+    no_name,
 )
-from marathonlb.marathon.ports import networking_of, protocol_of
+from marathonlb.marathon.ports import networking_of, port_name, protocol_of
 from marathonlb.marathon.wire import ContainerStatus, EndpointStatus, PodContainer, WireInstance, WirePod
 
 _frame = msgspec.json.Decoder(list[Raw])
@@ -86,8 +89,8 @@ def _app(wire: WirePod, app_id: str, left_out: list[UnreadableTask]) -> App:
         id=app_id,
         labels=labels_of(spec.labels),
         networking=networking,
-        ports=tuple(_ports(containers, networking)),
-        health_checks=tuple(_checks(containers)),
+        ports=tuple(islice(_ports(containers, networking), limits.PORTS + 1)),
+        health_checks=tuple(islice(_checks(containers), limits.CHECKS)),
         tasks=tuple(sorted(tasks, key=lambda task: task.id)),
         instances=(spec.scaling and spec.scaling.instances) or 0,
         version=version,
@@ -103,12 +106,14 @@ def _ports(containers: Iterable[PodContainer], networking: Networking) -> Iterab
                 container_port=(endpoint.container_port or None) if inside else None,
                 on_host=endpoint.host_port is not None,
                 protocol=protocol_of(",".join(endpoint.protocol or ())),
-                name=endpoint.name,
+                name=port_name(endpoint.name),
             )
 
 
 def _checks(containers: Iterable[PodContainer]) -> Iterable[HealthCheck]:
-    names = [endpoint.name for container in containers for endpoint in container.endpoints or ()]
+    names: dict[str | None, int] = {}
+    for index, name in enumerate(e.name for container in containers for e in container.endpoints or ()):
+        names.setdefault(name, index)
     for container in containers:
         check = container.health_check
         if check is None:
@@ -123,7 +128,7 @@ def _checks(containers: Iterable[PodContainer]) -> Iterable[HealthCheck]:
         yield HealthCheck(
             protocol=protocol,
             path=check.http.path if check.http is not None else None,
-            port_index=names.index(endpoint) if endpoint in names else None,
+            port_index=names.get(endpoint),
             ignore_http1xx=False,
             **durations_of(check),
         )
@@ -131,14 +136,19 @@ def _checks(containers: Iterable[PodContainer]) -> Iterable[HealthCheck]:
 
 def _task(wire: WireInstance, containers: Iterable[PodContainer]) -> Task:
     host = wire.agent_hostname
-    if not is_name(wire.id) or (host and not is_name(host)):
-        raise DoesNotFit(f"{wire.id!r} or {host!r} is no name")
+    if not is_name(wire.id, limits.TASK_ID) or (host and not is_name(host, limits.HOST)):
+        raise DoesNotFit(no_name(wire.id, host))
     statuses = wire.containers or ()
     return Task(
         id=wire.id,
         host=host or None,
         ports=_host_ports(statuses, containers),
-        addresses=tuple(address for network in wire.networks or () for address in network.addresses or ()),
+        addresses=tuple(
+            address
+            for network in wire.networks or ()
+            for address in network.addresses or ()
+            if is_name(address, limits.HOST)
+        ),
         state=_STATES.get(wire.status or "") or _state(statuses),
         alive=_alive(statuses),
         version=(wire.spec_reference or "").rpartition("/")[2],

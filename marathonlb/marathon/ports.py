@@ -8,7 +8,9 @@ The ports of an app and how they are reached, out of the seven places where Mara
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
+from marathonlb import limits
 from marathonlb.marathon.model import Networking, Port
 from marathonlb.marathon.wire import AppHead, DiscoveryPort, Network, PortMapping
 
@@ -45,7 +47,15 @@ def networking_for(wire: AppHead) -> Networking:
 
 
 def ports_for(wire: AppHead) -> tuple[Port, ...]:
-    """The ports in the order of their definition; see the module's docstring for which definition counts."""
+    """
+    The ports in the order of their definition; see the module's docstring for which definition counts.
+
+    Of more than are served there is one more, by which that can be seen.
+    """
+    return tuple(islice(_all_ports(wire), limits.PORTS + 1))
+
+
+def _all_ports(wire: AppHead) -> Iterable[Port]:
     networking = networking_for(wire)
     container = wire.container
     docker = container and container.docker
@@ -54,11 +64,11 @@ def ports_for(wire: AppHead) -> tuple[Port, ...]:
     if networking is Networking.HOST and definitions:
         return definitions
     if mappings:
-        return tuple(_mapped(mapping, definitions, i, networking) for i, mapping in enumerate(mappings))
+        return (_mapped(mapping, definitions, i, networking) for i, mapping in enumerate(mappings))
     if networking is Networking.CONTAINER and wire.ip_address and wire.ip_address.discovery:
         found = wire.ip_address.discovery.ports
         if found:
-            return tuple(_discovered(port, definitions, index) for index, port in enumerate(found))
+            return (_discovered(port, definitions, index) for index, port in enumerate(found))
     return definitions
 
 
@@ -66,10 +76,10 @@ def _definitions(wire: AppHead) -> tuple[Port, ...]:
     """``portDefinitions`` (≥ 1.0), else ``ports`` (to 1.4), which say the same."""
     if wire.port_definitions:
         return tuple(
-            Port(service_port=p.port or 0, protocol=protocol_of(p.protocol), name=p.name)
-            for p in wire.port_definitions
+            Port(service_port=p.port or 0, protocol=protocol_of(p.protocol), name=port_name(p.name))
+            for p in wire.port_definitions[: limits.PORTS + 1]
         )
-    return tuple([Port(service_port=port) for port in wire.ports or ()])
+    return tuple([Port(service_port=port) for port in (wire.ports or ())[: limits.PORTS + 1]])
 
 
 def _service_port(definitions: Sequence[Port], index: int) -> int:
@@ -83,7 +93,7 @@ def _mapped(mapping: PortMapping, definitions: Sequence[Port], index: int, netwo
         container_port=(mapping.container_port or None) if inside else None,
         on_host=not inside or mapping.host_port is not None,
         protocol=protocol_of(mapping.protocol),
-        name=mapping.name,
+        name=port_name(mapping.name),
     )
 
 
@@ -93,8 +103,13 @@ def _discovered(port: DiscoveryPort, definitions: Sequence[Port], index: int) ->
         container_port=port.number or None,
         on_host=False,
         protocol=protocol_of(port.protocol),
-        name=port.name,
+        name=port_name(port.name),
     )
+
+
+def port_name(text: str | None) -> str | None:
+    """The name of a port; None where it could not stand in a line of HAProxy's configuration."""
+    return text if text and len(text) <= limits.WORD and text.isprintable() and " " not in text else None
 
 
 def protocol_of(text: str | None) -> str:

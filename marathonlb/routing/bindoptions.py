@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from posixpath import normpath
 
-from marathonlb.routing.values import haproxy_words
+from marathonlb.routing.values import few_words, haproxy_words
 
 FLAGS = frozenset(
     "accept-proxy allow-0rtt defer-accept force-sslv3 force-tlsv10 force-tlsv11 force-tlsv12 force-tlsv13 no-alpn "
@@ -43,7 +43,7 @@ _SPECIAL = ("/dev", "/proc", "/sys")
 
 def bind_options(text: str) -> str:
     """Words for the end of a ``bind`` line, in HAProxy's own quoting."""
-    told = haproxy_words(text)
+    told = few_words(haproxy_words(text))
     for option, value in _options(told):
         if option in BEYOND:
             raise ValueError(

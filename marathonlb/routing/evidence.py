@@ -11,6 +11,7 @@ from functools import cached_property
 
 from attrs import Factory, frozen
 
+from marathonlb import limits
 from marathonlb.marathon.model import App, Task, id_in_cluster
 from marathonlb.routing.explanation import LeftOut, Reason
 from marathonlb.routing.labels import AppLabels, parse_labels
@@ -116,7 +117,7 @@ def _reason(problem: Problem, app_id: str, index: int, state: State) -> Reason:
 
 def said(problem: Problem) -> str:
     """A problem without its app and port; a long value is cut."""
-    value = problem.value if len(problem.value) <= SHOWN else problem.value[:SHOWN] + "…"
+    value = limits.shortened(problem.value, SHOWN)
     what = f"{problem.label}={value!r}" if problem.label and value else problem.label
     return f"{what}: {problem.reason}" if what else problem.reason
 

@@ -12,8 +12,9 @@ from typing import Any
 
 from attrs import frozen
 
+from marathonlb import limits
 from marathonlb.routing import tls, values
-from marathonlb.routing.balance import balance
+from marathonlb.routing.balance import LONGEST, balance
 from marathonlb.routing.bindoptions import bind_options
 
 
@@ -28,6 +29,8 @@ class Label:
     :param per_port: ``HAPROXY_{n}_NAME``; otherwise ``HAPROXY_NAME`` for the whole app.
     :param secret: its value is never shown.
     :param template: its value is a template's text, so that the template's rules hold for it.
+    :param most: maximum bytes of its value.
+    :param items: maximum number of items of such lists in all ports of an app together; None where it is no such list.
     """
 
     name: str
@@ -38,14 +41,33 @@ class Label:
     per_port: bool = True
     secret: bool = False
     template: bool = False
+    most: int = limits.WORD
+    items: int | None = None
 
 
 _port = partial(values.integer, low=1, high=65535)
 _count = partial(values.integer, low=0, high=2**31 - 1)
 
 LABELS: tuple[Label, ...] = (
-    Label("GROUP", "comma list", values.words, "none", "The groups of the app's services.", per_port=False),
-    Label("GROUP", "comma list", values.words, "`HAPROXY_GROUP`", "The groups of one port; it wins there."),
+    Label(
+        "GROUP",
+        "comma list",
+        values.groups,
+        "none",
+        "The groups of the app's services.",
+        per_port=False,
+        most=limits.LABEL,
+        items=limits.LISTED,
+    ),
+    Label(
+        "GROUP",
+        "comma list",
+        values.groups,
+        "`HAPROXY_GROUP`",
+        "The groups of one port; it wins there.",
+        most=limits.LABEL,
+        items=limits.LISTED,
+    ),
     Label(
         "ENABLED",
         "bool",
@@ -61,6 +83,8 @@ LABELS: tuple[Label, ...] = (
         "Virtual hosts on the HTTP and HTTPS frontends. Case does not matter; a port and a dot at the end of the"
         " Host header are ignored."
         " `*.example.com` matches any deeper name and loses to an exact name. IDNA names work in both forms.",
+        most=limits.LABEL,
+        items=limits.ENTRIES,
     ),
     Label(
         "PATH",
@@ -69,6 +93,8 @@ LABELS: tuple[Label, ...] = (
         "none",
         "Narrows the virtual host (`path_beg`); a leading `-i` ignores case. Longer prefixes win, and `/` is the whole"
         " host. Needs a VHOST.",
+        most=limits.LABEL,
+        items=limits.ENTRIES,
     ),
     Label(
         "BACKEND_WEIGHT",
@@ -94,6 +120,7 @@ LABELS: tuple[Label, ...] = (
         "none",
         "Appended to that `bind` line: options that are about the service's own connections alone, such as `ssl`,"
         " `crt`, `verify` and `accept-proxy`.",
+        most=limits.WORDS_OF_LINE,
     ),
     Label(
         "SSL_CERT",
@@ -101,6 +128,8 @@ LABELS: tuple[Label, ...] = (
         values.file_list,
         "none",
         "TLS on the service port with that certificate; under `--group-https-by-vhost` also that host's certificate.",
+        most=limits.LABEL,
+        items=limits.LISTED,
     ),
     Label(
         "TLS_PASSTHROUGH",
@@ -117,6 +146,7 @@ LABELS: tuple[Label, ...] = (
         "false",
         "TLS towards the tasks: with whatever certificate they have, or verified by the system's authorities or those"
         " of a file. They have to be the first VHOST that is no wildcard, else the host they run on.",
+        most=limits.PATH,
     ),
     Label(
         "BACKEND_PROTO",
@@ -132,7 +162,14 @@ LABELS: tuple[Label, ...] = (
         "`http` where VHOST is set or the port's check is HTTP(S), else `tcp`",
         "What HAProxy understands of the connection.",
     ),
-    Label("BALANCE", "algorithm", balance, "`roundrobin`", "The balance algorithm, with its arguments."),
+    Label(
+        "BALANCE",
+        "algorithm",
+        balance,
+        "`roundrobin`",
+        "The balance algorithm, with its arguments.",
+        most=LONGEST,
+    ),
     Label("STICKY", "bool", values.boolean, "false", "A cookie keeps a client on its server."),
     Label(
         "REDIRECT_TO_HTTPS",
@@ -151,6 +188,7 @@ LABELS: tuple[Label, ...] = (
         "HTTP basic authentication on the virtual host alone: the service port and the frontend by app id do not ask."
         " The crypt(3) hash has to be a cheap one, see [passwords.md](passwords.md). Needs a VHOST.",
         secret=True,
+        most=4 * limits.WORD,
     ),
     Label(
         "BACKEND_NETWORK_ALLOWED_ACL",
@@ -158,6 +196,8 @@ LABELS: tuple[Label, ...] = (
         values.networks,
         "everybody",
         "Only these clients; anything that is no address is a problem.",
+        most=limits.LABEL,
+        items=limits.NETWORKS,
     ),
     Label(
         "BACKEND_HEALTHCHECK_PORT_INDEX",
@@ -166,9 +206,23 @@ LABELS: tuple[Label, ...] = (
         "the check's",
         "Check another port of the same task.",
     ),
-    Label("HTTP_BACKEND_PROXYPASS_PATH", "path", values.one_path, "none", "Cut this prefix off requests."),
-    Label("HTTP_BACKEND_REVPROXY_PATH", "path", values.one_path, "none", "Rewrite `Location` of responses."),
-    Label("HTTP_BACKEND_REDIR", "path", values.one_path, "none", "Redirect `/` there."),
+    Label(
+        "HTTP_BACKEND_PROXYPASS_PATH",
+        "path",
+        values.one_path,
+        "none",
+        "Cut this prefix off requests.",
+        most=limits.PATH,
+    ),
+    Label(
+        "HTTP_BACKEND_REVPROXY_PATH",
+        "path",
+        values.one_path,
+        "none",
+        "Rewrite `Location` of responses.",
+        most=limits.PATH,
+    ),
+    Label("HTTP_BACKEND_REDIR", "path", values.one_path, "none", "Redirect `/` there.", most=limits.PATH),
     Label(
         "WEIGHT",
         "0..256",
@@ -208,6 +262,8 @@ LABELS: tuple[Label, ...] = (
         "Web pages of these origins (`https://app.example.com`, `https://*.example.com`) may read the answers:"
         " preflight requests are answered, and the headers are set. Credentials are allowed to origins that are named,"
         " not to `*`. Mode http.",
+        most=limits.LABEL,
+        items=limits.LISTED,
     ),
     Label(
         "TIMEOUT_SERVER",
@@ -230,6 +286,7 @@ LABELS: tuple[Label, ...] = (
         "none",
         "Lines for the end of the head of the service port's own frontend, appended instead of replacing it.",
         template=True,
+        most=limits.LABEL,
     ),
     Label(
         "BACKEND_EXTRA",
@@ -238,6 +295,7 @@ LABELS: tuple[Label, ...] = (
         "none",
         "Lines for the backend, appended to what stands there before the servers.",
         template=True,
+        most=limits.LABEL,
     ),
     Label(
         "SERVER_EXTRA",
@@ -246,6 +304,7 @@ LABELS: tuple[Label, ...] = (
         "none",
         "Words for the end of each `server` line; it may read the variables of a server.",
         template=True,
+        most=limits.LABEL,
     ),
     Label(
         "DEPLOYMENT_GROUP",

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from itertools import islice
+from operator import attrgetter
 
 import msgspec
 
@@ -25,6 +26,7 @@ _MAX_SERVERS = 32767
 Resolve = Callable[[str], str | None]
 """An agent's host → the address to connect to, or None where it cannot be resolved."""
 
+_ON_HOST = attrgetter("on_host")
 _UNCLEAN = re.compile(r"[^A-Za-z0-9-]", re.ASCII)
 
 
@@ -66,45 +68,59 @@ def is_served(task: Task, *, need_health: bool) -> bool:
 
 def slot_of(app: App, index: int) -> int:
     """The place of the app's nth port in each task's ``ports``."""
-    return sum(1 for port in app.ports[:index] if port.on_host)
+    return sum(map(_ON_HOST, app.ports[:index]))
 
 
-def address_of(app: App, task: Task, index: int) -> tuple[str, int] | None:
-    """The host and port at which a task serves the app's nth port; None where it has none (yet)."""
-    number = port_at(app, task, index)
+def address_of(app: App, task: Task, index: int, slot: int | None = None) -> tuple[str, int] | None:
+    """
+    The host and port at which a task serves the app's nth port; None where it has none (yet).
+
+    :param slot: what `slot_of` says, where that is known.
+    """
+    number = port_at(app, task, index, slot)
     host = task.host
     if app.networking is Networking.CONTAINER:
         host = task.addresses[0] if task.addresses else None
     return (host, number) if host and number else None
 
 
-def port_at(app: App, task: Task, index: int) -> int | None:
+def port_at(app: App, task: Task, index: int, slot: int | None = None) -> int | None:
     """
     The number of the app's nth port of a task: the container's own in container networking, else the agent's.
 
     A container port that is left to Marathon is the same inside and outside.
+
+    :param slot: what `slot_of` says, where that is known.
     """
     port = app.ports[index]
     if app.networking is Networking.CONTAINER and (port.container_port or not port.on_host):
         return port.container_port
-    slot = slot_of(app, index)
+    slot = slot_of(app, index) if slot is None else slot
     return task.ports[slot] or None if slot < len(task.ports) else None
 
 
 def servers_of(
-    app: App, index: int, resolve: Resolve, *, need_health: bool, check_port: Callable[[Task], int | None]
+    app: App,
+    index: int,
+    resolve: Resolve,
+    *,
+    need_health: bool,
+    check_port: Callable[[Task], int | None],
+    slot: int | None = None,
 ) -> tuple[Server, ...]:
     """
     The servers of the app's nth port, sorted by name: Marathon's order changes, ours does not.
 
     :param resolve: gives the address of an agent's host.
     :param check_port: the port to check for a task, where that is not the served one.
+    :param slot: what `slot_of` says, where that is known.
     """
     found: list[Server] = []
+    slot = slot_of(app, index) if slot is None else slot
     for task in app.tasks:
         if not is_served(task, need_health=need_health):
             continue
-        place = address_of(app, task, index)
+        place = address_of(app, task, index, slot)
         if place is None:
             continue
         host, port = place

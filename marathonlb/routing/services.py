@@ -8,24 +8,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from itertools import accumulate, islice
 from typing import Any
 
 import msgspec
 from attrs import Factory, evolve, field, frozen
 
+from marathonlb import limits
 from marathonlb.marathon.model import App, HealthCheck, Networking, Task, id_in_cluster
 from marathonlb.routing import passwords, values
+from marathonlb.routing.checks import HTTP_CHECKS, Checks
+from marathonlb.routing.counts import beyond, ports_of, served_ports, too_long, with_few_hosts
 from marathonlb.routing.files import Given
-from marathonlb.routing.labels import NOTHING, AppLabels, PortLabels, parse_labels
+from marathonlb.routing.labels import NOTHING, PortLabels, parse_labels
 from marathonlb.routing.names import backend_name
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.selection import in_group, why_not_offered
 from marathonlb.routing.servers import Resolve, Server, port_at, servers_of
 from marathonlb.routing.tls import VERIFY
 from marathonlb.settings import Settings
-
-_HTTP_CHECKS = frozenset({"HTTP", "HTTPS", "MESOS_HTTP", "MESOS_HTTPS"})
-_TCP_CHECKS = frozenset({"TCP", "MESOS_TCP"})
 
 
 @frozen
@@ -110,7 +111,7 @@ class Service:
     @property
     def checks_http(self) -> bool:
         """Whether its health check speaks HTTP."""
-        return self.health_check is not None and self.health_check.protocol in _HTTP_CHECKS
+        return self.health_check is not None and self.health_check.protocol in HTTP_CHECKS
 
 
 @frozen
@@ -145,8 +146,10 @@ def services_of(
     labels = parse_labels(app, template_names)
     services: list[Service] = []
     problems: list[Problem] = []
+    checks = Checks.of(app)
+    slots = list(accumulate((port.on_host for port in app.ports), initial=0))
     ours = in_group(labels, NOTHING, settings.groups)
-    for index in range(len(app.ports)):
+    for index in range(served_ports(app)):
         wanted = labels.port(index)
         own = list(wanted.problems)
         undecided = [
@@ -158,55 +161,45 @@ def services_of(
         ours = ours or in_group(labels, wanted, settings.groups)
         if why_not_offered(labels, index, settings) is not None:
             continue
-        service = _service(app, index, wanted, settings, resolve, (assigned or {}).get(index), own)
+        service = _service(app, index, wanted, checks, settings, (assigned or {}).get(index), own)
         problems.extend(own)
         if service is not None and not any(problem.fatal for problem in own):
-            services.append(service)
-    if labels.problems or (labels.ports and max(labels.ports) >= len(app.ports)):
-        general = (*labels.problems, *_beyond(app, labels))
+            servers = _servers(app, service, wanted.get("WEIGHT"), settings, resolve, slots[index])
+            services.append(evolve(service, servers=servers))
+    services = with_few_hosts(services, problems)
+    if (
+        labels.problems
+        or max(labels.ports, default=-1) >= len(app.ports)
+        or served_ports(app) < len(app.ports)
+    ):
+        general = (*labels.problems, *beyond(app, labels))
         problems.extend(problem for problem in general if ours or problem.fatal)
         if any(problem.fatal for problem in general):
             services = []
     return AppServices(tuple(services), tuple(problems), labels.values)
 
 
-_DECIDING = frozenset({"GROUP", "ENABLED"})
-"""The labels that say whether a port is ours at all: where one is wrong nobody knows, and the port is left out."""
-
-
-def _beyond(app: App, labels: AppLabels) -> list[Problem]:
-    reason = _ports_of(app)
-    return [
-        Problem(app.id, index, f"HAPROXY_{index}_…", "", reason, fatal=False)
-        for index in sorted(labels.ports)
-        if index >= len(app.ports)
-    ]
-
-
-def _ports_of(app: App) -> str:
-    count = len(app.ports) or "no"
-    return f"the app has {count} port{'' if count == 1 else 's'}; labels count them from 0"
+_DECIDING = frozenset({"GROUP", "ENABLED", "…"})
+"""
+The labels that say whether a port is ours at all, and those that are not read: where one is wrong nobody knows, and the
+port is left out.
+"""
 
 
 def _service(
     app: App,
     index: int,
     labels: PortLabels,
+    checks: Checks,
     settings: Settings,
-    resolve: Resolve,
     assigned: int | None,
     problems: list[Problem],
 ) -> Service | None:
     service_port = _service_port(app, index, labels, settings, assigned, problems)
     if service_port is None or not _names_a_port_to_check(app, index, labels, problems):
         return None
-    service = _offered(app, index, labels, settings, service_port)
-    service = _without_contradictions(app, service, settings, problems)
-    servers = _servers(app, service, settings, resolve)
-    weight = labels.get("WEIGHT")
-    if weight is not None:
-        servers = tuple(msgspec.structs.replace(server, weight=weight) for server in servers)
-    return evolve(service, servers=servers)
+    offered = _offered(app, index, labels, checks, settings, service_port)
+    return _without_contradictions(app, offered, settings, problems)
 
 
 def _service_port(
@@ -240,17 +233,19 @@ def _names_a_port_to_check(app: App, index: int, labels: PortLabels, problems: l
     if check_index is None or check_index < len(app.ports):
         return True
     label = f"HAPROXY_{index}_BACKEND_HEALTHCHECK_PORT_INDEX"
-    problems.append(Problem(app.id, index, label, str(check_index), _ports_of(app)))
+    problems.append(Problem(app.id, index, label, str(check_index), ports_of(app)))
     return False
 
 
-def _offered(app: App, index: int, labels: PortLabels, settings: Settings, service_port: int) -> Service:
+def _offered(
+    app: App, index: int, labels: PortLabels, checks: Checks, settings: Settings, service_port: int
+) -> Service:
     """A port as its labels say, contradictions and all."""
-    own_check = _check_for(app, index)
+    own_check = checks.of_port(index)
     check_index = labels.get("BACKEND_HEALTHCHECK_PORT_INDEX")
-    check = own_check if check_index is None else _check_for(app, check_index) or own_check
+    check = own_check if check_index is None else checks.of_port(check_index) or own_check
     hosts = labels.get("VHOST", ())
-    http = bool(hosts) or (own_check is not None and own_check.protocol in _HTTP_CHECKS)
+    http = bool(hosts) or (own_check is not None and own_check.protocol in HTTP_CHECKS)
     paths, ignore_case = labels.get("PATH", ((), False))
     passthrough = labels.get("TLS_PASSTHROUGH", False)
     backend_ssl = "" if passthrough else labels.get("BACKEND_SSL", "")
@@ -327,7 +322,16 @@ def _without_contradictions(
         service = evolve(service, hosts=(), paths=(), redirect_to_https=False, auth=None, backend_proto="")
     elif service.mode != "http":
         _warn(app, index, _HTTP_ONLY, "has no effect in mode tcp", problems)
-        service = evolve(service, hosts=(), paths=(), redirect_to_https=False, auth=None, backend_proto="")
+        if (
+            service.hosts
+            or service.paths
+            or service.redirect_to_https
+            or service.auth
+            or service.backend_proto
+        ):
+            service = evolve(
+                service, hosts=(), paths=(), redirect_to_https=False, auth=None, backend_proto=""
+            )
     elif not service.hosts and (service.paths or service.redirect_to_https or service.auth):
         _warn(app, index, ("PATH", "REDIRECT_TO_HTTPS", "AUTH"), f"needs HAPROXY_{index}_VHOST", problems)
         service = evolve(service, paths=(), redirect_to_https=False, auth=None)
@@ -336,12 +340,7 @@ def _without_contradictions(
         service = evolve(service, auth=auth)
         if reason:
             problems.append(Problem(app.id, index, f"HAPROXY_{index}_AUTH", "***", reason, fatal=False))
-    check = service.health_check
-    if check is not None and check.path is not None:
-        try:
-            values.no_control(check.path)
-        except ValueError as error:
-            problems.append(Problem(app.id, index, "healthChecks[].path", check.path, str(error)))
+    problems.extend(too_long(service))
     return service
 
 
@@ -377,24 +376,14 @@ def _warn(app: App, index: int, names: Iterable[str], reason: str, problems: lis
 def _host_warning(app: App, index: int) -> Problem | None:
     label = f"HAPROXY_{index}_VHOST"
     text = app.labels.get(label, "")
-    said = [values.host_warning(item) for item in re.split(r"[,\s]+", text) if item]
-    reason = "; ".join(warning for warning in said if warning)
+    said = (values.host_warning(item) for item in re.split(r"[,\s]+", text) if item)
+    reason = "; ".join(islice(filter(None, said), limits.HINTS))
     return Problem(app.id, index, label, text, reason, fatal=False) if reason else None
 
 
-def _check_for(app: App, index: int) -> HealthCheck | None:
-    """The check that speaks for a port: the first HTTP or TCP one that names it, or a fixed port, or no port."""
-    usable = [c for c in app.health_checks if c.protocol in _HTTP_CHECKS or c.protocol in _TCP_CHECKS]
-    for check in usable:
-        if check.port_index == index:
-            return check
-    for check in usable:
-        if check.port_index is None and (check.port is not None or index == 0):
-            return check
-    return None
-
-
-def _servers(app: App, service: Service, settings: Settings, resolve: Resolve) -> tuple[Server, ...]:
+def _servers(
+    app: App, service: Service, weight: int | None, settings: Settings, resolve: Resolve, slot: int
+) -> tuple[Server, ...]:
     need_health = settings.health_check and bool(app.health_checks)
 
     def check_port(task: Task) -> int | None:
@@ -403,4 +392,8 @@ def _servers(app: App, service: Service, settings: Settings, resolve: Resolve) -
             return port_at(app, task, service.check_index)
         return check.port if check is not None and check.port else None
 
-    return servers_of(app, service.port_index, resolve, need_health=need_health, check_port=check_port)
+    index = service.port_index
+    servers = servers_of(app, index, resolve, need_health=need_health, check_port=check_port, slot=slot)
+    if weight is not None:
+        return tuple(msgspec.structs.replace(server, weight=weight) for server in servers)
+    return servers

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
-from urllib.parse import urlsplit
 
+from marathonlb import limits
 from marathonlb.routing.passwords import COMMAND
 
 _TRUE = frozenset({"true", "t", "yes", "y", "1", "on"})
@@ -20,7 +20,12 @@ NOTHING = frozenset({"false", "f", "no", "n", "0", "off", ""})
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029]")
 _HOST_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
-_QUOTED = re.compile(r"""(?:[^\\"'#]|\\.|"(?:[^"\\$]|\\.)*"|'[^']*')*""")
+_HOST = re.compile(
+    rf"(?:\*\.)?(?=.{{1,{limits.HOST}}}\Z){_HOST_LABEL.pattern}(?:\.{_HOST_LABEL.pattern})*", re.ASCII
+)
+_QUOTED = re.compile(r"""(?:[^\\"'#]++|\\.|"(?:[^"\\$]++|\\.)*+"|'[^']*+')*+""")
+"""Words whose quotes are closed; nothing in it is tried twice, so that it takes as long as the text."""
+
 _DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)", re.ASCII)
 _MILLISECONDS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _ORIGIN = re.compile(
@@ -28,6 +33,9 @@ _ORIGIN = re.compile(
     re.ASCII,
 )
 _PASSWORD = re.compile(r"[A-Za-z0-9./$=,_+-]{2,256}", re.ASCII)
+_LONGEST_ORIGIN = limits.HOST + len("https://*.:65535")
+_MOST_OPTIONS = 40
+"""Maximum number of words of bind options."""
 
 
 def no_control(text: str) -> str:
@@ -67,28 +75,30 @@ def host(text: str) -> str:
     ``*.example.com`` is a wildcard. A URL or a port is dropped; `host_warning` tells its owner.
     """
     name = no_control(text).strip().lower()
+    if _HOST.fullmatch(name):
+        return name
     if "://" in name:
-        try:
-            name = urlsplit(name).netloc.rpartition("@")[2]
-        except ValueError:
-            raise ValueError(f"{text.strip()!r} is no host name") from None
+        name = re.split(r"[/?#]", name.partition("://")[2], maxsplit=1)[0].rpartition("@")[2]
     name = name.partition("/")[0]
-    name = re.sub(r":[0-9]*$", "", name).rstrip(".")
+    start, colon, port = name.rpartition(":")
+    if colon and (not port or (port.isascii() and port.isdigit())):
+        name = start
+    name = name.rstrip(".")
     wildcard = name.startswith("*.")
     bare = name[2:] if wildcard else name
-    if not bare.isascii():
+    if not bare.isascii() and len(bare) <= limits.HOST:
         try:
             bare = bare.encode("idna").decode("ascii")
         except UnicodeError:
-            raise ValueError(f"{text.strip()!r} is no host name") from None
-    if len(bare) > 253 or not all(_HOST_LABEL.fullmatch(label) for label in bare.split(".")):
-        raise ValueError(f"{text.strip()!r} is no host name")
+            raise ValueError(f"{limits.shortened(text.strip())!r} is no host name") from None
+    if len(bare) > limits.HOST or not all(_HOST_LABEL.fullmatch(label) for label in bare.split(".")):
+        raise ValueError(f"{limits.shortened(text.strip())!r} is no host name")
     return f"*.{bare}" if wildcard else bare
 
 
 def host_warning(text: str) -> str | None:
     """What to tell the owner of a host that was given as a URL, with a path or with a port; None if it is plain."""
-    if "/" in text or re.search(r":[0-9]*$", text.strip()):
+    if "/" in text or ":" in text:
         return f"{text.strip()!r} holds more than a host name; only {host(text)!r} is used"
     return None
 
@@ -141,14 +151,21 @@ def paths(text: str) -> tuple[tuple[str, ...], bool]:
     ignore_case = bool(items) and items[0] == "-i"
     if ignore_case:
         items = items[1:]
-    return tuple(dict.fromkeys(one_path(item) for item in items)), ignore_case
+    return tuple(dict.fromkeys(map(_path, items))), ignore_case
 
 
 def one_path(text: str) -> str:
     """One absolute path without blanks."""
     word = no_control(text).strip()
-    if not word.startswith("/") or re.search(r"\s", word):
-        raise ValueError(f"{word!r} is no path: it begins with / and holds no blank")
+    return _path(word)
+
+
+def _path(word: str) -> str:
+    """The word, where it begins as a path does, holds no blank, and is no longer than a path may be."""
+    if word[:1] != "/" or len(word.split(None, 1)) > 1:
+        raise ValueError(f"{limits.shortened(word)!r} is no path: it begins with / and holds no blank")
+    if 4 * len(word) > limits.PATH:
+        limits.within(word, limits.PATH, f"{word[:40]}… is a path of")
     return word
 
 
@@ -201,8 +218,10 @@ def origins(text: str) -> tuple[str, ...]:
     ``https://*.example.com`` is every deeper name.
     """
     found = tuple(dict.fromkeys(item.lower() for item in re.split(r"[,\s]+", no_control(text)) if item))
+    if len(found) > limits.ORIGINS:
+        raise ValueError(f"names {len(found)} origins; {limits.ORIGINS} are the most")
     for item in found:
-        if item != "*" and not _ORIGIN.fullmatch(item):
+        if item != "*" and (len(item) > _LONGEST_ORIGIN or not _ORIGIN.fullmatch(item)):
             raise ValueError(f"{item!r} is no origin such as https://www.example.com, and not *")
     return found
 
@@ -210,11 +229,32 @@ def origins(text: str) -> tuple[str, ...]:
 def file_list(text: str) -> tuple[str, ...]:
     """A comma list of file paths, absolute ones."""
     found = words(text)
+    if len(found) > limits.CERTIFICATES:
+        raise ValueError(f"names {len(found)} files; {limits.CERTIFICATES} are the most")
     for item in found:
+        limits.within(item, limits.PATH, f"{item[:40]}… is a path of")
         if not item.startswith("/"):
             raise ValueError(f"{item!r} is no absolute path")
         if re.search(r"[\s\"'\\#]", item):
             raise ValueError(f"{item!r} holds a blank, a quote, a backslash or a #")
+    return found
+
+
+def few_words(text: str, most: int = _MOST_OPTIONS) -> str:
+    """The text, where it has few words: HAProxy takes 64 on a line."""
+    count = len(text.split())
+    if count > most:
+        raise ValueError(f"has {count} words; {most} are the most")
+    return text
+
+
+def groups(text: str) -> tuple[str, ...]:
+    """A comma list of groups."""
+    found = words(text)
+    if len(found) > limits.GROUPS:
+        raise ValueError(f"names {len(found)} groups; {limits.GROUPS} are the most")
+    for item in found:
+        limits.within(item, limits.WORD, f"{item[:40]}… is a group of")
     return found
 
 
@@ -237,7 +277,8 @@ def haproxy_words(text: str) -> str:
 
 _LINE_BREAK = re.compile(r"\\[nr]|\\x0[0-9A-Da-d]|\\x1[C-Ec-e]")
 _QUOTING = re.compile(r"[\\\"']")
-_LEVEL = re.compile(r"\n[\s\x00-\x1f]*\[[A-Za-z]")
+_LEVEL = re.compile(r"(?<![\s\x00-\x1f])([\s\x00-\x1f]++)\[[A-Za-z]")
+"""White space before what looks like a level: all of it, so that no part of the text is read twice."""
 
 
 def speaks_for_haproxy(text: str) -> bool:
@@ -252,7 +293,7 @@ def speaks_for_haproxy(text: str) -> bool:
     for line in text.split("\n"):
         broken = _LINE_BREAK.sub("\n", line)
         plain = re.sub(r"\\x([0-9A-Fa-f]{2})", lambda found: chr(int(found[1], 16)), broken)
-        if _LEVEL.search(_QUOTING.sub("", plain)):
+        if any("\n" in found[1] for found in _LEVEL.finditer(_QUOTING.sub("", plain))):
             return True
     return False
 
