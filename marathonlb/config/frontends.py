@@ -6,12 +6,14 @@ Their first lines are global templates; what follows are the rules, in the order
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
+from marathonlb import limits
 from marathonlb.config import hashes, legacy
 from marathonlb.config.https import HttpsPort
 from marathonlb.config.requests import guards
@@ -172,15 +174,18 @@ class SharedFrontends:
     services: Sequence[Service]
     problems: list[Problem]
     sni: Sni
+    _known: dict[tuple[str, int], tuple[Service, Mapping[str, Any]]] = field(factory=dict, init=False)
+    _written: Counter[tuple[str, int]] = field(factory=Counter, init=False)
 
     def sections(self) -> Iterable[Section]:
         """The sections, each where its head is not switched off."""
         if not self.settings.dont_bind_http_https:
-            yield from self._section("marathon_http_in", "HTTP_FRONTEND_HEAD", self._routing("HTTP"))
+            routing = self._routing("HTTP", self.rules.first, self.rules.later)
+            yield from self._section("marathon_http_in", "HTTP_FRONTEND_HEAD", routing)
         yield from self._section("marathon_http_appid_in", "HTTP_FRONTEND_APPID_HEAD", self._app_ids())
         if not self.settings.dont_bind_http_https:
-            routing = partial(self._routing, "HTTPS")
-            port = HttpsPort(self.settings, self.templates, self.shared, self.sni, routing)
+            https = partial(self._routing, "HTTPS")
+            port = HttpsPort(self.settings, self.templates, self.shared, self.sni, https, self.rules)
             self.problems.extend(port.problems())
             yield from port.sections()
 
@@ -194,11 +199,11 @@ class SharedFrontends:
         template = self.templates.get(name)
         return chunk(template, Owner(None, None, name, template.source), self.shared)
 
-    def _routing(self, kind: str, keep: Callable[[AclRule], bool] = lambda rule: True) -> Iterable[Chunk]:
+    def _routing(self, kind: str, first: Sequence[AclRule], later: Sequence[AclRule]) -> Iterable[Chunk]:
         nobody = Owner(None, None, "", "default")
         if self.settings.haproxy_map:
             yield Chunk(_PATH_KEY, nobody)
-        yield from self._acls(kind, filter(keep, self.rules.first))
+        yield from self._acls(kind, first)
         if self.settings.haproxy_map:
             yield Chunk(_PATH_LOOKUP, nobody)
             variables = {**_NO_SERVICE, **self.shared}
@@ -206,18 +211,41 @@ class SharedFrontends:
                 template = self.templates.shared.get(name)
                 if template is not None and not (name.endswith("_ONLY") and template.is_default):
                     yield chunk(template, Owner(None, None, name, template.source), variables)
-            yield from self._acls(kind, filter(keep, self.rules.later))
+            yield from self._acls(kind, later)
             yield Chunk(_WILDCARD_LOOKUP, nobody)
 
     def _acls(self, kind: str, rules: Iterable[AclRule]) -> Iterable[Chunk]:
         for rule in rules:
-            writer = _RuleText(rule, self.settings, self.templates)
+            writer = _RuleText(rule, self.templates, self._variables(rule.service))
             try:
-                written = list(writer.http() if kind == "HTTP" else writer.https())
+                written = self._counted(rule, writer.http() if kind == "HTTP" else writer.https())
             except TemplateError as error:
                 self._refuse(rule.service, error)
                 continue
             yield from written
+
+    def _variables(self, service: Service) -> Mapping[str, Any]:
+        """The variables of a service, made once: some of them go over all its hosts."""
+        known = self._known.get(service.key)
+        if known is None or known[0] is not service:
+            known = self._known[service.key] = service, service_variables(service, self.settings)
+        return known[1]
+
+    def _counted(self, rule: AclRule, chunks: Iterable[Chunk]) -> list[Chunk]:
+        """The chunks of a rule. Raises `TemplateError` where the labels of its service write too much."""
+        found = []
+        for chunk in chunks:
+            found.append(chunk)
+            if chunk.owner.source.startswith("label "):
+                self._written[rule.service.key] += len(chunk.text)
+                if self._written[rule.service.key] > limits.RULES:
+                    reason = (
+                        f"comes to more than {limits.RULES} characters in all rules of the shared frontends"
+                    )
+                    raise TemplateError(
+                        source=chunk.owner.source, reason=reason, template=chunk.owner.template
+                    )
+        return found
 
     def _app_ids(self) -> Iterable[Chunk]:
         for service in app_id_services(self.services):
@@ -252,8 +280,8 @@ class _RuleText:
     """One ACL rule as HTTP's and as HTTPS's templates write it."""
 
     rule: AclRule
-    settings: Settings
     templates: Templates
+    variables: Mapping[str, Any]
 
     def http(self) -> Iterable[Chunk]:
         """The rule on the http frontend; where the service redirects to https, nobody asks for a password here."""
@@ -318,7 +346,7 @@ class _RuleText:
     def _chunk(self, name: str, host: str | None = None) -> Chunk:
         service = self.rule.service
         template = self.templates.get(name, service)
-        variables = {**service_variables(service, self.settings), **rule_variables(service, self.rule, host)}
+        variables = {**self.variables, **rule_variables(service, self.rule, host)}
         return chunk(template, Owner(service.app_id, service.port_index, name, template.source), variables)
 
 

@@ -12,6 +12,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from attrs import frozen
@@ -23,13 +24,13 @@ from marathonlb.config.text import Chunk, Owner, Section
 from marathonlb.config.variables import HOST, certificates
 from marathonlb.routing import sni
 from marathonlb.routing.problems import Problem
-from marathonlb.routing.rules import AclRule
+from marathonlb.routing.rules import AclRule, Rules
 from marathonlb.routing.services import Service
-from marathonlb.routing.sni import SHARED, Sni, SniRule, TlsHost
+from marathonlb.routing.sni import SHARED, Concerned, Sni, SniRule, TlsHost
 from marathonlb.settings import Settings
 
-Routing = Callable[[Callable[[AclRule], bool]], Iterable[Chunk]]
-"""Which ACL rules are kept → the chunks of the routing of a TLS frontend."""
+Routing = Callable[[Sequence[AclRule], Sequence[AclRule]], Iterable[Chunk]]
+"""The ACL rules before the maps and those after them → the chunks of the routing of a TLS frontend."""
 
 SOCKET_PREFIX = "tls-"
 """How the names of the sockets begin."""
@@ -44,6 +45,7 @@ _MANY = 40
 """So many hosts stand on one line, which HAProxy cuts off after 64 words."""
 
 _SECTION = re.compile(r"^([ \t]*)(?:frontend|listen)[ \t]+\S+", re.MULTILINE)
+_FRONTEND = re.compile(r"^([ \t]*frontend[ \t]+)(\S+)[ \t]*$", re.MULTILINE)
 _BIND = re.compile(r"^([ \t]*bind)[ \t]+\S+(.*)\n?", re.MULTILINE)
 
 
@@ -66,6 +68,8 @@ class Behind:
 
     def instead(self, text: str, name: str) -> str:
         """The text of an operator's template, in which an abstract socket of this name stands for ours."""
+        if f"abns@{name}" not in text:
+            return text
         pattern = rf"^([ \t]*bind[ \t]+)?(.*?)abns@{re.escape(name)}(?=\s|$)"
         return re.sub(
             pattern,
@@ -91,13 +95,14 @@ def behind(settings: Settings, name: str) -> Behind:
     return Behind(f"unix@{settings.state_dir}/{SOCKET_PREFIX}{word}", f" mode 600{owner}")
 
 
-@frozen
+@frozen(slots=False)
 class HttpsPort:
     """
     Renders the sections of the https port.
 
     :param shared: the variables of templates that belong to no service.
     :param routing: writes the routing rules, which are the same in every TLS frontend.
+    :param rules: those rules.
     """
 
     settings: Settings
@@ -105,6 +110,12 @@ class HttpsPort:
     shared: Mapping[str, Any]
     sni: Sni
     routing: Routing
+    rules: Rules
+
+    @cached_property
+    def _concerned(self) -> tuple[Concerned, Concerned]:
+        hosts = [own.host for own in self.sni.ended]
+        return Concerned(self.rules.first, hosts), Concerned(self.rules.later, hosts)
 
     def problems(self) -> Iterator[Problem]:
         """What the operator should know."""
@@ -124,10 +135,9 @@ class HttpsPort:
             if self.settings.ssl_certs:
                 head = self._chunk("HTTPS_FRONTEND_HEAD", self.shared)
                 if head.text.strip():
-                    first = (head, guards(head, self.settings))
-                    yield _section(
-                        "frontend", "marathon_https_in", (*first, *self.routing(lambda rule: True))
-                    )
+                    shared = self.routing(self.rules.first, self.rules.later)
+                    begin = (head, guards(head, self.settings))
+                    yield _section("frontend", "marathon_https_in", (*begin, *shared))
             return
         yield from self._asking()
         for own in self.sni.ended:
@@ -189,10 +199,13 @@ class HttpsPort:
         if not head.text.strip() or not back.text.strip():
             return
         host = own.host if own is not None else None
-        keep = (lambda rule: sni.concerns(rule, host)) if host is not None else (lambda rule: True)
-        first = (head, guards(head, self.settings), Chunk(self._guard(host), _NOBODY))
+        first: Sequence[AclRule] = self.rules.first
+        later: Sequence[AclRule] = self.rules.later
+        if host is not None:
+            first, later = (each.about(host) for each in self._concerned)
+        begin = (head, guards(head, self.settings), Chunk(self._guard(host), _NOBODY))
         yield _section("backend", name, (back,))
-        yield _section("frontend", f"{name}_in", (*first, *self.routing(keep)))
+        yield _section("frontend", f"{name}_in", (*begin, *self.routing(first, later)))
 
     def _guard(self, host: str | None) -> str:
         """What sends a request back to the client whose host is another frontend's."""
@@ -243,9 +256,7 @@ def moved(text: str, name: str, bound: str) -> str:
 
 def renamed(text: str, name: str) -> str:
     """The frontend under a name that is not its backend's, since HAProxy 3.3 refuses two of one name."""
-    return re.sub(
-        rf"^([ \t]*frontend[ \t]+){re.escape(name)}[ \t]*$", rf"\1{name}_in", text, flags=re.MULTILINE
-    )
+    return _FRONTEND.sub(lambda found: f"{found[1]}{name}_in" if found[2] == name else found[0], text)
 
 
 def _acl(name: str, hosts: Sequence[str]) -> Iterator[str]:

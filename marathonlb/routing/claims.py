@@ -181,27 +181,21 @@ class _Collisions:
 
         Paths that differ in case are one path as soon as either side ignores it. All of a host is one path, too.
         """
-        held: dict[HostPath, list[tuple[HostPath, Service]]] = {}
+        held: dict[HostPath, _Rivals] = {}
         for service in services:
             for wanted in wishes(service):
                 host, path = wanted[0], _prefix(wanted[1])
-                rivals = held.setdefault((host, fold_case(path)), [])
-                ignores = service.ignore_path_case
-                met = [
-                    ((_, theirs), other)
-                    for (_, theirs), other in rivals
-                    if _prefix(theirs) == path or other.ignore_path_case or ignores
-                ]
-                keeps = next((other for _, other in met if not _yields(other, service, path)), None)
+                rivals = held.setdefault((host, fold_case(path)), _Rivals())
+                keeps = rivals.keeper(service, path)
+                if keeps is service:
+                    continue
                 if keeps is not None:
                     self.lost.setdefault(service.key, set()).add(wanted)
                     self._lose(service, keeps, "VHOST", "".join(wanted))
                     continue
-                for theirs, other in met:
-                    rivals.remove((theirs, other))
+                for theirs, other in rivals.replaced(service, path, wanted):
                     self.lost.setdefault(other.key, set()).add(theirs)
                     self._lose(other, service, "VHOST", "".join(theirs))
-                rivals.append((wanted, service))
 
     def weights(self, services: Sequence[Service]) -> list[Service]:
         """Leave out the weights that would take from an older app of another owner."""
@@ -277,6 +271,41 @@ def _older(younger: Service, elder: Service) -> str:
 def _prefix(path: str) -> str:
     """A prefix; that of every path is empty."""
     return "" if path == "/" else path
+
+
+class _Rivals:
+    """Who has the paths of a host that differ in case alone: one service each, or one that ignores the case."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, tuple[HostPath, Service]] = {}
+        self._refused: tuple[Key, Service] | None = None
+
+    def _met(self, service: Service, path: str) -> Iterable[tuple[HostPath, Service]]:
+        if service.ignore_path_case:
+            return self._held.values()
+        if path in self._held:
+            return (self._held[path],)
+        first = next(iter(self._held.values()), None)
+        return (first,) if first is not None and first[1].ignore_path_case else ()
+
+    def keeper(self, service: Service, path: str) -> Service | None:
+        """Who keeps a path that a service wants; None where nobody does."""
+        if self._refused is not None and self._refused[0] == service.key and service.ignore_path_case:
+            return self._refused[1]  # all its paths here are one
+        met = self._met(service, path)
+        keeps = next(
+            (other for _, other in met if other is service or not _yields(other, service, path)), None
+        )
+        self._refused = None if keeps is None else (service.key, keeps)
+        return keeps
+
+    def replaced(self, service: Service, path: str, wanted: HostPath) -> list[tuple[HostPath, Service]]:
+        """Give a path to a service; what others lose by it."""
+        met = list(self._met(service, path))
+        for (_, theirs), _ in met:
+            del self._held[_prefix(theirs)]
+        self._held[path] = wanted, service
+        return met
 
 
 def _yields(holder: Service, service: Service, path: str) -> bool:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
+from heapq import nsmallest
 
 from attrs import evolve
 
+from marathonlb import limits
 from marathonlb.marathon.model import App
 from marathonlb.routing.claims import Bound, own_ports
 from marathonlb.routing.evidence import State, said, why_no_servers, why_not
@@ -26,6 +28,9 @@ from marathonlb.routing.views import current, rule_seen, seen
 
 NEAR = 5
 """So many names that look alike are told."""
+
+COMPARED = 200
+"""So many names are compared with one, those of the most similar length: it takes up to a millisecond each."""
 
 _FRONTENDS = {
     "--bind-http": "the http frontend, which goes by host and path",
@@ -137,7 +142,7 @@ def _passed(question: UrlQuestion, name: str, service: Service, state: State) ->
 
 def _losers(match: Match, state: State) -> Iterator[Reason]:
     """Who else wants this very host and path, and did not get it."""
-    wanted, names_us = match.host + match.path, f" and {match.service.app_id};"
+    wanted, names_us = limits.shortened(match.host + match.path), f" and {match.service.app_id};"
     for problem in state.problems:
         if problem.port_index is None or (problem.app_id, problem.port_index) == match.service.key:
             continue
@@ -307,4 +312,5 @@ def _unbound(question: PortQuestion, state: State, reasons: tuple[Reason, ...]) 
 
 
 def _near(name: str, known: Iterable[str]) -> tuple[str, ...]:
-    return tuple(get_close_matches(name, sorted(known), NEAR, 0.5))
+    alike = nsmallest(COMPARED, sorted(known), key=lambda each: abs(len(each) - len(name)))
+    return tuple(get_close_matches(limits.shortened(name, limits.HOST), alike, NEAR, 0.5))

@@ -7,6 +7,7 @@ without it: such a weight is not used.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from string import ascii_lowercase, ascii_uppercase
 
@@ -22,7 +23,7 @@ HostPath = tuple[str, str]
 """A virtual host and a path prefix; the empty prefix is every path."""
 
 MOST_COMPARED = 100_000
-"""Maximum number of rules that one weight is compared with; a weight that meets more is not used."""
+"""Maximum number of rules that the weights of one owner are compared with; a weight that meets more is not used."""
 
 MOST_MOVED = 100
 """
@@ -91,6 +92,7 @@ class _Rules:
 
     _by_host: Mapping[str, list[_Rule]] = field(factory=dict)
     _below: Mapping[str, list[str]] = field(factory=dict)
+    _compared: Counter[str] = field(factory=Counter, init=False)
 
     @classmethod
     def of(cls, services: Iterable[Service], lost: Mapping[Key, Collection[HostPath]]) -> _Rules:
@@ -114,15 +116,14 @@ class _Rules:
         :param unused: the services, by key, whose own weight is not used.
         :return: each with whether both rules are of one host; None is the last where there are too many to compare.
         """
-        owner, left = owner_of(service.app_id), MOST_COMPARED
+        owner = owner_of(service.app_id)
         for host, path in wishes(service):
             mine = _Rule(service, host, path)
             place, plain = mine.place(service.weight), mine.place(None)
             if place >= plain:
                 continue
             for other in self._about(host):
-                left -= 1
-                if left < 0:
+                if self._spent(owner, 1):
                     yield None, False
                     return
                 theirs = other.place(None if other.service.key in unused else other.service.weight)
@@ -131,7 +132,7 @@ class _Rules:
 
     def moves_too_many(self, service: Service) -> bool:
         """Whether a service's weight takes too many hosts of other owners out of the map files."""
-        owner, left = owner_of(service.app_id), MOST_COMPARED
+        owner = owner_of(service.app_id)
         moved: set[str] = set()
         for host in service.hosts:
             wildcard = host.startswith("*.")
@@ -140,14 +141,19 @@ class _Rules:
             over = [f"*{suffix}" for suffix in suffixes(host) if f"*{suffix}" in self._by_host]
             for root in (*([host] if wildcard else ()), *over):
                 for name in self._below.get(root[1:], ()):
-                    left -= len(self._by_host[name])
+                    spent = self._spent(owner, len(self._by_host[name]))
                     if name not in moved and any(
                         owner_of(rule.service.app_id) != owner for rule in self._by_host[name]
                     ):
                         moved.add(name)
-                    if left < 0 or len(moved) > MOST_MOVED:
+                    if spent or len(moved) > MOST_MOVED:
                         return True
         return False
+
+    def _spent(self, owner: str, rules: int) -> bool:
+        """Count rules that a weight of an owner's is compared with; whether these were too many."""
+        self._compared[owner] += rules
+        return self._compared[owner] > MOST_COMPARED
 
     def _about(self, host: str) -> Iterator[_Rule]:
         """The rules whose hosts have a name in common with a host."""

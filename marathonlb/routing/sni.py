@@ -14,14 +14,17 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 
-from attrs import frozen
+from attrs import evolve, frozen
 
+from marathonlb import limits
 from marathonlb.routing.claims import seniority
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.rules import AclRule, Rules
 from marathonlb.routing.services import Service
+from marathonlb.routing.wildcards import above, below, covered, is_wildcard
 from marathonlb.settings import Settings
 
 SHARED = "shared"
@@ -73,7 +76,7 @@ class SniRule:
         return self.passed is not None or (self.ended is not None and self.ended.demands)
 
 
-@frozen
+@frozen(slots=False)
 class Sni:
     """
     What the https port does with the names.
@@ -92,6 +95,17 @@ class Sni:
     def ended(self) -> tuple[TlsHost, ...]:
         """The hosts with a frontend of their own."""
         return tuple(rule.ended for rule in self.rules if rule.ended is not None)
+
+    @cached_property
+    def below(self) -> Mapping[str, list[str]]:
+        """By wildcard, the hosts of the rules that it is about, in their order."""
+        hosts = [rule.host for rule in self.rules]
+        return below(hosts, {host for host in hosts if is_wildcard(host)})
+
+    @cached_property
+    def guarded(self) -> frozenset[str]:
+        """The hosts whose requests are sent back where they come over another host's connection."""
+        return frozenset(rule.host for rule in self.rules if rule.guarded)
 
 
 def sni_of(services: Iterable[Service], rules: Rules, settings: Settings) -> Sni:
@@ -118,11 +132,11 @@ def sni_of(services: Iterable[Service], rules: Rules, settings: Settings) -> Sni
                 ended[host] = own
     found = [SniRule(host, passed=service) for host, service in passed.items()]
     found += [SniRule(host, ended=own) for host, own in ended.items()]
-    wildcards = [rule.host for rule in found if rule.host.startswith("*.")]
+    wildcards = {rule.host for rule in found if is_wildcard(rule.host)}
     found += [
         SniRule(host)
         for host in by_host
-        if host not in passed and host not in ended and any(covers(w, host) for w in wildcards)
+        if host not in passed and host not in ended and covered(host, wildcards)
     ]
     contested = frozenset(
         key
@@ -161,9 +175,40 @@ def frontend_name(settings: Settings, host: str) -> str:
     return f"marathon_https_{re.sub(r'[^A-Za-z0-9-]', '_', host, flags=re.ASCII)[:40]}_{digest}"
 
 
-def concerns(rule: AclRule, host: str) -> bool:
-    """Whether a routing rule may catch a request for a host, or for one that a wildcard is about."""
-    return any(host == name or covers(name, host) or covers(host, name) for name in rule.hosts)
+class Concerned:
+    """
+    Knows which routing rules may catch a request for a host, or for one that a wildcard is about.
+
+    :param hosts: those that are asked about.
+    """
+
+    def __init__(self, rules: Sequence[AclRule], hosts: Iterable[str]) -> None:
+        self._rules = rules
+        self._named: dict[str, list[tuple[int, int]]] = {}
+        for place, rule in enumerate(rules):
+            for number, name in enumerate(rule.hosts):
+                self._named.setdefault(name, []).append((place, number))
+        self._below = below(self._named, {host for host in hosts if is_wildcard(host)})
+
+    def about(self, host: str) -> list[AclRule]:
+        """
+        The rules for a host, in their order: its own, those of wildcards that cover it, and of what it covers.
+
+        Each has those of its hosts alone, lest thousands of frontends name thousands of hosts; one that somebody's
+        template writes keeps its first host, after which its ACLs are named.
+        """
+        names = (host, *above(host), *self._below.get(host, ()))
+        found: dict[int, set[int]] = {}
+        for name in names:
+            for place, number in self._named.get(name, ()):
+                found.setdefault(place, set()).add(number)
+        return [self._with(self._rules[place], found[place]) for place in sorted(found)]
+
+    @staticmethod
+    def _with(rule: AclRule, numbers: set[int]) -> AclRule:
+        """The rule with some of its hosts."""
+        kept = numbers | {0} if rule.overridden else numbers
+        return evolve(rule, hosts=tuple(rule.hosts[number] for number in sorted(kept)))
 
 
 def misdirected(sni: Sni, host: str | None) -> list[tuple[bool, tuple[str, ...]]]:
@@ -175,17 +220,16 @@ def misdirected(sni: Sni, host: str | None) -> list[tuple[bool, tuple[str, ...]]
     :return: whether they are sent back, and the hosts: exact ones, or a single wildcard; none means all.
     """
     if host is not None:
-        special = [rule.host for rule in sni.rules if covers(host, rule.host)]
+        special = sni.below.get(host, [])
         names = tuple(name for name in special if not name.startswith("*."))
         deeper = [(True, (name,)) for name in special if name.startswith("*.")]
         return [(True, ()), (False, (host,)), *deeper, *([(True, names)] if names else [])]
-    guarded = {rule.host for rule in sni.rules if rule.guarded}
-    wildcards = [name for name in guarded if name.startswith("*.")]
+    wildcards = {name for name in sni.guarded if is_wildcard(name)}
     steps: list[tuple[bool, tuple[str, ...]]] = []
     exact: dict[bool, list[str]] = {False: [], True: []}
     for rule in reversed(sni.rules):
-        sends_back = rule.host in guarded
-        if not sends_back and not any(covers(name, rule.host) for name in wildcards):
+        sends_back = rule.host in sni.guarded
+        if not sends_back and not covered(rule.host, wildcards):
             continue
         if rule.host.startswith("*."):
             steps.append((sends_back, (rule.host,)))
@@ -214,8 +258,9 @@ def _tls_host(
 
     :param owners: the oldest first.
     """
-    certs = tuple(dict.fromkeys(path for owner in owners for path in owner.files.certs))
     wishing = [owner for owner in owners if owner.bind_options]
+    words = len(wishing[0].bind_options.split()) if wishing else 0
+    certs = _certificates(host, owners, min(limits.CERTIFICATES, (limits.BIND_WORDS - words) // 2), problems)
     if not certs and not wishing:
         return None
     options = wishing[0].bind_options if wishing else ""
@@ -235,6 +280,19 @@ def _tls_host(
         )
         return None
     return TlsHost(host, certs, wishing[0].files.bind_options if wishing else "", decides)
+
+
+def _certificates(host: str, owners: list[Service], most: int, problems: list[Problem]) -> tuple[str, ...]:
+    """The certificates of a host, the oldest app's first: so many that they have room on one line."""
+    found: dict[str, None] = {}
+    for owner in owners:
+        more = [path for path in owner.files.certs if path not in found]
+        if len(found) + len(more) > most:
+            reason = f"is not used for {host}, which has room for {most}, those of older apps first"
+            problems.append(_problem(owner, "SSL_CERT", ",".join(owner.ssl_certs), reason))
+            continue
+        found.update(dict.fromkeys(more))
+    return tuple(found)
 
 
 def _problem(service: Service, label: str, value: str, reason: str) -> Problem:
