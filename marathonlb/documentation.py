@@ -9,8 +9,11 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable
+from itertools import starmap
 from pathlib import Path
 
+from marathonlb import limits
+from marathonlb.config import lines
 from marathonlb.config.sources import defaults_directory
 from marathonlb.config.templates import TEMPLATES, TemplateSpec
 from marathonlb.config.variabletable import VARIABLES, Variable
@@ -19,6 +22,7 @@ from marathonlb.options.completion import ZSH, bash
 from marathonlb.options.manpage import manual_pages
 from marathonlb.options.markdown import longhelp as joined
 from marathonlb.options.markdown import options_markdown
+from marathonlb.routing.balance import LONGEST
 from marathonlb.routing.labeltable import LABELS, Label
 from marathonlb.web.openapi import openapi
 from marathonlb.web.routes import documented
@@ -63,6 +67,51 @@ Templates of many years go on working:
 | --- | --- | --- | --- |"""
 
 
+_LIMITS = """
+## Limits
+
+What is larger is a problem that names app and label. A value that is too long, or a list with too many items, takes
+that service out, as any bad value does; so does a port with a label that is not read. Of more hosts times paths than an
+app may have none is served, and the service port is. Unknown labels take nobody's place.
+
+| what | at most |
+| --- | --- |"""
+
+LIMITS: tuple[tuple[str, int], ...] = (
+    ("bytes of a label's value", limits.LABEL),
+    ("bytes of all these labels of an app; of one with more nothing is served", limits.TEXT),
+    ("such labels of an app", limits.LABELS),
+    ("ports of an app", limits.PORTS),
+    ("servers of an app, in all its ports", limits.SERVERS),
+    ("hosts, paths, and hosts times paths of an app, in all its ports", limits.ENTRIES),
+    ("hosts that one name outside of ASCII counts for", limits.FOREIGN),
+    ("networks of an app, in all its ports", limits.NETWORKS),
+    ("paths of a service whose rule a template or a label writes", limits.ACL_PATHS),
+    ("origins, certificates and groups of an app, each in all its labels", limits.LISTED),
+    ("origins in one `CORS`", limits.ORIGINS),
+    ("certificates of a service port, or of a host with those of all its services", limits.CERTIFICATES),
+    (
+        "words of `BIND_OPTIONS` and certificates of a port together, two for each certificate",
+        limits.BIND_WORDS,
+    ),
+    ("groups in one label", limits.GROUPS),
+    ("bytes of a path, of a health check's too, and of a file's name", limits.PATH),
+    ("bytes of a host name, of an agent's too", limits.HOST),
+    ("bytes of an app's id", limits.APP_ID),
+    ("bytes of `BIND_OPTIONS`", limits.WORDS_OF_LINE),
+    ("bytes of `BALANCE`", LONGEST),
+    ("bytes of any other plain value", limits.WORD),
+    ("bytes of a line that a label writes", lines.LINE),
+    ("bytes of a name in such a line", lines.NAME),
+    (
+        "characters that a label's text comes to, and all those of a service together, without servers",
+        limits.RENDERED,
+    ),
+    ("characters that each server adds to that", limits.PER_SERVER),
+    ("characters that a service's labels write in the shared frontends", limits.RULES),
+)
+"""What is bounded, in words, and by which number."""
+
 _VARIABLES = """\
 
 ## Variables
@@ -93,7 +142,7 @@ def documents() -> dict[str, str]:
 
 def labels_markdown() -> str:
     """The table of labels as Markdown."""
-    return "\n".join([_LABELS, *map(_label, LABELS)]) + "\n"
+    return "\n".join([_LABELS, *map(_label, LABELS), _LIMITS, *starmap(_limit, LIMITS)]) + "\n"
 
 
 def templates_markdown() -> str:
@@ -110,6 +159,10 @@ def longhelp() -> str:
 def _label(label: Label) -> str:
     name = f"HAPROXY_{{n}}_{label.name}" if label.per_port else f"HAPROXY_{label.name}"
     return f"| `{name}` | {_cell(label.kind)} | {_cell(label.default)} | {_cell(label.doc)} |"
+
+
+def _limit(what: str, most: int) -> str:
+    return f"| {what} | {most:,} |"
 
 
 def _template(spec: TemplateSpec) -> str:

@@ -14,14 +14,12 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
-from marathonlb.config import counters, defaults, frontends, hashes, legacy, userlists
+from marathonlb.config import counters, defaults, frontends, hashes, legacy, lines, userlists
 from marathonlb.config.rows import Rows
 from marathonlb.config.sections import Sections, ServiceText, asks_clients
 from marathonlb.config.sources import Templates
 from marathonlb.config.text import DIRECTORY, Chunk, Config, MapEntry, Owner, Section
-from marathonlb.config.variables import (
-    shared_variables,
-)
+from marathonlb.config.variables import shared_variables
 from marathonlb.errors import TemplateError
 from marathonlb.marathon.model import HealthCheck
 from marathonlb.routing.claims import settle
@@ -104,7 +102,7 @@ class Renderer:
     def __init__(self, settings: Settings, templates: Templates) -> None:
         self.settings = settings
         self.templates = templates
-        self._cache: dict[Key, tuple[Service, Sections]] = {}
+        self._cache: dict[Key, tuple[Service, Sections | Problem]] = {}
         self._refused: list[Problem] = []
         self._apart = False
         self._defaults = False
@@ -195,8 +193,7 @@ class Renderer:
         kept, sections, left_out = self._writable(settled.services)
         problems += (problem for _, problem in left_out.values() if problem is not None)
         kept, sections, taken, claimants = userlists.settled(head, kept, sections)
-        problems += taken
-        problems += _remarks(kept, sections)
+        problems += (*taken, *_remarks(kept, sections))
         seen = {service.key for service in kept}
         for key in [key for key in self._cache if key not in seen]:
             del self._cache[key]
@@ -207,8 +204,9 @@ class Renderer:
             maps=self.settings.haproxy_map,
             names_app=lambda s: frontends.names_app(s, self.templates),
         )
+        rules, long = lines.without_long(rules, lines.room_of_maps(head.text))
         sni = sni_of(kept, rules, self.settings)
-        problems += sni.problems
+        problems += (*long, *sni.problems)
         text = frontends.SharedFrontends(self.settings, self.templates, shared, rules, kept, problems, sni)
         ours = tuple(text.sections())
         problems += hashes.shared((head, *ours), self.settings.max_password_cost)
@@ -357,12 +355,13 @@ class Renderer:
         """Whether two services that are alike have one app, as far as a template reads it."""
         return not self.templates.read_app or held.app == service.app
 
-    def _sections(self, service: Service) -> Sections:
+    def _sections(self, service: Service) -> Sections | Problem:
         cached = self._cache.get(service.key)
         same = cached is not None and (cached[0] is service or cached[0] == service)
         if cached is not None and same and self._has_app_of(cached[0], service):
             return cached[1]
-        made = ServiceText(service, self.settings, self.templates, self._apart).sections()
+        text = ServiceText(service, self.settings, self.templates, self._apart).sections()
+        made = lines.fault(service, text) or text
         self._cache[service.key] = (service, made)
         return made
 

@@ -5,18 +5,21 @@ The sections of one service: its userlist, its frontend, its backend.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
 from attrs import field, frozen
 
+from marathonlb import limits
 from marathonlb.config import counters, defaults, frontends, hashes, legacy
 from marathonlb.config.requests import guards
 from marathonlb.config.sources import Templates
 from marathonlb.config.templates import Template
 from marathonlb.config.text import Chunk, Owner, Section
 from marathonlb.config.variables import SERVER_VARIABLES, server_variables, service_variables
+from marathonlb.errors import TemplateError
 from marathonlb.routing.services import Service
 from marathonlb.settings import Settings
 
@@ -93,6 +96,7 @@ class ServiceText:
     templates: Templates
     apart: bool = False
     _variables: dict[str, Any] = field(init=False)
+    _written: Counter[str] = field(factory=Counter, init=False)
 
     @_variables.default
     def _make_variables(self) -> dict[str, Any]:
@@ -203,6 +207,8 @@ class ServiceText:
         alike = check is not None and SERVER_VARIABLES.isdisjoint(check.names - {"healthCheckPortOptions"})
         options: dict[str, str] = {}
         whole = not line.names <= SERVER_VARIABLES
+        labels = [each for each in (line, extra, check) if each and each.source.startswith("label ")]
+        room = limits.RENDERED + limits.PER_SERVER * len(self.service.servers)
         lines = []
         for server in self.service.servers:
             own = server_variables(server, self.service)
@@ -219,21 +225,33 @@ class ServiceText:
             if not extra.is_empty:
                 text = _with_words(text, extra.render({**self._variables, **own}))
             lines.append(text)
+            room -= len(text)
+            if room < 0 and labels:
+                raise TemplateError(source=labels[0].source, reason=_TOO_LONG, template=labels[0].name)
         text = "".join(frontends.whole_lines(each) for each in dict.fromkeys(lines))
         others = [each for each in (line, extra, check) if each is not None and not each.is_default]
         for each in others:
             legacy.opening(each, text)
         told = [each for each in others if not each.is_empty]
-        labels = [each for each in told if each.source.startswith("label ")]
-        return Chunk(text, self._owner([*labels, *reversed(told), line][0]))
+        theirs = [each for each in told if each.source.startswith("label ")]
+        return Chunk(text, self._owner([*theirs, *reversed(told), line][0]))
 
     def _chunk(self, name: str, more: Mapping[str, Any] | None = None) -> Chunk:
         template = self.templates.get(name, self.service)
         variables = self._variables if more is None else {**self._variables, **more}
-        return frontends.chunk(template, self._owner(template), variables)
+        chunk = frontends.chunk(template, self._owner(template), variables)
+        if template.source.startswith("label "):
+            self._written["labels"] += len(chunk.text)
+            if self._written["labels"] > limits.RENDERED:
+                reason = f"comes to more than {limits.RENDERED} characters with the service's other labels"
+                raise TemplateError(source=template.source, reason=reason, template=name)
+        return chunk
 
     def _owner(self, template: Template) -> Owner:
         return Owner(self.service.app_id, self.service.port_index, template.name, template.source)
+
+
+_TOO_LONG = "comes to too much text with all servers"
 
 
 def _with_words(text: str, words: str) -> str:

@@ -20,6 +20,7 @@ from attrs import field, frozen
 from jinja2.meta import find_undeclared_variables
 from jinja2.sandbox import SandboxedEnvironment
 
+from marathonlb import limits
 from marathonlb.errors import TemplateError
 
 
@@ -230,10 +231,20 @@ class Template:
                 reason = f"HAPROXY_{self.name}: {error}"
                 raise TemplateError(source=self.source, reason=reason, template=self.name) from None
         try:
-            return self._format % tuple(map(variables.__getitem__, self._order))
+            found = tuple(map(variables.__getitem__, self._order))
+            if len(found) > _FEW and self.source.startswith("label "):
+                self._bound(found)
+            return self._format % found
         except KeyError as missing:
             reason = self._unknown(missing.args[0], variables)
             raise TemplateError(source=self.source, reason=reason, template=self.name) from None
+
+    def _bound(self, found: Iterable[Any]) -> None:
+        """Raise `TemplateError` where a label's text would become too long by what its variables hold."""
+        length = len(self._format) + sum(len(str(each)) for each in found)
+        if length > limits.RENDERED:
+            reason = f"comes to {length} characters with its variables; {limits.RENDERED} are the most"
+            raise TemplateError(source=self.source, reason=reason, template=self.name)
 
     def _unknown(self, name: str, variables: Iterable[str]) -> str:
         known = sorted(key for key in variables if key not in OBJECTS)
@@ -245,6 +256,9 @@ class Template:
         )
 
 
+_FEW = 3
+"""So many variables need not be counted, however long they are."""
+
 OBJECTS = frozenset({"service", "app", "settings"})
 """What Jinja2 templates are given besides the plain variables."""
 
@@ -253,24 +267,30 @@ def classic(name: str, text: str, source: str) -> Template:
     """A classic template: ``{name}`` is a variable, ``{{`` and ``}}`` a brace, any other brace itself."""
     if BY_NAME[name].literal:
         return Template(name, source, (text,))
-    return _classic(name, text, source)
+    return _classic(name, text, source) if len(text) <= _KEPT else _made(name, text, source)
 
 
-@lru_cache(maxsize=10_000)
-def _classic(name: str, text: str, source: str) -> Template:
-    parts = [""]
+_KEPT = 4_096
+"""Maximum characters of a text whose template is kept: those of labels may be long, and many."""
+
+
+def _made(name: str, text: str, source: str) -> Template:
+    parts: list[str] = []
+    pieces: list[str] = []
     here = 0
     for token in _TOKEN.finditer(text):
-        parts[-1] += text[here : token.start()]
+        pieces.append(text[here : token.start()])
         here = token.end()
-        if token[1] in OBJECTS:
-            parts += [f"{token[1]}, an object of Jinja2 alone", ""]
-        elif token[1]:
-            parts += [token[1], ""]
-        else:
-            parts[-1] += token[0][0]
-    parts[-1] += text[here:]
-    return Template(name, source, tuple(parts))
+        if not token[1]:
+            pieces.append(token[0][0])
+            continue
+        variable = f"{token[1]}, an object of Jinja2 alone" if token[1] in OBJECTS else token[1]
+        parts += ["".join(pieces), variable]
+        pieces = []
+    return Template(name, source, (*parts, "".join(pieces) + text[here:]))
+
+
+_classic = lru_cache(maxsize=10_000)(_made)
 
 
 def jinja(name: str, text: str, source: str) -> Template:
