@@ -16,6 +16,9 @@ from marathonlb.haproxy.steps import DRAIN, MAINTENANCE, READY, Held
 STATE_HEADER = "1\n"
 """The first line of a state file: its version. HAProxy 2.6 warns of a file without it."""
 
+LONGEST_LINE = 1_999
+"""Bytes of a line that HAProxy reads in one piece; it takes the rest of a longer one for another line."""
+
 _FORCED_MAINTENANCE, _FORCED_DRAIN = 0x01 | 0x04, 0x08
 """Of ``srv_admin_state``: maintenance by the socket or the file, drain by the socket (management guide)."""
 
@@ -131,7 +134,8 @@ def state_file(answer: str, wanted: Iterable[Section]) -> str:
     """
     down = {match["backend"] for match in _DOWN.finditer(answer)}
     backends = {s.name: parse(s) for s in wanted if s.kind == "backend" and s.name in down}
-    kept = [match[0] for match in _DOWN.finditer(answer) if _is_wanted(match[0], backends)]
+    found = (match[0] for match in _DOWN.finditer(answer))
+    kept = [line for line in found if len(line.encode()) < LONGEST_LINE and _is_wanted(line, backends)]
     return "".join([STATE_HEADER, *(f"{line}\n" for line in kept)])
 
 

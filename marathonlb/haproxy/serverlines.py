@@ -46,6 +46,12 @@ does not, unless it is told to.
 
 DYNAMIC_BALANCE = re.compile(r"(?:roundrobin|leastconn|first|random(?:\(\d+\))?)\Z")
 
+MOST_WORDS = 56
+"""HAProxy takes 64 words in a command, and some are added to those of the line."""
+
+LONGEST = 3_000
+"""Characters of a line that is said on a socket at most; HAProxy swallows what is more than its buffer."""
+
 _PLAIN = re.compile(r"[A-Za-z0-9_.:/@%,+=()\[\]*-]+\Z")
 
 
@@ -185,7 +191,13 @@ def parse_server(line: str) -> Server:
         problem = problem or f"has {odd!r}, which cannot be said on a socket"
     address, port, wrong = _address(target)
     kept, weight, number, unknown = _arguments(arguments)
-    return Server(name, address, port, weight, number, kept, problem or wrong or unknown)
+    long = "is too long to be said on a socket" if _is_long(words) else ""
+    return Server(name, address, port, weight, number, kept, long or problem or wrong or unknown)
+
+
+def _is_long(words: list[str]) -> bool:
+    """Whether a line has more words or characters than HAProxy takes in a command."""
+    return len(words) > MOST_WORDS or sum(map(len, words)) > LONGEST
 
 
 def _address(target: str) -> tuple[str, int, str]:

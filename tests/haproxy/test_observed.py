@@ -124,6 +124,13 @@ class StateFileTests(SynchronousTestCase):
         down = line("a", state=0)
         self.assertEqual(self.kept("server a 10.0.0.1:80 check", down), [down])
 
+    def test_long(self) -> None:
+        """HAProxy reads a line in pieces of 1,999 bytes, so that the end of a longer one would be a line of its own."""
+        for length, kept in ((1900, True), (2100, False)):
+            name = "s" * length
+            down = line(name, state=0)
+            self.assertEqual([down] if kept else [], self.kept(f"server {name} 10.0.0.1:80 check", down))
+
     def test_up(self) -> None:
         """One that is up needs no line."""
         self.assertEqual(self.kept("server a 10.0.0.1:80 check", line("a")), [])

@@ -328,6 +328,19 @@ class StepsMixin:
         self.assertEqual(found, {("a", "SERVED=aaa"), ("b", "SERVED=bbb")})
 
     @coroutine
+    async def test_2_too_long(self: Any) -> None:
+        """A server whose line has more than a command may have takes a reload, and fails nobody else's change."""
+        for words in ("cookie " + "c" * 14_000, "weight 1 " * 29):
+            first, second = self.task("a"), self.task("b")
+            line = f"server a 127.0.0.1:{first.port} {words}"
+            applier = await self.begun(line, "balance leastconn")
+            more = f"server b 127.0.0.1:{second.port} {words}"
+            outcome = await applier.apply(self.config(line, more, "balance leastconn"))
+            self.assertEqual("reload", outcome.action)
+            self.assertIn("server shop/b is too long to be said on a socket", outcome.reason)
+            await applier.service.stopService()
+
+    @coroutine
     async def test_2_refused(self: Any) -> None:
         """What HAProxy refuses is a reload in its words, and is not tried again with this backend."""
         a, b, c = self.task("a"), self.task("b"), self.task("c")
@@ -359,6 +372,18 @@ class StepsMixin:
         self.assertEqual([tuple(line.split()[1:]) for line in held.splitlines()], list(maps))
         self.assertEqual((await self.get(entries[2999][0]))[0], "a")
         self.assertEqual((await self.get())[0], "b")
+
+    @coroutine
+    async def test_3_small_buffer(self: Any) -> None:
+        """What HAProxy swallows because its buffer is small is read back, and takes a reload."""
+        self.globals = ["tune.bufsize 4096"]
+        task = self.task("a")
+        line = f"server a 127.0.0.1:{task.port}"
+        maps = tuple((f"/{number}/{'p' * 80}", "shop") for number in range(200))
+        applier = await self.begun(line, maps=maps)
+        wanted = self.config(line, maps=(*maps[100:], ("/new", "shop"), ("/", "shop")))
+        await applier.apply(wanted)
+        self.assertEqual("a", (await self.get("/new"))[0])
 
     @coroutine
     async def test_3_read_back(self: Any) -> None:
