@@ -4,6 +4,7 @@
 # make audit    known vulnerabilities of the dependencies: as installed here, and at their minimum versions
 # make docs     the generated files of docs/
 # make bench    the figures
+# make fuzz     random hostile apps beside plain ones: SEED=1 CASES=1000 SECONDS=300
 # make dist     a wheel and a source archive, each tried in an environment of its own
 # make changelog             what the next release will say
 # make release VERSION=2.0.0 writes it down, commits it and tags it
@@ -23,6 +24,10 @@ MARATHON_PORT ?= 18080
 TESTS ?= tests
 # So many tests at once: most of them wait for processes. JOBS= runs one after the other, in one process.
 JOBS ?= 3
+# Of make fuzz: the first case, how many, and the seconds after which no further one begins.
+SEED ?= 1
+CASES ?= 1000
+SECONDS ?= 300
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -30,7 +35,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TOO_OLD := "Python 3.11 or later is needed and this is %d.%d; try make PYTHON=python3.12" % sys.version_info[:2]
 NO_VENV := "$(PYTHON) makes no virtual environments; install the package python3-venv (Debian, Ubuntu)"
 
-.PHONY: run test lint lint-ruff lint-format lint-types audit docs bench dist changelog release image-test venv clean
+.PHONY: run test lint lint-ruff lint-format lint-types audit docs bench fuzz dist changelog release image-test venv clean
 
 run: venv
 	exec $(BIN)/python -m minimarathon.demo \
@@ -60,6 +65,9 @@ audit: venv
 
 docs: venv
 	$(BIN)/python -m marathonlb.documentation docs
+
+fuzz: venv
+	$(BIN)/python -m tests.fuzz --seed $(SEED) --cases $(CASES) --seconds $(SECONDS)
 
 bench: venv
 	$(BIN)/python -m benchmarks
