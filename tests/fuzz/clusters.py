@@ -118,11 +118,13 @@ TRICKS = (
     "unix@/tmp/x", "10000", "443", "80", "9090", "user_bank_web_10000", "-1", "0", "65536", "1e3", "\u0661", "true",
 )  # fmt: skip
 IDS = (
-    "/evil", "/bank_web", "/bank.web", "/bank-web", "/bank/web_10000", "/bank/web/10000", "/bank_web_10000_in",
-    "/bank/web_in", "/marathon/http", "/marathon_http_in", "/marathon_https_in", "/stats", "/user_bank_web", "/colours",
+    "/evil", "/bank_web", "/bank.web", "/bank-web", "/bank_web_10000", "/bank/web/10000", "/bank_web_10000_in",
+    "/bank_web_in", "/marathon/http", "/marathon_http_in", "/marathon_https_in", "/stats", "/user_bank_web", "/colours",
     "/bank_colours", "/a", "/" + "a" * 250, "/" + "a" * 2000, "/" + "a" * PIECE, "/e\u00e9", "/e'\"#\\{$HOME}",
     "/e/../bank/web",     "/marathon_lb_rates", "/marathon_lb", "/BANK/web", "/bank%2fweb",
 )  # fmt: skip
+"""None is in the parent group of the plain apps: those who may write there are one team."""
+
 BOUNDARIES = (
     253,
     254,

@@ -291,6 +291,7 @@ _METHODS: Mapping[str, Callable[[str, str], bool]] = {
     "sub": lambda said, value: value in said,
     "int": lambda said, value: said == value,
     "bool": lambda said, value: said == value,
+    "reg": lambda said, value: re.search(value, said) is not None,
 }
 
 _CALL = re.compile(r"([a-z0-9_.-]+)(\(((?:[^()]|\([^()]*\))*)\))?(,|\Z)")

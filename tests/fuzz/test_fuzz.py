@@ -105,7 +105,7 @@ class RoutesTests(SynchronousTestCase):
             "use_backend a if nobody",
             "use_backend a if { nothing }",
             "use_backend a if { path,nothing }",
-            "use_backend a if { path -m reg x }",
+            "use_backend a if { path -m dir x }",
             "use_backend a if { path -f /x }",
         ):
             written = read(f"frontend f\n  bind :80\n  {line}\nbackend a\n", {})
@@ -140,7 +140,7 @@ class JudgeTests(SynchronousTestCase):
             hostile(VHOST="*.bank.test", PATH="/"),
             hostile(VHOST="weight.test,bank.test,own.test", BACKEND_WEIGHT="7"),
             hostile("/bank_web", 10000, VHOST="evil.test"),
-            hostile("/bank/web_10000", 9095, VHOST="evil.test"),
+            hostile("/bank_web_10000", 9095, VHOST="evil.test"),
             hostile(port=10000, BIND_ADDR=LB, MODE="tcp"),
             hostile(port=10007, BIND_ADDR="*", MODE="tcp"),
             hostile("/colours"),
