@@ -62,6 +62,7 @@ class Routes:
         self._binds: list[tuple[str, Section]] = []
         self._acls: dict[str, dict[str, list[Sequence[str]]]] = {}
         self._backends: dict[str, Section] = {}
+        self._samples: dict[tuple[str, Request], Value] = {}
         for section in written.sections:
             if section.kind in ("backend", "listen"):
                 self._backends.setdefault(section.name, section)
@@ -223,6 +224,11 @@ class Routes:
 
     def _sample(self, expression: str, request: Request) -> Value:
         """What an expression comes to; None where there is nothing."""
+        if (expression, request) not in self._samples:
+            self._samples[expression, request] = self._sampled(expression, request)
+        return self._samples[expression, request]
+
+    def _sampled(self, expression: str, request: Request) -> Value:
         calls = list(_calls(expression))
         value = self._fetch(*calls[0], request)
         for name, arguments in calls[1:]:

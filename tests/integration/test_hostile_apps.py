@@ -89,7 +89,7 @@ class HostileMixin:
                 self.binary, self.directory(), case.settings, TEMPLATES, (*case.plain, case.hostile), most=60
             )
             served = {service.app_id for service in wanted.services}
-            expected = {"/colours" if "colours" in str(app.labels) else app.id for app in case.plain}
+            expected = {"/bank/colours" if "colours" in str(app.labels) else app.id for app in case.plain}
             self.assertEqual(expected - served, set(), f"seed {seed}")
             theirs = [p for p in wanted.problems if p.fatal and p.app_id in {app.id for app in case.plain}]
             self.assertEqual(theirs, [], f"seed {seed}")
