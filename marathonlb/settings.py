@@ -74,6 +74,13 @@ class Account:
     ours: bool = True
     reaches: bool = True
 
+    @property
+    def directives(self) -> tuple[str, str]:
+        """The lines of ``global`` that name user and group; HAProxy takes numbers by other keywords than names."""
+        user = "uid" if self.user.isdecimal() else "user"
+        group = "gid" if self.group.isdecimal() else "group"
+        return f"{user} {self.user}", f"{group} {self.group}"
+
 
 @frozen(kw_only=True)
 class Settings:

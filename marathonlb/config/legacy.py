@@ -107,7 +107,7 @@ def head(text: str, *, managed: bool, socket: str, config: str, account: Account
     warnings = []
     before = ""
     if account is not None and account.ours:
-        before = f"global\n  user {account.user}\n  group {account.group}\n"
+        before = "global\n" + "".join(f"  {line}\n" for line in account.directives)
     text, loads = _LUA_LOAD.subn(
         lambda found: f"{found['load']}{escaped(str(LUA / found['name']))}.lua", text
     )

@@ -28,9 +28,12 @@ USER = "haproxy"
 """
 HAProxy's, where this system has it.
 
-Whoever runs as this user may connect to the sockets of the state directory and say who a client is. So it is not
-``nobody``, whom tasks run as, too.
+Whoever runs as this user may connect to the sockets of the state directory and say who a client is. So where there is
+none it is a number that no user has, and not ``nobody``, whom tasks run as, too.
 """
+
+UNNAMED = range(64_999, 61_183, -1)
+"""User and group ids of which one that nobody has stands in for `USER`; systemd gives such to services for a while."""
 
 _NAMES = frozenset({"user", "uid", "group", "gid", "chroot"})
 """Keywords of ``global`` that say who HAProxy becomes and what it sees."""
@@ -53,12 +56,14 @@ class System:
     What this machine says of users; a test gives its own.
 
     :param capabilities: those in effect, as a mask of bits.
+    :param named: whether a number is a user's or a group's.
     """
 
     uid: int = field(factory=os.geteuid)
     capabilities: int = field()
     user: Callable[[str], pwd.struct_passwd] = pwd.getpwnam
     group: Callable[[str], grp.struct_group] = grp.getgrnam
+    named: Callable[[int], bool] = lambda number: _is_named(number)
 
     @capabilities.default
     def _of_this_process(self) -> int:
@@ -112,12 +117,7 @@ def _chosen(settings: Settings, texts: str, default_head: bool, system: System) 
         return None, "this process may not change users (it lacks the capabilities SETUID and SETGID)"
     if _NEEDS_ROOT.search(texts):
         return None, "a template says `usesrc`, which only root may"
-    found = _user(USER, system)
-    if found is None:
-        return None, "there is no user `haproxy`: `useradd --system --user-group haproxy` makes it"
-    account = Account(user=found.pw_name, group=str(found.pw_gid), uid=found.pw_uid, gid=found.pw_gid)
-    with suppress(KeyError):
-        account = evolve(account, group=grp.getgrgid(account.gid).gr_name)
+    account = _account(system)
     elsewhere = (settings.access_log or "").startswith("/") or _NEEDS_FILES.search(texts)
     if default_head and not elsewhere and system.may(_CAP_SYS_CHROOT):
         return evolve(account, chroot=os.path.realpath(settings.state_dir)), ""
@@ -146,10 +146,25 @@ def _of_operator(settings: Settings, named: Mapping[str, str], system: System) -
     return evolve(account, reaches=inside and _leads_to(settings.state_dir, account))
 
 
-def _user(name: str, system: System) -> pwd.struct_passwd | None:
+def _account(system: System) -> Account:
+    """`USER`, or a number that no user has."""
+    try:
+        found = system.user(USER)
+    except KeyError:
+        number = next(each for each in UNNAMED if not system.named(each))
+        return Account(user=str(number), group=str(number), uid=number, gid=number)
+    account = Account(user=found.pw_name, group=str(found.pw_gid), uid=found.pw_uid, gid=found.pw_gid)
     with suppress(KeyError):
-        return system.user(name)
-    return None
+        account = evolve(account, group=grp.getgrgid(account.gid).gr_name)
+    return account
+
+
+def _is_named(number: int) -> bool:
+    with suppress(KeyError):
+        return bool(pwd.getpwuid(number))
+    with suppress(KeyError):
+        return bool(grp.getgrgid(number))
+    return False
 
 
 def _leads_to(directory: str, account: Account) -> bool:

@@ -10,6 +10,7 @@ import stat
 import tempfile
 from typing import Any
 
+from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.config.sources import Templates
@@ -69,10 +70,13 @@ class AccountTests(SynchronousTestCase):
         self.assertEqual("", remark)
 
     def test_nobody(self) -> None:
-        """It does not become ``nobody``: tasks that run as that user would reach the sockets of the state directory."""
-        account, remark = self.account(machine=system(users={"nobody": 7002}))
-        self.assertIsNone(account)
-        self.assertIn("useradd --system --user-group haproxy", remark)
+        """Without such a user it becomes a number that nobody has; tasks that run as ``nobody`` reach no socket."""
+        machine = evolve(system(users={"nobody": 7002}), named=lambda number: number == 64_999)
+        account, remark = self.account(machine=machine)
+        assert account is not None
+        self.assertEqual((64_998, 64_998, self.state), (account.uid, account.gid, account.chroot))
+        self.assertEqual(("uid 64998", "gid 64998"), account.directives)
+        self.assertEqual("", remark)
 
     def test_not_root(self) -> None:
         """Another user's HAProxy stays that user's, whatever the text says."""
@@ -80,13 +84,10 @@ class AccountTests(SynchronousTestCase):
             self.assertEqual((None, ""), self.account(templates, system(uid=1000)))
 
     def test_cannot(self) -> None:
-        """Where root is not allowed to become somebody else, or there is nobody, it stays root, which is said."""
+        """Where root may not become somebody else it stays root, which is said."""
         account, remark = self.account(machine=system(capabilities=0))
         self.assertIsNone(account)
         self.assertIn("stays root", remark)
-        account, remark = self.account(machine=system(users={}))
-        self.assertIsNone(account)
-        self.assertIn("useradd", remark)
         account, remark = self.account(
             overriding(BACKEND_HEAD="backend {backend}\n  source 0.0.0.0 usesrc clientip\n")
         )

@@ -7,7 +7,6 @@ As root HAProxy becomes another user, which these tests see; as any other user i
 from __future__ import annotations
 
 import os
-import pwd
 import re
 import signal
 import socket
@@ -18,6 +17,9 @@ from typing import Any
 
 from twisted.internet.threads import deferToThread
 
+from marathonlb.config.sources import load_templates
+from marathonlb.haproxy.account import with_account
+from marathonlb.settings import Settings
 from minimarathon.service import MiniMarathon
 from tests.integration.controllers import HOST, Controlled, app, get
 from tests.integration.haproxies import free_port, on_each
@@ -55,11 +57,10 @@ listen stats
 
 
 def user_of_haproxy() -> int:
-    """The user that a HAProxy of root's becomes."""
-    for name in ("haproxy", "nobody"):
-        if any(user.pw_name == name for user in pwd.getpwall()):
-            return pwd.getpwnam(name).pw_uid
-    return 0
+    """The user that HAProxy's worker becomes on this machine."""
+    made, _ = with_account(Settings(), load_templates("/nonexistent", {}))
+    assert made.account is not None
+    return made.account.uid
 
 
 def https(port: int, host: str) -> str:
