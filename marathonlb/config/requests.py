@@ -38,6 +38,15 @@ _FORWARDED_PROTO = re.compile(r"x-forwarded-proto", re.IGNORECASE)
 _NETWORKS_A_LINE = 20
 """Maximum number of networks in one ACL line; HAProxy takes 64 words."""
 
+_SCHEMES = (
+    "x-forwarded-proto -m beg",
+    "x-forwarded-s -m beg",
+    "X-Url-Scheme",
+    "Front-End-Https",
+    "Forwarded",
+)
+"""Headers by which frameworks are told the scheme: ``X-Forwarded-Proto``, ``-Protocol``, ``-Scheme``, ``-Ssl`` first."""
+
 _TRUSTED = "marathon_lb_trusted_proxy"
 
 
@@ -65,7 +74,7 @@ def _scheme(settings: Settings) -> str:
     networks = settings.trusted_proxies
     acls = "".join(f"  acl {_TRUSTED} src {each}\n" for each in network_lines(networks))
     condition = f" if !{_TRUSTED}" if networks else ""
-    return f"{acls}  http-request del-header X-Forwarded-Proto{condition}\n"
+    return acls + "".join(f"  http-request del-header {name}{condition}\n" for name in _SCHEMES)
 
 
 def network_lines(networks: Sequence[str]) -> list[str]:

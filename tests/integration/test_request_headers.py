@@ -86,6 +86,24 @@ class HeadersMixin:
             self.assertNotIn("x-forwarded-proto", found)
             self.assertEqual(found["x-forwarded-for"], "127.0.0.1")
 
+    def test_other_names(self) -> None:
+        """No other header by which frameworks are told the scheme reaches a task from a client; a proxy's do."""
+        names = (
+            "X-Forwarded-Protocol",
+            "X-Forwarded-Scheme",
+            "X-Forwarded-Ssl",
+            "X-Url-Scheme",
+            "Front-End-Https",
+        )
+        lines = (*(f"{name}: https" for name in names), "Forwarded: proto=https")
+        for networks, expected in (((), set()), (("127.0.0.0/8",), {*map(str.lower, names), "forwarded"})):
+            world = self.world(trusted_proxies=networks)
+            world.app("web", {"0_VHOST": "web.test"})
+            world.start()
+            found = sent(world.http, "web.test", *lines)
+            self.assertEqual({*map(str.lower, names), "forwarded"} & found.keys(), expected)
+            world.end()
+
     def test_trusted_proxy(self) -> None:
         """A proxy of --trusted-proxies says by which scheme its client asked; no other client does."""
         many = tuple(f"10.{number}.0.0/16" for number in range(100))
