@@ -45,7 +45,7 @@ _SCHEMES = (
     "Front-End-Https",
     "Forwarded",
 )
-"""Headers by which frameworks are told the scheme: ``X-Forwarded-Proto``, ``-Protocol``, ``-Scheme``, ``-Ssl`` first."""
+"""Headers that tell frameworks the scheme: ``X-Forwarded-Proto`` and its kin first."""
 
 _TRUSTED = "marathon_lb_trusted_proxy"
 
