@@ -54,11 +54,13 @@ class TemplateError(MarathonLBError):
 
     :param source: where the text comes from: a label, an environment variable or a file.
     :param template: which one it is, without ``HAPROXY_``; empty where none can be named.
+    :param closed: whether it was refused before, and is kept out of use since then.
     """
 
     source: str
     reason: str = field(converter=masked)
     template: str = ""
+    closed: bool = False
 
     def __str__(self) -> str:
         return f"{self.source}: {self.reason}"
@@ -98,6 +100,20 @@ class InvalidConfiguration(MarathonLBError):
 
     def __str__(self) -> str:
         return f"HAProxy refuses the configuration: {self.words}"
+
+
+@frozen(str=False, kw_only=True)
+class TemplateRefused(InvalidConfiguration):
+    """
+    The same, because of templates of the operator's with which HAProxy runs on as it is.
+
+    :param templates: what is wrong with each, in one line.
+    """
+
+    templates: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return "; ".join(self.templates)
 
 
 @frozen(str=False, kw_only=True)

@@ -334,7 +334,7 @@ class Reconciler(Service):
                 self.journal.rejected(error)
                 if not await self._leave_out(error, wanted, as_of):
                     if not (once and isinstance(error, ReloadFailed) and error.repeatable):
-                        raise self._search.nobodys(error) from error
+                        raise self._planner.texts.explained(self._search.nobodys(error)) from error
                     once = False
                 refusal: Failure = error
             except BaseException:
@@ -343,8 +343,11 @@ class Reconciler(Service):
             else:
                 if outcome is not None:
                     self._applied_as_of = as_of
+                    if self._planner.restricted:
+                        self.plan_again("template")
                     self._done(wanted, outcome, why)
                 self._go_on(wanted, outcome)
+                await self._try_texts_again()
                 return True
         raise refusal
 
@@ -372,10 +375,24 @@ class Reconciler(Service):
 
     async def _leave_out(self, error: Failure, wanted: Wanted, as_of: float) -> bool:
         """Quarantine what HAProxy refuses, or may fail with; False where no service is to blame."""
-        if self._settings.skip_config_cleanup or not await self._search.leave_out(error, wanted, as_of):
-            self.journal.problems_are(wanted.problems)
-            return False
-        return True
+        if not self._settings.skip_config_cleanup:
+            if await self._search.leave_out(error, wanted, as_of):
+                return True
+            if isinstance(error, InvalidConfiguration) and self._planner.restrict(self._applier.sections()):
+                return True
+        self.journal.problems_are(self._planner.problems_with(wanted))
+        return False
+
+    async def _try_texts_again(self) -> None:
+        """Try the operator's templates that were refused again, and see to it that it is done without a hint, too."""
+        if await self._planner.reconsider(self._clock.seconds(), self._search.passes):
+            self.plan_again("template")
+        again = self._planner.texts.overrides.next_try()
+        if again is None:
+            self._alarms.forget("template")
+        else:
+            wait = max(0.0, again - self._clock.seconds())
+            self._alarms.set("template", wait, lambda: self.plan_again("template"))
 
     def _go_on(self, wanted: Wanted, outcome: Outcome | None) -> None:
         """Try the next suspects, where a search is under way."""

@@ -45,6 +45,7 @@ class Search:
         self._clock = clock
         self._how = ""
         self._alibi = False
+        self._running = False
 
     @property
     def under_way(self) -> bool:
@@ -87,11 +88,12 @@ class Search:
         :return: False where no service is to blame.
         """
         self._alibi = False
+        self._running = await self._applier.serving()
         if not isinstance(error, CheckFailed) and not about_limits(error.complaints):
             await self._planner.look_at(error)
             if self._blame(error, wanted):
                 return True
-        if wanted.held is not None:
+        if wanted.held is not None or not await self._planner.is_of_changes(wanted, self.passes):
             return False
         suspects = self._planner.suspects
         self._how = _how(error)
@@ -117,7 +119,9 @@ class Search:
         return evolve(error, reason=f"{error.reason}{NOBODY}")
 
     def _blame(self, error: Failure, wanted: Wanted) -> bool:
-        return not isinstance(error, CheckFailed) and self._planner.blame(error, wanted, self._clock)
+        return not isinstance(error, CheckFailed) and self._planner.blame(
+            error, wanted, self._clock, running=self._running
+        )
 
     async def _begin(self, error: Failure, wanted: Wanted) -> bool:
         """Hold all that is suspected; whether there is anybody."""
@@ -166,9 +170,10 @@ class Search:
         """Whether a template of the operator's is to blame, where HAProxy has said something."""
         if not isinstance(error, InvalidConfiguration):
             return self._blame(error, wanted)
-        return await self._planner.search_templates(error, wanted, self._passes)
+        return await self._planner.search_templates(error, wanted, self.passes)
 
-    async def _passes(self, config: Config) -> bool:
+    async def passes(self, config: Config) -> bool:
+        """Whether HAProxy accepts a configuration."""
         try:
             await self._applier.check(config)
         except (InvalidConfiguration, CheckFailed):

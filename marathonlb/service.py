@@ -17,9 +17,10 @@ from twisted.web.client import HTTPConnectionPool
 
 from marathonlb import __version__
 from marathonlb.config.render import Renderer
-from marathonlb.config.sources import load_templates
+from marathonlb.config.sources import load_templates, require_directory
 from marathonlb.config.templates import PER_APP_NAMES
-from marathonlb.errors import PublishFailed, UsageError
+from marathonlb.errors import PublishFailed, TemplateError, UsageError
+from marathonlb.haproxy.accepted import AcceptedTemplates
 from marathonlb.haproxy.account import with_account
 from marathonlb.haproxy.apply import Applier
 from marathonlb.haproxy.factory import make_applier, make_certificates, make_renewal, version_of
@@ -89,6 +90,8 @@ def make_parts(settings: Settings, reactor: Any, *, once: bool = False) -> Parts
     """
     settings = with_system_ca(with_state_directory(settings))
     templates = load_templates(settings.templates, settings.environment)
+    accepted = AcceptedTemplates(StateDirectory.of(settings))
+    require_directory(settings.templates, accepted.read())
     settings, remark = with_account(settings, templates)
     _report(*templates.warnings, remark)
     pool = HTTPConnectionPool(reactor)
@@ -104,7 +107,7 @@ def make_parts(settings: Settings, reactor: Any, *, once: bool = False) -> Parts
     hold = Hold(
         Pins(settings.state_dir), os.path.dirname(os.path.abspath(settings.haproxy_config)), hosts.address
     )
-    planner = Planner(offers, Renderer(settings, templates), certificates, hold)
+    planner = Planner(offers, Renderer(settings, templates), certificates, hold, accepted)
     reconciler = Reconciler(settings, gatherer, planner, applier, hosts, reactor, journal=record)
     hosts.changed = reconciler.poke
     if isinstance(gatherer, Federation):
@@ -238,16 +241,31 @@ class Controller(MultiService):
             signal.signal(number, lambda number, _: self._reactor.callFromThread(self._signalled, number))
 
     def _signalled(self, number: int) -> None:
-        """SIGHUP looks at everything, SIGUSR1 lets HAProxy read its configuration again."""
+        """SIGHUP looks at everything and reads the templates, SIGUSR1 lets HAProxy read its configuration again."""
         name = signal.Signals(number).name
         self._log.info("{signal} has come", signal=name)
         if number == signal.SIGHUP:
             self.parts.renewal.look().addErrback(
                 lambda failure: self._log.failure("Certificates could not be looked at: a defect", failure)
             )
+            self._read_templates()
+            self.parts.reconciler.plan_again(name)
             self.parts.reconciler.poke(Hint(None, name))
         else:
             self.parts.reconciler.reload(name)
+
+    def _read_templates(self) -> None:
+        """Read the templates anew; where that cannot be done those of before serve on."""
+        settings, planner = self.parts.settings, self.parts.planner
+        try:
+            templates = load_templates(settings.templates, settings.environment)
+            require_directory(settings.templates, planner.texts.overrides.good)
+        except TemplateError as error:
+            planner.texts.overrides.unreadable(error.source, error.reason)
+            planner.take(None)
+        else:
+            _report(*templates.warnings)
+            planner.take(templates)
 
 
 def sources(parts: Parts, reactor: Any) -> dict[str, Source | Poller]:

@@ -143,6 +143,7 @@ class Settings:
     access_log: str | None = None
     skip_validation: bool = False
     skip_config_cleanup: bool = False
+    template_fallback: bool = False
     dry: bool = False
     diff: bool = False
     explain: str | None = None

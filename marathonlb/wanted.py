@@ -6,20 +6,22 @@ A pure function of the state but for the quarantine, which remembers what HAProx
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from attrs import evolve, frozen
 from twisted.internet.interfaces import IReactorTime
 
 from marathonlb.config import defaults, legacy
 from marathonlb.config.render import SESSIONS_SINCE, Rendered, Renderer
-from marathonlb.config.templates import BY_NAME, PER_APP_NAMES
-from marathonlb.config.text import Config, Owner
-from marathonlb.errors import Complaint, InvalidConfiguration, ReloadFailed
+from marathonlb.config.sources import Templates
+from marathonlb.config.templates import PER_APP_NAMES
+from marathonlb.config.text import Config
+from marathonlb.culprits import Culprits, Passes
+from marathonlb.errors import InvalidConfiguration, ReloadFailed
 from marathonlb.haproxy.certificates import Certificates
 from marathonlb.haproxy.hold import Held, Hold
-from marathonlb.haproxy.offenders import about_defaults, blamed, label_of, names_clash, operators
 from marathonlb.marathon.model import App
+from marathonlb.operators import Kept, OperatorTexts, as_it_runs
 from marathonlb.routing.evidence import State
 from marathonlb.routing.offers import Offers
 from marathonlb.routing.problems import Problem, gathered
@@ -28,9 +30,6 @@ from marathonlb.routing.readings import Readings
 from marathonlb.routing.servers import Resolve
 from marathonlb.routing.services import AppServices, Service
 from marathonlb.routing.suspects import Suspects
-
-RETRY_BIND = 30.0
-"""Seconds until a port that somebody else held is tried again; doubled at each failure, up to sixteenfold."""
 
 
 @frozen
@@ -67,6 +66,8 @@ class Planner:
 
     :param certificates: knows which files can be served; None takes them all for good.
     :param hold: knows what is pinned; None pins nothing.
+    :param kept: keeps the operator's texts that HAProxy accepted; None keeps none.
+    :ivar texts: which of the operator's templates serve.
     """
 
     def __init__(
@@ -75,11 +76,15 @@ class Planner:
         renderer: Renderer,
         certificates: Certificates | None = None,
         hold: Hold | None = None,
+        kept: Kept | None = None,
     ) -> None:
         self.offers = offers
         self.quarantine = Quarantine()
         self.suspects = Suspects(self.quarantine)
         self.readings = Readings()
+        self.texts = OperatorTexts(renderer, kept)
+        self.culprits = Culprits(renderer, self.texts, self.quarantine, certificates)
+        self._only: frozenset[tuple[str, str]] | None = None
         self._renderer = renderer
         self._certificates = certificates
         self._hold = hold
@@ -89,8 +94,6 @@ class Planner:
         self._renamed: Mapping[tuple[str, int], str] = {}
         self._found: tuple[Problem, ...] = ()
         self._accepted: Wanted | None = None
-        self._proven: frozenset[str] = frozenset()
-        self._doubted: dict[str, frozenset[tuple[str, int]]] = {}
         self._moved: dict[tuple[str, int], tuple[Service, Service]] = {}
 
     def update(self, apps: Mapping[str, App], touched: Iterable[str]) -> None:
@@ -177,7 +180,7 @@ class Planner:
         """
         certificates = self._certificates.copy() if self._certificates else None
         other = Planner(self.offers.copy(), self._renderer.copy(), certificates)
-        other.quarantine = self.quarantine.copy()
+        other.quarantine, other.texts.overrides = self.quarantine.copy(), self.texts.overrides.copy()
         other.suspects = Suspects(other.quarantine)
         other.update(apps, touched)
         await other.prepare()
@@ -202,6 +205,9 @@ class Planner:
         if wanted.held is not None:
             return
         self._accepted = wanted
+        self.culprits.accepted = wanted.services
+        self.restrict(None)
+        self.texts.accepted(wanted.rendered)
         self.readings.took(wanted.services, self.quarantine.admitted, read=read)
 
     def forget(self) -> None:
@@ -233,99 +239,111 @@ class Planner:
             shared = certificates.problems
             kept, bad = self._certificates.admit(kept)
             refused = [*refused, *bad]
-        rendered = self._renderer.render(kept)
+        if self._only is not None:
+            kept, waiting = as_it_runs(kept, self._only)
+            refused = [*refused, *waiting]
+        rendered = self.texts.render(kept, now, running=self._accepted is not None)
         self._found = (*shared, *refused, *rendered.problems)
         servers = sum(len(service.servers) for service in rendered.services)
         return Wanted(rendered, self._problems(), servers)
 
     def _problems(self) -> tuple[Problem, ...]:
         """What is wrong, in the order in which it is told."""
-        problems = [*self.offers.problems(), *map(self.offers.attributed, self._found)]
+        found = map(self.offers.attributed, self._found)
+        problems = [*self.offers.problems(), *self.texts.overrides.problems, *found]
         problems.sort(
             key=lambda p: (p.app_id, -1 if p.port_index is None else p.port_index, p.label, p.reason)
         )
         return tuple(gathered(problems))
 
-    def blame(self, error: InvalidConfiguration | ReloadFailed, wanted: Wanted, clock: IReactorTime) -> bool:
+    def blame(
+        self,
+        error: InvalidConfiguration | ReloadFailed,
+        wanted: Wanted,
+        clock: IReactorTime,
+        *,
+        running: bool = False,
+    ) -> bool:
         """
-        Put what HAProxy complains about into quarantine: services, or a shared template of the operator's.
+        Put what HAProxy complains about out of the way: services into quarantine, and the operator's templates as
+        `Overrides` says.
 
         A port that somebody else holds may be free later, so what failed at a reload is tried again after a while.
 
-        :return: False where nobody's line was named, or a pin holds: nobody of today wrote its text.
+        :param running: whether HAProxy runs.
+        :return: False where nobody's line was named, or nothing but what runs can serve, or a pin holds: nobody of
+            today wrote its text.
         """
         if wanted.held is not None:
             return False
-        if names_clash(error.complaints) and self._renderer.tell_apart():
-            self._last = None
-            return True
-        found = self._blame_somebody(error, wanted, clock)
-        if not found and about_defaults(error.complaints):
-            found = self._renderer.write_defaults(False)
-            self._last = None
-        return found
-
-    def _blame_somebody(
-        self, error: InvalidConfiguration | ReloadFailed, wanted: Wanted, clock: IReactorTime
-    ) -> bool:
-        found = False
-        others: list[Complaint] = []
-        for complaint in error.complaints:
-            if self._is_certificates(complaint):
-                found = True
-            else:
-                others.append(complaint)
-        starting = isinstance(error, ReloadFailed)
-        who = blamed(
-            others, wanted.rendered.config, trusted=self._trusted(starting=starting), doubted=self._doubted
-        )
-        for name, words in who.templates.items():
-            found |= self._renderer.fall_back(name, f"HAProxy says: {words}")
-            self.quarantine.release(self._doubted.pop(name, ()))
+        found = self.culprits.blame(error, wanted.rendered, clock.seconds(), running=running)
         if found:
             self._last = None
-        self._doubted |= who.doubted
-        by_key = {service.key: service for service in wanted.services}
-        for key in who.services.keys() & by_key.keys():
-            label, words = who.services[key]
-            retry_at = None
-            if starting:
-                retry_at = clock.seconds() + RETRY_BIND * 2.0 ** min(self.quarantine.failures(key), 4)
-            self._condemn(by_key[key], label_of(label, by_key[key], words), words, retry_at)
-            found = True
         return found
 
-    def _trusted(self, *, starting: bool) -> Collection[str]:
-        """The operator's templates that HAProxy has accepted; at a start it has read all that is there."""
-        if self._accepted is not None:
-            self._proven |= operators(self._accepted.rendered.config)
-        return BY_NAME if starting else self._proven
+    async def is_of_changes(self, wanted: Wanted, passes: Passes) -> bool:
+        """See `Culprits.is_of_changes`."""
+        return await self.culprits.is_of_changes(wanted.services, passes)
 
-    def _is_certificates(self, complaint: Complaint) -> bool:
-        """Whether a file is to blame, which is left out from now on."""
-        certificates, owner = self._certificates, complaint.owner
-        if certificates is None or not isinstance(owner, Owner):
-            return False
-        return certificates.refuse(complaint.message, owner.app_id)
-
-    async def search_templates(
-        self, error: InvalidConfiguration, wanted: Wanted, passes: Callable[[Config], Awaitable[bool]]
-    ) -> bool:
-        """Find the one template without which HAProxy accepts the rest, HAPROXY_HEAD first."""
-        doubtful = operators(wanted.rendered.config) - frozenset(self._trusted(starting=False))
-        for name in sorted(doubtful, key=lambda each: (each != "HEAD", each)):
-            trial = self._renderer.copy()
-            if trial.fall_back(name, "") and await passes(trial.render(wanted.services).config):
-                self._last = None
-                return self._renderer.fall_back(name, f"HAProxy says: {error.words}")
-        return False
-
-    def _condemn(self, service: Service, label: str, words: str, retry_at: float | None) -> None:
-        accepted = None
-        if self._accepted is not None:
-            accepted = next((s for s in self._accepted.services if s.key == service.key), None)
-        self.quarantine.condemn(service, accepted, label, words, retry_at)
+    async def search_templates(self, error: InvalidConfiguration, wanted: Wanted, passes: Passes) -> bool:
+        """See `Culprits.search_templates`."""
         self._last = None
+        return await self.culprits.search_templates(error, wanted.rendered, passes)
+
+    def take(self, templates: Templates | None) -> None:
+        """
+        Use the operator's templates as they were read anew, and try every one that was refused again.
+
+        :param templates: None where they could not be read.
+        """
+        if templates is not None and self.texts.overrides.take(templates):
+            self._release_all()
+        self._last = None
+        self.texts.try_all_again()
+
+    async def reconsider(self, now: float, passes: Passes) -> bool:
+        """
+        Try the operator's refused templates again in whose place another text serves.
+
+        :param passes: whether HAProxy accepts a configuration.
+        :return: whether one is good now.
+        """
+        services, _ = self.quarantine.copy().admit(self.offers.services(), now)
+        found = await self.texts.reconsider(services, now, passes)
+        if found:
+            self._last = None
+            self._release_all()
+        return found
+
+    def _release_all(self) -> None:
+        """Try every service again: what it was refused with may have lacked what another text holds."""
+        refused = (verdict for verdict in self.quarantine.verdicts() if not verdict.silent)
+        self.quarantine.release([verdict.refused.key for verdict in refused])
+
+    def restrict(self, sections: frozenset[tuple[str, str]] | None) -> bool:
+        """
+        Want no services but those that HAProxy runs already, where this controller has just begun and a template of the
+        operator's lets nothing else be done: so that their servers come and go.
+
+        :param sections: what HAProxy runs, each as its keyword and its name; None ends it.
+        :return: whether another configuration follows.
+        """
+        before, self._only = self._only, None
+        if before is not None:
+            self._last = None
+        if sections and before is None and self._accepted is None and self.texts.overrides.held:
+            self._only, self._last = sections, None
+        return self._only is not None
+
+    @property
+    def restricted(self) -> bool:
+        """Whether no others are wanted."""
+        return self._only is not None
+
+    def problems_with(self, wanted: Wanted) -> tuple[Problem, ...]:
+        """What is wrong where something could not be applied: what has been found out meanwhile, too."""
+        new = (*self.texts.overrides.held, *self.texts.overrides.problems)
+        return (*(problem for problem in new if problem not in wanted.problems), *wanted.problems)
 
 
 def _tasks_alone(before: AppServices, after: AppServices) -> bool:

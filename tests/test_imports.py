@@ -22,6 +22,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("record",),
     ("journal",),
     ("wanted",),
+    ("culprits",),
+    ("operators",),
     ("haproxy",),
     ("config",),
     ("routing",),

@@ -6,11 +6,11 @@ import msgspec
 from attrs import evolve
 
 from marathonlb.config.text import Owner
+from marathonlb.culprits import RETRY_BIND
 from marathonlb.errors import Complaint, ReloadFailed
 from marathonlb.marathon.events import Hint
 from marathonlb.marathon.gather import SECOND_OPINION
 from marathonlb.marathon.model import App
-from marathonlb.wanted import RETRY_BIND
 from tests.fakes.haproxy import NONSENSE
 from tests.reconciling import EVERYTHING, ReconcilerTestCase, cluster, evolve_host, web
 
@@ -214,13 +214,14 @@ class QuarantineTests(ReconcilerTestCase):
         self.assertLess(self.applier.checked + len(self.applier.wanted), 70)
 
     def test_shared_template(self) -> None:
-        """A template of the operator's that HAProxy refuses gives way to the default, loudly."""
+        """A template of the operator's that HAProxy refuses gives way to the default only if that is asked for."""
         bad = {"HAPROXY_BACKEND_HTTP_OPTIONS": f"  {NONSENSE}"}
-        self.make(evolve(self.settings, environment=bad))
-        self.marathon.set(*cluster(3))
-        self.reconciler.poke(EVERYTHING)
-        self.assertEqual(len(self.served()), 3)
-        self.assertIn("environment HAPROXY_BACKEND_HTTP_OPTIONS", str(self.reconciler.problems[0]))
+        for fallback in (False, True):
+            self.make(evolve(self.settings, environment=bad, template_fallback=fallback))
+            self.marathon.set(*cluster(3))
+            self.reconciler.poke(EVERYTHING)
+            self.assertEqual(len(self.served()), 3 if fallback else 0)
+            self.assertIn("environment HAPROXY_BACKEND_HTTP_OPTIONS", str(self.reconciler.problems[0]))
 
     def test_mended(self) -> None:
         """A label that is mended brings the service back, and the problem is gone."""

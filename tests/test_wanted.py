@@ -16,6 +16,7 @@ from marathonlb.config.templates import PER_APP_NAMES
 from marathonlb.config.text import Config
 from marathonlb.errors import Complaint, InvalidConfiguration
 from marathonlb.marathon.model import App, Port
+from marathonlb.operators import Kept
 from marathonlb.routing.offers import Offers
 from marathonlb.settings import Settings
 from marathonlb.wanted import Planner, Wanted
@@ -24,13 +25,14 @@ from tests.routing.apps import app, changed, task
 CLASH = "backend 'a_1' has the same name as frontend 'a_1' declared at x:1. This is no longer supported as of 3.3."
 
 
-def planner(*apps: App, templates: str = "/no", **overrides: str) -> Planner:
+def planner(*apps: App, templates: str = "/no", kept: Kept | None = None, **overrides: str) -> Planner:
     """A planner for these apps, with the operator's templates; their names lack ``HAPROXY_``."""
     environment = {f"HAPROXY_{name}": text for name, text in overrides.items()}
     settings = Settings(environment=environment, ssl_certs=())
     made = Planner(
         Offers(settings, PER_APP_NAMES, lambda host: host),
         Renderer(settings, load_templates(templates, environment)),
+        kept=kept,
     )
     by_id = {each.id: each for each in apps}
     made.update(by_id, by_id)
@@ -49,6 +51,8 @@ def refused(wanted: Wanted, *lines: str, words: str = "unknown keyword") -> Inva
     assert found
     return InvalidConfiguration(complaints=tuple(found))
 
+
+CLOSED_EXTRA = [("/a", "HAPROXY_BACKEND_EXTRA"), ("/b", "HAPROXY_BACKEND_EXTRA")]
 
 ACL = "  use_backend {backend} if { hdr(host) -i {hostname} }\n"
 
@@ -141,11 +145,11 @@ class TasksTests(SynchronousTestCase):
             self.assertEqual((len(after.problems), len(after.services)), (wrong, 2 - wrong))
 
     def test_wrong_line_of_the_operator(self) -> None:
-        """One of the operator's that is found with the first task is told, and the default serves in its place."""
+        """One of the operator's that is found with the first task is told, and the service is left out."""
         mine = app("/x", ports=(Port(2),), tasks=())
         made = planner(mine, BACKEND_SERVER_OPTIONS="  server {nobody}\n")
         before, after = self.change(made, {}, changed(mine, tasks=(task(1),)))
-        self.assertEqual((before.problems, after.servers), ((), 1))
+        self.assertEqual((before.problems, len(before.services), len(after.services)), ((), 1, 0))
         self.assertEqual([problem.label for problem in after.problems], ["HAPROXY_BACKEND_SERVER_OPTIONS"])
 
     def test_text_of_the_servers(self) -> None:
@@ -257,21 +261,24 @@ class BlameTests(SynchronousTestCase):
         self.assertEqual([each.app_id for each in wanted.services], ["/b"])
 
     def test_operator(self) -> None:
-        """In place of an operator's template that no service can use the default serves, and the line is told."""
+        """An operator's template that no service can use keeps them all out, and the line is told."""
         made = planner(self.a, self.b, BACKEND_EXTRA="  # mine\n  nonsense\n")
         wanted = made.wanted(0)
         self.assertTrue(made.blame(refused(wanted, "nonsense"), wanted, Clock()))
         wanted = made.wanted(0)
-        (problem,) = wanted.problems
+        problem, *others = wanted.problems
         self.assertEqual((problem.app_id, problem.label), ("", "HAPROXY_BACKEND_EXTRA"))
         self.assertRegex(
-            problem.reason, r"^HAProxy says: unknown keyword \(line 2: `nonsense`\); .*; the default serves"
+            problem.reason,
+            r"^HAProxy says: unknown keyword \(line 2: `nonsense`\); .*; until it is good, the services that use it "
+            "are closed; it is tried again",
         )
+        self.assertEqual([(each.app_id, each.label) for each in others], CLOSED_EXTRA)
         self.assertNotIn("nonsense", wanted.rendered.config.template)
-        self.assertEqual(len(wanted.services), 2)
+        self.assertEqual(len(wanted.services), 0)
 
     def test_one_after_another(self) -> None:
-        """Where HAProxy gives up at the first service, the second one acquits it, and the default serves both."""
+        """Where HAProxy gives up at the first service, the second one acquits it, and the template is to blame."""
         made = planner(
             self.a, self.b, app("/c", ports=(Port(3),)), BACKEND_EXTRA="  # {backend}\n  odd {backend}\n"
         )
@@ -279,9 +286,10 @@ class BlameTests(SynchronousTestCase):
             wanted = made.wanted(0)
             self.assertTrue(made.blame(refused(wanted, line), wanted, Clock()))
         wanted = made.wanted(0)
-        (problem,) = wanted.problems
+        (problem,) = made.texts.overrides.closed
         self.assertEqual((problem.app_id, problem.label), ("", "HAPROXY_BACKEND_EXTRA"))
-        self.assertEqual(len(wanted.services), 3)
+        self.assertEqual([each.label for each in wanted.problems], ["HAPROXY_BACKEND_EXTRA"] * 4)
+        self.assertEqual(len(wanted.services), 0)
 
     def test_used_later(self) -> None:
         """An operator's template that no service used when HAProxy accepted the others is not proven by that."""
@@ -297,20 +305,23 @@ class BlameTests(SynchronousTestCase):
         wanted = made.wanted(0)
         self.assertTrue(made.blame(refused(wanted, "rspadd x"), wanted, Clock()))
         wanted = made.wanted(0)
-        self.assertEqual(
-            [(each.app_id, each.label) for each in wanted.problems], [("", "HAPROXY_BACKEND_HSTS_OPTIONS")]
-        )
-        self.assertEqual(len(wanted.services), 3)
+        self.assertEqual({each.label for each in wanted.problems}, {"HAPROXY_BACKEND_HSTS_OPTIONS"})
+        self.assertEqual([each.app_id for each in wanted.problems], ["", "/b", "/c"])
+        self.assertEqual([each.app_id for each in wanted.services], ["/a"])
 
     def test_accepted_before(self) -> None:
-        """Once HAProxy has accepted an operator's template, a service that it is refused for is to blame."""
+        """Once HAProxy has accepted an operator's template, a changed service that it is refused for is to blame."""
         made = planner(self.a, self.b, BACKEND_EXTRA="  {mode}\n")
+        made.accepted(made.wanted(0))
+        other = changed(self.b, labels={"HAPROXY_0_MODE": "http"})
+        made.update({"/a": self.a, "/b": other}, {"/b"})
         wanted = made.wanted(0)
-        made.accepted(wanted)
-        self.assertTrue(made.blame(refused(wanted, "tcp"), wanted, Clock()))
+        self.assertTrue(made.blame(refused(wanted, "http"), wanted, Clock(), running=True))
         wanted = made.wanted(0)
-        self.assertEqual({each.label for each in wanted.problems}, {"HAPROXY_BACKEND_EXTRA"})
-        self.assertEqual({each.app_id for each in wanted.problems}, {"/a", "/b"})
+        self.assertEqual(
+            [(each.app_id, each.label) for each in wanted.problems], [("/b", "HAPROXY_BACKEND_EXTRA")]
+        )
+        self.assertEqual([each.mode for each in wanted.services], ["tcp", "tcp"])
 
     def test_template_without_a_line(self) -> None:
         """Where no line is named and no service is to blame it is the operator's template without which all passes."""

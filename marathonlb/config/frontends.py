@@ -140,7 +140,9 @@ def written_ports(
             ]
     texts = {} if templates.get("HEAD").is_default else {"HEAD": head}
     texts |= {
-        name: template.render(shared) for name in names if not (template := templates.get(name)).is_default
+        name: template.render(shared)
+        for name in names
+        if not (template := templates.get(name)).is_default and not template.closed
     }
     found: dict[int, list[Bound]] = {}
     for name, text in texts.items():
@@ -158,6 +160,16 @@ def chunk(template: Template, owner: Owner, variables: Mapping[str, Any]) -> Chu
     return Chunk(whole_lines(text), owner)
 
 
+def template_problem(service: Service, error: TemplateError) -> Problem:
+    """What a service's owner is told of a template that cannot be rendered for it: his own, or the operator's."""
+    if not error.source.startswith("label "):
+        label = f"HAPROXY_{error.template}"
+        return Problem(service.app_id, service.port_index, label, "", error.reason)
+    label = error.source.removeprefix("label ")
+    text = service.overrides.get(label.split("_", 2)[2], "")
+    return Problem(service.app_id, service.port_index, label, text, error.reason)
+
+
 def whole_lines(text: str) -> str:
     """The text, with the newline at its end that many overrides lack."""
     return text if not text or text.endswith("\n") else text + "\n"
@@ -165,15 +177,24 @@ def whole_lines(text: str) -> str:
 
 @frozen
 class SharedFrontends:
-    """Renders the shared frontends; a service whose label is wrong is left out and told so in ``problems``."""
+    """
+    Renders the shared frontends.
+
+    A section that needs a closed template is missing. A service that has a wrong template among its rules has to be
+    left out of everything else, too.
+
+    :ivar refused: those services, by key, each with the problem.
+    :ivar told: what the operator should know.
+    """
 
     settings: Settings
     templates: Templates
     shared: Mapping[str, Any]
     rules: Rules
     services: Sequence[Service]
-    problems: list[Problem]
     sni: Sni
+    refused: dict[tuple[str, int], Problem] = field(factory=dict, init=False)
+    told: list[Problem] = field(factory=list, init=False)
     _known: dict[tuple[str, int], tuple[Service, Mapping[str, Any]]] = field(factory=dict, init=False)
     _written: Counter[tuple[str, int]] = field(factory=Counter, init=False)
 
@@ -181,13 +202,13 @@ class SharedFrontends:
         """The sections, each where its head is not switched off."""
         if not self.settings.dont_bind_http_https:
             routing = self._routing("HTTP", self.rules.first, self.rules.later)
-            yield from self._section("marathon_http_in", "HTTP_FRONTEND_HEAD", routing)
-        yield from self._section("marathon_http_appid_in", "HTTP_FRONTEND_APPID_HEAD", self._app_ids())
+            yield from _open(self._section("marathon_http_in", "HTTP_FRONTEND_HEAD", routing))
+        yield from _open(self._section("marathon_http_appid_in", "HTTP_FRONTEND_APPID_HEAD", self._app_ids()))
         if not self.settings.dont_bind_http_https:
             https = partial(self._routing, "HTTPS")
             port = HttpsPort(self.settings, self.templates, self.shared, self.sni, https, self.rules)
-            self.problems.extend(port.problems())
-            yield from port.sections()
+            self.told.extend(port.problems())
+            yield from _open(port.sections())
 
     def _section(self, name: str, template: str, rules: Iterable[Chunk]) -> Iterable[Section]:
         head = self._shared_chunk(template)
@@ -267,12 +288,17 @@ class SharedFrontends:
             yield chunk(template, owner, {**_NO_SERVICE, **self.shared})
 
     def _refuse(self, service: Service, error: TemplateError) -> None:
-        if not error.source.startswith("label "):
-            raise error
-        label = error.source.removeprefix("label ")
-        problem = Problem(service.app_id, service.port_index, label, "", error.reason)
-        if problem not in self.problems:
-            self.problems.append(problem)
+        self.refused.setdefault(service.key, template_problem(service, error))
+
+
+def _open(sections: Iterable[Section]) -> Sequence[Section]:
+    """These sections; none of them where a template that one needs is closed."""
+    try:
+        return tuple(sections)
+    except TemplateError as error:
+        if not error.closed:
+            raise
+        return ()
 
 
 @frozen

@@ -130,9 +130,9 @@ class HttpsPort:
             yield Problem("", None, "HAPROXY_HEAD", value, reason, fatal=False)
 
     def sections(self) -> Iterator[Section]:
-        """The sections, each where its head is not switched off."""
+        """The sections, each where its head is not switched off. Raises `TemplateError` where one is closed."""
         if not self.sni.split:
-            if self.settings.ssl_certs:
+            if self._ends_shared:
                 head = self._chunk("HTTPS_FRONTEND_HEAD", self.shared)
                 if head.text.strip():
                     shared = self.routing(self.rules.first, self.rules.later)
@@ -142,8 +142,15 @@ class HttpsPort:
         yield from self._asking()
         for own in self.sni.ended:
             yield from self._ended(own)
-        if self.settings.ssl_certs:
+        if self._ends_shared:
             yield from self._ended(None)
+
+    @property
+    def _ends_shared(self) -> bool:
+        """Whether there is a frontend that ends TLS with the shared certificates."""
+        head = self.templates.get("HTTPS_FRONTEND_HEAD")
+        used = not (self.sni.split and self.settings.group_https_by_vhost)
+        return bool(self.settings.ssl_certs) and not (used and head.closed)
 
     def _asking(self) -> Iterator[Section]:
         """The TCP frontend that asks for the name."""
@@ -158,7 +165,7 @@ class HttpsPort:
         wild = [rule for rule in led if rule.host.startswith("*.")]
         rules += [self._rule(rule, f"-m end {rule.host[1:]}") for rule in wild]
         rest = Chunk(f"  default_backend {self._name(SHARED)}\n", _NOBODY)
-        chunks = (head, *rules, *((rest,) if self.settings.ssl_certs else ()))
+        chunks = (head, *rules, *((rest,) if self._ends_shared else ()))
         if head.text.strip() and len(chunks) > 1:
             yield _section("frontend", "marathon_https_in", chunks)
 
@@ -168,7 +175,7 @@ class HttpsPort:
             return rule.passed.backend
         if rule.ended is not None:
             return self._name(rule.host)
-        return self._name(SHARED) if self.settings.ssl_certs else ""
+        return self._name(SHARED) if self._ends_shared else ""
 
     def _rule(self, rule: SniRule, host: str) -> Chunk:
         variables = {**self.shared, "backend": self._leads_to(rule), "host": host}

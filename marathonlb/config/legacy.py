@@ -9,7 +9,8 @@ that is added counts as the one above it, so that what HAProxy says of a line ca
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from os.path import dirname
 from pathlib import Path
 
 from attrs import frozen
@@ -37,6 +38,10 @@ _LUA_LOAD = re.compile(
     re.MULTILINE,
 )
 _DAEMON = re.compile(r"^[ \t]*daemon\b", re.MULTILINE)
+
+_STATS_SOCKET = re.compile(
+    r"^(?P<before>[ \t]*stats[ \t]+socket[ \t]+(?:unix@)?)(?P<path>/[^\s\"'\\#$]+)(?=\s|$)", re.MULTILINE
+)
 
 _CHECK = re.compile(
     r"^(?P<option>(?P<indent>[ \t]*)option[ \t]+httpchk(?:[ \t]+[^\s\"'#]+){2}[ \t]+)"
@@ -95,7 +100,16 @@ class Head:
     warnings: tuple[str, ...] = ()
 
 
-def head(text: str, *, managed: bool, socket: str, config: str, account: Account | None = None) -> Head:
+def head(
+    text: str,
+    *,
+    managed: bool,
+    socket: str,
+    config: str,
+    account: Account | None = None,
+    stats: str = "",
+    is_directory: Callable[[str], bool] = lambda path: True,
+) -> Head:
     """
     An operator's HAPROXY_HEAD for today.
 
@@ -103,8 +117,10 @@ def head(text: str, *, managed: bool, socket: str, config: str, account: Account
     :param socket: the controller's, for the Lua services that ask it.
     :param config: the path of haproxy.cfg, for those that show it.
     :param account: whom HAProxy becomes where it is started as root and this text says nothing of that.
+    :param stats: where HAProxy's own stats socket is in our default.
+    :param is_directory: whether HAProxy can make a socket there.
     """
-    warnings = []
+    text, warnings = _stats_sockets(text, stats, is_directory)
     before = ""
     if account is not None and account.ours:
         before = "global\n" + "".join(f"  {line}\n" for line in account.directives)
@@ -122,6 +138,27 @@ def head(text: str, *, managed: bool, socket: str, config: str, account: Account
             f"line {number}: `daemon` is left out: with --manage-haproxy the controller runs HAProxy"
         )
     return Head(text, before, tuple(warnings))
+
+
+def _stats_sockets(text: str, ours: str, is_directory: Callable[[str], bool]) -> tuple[str, list[str]]:
+    """The text with ours in place of a stats socket whose directory is not there, and a word about each."""
+    warnings: list[str] = []
+    taken = any(found["path"] == ours for found in _STATS_SOCKET.finditer(text))
+
+    def led(found: re.Match[str]) -> str:
+        nonlocal taken
+        directory, number = dirname(found["path"]), text.count("\n", 0, found.start()) + 1
+        if is_directory(directory):
+            return found[0]
+        gone = f"line {number}: there is no directory {directory} for the stats socket, so that"
+        if taken:
+            warnings.append(f"{gone} it is left out")
+            return f"  # {found[0].strip()}"
+        taken = True
+        warnings.append(f"{gone} it is {ours}; name that one, or make the directory")
+        return f"{found['before']}{escaped(ours)}"
+
+    return _STATS_SOCKET.sub(led, text), warnings
 
 
 def frontend(text: str, backend: str, name: str) -> str:

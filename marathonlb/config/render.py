@@ -7,18 +7,19 @@ whatever order they came in.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from os.path import basename
-from typing import Any
+from functools import lru_cache
+from os.path import isdir
 
 from attrs import evolve, field, frozen
 
-from marathonlb.config import counters, defaults, frontends, hashes, legacy, lines, userlists
+from marathonlb.config import closing, counters, defaults, frontends, hashes, heads, lines, userlists
 from marathonlb.config.rows import Rows
 from marathonlb.config.sections import Sections, ServiceText, asks_clients
 from marathonlb.config.sources import Templates
-from marathonlb.config.text import DIRECTORY, Chunk, Config, MapEntry, Owner, Section
+from marathonlb.config.templates import BY_NAME
+from marathonlb.config.text import Chunk, Config, MapEntry, Owner, Section
 from marathonlb.config.variables import shared_variables
 from marathonlb.errors import TemplateError
 from marathonlb.marathon.model import HealthCheck
@@ -72,6 +73,8 @@ class Rendered:
     :param services: those that are in it, with what each was given.
     :param sni: what the https port does with the names in handshakes.
     :param rules: of the shared frontends; their services are as they were when the rules were made.
+    :param templates: those that it was rendered from.
+    :param wrong: the operator's templates that could not be rendered for some service, each with the reason.
     :param renamed: the names of backends that are not what the app's id makes of them.
     :param _left_out: the services that are not in it, with the problem of those whose template is wrong.
     """
@@ -86,6 +89,8 @@ class Rendered:
     _contested: frozenset[Key] = frozenset()
     _left_out: Mapping[Key, tuple[Service, Problem | None]] = field(factory=dict, repr=False)
     renamed: Mapping[Key, str] = field(factory=dict, repr=False)
+    templates: Templates | None = field(default=None, repr=False)
+    wrong: Mapping[str, str] = field(factory=dict)
 
     def holds(self, key: Key) -> bool:
         """Whether a service is in it."""
@@ -97,21 +102,24 @@ class Renderer:
     Renders configurations, one after another, and remembers the sections of services that did not change.
 
     :param templates: all templates, as they were read.
+    :param is_directory: whether there is a directory of this path.
     """
 
-    def __init__(self, settings: Settings, templates: Templates) -> None:
+    def __init__(
+        self, settings: Settings, templates: Templates, is_directory: Callable[[str], bool] = isdir
+    ) -> None:
+        self._is_directory = lru_cache(maxsize=100)(is_directory)  # one answer, lest a text follow the disk
         self.settings = settings
         self.templates = templates
         self._cache: dict[Key, tuple[Service, Sections | Problem]] = {}
-        self._refused: list[Problem] = []
         self._apart = False
         self._defaults = False
         self._binds_sessions = False
 
     def copy(self) -> Renderer:
         """Another one that knows the same, for a question of what would be."""
-        other = Renderer(self.settings, self.templates)
-        other._cache, other._refused = dict(self._cache), list(self._refused)
+        other = Renderer(self.settings, self.templates, self._is_directory)
+        other._cache = dict(self._cache)
         other._apart, other._defaults = self._apart, self._defaults
         other._binds_sessions = self._binds_sessions
         return other
@@ -140,21 +148,10 @@ class Renderer:
             self.settings = evolve(self.settings, ssl_certs=paths)
             self._cache.clear()
 
-    def fall_back(self, name: str, reason: str) -> bool:
-        """
-        Use the default in place of the operator's text of a template, which cannot be used.
-
-        :param reason: why, and what to do about it.
-        :return: False where it is the default already.
-        """
-        template = self.templates.shared.get(name)
-        if template is None or template.is_default:
-            return False
-        reason += "; the default serves in its place until the controller is started anew"
-        self._refused.append(Problem("", None, f"HAPROXY_{name}", template.source, reason))
-        self.templates = self.templates.fall_back(name)
+    def use(self, templates: Templates) -> None:
+        """Render other templates from now on."""
+        self.templates = templates
         self._cache.clear()
-        return True
 
     def tell_apart(self) -> bool:
         """
@@ -172,25 +169,30 @@ class Renderer:
         """
         The configuration for these services.
 
-        Where a label's template is wrong that is its app's problem; in place of an operator's the default serves.
+        One whose template is wrong is left out, whoever wrote it; a shared section whose template is closed is missing.
 
-        :raises TemplateError: a default is wrong, or an operator's template under ``--skip-config-cleanup``.
+        :raises TemplateError: a template that no service is left out for is wrong.
         """
         known = list(services)
+        out: dict[Key, Problem] = {}
         while True:
-            try:
-                return self._render(known)
-            except TemplateError as error:
-                if self.settings.skip_config_cleanup or not self.fall_back(error.template, error.reason):
-                    raise
+            rendered, more = self._render(known, out)
+            if not more:
+                return rendered
+            out |= more
 
-    def _render(self, services: Iterable[Service]) -> Rendered:
-        problems = list(self._refused)
-        head = self._head(shared := shared_variables(self.settings), problems)
+    def _render(
+        self, services: Iterable[Service], out: Mapping[Key, Problem]
+    ) -> tuple[Rendered, Mapping[Key, Problem]]:
+        """The configuration without some services; with it those that have to be left out, too, and why."""
+        template, shared = self.templates.get("HEAD"), shared_variables(self.settings)
+        head, told = heads.head(
+            template, self.templates.defaults["HEAD"], self.settings, shared, self._is_directory
+        )
         written = frontends.written_ports(self.templates, self.settings, shared, head.text)
         settled = settle(services, self.settings, written)
-        problems += settled.problems
-        kept, sections, left_out = self._writable(settled.services)
+        problems = [*told, *settled.problems]
+        kept, sections, left_out = self._writable(settled.services, out)
         problems += (problem for _, problem in left_out.values() if problem is not None)
         kept, sections, taken, claimants = userlists.settled(head, kept, sections)
         problems += (*taken, *_remarks(kept, sections))
@@ -207,8 +209,9 @@ class Renderer:
         rules, long = lines.without_long(rules, lines.room_of_maps(head.text))
         sni = sni_of(kept, rules, self.settings)
         problems += (*long, *sni.problems)
-        text = frontends.SharedFrontends(self.settings, self.templates, shared, rules, kept, problems, sni)
+        text = frontends.SharedFrontends(self.settings, self.templates, shared, rules, kept, sni)
         ours = tuple(text.sections())
+        problems += text.told
         problems += hashes.shared((head, *ours), self.settings.max_password_cost)
         asks = any(own.demands for own in sections) or any(map(asks_clients, (head, *ours)))
         before = (
@@ -234,17 +237,24 @@ class Renderer:
         places = {service.key: place for place, service in enumerate(kept)}
         contested = settled.contested | sni.contested | rules.alike | claimants
         made = Rendered(config, tuple(kept), tuple(problems), rules, sni, places, len(before), contested)
-        return evolve(made, left_out=left_out, renamed=settled.renamed)
+        made = evolve(
+            made,
+            left_out=left_out,
+            renamed=settled.renamed,
+            templates=self.templates,
+            wrong=_operators_wrong(problem for _, problem in left_out.values()),
+        )
+        return made, text.refused
 
     def _writable(
-        self, services: Iterable[Service]
+        self, services: Iterable[Service], out: Mapping[Key, Problem]
     ) -> tuple[list[Service], list[Sections], dict[Key, tuple[Service, Problem | None]]]:
         """The services that can be written and are not switched off, their sections, and the others with the reason."""
         kept: list[Service] = []
         sections: list[Sections] = []
         left_out: dict[Key, tuple[Service, Problem | None]] = {}
         for service in services:
-            own = self._tried(service)
+            own = out.get(service.key) or self._tried(service)
             if isinstance(own, Sections) and own.backend is not None:
                 kept.append(service)
                 sections.append(own)
@@ -262,7 +272,7 @@ class Renderer:
         """
         try:
             return self._with_servers(rendered, moved)
-        except TemplateError:  # an operator's, in whose place the default may serve
+        except TemplateError:
             return None
 
     def _with_servers(self, rendered: Rendered, moved: Iterable[tuple[Service, Service]]) -> Rendered | None:
@@ -305,28 +315,6 @@ class Renderer:
         now = self._tried(evolve(held, servers=new.servers, since=new.since))
         return now == problem if isinstance(now, Problem) else problem is None and now.backend is None
 
-    def _head(self, shared: Mapping[str, Any], problems: list[Problem]) -> Section:
-        template = self.templates.get("HEAD")
-        chunk = frontends.chunk(template, Owner(None, None, "HEAD", template.source), shared)
-        if template.is_default:
-            return Section("head", "", (chunk,))
-        today = legacy.head(
-            chunk.text,
-            managed=self.settings.manage_haproxy,
-            socket=f"{self.settings.state_dir}/web.sock",
-            config=f"{DIRECTORY}/{basename(self.settings.haproxy_config)}",
-            account=self.settings.account,
-        )
-        problems += (
-            Problem("", None, "HAPROXY_HEAD", template.source, warning, fatal=False)
-            for warning in today.warnings
-        )
-        pieces = legacy.checks(Chunk(today.text, chunk.owner))
-        if len(pieces) > 1:
-            problems.append(Problem("", None, "HAPROXY_HEAD", template.source, legacy.OLD_CHECK, fatal=False))
-        chunks = (Chunk(today.before, Owner()), *pieces)
-        return Section("head", "", tuple(each for each in chunks if each.text))
-
     def _own_defaults(
         self, head: Section, services: Iterable[Service], sections: Iterable[Sections]
     ) -> tuple[Section, ...]:
@@ -345,11 +333,11 @@ class Renderer:
         return defaults.sections((head,), always, bodies)
 
     def _tried(self, service: Service) -> Sections | Problem:
-        """The sections of a service, or what is wrong with its labels. Raises `TemplateError` where others wrote it."""
+        """The sections of a service, or what is wrong with a template of its."""
         try:
             return self._sections(service)
         except TemplateError as error:
-            return _template_problem(service, error)
+            return frontends.template_problem(service, error)
 
     def _has_app_of(self, held: Service, service: Service) -> bool:
         """Whether two services that are alike have one app, as far as a template reads it."""
@@ -373,17 +361,15 @@ def _entries(rules: Sequence[MapRule]) -> tuple[MapEntry, ...]:
     )
 
 
-def _template_problem(service: Service, error: TemplateError) -> Problem:
-    if not error.source.startswith("label "):
-        raise error
-    label = error.source.removeprefix("label ")
-    return Problem(
-        service.app_id,
-        service.port_index,
-        label,
-        service.overrides.get(label.split("_", 2)[2], ""),
-        error.reason,
-    )
+def _operators_wrong(problems: Iterable[Problem | None]) -> Mapping[str, str]:
+    """The operator's templates that are wrong for a service, each with the reason; those that are closed are not."""
+    return {
+        each.label.removeprefix("HAPROXY_"): each.reason
+        for each in problems
+        if each is not None
+        and each.label.removeprefix("HAPROXY_") in BY_NAME
+        and not each.reason.startswith(closing.CLOSED)
+    }
 
 
 def _remarks(services: Iterable[Service], sections: Iterable[Sections]) -> Iterable[Problem]:

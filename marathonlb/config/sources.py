@@ -77,9 +77,9 @@ class Templates:
                 return classic(name, text, f"label HAPROXY_{service.port_index}_{name}")
         return self.shared[name]
 
-    def fall_back(self, name: str) -> Templates:
-        """The same with the default in place of the operator's text."""
-        return Templates({**self.shared, name: self.defaults[name]}, self.defaults, self.warnings)
+    def put(self, some: Mapping[str, Template]) -> Templates:
+        """The same with other shared texts for some templates."""
+        return Templates({**self.shared, **some}, self.defaults, self.warnings) if some else self
 
     def overridden(self, name: str, service: Service) -> bool:
         """Whether somebody's text stands in place of the default."""
@@ -120,6 +120,21 @@ def load_templates(directory: str, environment: Mapping[str, str]) -> Templates:
         elif name not in ENVIRONMENT_NOT_TEMPLATES and not name.startswith("SSL_CERT"):
             warnings.append(_not_a_template(f"environment variable {variable}", name))
     return Templates(shared, defaults, tuple(warnings))
+
+
+def require_directory(directory: str, accepted: Mapping[str, Template]) -> None:
+    """
+    Take a directory that is gone for no wish to do without the templates that were in it.
+
+    :param accepted: those with which HAProxy ran last, by name.
+    :raises TemplateError: some came from it.
+    """
+    here = f"file {Path(directory)}/"
+    gone = sorted(name for name, each in accepted.items() if each.source.startswith(here))
+    if gone and not Path(directory).is_dir():
+        names = ", ".join(f"HAPROXY_{name}" for name in gone)
+        reason = f"is not there any more, and HAProxy ran with {names} of it: put it back, empty where that is meant"
+        raise TemplateError(source=directory, reason=reason)
 
 
 def _shipped(name: str) -> str:

@@ -176,16 +176,20 @@ class Template:
     :param source: ``default``, ``label HAPROXY_0_…``, ``environment HAPROXY_…`` or ``file …``.
     :param parts: texts and names in turn, a text first: the whole of a template without logic.
     :param program: the Jinja2 template where there is logic.
+    :param text: as somebody wrote it.
+    :param amended: lines that HAProxy refuses, each with the one that stands in its place.
+    :param closed: why the text may not be used; then nothing is rendered from it, and nothing in its place.
     :param names: the variables that it reads.
-    :param code: the text of a program.
     """
 
     name: str
     source: str
     parts: tuple[str, ...] = ()
     program: jinja2.Template | None = field(default=None, eq=False)
+    text: str = field(default="", repr=False)
+    amended: tuple[tuple[str, str], ...] = ()
+    closed: str = ""
     names: frozenset[str] = field()
-    code: str = field(default="", eq=False, repr=False)
 
     _order: tuple[str, ...] = field(init=False, repr=False, eq=False)
     _format: str = field(init=False, repr=False, eq=False)
@@ -206,7 +210,7 @@ class Template:
     @property
     def written(self) -> str:
         """The text as it was written, its variables left out where there is no logic."""
-        return self.code or "".join(self.parts[::2])
+        return self.text if self.program is not None else "".join(self.parts[::2])
 
     @property
     def is_default(self) -> bool:
@@ -218,12 +222,30 @@ class Template:
         """Whether it says nothing: that part is switched off."""
         return self.program is None and not "".join(self.parts).strip()
 
+    @property
+    def is_jinja(self) -> bool:
+        """Whether it is written in Jinja2."""
+        return self.is_default or self.source.endswith(".j2")
+
+    def same_text(self, other: Template) -> bool:
+        """Whether two templates are the same text in the same syntax, wherever it comes from."""
+        return (self.text, self.is_jinja) == (other.text, other.is_jinja)
+
     def render(self, variables: Mapping[str, Any]) -> str:
         """
         The text for these variables.
 
-        :raises TemplateError: a name that this template has not.
+        :raises TemplateError: a name that this template has not, or a text that may not be used.
         """
+        if self.closed:
+            raise TemplateError(source=self.source, reason=self.closed, template=self.name, closed=True)
+        text = self._render(variables)
+        if not self.amended:
+            return text
+        lines = dict(self.amended)
+        return "\n".join(lines.get(line, line) for line in text.split("\n"))
+
+    def _render(self, variables: Mapping[str, Any]) -> str:
         if self.program is not None:
             try:
                 return self.program.render(variables)
@@ -266,7 +288,7 @@ OBJECTS = frozenset({"service", "app", "settings"})
 def classic(name: str, text: str, source: str) -> Template:
     """A classic template: ``{name}`` is a variable, ``{{`` and ``}}`` a brace, any other brace itself."""
     if BY_NAME[name].literal:
-        return Template(name, source, (text,))
+        return Template(name, source, (text,), text=text)
     return _classic(name, text, source) if len(text) <= _KEPT else _made(name, text, source)
 
 
@@ -287,7 +309,7 @@ def _made(name: str, text: str, source: str) -> Template:
         variable = f"{token[1]}, an object of Jinja2 alone" if token[1] in OBJECTS else token[1]
         parts += ["".join(pieces), variable]
         pieces = []
-    return Template(name, source, (*parts, "".join(pieces) + text[here:]))
+    return Template(name, source, (*parts, "".join(pieces) + text[here:]), text=text)
 
 
 _classic = lru_cache(maxsize=10_000)(_made)
@@ -306,9 +328,9 @@ def jinja(name: str, text: str, source: str) -> Template:
     program.globals = dict(program.globals)  # copied at each rendering, which takes long of a chain of maps
     rest = _SIMPLE_JINJA.sub("", text)
     if not any(mark in rest for mark in ("{{", "{%", "{#", "}}")):
-        return Template(name, source, tuple(_SIMPLE_JINJA.split(text)))
+        return Template(name, source, tuple(_SIMPLE_JINJA.split(text)), text=text)
     names = frozenset(find_undeclared_variables(_ENVIRONMENT.parse(text)))
-    return Template(name, source, program=program, names=names, code=text)
+    return Template(name, source, program=program, text=text, names=names)
 
 
 _ENVIRONMENT = SandboxedEnvironment(

@@ -146,12 +146,19 @@ class Applier:
 
     def served(self) -> frozenset[str]:
         """See `IApplier.served`."""
-        running = self.running
-        if running is None:
-            disk = self._store.read({})
-            running = split(disk.text, {}) if disk is not None else Config()
-        backends = (section for section in running if section.kind == "backend")
+        backends = (section for section in self._runs() if section.kind == "backend")
         return frozenset(section.name for section in backends if "\n  server " in section.text)
+
+    def sections(self) -> frozenset[tuple[str, str]]:
+        """See `IApplier.sections`."""
+        return frozenset((section.kind, section.name) for section in self._runs())
+
+    def _runs(self) -> Config:
+        """What HAProxy runs, or after a start what the file on disk says."""
+        if self.running is not None:
+            return self.running
+        disk = self._store.read({})
+        return split(disk.text, {}) if disk is not None else Config()
 
     def texts(self) -> Published | None:
         """
@@ -199,6 +206,10 @@ class Applier:
     def pids(self) -> Deferred[tuple[int, ...]]:
         """See `IApplier.pids`."""
         return self._reloader.pids()
+
+    def serving(self) -> Deferred[bool]:
+        """See `IApplier.serving`."""
+        return self._reloader.serving()
 
     async def _apply(
         self, wanted: Config, may_reload: bool, may_gather: bool, as_of: float | None, once: bool = False
@@ -321,13 +332,13 @@ class Applier:
         self, wanted: Config, reason: str, seconds: dict[str, float], as_of: float | None, once: bool
     ) -> Outcome:
         async with self._store.lock:
-            self._chores.drop()
             staged = self._store.stage(wanted)
             try:
                 with self._timed(seconds, "check"):
                     warnings = await self._checker.check(staged.path, wanted)
                 before = self._good()
                 self._require_ports(before, wanted)
+                self._chores.drop()
                 with self._timed(seconds, "publish"):
                     worker = await self._keep_health(wanted)
                     self._bearings.confirmed = False

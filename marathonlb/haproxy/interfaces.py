@@ -110,8 +110,14 @@ class IApplier(Interface):
         Raises `PublishFailed` where the file cannot be read.
         """
 
+    def sections() -> frozenset[tuple[str, str]]:
+        """All sections of what HAProxy runs, each as its keyword and its name; see `served`."""
+
     def pids() -> Deferred[tuple[int, ...]]:
         """The process ids of HAProxy's workers, old ones that still drain included."""
+
+    def serving() -> Deferred[bool]:
+        """Whether HAProxy runs on with what it has where nothing is applied; see `IReloader.serving`."""
 
 
 class IChecker(Interface):

@@ -73,6 +73,7 @@ def blamed(
     *,
     trusted: Collection[str] = (),
     doubted: Collection[str] = (),
+    unchanged: Collection[Key] = (),
 ) -> Blamed:
     """
     Whom the complaints name.
@@ -80,6 +81,8 @@ def blamed(
     :param config: what HAProxy refused.
     :param trusted: the operator's templates that HAProxy has accepted before, by name.
     :param doubted: those that it has refused before, in one service that is left out now.
+    :param unchanged: the services that HAProxy has accepted as they are: what is refused in them of a template that is
+        as it was has lost something that it needs, a file perhaps, and that is no app's doing.
     """
     shared: dict[str, list[Complaint]] = {}
     services: dict[Key, tuple[str, str]] = {}
@@ -96,7 +99,8 @@ def blamed(
     for name, found in shared.items():
         by_service = {_key(c.owner): c for c in reversed(found) if isinstance(c.owner, Owner)}
         wrong = _wrong_itself(by_service, name, config, cut=len(complaints) >= MOST, doubted=name in doubted)
-        if None in by_service or (wrong and name not in trusted):
+        outside = any(key in unchanged for key in by_service)
+        if None in by_service or (outside if name in trusted else wrong):
             templates[name] = _all_told(found, config)
             continue
         if name not in trusted:
@@ -105,6 +109,15 @@ def blamed(
             if key is not None:
                 services.setdefault(key, (f"HAPROXY_{name}", told(complaint, config)))
     return Blamed(templates, services, suspects)
+
+
+def written_by_operator(complaint: Complaint, config: Config) -> str | None:
+    """The line that a complaint is about, where a template of the operator's holds it; but no server of an app."""
+    owner = complaint.owner
+    if not isinstance(owner, Owner) or not _is_operators(owner):
+        return None
+    line = _line(complaint, config)
+    return None if owner.app_id is not None and line.split()[:1] == ["server"] else line or None
 
 
 def operators(config: Config) -> frozenset[str]:
@@ -138,8 +151,9 @@ def _wrong_itself(
     refused: Mapping[Key | None, Complaint], name: str, config: Config, *, cut: bool, doubted: bool
 ) -> bool:
     """
-    Whether a template is refused in several services, and these are half of those that have a line of it or more, or
-    the line is the same in others: no app has put anything into that. Of one service it is refused in the only one.
+    Whether a template is refused in each service that has a line of it, or the line is the same in others: no app has
+    put anything into that. Where it was doubted before, half of the services are enough, since HAProxy tells of one
+    at a time.
 
     :param cut: HAProxy has not read all of them: those after the last one that it refused do not count.
     :param doubted: it was refused in another service before.
@@ -153,10 +167,10 @@ def _wrong_itself(
     read = list(users)
     while cut and read and read[-1] not in refused:
         read.pop()
-    if len(refused) == 1 and not doubted:
-        return len(read) == 1
-    if 2 * len(refused) >= len(read):
+    if len(refused) >= len(read) or (doubted and 2 * len(refused) >= len(read)):
         return True
+    if len(refused) == 1 and not doubted:
+        return False
     lines = {_line(complaint, config) for complaint in refused.values()} - {""}
     others = {line for key, text in users.items() if key not in refused for line in text.split("\n")}
     return not lines.isdisjoint(others)

@@ -9,6 +9,7 @@ The state directory: what has to outlive the controller.
     server-state                            what HAProxy reads of its servers' health when it is loaded
     confirmed                               names the texts that HAProxy confirmed
     archive/                                the last configurations
+    templates.json                          the operator's templates that HAProxy accepted last
 """
 
 from __future__ import annotations

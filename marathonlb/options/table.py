@@ -239,6 +239,12 @@ _HAPROXY = Group(
             help="let one bad service fail the whole update, as long ago",
         ),
         Option(
+            name="template-fallback",
+            kind=FLAG,
+            help="let the default serve where a template of yours is refused and has no last good text, instead of "
+            "closing what it guards",
+        ),
+        Option(
             name="archive-versions",
             kind=COUNT,
             default="5",

@@ -9,6 +9,8 @@ import msgspec
 from marathonlb.web.page import Answer, Asked, Page, Refusal, data
 from marathonlb.web.sight import Sight
 
+REFUSED = "a template of the operator's cannot be used"
+
 
 class Health(msgspec.Struct, frozen=True):
     """
@@ -30,8 +32,9 @@ async def readiness(sight: Sight) -> Health:
     if settings.manage_haproxy and not await sight.workers():
         reasons.append("HAProxy does not run, or its master does not answer")
     pin = sight.hold.pins.current()
-    remarks = () if pin is None else (f"configuration {pin.name} is pinned; changes wait for its release",)
-    return Health(ok=not reasons, reasons=tuple(reasons), remarks=remarks)
+    remarks = [f"configuration {pin.name} is pinned; changes wait for its release"] if pin is not None else []
+    remarks += (f"{REFUSED}: {problem}" for problem in sight.planner.texts.overrides.replaced)
+    return Health(ok=not reasons, reasons=tuple(reasons), remarks=tuple(remarks))
 
 
 def _marathon(sight: Sight) -> list[str]:
@@ -61,6 +64,8 @@ def _haproxy(sight: Sight) -> list[str]:
     reasons = []
     if not sight.applier.confirmed:
         reasons.append("HAProxy has not confirmed that it runs the configuration")
+    for problem in sight.planner.texts.overrides.closed:
+        reasons.append(f"{REFUSED}: {problem}")
     outcome = status.last_outcome
     if outcome is not None and outcome.action == "written":
         reasons.append(f"no HAProxy runs with {sight.settings.haproxy_config}")

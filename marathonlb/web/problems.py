@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from marathonlb.config.overrides import FATES
+from marathonlb.config.templates import BY_NAME
 from marathonlb.routing.policy import FORBIDDEN
 from marathonlb.routing.problems import PIN, Problem
 from marathonlb.routing.quarantine import FAILS
@@ -11,7 +13,7 @@ from marathonlb.web.page import Answer, Asked, Page, Parameter, data
 from marathonlb.web.sight import Sight
 
 _SAYS = "HAProxy says: "
-_FATES = ("; its last good text serves on", "; the default serves in its place")
+_FATES = tuple(f"; {fate}" for fate in FATES)
 _COLLISIONS = ("is wanted by ", "is the load balancer's own")
 
 
@@ -58,6 +60,8 @@ def kind_of(problem: Problem) -> str:
         return "policy"
     if problem.reason.startswith(_COLLISIONS):
         return "collision"
+    if problem.label.removeprefix("HAPROXY_") in BY_NAME:
+        return "template"
     return "label" if problem.label.startswith("HAPROXY_") else "app"
 
 

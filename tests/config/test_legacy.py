@@ -35,6 +35,46 @@ def rendered(
     return renderer.render(known)
 
 
+class StatsSocketTests(SynchronousTestCase):
+    """``stats socket`` in a directory that is not there."""
+
+    def led(self, *lines: str) -> legacy.Head:
+        """A HEAD with these lines, where ``/there`` is a directory."""
+        text = "global\n" + "".join(f"  {line}\n" for line in lines)
+        return legacy.head(
+            text,
+            managed=True,
+            socket="/s",
+            config="/c",
+            stats="/run/my lb/haproxy.sock",
+            is_directory=lambda path: path == "/there",
+        )
+
+    def test_led(self) -> None:
+        """It is led to ours with all its words, and that is said; others stay."""
+        made = self.led(
+            "stats socket /there/x level admin", "stats socket unix@/var/run/haproxy/socket mode 660"
+        )
+        self.assertEqual(
+            made.text.splitlines()[1:],
+            [
+                "  stats socket /there/x level admin",
+                r"  stats socket unix@/run/my\ lb/haproxy.sock mode 660",
+            ],
+        )
+        (warning,) = made.warnings
+        self.assertIn("line 3: there is no directory /var/run/haproxy for the stats socket", warning)
+
+    def test_second(self) -> None:
+        """A second one is left out, and what is no path stays."""
+        made = self.led("stats socket /a/x", "stats socket /b/y level admin", "stats socket ipv4@127.0.0.1:9")
+        self.assertEqual(
+            made.text.splitlines()[2:],
+            ["  # stats socket /b/y level admin", "  stats socket ipv4@127.0.0.1:9"],
+        )
+        self.assertEqual(len(made.warnings), 2)
+
+
 class LuaTests(SynchronousTestCase):
     """``lua-load``."""
 
@@ -238,13 +278,11 @@ class OpeningTests(SynchronousTestCase):
         self.assertEqual(rendered(environment={"HEAD": ""}).config.sections[0].text, "")
 
     def test_no_section(self) -> None:
-        """One whose first line opens none would write into the section before it: the default serves, with a word."""
+        """One whose first line opens none would write into the section before it."""
         text = "\n  # appended\n  acl host_a hdr(host) -i a\n"
-        made = rendered(environment={"HTTP_FRONTEND_HEAD": text})
-        (problem,) = made.problems
-        self.assertIn("line 3, `acl host_a hdr(host) -i a`, stands in no section", problem.reason)
-        self.assertIn("has to be `frontend NAME`; the default serves", problem.reason)
-        self.assertNotIn("host_a", made.config.template)
+        error = self.assertRaises(TemplateError, rendered, environment={"HTTP_FRONTEND_HEAD": text})
+        self.assertIn("line 3, `acl host_a hdr(host) -i a`, stands in no section", error.reason)
+        self.assertIn("has to be `frontend NAME`", error.reason)
 
     def test_label(self) -> None:
         """A label's is its app's problem."""
@@ -297,5 +335,5 @@ class OpeningTests(SynchronousTestCase):
         made = rendered(service("a", 1, overrides={"BACKEND_EXTRA": text}))
         self.assertEqual(made.problems, ())
         self.assertIn(text, made.config.template)
-        made = rendered(environment={"HEAD": ".if TRUE\nglobal\n"})
-        self.assertIn("ends without `.endif`; the default serves", made.problems[0].reason)
+        error = self.assertRaises(TemplateError, rendered, environment={"HEAD": ".if TRUE\nglobal\n"})
+        self.assertIn("ends without `.endif`", error.reason)

@@ -202,19 +202,26 @@ class MistakeTests(SynchronousTestCase):
             self.assertIn("backend good_1", rendered.config.template)
 
     def test_shared(self) -> None:
-        """In place of an operator's template with an unknown variable the default serves, and a problem names it."""
-        for name in ("BACKEND_HEAD", "HTTPS_FRONTEND_HEAD", "MAP_HTTP_FRONTEND_ACL", "HTTP_FRONTEND_ACL"):
+        """An operator's template with an unknown variable keeps out whoever uses it; one of nobody's is an error."""
+        for name in ("HEAD", "HTTPS_FRONTEND_HEAD", "MAP_HTTP_FRONTEND_ACL"):
+            directory = Path(self.mktemp())
+            directory.mkdir()
+            (directory / f"HAPROXY_{name}.j2").write_text("x {{ nope }}\n")
+            mine = Renderer(Settings(ssl_certs=("/x",)), load_templates(str(directory), {}))
+            error = self.assertRaises(TemplateError, mine.render, services(*CLUSTER))
+            self.assertEqual((error.template, "nope" in error.reason), (name, True))
+        for name in ("BACKEND_HEAD", "HTTP_FRONTEND_ACL", "HTTP_FRONTEND_APPID_ACL"):
             mine = renderer(overriding(**{name: "x {nope}\n"}), ssl_certs=("/x",))
             rendered = mine.render(services(*CLUSTER))
-            (problem,) = rendered.problems
-            self.assertEqual((problem.app_id, problem.label, problem.fatal), ("", f"HAPROXY_{name}", True))
-            self.assertEqual(problem.value, f"environment HAPROXY_{name}")
-            self.assertRegex(problem.reason, r"\{nope\}.*; the default serves in its place")
-            default = renderer(ssl_certs=("/x",)).render(services(*CLUSTER))
-            self.assertEqual(rendered.config.template, default.config.template)
-            strict = renderer(overriding(**{name: "x {nope}\n"}), ssl_certs=("/x",), skip_config_cleanup=True)
-            error = self.assertRaises(TemplateError, strict.render, services(*CLUSTER))
-            self.assertIn(f"environment HAPROXY_{name}", str(error))
+            out = {(problem.app_id, problem.port_index) for problem in rendered.problems}
+            self.assertTrue(out, name)
+            self.assertEqual({problem.label for problem in rendered.problems}, {f"HAPROXY_{name}"})
+            self.assertEqual(list(rendered.wrong), [name])
+            served = {service.key for service in rendered.services}
+            self.assertEqual(out, {service.key for service in services(*CLUSTER)} - served, name)
+            backends = {service.backend for service in services(*CLUSTER) if service.key in out}
+            words = set(rendered.config.template.split())
+            self.assertTrue(backends.isdisjoint(words), name)  # nothing leads there, either
 
     def test_owners(self) -> None:
         """Every line of a service's own knows it, its template and where that came from."""

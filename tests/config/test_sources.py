@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.config.sources import Templates, defaults_directory, load_templates
-from marathonlb.config.templates import BY_NAME
+from marathonlb.config.sources import Templates, defaults_directory, load_templates, require_directory
+from marathonlb.config.templates import BY_NAME, classic
 from marathonlb.errors import TemplateError
 from tests.routing.apps import service
 
@@ -137,13 +138,23 @@ class SourceTests(SynchronousTestCase):
         (directory / "HAPROXY_HEAD").mkdir(parents=True)
         self.assertRaises(TemplateError, load_templates, str(directory), {})
 
-    def test_fall_back(self) -> None:
-        """The default can be put in the place of one operator's text."""
-        templates = self.load({"HAPROXY_BACKEND_HEAD": "x", "HAPROXY_FRONTEND_HEAD": "y"}).fall_back(
-            "BACKEND_HEAD"
-        )
-        self.assertTrue(templates.get("BACKEND_HEAD").is_default)
+    def test_put(self) -> None:
+        """Another text can be put in the place of one."""
+        templates = self.load({"HAPROXY_BACKEND_HEAD": "x", "HAPROXY_FRONTEND_HEAD": "y"})
+        templates = templates.put({"BACKEND_HEAD": classic("BACKEND_HEAD", "z", "file z")})
+        self.assertEqual(templates.get("BACKEND_HEAD").render({}), "z")
         self.assertEqual(templates.get("FRONTEND_HEAD").render({}), "y")
+
+    def test_directory_is_gone(self) -> None:
+        """A directory with whose templates HAProxy runs is not taken for an empty one when it is gone."""
+        good = self.load({"HAPROXY_BACKEND_HEAD": "x"}).shared
+        require_directory(self.directory, good)
+        shutil.rmtree(self.directory)
+        error = self.assertRaises(TemplateError, require_directory, self.directory, good)
+        self.assertIn("is not there any more, and HAProxy ran with HAPROXY_BACKEND_HEAD", str(error))
+        require_directory("/elsewhere", good)
+        Path(self.directory).mkdir()
+        require_directory(self.directory, good)
 
 
 class EditorFileTests(SynchronousTestCase):

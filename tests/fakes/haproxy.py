@@ -173,6 +173,9 @@ class FakeApplier:
     def pids(self) -> Deferred[tuple[int, ...]]:
         return succeed((100 + len(self.applied),) if self.applied else ())
 
+    def serving(self) -> Deferred[bool]:
+        return succeed(bool(self.applied))
+
     def check(self, config: Config, *, control: bool = False) -> Deferred[str]:
         self.checked += 1
         if _holds(config, self.hangs):
@@ -186,6 +189,9 @@ class FakeApplier:
     def served(self) -> frozenset[str]:
         backends = (section for section in self.running or () if section.kind == "backend")
         return frozenset(section.name for section in backends if "\n  server " in section.text)
+
+    def sections(self) -> frozenset[tuple[str, str]]:
+        return frozenset((section.kind, section.name) for section in self.running or ())
 
     async def _apply(self, wanted: Config, may_reload: bool) -> Outcome:
         self.wanted.append(wanted)

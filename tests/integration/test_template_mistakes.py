@@ -1,4 +1,4 @@
-"""What an operator writes wrong costs that template alone: its default serves every app, with every HAProxy."""
+"""What an operator writes wrong closes what it may guard, and the default never serves, with every HAProxy."""
 
 from __future__ import annotations
 
@@ -79,16 +79,25 @@ class TemplateMistakesMixin:
         return settled(self.binary, self.directory, settings, load_templates("/nowhere", environment), apps)
 
     def test_each(self) -> None:
-        """Every app is served after a few checks, and the problem names the template and the line."""
+        """After a few checks no app is served that uses it, and the problem names the template and the line."""
         apps = cluster()
         for name, text in MISTAKES:
             wanted, checks = self.settled(apps, **{name: text})
-            self.assertEqual(len(wanted.services), len(apps), text)
+            served = {service.app_id for service in wanted.services}
             self.assertLess(checks, 5, text)
-            (problem,) = wanted.problems
+            problem, *others = wanted.problems
             self.assertEqual((problem.app_id, problem.label), ("", f"HAPROXY_{name}"), text)
             self.assertIn("(line ", problem.reason)
-            self.assertIn("; the default serves in its place", problem.reason)
+            self.assertIn("; until it is good, the services that use it are closed", problem.reason)
+            self.assertEqual({each.label for each in others}, {f"HAPROXY_{name}"}, text)
+            self.assertEqual({each.app_id for each in others}, {each.id for each in apps} - served, text)
+            sources = {
+                chunk.owner.source
+                for section in wanted.rendered.config
+                for chunk in section.chunks
+                if chunk.owner.template == name
+            }
+            self.assertFalse(sources, text)  # neither the default nor the text
 
     def test_no_line(self) -> None:
         """Where HAProxy names no line it is found by trying."""
