@@ -49,15 +49,21 @@ one brace; a *literal* template is not substituted at all then. Files that end i
 
 An empty template, and of those that open a section one with nothing but comments, switches its part off. A template
 may hold other sections only before the one that its name stands for, and `global` and `defaults` only in
-`HAPROXY_HEAD`. In place of an operator's template that cannot be used, because a variable is unknown or HAProxy refuses
-a line, the default serves, and a problem names the line and what to do about it; one in a label takes that service
-out. `HAPROXY_{n}_FRONTEND_EXTRA`, `_BACKEND_EXTRA` and `_SERVER_EXTRA` add to the defaults without replacing them.
+`HAPROXY_HEAD`. Where an operator's template cannot be used, because a variable is unknown or HAProxy refuses a line, a
+problem names the line and what to do about it, and no default takes its place: its last good text serves, HAProxy runs
+on as it is, or what the template may guard is closed ([when something breaks](operations.md); `--template-fallback`
+lets the default serve). One in a label takes that service out. `HAPROXY_{n}_FRONTEND_EXTRA`, `_BACKEND_EXTRA` and
+`_SERVER_EXTRA` add to the defaults without replacing them.
 
 Templates of many years go on working:
 
 * `lua-load` of `getpids.lua`, `getconfig.lua`, `getmaps.lua` or `signalmlb.lua`, wherever that line looks for it, loads
   the file that comes with the load balancer, so that `http-request use-service lua.getpids` and its kin answer;
 * `daemon` is left out under `--manage-haproxy`, with a warning;
+* a `stats socket` in a directory that is not there is led to that of the state directory, with a warning;
+* a line that guards nothing is left out where HAProxy refuses it (`nbproc`, `debug`, `quiet`, `tune.…`, `option
+  forceclose`, …), and some are written in their modern form (`clitimeout`, `redispatch`, `process` of a `bind`), each
+  with a warning; a `server` of the operator's whose name is not known gets `init-addr last,libc,none`;
 * a health check whose headers hide behind the version (`option httpchk GET / HTTP/1.1\\r\\nHost:\\ www`), as HAProxy
   took it up to 2.6, sends them by `http-check send hdr Host www` on a line of its own, with a warning;
 * where HAProxy refuses a frontend that is named like its backend (3.3 and later), `frontend {backend}` becomes
