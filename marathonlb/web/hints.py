@@ -32,8 +32,6 @@ class HintLimiter(Service):
     :param poke: is given what may be looked at now.
     """
 
-    name = "hint limiter"
-
     def __init__(self, poke: Poke, clock: IReactorTime) -> None:
         self._poke = poke
         self._clock = clock

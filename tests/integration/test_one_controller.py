@@ -34,6 +34,7 @@ class OneControllerTests(Controlled, MarathonTestCase):
         await self.create(service, app("shop", free_port(), HAPROXY_0_BIND_ADDR="127.0.0.1"))
         await self.answers("200 OK")
         await until(self.settled, 20)
+        await until(lambda: "\n  server 127_" in self.config(), 20)  # the file follows what runs
         return service
 
     def program(self, *arguments: str) -> Deferred[subprocess.CompletedProcess[str]]:
