@@ -21,14 +21,15 @@ from attrs import evolve, frozen
 
 from marathonlb import limits
 from marathonlb.routing.claims import seniority
+from marathonlb.routing.names import owner_of
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.rules import AclRule, Rules
 from marathonlb.routing.services import Service
 from marathonlb.routing.wildcards import above, below, covered, is_wildcard
 from marathonlb.settings import Settings
 
-SHARED = "shared"
-"""What the frontend of the shared certificates is called, in the place of a host."""
+SHARED = "shared."
+"""What the frontend of the shared certificates is called, in the place of a host; none ends with a dot."""
 
 
 @frozen
@@ -141,8 +142,7 @@ def sni_of(services: Iterable[Service], rules: Rules, settings: Settings) -> Sni
     contested = frozenset(
         key
         for owners in by_host.values()
-        if len({owner.bind_options for owner in owners.values() if owner.bind_options}) > 1
-        or len({owner.ssl_certs for owner in owners.values() if owner.ssl_certs}) > 1
+        if len(owners) > 1 and any(owner.bind_options or owner.ssl_certs for owner in owners.values())
         for key in owners
     )
     ordered = sorted(found, key=lambda rule: specificity(rule.host))
@@ -256,8 +256,11 @@ def _tls_host(
     """
     The TLS of one host; where its services want several, the oldest app decides, and its certificate comes first.
 
+    A younger app of another owner has a path of the host, and no say in its TLS: its options could shut others out.
+
     :param owners: the oldest first.
     """
+    owners = _of_one_owner(host, owners, problems)
     wishing = [owner for owner in owners if owner.bind_options]
     words = len(wishing[0].bind_options.split()) if wishing else 0
     certs = _certificates(host, owners, min(limits.CERTIFICATES, (limits.BIND_WORDS - words) // 2), problems)
@@ -280,6 +283,24 @@ def _tls_host(
         )
         return None
     return TlsHost(host, certs, wishing[0].files.bind_options if wishing else "", decides)
+
+
+def _of_one_owner(host: str, owners: list[Service], problems: list[Problem]) -> list[Service]:
+    """The services of a host that are of the owner of the oldest; the others are told what is not used of theirs."""
+    eldest = owners[0]
+    kept = []
+    for service in owners:
+        if owner_of(service.app_id) == owner_of(eldest.app_id):
+            kept.append(service)
+            continue
+        reason = (
+            f"is not used for {host} on the https port: the host is that of {eldest.app_id}, which is older"
+        )
+        if service.bind_options:
+            problems.append(_problem(service, "BIND_OPTIONS", service.bind_options, reason))
+        if service.ssl_certs:
+            problems.append(_problem(service, "SSL_CERT", ",".join(service.ssl_certs), reason))
+    return kept
 
 
 def _certificates(host: str, owners: list[Service], most: int, problems: list[Problem]) -> tuple[str, ...]:

@@ -196,7 +196,7 @@ class TimeTests(SynchronousTestCase):
         """The oldest apps' certificates of a host come first, and one that has no room more is a problem of its app."""
         owners = [
             Service(
-                f"/app{number}",
+                f"/team/app{number}",
                 0,
                 10000 + number,
                 f"app{number}",
@@ -211,4 +211,4 @@ class TimeTests(SynchronousTestCase):
         found = rendered(*owners, group_https_by_vhost=True)
         (own,) = found.sni.ended
         self.assertEqual([f"/{n}.{each}.pem" for n in range(2) for each in range(9)], list(own.certs))
-        self.assertEqual(["/app2", "/app3"], [problem.app_id for problem in found.problems])
+        self.assertEqual(["/team/app2", "/team/app3"], [problem.app_id for problem in found.problems])

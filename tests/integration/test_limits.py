@@ -193,7 +193,7 @@ class LimitsMixin:
             (directory / f"{number}.pem").symlink_to(file)
         apps = [
             app(
-                f"/app{number}",
+                f"/team/app{number}",
                 {
                     "0_VHOST": "a.test",
                     "0_PATH": f"/{number}",
@@ -209,7 +209,7 @@ class LimitsMixin:
         wanted, checks = settled(self.binary, directory, settings, load_templates("/nowhere", {}), apps)
         self.assertEqual(1, checks)
         told = [(problem.app_id, problem.label) for problem in wanted.problems]
-        self.assertEqual([(f"/app{number}", "HAPROXY_0_SSL_CERT") for number in (1, 2, 3)], told)
+        self.assertEqual([(f"/team/app{number}", "HAPROXY_0_SSL_CERT") for number in (1, 2, 3)], told)
         (own,) = wanted.rendered.sni.ended
         self.assertEqual([f"{directory}/{number}.pem" for number in range(15)], list(own.certs))
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import http.client
+import shutil
+import socket
+import ssl
+import tempfile
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from marathonlb.config.templates import PER_APP_NAMES
 from marathonlb.routing.offers import Offers
 from marathonlb.routing.services import Service
 from tests.integration.haproxies import free_port, on_each
-from tests.integration.worlds import World, ask
+from tests.integration.worlds import World, ask, certificate, trusting
 
 OLD, YOUNG = "2020-01-01T00:00:00.000Z", "2021-01-01T00:00:00.000Z"
 
@@ -129,6 +134,32 @@ class TakingAwayMixin:
                         )
                 self.assertEqual({problem.app_id for problem in world.problems} - {"/evil/x"}, set())
                 world.end()
+
+    def test_tls_of_a_host(self) -> None:
+        """A path of a host, or the name of a section of ours, gives nobody a say in another owner's TLS."""
+        directory = Path(tempfile.mkdtemp(prefix="mlb-", dir="/tmp"))
+        self.addCleanup(shutil.rmtree, directory)
+        ours, mine = (certificate(directory / f"{word}.pem", word) for word in ("bank.test", "evil.test"))
+        for labels in (
+            {"0_VHOST": "bank.test", "0_PATH": "/e", "0_SSL_CERT": mine},
+            {"0_VHOST": "bank.test", "0_PATH": "/e", "0_BIND_OPTIONS": f"verify required ca-file {mine}"},
+            {"0_VHOST": "shared", "0_SSL_CERT": mine},
+        ):
+            world = self.world(group_https_by_vhost=True, ssl_certs=(ours,))
+            world.app("bank/web", {"0_VHOST": "bank.test"}, config_changed_at=OLD)
+            world.app("evil/x", labels, config_changed_at=YOUNG)
+            world.start()
+            with (
+                socket.create_connection(("127.0.0.1", world.https), 5) as plain,
+                trusting(["http/1.1"]).wrap_socket(plain, server_hostname="bank.test") as secured,
+            ):
+                shown = secured.getpeercert(binary_form=True) or b""
+            self.assertEqual(
+                ssl.DER_cert_to_PEM_cert(shown).strip(),
+                Path(ours).read_text().split("-----BEGIN PRIV")[0].strip(),
+            )
+            self.assertEqual(ask(world.https, "bank.test", tls="bank.test").who, "bank/web", labels)
+            world.end()
 
     def test_deployment_group(self) -> None:
         """A copied name of a deployment group gets no request, whatever else the app claims of it."""

@@ -13,6 +13,7 @@ from marathonlb.routing.policyfile import policy_of
 from marathonlb.routing.rules import Rules, rules_of
 from marathonlb.routing.services import Service
 from marathonlb.routing.sni import (
+    SHARED,
     Sni,
     SniRule,
     TlsHost,
@@ -251,9 +252,9 @@ class NameTests(SynchronousTestCase):
     def test_several_services_of_a_host(self) -> None:
         """A host has the certificates of its services, oldest first, and the oldest bind options; others are told."""
         services = [
-            service("a", 1, hosts=("h.test",), ssl_certs=("/a",), since="3"),
+            service("t/a", 1, hosts=("h.test",), ssl_certs=("/a",), since="3"),
             service(
-                "b",
+                "t/b",
                 2,
                 hosts=("h.test",),
                 paths=("/b",),
@@ -262,23 +263,45 @@ class NameTests(SynchronousTestCase):
                 since="2",
             ),
             service(
-                "c", 3, hosts=("h.test",), paths=("/c",), bind_options="ca-file /y verify required", since="1"
+                "t/c",
+                3,
+                hosts=("h.test",),
+                paths=("/c",),
+                bind_options="ca-file /y verify required",
+                since="1",
             ),
-            service("d", 4, hosts=("h.test",), paths=("/d",)),
+            service("t/d", 4, hosts=("h.test",), paths=("/d",)),
         ]
         sni = sni_of(services, rules(services), GROUPED)
         (own,) = sni.ended
         self.assertEqual(
-            (("/b", "/a"), "ca-file /y verify required", "/c"),
+            (("/b", "/a"), "ca-file /y verify required", "/t/c"),
             (own.certs, own.bind_options, own.service.app_id),
         )
         self.assertTrue(own.demands)
         self.assertEqual({each.key for each in services}, sni.contested)
         few = [services[0], evolve(services[1], bind_options="")]  # their age alone says whose comes first
-        self.assertEqual({("/a", 0), ("/b", 0)}, sni_of(few, rules(few), GROUPED).contested)
+        self.assertEqual({("/t/a", 0), ("/t/b", 0)}, sni_of(few, rules(few), GROUPED).contested)
         self.assertEqual(
-            [("/b", "HAPROXY_0_BIND_OPTIONS", False)], [(p.app_id, p.label, p.fatal) for p in sni.problems]
+            [("/t/b", "HAPROXY_0_BIND_OPTIONS", False)], [(p.app_id, p.label, p.fatal) for p in sni.problems]
         )
+
+    def test_services_of_other_owners(self) -> None:
+        """Whoever has a path of another owner's host has no say in its TLS, and is told."""
+        services = [
+            service("bank/web", 1, hosts=("h.test",), since="1"),
+            service(
+                "evil/x", 2, hosts=("h.test",), paths=("/e",), ssl_certs=("/e",), bind_options="maxconn 1", since="2"
+            ),
+        ]  # fmt: skip
+        sni = sni_of(services, rules(services), GROUPED)
+        self.assertEqual((), sni.ended)
+        self.assertEqual(
+            ["BIND_OPTIONS", "SSL_CERT"], [p.label.removeprefix("HAPROXY_0_") for p in sni.problems]
+        )
+        self.assertEqual({each.key for each in services}, sni.contested)
+        sni = sni_of(services[::-1], rules([evolve(services[0], since="3"), services[1]]), GROUPED)
+        self.assertEqual(["/evil/x"], [own.service.app_id for own in sni.ended])
 
     def test_no_certificate(self) -> None:
         """A host that demands certificates and has none to show is not served over https, and its owner told."""
@@ -308,6 +331,7 @@ class NameTests(SynchronousTestCase):
             for host in ("a-b.c", "a_b.c", "*.b.c")
         }
         self.assertEqual(6, len(found))
+        self.assertNotEqual(frontend_name(Settings(), SHARED), frontend_name(Settings(), "shared"))
         self.assertLess(len(frontend_name(Settings(), "x" * 250)), 80)
 
     def test_misdirected(self) -> None:
