@@ -45,7 +45,7 @@ class Offers:
         self._by_app: dict[str, AppServices] = {}
         self._groups = DeploymentGroups()
         self._needs_port: dict[str, tuple[str, list[int]]] = {}
-        self._named_ports: dict[str, frozenset[int]] = {}
+        self._named_ports: dict[str, tuple[str, frozenset[int]]] = {}
         self._assigned: dict[tuple[str, int], int] = {}
 
     def copy(self) -> Offers:
@@ -115,7 +115,7 @@ class Offers:
         """
         Give service ports to the ports that Marathon gave none; who was first keeps its own.
 
-        A port that an app names is given to nobody else.
+        A port that an app names is given to no younger app.
 
         :return: the apps whose ports are others than before.
         """
@@ -129,12 +129,13 @@ class Offers:
             since = (app.config_changed_at or app.version) if app else ""
             other |= _note(self._needs_port, app_id, (since, indexes) if indexes else None)
             named = frozenset(port for port in _named_ports(app) if low <= port <= high) if app else None
-            other |= _note(self._named_ports, app_id, named)
+            other |= _note(self._named_ports, app_id, (since, named) if named else None)
         if not other:
             return set()
         assigned: dict[tuple[str, int], int] = {}
-        taken: set[int] = {port for ports in self._named_ports.values() for port in ports}
-        for _, app_id, indexes in sorted((since, i, found) for i, (since, found) in self._needs_port.items()):
+        taken: set[int] = set()
+        for (_, app_id), named, indexes in self._by_age():
+            taken |= named
             for index in indexes:
                 port = _free_port(app_id, index, low, high, taken)
                 if port is not None:
@@ -147,6 +148,15 @@ class Offers:
         }
         self._assigned = assigned
         return {app_id for app_id, _ in moved if app_id in apps}
+
+    def _by_age(self) -> Iterator[tuple[tuple[str, str], frozenset[int], list[int]]]:
+        """The apps that name ports of the range, or need some, the oldest first: age and id, the ports, the indexes."""
+        ages = {
+            (since, app_id) for app_id, (since, _) in (*self._needs_port.items(), *self._named_ports.items())
+        }
+        for age in sorted(ages):
+            named, needs = self._named_ports.get(age[1]), self._needs_port.get(age[1])
+            yield age, named[1] if named else frozenset(), needs[1] if needs else []
 
 
 def _note(known: dict[str, T], app_id: str, value: T | None) -> bool:

@@ -116,15 +116,18 @@ class AssignedPortTests(SynchronousTestCase):
         self.assertEqual(len(set(after.values())), 20)
 
     def test_named_ports(self) -> None:
-        """A port that another app names, in Marathon or by a label, is given to nobody else."""
-        free = ports(all_at_once({"/a": inside("a", 0)}))["/a", 0]
-        for other in (app("/b", ports=(Port(free),)), app("/b", labels={"0_PORT": str(free)})):
-            made = offers()
-            made.update({"/a": inside("a", 0)}, {"/a"})
-            made.update({"/a": inside("a", 0), "/b": other}, {"/b"})
-            found = ports(made)
-            self.assertEqual(found["/b", 0], free)
-            self.assertNotEqual(found["/a", 0], free)
+        """A port that an older app names, in Marathon or by a label, is given to nobody; a younger one takes none."""
+        mine = inside("a", 0, since="2020")
+        free = ports(all_at_once({"/a": mine}))["/a", 0]
+        for since in ("2019", "2021"):
+            for named in ({"ports": (Port(free),)}, {"labels": {"0_PORT": str(free)}}):
+                other = app("/b", config_changed_at=since, **named)
+                made = offers()
+                made.update({"/a": mine}, {"/a"})
+                made.update({"/a": mine, "/b": other}, {"/b"})
+                found = ports(made)
+                self.assertEqual(found["/b", 0], free)
+                self.assertEqual(found["/a", 0] == free, since > "2020")
 
     def test_exhausted(self) -> None:
         """Where the range is used up, the youngest are a problem each."""
