@@ -10,16 +10,19 @@ are parsed; this holds whatever becomes of that.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 from attrs import evolve
 
 from marathonlb import limits
 from marathonlb.config.sections import Sections
 from marathonlb.config.text import SECTION_KEYWORDS, Chunk
+from marathonlb.routing.claims import seniority
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.rules import AclRule, MapRule, Rules
 from marathonlb.routing.services import Service
+from marathonlb.routing.wildcards import above
 
 MAP_LINE = 4_096
 """Maximum bytes of a line of a map file: what the largest values come to, and far less than a piece."""
@@ -54,28 +57,75 @@ def without_long(rules: Rules, room: int) -> tuple[Rules, list[Problem]]:
     """
     The rules without those whose lines in a map are too long, or have too many words; and a problem for each.
 
+    Where there are maps, an app has few rules beside them.
+
     :param room: the bytes that a line may have, its end included.
     """
     problems: list[Problem] = []
+    beside = _Beside((*rules.first, *rules.later)) if rules.maps else None
     kept = evolve(
         rules,
-        first=_few(rules.first, problems),
-        later=_few(rules.later, problems),
+        first=_few(rules.first, problems, beside),
+        later=_few(rules.later, problems, beside),
         paths=_short(rules.paths, room, problems),
         hosts=_short(rules.hosts, room, problems),
         wildcards=_short(rules.wildcards, room, problems),
         app_ids=_short(rules.app_ids, room, problems),
     )
+    problems += beside.problems() if beside is not None else ()
     return (kept if problems else rules), problems
 
 
-def _few(rules: tuple[AclRule, ...], problems: list[Problem]) -> tuple[AclRule, ...]:
-    kept = tuple(rule for rule in rules if len(rule.paths) <= limits.ACL_PATHS)
-    if len(kept) < len(rules):
+class _Beside:
+    """Counts the rules that each app has beside the maps by its own labels, or by the weight of an older wildcard."""
+
+    def __init__(self, rules: Iterable[AclRule]) -> None:
+        self._weighted: dict[str, tuple[str, str, int]] = {}
         for rule in rules:
-            if len(rule.paths) > limits.ACL_PATHS:
-                problems.append(_too_many(rule))
-    return kept
+            if rule.wildcard and rule.service.weight is not None:
+                for host in rule.hosts:
+                    age = seniority(rule.service)
+                    self._weighted[host] = min(age, self._weighted.get(host, age))
+        self._written: Counter[str] = Counter()
+        self._beyond: dict[tuple[str, int], tuple[AclRule, int]] = {}
+
+    def has_room(self, rule: AclRule) -> bool:
+        """Whether a rule is one of the first of its app."""
+        service = rule.service
+        wild = rule.wildcard and bool(rule.paths)
+        special = service.weight is not None or service.ignore_path_case or wild
+        if rule.overridden or not (special or self._below_older(rule)):
+            return True
+        count = len(rule.hosts) * max(1, len(rule.paths))
+        if self._written[service.app_id] + count <= limits.ACL_RULES:
+            self._written[service.app_id] += count
+            return True
+        self._beyond[service.key] = rule, self._beyond.get(service.key, (rule, 0))[1] + count
+        return False
+
+    def _below_older(self, rule: AclRule) -> bool:
+        own = seniority(rule.service)
+        return any(self._weighted.get(over, own) < own for host in rule.hosts for over in above(host))
+
+    def problems(self) -> Iterator[Problem]:
+        """Tell each service that has more of them."""
+        for rule, count in self._beyond.values():
+            reason = (
+                f"has {count} hosts and paths too many: {limits.ACL_RULES} of an app have BACKEND_WEIGHT, a PATH that"
+                " ignores case, a wildcard with paths or one of an older app with a weight; these are not served"
+            )
+            app_id, index = rule.service.key
+            yield Problem(app_id, index, f"HAPROXY_{index}_VHOST", "", reason, fatal=False)
+
+
+def _few(rules: tuple[AclRule, ...], problems: list[Problem], beside: _Beside | None) -> tuple[AclRule, ...]:
+    kept = []
+    for rule in rules:
+        if len(rule.paths) > limits.ACL_PATHS:
+            problems.append(_too_many(rule))
+        elif beside is None or beside.has_room(rule):
+            kept.append(rule)
+    return tuple(kept)
 
 
 def _too_many(rule: AclRule) -> Problem:

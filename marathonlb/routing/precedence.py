@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
+from itertools import takewhile
 from string import ascii_lowercase, ascii_uppercase
 
 from attrs import field, frozen
 
+from marathonlb import limits
 from marathonlb.routing.names import owner_of
 from marathonlb.routing.services import Service
 
@@ -88,30 +90,38 @@ class _Rule:
 
 @frozen
 class _Rules:
-    """The rules of all services by their hosts, to find those that overlap."""
+    """
+    The rules of all services by their hosts, to find those of older services that overlap.
+
+    Everything is in the order of age, and nobody looks past what is older: so no rules of younger services use up how
+    many an owner's weights are compared with.
+    """
 
     _by_host: Mapping[str, list[_Rule]] = field(factory=dict)
     _below: Mapping[str, list[str]] = field(factory=dict)
+    _age: Mapping[Key, int] = field(factory=dict)
     _compared: Counter[str] = field(factory=Counter, init=False)
 
     @classmethod
     def of(cls, services: Iterable[Service], lost: Mapping[Key, Collection[HostPath]]) -> _Rules:
-        """The rules of these services, without what each has lost."""
+        """The rules of these services, the oldest first, without what each has lost."""
+        age: dict[Key, int] = {}
         by_host: dict[str, list[_Rule]] = {}
         below: dict[str, list[str]] = {}
         for service in services:
             out = lost.get(service.key, ())
+            age[service.key] = len(age)
             for host, path in wishes(service):
                 if (host, path) not in out:
                     by_host.setdefault(host, []).append(_Rule(service, host, path))
         for host in by_host:
             for suffix in suffixes(host):
                 below.setdefault(suffix, []).append(host)
-        return cls(by_host, below)
+        return cls(by_host, below, age)
 
     def overtaken(self, service: Service, unused: Container[Key]) -> Iterator[tuple[Service | None, bool]]:
         """
-        The services of other owners with a rule that a service's weight puts behind its own, and no weight would not.
+        The older services of other owners with a rule that a weight puts behind its service's own, and none would not.
 
         :param unused: the services, by key, whose own weight is not used.
         :return: each with whether both rules are of one host; None is the last where there are too many to compare.
@@ -122,7 +132,7 @@ class _Rules:
             place, plain = mine.place(service.weight), mine.place(None)
             if place >= plain:
                 continue
-            for other in self._about(host):
+            for other in self._about(host, service):
                 if self._spent(owner, 1):
                     yield None, False
                     return
@@ -131,22 +141,22 @@ class _Rules:
                     yield other.service, other.host == host
 
     def moves_too_many(self, service: Service) -> bool:
-        """Whether a service's weight takes too many hosts of other owners out of the map files."""
+        """Whether a service's weight takes too many hosts of older services out of the map files."""
         owner = owner_of(service.app_id)
         moved: set[str] = set()
+        own: set[str] = set()
         for host in service.hosts:
             wildcard = host.startswith("*.")
             if not wildcard and (service.weight or 0) >= 0:
                 continue
             over = [f"*{suffix}" for suffix in suffixes(host) if f"*{suffix}" in self._by_host]
             for root in (*([host] if wildcard else ()), *over):
-                for name in self._below.get(root[1:], ()):
-                    spent = self._spent(owner, len(self._by_host[name]))
-                    if name not in moved and any(
-                        owner_of(rule.service.app_id) != owner for rule in self._by_host[name]
-                    ):
-                        moved.add(name)
-                    if spent or len(moved) > MOST_MOVED:
+                for name in self._older_below(root, service):
+                    rules = list(self._older(name, service))
+                    spent = self._spent(owner, len(rules))
+                    theirs = any(owner_of(rule.service.app_id) != owner for rule in rules)
+                    (moved if theirs else own).add(name)
+                    if spent or len(moved) > MOST_MOVED or len(own) > limits.ACL_RULES:
                         return True
         return False
 
@@ -155,14 +165,25 @@ class _Rules:
         self._compared[owner] += rules
         return self._compared[owner] > MOST_COMPARED
 
-    def _about(self, host: str) -> Iterator[_Rule]:
-        """The rules whose hosts have a name in common with a host."""
-        yield from self._by_host.get(host, ())
+    def _about(self, host: str, service: Service) -> Iterator[_Rule]:
+        """The rules of services older than one whose hosts have a name in common with a host."""
+        yield from self._older(host, service)
         for suffix in suffixes(host):
-            yield from self._by_host.get(f"*{suffix}", ())
+            yield from self._older(f"*{suffix}", service)
         if host.startswith("*."):
-            for name in self._below.get(host[1:], ()):
-                yield from self._by_host[name]
+            for name in self._older_below(host, service):
+                yield from self._older(name, service)
+
+    def _older(self, host: str, service: Service) -> Iterator[_Rule]:
+        """The rules of a host that are older than a service."""
+        own = self._age[service.key]
+        return takewhile(lambda rule: self._age[rule.service.key] < own, self._by_host.get(host, ()))
+
+    def _older_below(self, wildcard: str, service: Service) -> Iterator[str]:
+        """The hosts that a wildcard covers and that have an older rule than a service."""
+        own = self._age[service.key]
+        hosts = self._below.get(wildcard[1:], ())
+        return takewhile(lambda host: self._age[self._by_host[host][0].service.key] < own, hosts)
 
 
 def suffixes(host: str) -> list[str]:
@@ -185,10 +206,9 @@ def unused_weights(
     weighted = [service for service in services if service.weight is not None and service.hosts]
     if not weighted:
         return {}, frozenset()
-    age = {service.key: place for place, service in enumerate(services)}
     rules = _Rules.of(services, lost)
     unused: dict[Key, Service | None] = {}
-    contested: set[Key] = set()
+    contested = _meeting(services, weighted)
     for service in weighted:
         if rules.moves_too_many(service):
             unused[service.key] = None
@@ -197,10 +217,28 @@ def unused_weights(
             if other is None:
                 unused.setdefault(service.key, None)
                 continue
-            contested |= {service.key, other.key}
             equal = (
                 other.since == service.since
             )  # then weights order the paths of one host, and nobody is the younger
-            if age[other.key] < age[service.key] and not (equal and one_host):
+            if not (equal and one_host):
                 unused.setdefault(service.key, other)
     return unused, frozenset(contested)
+
+
+def _meeting(services: Iterable[Service], weighted: Collection[Service]) -> set[Key]:
+    """The keys of services with a weight, and of those of other owners with a host in common with them."""
+    owners: dict[str, set[str]] = {}
+    for service in weighted:
+        for host in service.hosts:
+            for name in (host, *(f"*{suffix}" for suffix in suffixes(host))):
+                owners.setdefault(name, set()).add(owner_of(service.app_id))
+    wild = {host: owners[host] for service in weighted for host in service.hosts if host.startswith("*.")}
+    found = {service.key for service in weighted}
+    for service in services:
+        mine = {owner_of(service.app_id)}
+        for host in service.hosts:
+            over = (wild.get(f"*{suffix}", mine) for suffix in suffixes(host))
+            if not owners.get(host, mine) <= mine or not all(theirs <= mine for theirs in over):
+                found.add(service.key)
+                break
+    return found

@@ -80,6 +80,7 @@ class Rules:
     The rules of a shared frontend, in the order in which they are asked.
 
     :param alike: the services, by key, whose age says which of them has the plain names of ACLs.
+    :param maps: False where all rules are ACLs.
     """
 
     first: tuple[AclRule, ...] = ()
@@ -89,6 +90,7 @@ class Rules:
     wildcards: tuple[MapRule, ...] = ()
     app_ids: tuple[MapRule, ...] = ()
     alike: frozenset[tuple[str, int]] = frozenset()
+    maps: bool = True
 
 
 def rules_of(
@@ -132,6 +134,7 @@ def rules_of(
         wildcards=tuple(sorted(entries["wildcard"], key=lambda rule: (-len(rule.key), rule.key))),
         app_ids=_app_ids(routed, names_app) if maps else (),
         alike=alike,
+        maps=maps,
     )
 
 

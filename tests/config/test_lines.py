@@ -143,6 +143,32 @@ class TextTests(SynchronousTestCase):
         self.assertLess(time.process_time() - begun, 2)
         self.assertEqual(2, len(labelled({"0_SERVER_EXTRA": "maxconn 10"}, tasks=250).services))
 
+    def test_beside_the_maps(self) -> None:
+        """Rules that every request goes past are few, those that a younger app's weight puts there not counted."""
+        hosts = ",".join(f"h{number}.test" for number in range(100))
+        paths = " ".join(f"/{number}" for number in range(30))
+        plain = labelled({"0_VHOST": hosts, "0_PATH": paths})
+        self.assertEqual((3000, ()), (len(plain.rules.paths), plain.problems))
+        many = ",".join(f"*.w{number}.test" for number in range(1100))
+        for labels in (
+            {"0_VHOST": hosts, "0_PATH": f"-i {paths}"},
+            {"0_VHOST": hosts, "0_PATH": paths, "0_BACKEND_WEIGHT": "1"},
+            {"0_VHOST": "*.e.test", "0_PATH": " ".join(f"/{number}" for number in range(1100))},
+            {"0_VHOST": many, "0_BACKEND_WEIGHT": "1"},
+        ):
+            found = labelled(labels)
+            rules = (*found.rules.first, *found.rules.later)
+            self.assertEqual(limits.ACL_RULES, sum(len(rule.hosts) for rule in rules), labels)
+            (problem,) = found.problems
+            self.assertEqual(("/evil", False), (problem.app_id, problem.fatal))
+            self.assertEqual("/bank", route(found.rules, "bank.example.com", "/").service.app_id)
+        wild = service("bank/wild", 10002, hosts=("*.bank.test",), weight=5, since="2020")
+        names = tuple(f"h{number}.bank.test" for number in range(1500))
+        found = rendered(wild, service("evil/x", 10003, hosts=names, since="2021"))
+        self.assertLessEqual(sum(len(rule.hosts) for rule in found.rules.first), limits.ACL_RULES + 1)
+        self.assertEqual({"/evil/x"}, {problem.app_id for problem in found.problems})
+        self.assertEqual("/bank/wild", route(found.rules, "h7.bank.test", "/").service.app_id)
+
     def test_rules(self) -> None:
         """What labels write in the shared frontends, once for each host, is bounded in all of them together."""
         hosts = ",".join(f"h{number}.test" for number in range(4000))

@@ -256,6 +256,15 @@ class HostTests(SynchronousTestCase):
             told = [problem.label for problem in settled(old, new).problems]
             self.assertEqual(told, [] if used else ["HAPROXY_0_BACKEND_WEIGHT"])
 
+    def test_younger_rules_without_end(self) -> None:
+        """No number of hosts that younger apps claim below an older one's wildcard takes its weight away."""
+        old = service("bank/web", 1, hosts=("*.bank.test",), paths=("/a", "/b"), weight=9, since="2019")
+        new = service("evil/x", 2, hosts=tuple(f"h{n}.bank.test" for n in range(2000)), since="2020")
+        self.patch(precedence, "MOST_COMPARED", 1000)
+        outcome = settled(new, old)
+        self.assertEqual((), outcome.problems)
+        self.assertEqual({old.key, new.key}, outcome.contested)
+
     def test_too_many_moved(self) -> None:
         """A weight that would take many hosts of others out of the map files is not used, be it small or large."""
         many = [service(f"a{n}", 1000 + n, hosts=(f"h{n}.x.com",)) for n in range(1, 102)]
