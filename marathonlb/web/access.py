@@ -11,8 +11,9 @@ that no foreign page caused it. Pages can change some of these signs and can rem
 
 ``Sec-Fetch-Site``, which no page can write, says whose page asks, but is sent over https and to localhost alone.
 Elsewhere there is ``Origin``, with a POST; for an image that another site's page shows from here there is nothing at
-all. And ``Origin`` proves little: who has a name of his own lead to our address makes his pages ours (DNS rebinding).
-So without ``Sec-Fetch-Site`` a browser has to call us by a name that nobody else can have.
+all. And ``Origin`` proves little: who has a name of his own lead to our address makes his pages ours (DNS rebinding),
+and a form of his page that came by https may be sent here by http, with one name and port. So without
+``Sec-Fetch-Site`` a browser has to call us by a name that nobody else can have.
 """
 
 from __future__ import annotations
@@ -140,12 +141,12 @@ class Access:
         if not from_browser(headers) or headers.hasHeader("Sec-Fetch-Site"):
             return ""
         host = _first(headers, "Host") or ""
-        if self.is_own_name(host) or _parts(_first(headers, "Origin") or "").scheme == "https":
+        if self.is_own_name(host):
             return ""
         return (
             f"a browser calls this address {host or 'nothing'}, and anybody may have made that name lead here: "
-            "call it by its IP address, a name without a dot or one of this host's domain, or by https; "
-            "or give an --admin-token"
+            "call it by its IP address, a name without a dot or one of this host's domain; or by https, with a browser "
+            "that sends Sec-Fetch-Site; or give an --admin-token"
         )
 
     def is_own_name(self, host: str) -> bool:

@@ -258,14 +258,14 @@ class Names(SynchronousTestCase):
             self.assertEqual([short.is_own_name(host) for host in (own, other)], [True, False])
 
     def test_misnamed(self) -> None:
-        """A browser that calls us by another name may be at anybody's site, unless https has proven that name."""
+        """A browser that calls us by another name may be at anybody's site; an https page of it proves nothing."""
         host = "evil.example:9090"
         misnamed = Access(()).misnamed
         self.assertIn(host, misnamed(headers(Host=host, Accept_Language="en")))
         self.assertIn(host, misnamed(headers(Host=host, Origin=f"http://{host}")))
         self.assertIn(host, misnamed(headers(Host=host, Accept_Language="*")))
         self.assertTrue(misnamed(headers(Accept_Language="en")))
-        self.assertEqual(misnamed(headers(Host=host, Origin=f"https://{host}")), "")
+        self.assertNotEqual(misnamed(headers(Host=host, Origin=f"https://{host}")), "")
         self.assertEqual(misnamed(headers(Host=host, Accept_Language="en", Sec_Fetch_Site="same-origin")), "")
         self.assertEqual(misnamed(headers(Host="10.0.0.5:9090", Accept_Language="en")), "")
         self.assertEqual(misnamed(headers(Host=host)), "", "a program")
