@@ -45,17 +45,24 @@ def ports_of(app: App) -> str:
     return f"the app has {count} port{'' if count == 1 else 's'}; labels count them from 0"
 
 
-def with_few_hosts(services: Iterable[Service], problems: list[Problem]) -> list[Service]:
-    """The services of one app; those whose hosts and paths come on top of too many have their service ports alone."""
+def with_few_hosts(services: Iterable[Service], problems: list[Problem], *, grouped: bool) -> list[Service]:
+    """
+    The services of one app; those whose hosts and paths come on top of too many have their service ports alone.
+
+    :param grouped: hosts with certificates or bind options have their own TLS, as those have that are passed through.
+    """
     kept: list[Service] = []
-    entries = 0
+    entries = apart = 0
     for service in services:
         mine = len(service.hosts or service.passthrough) * max(1, len(service.paths))
-        if entries + mine <= limits.ENTRIES:
+        own = grouped and (service.ssl_certs or service.bind_options)
+        hosts = service.passthrough or (service.hosts if own else ())
+        if entries + mine <= limits.ENTRIES and apart + len(hosts) <= limits.ACL_RULES:
             entries += mine
+            apart += len(hosts)
             kept.append(service)
             continue
-        problems.append(_problem(service, mine))
+        problems.append(_problem(service, mine if entries + mine > limits.ENTRIES else 0))
         kept.append(
             evolve(service, hosts=(), paths=(), passthrough=(), redirect_to_https=False, auth=None),
         )
@@ -64,10 +71,12 @@ def with_few_hosts(services: Iterable[Service], problems: list[Problem]) -> list
 
 def _problem(service: Service, entries: int) -> Problem:
     label = f"HAPROXY_{service.port_index}_VHOST"
-    reason = (
-        f"comes to {entries} hosts and paths, and an app has {limits.ENTRIES} in all its ports at most; no host of this"
-        " port is served, its service port is"
+    what = (
+        f"comes to {entries} hosts and paths, and an app has {limits.ENTRIES}"
+        if entries
+        else f"has hosts whose TLS is their own, and an app has {limits.ACL_RULES} of them"
     )
+    reason = f"{what} in all its ports at most; no host of this port is served, its service port is"
     return Problem(service.app_id, service.port_index, label, "", reason, fatal=False)
 
 

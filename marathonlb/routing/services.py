@@ -166,7 +166,7 @@ def services_of(
         if service is not None and not any(problem.fatal for problem in own):
             servers = _servers(app, service, wanted.get("WEIGHT"), settings, resolve, slots[index])
             services.append(evolve(service, servers=servers))
-    services = with_few_hosts(services, problems)
+    services = with_few_hosts(services, problems, grouped=settings.group_https_by_vhost)
     if (
         labels.problems
         or max(labels.ports, default=-1) >= len(app.ports)

@@ -155,16 +155,26 @@ class BoundaryTests(SynchronousTestCase):
             self.assertEqual(served, found.services[0].auth is not None)
 
     def test_entries_of_all_ports(self) -> None:
-        """The ports of one app share that number, the first ones first; passed-through hosts count as others."""
-        for extra in ({}, {"{}_TLS_PASSTHROUGH": "true"}):
-            found = offered(
-                many_ports(4, {"{}_VHOST": numbered("h{{}}{}.test", 4000).replace("{}", "p{0}"), **extra})
-            )
-            self.assertEqual(
-                [True, True, False, False],
-                [bool(each.hosts or each.passthrough) for each in found.services]
-                + [False] * (4 - len(found.services)),
-            )
+        """The ports of one app share that number, the first ones first."""
+        found = offered(many_ports(4, {"{}_VHOST": numbered("h{{}}{}.test", 4000).replace("{}", "p{0}")}))
+        self.assertEqual([True, True], [bool(each.hosts) for each in found.services])
+        self.assertEqual([2, 3], [problem.port_index for problem in found.problems if problem.fatal])
+
+    def test_tls_of_all_ports(self) -> None:
+        """They share another one for hosts that each TLS connection is compared with."""
+        hosts = {"{}_VHOST": numbered("h{{}}{}.test", limits.ACL_RULES // 2).replace("{}", "p{0}")}
+        for more in (
+            {"{}_TLS_PASSTHROUGH": "true"},
+            {"{}_SSL_CERT": "/c.pem"},
+            {"{}_BIND_OPTIONS": "maxconn 9"},
+        ):
+            for grouped in (False, True):
+                settings = Settings(group_https_by_vhost=grouped)
+                found = offered(many_ports(4, {**hosts, **more}), settings=settings)
+                served = 2 if grouped or "{}_TLS_PASSTHROUGH" in more else 4
+                with_hosts = [bool(each.hosts or each.passthrough) for each in found.services]
+                self.assertEqual([True] * served + [False] * (4 - served), with_hosts, (more, grouped))
+                self.assertEqual(4 - served, len(found.problems))
 
     def test_ports(self) -> None:
         """Of 5,000 ports the first thousand are served, and of so many servers as no app has so many ports."""
