@@ -12,7 +12,8 @@ Address = IPv4Address | IPv6Address
 _FAMILY = re.compile(r"(?:ipv[46]@|udp[46]?@|quic[46]@|mptcp[46]?@)+")
 _NO_PORT = re.compile(r"/|(?:unix|uxst|uxdg|abnsz?|fd|sockpair|rev|rhttp)@")
 _PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", re.ASCII)
-_BIND = re.compile(r"^[ \t]*bind[ \t]+(\S+)", re.MULTILINE)
+_BIND = re.compile(r"^[ \t]*(?:bind|stats[ \t]+socket)[ \t]+(\S+)", re.MULTILINE)
+_QUOTES = str.maketrans("", "", "\"'")
 
 
 @lru_cache(maxsize=10_000)
@@ -51,6 +52,6 @@ def bound(text: str) -> Iterator[tuple[str, int]]:
 
 
 def bound_by(text: str) -> Iterator[tuple[str, int]]:
-    """List the addresses and ports of the ``bind`` lines of HAProxy's configuration."""
+    """List the addresses and ports of the ``bind`` and ``stats socket`` lines of HAProxy's configuration."""
     for found in _BIND.finditer(text):
-        yield from bound(found[1])
+        yield from bound(found[1].translate(_QUOTES))

@@ -94,6 +94,27 @@ class TakingAwayMixin:
         for port in (shared, written):
             self.assertEqual(self.answers(port, "bank.test"), {"bank/web": 24})
 
+    def test_stats_socket(self) -> None:
+        """Nor is a port on which the operator has HAProxy take commands, however it is quoted."""
+        for quote in ("", '"'):
+            port = free_port()
+            world = self.world()
+            templates = world.directory / "templates"
+            templates.mkdir()
+            (templates / "HAPROXY_HEAD").write_text(
+                f"global\n  stats socket {quote}ipv4@127.0.0.1:{port}{quote} level admin\n"
+                "defaults\n  mode http\n  timeout client 5s\n  timeout server 5s\n  timeout connect 5s\n"
+                f"listen stats\n  bind 127.0.0.1:{world.stats}\n  stats enable\n"
+            )
+            world.app("evil/x", {"0_PORT": str(port), "0_MODE": "http"})
+            world.start()
+            for _ in range(12):
+                with socket.create_connection(("127.0.0.1", port), 10) as connection:
+                    connection.sendall(b"show info\n\n\r\n")
+                    self.assertEqual(connection.recv(5), b"Name:")
+            self.assertEqual([problem.label for problem in world.problems], ["HAPROXY_0_PORT"])
+            world.end()
+
     def test_names(self) -> None:
         """Apps whose backends would have one name are all served, each by its own tasks."""
         for maps in (True, False):
