@@ -27,7 +27,7 @@ from marathonlb.routing.claims import settle
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.rules import MapRule, Rules, rules_of
 from marathonlb.routing.services import Service
-from marathonlb.routing.sni import Sni, sni_of
+from marathonlb.routing.sni import Sni, tls_of
 from marathonlb.settings import Settings
 
 Key = tuple[str, int]
@@ -207,7 +207,7 @@ class Renderer:
             names_app=lambda s: frontends.names_app(s, self.templates),
         )
         rules, long = lines.without_long(rules, lines.room_of_maps(head.text))
-        sni = sni_of(kept, rules, self.settings)
+        rules, sni = tls_of(kept, rules, self.settings)
         problems += (*long, *sni.problems)
         text = frontends.SharedFrontends(self.settings, self.templates, shared, rules, kept, sni)
         ours = tuple(text.sections())

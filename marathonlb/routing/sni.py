@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 
 from attrs import evolve, frozen
@@ -22,8 +22,9 @@ from attrs import evolve, frozen
 from marathonlb import limits
 from marathonlb.routing.claims import seniority
 from marathonlb.routing.names import owner_of
+from marathonlb.routing.precedence import narrows
 from marathonlb.routing.problems import Problem
-from marathonlb.routing.rules import AclRule, Rules
+from marathonlb.routing.rules import AclRule, MapRule, Rules
 from marathonlb.routing.services import Service
 from marathonlb.routing.wildcards import above, below, covered, is_wildcard
 from marathonlb.settings import Settings
@@ -50,7 +51,11 @@ class TlsHost:
     @property
     def demands(self) -> bool:
         """Whether clients are asked for certificates."""
-        return re.search(r"(?:^|\s)verify\s+(?:required|optional)\b", self.bind_options) is not None
+        return _demands(self.bind_options)
+
+
+def _demands(bind_options: str) -> bool:
+    return re.search(r"(?:^|\s)verify\s+(?:required|optional)\b", bind_options) is not None
 
 
 @frozen
@@ -85,12 +90,14 @@ class Sni:
     :param split: whether it asks for them at all.
     :param rules: exact names first, then wildcards, the longest first.
     :param contested: the services, by key, whose bind options or certificates compete for a host.
+    :param shut: the services, by key, whose demand for client certificates is not that of a host; each with that host.
     """
 
     split: bool = False
     rules: tuple[SniRule, ...] = ()
     problems: tuple[Problem, ...] = ()
     contested: frozenset[tuple[str, int]] = frozenset()
+    shut: frozenset[tuple[tuple[str, int], str]] = frozenset()
 
     @property
     def ended(self) -> tuple[TlsHost, ...]:
@@ -109,6 +116,46 @@ class Sni:
         return frozenset(rule.host for rule in self.rules if rule.guarded)
 
 
+def tls_of(services: Sequence[Service], rules: Rules, settings: Settings) -> tuple[Rules, Sni]:
+    """
+    What the https port does for these services, and the rules without those that would serve without a demand.
+
+    A service that demands client certificates has no part of a host that does not.
+    """
+    sni = sni_of(services, rules, settings)
+    if not sni.shut:
+        return rules, sni
+    closed = evolve(
+        rules,
+        first=_open(rules.first, sni),
+        later=_open(rules.later, sni),
+        **{
+            name: tuple(
+                entry for entry in getattr(rules, name) if (entry.service.key, host(entry)) not in sni.shut
+            )
+            for name, host in _HOSTS.items()
+        },
+    )
+    return closed, evolve(sni_of(services, closed, settings), problems=sni.problems, contested=sni.contested)
+
+
+def _open(rules: Iterable[AclRule], sni: Sni) -> tuple[AclRule, ...]:
+    kept = []
+    for rule in rules:
+        hosts = tuple(host for host in rule.hosts if (rule.service.key, host) not in sni.shut)
+        if hosts:
+            kept.append(rule if hosts == rule.hosts else evolve(rule, hosts=hosts))
+    return tuple(kept)
+
+
+_HOSTS: Mapping[str, Callable[[MapRule], str]] = {
+    "paths": lambda entry: entry.key.partition("/")[0],
+    "hosts": lambda entry: entry.key,
+    "wildcards": lambda entry: f"*{entry.key}",
+}
+"""The maps of a shared frontend, with the virtual host of an entry."""
+
+
 def sni_of(services: Iterable[Service], rules: Rules, settings: Settings) -> Sni:
     """
     What the https port does for these services.
@@ -122,13 +169,22 @@ def sni_of(services: Iterable[Service], rules: Rules, settings: Settings) -> Sni
     if not passed and not settings.group_https_by_vhost:
         return Sni()
     by_host: dict[str, dict[tuple[str, int], Service]] = {}
-    for host, service in _routed(rules):
+    roots: dict[str, Service] = {}
+    for host, service, root in _routed(rules):
         by_host.setdefault(host, {})[service.key] = service
+        if root:
+            roots[host] = service
     problems: list[Problem] = []
     ended: dict[str, TlsHost] = {}
+    shut: set[tuple[tuple[str, int], str]] = set()
     if settings.group_https_by_vhost:
         for host, owners in sorted(by_host.items()):
-            own = _tls_host(host, sorted(owners.values(), key=seniority), settings, problems)
+            ordered = sorted(owners.values(), key=seniority)
+            holder = roots.get(host, ordered[0])
+            eldest = ordered[0] if ordered[0].since < holder.since else holder
+            mine = _of_one_owner(host, ordered, eldest, problems)
+            own = _tls_host(host, mine, settings, problems)
+            shut |= {(each.key, host) for each in ordered if each not in mine and _demands(each.bind_options)}
             if own is not None and host not in passed:
                 ended[host] = own
     found = [SniRule(host, passed=service) for host, service in passed.items()]
@@ -145,8 +201,8 @@ def sni_of(services: Iterable[Service], rules: Rules, settings: Settings) -> Sni
         if len(owners) > 1 and any(owner.bind_options or owner.ssl_certs for owner in owners.values())
         for key in owners
     )
-    ordered = sorted(found, key=lambda rule: specificity(rule.host))
-    return Sni(True, tuple(ordered), tuple(problems), contested)
+    found.sort(key=lambda rule: specificity(rule.host))
+    return Sni(True, tuple(found), tuple(problems), contested, frozenset(shut))
 
 
 def specificity(host: str) -> tuple[bool, int, str]:
@@ -238,16 +294,17 @@ def misdirected(sni: Sni, host: str | None) -> list[tuple[bool, tuple[str, ...]]
     return [*steps, *((sends_back, tuple(sorted(hosts))) for sends_back, hosts in exact.items() if hosts)]
 
 
-def _routed(rules: Rules) -> Iterable[tuple[str, Service]]:
+def _routed(rules: Rules) -> Iterable[tuple[str, Service, bool]]:
+    """The hosts of all rules, each with its service and whether that has all of the host."""
     for acl in (*rules.first, *rules.later):
         for host in acl.hosts:
-            yield host, acl.service
+            yield host, acl.service, not narrows(acl.paths)
     for entry in rules.paths:
-        yield entry.key.partition("/")[0], entry.service
-    for entry in rules.hosts:
-        yield entry.key, entry.service
-    for entry in rules.wildcards:
-        yield f"*{entry.key}", entry.service
+        host, _, path = entry.key.partition("/")
+        yield host, entry.service, not path
+    for name in ("hosts", "wildcards"):
+        for entry in getattr(rules, name):
+            yield _HOSTS[name](entry), entry.service, True
 
 
 def _tls_host(
@@ -256,11 +313,8 @@ def _tls_host(
     """
     The TLS of one host; where its services want several, the oldest app decides, and its certificate comes first.
 
-    A younger app of another owner has a path of the host, and no say in its TLS: its options could shut others out.
-
     :param owners: the oldest first.
     """
-    owners = _of_one_owner(host, owners, problems)
     wishing = [owner for owner in owners if owner.bind_options]
     words = len(wishing[0].bind_options.split()) if wishing else 0
     certs = _certificates(host, owners, min(limits.CERTIFICATES, (limits.BIND_WORDS - words) // 2), problems)
@@ -285,19 +339,26 @@ def _tls_host(
     return TlsHost(host, certs, wishing[0].files.bind_options if wishing else "", decides)
 
 
-def _of_one_owner(host: str, owners: list[Service], problems: list[Problem]) -> list[Service]:
-    """The services of a host that are of the owner of the oldest; the others are told what is not used of theirs."""
-    eldest = owners[0]
+def _of_one_owner(
+    host: str, services: list[Service], holder: Service, problems: list[Problem]
+) -> list[Service]:
+    """
+    The services of a host that have a say in its TLS: those of one owner. The others are told what is not used.
+
+    Whoever has a path of another owner's host could else shut all its clients out, or let all in.
+
+    :param holder: the oldest service, of equally old ones that which has all of the host.
+    """
     kept = []
-    for service in owners:
-        if owner_of(service.app_id) == owner_of(eldest.app_id):
+    for service in services:
+        if owner_of(service.app_id) == owner_of(holder.app_id):
             kept.append(service)
             continue
-        reason = (
-            f"is not used for {host} on the https port: the host is that of {eldest.app_id}, which is older"
-        )
+        reason = f"is not used for {host} on the https port: the host is that of {holder.app_id}"
         if service.bind_options:
-            problems.append(_problem(service, "BIND_OPTIONS", service.bind_options, reason))
+            demand = "; without its demand for client certificates, the service has no part of the host"
+            more = demand if _demands(service.bind_options) else ""
+            problems.append(_problem(service, "BIND_OPTIONS", service.bind_options, reason + more))
         if service.ssl_certs:
             problems.append(_problem(service, "SSL_CERT", ",".join(service.ssl_certs), reason))
     return kept

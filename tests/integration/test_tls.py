@@ -151,7 +151,7 @@ class TlsMixin:
         world, authority = self.world(group_https_by_vhost=True)
         older = authority.issue("older.pem", "older.test", "own.test")
         newer = authority.issue("newer.pem", "newer.test", "own.test")
-        for name, path, file, year in (("b", "/", older, "2020"), ("a", "/a", newer, "2021")):
+        for name, path, file, year in (("t/b", "/", older, "2020"), ("t/a", "/a", newer, "2021")):
             labels = {"0_VHOST": "own.test", "0_PATH": path, "0_SSL_CERT": file}
             world.app(name, labels, config_changed_at=year)
         self.start(world)

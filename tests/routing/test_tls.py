@@ -22,6 +22,7 @@ from marathonlb.routing.sni import (
     misdirected,
     rule_for,
     sni_of,
+    tls_of,
 )
 from marathonlb.routing.tls import backend_proto, backend_ssl, server_words
 from marathonlb.settings import Settings
@@ -300,8 +301,13 @@ class NameTests(SynchronousTestCase):
             ["BIND_OPTIONS", "SSL_CERT"], [p.label.removeprefix("HAPROXY_0_") for p in sni.problems]
         )
         self.assertEqual({each.key for each in services}, sni.contested)
-        sni = sni_of(services[::-1], rules([evolve(services[0], since="3"), services[1]]), GROUPED)
+        alike = [evolve(services[0], since="2", app_id="/x/web"), services[1]]
+        self.assertEqual((), sni_of(alike, rules(alike), GROUPED).ended)
+        older = [evolve(services[0], since="3", bind_options="verify required ca-file /x"), services[1]]
+        closed, sni = tls_of(older, rules(older), GROUPED)
         self.assertEqual(["/evil/x"], [own.service.app_id for own in sni.ended])
+        self.assertEqual((), closed.hosts)
+        self.assertIn("no part of the host", sni.problems[0].reason)
 
     def test_no_certificate(self) -> None:
         """A host that demands certificates and has none to show is not served over https, and its owner told."""
