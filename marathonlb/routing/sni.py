@@ -125,17 +125,12 @@ def tls_of(services: Sequence[Service], rules: Rules, settings: Settings) -> tup
     sni = sni_of(services, rules, settings)
     if not sni.shut:
         return rules, sni
-    closed = evolve(
-        rules,
-        first=_open(rules.first, sni),
-        later=_open(rules.later, sni),
-        **{
-            name: tuple(
-                entry for entry in getattr(rules, name) if (entry.service.key, host(entry)) not in sni.shut
-            )
-            for name, host in _HOSTS.items()
-        },
+    paths, hosts, wildcards = (
+        tuple(entry for entry in entries if (entry.service.key, _HOSTS[name](entry)) not in sni.shut)
+        for name, entries in (("paths", rules.paths), ("hosts", rules.hosts), ("wildcards", rules.wildcards))
     )
+    first, later = _open(rules.first, sni), _open(rules.later, sni)
+    closed = evolve(rules, first=first, later=later, paths=paths, hosts=hosts, wildcards=wildcards)
     return closed, evolve(sni_of(services, closed, settings), problems=sni.problems, contested=sni.contested)
 
 
