@@ -27,7 +27,7 @@ A_LINE = 50
 """So many apps are named in a line of the level debug: a syslog cuts off what is longer than some kilobytes."""
 
 LOUD = 20
-"""Of more new problems than these at once the number is logged, and each at the level debug."""
+"""Of more problems than these that come or go at once the number is logged, and each at the level debug."""
 
 
 RED_AFTER = 3
@@ -294,7 +294,8 @@ class Journal:
             emit(
                 "{problem}{fate}", problem=str(problem), fate=fate, appId=problem.app_id, label=problem.label
             )
+        if len(gone) > LOUD:
+            self._log.info("{count} problems with labels are mended", count=len(gone))
+        emit = self._log.debug if len(gone) > LOUD else self._log.info
         for problem in gone:
-            self._log.info(
-                "Mended: {problem}", problem=str(problem), appId=problem.app_id, label=problem.label
-            )
+            emit("Mended: {problem}", problem=str(problem), appId=problem.app_id, label=problem.label)

@@ -85,13 +85,16 @@ class Lines(PagesTestCase):
         self.assertEqual({len(names.split(", ")) for names in details}, {50})
 
     def test_many_problems(self) -> None:
-        """So are 500 problems that come at once."""
+        """So are 500 problems that come or go at once."""
         self.serve(*cluster(500))
         self.lines()
         self.event(*(web(f"app{n}", 10000 + n, HAPROXY_0_MODE="x") for n in range(500)))
         problems, decision = (line["message"] for line in self.lines())
         self.assertEqual(problems, "500 new problems with labels; --log-level=debug names each")
         self.assertIn("500 backends are gone", decision)
+        self.event(*cluster(500))
+        mended, _ = (line["message"] for line in self.lines())
+        self.assertEqual(mended, "500 problems with labels are mended")
 
     def test_failure(self) -> None:
         """What fails again and again is said loudly once."""
