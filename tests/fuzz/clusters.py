@@ -104,7 +104,7 @@ HOSTS = (
     "tls.test", "weight.test", "own.test", "colour.test", "secure.test", "evil.test", "*", "*.", "", "localhost",
     "bank\uff0etest", "b\u00e4nk.test", "xn--bnk-qla.test", "bank.test/pay", "bank.test:80", "http://bank.test/",
     "bank.test\t", "bank.test#", "bank_test", "_.bank.test", "a" * 63 + ".test", "a" * 64 + ".test", "[::1]",
-    "10.0.0.1",
+    "10.0.0.1", "shared",
 )  # fmt: skip
 PATHS = (
     "/", "/pay", "/PAY", "/Api", "/api", "-i /", "-i /pay", "-i /API", "/pa", "/p", "//", "/%2f", "/pay/", "/a b",
@@ -180,6 +180,8 @@ class Hostile:
             for _ in range(chance.choice((1, 2))):
                 name, text = chance.choice(chance.choice((HARMLESS, HARMFUL)))
                 labels[f"HAPROXY_0_{name}"] = self._mutated(text) if chance.random() < 0.3 else text
+        if chance.random() < 0.1:
+            labels |= self._tls()
         if chance.random() < 0.05:
             labels |= {
                 f"HAPROXY_{chance.randrange(9)}_{self._word()}{n}": "x"
@@ -267,6 +269,19 @@ class Hostile:
             return ",".join(f"h{number}.test" for number in range(length // 8))
         letter = chance.choice(("A", "a", "\u00e9", "/", "\\", '"', "\n", ".", ",", " ", "a "))
         return head + letter * max(0, length - less - len(head)) + tail
+
+    def _tls(self) -> dict[str, str]:
+        """A part of somebody's host, or a name of ours, with other TLS than it has."""
+        chance = self._chance
+        name, text = chance.choice(
+            (
+                ("SSL_CERT", "/etc/ssl/evil.pem"),
+                ("BIND_OPTIONS", "verify required ca-file /etc/ssl/evil.pem"),
+                ("TLS_PASSTHROUGH", "true"),
+            )
+        )
+        host, path = chance.choice((*HOSTS[:13], "shared")), chance.choice(("/", "/e", "/pay/x", "-i /E"))
+        return {"HAPROXY_0_VHOST": host, "HAPROXY_0_PATH": path, f"HAPROXY_0_{name}": text}
 
     def _second_line(self) -> str:
         """A path whose end would be an entry of its own, where a map file is read in pieces."""

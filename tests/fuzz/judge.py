@@ -20,6 +20,7 @@ from marathonlb.routing.evidence import State
 from marathonlb.routing.explain import explain
 from marathonlb.routing.offers import Offers
 from marathonlb.routing.question import UrlQuestion
+from marathonlb.routing.sni import frontend_name
 from tests.fuzz.clusters import LB, POLICIES, Cluster
 from tests.fuzz.reader import Section, UnreadableError, Written, balanced, read
 from tests.fuzz.routes import NOBODY, Outcome, Request, Routes
@@ -113,6 +114,7 @@ def _faults(case: Cluster, alone: Made, both: Made) -> Iterator[str]:
         if problem.app_id in {app.id for app in case.plain} and problem.fatal and not known:
             yield f"a problem of a plain app: {problem}"
     yield from _routes(case, alone, both)
+    yield from _handshakes(case, alone, both)
     yield from _explained(case, both)
 
 
@@ -161,6 +163,19 @@ def _routes(case: Cluster, alone: Made, both: Made) -> Iterator[str]:
     for name, sections in alone.written.named("userlist").items():
         if both.written.named("userlist").get(name) != sections:
             yield f"the userlist {name} is another one"
+
+
+def _handshakes(case: Cluster, alone: Made, both: Made) -> Iterator[str]:
+    """Certificates and bind options of the plain apps' hosts that are others than before."""
+    hosts = {host for app in case.plain for host in app.labels.get("HAPROXY_0_VHOST", "").split(",")}
+    for host in sorted(hosts):
+        name = f"{frontend_name(case.settings, host)}_in"
+        before, after = (
+            [line for each in made.written.named("frontend").get(name, ()) for line in each.of("bind")]
+            for made in (alone, both)
+        )
+        if before != after:
+            yield f"the TLS of {host} is another one: {before} → {after}"
 
 
 def _served(outcome: Outcome) -> bool:
