@@ -47,7 +47,7 @@ class Written:
     """
     A configuration and its maps, as HAProxy reads them.
 
-    :param refused: the first line that HAProxy refuses for its many words; None where it takes them all.
+    :param refused: the first line that HAProxy refuses: too many words, or a quote left open; None where it takes all.
     """
 
     sections: tuple[Section, ...]
@@ -69,8 +69,16 @@ def read(text: str, maps: Mapping[str, str]) -> Written:
 
     :param maps: the text of each map file by its name.
     """
-    lines = [words(line) for line in text.split("\n")]
-    refused = next((number for number, found in enumerate(lines, 1) if len(found) > MAX_WORDS), None)
+    lines: list[list[str]] = []
+    refused = None
+    for number, line in enumerate(text.split("\n"), 1):
+        try:
+            found = words(line)
+        except UnreadableError:
+            found = [""] * (MAX_WORDS + 1)
+        if len(found) > MAX_WORDS and refused is None:
+            refused = number
+        lines.append(found)
     read_maps = {name: tuple(entries(each)) for name, each in maps.items()}
     return Written(tuple(_sections(lines)), read_maps, refused)
 

@@ -71,8 +71,9 @@ class ReaderTests(SynchronousTestCase):
             self.assertRaises(UnreadableError, words, line)
 
     def test_refused(self) -> None:
-        """A line of too many words is named."""
+        """A line of too many words, or that leaves something open, is named."""
         self.assertEqual(read("frontend a\n" + "x " * 65, {}).refused, 2)
+        self.assertEqual(read('frontend a\n  x "y\n', {}).refused, 2)
         self.assertIsNone(read("frontend a\n" + "x " * 64, {}).refused)
 
 
