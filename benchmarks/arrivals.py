@@ -17,17 +17,17 @@ from attrs import define, field, frozen
 from benchmarks.cluster import GROUP, Arrived, Cluster, Shape
 from benchmarks.report import Row
 from benchmarks.world import Answer, Controller, Failed, World, until
-from marathonlb.config.defaults import SINCE
 from marathonlb.config.render import Renderer
-from marathonlb.config.sources import load_templates
-from marathonlb.config.templates import PER_APP_NAMES
+from marathonlb.config.templates.loader import load_templates
+from marathonlb.config.templates.table import PER_APP_NAMES
+from marathonlb.config.text.named_defaults import SINCE
+from marathonlb.controller.planner import Planner
 from marathonlb.haproxy.interfaces import Outcome
 from marathonlb.marathon.model import App
-from marathonlb.marathon.parse import parse_app, parse_apps
+from marathonlb.marathon.parsing.apps import parse_app, parse_apps
 from marathonlb.routing.offers import Offers
 from marathonlb.settings import Settings
-from marathonlb.wanted import Planner
-from tests.haproxy.steered import SteeredHouse
+from tests.haproxy.dynamic.steered import SteeredHouse
 
 LIMIT = 30.0
 """Seconds that a new app may take to be served."""

@@ -59,13 +59,13 @@ def bytes_to_text(apps: str, directory: str) -> dict[str, Any]:
     from benchmarks.cluster import GROUP
     from benchmarks.world import CHECKOUT
     from marathonlb.config.render import Renderer
-    from marathonlb.config.sources import load_templates
-    from marathonlb.config.templates import PER_APP_NAMES
+    from marathonlb.config.templates.loader import load_templates
+    from marathonlb.config.templates.table import PER_APP_NAMES
+    from marathonlb.controller.planner import Planner
     from marathonlb.marathon.cluster import Cluster
-    from marathonlb.marathon.parse import parse_apps
+    from marathonlb.marathon.parsing.apps import parse_apps
     from marathonlb.routing.offers import Offers
     from marathonlb.settings import Settings
-    from marathonlb.wanted import Planner
 
     body = Path(apps).read_bytes()
     text, file = Watch(), Watch()

@@ -26,8 +26,8 @@ from attrs import frozen
 
 from benchmarks import marathon
 from benchmarks.cluster import GROUP, Shape, virtual_host
-from marathonlb.haproxy.master import Processes, parse_processes
-from marathonlb.haproxy.procfs import Procfs
+from marathonlb.haproxy.process.master import Processes, parse_processes
+from marathonlb.haproxy.process.procfs import Procfs
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 TWISTD = "import sys; sys.argv[0] = 'twistd'; from twisted.scripts.twistd import run; run()"

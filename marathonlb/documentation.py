@@ -13,18 +13,18 @@ from itertools import starmap
 from pathlib import Path
 
 from marathonlb import limits
-from marathonlb.config import lines
-from marathonlb.config.sources import defaults_directory
-from marathonlb.config.templates import TEMPLATES, TemplateSpec
-from marathonlb.config.variabletable import VARIABLES, Variable
+from marathonlb.config.templates.loader import defaults_directory
+from marathonlb.config.templates.table import TEMPLATES, TemplateSpec
+from marathonlb.config.templates.variable_table import VARIABLES, Variable
+from marathonlb.config.text import line_check
 from marathonlb.metrics import markdown as metrics_markdown
 from marathonlb.options.completion import ZSH, bash
 from marathonlb.options.manpage import manual_pages
 from marathonlb.options.markdown import longhelp as joined
 from marathonlb.options.markdown import options_markdown
-from marathonlb.routing.balance import LONGEST
-from marathonlb.routing.labeltable import LABELS, Label
-from marathonlb.web.openapi import openapi
+from marathonlb.routing.labels.balance import LONGEST
+from marathonlb.routing.labels.table import LABELS, Label
+from marathonlb.web.api.openapi import openapi
 from marathonlb.web.routes import documented
 
 _LABELS = """\
@@ -107,8 +107,8 @@ LIMITS: tuple[tuple[str, int], ...] = (
     ("bytes of `BIND_OPTIONS`", limits.WORDS_OF_LINE),
     ("bytes of `BALANCE`", LONGEST),
     ("bytes of any other plain value", limits.WORD),
-    ("bytes of a line that a label writes", lines.LINE),
-    ("bytes of a name in such a line", lines.NAME),
+    ("bytes of a line that a label writes", line_check.LINE),
+    ("bytes of a name in such a line", line_check.NAME),
     (
         "characters that a label's text comes to, and all those of a service together, without servers",
         limits.RENDERED,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from attrs import field, frozen
 
 from marathonlb import limits
-from marathonlb.masking import masked
+from marathonlb.redaction import masked
 
 
 class MarathonLBError(Exception):
@@ -77,7 +77,7 @@ class Complaint:
 
     :param message: HAProxy's words, without its prefix of level, pid and file; cut off where it repeats a long line.
     :param line: the line in the configuration file, counted from 1, where it names one.
-    :param owner: who wrote that line (`marathonlb.config.text.Owner`), where it is known.
+    :param owner: who wrote that line (`marathonlb.config.text.model.Owner`), where it is known.
     """
 
     message: str = field(converter=_quoted)

@@ -8,10 +8,10 @@ from typing import Any
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred, maybeDeferred
 
-from marathonlb.haproxy.lock import Held, occupied, occupy
+from marathonlb.haproxy.files.lock import Held, occupied, occupy
 from marathonlb.service import make_service, with_state_directory
 from marathonlb.settings import Settings
-from marathonlb.web.daemon import SOCKET
+from marathonlb.web.client import SOCKET
 
 
 def make_daemon(settings: Settings, reactor: Any) -> IService:
@@ -31,7 +31,7 @@ def make_daemon(settings: Settings, reactor: Any) -> IService:
 
 
 def alone(settings: Settings, reactor: Any) -> AbstractContextManager[None]:
-    """Hold for a while what only one controller may have. Raises as `marathonlb.haproxy.lock.occupy` does."""
+    """Hold for a while what only one controller may have. Raises as `marathonlb.haproxy.files.lock.occupy` does."""
     return occupied(with_state_directory(settings), reactor.seconds(), [SOCKET])
 
 

@@ -2,8 +2,8 @@
 The largest values that an app may have: what HAProxy's parser, its sockets and the reactor bear. Pure.
 
 Values are bounded where they are parsed, so that no text of one app reaches a limit of HAProxy's behind which it reads
-something else, and so that reading one app takes milliseconds. `marathonlb.config.lines` checks the lines that are made
-of them once more.
+something else, and so that reading one app takes milliseconds. `marathonlb.config.text.line_check` checks the lines
+that are made of them once more.
 """
 
 from __future__ import annotations

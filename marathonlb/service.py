@@ -17,41 +17,41 @@ from twisted.web.client import HTTPConnectionPool
 
 from marathonlb import __version__
 from marathonlb.config.render import Renderer
-from marathonlb.config.sources import load_templates, require_directory
-from marathonlb.config.templates import PER_APP_NAMES
+from marathonlb.config.templates.loader import load_templates, require_directory
+from marathonlb.config.templates.table import PER_APP_NAMES
+from marathonlb.controller.planner import Planner
+from marathonlb.controller.reconciler import Reconciler
+from marathonlb.controller.recorder import Record
+from marathonlb.controller.timeline import Timeline
 from marathonlb.errors import PublishFailed, TemplateError, UsageError
-from marathonlb.haproxy.accepted import AcceptedTemplates
-from marathonlb.haproxy.account import with_account
-from marathonlb.haproxy.apply import Applier
+from marathonlb.haproxy.applier import Applier
+from marathonlb.haproxy.certificates.reload_watch import Loaded, Renewal
 from marathonlb.haproxy.factory import make_applier, make_certificates, make_renewal, version_of
-from marathonlb.haproxy.hold import Hold
-from marathonlb.haproxy.pin import Pins
-from marathonlb.haproxy.renewal import Loaded, Renewal
-from marathonlb.haproxy.state import StateDirectory, beside
-from marathonlb.marathon.access import Member, make_members
-from marathonlb.marathon.events import Hint
+from marathonlb.haproxy.files.accepted_templates import AcceptedTemplates
+from marathonlb.haproxy.files.state_directory import StateDirectory, beside
+from marathonlb.haproxy.process.account import with_account
+from marathonlb.haproxy.rollback.override import Hold
+from marathonlb.haproxy.rollback.pin import Pins
+from marathonlb.marathon.dns import AgentHosts
+from marathonlb.marathon.events.base import Poke, Source
+from marathonlb.marathon.events.hints import Hint
+from marathonlb.marathon.events.poller import EventStream, Poller, Subscription
+from marathonlb.marathon.factory import Member, make_members
 from marathonlb.marathon.federation import Everyone, Federation
-from marathonlb.marathon.gather import Gathers
-from marathonlb.marathon.hosts import AgentHosts
-from marathonlb.marathon.memory import Memory
-from marathonlb.marathon.named import hint_within, ids_within
-from marathonlb.marathon.source import Poke, Source
-from marathonlb.marathon.sources import EventStream, Poller, Subscription
+from marathonlb.marathon.gatherer import Gathers
+from marathonlb.marathon.qualified import hint_within, ids_within
+from marathonlb.marathon.snapshot import Memory
 from marathonlb.metrics import Metrics
-from marathonlb.reconciler import Reconciler
-from marathonlb.record import Record
 from marathonlb.routing.names import cluster_of_backend
 from marathonlb.routing.offers import Offers
-from marathonlb.routing.policy import OPEN
-from marathonlb.routing.policyfile import read_policy
+from marathonlb.routing.policy.file import read_policy
+from marathonlb.routing.policy.prefixes import OPEN
 from marathonlb.settings import Settings
-from marathonlb.timeline import Timeline
-from marathonlb.wanted import Planner
-from marathonlb.web.callback import CallbackSite
+from marathonlb.web.callback.hint_limits import HintLimiter
+from marathonlb.web.callback.listener import Listener
+from marathonlb.web.callback.resource import CallbackSite
+from marathonlb.web.context import ClusterSight
 from marathonlb.web.factory import make_web
-from marathonlb.web.hints import HintLimiter
-from marathonlb.web.listener import Listener
-from marathonlb.web.sight import ClusterSight
 
 _log = Logger()
 

@@ -10,16 +10,16 @@ from twisted.logger import LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.config.render import Renderer
-from marathonlb.config.sources import load_templates
-from marathonlb.config.templates import PER_APP_NAMES
-from marathonlb.config.text import Config
-from marathonlb.marathon.events import Hint
-from marathonlb.marathon.gather import Gatherer
+from marathonlb.config.templates.loader import load_templates
+from marathonlb.config.templates.table import PER_APP_NAMES
+from marathonlb.config.text.model import Config
+from marathonlb.controller.planner import Planner
+from marathonlb.controller.reconciler import Reconciler
+from marathonlb.marathon.events.hints import Hint
+from marathonlb.marathon.gatherer import Gatherer
 from marathonlb.marathon.model import App, Port, Task
-from marathonlb.reconciler import Reconciler
 from marathonlb.routing.offers import Offers
 from marathonlb.settings import Settings
-from marathonlb.wanted import Planner
 from tests.fakes.haproxy import FakeApplier
 from tests.fakes.marathon import FakeMarathon
 

@@ -20,10 +20,10 @@ from benchmarks.report import Row, as_json, between_sizes, compared, number, tab
 from benchmarks.rounds import CPU, MEDIAN
 from benchmarks.traffic import COST, COST_OF_ANY, RATE, RATE_OF_ANY, Traffic
 from benchmarks.world import own_network
-from marathonlb.haproxy.procfs import Procfs
-from marathonlb.marathon.events import Hint, ended_tasks, hint_of
-from marathonlb.marathon.parse import parse_app, parse_apps
-from marathonlb.marathon.sse import SSEParser
+from marathonlb.haproxy.process.procfs import Procfs
+from marathonlb.marathon.events.hints import Hint, ended_tasks, hint_of
+from marathonlb.marathon.events.sse import SSEParser
+from marathonlb.marathon.parsing.apps import parse_app, parse_apps
 
 SMALL = Shape(30, 4)
 

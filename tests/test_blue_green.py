@@ -5,12 +5,12 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.config.render import Renderer
-from marathonlb.config.sources import load_templates
-from marathonlb.config.templates import PER_APP_NAMES
+from marathonlb.config.templates.loader import load_templates
+from marathonlb.config.templates.table import PER_APP_NAMES
+from marathonlb.controller.planner import Planner, Wanted
 from marathonlb.marathon.model import App, HealthCheck, Networking, Port, Task
 from marathonlb.routing.offers import Offers
 from marathonlb.settings import Settings
-from marathonlb.wanted import Planner, Wanted
 
 SETTINGS = Settings(ssl_certs=(), groups=frozenset({"external"}))
 

@@ -14,10 +14,10 @@ from hashlib import sha256
 
 from marathonlb.config.frontends import auth_in_frontends
 from marathonlb.config.requests import network_lines
-from marathonlb.config.sources import Templates
-from marathonlb.config.text import Chunk, Owner, Section
-from marathonlb.routing.passwords import LONGEST
-from marathonlb.routing.services import Service
+from marathonlb.config.templates.loader import Templates
+from marathonlb.config.text.model import Chunk, Owner, Section
+from marathonlb.routing.lines.passwords import LONGEST
+from marathonlb.routing.services.build import Service
 from marathonlb.settings import Settings
 
 NAME = "marathon_lb"

@@ -14,19 +14,19 @@ from typing import Any
 from attrs import field, frozen
 
 from marathonlb import limits
-from marathonlb.config import hashes, legacy
 from marathonlb.config.https import HttpsPort
 from marathonlb.config.requests import guards
-from marathonlb.config.sources import Templates
-from marathonlb.config.templates import Template
-from marathonlb.config.text import DIRECTORY, Chunk, Owner, Section
-from marathonlb.config.variables import HOST, rule_variables, service_variables
+from marathonlb.config.templates import hashes, legacy
+from marathonlb.config.templates.loader import Templates
+from marathonlb.config.templates.table import Template
+from marathonlb.config.templates.variables import HOST, rule_variables, service_variables
+from marathonlb.config.text.model import DIRECTORY, Chunk, Owner, Section
 from marathonlb.errors import TemplateError
-from marathonlb.routing.addresses import bound_by
 from marathonlb.routing.claims import Bound
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.rules import AclRule, Rules, app_id_services
-from marathonlb.routing.services import Service
+from marathonlb.routing.services.addresses import bound_by
+from marathonlb.routing.services.build import Service
 from marathonlb.routing.sni import Sni
 from marathonlb.settings import Settings
 

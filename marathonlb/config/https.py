@@ -17,15 +17,15 @@ from typing import Any
 
 from attrs import frozen
 
-from marathonlb.config import legacy
 from marathonlb.config.requests import guards
-from marathonlb.config.sources import Templates
-from marathonlb.config.text import Chunk, Owner, Section
-from marathonlb.config.variables import HOST, certificates
+from marathonlb.config.templates import legacy
+from marathonlb.config.templates.loader import Templates
+from marathonlb.config.templates.variables import HOST, certificates
+from marathonlb.config.text.model import Chunk, Owner, Section
 from marathonlb.routing import sni
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.rules import AclRule, Rules
-from marathonlb.routing.services import Service
+from marathonlb.routing.services.build import Service
 from marathonlb.routing.sni import SHARED, Concerned, Sni, SniRule, TlsHost
 from marathonlb.settings import Settings
 

@@ -14,19 +14,21 @@ from os.path import isdir
 
 from attrs import evolve, field, frozen
 
-from marathonlb.config import closing, counters, defaults, frontends, hashes, heads, lines, userlists
-from marathonlb.config.rows import Rows
+from marathonlb.config import counters, frontends, userlists
 from marathonlb.config.sections import Sections, ServiceText, asks_clients
-from marathonlb.config.sources import Templates
-from marathonlb.config.templates import BY_NAME
-from marathonlb.config.text import Chunk, Config, MapEntry, Owner, Section
-from marathonlb.config.variables import shared_variables
+from marathonlb.config.templates import closed, hashes, heads
+from marathonlb.config.templates.loader import Templates
+from marathonlb.config.templates.table import BY_NAME
+from marathonlb.config.templates.variables import shared_variables
+from marathonlb.config.text import line_check, named_defaults
+from marathonlb.config.text.model import Chunk, Config, MapEntry, Owner, Section
+from marathonlb.config.text.rows import Rows
 from marathonlb.errors import TemplateError
 from marathonlb.marathon.model import HealthCheck
 from marathonlb.routing.claims import settle
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.rules import MapRule, Rules, rules_of
-from marathonlb.routing.services import Service
+from marathonlb.routing.services.build import Service
 from marathonlb.routing.sni import Sni, tls_of
 from marathonlb.settings import Settings
 
@@ -206,7 +208,7 @@ class Renderer:
             maps=self.settings.haproxy_map,
             names_app=lambda s: frontends.names_app(s, self.templates),
         )
-        rules, long = lines.without_long(rules, lines.room_of_maps(head.text))
+        rules, long = line_check.without_long(rules, line_check.room_of_maps(head.text))
         rules, sni = tls_of(kept, rules, self.settings)
         problems += (*long, *sni.problems)
         text = frontends.SharedFrontends(self.settings, self.templates, shared, rules, kept, sni)
@@ -330,7 +332,7 @@ class Renderer:
                 if own[0].body == own[1].body:
                     always.append(own[0].body)
         bodies = (own.body for service, own in zip(services, sections, strict=True) if service.mode == "http")
-        return defaults.sections((head,), always, bodies)
+        return named_defaults.sections((head,), always, bodies)
 
     def _tried(self, service: Service) -> Sections | Problem:
         """The sections of a service, or what is wrong with a template of its."""
@@ -349,7 +351,7 @@ class Renderer:
         if cached is not None and same and self._has_app_of(cached[0], service):
             return cached[1]
         text = ServiceText(service, self.settings, self.templates, self._apart).sections()
-        made = lines.fault(service, text) or text
+        made = line_check.fault(service, text) or text
         self._cache[service.key] = (service, made)
         return made
 
@@ -368,7 +370,7 @@ def _operators_wrong(problems: Iterable[Problem | None]) -> Mapping[str, str]:
         for each in problems
         if each is not None
         and each.label.removeprefix("HAPROXY_") in BY_NAME
-        and not each.reason.startswith(closing.CLOSED)
+        and not each.reason.startswith(closed.CLOSED)
     }
 
 

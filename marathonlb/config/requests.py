@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from marathonlb.config.text import Chunk, Owner
-from marathonlb.routing import match
+from marathonlb.config.text.model import Chunk, Owner
+from marathonlb.routing.explain import router_model
 from marathonlb.settings import Settings
 
-ODD_HOST = f"  http-request deny deny_status 400 if {{ req.fhdr(host) -m reg '{match.ODD}' }}\n"
+ODD_HOST = f"  http-request deny deny_status 400 if {{ req.fhdr(host) -m reg '{router_model.ODD}' }}\n"
 """
 HAProxy 2.6 lets such a Host header pass, which later ones refuse, and some say two things at once.
 

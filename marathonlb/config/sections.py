@@ -13,14 +13,16 @@ from typing import Any
 from attrs import field, frozen
 
 from marathonlb import limits
-from marathonlb.config import counters, defaults, frontends, hashes, legacy
+from marathonlb.config import counters, frontends
 from marathonlb.config.requests import guards
-from marathonlb.config.sources import Templates
-from marathonlb.config.templates import Template
-from marathonlb.config.text import Chunk, Owner, Section
-from marathonlb.config.variables import SERVER_VARIABLES, server_variables, service_variables
+from marathonlb.config.templates import hashes, legacy
+from marathonlb.config.templates.loader import Templates
+from marathonlb.config.templates.table import Template
+from marathonlb.config.templates.variables import SERVER_VARIABLES, server_variables, service_variables
+from marathonlb.config.text import named_defaults
+from marathonlb.config.text.model import Chunk, Owner, Section
 from marathonlb.errors import TemplateError
-from marathonlb.routing.services import Service
+from marathonlb.routing.services.build import Service
 from marathonlb.settings import Settings
 
 
@@ -62,7 +64,7 @@ class Sections:
     def body(self) -> str:
         """What the backend says besides its name and its servers."""
         chunks = self.backend.chunks if self.backend else ()
-        return defaults.body("".join(c.text for c in chunks if c.owner.template not in _SERVER_LINES))
+        return named_defaults.body("".join(c.text for c in chunks if c.owner.template not in _SERVER_LINES))
 
 
 _ASKS = re.compile(r"^[ \t]*bind[ \t].*[ \t]verify[ \t]+(?:required|optional)\b", re.MULTILINE)

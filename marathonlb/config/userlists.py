@@ -7,12 +7,12 @@ another one's host, or two that have copied the same lines would share those of 
 
 from __future__ import annotations
 
-from marathonlb.config.legacy import declared
 from marathonlb.config.sections import Sections
-from marathonlb.config.text import Section
+from marathonlb.config.templates.legacy import declared
+from marathonlb.config.text.model import Section
 from marathonlb.routing.claims import seniority
 from marathonlb.routing.problems import Problem
-from marathonlb.routing.services import Service
+from marathonlb.routing.services.build import Service
 
 
 def settled(

@@ -12,28 +12,28 @@ from twisted.application.service import MultiService, Service
 from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.threads import deferToThreadPool
 
-from marathonlb.config.text import Config
+from marathonlb.config.text.model import Config
 from marathonlb.errors import HAProxyUnavailable
-from marathonlb.haproxy.apply import Applier
-from marathonlb.haproxy.archive import Archive
-from marathonlb.haproxy.certificatecopies import CertificateCopies
-from marathonlb.haproxy.certificates import Certificates
-from marathonlb.haproxy.command import CommandReloader
-from marathonlb.haproxy.companions import CompanionTrial
-from marathonlb.haproxy.filereader import Readers
-from marathonlb.haproxy.files import Files
+from marathonlb.haproxy.applier import Applier
+from marathonlb.haproxy.certificates.backup import CertificateCopies
+from marathonlb.haproxy.certificates.companions import CompanionTrial
+from marathonlb.haproxy.certificates.inventory import Certificates
+from marathonlb.haproxy.certificates.reload_watch import Loaded, Reconciles, RememberingReloader, Renewal
+from marathonlb.haproxy.dynamic.updater import Connect, Steering
+from marathonlb.haproxy.files.publish import Files
+from marathonlb.haproxy.files.reader import Readers
+from marathonlb.haproxy.files.state_directory import StateDirectory
 from marathonlb.haproxy.interfaces import IChecker
-from marathonlb.haproxy.kept import KeptTalks
-from marathonlb.haproxy.master import RELOAD_TIMEOUT
-from marathonlb.haproxy.ports import probe
-from marathonlb.haproxy.process import Binary, HAProxyChecker, NoChecker
-from marathonlb.haproxy.renewal import Loaded, Reconciles, RememberingReloader, Renewal
-from marathonlb.haproxy.runtime import Socket
-from marathonlb.haproxy.state import StateDirectory
-from marathonlb.haproxy.steer import Connect, Steering
-from marathonlb.haproxy.supervisor import ManagedHAProxy
-from marathonlb.haproxy.talk import Talk, open_talk
-from marathonlb.routing.policy import OPEN, Policy
+from marathonlb.haproxy.process.binary import Binary, HAProxyChecker, NoChecker
+from marathonlb.haproxy.process.master import RELOAD_TIMEOUT
+from marathonlb.haproxy.process.port_check import probe
+from marathonlb.haproxy.process.reload_command import CommandReloader
+from marathonlb.haproxy.process.supervisor import ManagedHAProxy
+from marathonlb.haproxy.rollback.archive import Archive
+from marathonlb.haproxy.runtime.connection import Talk, open_talk
+from marathonlb.haproxy.runtime.connection_pool import KeptTalks
+from marathonlb.haproxy.runtime.oneshot import Socket
+from marathonlb.routing.policy.prefixes import OPEN, Policy
 from marathonlb.settings import Settings
 
 

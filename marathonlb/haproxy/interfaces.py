@@ -1,5 +1,5 @@
 """
-What `marathonlb.haproxy.apply` wants of the world, and what the reconciler wants of it.
+What `marathonlb.haproxy.applier` wants of the world, and what the reconciler wants of it.
 
 Each interface has a real implementation here and a fake in the tests; both pass the same contract tests.
 """
@@ -12,7 +12,7 @@ from attrs import field, frozen
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
-from marathonlb.config.text import Config
+from marathonlb.config.text.model import Config
 
 
 @frozen(kw_only=True)

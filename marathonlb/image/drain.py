@@ -15,7 +15,7 @@ from itertools import pairwise
 
 from attrs import field, frozen
 
-from marathonlb.haproxy.procfs import Procfs, Seen
+from marathonlb.haproxy.process.procfs import Procfs, Seen
 
 ENDING = (signal.SIGTERM, signal.SIGINT)
 

@@ -18,7 +18,7 @@ from attrs import frozen
 from twisted.python import usage
 
 from marathonlb.errors import MarathonLBError, UsageError
-from marathonlb.haproxy.trust import require_closed
+from marathonlb.haproxy.files.trust import require_closed
 from marathonlb.image import templates
 from marathonlb.image.certificate import self_signed, write_secret
 from marathonlb.image.drain import ENDING
@@ -128,13 +128,13 @@ def check_files(settings: Settings) -> None:
     """
     require_closed(settings)
     if settings.policy:
-        from marathonlb.config.templates import PER_APP_NAMES
-        from marathonlb.routing.policyfile import read_policy
+        from marathonlb.config.templates.table import PER_APP_NAMES
+        from marathonlb.routing.policy.file import read_policy
 
         read_policy(settings.policy, PER_APP_NAMES)
     for own in settings.clusters.values():
         if own.marathon_ca_cert or own.marathon_client_cert or own.dcos_auth_credentials:
-            from marathonlb.marathon.access import check_access
+            from marathonlb.marathon.factory import check_access
 
             check_access(own)
 

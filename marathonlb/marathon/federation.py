@@ -21,12 +21,12 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from marathonlb.marathon.cluster import Change
-from marathonlb.marathon.events import Hint
-from marathonlb.marathon.gather import Gathered, Gatherer, both
-from marathonlb.marathon.memory import Memory
+from marathonlb.marathon.cluster_poller import Side
+from marathonlb.marathon.events.hints import Hint
+from marathonlb.marathon.gatherer import Gathered, Gatherer, both
 from marathonlb.marathon.model import App, cluster_of
-from marathonlb.marathon.named import everything_of
-from marathonlb.marathon.side import Side
+from marathonlb.marathon.qualified import everything_of
+from marathonlb.marathon.snapshot import Memory
 
 WAIT = 1.0
 """Seconds that those who gather wait for a cluster; what comes later is gathered when it has come."""
@@ -44,7 +44,7 @@ class _Union:
 
 class Federation(Service):
     """
-    Keeps what is known of several clusters in step with their Marathons; see `marathonlb.marathon.gather.Gathers`.
+    Keeps what is known of several clusters in step with their Marathons; see `marathonlb.marathon.gatherer.Gathers`.
 
     :ivar poke: is told when something has come that nobody waits for any more; set by who wants to know.
     :param gatherers: by the name of the cluster; their apps' ids are those among several clusters.
@@ -230,7 +230,7 @@ async def _all_agree(gatherers: Iterable[Gatherer], since: float) -> bool:
 
 class Everyone:
     """
-    Several clusters for a single run, which needs every one of them; see `marathonlb.marathon.gather.Gathers`.
+    Several clusters for a single run, which needs every one of them; see `marathonlb.marathon.gatherer.Gathers`.
 
     :param gatherers: as those of `Federation`.
     """

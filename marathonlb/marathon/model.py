@@ -1,7 +1,7 @@
 """
 What runs, as frozen values: an `App` with its ports, checks and `Task`s.
 
-Nothing of Marathon's JSON goes past `marathonlb.marathon.parse`, so the shapes that differ between Marathon's
+Nothing of Marathon's JSON goes past `marathonlb.marathon.parsing.apps`, so the shapes that differ between Marathon's
 versions (``ports``, ``portDefinitions``, port mappings, ``ipAddress``, ``networks``) are one shape here.
 Values are `msgspec.Struct`: at 100,000 tasks their size and the speed of making them matter.
 """

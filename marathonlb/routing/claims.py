@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from attrs import evolve, field, frozen
 
 from marathonlb.options.values import listening_port
-from marathonlb.routing import addresses
 from marathonlb.routing.names import owner_of, told_apart
 from marathonlb.routing.precedence import HostPath, Key, fold_case, unused_weights, weight_of, wishes
 from marathonlb.routing.problems import Problem
-from marathonlb.routing.services import Service
+from marathonlb.routing.services import addresses
+from marathonlb.routing.services.build import Service
 from marathonlb.settings import Settings
 
 

@@ -12,10 +12,10 @@ from typing import TypeVar
 
 from marathonlb.marathon.model import App, Networking
 from marathonlb.routing.groups import DeploymentGroups
-from marathonlb.routing.policy import OPEN, Policy
+from marathonlb.routing.policy.prefixes import OPEN, Policy
 from marathonlb.routing.problems import Problem
-from marathonlb.routing.servers import Resolve
-from marathonlb.routing.services import AppServices, Service, services_of
+from marathonlb.routing.services.build import AppServices, Service, services_of
+from marathonlb.routing.services.servers import Resolve
 from marathonlb.settings import Settings
 
 _NOTHING = AppServices()

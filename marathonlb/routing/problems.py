@@ -8,7 +8,7 @@ from itertools import groupby
 from attrs import field, frozen
 
 from marathonlb import limits
-from marathonlb.masking import masked, masked_value
+from marathonlb.redaction import masked, masked_value
 
 PIN = "pin"
 """In the place of a label: a configuration of the past is pinned, which is nobody's mistake and everybody's concern."""

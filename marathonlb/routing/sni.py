@@ -21,12 +21,12 @@ from attrs import evolve, frozen
 
 from marathonlb import limits
 from marathonlb.routing.claims import seniority
+from marathonlb.routing.hosts import above, below, covered, is_wildcard
 from marathonlb.routing.names import owner_of
 from marathonlb.routing.precedence import narrows
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.rules import AclRule, MapRule, Rules
-from marathonlb.routing.services import Service
-from marathonlb.routing.wildcards import above, below, covered, is_wildcard
+from marathonlb.routing.services.build import Service
 from marathonlb.settings import Settings
 
 SHARED = "shared."

@@ -7,15 +7,15 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from marathonlb.config.text import Section
+from marathonlb.config.text.diff import split
+from marathonlb.config.text.model import Section
 from marathonlb.errors import MarathonLBError
-from marathonlb.haproxy.files import Published
-from marathonlb.haproxy.plan import split
-from marathonlb.masking import masked
+from marathonlb.haproxy.files.publish import Published
+from marathonlb.redaction import masked
 from marathonlb.script.parts import Watch, parts_of
 from marathonlb.script.terminal import Paint, Terminal
 from marathonlb.settings import Settings
-from marathonlb.web.dashboard.words import visible
+from marathonlb.web.dashboard.figures import visible
 
 SAME, DIFFERENT, TROUBLE = 0, 1, 2
 """Exit statuses, as diff(1) has them."""

@@ -9,14 +9,14 @@ import msgspec
 from twisted.logger import Logger
 
 from marathonlb.errors import DaemonRefused, DaemonUnreachable, UsageError
-from marathonlb.routing.explain import explain
-from marathonlb.routing.explanation import Explanation, render
-from marathonlb.routing.question import EXPECTED, question_of
+from marathonlb.routing.explain.answer import explain
+from marathonlb.routing.explain.model import Explanation, render
+from marathonlb.routing.explain.question import EXPECTED, question_of
 from marathonlb.script.parts import Watch, parts_of
 from marathonlb.script.terminal import Terminal
 from marathonlb.settings import Settings
-from marathonlb.web.daemon import Daemon
-from marathonlb.web.dashboard.words import visible
+from marathonlb.web.client import Daemon
+from marathonlb.web.dashboard.figures import visible
 
 _log = Logger()
 

@@ -6,21 +6,21 @@ from typing import Any
 
 import msgspec
 
-from marathonlb.config.text import Config
+from marathonlb.config.text.diff import split
+from marathonlb.config.text.model import Config
 from marathonlb.errors import DaemonUnreachable, MarathonLBError, SourceError, UsageError
 from marathonlb.exclusive import alone
-from marathonlb.haproxy.archive import Archive
+from marathonlb.haproxy.files.state_directory import StateDirectory
 from marathonlb.haproxy.interfaces import Outcome
-from marathonlb.haproxy.pin import Pin
-from marathonlb.haproxy.plan import split
-from marathonlb.haproxy.state import StateDirectory
+from marathonlb.haproxy.rollback.archive import Archive
+from marathonlb.haproxy.rollback.pin import Pin
 from marathonlb.script.parts import Watch, parts_of
 from marathonlb.script.terminal import Terminal
 from marathonlb.service import Parts
 from marathonlb.settings import Settings
-from marathonlb.web.daemon import Daemon
-from marathonlb.web.history import Versions
-from marathonlb.web.pin import PinAnswer
+from marathonlb.web.api.configurations import Versions
+from marathonlb.web.api.pin import PinAnswer
+from marathonlb.web.client import Daemon
 
 
 async def roll_back(settings: Settings, reactor: Any, terminal: Terminal, watch: Watch) -> int:

@@ -8,13 +8,13 @@ from typing import Any
 
 import msgspec
 
+from marathonlb.controller.timeline import Entry
 from marathonlb.script.terminal import Paint, Terminal
 from marathonlb.settings import Settings
-from marathonlb.timeline import Entry
-from marathonlb.web.daemon import Daemon
-from marathonlb.web.dashboard.words import kind
-from marathonlb.web.problems import Problems, ProblemView
-from marathonlb.web.status import HAProxyStatus, MarathonStatus, Status
+from marathonlb.web.api.problems import Problems, ProblemView
+from marathonlb.web.api.status import HAProxyStatus, MarathonStatus, Status
+from marathonlb.web.client import Daemon
+from marathonlb.web.dashboard.figures import kind
 
 READY, NOT_READY = 0, 1
 """Exit statuses; where no daemon answers it is 1, too."""

@@ -7,25 +7,25 @@ import socket
 from typing import Any
 
 import marathonlb
+from marathonlb.controller.planner import Planner
+from marathonlb.controller.reconciler import Reconciler
+from marathonlb.controller.recorder import Record
 from marathonlb.errors import HAProxyUnavailable, PublishFailed
-from marathonlb.haproxy.apply import Applier
-from marathonlb.haproxy.archive import Archive
-from marathonlb.haproxy.hold import Hold
-from marathonlb.haproxy.process import Binary
-from marathonlb.haproxy.runtime import Socket
-from marathonlb.haproxy.state import StateDirectory
-from marathonlb.haproxy.statistics import Statistics, stats_socket
-from marathonlb.marathon.gather import Gathers
-from marathonlb.reconciler import Reconciler
-from marathonlb.record import Record
-from marathonlb.routing.servers import Resolve
+from marathonlb.haproxy.applier import Applier
+from marathonlb.haproxy.files.state_directory import StateDirectory
+from marathonlb.haproxy.process.binary import Binary
+from marathonlb.haproxy.rollback.archive import Archive
+from marathonlb.haproxy.rollback.override import Hold
+from marathonlb.haproxy.runtime.oneshot import Socket
+from marathonlb.haproxy.runtime.stats import Statistics, stats_socket
+from marathonlb.marathon.gatherer import Gathers
+from marathonlb.routing.services.servers import Resolve
 from marathonlb.settings import Settings
-from marathonlb.wanted import Planner
-from marathonlb.web.daemon import SOCKET
-from marathonlb.web.exposition import exporter_at
+from marathonlb.web.api.metrics import exporter_at
+from marathonlb.web.client import SOCKET
+from marathonlb.web.context import ClusterSight, Sight
 from marathonlb.web.routes import router
 from marathonlb.web.server import WebServer
-from marathonlb.web.sight import ClusterSight, Sight
 
 EXPORTER = "exporter.sock"
 """Of the state directory; the default of HAPROXY_HEAD names it."""

@@ -5,20 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from marathonlb.web.access import Access
+from marathonlb.web.api.configurations import ConfigurationPage, DifferencePage, VersionsPage
+from marathonlb.web.api.events import EventsPage
+from marathonlb.web.api.explain import ExplainPage, WhatIfPage
+from marathonlb.web.api.health import Live, Ready
+from marathonlb.web.api.legacy_paths import ConfigPage, MapPage, PidsPage, hup, usr1
+from marathonlb.web.api.metrics import Exporter, MetricsPage
+from marathonlb.web.api.openapi import OpenAPIPage
+from marathonlb.web.api.pin import PinPage, UnpinPage
+from marathonlb.web.api.problems import ProblemsPage
+from marathonlb.web.api.services import Catalogue, ServicePage, ServicesPage
+from marathonlb.web.api.status import StatusPage, TimelinePage
+from marathonlb.web.context import Sight
 from marathonlb.web.dashboard.routes import dashboard
-from marathonlb.web.exposition import Exporter, MetricsPage
-from marathonlb.web.health import Live, Ready
-from marathonlb.web.history import ConfigurationPage, DifferencePage, VersionsPage
-from marathonlb.web.oldpaths import ConfigPage, MapPage, PidsPage, hup, usr1
-from marathonlb.web.openapi import OpenAPIPage
-from marathonlb.web.pin import PinPage, UnpinPage
-from marathonlb.web.problems import ProblemsPage
-from marathonlb.web.questions import ExplainPage, WhatIfPage
 from marathonlb.web.router import Route, Router
-from marathonlb.web.services import Catalogue, ServicePage, ServicesPage
-from marathonlb.web.sight import Sight
-from marathonlb.web.status import StatusPage, TimelinePage
-from marathonlb.web.stream import EventsPage
 from marathonlb.web.tokens import AdminToken, FailedTokens
 
 

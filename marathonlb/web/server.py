@@ -25,8 +25,8 @@ from twisted.web import http
 from twisted.web.server import Request, Site
 
 from marathonlb.errors import PublishFailed
-from marathonlb.haproxy.sockets import listener
-from marathonlb.web.callback import BoundedContent
+from marathonlb.haproxy.files.sockets import listener
+from marathonlb.web.callback.resource import BoundedContent
 from marathonlb.web.connections import BoundedChannel, Connections, fair_share
 from marathonlb.web.router import LIMIT, Router
 

@@ -15,13 +15,13 @@ from typing import Any
 
 from attrs import field, frozen
 
-from marathonlb.config.templates import PER_APP_NAMES
+from marathonlb.config.templates.table import PER_APP_NAMES
 from marathonlb.marathon.model import App
-from marathonlb.marathon.parse import UnusableAnswer, absolute, parse_app
+from marathonlb.marathon.parsing.apps import UnusableAnswer, absolute, parse_app
 from marathonlb.routing.deployments import Member
+from marathonlb.routing.labels.values import deployment_group
 from marathonlb.routing.names import group_id
-from marathonlb.routing.services import services_of
-from marathonlb.routing.values import deployment_group
+from marathonlb.routing.services.build import services_of
 from marathonlb.settings import Settings
 from marathonlb.zdd.errors import Refused
 

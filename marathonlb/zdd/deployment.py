@@ -16,16 +16,16 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
 from marathonlb.errors import MarathonLBError, SourceError
-from marathonlb.zdd.balancers import IBalancers
+from marathonlb.zdd.clients.balancers import IBalancers
+from marathonlb.zdd.clients.hook import IHook
+from marathonlb.zdd.clients.marathon import ICluster
+from marathonlb.zdd.clients.statistics import View, lag, shown, verdict
 from marathonlb.zdd.course import Course, Wish, course_for
 from marathonlb.zdd.definition import AppFile
 from marathonlb.zdd.errors import Busy, Failed, Refused
-from marathonlb.zdd.hook import IHook
-from marathonlb.zdd.marathon import ICluster
 from marathonlb.zdd.pair import Side, pair_of, target
 from marathonlb.zdd.plan import Done, End, Goal, Remove, Scale, Seen, Step, Wait, goes_back, next_step
 from marathonlb.zdd.progress import Progress
-from marathonlb.zdd.statistics import View, lag, shown, verdict
 
 
 class Ending(IntEnum):

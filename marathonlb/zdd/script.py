@@ -23,16 +23,16 @@ from twisted.python import usage
 
 from marathonlb import logs
 from marathonlb.errors import MarathonLBError, UsageError
-from marathonlb.marathon.access import authorization_for
-from marathonlb.marathon.agent import VerifiedPolicy, make_agent
-from marathonlb.marathon.fetch import Fetcher
-from marathonlb.web.dashboard.words import visible
-from marathonlb.zdd.balancers import Balancers, agents
+from marathonlb.marathon.api.agent import VerifiedPolicy, make_agent
+from marathonlb.marathon.api.request import Fetcher
+from marathonlb.marathon.factory import authorization_for
+from marathonlb.web.dashboard.figures import visible
+from marathonlb.zdd.clients.balancers import Balancers, agents
+from marathonlb.zdd.clients.hook import Hook, IHook, NoHook
+from marathonlb.zdd.clients.marathon import Cluster
 from marathonlb.zdd.definition import AppFile, read
 from marathonlb.zdd.deployment import Deployment, Ending, Hands
 from marathonlb.zdd.errors import Refused
-from marathonlb.zdd.hook import Hook, IHook, NoHook
-from marathonlb.zdd.marathon import Cluster
 from marathonlb.zdd.options import NAME, Given, ZddOptions, read_options
 from marathonlb.zdd.progress import Progress
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.config.render import Rendered, Renderer
-from marathonlb.config.sources import defaults_directory, load_templates
-from marathonlb.config.templates import PER_APP_NAMES
+from marathonlb.config.templates.loader import defaults_directory, load_templates
+from marathonlb.config.templates.table import PER_APP_NAMES
 from marathonlb.marathon.model import App, HealthCheck, Networking, Port
-from marathonlb.routing.labels import PER_APP, PER_PORT
+from marathonlb.routing.labels.parse import PER_APP, PER_PORT
 from marathonlb.routing.offers import Offers
 from marathonlb.settings import Settings
 from tests.config.haproxylines import words

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.config.render import Rendered, Renderer
-from marathonlb.config.sources import Templates, load_templates
-from marathonlb.config.templates import classic
-from marathonlb.config.text import Section
+from marathonlb.config.templates.loader import Templates, load_templates
+from marathonlb.config.templates.table import classic
+from marathonlb.config.text.model import Section
 from marathonlb.errors import TemplateError
 from marathonlb.marathon.model import App, HealthCheck, Networking, Port
-from marathonlb.routing.services import Service
+from marathonlb.routing.services.build import Service
 from marathonlb.settings import Settings
 from tests.routing.apps import app, offered, service, task
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from twisted.internet.defer import Deferred, DeferredLock, fail, succeed
 from zope.interface import implementer
 
-from marathonlb.config.text import Config
+from marathonlb.config.text.diff import Reload, plan
+from marathonlb.config.text.model import Config
 from marathonlb.errors import CheckFailed, Complaint, InvalidConfiguration, ReloadFailed
 from marathonlb.haproxy.interfaces import IApplier, IChecker, IReloader, Outcome, Reloaded
-from marathonlb.haproxy.plan import Reload, plan
 
 NONSENSE = "nonsense here"
 """A line that every HAProxy refuses, and the fakes, too."""

@@ -1,7 +1,7 @@
 """
 A stand-in for HAProxy's worker behind its socket, in the words that HAProxy 2.6 to 3.4 say.
 
-It passes the contract tests that the real ones pass (`tests.haproxy.talks`).
+It passes the contract tests that the real ones pass (`tests.haproxy.runtime.connections`).
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from attrs import define, field
 from twisted.internet.defer import Deferred, fail, maybeDeferred
 from zope.interface import implementer
 
-from marathonlb.config.text import Config
+from marathonlb.config.text.model import Config
+from marathonlb.config.text.server_lines import parse, parse_server
 from marathonlb.errors import HAProxyUnavailable
-from marathonlb.haproxy.abilities import Abilities
-from marathonlb.haproxy.serverlines import parse, parse_server
-from marathonlb.haproxy.talk import ITalk
+from marathonlb.haproxy.dynamic.capabilities import Abilities
+from marathonlb.haproxy.runtime.connection import ITalk
 
 HEADER = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight …"
 
@@ -117,7 +117,7 @@ class FakeWorker:
         }
 
     async def connect(self, config: Config) -> FakeTalk:
-        """What `marathonlb.haproxy.steer.Steering` is given."""
+        """What `marathonlb.haproxy.dynamic.updater.Steering` is given."""
         if not self.up:
             raise HAProxyUnavailable(reason="nobody listens")
         self.talks.append(FakeTalk(self))

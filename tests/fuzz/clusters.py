@@ -9,15 +9,15 @@ from typing import Any
 import msgspec
 from attrs import evolve, frozen
 
-from marathonlb.config.templates import PER_APP_NAMES
+from marathonlb.config.templates.table import PER_APP_NAMES
 from marathonlb.marathon.model import App, HealthCheck, Networking, Port, Task
-from marathonlb.routing.labels import PER_APP, PER_PORT
-from marathonlb.routing.policy import OPEN, Policy
-from marathonlb.routing.policyfile import policy_of
+from marathonlb.routing.labels.parse import PER_APP, PER_PORT
+from marathonlb.routing.policy.file import policy_of
+from marathonlb.routing.policy.prefixes import OPEN, Policy
 from marathonlb.settings import Settings
 from tests.config.test_anything import GOOD
 from tests.fuzz.reader import PIECE
-from tests.routing.test_harmless import HARMFUL, HARMLESS
+from tests.routing.lines.test_allowed import HARMFUL, HARMLESS
 
 LB = "192.0.2.1"
 """The address of the load balancer's machine."""

@@ -13,13 +13,13 @@ from collections.abc import Iterable, Iterator
 from attrs import evolve, frozen
 
 from marathonlb.config.render import Rendered, Renderer
-from marathonlb.config.sources import load_templates
-from marathonlb.config.templates import PER_APP_NAMES
+from marathonlb.config.templates.loader import load_templates
+from marathonlb.config.templates.table import PER_APP_NAMES
 from marathonlb.marathon.model import App
-from marathonlb.routing.evidence import State
-from marathonlb.routing.explain import explain
+from marathonlb.routing.explain.answer import explain
+from marathonlb.routing.explain.evidence import State
+from marathonlb.routing.explain.question import UrlQuestion
 from marathonlb.routing.offers import Offers
-from marathonlb.routing.question import UrlQuestion
 from marathonlb.routing.sni import frontend_name
 from tests.fuzz.clusters import LB, POLICIES, Cluster
 from tests.fuzz.reader import Section, UnreadableError, Written, balanced, read

@@ -7,7 +7,7 @@ from typing import Any
 from twisted.internet.defer import gatherResults
 from zope.interface.verify import verifyObject
 
-from marathonlb.config.text import Chunk, Config, Owner, Section
+from marathonlb.config.text.model import Chunk, Config, Owner, Section
 from marathonlb.errors import InvalidConfiguration
 from marathonlb.haproxy.interfaces import IApplier, IReloader
 from tests.coroutines import coroutine

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable
 from typing import Any
 
-from marathonlb.haproxy.disk import Disk, Ownership, Text
+from marathonlb.haproxy.files.disk import Disk, Ownership, Text
 
 
 class Crash(BaseException):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from marathonlb.config.text import DIRECTORY, Chunk, Config, MapEntry, Owner, Section
+from marathonlb.config.text.model import DIRECTORY, Chunk, Config, MapEntry, Owner, Section
 
 HEAD = Section("head", "", (Chunk("global\n  maxconn 100\n", Owner(template="HEAD")),))
 

@@ -15,15 +15,15 @@ from twisted.logger import (
     globalLogPublisher,
 )
 
-from marathonlb.config.text import Config
+from marathonlb.config.text.model import Config
 from marathonlb.errors import PublishFailed
-from marathonlb.haproxy.apply import Applier
-from marathonlb.haproxy.archive import Archive
-from marathonlb.haproxy.chores import AGAIN, DIG, FOLLOW
-from marathonlb.haproxy.state import StateDirectory
+from marathonlb.haproxy.applier import Applier
+from marathonlb.haproxy.background import AGAIN, DIG, FOLLOW
+from marathonlb.haproxy.files.state_directory import StateDirectory
+from marathonlb.haproxy.rollback.archive import Archive
 from tests.haproxy.disks import Crash, FailingDisk, crashing, refusing
+from tests.haproxy.dynamic.steered import S, SteeredCase, SteeredHouse, shops
 from tests.haproxy.samples import backend, config
-from tests.haproxy.steered import S, SteeredCase, SteeredHouse, shops
 
 
 class FileTests(SteeredCase):

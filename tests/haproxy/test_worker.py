@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import TestCase
 
 from tests.fakes.worker import FakeTalk, FakeWorker
-from tests.haproxy.talks import TalkContract, two_backends
+from tests.haproxy.runtime.connections import TalkContract, two_backends
 
 
 class FakeTalkTests(TalkContract, TestCase):

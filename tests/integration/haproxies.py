@@ -14,8 +14,8 @@ from time import monotonic, sleep
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.config.text import DIRECTORY, Chunk, Config, MapEntry, Owner, Section
-from marathonlb.haproxy.procfs import Procfs
+from marathonlb.config.text.model import DIRECTORY, Chunk, Config, MapEntry, Owner, Section
+from marathonlb.haproxy.process.procfs import Procfs
 from marathonlb.settings import Settings
 from tests.integration.reserved import free_port
 

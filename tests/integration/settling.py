@@ -14,16 +14,16 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from marathonlb.config.render import Renderer
-from marathonlb.config.sources import Templates
-from marathonlb.config.templates import PER_APP_NAMES
-from marathonlb.config.text import Config
+from marathonlb.config.templates.loader import Templates
+from marathonlb.config.templates.table import PER_APP_NAMES
+from marathonlb.config.text.model import Config
+from marathonlb.controller.planner import Planner, Wanted
+from marathonlb.controller.refusals.search import Search
 from marathonlb.errors import InvalidConfiguration
-from marathonlb.haproxy.diagnose import complaints
+from marathonlb.haproxy.diagnostics.messages import complaints
 from marathonlb.marathon.model import App
 from marathonlb.routing.offers import Offers
-from marathonlb.search import Search
 from marathonlb.settings import Settings
-from marathonlb.wanted import Planner, Wanted
 from tests.fakes.haproxy import FakeApplier
 
 

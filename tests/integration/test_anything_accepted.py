@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.config.sources import load_templates
-from marathonlb.config.templates import BY_NAME, PER_APP_NAMES
-from marathonlb.marathon.parse import parse_apps
-from marathonlb.routing.labels import PER_APP, PER_PORT
+from marathonlb.config.templates.loader import load_templates
+from marathonlb.config.templates.table import BY_NAME, PER_APP_NAMES
+from marathonlb.controller.planner import Wanted
+from marathonlb.marathon.parsing.apps import parse_apps
+from marathonlb.routing.labels.parse import PER_APP, PER_PORT
 from marathonlb.settings import Settings
-from marathonlb.wanted import Wanted
 from tests.config.test_anything import GOOD, VALUES
 from tests.integration.haproxies import WHEEL
 from tests.integration.settling import settled

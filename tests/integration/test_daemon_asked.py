@@ -14,7 +14,7 @@ from twisted.trial.unittest import TestCase
 from marathonlb.errors import DaemonRefused, DaemonUnreachable
 from marathonlb.settings import Settings
 from marathonlb.web.access import Access
-from marathonlb.web.daemon import SOCKET, Daemon
+from marathonlb.web.client import SOCKET, Daemon
 from marathonlb.web.page import Answer, Asked, Page, Refusal, data, text
 from marathonlb.web.router import Route, Router
 from marathonlb.web.server import WebServer

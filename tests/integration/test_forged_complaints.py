@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from marathonlb.config.render import Renderer
-from marathonlb.config.sources import load_templates
+from marathonlb.config.templates.loader import load_templates
 from marathonlb.marathon.model import Port
 from marathonlb.settings import Settings
 from tests.integration.haproxies import on_each

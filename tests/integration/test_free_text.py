@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from marathonlb.routing import balance, bindoptions
+from marathonlb.routing.labels import balance, bind_options
 from tests.integration.haproxies import on_each
 
 ALGORITHMS = (
@@ -46,7 +46,7 @@ class FreeTextMixin:
         found = dict(re.findall(r"^\s*bind <addr> (?:ssl )?([a-z0-9-]+)((?: \+1)?)$", said, re.MULTILINE))
         assert len(found) > 40, said[:200]
         single = {name for name, more in found.items() if not more}
-        tables = bindoptions
+        tables = bind_options
         self.assertEqual(set(found) - tables.FLAGS - tables.WORDS - tables.FILES - tables.BEYOND, set())
         self.assertEqual(single - tables.FLAGS - {"generate-certificates", "transparent"}, set())
         self.assertEqual(tables.FLAGS & set(found) - single, set())

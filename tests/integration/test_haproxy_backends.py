@@ -10,9 +10,9 @@ from typing import Any
 
 from twisted.internet.threads import deferToThread
 
-from marathonlb.config.defaults import SINCE
 from marathonlb.config.render import Renderer
-from marathonlb.config.sources import load_templates
+from marathonlb.config.templates.loader import load_templates
+from marathonlb.config.text.named_defaults import SINCE
 from marathonlb.marathon.model import HealthCheck
 from minimarathon.service import MiniMarathon
 from tests.integration.controllers import Controlled, app, get

@@ -12,16 +12,16 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SkipTest, TestCase
 from zope.interface.verify import verifyObject
 
-from marathonlb.config.text import Config
+from marathonlb.config.text.model import Config
 from marathonlb.errors import HAProxyUnavailable, InvalidConfiguration, ReloadFailed
-from marathonlb.haproxy.command import CommandReloader
 from marathonlb.haproxy.factory import make_applier
-from marathonlb.haproxy.files import Files
+from marathonlb.haproxy.files.publish import Files
+from marathonlb.haproxy.files.state_directory import StateDirectory
 from marathonlb.haproxy.interfaces import IChecker
-from marathonlb.haproxy.process import Binary, HAProxyChecker
-from marathonlb.haproxy.runtime import Socket
-from marathonlb.haproxy.state import StateDirectory
-from marathonlb.haproxy.supervisor import ManagedHAProxy
+from marathonlb.haproxy.process.binary import Binary, HAProxyChecker
+from marathonlb.haproxy.process.reload_command import CommandReloader
+from marathonlb.haproxy.process.supervisor import ManagedHAProxy
+from marathonlb.haproxy.runtime.oneshot import Socket
 from tests.coroutines import coroutine
 from tests.fakes.haproxy import NONSENSE, FakeChecker
 from tests.haproxy.contracts import ApplierContract, ReloaderContract

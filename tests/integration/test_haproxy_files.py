@@ -12,12 +12,12 @@ from time import sleep
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.haproxy.files import Files
+from marathonlb.haproxy.files.publish import Files
 from tests.haproxy.samples import A, B
 
 PUBLISHING = """
 import itertools, sys
-from marathonlb.haproxy.files import Files
+from marathonlb.haproxy.files.publish import Files
 from tests.haproxy.samples import A, B
 
 files = Files(sys.argv[1])
@@ -30,8 +30,8 @@ for config in itertools.cycle((B, A)):
 ONCE = """
 import os, resource, sys
 from marathonlb.errors import PublishFailed
-from marathonlb.haproxy.files import Files
-from marathonlb.haproxy.state import StateDirectory
+from marathonlb.haproxy.files.publish import Files
+from marathonlb.haproxy.files.state_directory import StateDirectory
 from marathonlb.settings import Settings
 from tests.haproxy.samples import B
 

@@ -17,9 +17,9 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SkipTest, TestCase
 
 from marathonlb.errors import HAProxyUnavailable, InvalidConfiguration, ReloadFailed
-from marathonlb.haproxy.apply import Applier
+from marathonlb.haproxy.applier import Applier
 from marathonlb.haproxy.factory import make_applier
-from marathonlb.haproxy.procfs import Procfs
+from marathonlb.haproxy.process.procfs import Procfs
 from tests.coroutines import coroutine
 from tests.fakes.haproxy import NONSENSE
 from tests.integration.haproxies import PACKAGE, WHEEL, Load, Place, answering, ask, frontend, held_port

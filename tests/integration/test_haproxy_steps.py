@@ -21,16 +21,16 @@ from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from marathonlb.config.text import DIRECTORY, Chunk, Config, MapEntry, Owner, Section
+from marathonlb.config.text.model import DIRECTORY, Chunk, Config, MapEntry, Owner, Section
 from marathonlb.errors import HAProxyUnavailable
-from marathonlb.haproxy import launcher
-from marathonlb.haproxy.apply import Applier
+from marathonlb.haproxy.applier import Applier
+from marathonlb.haproxy.dynamic.server_state import Seen, parse_state
+from marathonlb.haproxy.dynamic.servers import DRAIN, MAINTENANCE, READY
 from marathonlb.haproxy.factory import make_applier
-from marathonlb.haproxy.observed import Seen, parse_state
-from marathonlb.haproxy.steps import DRAIN, MAINTENANCE, READY
-from marathonlb.haproxy.talk import Talk, open_talk
+from marathonlb.haproxy.process import setsid_exec
+from marathonlb.haproxy.runtime.connection import Talk, open_talk
 from tests.coroutines import coroutine
-from tests.haproxy.talks import backend
+from tests.haproxy.runtime.connections import backend
 from tests.integration.answering import Task, request
 from tests.integration.haproxies import Load, Place, free_port, on_each
 from tests.integration.worlds import certificate
@@ -712,7 +712,7 @@ class StrangerMixin(StepsMixin):
             with open(f"{directory}/{name}", "w", encoding="utf-8") as file:
                 file.write(words)
         process = subprocess.Popen(
-            [sys.executable, launcher.__file__, self.binary, "-W", "-f", f"{directory}/haproxy.cfg"],
+            [sys.executable, setsid_exec.__file__, self.binary, "-W", "-f", f"{directory}/haproxy.cfg"],
             stderr=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
         )

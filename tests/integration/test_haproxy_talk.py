@@ -17,10 +17,10 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from marathonlb.errors import HAProxyUnavailable
-from marathonlb.haproxy import launcher
-from marathonlb.haproxy.talk import open_talk
+from marathonlb.haproxy.process import setsid_exec
+from marathonlb.haproxy.runtime.connection import open_talk
 from tests.coroutines import coroutine
-from tests.haproxy.talks import TalkContract, two_backends
+from tests.haproxy.runtime.connections import TalkContract, two_backends
 from tests.integration.haproxies import HEAD, Place, on_each
 
 
@@ -45,7 +45,7 @@ class TalkMixin(TalkContract):
                 file.write(text)
         master, path = f"{place.directory}/master.sock", f"{place.directory}/haproxy.cfg"
         process = subprocess.Popen(
-            [sys.executable, launcher.__file__, self.binary, "-W", "-S", master, "-f", path],
+            [sys.executable, setsid_exec.__file__, self.binary, "-W", "-S", master, "-f", path],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

@@ -11,7 +11,7 @@ from typing import Any
 
 from attrs import evolve
 
-from marathonlb.config.sources import load_templates
+from marathonlb.config.templates.loader import load_templates
 from tests.fuzz.clusters import Cluster, cluster
 from tests.fuzz.reader import PIECE, entries
 from tests.integration.haproxies import ask, free_port, on_each

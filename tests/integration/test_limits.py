@@ -9,12 +9,12 @@ from typing import Any
 
 from attrs import evolve
 
-from marathonlb.config.sources import load_templates
+from marathonlb.config.templates.loader import load_templates
 from marathonlb.marathon.model import HealthCheck, Port
-from marathonlb.routing.evidence import State
-from marathonlb.routing.explain import explain
-from marathonlb.routing.question import UrlQuestion
-from marathonlb.routing.services import Service
+from marathonlb.routing.explain.answer import explain
+from marathonlb.routing.explain.evidence import State
+from marathonlb.routing.explain.question import UrlQuestion
+from marathonlb.routing.services.build import Service
 from marathonlb.settings import Settings
 from tests.integration.haproxies import free_port, on_each
 from tests.integration.settling import settled

@@ -14,11 +14,11 @@ from twisted.web.client import Agent
 from twisted.web.iweb import IBodyProducer
 from zope.interface import implementer
 
-from marathonlb.marathon.client import MarathonClient, make_agent
-from marathonlb.marathon.events import Hint
-from marathonlb.marathon.sources import EventStream, Subscription
+from marathonlb.marathon.api.client import MarathonClient, make_agent
+from marathonlb.marathon.events.hints import Hint
+from marathonlb.marathon.events.poller import EventStream, Subscription
 from marathonlb.settings import Settings
-from marathonlb.web.callback import LIMIT, CallbackSite
+from marathonlb.web.callback.resource import LIMIT, CallbackSite
 from tests.fakes import http_marathon as http
 from tests.fakes.http_marathon import Connection, HTTPMarathon, Request
 from tests.shared import absent, data

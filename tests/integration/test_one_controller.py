@@ -239,7 +239,7 @@ class OneControllerTests(Controlled, MarathonTestCase):
     async def test_made_by_somebody_else(self) -> None:
         """A directory, or a link, that another user has put where everybody can is refused."""
         if os.geteuid() != 0:
-            return  # only root can play another user; tests.haproxy.test_trust plays it without
+            return  # only root can play another user; tests.haproxy.files.test_trust plays it without
         service = self.marathon()
         state = self.directory / "state"
         state.mkdir()

@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from time import monotonic, sleep
 from typing import Any
 
-from marathonlb.config.templates import PER_APP_NAMES
+from marathonlb.config.templates.table import PER_APP_NAMES
 from marathonlb.marathon.model import App, Port, Task
 from marathonlb.routing.offers import Offers
-from marathonlb.routing.services import Service
+from marathonlb.routing.services.build import Service
 from tests.integration.haproxies import free_port, on_each
 from tests.integration.worlds import Answer, World, ask
 

@@ -22,7 +22,7 @@ from tests.shared import CHECKOUT
 SOURCES = ("marathonlb", "minimarathon", "templates", "twisted", "docs/man", "packaging/completion")
 FILES = ("setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE")
 TWISTD = "import sys; sys.argv[0] = 'twistd'; from twisted.scripts.twistd import run; run()"
-TEMPLATES = "from marathonlb.config.sources import defaults_directory; print(defaults_directory())"
+TEMPLATES = "from marathonlb.config.templates.loader import defaults_directory; print(defaults_directory())"
 SECONDS = 120
 
 

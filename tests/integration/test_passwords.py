@@ -16,7 +16,7 @@ from typing import Any
 from attrs import evolve
 
 from marathonlb.config.counters import MOST_WRONG
-from marathonlb.routing.passwords import COMMAND
+from marathonlb.routing.lines.passwords import COMMAND
 from tests.integration.haproxies import on_each
 from tests.integration.worlds import World, ask
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from marathonlb.config.templates import PER_APP_NAMES
+from marathonlb.config.templates.table import PER_APP_NAMES
 from marathonlb.marathon.model import HealthCheck
-from marathonlb.routing.policy import Policy
-from marathonlb.routing.policyfile import policy_of
-from marathonlb.routing.services import Service, services_of
+from marathonlb.routing.policy.file import policy_of
+from marathonlb.routing.policy.prefixes import Policy
+from marathonlb.routing.services.build import Service, services_of
 from tests.integration.haproxies import on_each
 from tests.integration.worlds import World, ask
-from tests.routing.test_harmless import HARMLESS
+from tests.routing.lines.test_allowed import HARMLESS
 
 LINES = policy_of('[defaults]\ntemplates = "lines"\n', PER_APP_NAMES)
 

@@ -17,8 +17,8 @@ from typing import Any
 
 from twisted.internet.threads import deferToThread
 
-from marathonlb.config.sources import load_templates
-from marathonlb.haproxy.account import with_account
+from marathonlb.config.templates.loader import load_templates
+from marathonlb.haproxy.process.account import with_account
 from marathonlb.settings import Settings
 from minimarathon.service import MiniMarathon
 from tests.integration.controllers import HOST, Controlled, app, get

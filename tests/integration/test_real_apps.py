@@ -12,14 +12,14 @@ from typing import Any
 
 import msgspec
 
-from marathonlb.config.sources import load_templates
+from marathonlb.config.templates.loader import load_templates
+from marathonlb.controller.planner import Wanted
 from marathonlb.marathon.model import App, Networking, Task
-from marathonlb.marathon.parse import parse_apps
+from marathonlb.marathon.parsing.apps import parse_apps
 from marathonlb.settings import Settings
-from marathonlb.wanted import Wanted
 from tests.integration.haproxies import on_each
 from tests.integration.settling import settled
-from tests.marathon.test_parse import definitions
+from tests.marathon.parsing.test_apps import definitions
 from tests.shared import absent, data
 
 KNOWN = (

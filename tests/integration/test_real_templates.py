@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from marathonlb.config.legacy import LUA
-from marathonlb.config.sources import load_templates
-from marathonlb.config.templates import BY_NAME
+from marathonlb.config.templates.legacy import LUA
+from marathonlb.config.templates.loader import load_templates
+from marathonlb.config.templates.table import BY_NAME
+from marathonlb.controller.planner import Wanted
 from marathonlb.marathon.model import App, HealthCheck, Port
 from marathonlb.settings import Settings
-from marathonlb.wanted import Wanted
 from tests.integration.haproxies import on_each
 from tests.integration.settling import settled
 from tests.integration.worlds import certificate

@@ -13,10 +13,10 @@ from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.config.render import Rendered, Renderer
-from marathonlb.config.sources import load_templates
-from marathonlb.routing.match import odd_host, route
+from marathonlb.config.templates.loader import load_templates
+from marathonlb.routing.explain.router_model import odd_host, route
 from marathonlb.routing.names import backend_name
-from marathonlb.routing.services import Service
+from marathonlb.routing.services.build import Service
 from marathonlb.settings import Settings
 from tests.integration.haproxies import MORE, PACKAGE, WHEEL, free_port
 

@@ -12,15 +12,15 @@ from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
 from marathonlb.config.render import Renderer
-from marathonlb.config.sources import load_templates
-from marathonlb.config.templates import PER_APP_NAMES
+from marathonlb.config.templates.loader import load_templates
+from marathonlb.config.templates.table import PER_APP_NAMES
+from marathonlb.controller.planner import Planner
+from marathonlb.controller.reconciler import Reconciler
 from marathonlb.haproxy.factory import make_applier
 from marathonlb.limits import PORTS
-from marathonlb.marathon.gather import Gatherer
+from marathonlb.marathon.gatherer import Gatherer
 from marathonlb.marathon.model import App, Port
-from marathonlb.reconciler import Reconciler
 from marathonlb.routing.offers import Offers
-from marathonlb.wanted import Planner
 from tests.coroutines import coroutine
 from tests.fakes.marathon import FakeMarathon
 from tests.integration.haproxies import Place, free_port, on_each

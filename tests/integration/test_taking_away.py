@@ -11,9 +11,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from marathonlb.config.templates import PER_APP_NAMES
+from marathonlb.config.templates.table import PER_APP_NAMES
 from marathonlb.routing.offers import Offers
-from marathonlb.routing.services import Service
+from marathonlb.routing.services.build import Service
 from tests.integration.haproxies import free_port, on_each
 from tests.integration.worlds import World, ask, certificate, trusting
 

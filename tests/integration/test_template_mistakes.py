@@ -7,10 +7,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from marathonlb.config.sources import load_templates
+from marathonlb.config.templates.loader import load_templates
+from marathonlb.controller.planner import Wanted
 from marathonlb.marathon.model import App, HealthCheck, Port
 from marathonlb.settings import Settings
-from marathonlb.wanted import Wanted
 from tests.integration.haproxies import on_each
 from tests.integration.settling import settled
 from tests.integration.worlds import certificate

@@ -23,13 +23,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from marathonlb.config import defaults
 from marathonlb.config.render import SESSIONS_SINCE, Rendered, Renderer
-from marathonlb.config.sources import load_templates
-from marathonlb.config.templates import PER_APP_NAMES
+from marathonlb.config.templates.loader import load_templates
+from marathonlb.config.templates.table import PER_APP_NAMES
+from marathonlb.config.text import named_defaults
 from marathonlb.marathon.model import App, Port, Task
 from marathonlb.routing.problems import Problem
-from marathonlb.routing.services import Service, services_of
+from marathonlb.routing.services.build import Service, services_of
 from marathonlb.settings import Settings
 from tests.integration.haproxies import free_port
 from tests.integration.settling import version
@@ -259,7 +259,7 @@ class World:
         """The configuration, written to its files."""
         templates = load_templates(self.settings.templates, self.settings.environment)
         renderer = Renderer(self.settings, templates)
-        if version(self.settings.haproxy) >= defaults.SINCE:
+        if version(self.settings.haproxy) >= named_defaults.SINCE:
             renderer.write_defaults()
         if version(self.settings.haproxy) >= SESSIONS_SINCE:
             renderer.trust_sessions()

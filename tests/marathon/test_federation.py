@@ -13,14 +13,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from marathonlb.errors import PublishFailed, SourceError
-from marathonlb.marathon.events import Hint
+from marathonlb.marathon.cluster_poller import PATIENCE
+from marathonlb.marathon.events.hints import Hint
 from marathonlb.marathon.federation import KEEP, WAIT, Everyone, Federation
-from marathonlb.marathon.gather import SECOND_OPINION, Gathered, Gatherer
+from marathonlb.marathon.gatherer import SECOND_OPINION, Gathered, Gatherer
 from marathonlb.marathon.interfaces import AppsAnswer, IMarathon, UnreadableApp, UnreadableTask
-from marathonlb.marathon.memory import Memory
 from marathonlb.marathon.model import App, Port, Task
-from marathonlb.marathon.named import NamedMarathon, everything_of, hint_within
-from marathonlb.marathon.side import PATIENCE
+from marathonlb.marathon.qualified import NamedMarathon, everything_of, hint_within
+from marathonlb.marathon.snapshot import Memory
 from tests.fakes.marathon import FakeMarathon
 
 SHOP = App(

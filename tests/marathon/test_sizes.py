@@ -8,8 +8,8 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.marathon.parse import Parsed, parse_apps
-from marathonlb.marathon.pods import parse_pods
+from marathonlb.marathon.parsing.apps import Parsed, parse_apps
+from marathonlb.marathon.parsing.pods import parse_pods
 
 
 def apps(**app: Any) -> Parsed:

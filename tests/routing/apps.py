@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from marathonlb.config.templates import PER_APP_NAMES
+from marathonlb.config.templates.table import PER_APP_NAMES
 from marathonlb.marathon.model import App, Port, Task
-from marathonlb.routing.services import AppServices, Service, services_of
+from marathonlb.routing.services.build import AppServices, Service, services_of
 from marathonlb.settings import Settings
 
 

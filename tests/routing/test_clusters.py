@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.config.templates import PER_APP_NAMES
+from marathonlb.config.templates.table import PER_APP_NAMES
 from marathonlb.errors import UsageError
 from marathonlb.marathon.model import App, Port, cluster_of, id_in_cluster, qualified
+from marathonlb.routing.explain.question import AppQuestion, PortQuestion, UrlQuestion, question_of
 from marathonlb.routing.names import cluster_of_backend
 from marathonlb.routing.offers import Offers
-from marathonlb.routing.policyfile import policy_of, read_policy
-from marathonlb.routing.question import AppQuestion, PortQuestion, UrlQuestion, question_of
+from marathonlb.routing.policy.file import policy_of, read_policy
 from marathonlb.settings import Settings
 from tests.routing.apps import app, offered, task
 

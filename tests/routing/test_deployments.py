@@ -8,10 +8,10 @@ from unittest import skipIf
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.marathon.model import App, HealthCheck, Networking, Port, Task
-from marathonlb.marathon.parse import parse_apps
+from marathonlb.marathon.parsing.apps import parse_apps
 from marathonlb.routing.deployments import Joined, Member, Shares, by_age, join, shares
-from marathonlb.routing.quarantine import bare
-from marathonlb.routing.services import Service, services_of
+from marathonlb.routing.quarantine.refused import bare
+from marathonlb.routing.services.build import Service, services_of
 from marathonlb.settings import Settings
 from tests.shared import absent, data
 

@@ -7,8 +7,8 @@ import time
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.routing.balance import LONGEST, MOST_CONVERTERS, balance
-from marathonlb.routing.bindoptions import bind_files, bind_options, split
+from marathonlb.routing.labels.balance import LONGEST, MOST_CONVERTERS, balance
+from marathonlb.routing.labels.bind_options import bind_files, bind_options, split
 from tests.routing.apps import app, offered
 
 

@@ -13,17 +13,17 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb import limits
-from marathonlb.config.templates import PER_APP_NAMES
+from marathonlb.config.templates.table import PER_APP_NAMES
 from marathonlb.marathon.model import App, HealthCheck, Port
 from marathonlb.routing.claims import settle
-from marathonlb.routing.evidence import State
-from marathonlb.routing.explain import explain
-from marathonlb.routing.labels import parse_labels
-from marathonlb.routing.match import route
+from marathonlb.routing.explain.answer import explain
+from marathonlb.routing.explain.evidence import State
+from marathonlb.routing.explain.question import UrlQuestion
+from marathonlb.routing.explain.router_model import route
+from marathonlb.routing.labels.parse import parse_labels
 from marathonlb.routing.problems import Problem, gathered
-from marathonlb.routing.question import UrlQuestion
 from marathonlb.routing.rules import Rules, rules_of
-from marathonlb.routing.services import AppServices, Service
+from marathonlb.routing.services.build import AppServices, Service
 from marathonlb.settings import Settings
 from tests.routing.apps import app, offered, service, task
 

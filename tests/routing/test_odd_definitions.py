@@ -7,8 +7,8 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.config.templates import PER_APP_NAMES
-from marathonlb.marathon.parse import parse_apps
+from marathonlb.config.templates.table import PER_APP_NAMES
+from marathonlb.marathon.parsing.apps import parse_apps
 from marathonlb.routing.offers import Offers
 from marathonlb.settings import Settings
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.config.templates import PER_APP_NAMES
+from marathonlb.config.templates.table import PER_APP_NAMES
 from marathonlb.marathon.model import App, Networking, Port
 from marathonlb.routing.offers import Offers
 from marathonlb.settings import Settings

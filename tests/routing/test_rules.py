@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.routing.claims import seniority, settle, weight_of
-from marathonlb.routing.match import route
+from marathonlb.routing.explain.router_model import route
 from marathonlb.routing.rules import Rules, app_id_services, rules_of
-from marathonlb.routing.services import Service
+from marathonlb.routing.services.build import Service
 from marathonlb.settings import Settings
 from tests.routing.apps import service
 

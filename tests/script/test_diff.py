@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.config.text import Config
-from marathonlb.haproxy.files import Published
+from marathonlb.config.text.model import Config
+from marathonlb.haproxy.files.publish import Published
 from marathonlb.script.diff import painted, unified
 from marathonlb.script.terminal import Paint
+from tests.controller.test_planner import planner
 from tests.reconciling import web
-from tests.test_wanted import planner
 
 
 def published(*apps: object) -> Published:

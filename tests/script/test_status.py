@@ -10,11 +10,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from marathonlb.routing.problems import Problem
 from marathonlb.script.status import SHOWN, ago, table
 from marathonlb.script.terminal import Paint
-from marathonlb.web.daemon import Reply
-from marathonlb.web.problems import Problems
-from marathonlb.web.status import Status
+from marathonlb.web.api.problems import Problems
+from marathonlb.web.api.status import Status
+from marathonlb.web.client import Reply
 from tests.reconciling import web
-from tests.web.sights import EVERYTHING, PagesTestCase
+from tests.web.contexts import EVERYTHING, PagesTestCase
 
 EVIL = "\x1b[31m\x1b]0;owned\x07\x9b1m\u202e\u2066\r\nmarathon-lb  ready"
 

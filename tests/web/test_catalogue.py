@@ -6,10 +6,10 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from marathonlb.haproxy.statistics import FRESH
-from marathonlb.web.services import SLICE, Catalogue
+from marathonlb.haproxy.runtime.stats import FRESH
+from marathonlb.web.api.services import SLICE, Catalogue
 from tests.reconciling import cluster, web
-from tests.web.sights import STAT, PagesTestCase
+from tests.web.contexts import STAT, PagesTestCase
 
 
 class Shared(PagesTestCase):

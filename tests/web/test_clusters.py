@@ -6,16 +6,16 @@ from attrs import evolve
 from treq.client import HTTPClient
 from treq.testing import RequestTraversalAgent
 
+from marathonlb.controller.reconciler import Reconciler
 from marathonlb.marathon.federation import Federation
-from marathonlb.marathon.gather import Gatherer
+from marathonlb.marathon.gatherer import Gatherer
 from marathonlb.marathon.model import App
-from marathonlb.marathon.named import NamedMarathon
-from marathonlb.reconciler import Reconciler
+from marathonlb.marathon.qualified import NamedMarathon
 from marathonlb.settings import Settings
 from marathonlb.web.routes import router
 from tests.fakes.marathon import FakeMarathon
 from tests.reconciling import NoHosts, web
-from tests.web.sights import EVERYTHING, SETTINGS, Marathons, PagesTestCase, Source, Whole
+from tests.web.contexts import EVERYTHING, SETTINGS, Marathons, PagesTestCase, Source, Whole
 
 
 class ClusterTests(PagesTestCase):

@@ -10,8 +10,8 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.marathon.events import Hint
-from marathonlb.web.callback import CallbackSite
+from marathonlb.marathon.events.hints import Hint
+from marathonlb.web.callback.resource import CallbackSite
 from marathonlb.web.connections import LARGEST, BoundedChannel, Connections, Times, fair_share
 
 EVENT = b'{"eventType": "status_update_event", "appId": "/a", "taskStatus": "TASK_RUNNING"}'

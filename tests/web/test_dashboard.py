@@ -9,16 +9,16 @@ from typing import Any
 import msgspec
 from attrs import evolve
 
-from marathonlb.haproxy.files import Published
+from marathonlb.controller.timeline import Entry, Kind
+from marathonlb.haproxy.files.publish import Published
 from marathonlb.marathon.model import Task
 from marathonlb.routing.problems import Problem
-from marathonlb.timeline import Entry, Kind
 from marathonlb.web.dashboard.assets import DIRECTORY, FOR_EVER
 from marathonlb.web.dashboard.history import LINES
 from marathonlb.web.dashboard.selection import ROWS
 from tests.fakes.haproxy import NONSENSE
 from tests.reconciling import cluster, web
-from tests.web.sights import EVERYTHING, NOW, SETTINGS, STAT, PagesTestCase
+from tests.web.contexts import EVERYTHING, NOW, SETTINGS, STAT, PagesTestCase
 
 EVIL = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>"
 

@@ -11,15 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.haproxy.difference import SectionDifference
-from marathonlb.haproxy.statistics import BackendState
-from marathonlb.timeline import Entry, Kind
+from marathonlb.config.text.unified_diff import SectionDifference
+from marathonlb.controller.timeline import Entry, Kind
+from marathonlb.haproxy.runtime.stats import BackendState
+from marathonlb.web.api.services import ServiceView
 from marathonlb.web.dashboard.assets import Assets
 from marathonlb.web.dashboard.charts import BARS, latencies, stages
+from marathonlb.web.dashboard.figures import ago, duration, iso, moment, number, plural, seconds_of, size
 from marathonlb.web.dashboard.history import changed_lines, lines_of
 from marathonlb.web.dashboard.selection import ROWS, SORTS, STATES, Index, Selection
-from marathonlb.web.dashboard.words import ago, duration, iso, moment, number, plural, seconds_of, size
-from marathonlb.web.services import ServiceView
 
 
 class Words(SynchronousTestCase):

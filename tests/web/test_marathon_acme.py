@@ -7,7 +7,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from tests.reconciling import web
-from tests.web.sights import PagesTestCase
+from tests.web.contexts import PagesTestCase
 
 try:
     from marathon_acme.clients import MarathonLbClient

@@ -5,13 +5,13 @@ from __future__ import annotations
 import msgspec
 from attrs import evolve
 
-from marathonlb.config.text import Config
+from marathonlb.config.text.model import Config
+from marathonlb.controller.event_log import RED_AFTER
 from marathonlb.errors import PublishFailed
-from marathonlb.haproxy.files import Published
-from marathonlb.journal import RED_AFTER
+from marathonlb.haproxy.files.publish import Published
 from tests.fakes.haproxy import NONSENSE
 from tests.reconciling import web
-from tests.web.sights import EVERYTHING, NOW, SETTINGS, STAT, PagesTestCase
+from tests.web.contexts import EVERYTHING, NOW, SETTINGS, STAT, PagesTestCase
 
 AUTH = {"HAPROXY_0_AUTH": "realm:joe:$1$salt$hash"}
 

@@ -10,11 +10,11 @@ from attrs import evolve
 from zope.interface.verify import verifyObject
 
 from marathonlb.errors import SourceError
-from marathonlb.zdd.balancers import IBalancers
+from marathonlb.zdd.clients.balancers import IBalancers
+from marathonlb.zdd.clients.hook import IHook
+from marathonlb.zdd.clients.marathon import ICluster
 from marathonlb.zdd.deployment import Ending
 from marathonlb.zdd.errors import Refused
-from marathonlb.zdd.hook import IHook
-from marathonlb.zdd.marathon import ICluster
 from minimarathon.definitions import parse
 from minimarathon.model import App
 from tests.zdd.worlds import EPOCH, FakeHook, WorldTestCase, app_file

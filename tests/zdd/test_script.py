@@ -15,9 +15,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.errors import UsageError
 from marathonlb.options import group_markdown
+from marathonlb.zdd.clients.hook import Hook
 from marathonlb.zdd.deployment import Ending
 from marathonlb.zdd.errors import Failed
-from marathonlb.zdd.hook import Hook
 from marathonlb.zdd.options import GROUPS, Given, ZddOptions, read_options
 from marathonlb.zdd.progress import Progress
 from marathonlb.zdd.script import World, main

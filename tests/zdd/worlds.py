@@ -16,20 +16,20 @@ from twisted.web.resource import Resource
 from zope.interface import implementer
 
 from marathonlb.errors import SourceError
-from marathonlb.marathon.auth import NoAuthorization
-from marathonlb.marathon.fetch import Fetcher
-from marathonlb.marathon.parse import parse_apps
+from marathonlb.marathon.api.auth import NoAuthorization
+from marathonlb.marathon.api.request import Fetcher
+from marathonlb.marathon.parsing.apps import parse_apps
 from marathonlb.routing.deployments import join
 from marathonlb.routing.names import group_id
-from marathonlb.zdd.balancers import IBalancers
+from marathonlb.zdd.clients.balancers import IBalancers
+from marathonlb.zdd.clients.hook import IHook
+from marathonlb.zdd.clients.marathon import Cluster
+from marathonlb.zdd.clients.statistics import ServerRow, View
 from marathonlb.zdd.course import Wish
 from marathonlb.zdd.definition import Json, member, read
 from marathonlb.zdd.deployment import Deployment, Ending, Hands
 from marathonlb.zdd.errors import Failed
-from marathonlb.zdd.hook import IHook
-from marathonlb.zdd.marathon import Cluster
 from marathonlb.zdd.progress import Progress
-from marathonlb.zdd.statistics import ServerRow, View
 from minimarathon.api import Api
 from minimarathon.health import AlwaysHealthy
 from minimarathon.http import Face

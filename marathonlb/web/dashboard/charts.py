@@ -7,7 +7,7 @@ from math import ceil, log10
 
 from attrs import frozen
 
-from marathonlb.timeline import Entry, Kind
+from marathonlb.controller.timeline import Entry, Kind
 
 STAGES = ("gather", "render", "steps", "check", "publish", "reload")
 """The stages of a convergence in their order; each has a colour of its own."""

@@ -9,16 +9,16 @@ from typing import Any
 
 from attrs import frozen
 
-from marathonlb.config.text import SECTION_KEYWORDS
-from marathonlb.haproxy.difference import SectionDifference, difference
-from marathonlb.timeline import Kind
-from marathonlb.web.aside import aside
+from marathonlb.config.text.model import SECTION_KEYWORDS
+from marathonlb.config.text.unified_diff import SectionDifference, difference
+from marathonlb.controller.timeline import Kind
+from marathonlb.web.api.configurations import RUNNING, texts, versions_of
+from marathonlb.web.api.services import TextSection
 from marathonlb.web.dashboard.charts import stages
+from marathonlb.web.dashboard.figures import seconds_of
 from marathonlb.web.dashboard.site import HtmlPage
-from marathonlb.web.dashboard.words import seconds_of
-from marathonlb.web.history import RUNNING, texts, versions_of
 from marathonlb.web.page import Asked
-from marathonlb.web.services import TextSection
+from marathonlb.web.threads import aside
 
 ENTRIES = 100
 """So many entries of the timeline are on one page."""

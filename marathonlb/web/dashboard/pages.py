@@ -6,17 +6,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from marathonlb.routing.explain import explain
-from marathonlb.routing.question import EXPECTED, question_of
-from marathonlb.timeline import Kind
+from marathonlb.controller.timeline import Kind
+from marathonlb.routing.explain.answer import explain
+from marathonlb.routing.explain.question import EXPECTED, question_of
+from marathonlb.web.api.problems import ProblemView, problems_of
+from marathonlb.web.api.services import Services, service_of
+from marathonlb.web.api.status import status_of
 from marathonlb.web.dashboard.charts import latencies, stages
 from marathonlb.web.dashboard.history import section_lines
 from marathonlb.web.dashboard.selection import STATES, Index, Selection, responses
 from marathonlb.web.dashboard.site import HtmlPage, Site
 from marathonlb.web.page import Asked, Refusal
-from marathonlb.web.problems import ProblemView, problems_of
-from marathonlb.web.services import Services, service_of
-from marathonlb.web.status import status_of
 
 REFRESH = 5
 """Seconds after which a page with HAProxy's numbers is looked at again, though nothing has happened."""

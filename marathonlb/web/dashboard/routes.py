@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from marathonlb.web.api.services import Catalogue
+from marathonlb.web.context import Sight
 from marathonlb.web.dashboard.assets import AssetPage, Assets
 from marathonlb.web.dashboard.history import (
     ConfigurationPage,
@@ -12,8 +14,6 @@ from marathonlb.web.dashboard.history import (
 from marathonlb.web.dashboard.pages import ExplainPage, OverviewPage, ProblemsPage, ServicePage, ServicesPage
 from marathonlb.web.dashboard.site import Site
 from marathonlb.web.router import Route
-from marathonlb.web.services import Catalogue
-from marathonlb.web.sight import Sight
 
 
 def dashboard(sight: Sight, catalogue: Catalogue) -> tuple[Route, ...]:

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from attrs import asdict, evolve, frozen
 
-from marathonlb.web.services import ServiceView
+from marathonlb.web.api.services import ServiceView
 
 ROWS = 100
 """So many services are on one page."""

@@ -11,13 +11,13 @@ from attrs import frozen
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from marathonlb.errors import MarathonLBError
-from marathonlb.web.dashboard import words
+from marathonlb.web.api.pin import pinned
+from marathonlb.web.api.services import Catalogue
+from marathonlb.web.context import Sight
+from marathonlb.web.dashboard import figures
 from marathonlb.web.dashboard.assets import DIRECTORY, Assets
 from marathonlb.web.dashboard.verdict import verdict_of
 from marathonlb.web.page import HTML, Answer, Asked, Page, Refusal
-from marathonlb.web.pin import pinned
-from marathonlb.web.services import Catalogue
-from marathonlb.web.sight import Sight
 
 POLICY = "; ".join(
     (
@@ -50,26 +50,26 @@ def templates(assets: Assets) -> Environment:
         loader=FileSystemLoader(DIRECTORY / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=words.finalized,
+        finalize=figures.finalized,
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
     )
     environment.filters |= {
-        "duration": words.duration,
-        "ago": words.ago,
-        "iso": words.iso,
-        "kind": words.kind,
-        "moment": words.moment,
-        "number": words.number,
-        "size": words.size,
+        "duration": figures.duration,
+        "ago": figures.ago,
+        "iso": figures.iso,
+        "kind": figures.kind,
+        "moment": figures.moment,
+        "number": figures.number,
+        "size": figures.size,
         "segment": segment,
     }
     environment.globals |= {
         "asset": assets.path,
         "explain_url": explain_url,
         "navigation": NAVIGATION,
-        "plural": words.plural,
+        "plural": figures.plural,
         "service_url": service_url,
     }
     return environment

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from marathonlb.timeline import Entry, Kind
-from marathonlb.web.health import readiness
-from marathonlb.web.sight import Sight
+from marathonlb.controller.timeline import Entry, Kind
+from marathonlb.web.api.health import readiness
+from marathonlb.web.context import Sight
 
 
 @frozen

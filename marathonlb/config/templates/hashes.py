@@ -1,0 +1,54 @@
+"""
+The cost of the password hashes that templates write. Pure.
+
+HAProxy computes each when it reads the configuration, and at each request with the user's password, whoever wrote it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+
+from marathonlb.config.text.model import Chunk, Owner, Section
+from marathonlb.config.text.words import split_words
+from marathonlb.routing.lines.passwords import COMMAND, fault
+from marathonlb.routing.problems import Problem
+
+_USER = re.compile(r"^[ \t\v\f]*(?:user|[^\s\\\"']*[\\\"']\S*)[ \t\v\f].*$", re.MULTILINE)
+"""A line that may be a user's, however its first word is written."""
+
+
+def faults(text: str, most: float) -> Iterator[str]:
+    """
+    Why hashes of a text are not used, each with its line.
+
+    :param most: milliseconds that one may cost.
+    """
+    for found in _USER.finditer(text):
+        words, unknown = split_words(found[0])
+        if words[:1] != ["user"]:
+            continue
+        number = text.count("\n", 0, found.start()) + 1
+        if unknown:
+            yield f"line {number} {unknown}, so that nobody knows what a password costs HAProxy"
+            continue
+        for word, passwd in pairwise(words[1:]):
+            reason = fault(passwd, most) if word == "password" else ""
+            if reason:
+                yield f"line {number} has a hash that {reason}; `{COMMAND}` makes one"
+
+
+def warnings(chunks: Iterable[Chunk], most: float) -> Iterator[tuple[Owner, str]]:
+    """What to tell the operator of his own templates, which are used as they are."""
+    for chunk in chunks:
+        source = chunk.owner.source
+        if source != "default" and not source.startswith("label ") and "userlist" in chunk.text:
+            yield from ((chunk.owner, reason) for reason in faults(chunk.text, most))
+
+
+def shared(sections: Iterable[Section], most: float) -> Iterator[Problem]:
+    """The same of the sections that are no service's."""
+    chunks = (chunk for section in sections for chunk in section.chunks)
+    for owner, words in warnings(chunks, most):
+        yield Problem("", None, f"HAPROXY_{owner.template}", owner.source, words, fatal=False)

@@ -1,0 +1,75 @@
+"""
+The section that HAPROXY_HEAD writes. Pure, but for the directories of its sockets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from os.path import basename
+from typing import Any
+
+from attrs import evolve
+
+from marathonlb.config import frontends
+from marathonlb.config.templates import closed, legacy
+from marathonlb.config.templates.table import Template
+from marathonlb.config.templates.variables import shared_variables
+from marathonlb.config.text.model import DIRECTORY, Chunk, Owner, Section
+from marathonlb.errors import TemplateError
+from marathonlb.routing.problems import Problem
+from marathonlb.settings import Settings
+
+
+def head(
+    template: Template,
+    default: Template,
+    settings: Settings,
+    shared: Mapping[str, Any],
+    is_directory: Callable[[str], bool],
+) -> tuple[Section, Sequence[Problem]]:
+    """
+    The first section of the file, and what the operator should know of it.
+
+    :param default: the template that ships.
+    :param shared: the variables of templates that belong to no service.
+    :param is_directory: whether there is a directory of this path.
+    :raises TemplateError: the template is wrong.
+    """
+    if template.closed:
+        return _closed(template, default, settings, shared), ()
+    chunk = frontends.chunk(template, Owner(None, None, "HEAD", template.source), shared)
+    if template.is_default:
+        return Section("head", "", (chunk,)), ()
+    today = legacy.head(
+        chunk.text,
+        managed=settings.manage_haproxy,
+        socket=f"{settings.state_dir}/web.sock",
+        config=f"{DIRECTORY}/{basename(settings.haproxy_config)}",
+        account=settings.account,
+        stats=f"{settings.state_dir}/haproxy.sock",
+        is_directory=is_directory,
+    )
+    pieces = legacy.checks(Chunk(today.text, chunk.owner))
+    warnings = [*today.warnings, *([legacy.OLD_CHECK] if len(pieces) > 1 else [])]
+    told = [Problem("", None, "HAPROXY_HEAD", template.source, words, fatal=False) for words in warnings]
+    return _section(Chunk(today.before, Owner()), *pieces), told
+
+
+def _closed(template: Template, default: Template, settings: Settings, shared: Mapping[str, Any]) -> Section:
+    """A head of ours; of the operator's only what makes it stricter: see `marathonlb.config.templates.closed`."""
+    text = default.render(shared_variables(closed.minimal(settings)))
+    try:
+        theirs = evolve(template, closed="").render(shared)
+    except TemplateError:
+        theirs = template.text
+    before, opening, after = text.partition("\ndefaults ")
+    owner = Owner(None, None, "HEAD", template.source)
+    return _section(
+        Chunk(f"{before}\n", Owner()),
+        Chunk(closed.kept(theirs, rights=settings.account is None), owner),
+        Chunk(f"{opening}{after}", Owner()),
+    )
+
+
+def _section(*chunks: Chunk) -> Section:
+    return Section("head", "", tuple(chunk for chunk in chunks if chunk.text))

@@ -1,0 +1,47 @@
+"""Doubts about the first configuration after a start: it may lack much of what HAProxy runs already."""
+
+from __future__ import annotations
+
+from twisted.internet.interfaces import IReactorTime
+
+from marathonlb.controller.event_log import Journal
+from marathonlb.controller.planner import Wanted
+from marathonlb.haproxy.interfaces import IApplier
+from marathonlb.marathon.gatherer import SECOND_OPINION, Gathers
+
+
+class ColdDoubt:
+    """
+    Asks for a second opinion where the first configuration takes too much away.
+
+    Later ones are doubted where the answer comes in; before the first there is nothing to compare with but what runs.
+    Only a second answer about everything that says so is believed, as it is there.
+
+    :param max_shrink: percent of the services that may be taken away unasked; 100 turns the doubt off.
+    """
+
+    def __init__(
+        self, gatherer: Gathers, applier: IApplier, journal: Journal, clock: IReactorTime, max_shrink: float
+    ) -> None:
+        self._gatherer = gatherer
+        self._applier = applier
+        self._journal = journal
+        self._clock = clock
+        self._max_shrink = max_shrink
+        self._since: float | None = None
+
+    async def about(self, wanted: Wanted) -> bool:
+        """Whether this lacks too much of what HAProxy runs."""
+        if self._max_shrink >= 100:
+            return False
+        before = self._applier.served()
+        gone = before - {service.backend for service in wanted.services if service.servers}
+        if not before or 100 * len(gone) / len(before) <= self._max_shrink:
+            return False
+        if self._since is None:
+            self._since = self._clock.seconds()
+            self._journal.doubted(len(gone), len(before), SECOND_OPINION)
+        elif await self._gatherer.agrees(self._since):
+            return False
+        self._gatherer.doubt()
+        return True

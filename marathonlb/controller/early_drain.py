@@ -1,0 +1,57 @@
+"""What cannot wait for Marathon's answer: a task that is killed takes no new request from the moment that is known."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from marathonlb.controller.event_log import Journal
+from marathonlb.controller.planner import Planner
+from marathonlb.haproxy.interfaces import IApplier
+
+
+class OutOfTurn:
+    """
+    Drains servers on the word of Marathon's event stream; the next convergence confirms it or undoes it.
+
+    :ivar at: when it did so last, in seconds on the clock; 0 before the first time.
+    """
+
+    _log = Logger()
+
+    def __init__(self, planner: Planner, applier: IApplier, journal: Journal, clock: IReactorTime) -> None:
+        self.at = 0.0
+        self._planner = planner
+        self._applier = applier
+        self._journal = journal
+        self._clock = clock
+        self._under_way: set[Deferred[None]] = set()
+
+    def drain(self, apps: frozenset[str], tasks: frozenset[str]) -> None:
+        """Let no new request reach these tasks of these apps."""
+        servers = self._planner.servers_of(apps, tasks)
+        if not servers:
+            return
+        self.at = self._clock.seconds()
+        self._journal.drained(servers)
+        draining = self._applier.drain(servers)
+        self._under_way.add(draining)
+        draining.addErrback(self._failed)
+        draining.addBoth(lambda _: self._under_way.discard(draining))
+
+    def stop(self) -> Deferred[object]:
+        """Give up what is under way; fires when none of it is."""
+        under_way = list(self._under_way)
+        for each in under_way:
+            each.cancel()
+        ended: Deferred[object] = DeferredList(under_way).addCallback(lambda _: None)
+        return ended
+
+    def _failed(self, failure: Failure) -> None:
+        if not failure.check(CancelledError):
+            self._log.failure(
+                "Servers of killed tasks are not drained before Marathon is asked: a defect of the load balancer",
+                failure,
+            )

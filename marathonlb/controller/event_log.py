@@ -1,0 +1,301 @@
+"""
+What the reconciler has done, said to the operator: one line a decision, each problem once.
+
+It only tells; nothing is decided here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+from attrs import evolve, frozen
+from twisted.logger import Logger
+
+from marathonlb.controller.planner import Wanted
+from marathonlb.errors import MarathonLBError, SourceError
+from marathonlb.haproxy.interfaces import Outcome
+from marathonlb.haproxy.rollback.override import Held
+from marathonlb.marathon.events.hints import Hint
+from marathonlb.routing.problems import Problem
+
+FEW = 5
+"""So many apps are named in a line; of more the number is said, and all of them at the level debug."""
+
+A_LINE = 50
+"""So many apps are named in a line of the level debug: a syslog cuts off what is longer than some kilobytes."""
+
+LOUD = 20
+"""Of more problems than these that come or go at once the number is logged, and each at the level debug."""
+
+
+RED_AFTER = 3
+"""Failed attempts in a row, Marathon's faults not counted, after which readiness turns red."""
+
+
+@frozen(kw_only=True)
+class Blocked:
+    """
+    The reason why what is wanted cannot be applied, though Marathon has answered.
+
+    :param since: when the first of these attempts failed, in seconds on the reactor's clock.
+    :param attempts: how many convergences in a row have failed for such a reason.
+    :param lasting: whether trying again changes nothing before somebody mends it, so that readiness is red at once.
+    """
+
+    reason: str
+    since: float
+    attempts: int = 1
+    lasting: bool = False
+
+    @property
+    def red(self) -> bool:
+        """Whether readiness says so."""
+        return self.lasting or self.attempts >= RED_AFTER
+
+
+@frozen(kw_only=True)
+class Status:
+    """
+    What an operator asks first. Times are seconds on the reactor's clock.
+
+    :param generation: how many hints have come; ``converged`` is the one that HAProxy runs.
+    :param drift: how many changed apps full comparisons have found that no hint had named.
+    :param failures: how many convergences in a row have failed, and ``failure`` why the last one did.
+    :param blocked: why what is wanted cannot be applied; None while it can, or while nobody knows since Marathon fails.
+    """
+
+    generation: int = 0
+    converged: int = 0
+    last_full: float | None = None
+    last_reload: float | None = None
+    last_outcome: Outcome | None = None
+    reloads: int = 0
+    drift: int = 0
+    failures: int = 0
+    failure: str = ""
+    blocked: Blocked | None = None
+
+    def failed(self, error: Exception, now: float) -> Status:
+        """The status after one more convergence that has failed; Marathon's faults block nothing."""
+        blocked = self.blocked
+        if not isinstance(error, SourceError):
+            since = now if blocked is None else blocked.since
+            attempts = 1 if blocked is None else blocked.attempts + 1
+            blocked = Blocked(reason=str(error), since=since, attempts=attempts)
+        return evolve(self, failures=self.failures + 1, failure=str(error), blocked=blocked)
+
+
+class Journal:
+    """
+    Writes the log of the convergences.
+
+    :ivar problems: what is wrong now, by app and port.
+    """
+
+    _log = Logger()
+
+    def __init__(self) -> None:
+        self.problems: tuple[Problem, ...] = ()
+        self._advice = ""
+        self._held = ""
+        self._changed: frozenset[str] = frozenset()
+        self._first = True
+
+    def came(self, hint: Hint) -> None:
+        """A hint has come; of so many of them nothing is said."""
+
+    def begins(self, apps: frozenset[str] | None, why: Counter[str]) -> None:
+        """
+        A convergence begins.
+
+        :param apps: those that are looked at; None where everything is.
+        """
+
+    def changed(self, apps: frozenset[str]) -> None:
+        """These apps are not what they were; what is done next is done for them."""
+        self._changed |= apps
+
+    def stage(self, name: str) -> AbstractContextManager[None]:
+        """Surrounds a stage of it: ``gather`` or ``render``."""
+        return nullcontext()
+
+    def rejected(self, error: Exception) -> None:
+        """HAProxy does not take what is wanted; who is to blame is found out next."""
+
+    def unchanged(self, status: Status) -> None:
+        """A convergence found nothing that differs, so that nothing was rendered."""
+
+    def put_off(self, status: Status, seconds: float) -> None:
+        """An answer was not believed, which was said already; it is asked for again after so many seconds."""
+
+    def _who(self, generation: int) -> str:
+        """Who has changed since the last line that said so."""
+        apps, self._changed = sorted(self._changed), frozenset()
+        if len(apps) <= FEW:
+            return ", ".join(apps) or "none"
+        for first in range(0, len(apps), A_LINE):
+            some = ", ".join(apps[first : first + A_LINE])
+            self._log.debug("Generation {generation} is for {apps}", generation=generation, apps=some)
+        return f"{len(apps)}: {', '.join(apps[:FEW])}, …"
+
+    def asked(self, what: str, who: str) -> None:
+        """
+        Somebody outside asked for something.
+
+        :param who: the client's address, or a signal's name.
+        """
+        self._log.info("{what}, asked by {who}", what=what, who=who)
+
+    def reload_waits(self, why: str) -> None:
+        """HAProxy is to read its configuration again, and nobody knows yet what that should be."""
+        self._log.warn(
+            "{why}: HAProxy is reloaded when Marathon has answered for the first time since the start; until then it "
+            "runs what it ran",
+            why=why,
+        )
+
+    def converged(self, status: Status, wanted: Wanted, outcome: Outcome, why: Counter[str]) -> None:
+        """HAProxy runs what is wanted; the first time after a start that is news, though nothing was to be done."""
+        held = wanted.held
+        if held is not None and held.back and held.back != self._held:
+            self.held_back(status, held)
+        self._held = held.back if held is not None else ""
+        if outcome.action == "nothing" and self._first:
+            self._log.info(
+                "What is wanted is in place already: {services} services, {servers} servers; nothing to do",
+                services=len(wanted.services),
+                servers=wanted.servers,
+            )
+        self._first = self._first and outcome.action == "postponed"
+        if outcome.action == "postponed" and outcome.done:
+            self._log.info(
+                "Generation {generation}: {done} in {milliseconds:.1f} ms; a reload is to come, since {reason}; "
+                "apps: {apps}",
+                generation=status.generation,
+                apps=self._who(status.generation),
+                done=outcome.done,
+                milliseconds=1000 * sum(outcome.seconds.values()),
+                reason=outcome.reason,
+            )
+            return
+        if outcome.action in ("nothing", "postponed"):
+            if outcome.action == "nothing":
+                self._changed = frozenset()
+            self._log.debug(
+                "Generation {generation} {says}",
+                generation=status.generation,
+                says=f"waits for its reload: {outcome.reason}" if outcome.reason else "changes nothing",
+            )
+            return
+        self._log.info(
+            "Generation {generation}: {action} in {milliseconds:.1f} ms, since {reason}; {services} services, "
+            "{servers} servers; apps: {apps}; because of {why}",
+            generation=status.generation,
+            apps=self._who(status.generation),
+            action=outcome.action,
+            milliseconds=1000 * sum(outcome.seconds.values()),
+            reason=outcome.reason or "nothing differs",
+            services=len(wanted.services),
+            servers=wanted.servers,
+            why=", ".join(f"{count} x {each}" if count > 1 else each for each, count in why.most_common(4))
+            or "start",
+        )
+        if outcome.action == "reload" and outcome.output not in ("", self._advice):
+            self._log.warn("HAProxy says: {output}", output=outcome.output)
+        self._advice = outcome.output
+
+    def held_back(self, status: Status, held: Held) -> None:
+        """Something else waits for the release of what is pinned than before."""
+        self._log.warn(
+            "Configuration {name} is pinned, so this waits: {back}. --rollback 0 releases it",
+            name=held.pin.name,
+            back=held.back,
+            generation=status.generation,
+        )
+
+    def imposed(self, what: str, outcome: Outcome, who: str) -> None:
+        """
+        Somebody outside had HAProxy run something.
+
+        :param what: what was asked for.
+        :param who: the client's address.
+        """
+        self._log.warn(
+            "{what}, asked by {who}: {action} in {milliseconds:.1f} ms, since {reason}",
+            what=what,
+            who=who,
+            action=outcome.action,
+            milliseconds=1000 * sum(outcome.seconds.values()),
+            reason=outcome.reason or "nothing differs",
+        )
+
+    def failed(self, status: Status, error: Exception, delay: float, *, again: bool) -> None:
+        """
+        A convergence has failed.
+
+        :param delay: seconds until the next attempt.
+        :param again: it failed like this before, so it is said less loudly.
+        """
+        if not isinstance(error, MarathonLBError):
+            self._log.failure(
+                "Generation {generation} is not applied: a defect of the load balancer. What was served goes on",
+                generation=status.generation,
+            )
+        emit = self._log.info if again else self._log.error
+        emit(
+            "Generation {generation} is not applied: {error}. What was served goes on; trying again in {seconds:.1f} s",
+            generation=status.generation,
+            error=str(error),
+            seconds=delay,
+            output=getattr(error, "output", ""),
+        )
+
+    def drained(self, servers: Sequence[tuple[str, str]]) -> None:
+        """Marathon says that the tasks behind these servers, each a backend and its name, are killed."""
+        self._log.debug(
+            "{count} servers take no new requests, since their tasks are killed: {servers}",
+            count=len(servers),
+            servers=", ".join("/".join(server) for server in servers[:5]),
+        )
+
+    def drifted(self, apps: frozenset[str]) -> None:
+        """A full comparison found what no event had told of."""
+        self._log.info(
+            "The full comparison found {count} changed apps that no event had named: {apps}",
+            count=len(apps),
+            apps=", ".join(sorted(apps)[:5]) + (", …" if len(apps) > 5 else ""),
+        )
+
+    def doubted(self, gone: int, before: int, seconds: float) -> None:
+        """The first answer after a start lacks too much of what HAProxy serves."""
+        self._log.warn(
+            "Marathon's first answer lacks {gone} of the {before} services that HAProxy serves; a second one has to "
+            "agree. If this is meant, wait {seconds:.0f} s, or raise --max-shrink",
+            gone=gone,
+            before=before,
+            seconds=seconds,
+        )
+
+    def problems_are(self, problems: tuple[Problem, ...]) -> None:
+        """Say each problem once, when it comes and when it is gone."""
+        if problems is self.problems:
+            return
+        before, now = set(self.problems), set(problems)
+        new = [problem for problem in problems if problem not in before]
+        gone = [problem for problem in self.problems if problem not in now]
+        self.problems = problems
+        if len(new) > LOUD:
+            self._log.warn("{count} new problems with labels; --log-level=debug names each", count=len(new))
+        emit = self._log.debug if len(new) > LOUD else self._log.warn
+        for problem in new:
+            fate = "; this service is not served" if problem.fatal and problem.app_id else ""
+            emit(
+                "{problem}{fate}", problem=str(problem), fate=fate, appId=problem.app_id, label=problem.label
+            )
+        if len(gone) > LOUD:
+            self._log.info("{count} problems with labels are mended", count=len(gone))
+        emit = self._log.debug if len(gone) > LOUD else self._log.info
+        for problem in gone:
+            emit("Mended: {problem}", problem=str(problem), appId=problem.app_id, label=problem.label)

@@ -1,0 +1,274 @@
+"""
+The journal's other half: what is logged is also kept for people in a `Timeline`, and counted for machines in `Metrics`.
+
+Like the journal it only tells; nothing is decided here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from twisted.internet.interfaces import IReactorTime
+
+from marathonlb.controller.event_log import LOUD, Journal, Status
+from marathonlb.controller.planner import Wanted
+from marathonlb.controller.timeline import Entry, Kind, Timeline
+from marathonlb.errors import ReloadFailed
+from marathonlb.haproxy.interfaces import Outcome
+from marathonlb.haproxy.rollback.override import Held
+from marathonlb.marathon.events.hints import EVENT_TYPES, Hint
+from marathonlb.metrics import Metrics, reason_kind, refused_step
+from marathonlb.routing.problems import Problem
+
+SHOWN = 20
+"""So many apps are named in an entry."""
+
+CAUSES = 4
+"""So many causes are named."""
+
+_EVENTS = frozenset(EVENT_TYPES)
+
+
+class Record(Journal):
+    """
+    Says, keeps and counts what the reconciler does.
+
+    :ivar since: when each problem came, in seconds since the epoch.
+    :ivar last_reload: the entry of the last reload; None before the first.
+    :ivar watch: is told of each stage that begins.
+    """
+
+    def __init__(self, clock: IReactorTime, timeline: Timeline, metrics: Metrics) -> None:
+        super().__init__()
+        self.timeline = timeline
+        self.metrics = metrics
+        self.since: dict[Problem, float] = {}
+        self.last_reload: Entry | None = None
+        self.watch: Callable[[str], object] = lambda stage: None
+        self._clock = clock
+        self._first_event: float | None = None
+        self._event: float | None = None
+        self._began = 0.0
+        self._came: Mapping[str, int] = {}
+        self._apps: frozenset[str] | None = frozenset()
+        self._seconds: dict[str, float] = {}
+
+    def came(self, hint: Hint) -> None:
+        """A hint has come; what is measured from it begins now."""
+        events = [why for why in hint.why.split(", ") if why in _EVENTS]
+        for event in events:
+            self.metrics.count("events_total", type=event)
+        if events and self._first_event is None:
+            self._first_event = self._clock.seconds()
+
+    def begins(self, apps: frozenset[str] | None, why: Counter[str]) -> None:
+        """A convergence begins; what one before left undone is done by it, too."""
+        self._began = self._clock.seconds()
+        self._came, self._apps, self._seconds = dict(why), apps, {}
+        if self._event is None:
+            self._event = self._first_event
+        self._first_event = None
+
+    def cause(self) -> str:
+        """What has come that leads to what is done now, in one phrase."""
+        first = sorted(self._came.items(), key=lambda each: (-each[1], each[0]))[:CAUSES]
+        return ", ".join(f"{count} x {why}" if count > 1 else why for why, count in first)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Measure a stage of the convergence, whether it succeeds or not."""
+        self.watch(name)
+        began = self._clock.seconds()
+        try:
+            yield
+        finally:
+            self._seconds[name] = self._seconds.get(name, 0.0) + self._clock.seconds() - began
+
+    def converged(self, status: Status, wanted: Wanted, outcome: Outcome, why: Counter[str]) -> None:
+        """See `Journal.converged`."""
+        super().converged(status, wanted, outcome, why)
+        self._seconds |= outcome.seconds
+        self._measured("waiting" if outcome.action == "postponed" else outcome.action)
+        self._counted(outcome)
+        if outcome.action == "postponed":
+            self._entry(
+                Kind.WAITING, f"a reload is to come, since {outcome.reason}", status, reason=outcome.reason
+            )
+            return
+        event, self._event = self._event, None
+        kind = Kind.UNCHANGED if outcome.action == "nothing" else Kind.CONVERGED
+        latency = None
+        if kind is Kind.CONVERGED and event is not None:
+            latency = self._clock.seconds() - event
+            self.metrics.observe("event_to_traffic_seconds", latency)
+        reason = f", since {outcome.reason}" if outcome.reason else ""
+        entry = self._entry(
+            kind,
+            f"{outcome.action}{reason}" if kind is Kind.CONVERGED else "nothing differs",
+            status,
+            action=outcome.action,
+            reason=outcome.reason,
+            event_to_traffic_seconds=latency,
+            services=len(wanted.services),
+            servers=wanted.servers,
+        )
+        if outcome.action == "reload":
+            self.last_reload = entry
+
+    def held_back(self, status: Status, held: Held) -> None:
+        """See `Journal.held_back`."""
+        super().held_back(status, held)
+        self._entry(Kind.HELD, f"configuration {held.pin.name} is pinned, so this waits: {held.back}", status)
+
+    def imposed(self, what: str, outcome: Outcome, who: str) -> None:
+        """See `Journal.imposed`."""
+        super().imposed(what, outcome, who)
+        self._counted(outcome)
+        entry = self.timeline.add(
+            Entry(
+                time=self._clock.seconds(),
+                kind=Kind.ASKED,
+                summary=f"{what}, asked by {who}",
+                action=outcome.action,
+                reason=outcome.reason,
+                seconds=dict(outcome.seconds),
+                total_seconds=round(sum(outcome.seconds.values()), 6),
+            )
+        )
+        if outcome.action == "reload":
+            self.last_reload = entry
+
+    def _counted(self, outcome: Outcome) -> None:
+        """Count what was done to HAProxy."""
+        for step, count in outcome.counts.items():
+            self.metrics.count("runtime_steps_total", count, kind=step, result="done")
+        if refused := refused_step(outcome.reason):
+            self.metrics.count("runtime_steps_total", kind=refused, result="refused")
+        if outcome.action == "reload":
+            self.metrics.count("reloads_total", reason=reason_kind(outcome.reason), result="done")
+
+    def rejected(self, error: Exception) -> None:
+        """Count a reload that has failed."""
+        if isinstance(error, ReloadFailed):
+            self.metrics.count("reloads_total", reason="other", result="failed")
+
+    def unchanged(self, status: Status) -> None:
+        """See `Journal.unchanged`."""
+        super().unchanged(status)
+        self._event = None
+        self._measured("nothing")
+        self._entry(Kind.UNCHANGED, "nothing differs", status, action="nothing")
+
+    def failed(self, status: Status, error: Exception, delay: float, *, again: bool) -> None:
+        """See `Journal.failed`."""
+        super().failed(status, error, delay, again=again)
+        self._measured("failed")
+        self._entry(Kind.FAILED, str(error), status, reason=str(error))
+
+    def put_off(self, status: Status, seconds: float) -> None:
+        """An answer was not believed; a second one has to agree."""
+        super().put_off(status, seconds)
+        self._measured("waiting")
+        self._entry(
+            Kind.WAITING,
+            f"Marathon's answer takes too much away; a second one has to agree, in {seconds:.0f} s",
+            status,
+        )
+
+    def drifted(self, apps: frozenset[str]) -> None:
+        """See `Journal.drifted`."""
+        super().drifted(apps)
+        self.metrics.count("drifted_apps_total", len(apps))
+        self.timeline.add(
+            Entry(
+                time=self._clock.seconds(),
+                kind=Kind.DRIFT,
+                summary=f"{len(apps)} {'app' if len(apps) == 1 else 'apps'} had changed and no event had said so",
+                apps=tuple(sorted(apps)[:SHOWN]),
+                app_count=len(apps),
+            )
+        )
+
+    def drained(self, servers: Sequence[tuple[str, str]]) -> None:
+        """See `Journal.drained`."""
+        super().drained(servers)
+        self.metrics.count("runtime_steps_total", len(servers), kind="drained_on_event", result="asked")
+
+    def asked(self, what: str, who: str) -> None:
+        """Somebody asked for something from outside."""
+        super().asked(what, who)
+        self.timeline.add(
+            Entry(time=self._clock.seconds(), kind=Kind.ASKED, summary=f"{what}, asked by {who}", action=what)
+        )
+
+    def problems_are(self, problems: tuple[Problem, ...]) -> None:
+        """See `Journal.problems_are`."""
+        before = self.problems
+        super().problems_are(problems)
+        if problems is before:
+            return
+        now = self._clock.seconds()
+        old, self.since = self.since, {problem: self.since.get(problem, now) for problem in problems}
+        self._problems(Kind.PROBLEM, [problem for problem in problems if problem not in old])
+        self._problems(Kind.MENDED, [problem for problem in old if problem not in self.since])
+
+    def _problems(self, kind: Kind, problems: list[Problem]) -> None:
+        """One entry for each, or one for all where they are many."""
+        now = self._clock.seconds()
+        if len(problems) > LOUD:
+            apps = sorted({problem.app_id for problem in problems})
+            self.timeline.add(
+                Entry(
+                    time=now,
+                    kind=kind,
+                    summary=f"{len(problems)} problems",
+                    apps=tuple(apps[:SHOWN]),
+                    app_count=len(apps),
+                )
+            )
+            return
+        for problem in problems:
+            apps = [problem.app_id] if problem.app_id else []
+            entry = Entry(time=now, kind=kind, summary=str(problem), apps=tuple(apps), app_count=len(apps))
+            self.timeline.add(entry)
+
+    def _measured(self, result: str) -> None:
+        self.metrics.count("convergences_total", result=result)
+        for stage, seconds in self._seconds.items():
+            self.metrics.observe("convergence_seconds", seconds, stage=stage)
+        if "check" in self._seconds:
+            self.metrics.observe("validation_seconds", self._seconds["check"])
+
+    def _entry(
+        self,
+        kind: Kind,
+        summary: str,
+        status: Status,
+        *,
+        action: str = "",
+        reason: str = "",
+        event_to_traffic_seconds: float | None = None,
+        services: int | None = None,
+        servers: int | None = None,
+    ) -> Entry:
+        apps = self._apps
+        return self.timeline.add(
+            Entry(
+                time=self._began,
+                kind=kind,
+                summary=summary,
+                generation=status.generation,
+                came=dict(self._came),
+                apps=tuple(sorted(apps)[:SHOWN]) if apps else (),
+                app_count=None if apps is None else len(apps),
+                action=action,
+                reason=reason,
+                seconds={stage: round(seconds, 6) for stage, seconds in self._seconds.items()},
+                total_seconds=round(self._clock.seconds() - self._began, 6),
+                event_to_traffic_seconds=event_to_traffic_seconds,
+                services=services,
+                servers=servers,
+            )
+        )

@@ -1,0 +1,1 @@
+"""What HAProxy refuses is left out: the services, templates or certificates that cause it."""

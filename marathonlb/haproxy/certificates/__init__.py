@@ -1,0 +1,1 @@
+"""Certificates: reading, checking and copying them, and reloading those that change."""

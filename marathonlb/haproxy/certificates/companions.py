@@ -1,0 +1,142 @@
+"""
+The files beside a certificate (``.ocsp``, ``.issuer``, ``.sctl``): HAProxy is asked about them before it is given them.
+
+What it refuses differs by its version and its TLS library, and some of it ends ``haproxy -c`` by a signal, without a
+word. So a small configuration with nothing but certificates is checked first. Where that is refused, halving finds the
+certificates, and leaving out one companion after the other finds those that are to blame.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from marathonlb.errors import HAProxyUnavailable
+from marathonlb.haproxy.certificates.backup import link
+from marathonlb.haproxy.process.binary import Binary
+
+MAX_RUNS = 64
+"""Maximum number of runs of ``haproxy -c`` in a trial; what is not proven by then goes without companions."""
+
+TIMEOUT = 20.0
+"""Seconds that one run may take."""
+
+PER_LINE = 20
+"""Maximum number of certificates on one ``bind`` line."""
+
+_HEAD = """\
+global
+  maxconn 100
+defaults
+  mode http
+  timeout client 5s
+  timeout connect 5s
+  timeout server 5s
+frontend companions
+"""
+
+
+@frozen
+class _Set:
+    """A certificate with some of its companions."""
+
+    path: str
+    ends: tuple[str, ...]
+
+
+class CompanionTrial:
+    """
+    Asks ``haproxy -c`` about companions.
+
+    :param directory: of the controller's own; one below it is made for each trial.
+    """
+
+    _log = Logger()
+
+    def __init__(self, binary: Binary, directory: str) -> None:
+        self._binary = binary
+        self._directory = directory
+        self._begun = False
+
+    def __call__(self, asked: Mapping[str, tuple[str, ...]]) -> Deferred[Mapping[str, frozenset[str]]]:
+        """
+        Find the companions that HAProxy refuses.
+
+        :param asked: paths of certificates, and what is appended to them to name the companions.
+        """
+        return Deferred.fromCoroutine(self._ask([_Set(path, ends) for path, ends in asked.items()]))
+
+    async def _ask(self, sets: Sequence[_Set]) -> Mapping[str, frozenset[str]]:
+        try:
+            if not self._begun:
+                shutil.rmtree(
+                    self._directory, ignore_errors=True
+                )  # of a controller that was killed meanwhile
+            self._begun = True
+            os.makedirs(self._directory, 0o700, exist_ok=True)
+            place = tempfile.mkdtemp(dir=self._directory, prefix="trial-")
+        except OSError as error:
+            self._log.warn("Companions of certificates could not be tried: {error}", error=str(error))
+            return {}
+        try:
+            return await _Search(self._binary, place).refused(sets)
+        except HAProxyUnavailable:  # nobody is there to refuse them
+            return {}
+        except OSError as error:
+            self._log.warn("Companions of certificates could not be tried: {error}", error=str(error))
+            return {}
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+
+class _Search:
+    """One trial in a directory of its own."""
+
+    def __init__(self, binary: Binary, place: str) -> None:
+        self._binary = binary
+        self._place = place
+        self._runs = 0
+
+    async def refused(self, sets: Sequence[_Set]) -> Mapping[str, frozenset[str]]:
+        """The companions, by the certificate's path, without which HAProxy accepts everything."""
+        if await self._passes(sets):
+            return {}
+        if len(sets) > 1:
+            middle = len(sets) // 2
+            return {**await self.refused(sets[:middle]), **await self.refused(sets[middle:])}
+        (found,) = sets
+        for left in _subsets(found.ends):
+            if len(left) < len(found.ends) and await self._passes([_Set(found.path, left)]):
+                return {found.path: frozenset(found.ends) - frozenset(left)}
+        return {found.path: frozenset(found.ends)}
+
+    async def _passes(self, sets: Iterable[_Set]) -> bool:
+        self._runs += 1
+        if self._runs > MAX_RUNS:
+            return False
+        paths = []
+        for number, each in enumerate(sets):
+            path = os.path.join(self._place, f"{self._runs}-{number}.pem")
+            for end in ("", *each.ends):
+                link(each.path + end, path + end)
+            paths.append(path)
+        config = os.path.join(self._place, "haproxy.cfg")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write(_HEAD)
+            for place in range(0, len(paths), PER_LINE):
+                words = " ".join(f"crt {path}" for path in paths[place : place + PER_LINE])
+                file.write(f"  bind 127.0.0.1:1 ssl {words}\n")
+        finished = await self._binary.run("-c", "-f", config, timeout=TIMEOUT)
+        return finished.status == 0
+
+
+def _subsets(ends: Sequence[str]) -> Iterable[tuple[str, ...]]:
+    """What may be left of companions, the most first; an issuer goes with the response that needs it."""
+    chosen = sorted(range(2 ** len(ends)), key=lambda bits: -bits.bit_count())
+    return [tuple(end for place, end in enumerate(ends) if bits >> place & 1) for bits in chosen]

@@ -1,0 +1,305 @@
+"""
+One look at a path that names certificates: a file with its companions, a directory, or a bundle. For a thread.
+
+What HAProxy would refuse of a companion file (``.ocsp``, ``.issuer``, ``.sctl``) costs the companion, not the
+certificate.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from base64 import b64decode
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
+
+from attrs import Factory, evolve, frozen
+
+from marathonlb.haproxy.certificates.pem import has_key, payload, read_authorities, read_certificate
+from marathonlb.haproxy.files.reader import LARGEST, read_regular
+
+COMPANIONS = (".key", ".ocsp", ".issuer", ".sctl")
+"""The ends of files that HAProxy reads beside a certificate, and which are none themselves."""
+
+BUNDLE = (".rsa", ".ecdsa", ".dsa")
+"""The ends of the files that ``crt FILE`` means where FILE itself is not there."""
+
+AUTHORITIES = (".pem", ".crt", ".cer", ".crl")
+"""The ends of the files that ``ca-file DIRECTORY`` means."""
+
+MAX_FILES = 20_000
+"""Maximum number of files of a directory."""
+
+MAX_BYTES = 256_000_000
+"""Maximum number of bytes that are read of a directory at one look."""
+
+Key = tuple[str, str]
+"""A kind (``crt``, ``ca`` or ``keys``) and a path."""
+
+
+@frozen
+class Entry:
+    """
+    One file, with those beside it, as it was read.
+
+    :param signature: what ``stat`` says of them.
+    :param digest: of their contents; empty where they cannot be read.
+    :param reason: why it cannot be served, in words that follow its name; empty where it can.
+    :param begins: since when it is valid, in seconds since 1970.
+    :param ends: until when.
+    :param real: the path that the file really has.
+    :param companions: the ends of the names of the companions that can be used.
+    :param wrong: those of the others, each with the reason.
+    :param copied: whether there is a copy of it for HAProxy.
+    """
+
+    signature: object
+    digest: str = ""
+    reason: str = ""
+    begins: float = 0.0
+    ends: float = float("inf")
+    real: str = ""
+    companions: tuple[str, ...] = ()
+    wrong: Mapping[str, str] = Factory(dict)
+    copied: bool = False
+
+
+@frozen
+class Listing:
+    """
+    A directory, or a bundle.
+
+    :param files: the files that HAProxy would read.
+    :param bad: the names that HAProxy would stumble over, each with the reason.
+    :param reason: why there is nothing to read.
+    :param real: the path that the directory really has; empty for a bundle.
+    """
+
+    files: tuple[str, ...] = ()
+    bad: tuple[tuple[str, str], ...] = ()
+    reason: str = ""
+    real: str = ""
+
+
+Seen = Entry | Listing
+
+
+class Copier(Protocol):
+    """One that writes copies of what was read."""
+
+    def bring(self, kind: str, path: str, parts: Mapping[str, bytes]) -> None:
+        """Write the parts. Raises `OSError`."""
+
+
+def survey(
+    kind: str, path: str, known: Mapping[Key, Seen], copier: Copier | None, beat: Callable[[], object]
+) -> dict[Key, Seen]:
+    """
+    Look at a path.
+
+    :param known: what was seen before; a file that has not changed since is not read again.
+    :param beat: is called now and then as long as there is progress.
+    :return: what is there, with the files of a directory.
+    """
+    listing = _listing(kind, path)
+    if listing is None:
+        return {(kind, path): _entry(kind, path, known.get((kind, path)), copier)}
+    if kind != "crt" and not listing.reason:
+        return {(kind, path): _gathered(kind, path, listing, copier)}
+    found: dict[Key, Seen] = {(kind, path): listing}
+    left = MAX_BYTES
+    for file in listing.files:
+        before = known.get((kind, file))
+        if left <= 0:
+            found[kind, file] = Entry(
+                None, reason=f"is not read: the directory holds more than {MAX_BYTES} bytes"
+            )
+            continue
+        found[kind, file] = _entry(kind, file, before, copier)
+        if found[kind, file] is not before:
+            left -= min(_size(file), LARGEST)
+        beat()
+    return found
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except (OSError, ValueError):
+        return 0
+
+
+def _listing(kind: str, path: str) -> Listing | None:
+    """The files of a directory or a bundle; None where it is neither."""
+    try:
+        mode = os.stat(path).st_mode
+        if not stat.S_ISDIR(mode):
+            return None
+        names = sorted(name for name in os.listdir(path) if not name.startswith("."))
+    except (OSError, ValueError):
+        parts = tuple(path + end for end in BUNDLE if kind == "crt" and os.path.exists(path + end))
+        return Listing(parts) if parts else None
+    if len(names) > MAX_FILES:
+        return Listing(reason=f"is a directory of more than {MAX_FILES} files")
+    files, bad = list[str](), list[tuple[str, str]]()
+    for name in names:
+        if name.endswith(COMPANIONS) if kind == "crt" else not name.endswith(AUTHORITIES):
+            continue
+        file = os.path.join(path, name)
+        try:
+            if stat.S_ISREG(os.stat(file).st_mode):
+                files.append(file)
+        except OSError as error:  # HAProxy stops at it
+            bad.append((file, cannot(error)))
+    reason = "" if files else "is a directory without a certificate"
+    return Listing(tuple(files), tuple(bad), reason, os.path.realpath(path))
+
+
+def _gathered(kind: str, path: str, listing: Listing, copier: Copier | None) -> Entry:
+    """All authorities of a directory as one file."""
+    signature = tuple(_stat(file) for file in listing.files)
+    content = b""
+    ends = float("-inf")
+    try:
+        for file in listing.files:
+            text, _ = read_regular(file, LARGEST - len(content))
+            ends = max(ends, read_authorities(text))
+            content += text + b"\n"
+    except (OSError, ValueError) as error:
+        why = cannot(error) if isinstance(error, OSError) else str(error)
+        return Entry(
+            signature, digest_of([content]), f"is a directory with {os.path.basename(file)}, which {why}"
+        )
+    entry = Entry(signature, digest_of([content]), ends=ends, real=listing.real)
+    return _copied(kind, path, entry, {"": content}, copier)
+
+
+def _entry(kind: str, path: str, known: Seen | None, copier: Copier | None) -> Entry:
+    signature = tuple(_stat(path + end) for end in ("", *COMPANIONS))
+    if isinstance(known, Entry) and known.signature == signature:
+        return known
+    digest = ""
+    try:
+        content, real = read_regular(path)
+        digest = digest_of([content])
+        if kind == "crt":
+            return _certificate(path, content, Entry(signature, real=real), copier)
+        if kind == "keys":
+            _require_keys(content)
+        ends = read_authorities(content) if kind == "ca" else float("inf")
+        return _copied(kind, path, Entry(signature, digest, ends=ends, real=real), {"": content}, copier)
+    except OSError as error:
+        return Entry(signature, digest, cannot(error))
+    except ValueError as error:
+        return Entry(signature, digest, str(error))
+
+
+def _certificate(path: str, content: bytes, entry: Entry, copier: Copier | None) -> Entry:
+    """A certificate with its key and its companions. Raises `ValueError` where it cannot be served."""
+    key = b""
+    if not has_key(content) and os.path.exists(path + ".key"):
+        key, _ = read_regular(path + ".key")
+    read = read_certificate(content, key)
+    parts = {"": content + b"\n" + key if key else content}
+    wrong: dict[str, str] = {}
+    for end in COMPANIONS[1:]:
+        if not os.path.exists(path + end):
+            continue
+        try:
+            text, _ = read_regular(path + end)
+            _require_companion(end, text)
+            parts[end] = text
+        except OSError as error:
+            wrong[end] = cannot(error)
+        except ValueError as error:
+            wrong[end] = str(error)
+    found = evolve(
+        entry,
+        digest=digest_of([part for end in sorted(parts) for part in (end, parts[end])]),
+        begins=read.begins,
+        ends=read.ends,
+        companions=tuple(end for end in parts if end),
+        wrong=wrong,
+    )
+    return _copied("crt", path, found, parts, copier)
+
+
+def _copied(kind: str, path: str, entry: Entry, parts: Mapping[str, bytes], copier: Copier | None) -> Entry:
+    if copier is None:
+        return entry
+    try:
+        copier.bring(kind, path, parts)
+    except OSError:
+        return entry
+    return evolve(entry, copied=True)
+
+
+def _require_companion(end: str, text: bytes) -> None:
+    """Raise `ValueError` where a companion cannot be what its name says."""
+    if end == ".issuer":
+        read_authorities(text)
+    elif end == ".sctl" and not _is_list_of_timestamps(text):
+        raise ValueError("is no list of signed certificate timestamps (RFC 6962)")
+
+
+def _is_list_of_timestamps(text: bytes) -> bool:
+    """Whether lengths and contents agree: a list of two bytes of length, and in it each item likewise."""
+    if len(text) < 4 or int.from_bytes(text[:2], "big") != len(text) - 2:
+        return False
+    place = 2
+    while place < len(text):
+        length = int.from_bytes(text[place : place + 2], "big")
+        place += 2 + length
+        if not length or place > len(text):
+            return False
+    return True
+
+
+def _require_keys(text: bytes) -> None:
+    """Raise `ValueError` where this is no file of keys for TLS tickets."""
+    lines = text.split()
+    if len(lines) < 3 or len({len(b64decode(line, validate=True)) for line in lines} - {48, 80}):
+        raise ValueError("holds no three keys of 48 or 80 bytes in base64")
+
+
+def to_be_served(path: str) -> tuple[str, str]:
+    """
+    What is to be said to HAProxy so that it serves what a file holds now: the PEM text, and its fingerprint.
+
+    :raises ValueError: it cannot be served.
+    :raises OSError: it cannot be read.
+    """
+    beside = [end for end in COMPANIONS[1:] if os.path.exists(path + end)]
+    if beside:
+        raise ValueError(f"there is a {beside[0]} beside it")
+    (pem, _), key = read_regular(path), b""
+    if not has_key(pem):
+        key, _ = read_regular(f"{path}.key")
+    return payload(pem, key), read_certificate(pem, key).fingerprint
+
+
+def cannot(error: OSError) -> str:
+    """Why a file cannot be used, in words that follow its name."""
+    if isinstance(error, FileNotFoundError):
+        return "is not there"
+    return f"cannot be read: {error.strerror}"
+
+
+def digest_of(parts: Iterable[str | bytes]) -> str:
+    """A digest of texts, each told from the next."""
+    digest = hashlib.sha256()
+    for part in parts:
+        content = os.fsencode(part) if isinstance(part, str) else part
+        digest.update(b"%d:" % len(content) + content)
+    return digest.hexdigest()
+
+
+def _stat(path: str) -> object:
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        return error.errno
+    except ValueError:  # no path at all
+        return None
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino

@@ -1,0 +1,117 @@
+"""
+Whether the ports that a new configuration binds are free, asked before HAProxy is.
+
+A reload that meets a port of another process makes HAProxy pause every listener it has for two seconds, in the hope
+that it is its own old worker which holds that port: connections to all services are refused meanwhile (seen with 2.6
+and 2.8). So what can be known before is asked before, without that cost: bind, as HAProxy would, and let go.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import socket
+from collections.abc import Callable, Iterator
+
+from attrs import frozen
+
+from marathonlb.config.text.model import Config
+from marathonlb.errors import Complaint
+
+_BIND = re.compile(r"^\s*bind\s+(?P<addresses>\S+)(?P<options>.*)$")
+_ADDRESS = re.compile(
+    r"^(?:ipv(?P<family>[46])@)?(?:\[(?P<bracketed>[0-9a-fA-F:.]+)\]|(?P<bare>\*|[0-9a-fA-F:.]*)):(?P<port>\d+)$"
+)
+_ELSEWHERE = frozenset({"namespace", "interface", "transparent"})
+"""Options with which a bind of ours would not tell what HAProxy's will."""
+
+Probe = Callable[["Bind"], str | None]
+
+
+@frozen(order=True)
+class Bind:
+    """
+    A literal address and a port.
+
+    :param address: numeric; ``0.0.0.0`` for every address.
+    """
+
+    address: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.address}:{self.port}]"
+
+
+def binds(text: str) -> dict[Bind, int]:
+    """What a configuration binds, as far as it is literal, each with the line that says so, counted from 1."""
+    found: dict[Bind, int] = {}
+    for number, line in enumerate(text.split("\n"), 1):
+        match = _BIND.match(line) if "bind" in line else None
+        if match and not _ELSEWHERE.intersection(match["options"].split()):
+            for bind in _literal(match["addresses"]):
+                found.setdefault(bind, number)
+    return found
+
+
+def _literal(addresses: str) -> Iterator[Bind]:
+    for address in addresses.split(","):
+        match = _ADDRESS.match(address)
+        if match is None or not 0 < int(match["port"]) < 65536:
+            continue
+        host = match["bracketed"] or match["bare"]
+        if host in ("", "*"):
+            host = "::" if match["family"] == "6" else "0.0.0.0"
+        yield Bind(host, int(match["port"]))
+
+
+def taken(running: str, wanted: Config, directory: str, probe: Probe) -> tuple[Complaint, ...]:
+    """
+    The binds that are wanted, that HAProxy does not hold already, and that another process holds.
+
+    :param running: the text that HAProxy runs.
+    :param probe: says why a bind would fail, or None.
+    """
+    held = binds(running)
+    found = []
+    for bind, line in binds(wanted.text(directory)).items():
+        reason = None if bind in held else probe(bind)
+        if reason is not None:
+            place = wanted.locate(line)
+            message = f"cannot bind socket ({reason}) for {bind}"
+            found.append(Complaint(message=message, line=line, owner=place[1].owner if place else None))
+    return tuple(found)
+
+
+def shared(text: str) -> tuple[Bind, ...]:
+    """
+    What of a configuration another process listens on, too, though HAProxy can bind it.
+
+    The kernel lets processes of one user share a port where all of them agree, as every HAProxy does, and deals the
+    connections out among them.
+    """
+    return tuple(bind for bind in binds(text) if _refusal(bind, share=False) and probe(bind) is None)
+
+
+def probe(bind: Bind) -> str | None:
+    """
+    Why HAProxy could not bind this, in its words; None where it could, or where that cannot be told.
+
+    It does not listen, so no connection of anybody's can get lost here.
+    """
+    return _refusal(bind, share=True)
+
+
+def _refusal(bind: Bind, *, share: bool) -> str | None:
+    family = socket.AF_INET6 if ":" in bind.address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as trying:
+            trying.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trying.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(share))
+            if family == socket.AF_INET6:
+                trying.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            trying.bind((bind.address, bind.port))
+    except OSError as error:
+        return os.strerror(errno.EADDRINUSE) if error.errno == errno.EADDRINUSE else None
+    return None

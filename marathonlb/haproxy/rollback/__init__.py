@@ -1,0 +1,1 @@
+"""Rollback: the archive of configurations, and the pin that holds HAProxy to one of them."""

@@ -1,0 +1,1 @@
+"""HAProxy's runtime API: connections to its sockets, its replies, its statistics."""

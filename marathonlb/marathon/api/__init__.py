@@ -1,0 +1,1 @@
+"""Marathon's HTTP API: the client, its connections, and its credentials."""

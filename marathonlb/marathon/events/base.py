@@ -1,0 +1,118 @@
+"""What the sources of hints share: a loop with back-off, and a full comparison now and then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall, deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from marathonlb.marathon.events.hints import Hint
+
+Poke = Callable[[Hint], object]
+
+
+def backoff(attempts: int, most: float, jitter: Callable[[], float], rounds: int = 1) -> float:
+    """
+    Seconds to wait after so many failures in a row: 1, 2, 4, ... up to ``most``, each shortened by up to a half.
+
+    :param rounds: how many Marathons share one step, since each of them may be tried soon.
+    """
+    step = min(max(attempts - 1, 0) // rounds, 30)
+    return float(min(most, 2.0**step)) * (0.5 + jitter() / 2)
+
+
+class Source(Service):
+    """
+    What the sources share: a loop that runs while the service does, and a full comparison now and then.
+
+    :ivar last_event_at: when the last event came, in the clock's seconds; None before the first.
+    :ivar connected_to: the Marathon that we hear from; None while there is none.
+    :ivar attempts: failures in a row.
+    :ivar problem: the last failure, in an operator's words; empty when all is well.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        poke: Poke,
+        clock: IReactorTime,
+        resync_interval: float,
+        max_backoff: float,
+        jitter: Callable[[], float],
+    ) -> None:
+        self.last_event_at: float | None = None
+        self.connected_to: str | None = None
+        self.attempts = 0
+        self.problem = ""
+        self._poke = poke
+        self._clock = clock
+        self._resync_interval = resync_interval
+        self._max_backoff = max_backoff
+        self._jitter = jitter
+        self._looked = False
+        self._resync = LoopingCall(self._look_at_everything, "resync")
+        self._resync.clock = clock
+        self._running: list[Deferred[None]] = []
+
+    def startService(self) -> None:
+        """Begin to listen."""
+        super().startService()  # type: ignore[no-untyped-call]
+        resync = self._resync.start(self._resync_interval, now=False).addCallback(lambda _: None)
+        self._running = [Deferred.fromCoroutine(self._run()), resync]
+        for running in self._running:
+            running.addErrback(self._ended)
+
+    def stopService(self) -> Deferred[object]:
+        """Fires when nothing of it is under way any more."""
+        super().stopService()  # type: ignore[no-untyped-call]
+        running, self._running = self._running, []
+        if self._resync.running:
+            self._resync.stop()
+        for each in running:
+            each.cancel()
+        return DeferredList(running).addCallback(lambda _: Deferred.fromCoroutine(self._farewell()))
+
+    async def _run(self) -> None:
+        """The loop; a subclass fills it."""
+        raise NotImplementedError
+
+    async def _farewell(self) -> None:
+        """What is to be done after the loop."""
+
+    def _ended(self, reason: Failure) -> None:
+        if not reason.check(CancelledError):
+            self._log.failure(
+                "{source} ended by a mistake in this program; restart it", reason, source=self.name
+            )
+
+    def _look_at_everything(self, why: str) -> None:
+        self._looked = True
+        self._poke(Hint(None, why))
+
+    async def _wait(self, seconds: float) -> None:
+        await deferLater(self._clock, seconds)
+
+    async def _failed(self, problem: str, rounds: int = 1) -> None:
+        """Note a failure and wait; whatever runs is looked at once even where no event ever comes."""
+        self.connected_to = None
+        self.attempts += 1
+        self.problem = problem
+        seconds = backoff(self.attempts, self._max_backoff, self._jitter, rounds)
+        self._log.warn(
+            "{problem}; the next attempt is in {seconds:.1f} seconds, what is served stays as it is",
+            problem=problem,
+            seconds=seconds,
+        )
+        if not self._looked:
+            self._look_at_everything("no events yet")
+        await self._wait(seconds)
+
+    def _well(self) -> None:
+        self.attempts = 0
+        self.problem = ""

@@ -1,0 +1,255 @@
+"""
+Events as what they are here: hints to look again.
+
+Marathon's events are unordered, may be dropped, and in callback mode anyone can post them. So nothing of an
+event's content ever reaches the configuration: it only says which app to ask Marathon about.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+from attrs import frozen
+
+from marathonlb.marathon.parsing.schema import Wire
+
+_QUIET = (
+    "event_stream_detached",
+    "failed_health_check_event",  # a change of health comes as its own event
+    "framework_message_event",
+    "group_change_failed",
+    "group_change_success",  # the deployment events beside it name the apps
+    "scheduler_disconnected_event",
+    "subscribe_event",
+    "unsubscribe_event",
+)
+
+_TELLING = (
+    "add_health_check_event",
+    "api_post_event",
+    "app_terminated_event",
+    "deployment_failed",
+    "deployment_info",
+    "deployment_step_failure",
+    "deployment_step_success",
+    "deployment_success",
+    "health_status_changed_event",
+    "instance_changed_event",
+    "instance_health_changed_event",
+    "pod_created_event",
+    "pod_deleted_event",
+    "pod_updated_event",
+    "remove_health_check_event",
+    "scheduler_registered_event",
+    "scheduler_reregistered_event",
+    "status_update_event",
+    "unhealthy_instance_kill_event",
+    "unhealthy_task_kill_event",
+    "unknown_instance_terminated_event",
+    "unknown_task_terminated_event",
+)
+
+ATTACHED = "event_stream_attached"
+"""Marathon's first event on a new stream; each stream sees those of the others too."""
+
+EVENT_TYPES = (ATTACHED, *_TELLING)
+"""What to subscribe to (``event_type``, Marathon ≥ 1.3.7; older ones send everything all the same)."""
+
+_NOT_YET_SERVED = frozenset(
+    ("TASK_STAGING", "TASK_STARTING", "Created", "Provisioned", "Staging", "Starting")
+)
+"""Steps on the way to running; no task comes back to them, and none is served in them."""
+
+_ENDED = frozenset(
+    ("TASK_KILLING", "TASK_KILLED", "TASK_FINISHED", "TASK_FAILED", "TASK_ERROR", "TASK_GONE", "TASK_DROPPED")
+)
+
+_ENDED_INSTANCE = frozenset(("Killing", "Killed", "Finished", "Failed", "Error", "Gone", "Dropped"))
+"""Of a pod or an app; what is ``Unreachable`` or ``Unknown`` may be well."""
+
+_ID = re.compile(r"/?[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
+_POD_URI = re.compile(r"/v2/pods(/[^:?]+)")
+
+
+@frozen
+class Hint:
+    """
+    Look again: at these apps, or at everything.
+
+    :param apps: ids of apps, absolute; None means everything.
+    :param why: one phrase for the log (``status_update_event``, ``poll``, ``SIGHUP``).
+    """
+
+    apps: frozenset[str] | None
+    why: str
+
+    @property
+    def everything(self) -> bool:
+        """Whether the whole cluster is to be looked at."""
+        return self.apps is None
+
+
+class _Named(Wire):
+    id: str | None = None
+
+
+class _Action(Wire):
+    app: str | None = None
+    pod: str | None = None
+
+
+class _Step(_Action):
+    """``{"actions": [...]}``; documents of old Marathons show a bare action."""
+
+    actions: tuple[_Action, ...] | None = None
+
+
+class _Plan(Wire):
+    steps: tuple[_Step, ...] | None = None
+
+
+class _Event(Wire):
+    event_type: str
+    app_id: str | None = None
+    run_spec_id: str | None = None
+    task_id: str | None = None
+    task_status: str | None = None
+    instance_id: str | None = None
+    condition: str | None = None
+    uri: str | None = None
+    app_definition: _Named | None = None
+    plan: _Plan | None = None
+    current_step: _Step | None = None
+
+
+_decoder = msgspec.json.Decoder(_Event)
+
+
+def together(hints: Sequence[Hint]) -> Hint:
+    """One hint that asks for all that these ask for."""
+    whys = list(dict.fromkeys(hint.why for hint in hints))
+    why = ", ".join(whys[:3]) + (", …" if len(whys) > 3 else "")
+    if any(hint.everything for hint in hints):
+        return Hint(None, why)
+    return Hint(frozenset().union(*(hint.apps or () for hint in hints)), why)
+
+
+def hint_of(payload: bytes) -> Hint | None:
+    """
+    What to look at after this event.
+
+    :param payload: JSON; several documents one after the other count together.
+    :return: None where nothing can have changed. What cannot be read may have meant anything: everything.
+    """
+    try:
+        hints = [hint for event in _decode(payload) if (hint := _hint(event)) is not None]
+    except ValueError:
+        return Hint(None, "an event that cannot be read")
+    if not hints:
+        return None
+    apps: set[str] = set()
+    for hint in hints:
+        if hint.apps is None:
+            return hint
+        apps |= hint.apps
+    return Hint(frozenset(apps), hints[0].why)
+
+
+def is_event(payload: bytes) -> bool:
+    """Whether this is a JSON object with an ``eventType``, as each of Marathon's events is."""
+    try:
+        return bool(_decode(payload))
+    except ValueError:
+        return False
+
+
+def ended_tasks(payload: bytes) -> frozenset[str]:
+    """
+    The tasks that this event says are being killed or have ended, and the instances: those of pods are servers.
+
+    Only Marathon's own stream may be asked this, since the callback's events can come from anyone.
+    """
+    try:
+        events = _decode(payload)
+    except ValueError:
+        return frozenset()
+    named = (name for event in events if _ends(event) for name in (event.task_id, event.instance_id))
+    return frozenset(name for name in named if name)
+
+
+def _ends(event: _Event) -> bool:
+    """Whether it says that what it is about is being killed or has ended."""
+    if event.event_type in ("unhealthy_task_kill_event", "unhealthy_instance_kill_event"):
+        return True
+    if event.event_type == "instance_changed_event":
+        return event.condition in _ENDED_INSTANCE
+    return event.event_type == "status_update_event" and event.task_status in _ENDED
+
+
+def _decode(payload: bytes) -> list[_Event]:
+    """
+    The events in a payload; of a deployment event's tens of megabytes only the few fields above are made.
+
+    :raises ValueError: (msgspec's errors are such) this is not made of events.
+    """
+    try:
+        return [_decoder.decode(payload)]
+    except msgspec.ValidationError:
+        raise
+    except (msgspec.DecodeError, RecursionError):
+        return [_decoder.decode(document) for document in _documents(payload)]
+
+
+def _documents(payload: bytes) -> Iterator[str]:
+    text = payload.decode()
+    decoder = json.JSONDecoder()
+    position = _skip_blanks(text, 0)
+    if position == len(text):
+        raise ValueError("no JSON")
+    while position < len(text):
+        try:
+            _, end = decoder.raw_decode(text, position)
+        except RecursionError:
+            raise ValueError("JSON nested too deeply") from None
+        yield text[position:end]
+        position = _skip_blanks(text, end)
+
+
+def _skip_blanks(text: str, position: int) -> int:
+    while position < len(text) and text[position] in " \t\r\n":
+        position += 1
+    return position
+
+
+def _hint(event: _Event) -> Hint | None:
+    kind = event.event_type
+    if kind in _QUIET or kind == ATTACHED:
+        return None
+    if event.task_status in _NOT_YET_SERVED or event.condition in _NOT_YET_SERVED:
+        return None
+    named = {name for name in _names(event) if name}
+    if not named or not all(map(_ID.fullmatch, named)):
+        return Hint(None, _phrase(kind))
+    return Hint(frozenset(name if name.startswith("/") else "/" + name for name in named), _phrase(kind))
+
+
+def _phrase(kind: str) -> str:
+    """A type that is not known may be anybody's text; it does not go to the log."""
+    return kind if kind in _TELLING else "an event of another type"
+
+
+def _names(event: _Event) -> Iterator[str | None]:
+    yield event.app_id
+    yield event.run_spec_id
+    if event.app_definition is not None:
+        yield event.app_definition.id
+    if event.uri and (found := _POD_URI.match(event.uri)):
+        yield found[1]
+    steps: Iterable[_Step] = (event.plan.steps if event.plan is not None else None) or ()
+    for step in (*steps, event.current_step):
+        for action in (step, *(step.actions or ())) if step is not None else ():
+            yield action.app
+            yield action.pod

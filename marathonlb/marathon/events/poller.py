@@ -1,0 +1,86 @@
+"""
+What says "look again": Marathon's event stream, its callbacks, and the clock.
+
+Each is a service that is given ``poke`` and calls it with a `Hint`. None of them knows what comes of it. Each tells
+how it is by a few attributes, for the status page: `marathonlb.marathon.events.base.Source` names them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from marathonlb.marathon.events.base import Poke
+from marathonlb.marathon.events.hints import Hint
+from marathonlb.marathon.events.stream import EventStream
+from marathonlb.marathon.events.subscription import Subscription
+
+__all__ = ["EventStream", "Poke", "Poller", "Subscription"]
+
+
+class Poller(Service):
+    """
+    Looks at everything every so often (``--mode=poll``).
+
+    :param idle: gives a Deferred that fires when what was poked is done, so that a slow answer never overlaps
+        the next; what it fails with is logged and changes nothing.
+    """
+
+    name = "poll"
+    _log = Logger()
+
+    def __init__(
+        self,
+        poke: Poke,
+        clock: IReactorTime,
+        interval: float = 60,
+        idle: Callable[[], Deferred[object]] | None = None,
+    ) -> None:
+        self.last_event_at: float | None = None
+        self.connected_to: str | None = None
+        self.attempts = 0
+        self.problem = ""
+        self._poke = poke
+        self._clock = clock
+        self._interval = interval
+        self._idle = idle
+        self._waiting: Deferred[object] | None = None
+        self._loop = LoopingCall(self._tick)
+        self._loop.clock = clock
+        self._ended: Deferred[object] | None = None
+
+    def startService(self) -> None:
+        """Look now, and then again and again."""
+        super().startService()  # type: ignore[no-untyped-call]
+        self._ended = self._loop.start(self._interval).addCallback(lambda _: None)
+
+    def stopService(self) -> Deferred[object] | None:
+        """Fires when nothing is waited for any more."""
+        super().stopService()  # type: ignore[no-untyped-call]
+        ended, self._ended = self._ended, None
+        if self._loop.running:
+            self._loop.stop()
+        if self._waiting is not None:
+            self._waiting.cancel()
+        return ended
+
+    def _tick(self) -> Deferred[object] | None:
+        self.last_event_at = self._clock.seconds()
+        self._poke(Hint(None, "poll"))
+        if self._idle is None:
+            return None
+        self._waiting = self._idle()
+        return self._waiting.addErrback(self._complain).addBoth(self._done)
+
+    def _complain(self, reason: Failure) -> None:
+        if not reason.check(CancelledError):
+            self._log.failure("What the poll began failed; the next one comes all the same", reason)
+
+    def _done(self, result: object) -> None:
+        self._waiting = None

@@ -1,0 +1,115 @@
+"""How the settings let us in to each cluster: the agents, the credentials, the client with them, and who asks it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from attrs import frozen
+from twisted.internet.interfaces import IReactorTime
+from twisted.web.client import HTTPConnectionPool
+from twisted.web.iweb import IAgent
+
+from marathonlb.marathon.api.agent import Identity, make_agent, policy_for
+from marathonlb.marathon.api.auth import (
+    BasicAuthorization,
+    FileAuthorization,
+    IAuthorization,
+    NoAuthorization,
+)
+from marathonlb.marathon.api.client import MarathonClient
+from marathonlb.marathon.api.dcos import ServiceAccount, check_account
+from marathonlb.marathon.api.request import Observe
+from marathonlb.marathon.gatherer import Gatherer
+from marathonlb.marathon.model import App
+from marathonlb.marathon.qualified import NamedMarathon
+from marathonlb.settings import Settings
+
+
+@frozen
+class Member:
+    """
+    A cluster.
+
+    :param name: empty where it has none.
+    :param settings: as this cluster has them.
+    """
+
+    name: str
+    settings: Settings
+    client: MarathonClient
+    gatherer: Gatherer
+
+
+def make_members(
+    settings: Settings,
+    reactor: Any,
+    pool: HTTPConnectionPool,
+    observe: Observe,
+    weigh: Callable[[App], int],
+) -> tuple[Member, ...]:
+    """
+    The clusters that the settings name.
+
+    :param pool: keeps their connections; whoever made it closes it.
+    :param observe: as in `marathonlb.marathon.api.request.Fetcher`.
+    :param weigh: how many services an app has.
+    :raises UsageError: a certificate or an account cannot be used.
+    """
+    members = []
+    for name, own in settings.clusters.items():
+        client = make_client(own, reactor, pool, observe)
+        marathon = NamedMarathon(name, client) if name else client
+        gatherer = Gatherer(marathon, reactor, max_shrink=settings.max_shrink, weigh=weigh)
+        members.append(Member(name, own, client, gatherer))
+    return tuple(members)
+
+
+def authorization_for(settings: Settings, agent: IAgent, clock: IReactorTime) -> IAuthorization:
+    """
+    What the settings ask for: a service account before a file, a file, which may change, before a password.
+
+    :param agent: signs in.
+    :raises UsageError: the service account cannot be used.
+    """
+    if settings.dcos_auth_credentials:
+        return ServiceAccount(settings.dcos_auth_credentials, settings.marathon[0], agent, clock)
+    if settings.marathon_auth_credential_file:
+        return FileAuthorization(settings.marathon_auth_credential_file)
+    if settings.auth_credentials:
+        return BasicAuthorization(*settings.auth_credentials)
+    return NoAuthorization()
+
+
+def check_access(settings: Settings) -> None:
+    """
+    See whether a cluster's certificates and service account can be used, without asking anybody.
+
+    :raises UsageError: one cannot.
+    """
+    path = settings.marathon_client_cert
+    policy_for(settings, Identity(path) if path else None)
+    if settings.dcos_auth_credentials:
+        check_account(settings.dcos_auth_credentials)
+
+
+def make_client(
+    settings: Settings, reactor: Any, pool: HTTPConnectionPool, observe: Observe
+) -> MarathonClient:
+    """
+    The client of a cluster.
+
+    :param pool: keeps its connections; whoever made it closes it.
+    :param observe: as in `marathonlb.marathon.api.request.Fetcher`.
+    :raises UsageError: a certificate or an account cannot be used.
+    """
+    agent = make_agent(settings, reactor, pool)
+    anonymous = make_agent(settings, reactor, anonymous=True)
+    return MarathonClient(
+        settings.marathon,
+        agent,
+        reactor,
+        authorization_for(settings, anonymous, reactor),
+        observe=observe,
+        anonymous=anonymous if settings.marathon_client_cert else None,
+    )

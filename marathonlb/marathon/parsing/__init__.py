@@ -1,0 +1,1 @@
+"""Marathon's JSON as values: apps, pods, ports and readiness checks."""

@@ -1,0 +1,108 @@
+"""
+``HAPROXY_{n}_BIND_OPTIONS``: the options of a ``bind`` line that are about the service's own connections.
+
+Others reach further: into other network namespaces, to addresses that are not this machine's, before other services in
+HAProxy's queue. Whoever needs one writes HAPROXY_{n}_FRONTEND_HEAD, which a policy can forbid. What is in none of these
+tables is no option of any HAProxy that the tests run, which refuses it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from posixpath import normpath
+
+from marathonlb.routing.labels.values import few_words, haproxy_words
+
+FLAGS = frozenset(
+    "accept-proxy allow-0rtt defer-accept force-sslv3 force-tlsv10 force-tlsv11 force-tlsv12 force-tlsv13 no-alpn "
+    "no-ca-names no-sslv3 no-strict-sni no-tls-tickets no-tlsv10 no-tlsv11 no-tlsv12 no-tlsv13 prefer-client-ciphers "
+    "quic-force-retry ssl strict-sni tfo tls-tickets v4v6 v6only".split()
+)
+"""The options that stand alone."""
+
+WORDS = frozenset(
+    "accept-netscaler-cip alpn backlog ca-ignore-err cc ciphers ciphersuites client-sigalgs crt-ignore-err curves "
+    "ecdhe id idle-ping interface ktls label maxconn mss name npn process proto quic-cc-algo quic-socket sigalgs "
+    "ssl-max-ver ssl-min-ver tcp-md5sig tcp-ss tcp-ut thread verify".split()
+)
+"""Those with a word behind them."""
+
+FILES = frozenset("ca-file ca-verify-file crl-file crt crt-list default-crt tls-ticket-keys".split())
+"""Those with a file behind them."""
+
+BEYOND = frozenset(
+    "ca-sign-file ca-sign-pass expose-fd generate-certificates gid group guid-prefix level mode namespace nbconn nice "
+    "severity-output shards transparent uid user".split()
+)
+"""Those that reach beyond the service's own connections, or cost others."""
+
+_CODE = re.compile(r"x([0-9A-Fa-f]{2})")
+_SPECIAL = ("/dev", "/proc", "/sys")
+
+
+def bind_options(text: str) -> str:
+    """Words for the end of a ``bind`` line, in HAProxy's own quoting."""
+    told = few_words(haproxy_words(text))
+    for option, value in _options(told):
+        if option in BEYOND:
+            raise ValueError(
+                f"holds {option}, which is not about the service's own connections alone; the template FRONTEND_HEAD"
+                " can say it"
+            )
+        if option in FILES and not _may_be_read(value):
+            raise ValueError(f"holds {option} with something that is no file of certificates")
+    return told
+
+
+def bind_files(text: str) -> tuple[str, ...]:
+    """Return the files and directories that the options of a ``bind`` line name."""
+    return tuple(value for option, value in _options(text) if option in FILES and not value.startswith("@"))
+
+
+def _options(text: str) -> Iterator[tuple[str, str]]:
+    """Each option with the word behind it; empty where it takes none, or none is there."""
+    words = iter(split(text))
+    for word in words:
+        yield word, next(words, "") if word in WORDS or word in FILES else ""
+
+
+def _may_be_read(path: str) -> bool:
+    """Whether a path leads to no device: HAProxy would read on, and all wait."""
+    if ".." in path.split("/"):
+        return False
+    whole = normpath(f"/{path}" if path[:1] == "/" else path).replace("//", "/")
+    return not any(whole == place or whole.startswith(f"{place}/") for place in _SPECIAL)
+
+
+def split(text: str) -> list[str]:
+    """Return the words of a line as HAProxy reads them, where every quote is closed."""
+    words: list[str] = []
+    word: list[str] | None = None
+    quote, place = "", 0
+    while place < len(text):
+        char, width = text[place], 1
+        if char == "\\" and quote != "'":
+            char, width = _escaped(text, place)
+            word = word or []
+            word.append(char)
+        elif char in (quote or "'\""):
+            quote = "" if quote else char
+            word = word or []
+        elif char in " \t" and not quote:
+            words += ["".join(word)] if word is not None else []
+            word = None
+        else:
+            word = word or []
+            word.append(char)
+        place += width
+    return words if word is None else [*words, "".join(word)]
+
+
+def _escaped(text: str, place: int) -> tuple[str, int]:
+    """The character that a backslash and what follows it stand for, and how many characters these are."""
+    code = _CODE.match(text, place + 1)
+    if code is not None:
+        return chr(int(code[1], 16)), 4
+    char = text[place + 1 : place + 2]
+    return {"n": "\n", "r": "\r", "t": "\t"}.get(char, char), 2

@@ -1,0 +1,44 @@
+"""
+Whether a port of an app is meant for this load balancer at all: its groups, and whether it is switched on.
+
+Said once, for what makes the services and for what explains why there is none.
+"""
+
+from __future__ import annotations
+
+from marathonlb.routing.labels.parse import AppLabels, PortLabels
+from marathonlb.settings import Settings
+
+
+def why_not_offered(labels: AppLabels, index: int, settings: Settings) -> str | None:
+    """
+    Why a port is none of ours, in words that its owner understands; None where it is to be offered.
+
+    :param index: the index of the port, from 0.
+    """
+    port = labels.port(index)
+    if not in_group(labels, port, settings.groups):
+        groups = port.get("GROUP", labels.groups)
+        mine = f"is of the group {', '.join(groups)}" if groups else "has no group (HAPROXY_GROUP)"
+        ours = (
+            f"the group {', '.join(sorted(settings.groups))}" if settings.groups else "apps without a group"
+        )
+        return f"it {mine}, and this load balancer serves {ours} (--group)"
+    enabled: bool | None = port.get("ENABLED")
+    if enabled is False:
+        return f"HAPROXY_{index}_ENABLED is false"
+    if enabled is None and settings.strict_mode:
+        return f"HAPROXY_{index}_ENABLED is not set, and under --strict-mode a port is off without it"
+    return None
+
+
+def in_group(labels: AppLabels, port: PortLabels, wanted: frozenset[str]) -> bool:
+    """
+    Whether a port is of one of the wanted groups.
+
+    :param wanted: no group means apps without one, ``*`` all apps.
+    """
+    groups: tuple[str, ...] = port.get("GROUP", labels.groups)
+    if "*" in wanted:
+        return True
+    return not wanted.isdisjoint(groups) if wanted else not groups

@@ -1,0 +1,364 @@
+"""
+Lines of HAProxy's configuration that concern nobody but the service they stand in: ``templates = "lines"`` of a policy.
+
+An allow-list: a label's text is harmless where each of its lines begins with a directive of `_DIRECTIVES` and holds
+nothing that the directive does not take. So whatever is not listed is refused: files, sockets, addresses, Lua, maps,
+the environment, other sections, other backends, rules in the frontends that all services share.
+
+Words are cut as HAProxy cuts them, quotes and backslashes resolved, since it would read a directive through them, too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+
+from marathonlb.routing.lines.expressions import (
+    OWNERS_TEXT,
+    RefusedError,
+    address,
+    condition,
+    expression,
+    plain,
+    require,
+    shown,
+    value,
+    variable,
+)
+from marathonlb.routing.lines.expressions import effort as effort_of
+from marathonlb.routing.lines.health_checks import http_check, httpchk
+from marathonlb.routing.lines.words import words_of
+
+LITERAL = frozenset({"BACKEND_HTTP_OPTIONS", "BACKEND_HSTS_OPTIONS", "BACKEND_STICKY_OPTIONS"})
+"""The labels whose braces reach HAProxy as they are: there are no variables in their text."""
+
+SERVER_WORDS = frozenset(
+    {"SERVER_EXTRA", "BACKEND_SERVER_HTTP_HEALTHCHECK_OPTIONS", "BACKEND_SERVER_TCP_HEALTHCHECK_OPTIONS"}
+)
+"""The labels whose text is the end of a ``server`` line."""
+
+LINES = frozenset(
+    "BACKEND_HEAD BACKEND_HTTP_OPTIONS BACKEND_HSTS_OPTIONS BACKEND_STICKY_OPTIONS BACKEND_HTTP_HEALTHCHECK_OPTIONS"
+    " BACKEND_TCP_HEALTHCHECK_OPTIONS BACKEND_SERVER_OPTIONS BACKEND_RATE_LIMIT BACKEND_MAINTENANCE BACKEND_CORS"
+    " BACKEND_TIMEOUTS BACKEND_EXTRA FRONTEND_EXTRA HTTP_BACKEND_PROXYPASS_GLUE HTTP_BACKEND_REVPROXY_GLUE"
+    " HTTP_BACKEND_REDIR".split()
+)
+"""The labels whose text stands in the service's own backend, or in the frontend of its own port."""
+
+_MAY_BE_EMPTY = LINES | SERVER_WORDS | {"BIND_OPTIONS", "FRONTEND_HEAD"}
+"""The labels that may say nothing, which switches off what is the service's own."""
+
+_VARIABLES = frozenset(
+    "backend frontend mode hostname servicePort serverName serverId host host_ipv4 port cookieOptions"
+    " healthCheckOptions otherOptions healthCheckPort healthCheckPortIndex healthCheckPortOptions"
+    " healthCheckTimeoutSeconds healthCheckIntervalSeconds healthCheckGracePeriodSeconds"
+    " healthCheckMaxConsecutiveFailures healthCheckFalls".split()
+)
+"""Variables of templates whose value no owner chooses freely; the others could hold what a line may not."""
+
+_BRACES = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_NUMBER = re.compile(r"([0-9]{1,9}|\x01healthCheck[A-Za-z]+Seconds\x02)(us|ms|s|m|h|d)?", re.ASCII)
+_INTERVALS = frozenset({"inter", "fastinter", "downinter"})
+_INTERVAL = re.compile(
+    r"(?:[2-9][0-9]{2}|[1-9][0-9]{3,7})(?:ms)?|[1-9][0-9]{0,5}[smhd]"
+    r"|\x01healthCheck(?:Interval|Timeout|GracePeriod)Seconds\x02s",
+    re.ASCII,
+)
+"""How often a task is checked: each costs HAProxy a connection."""
+
+_STATUS = re.compile(r"[2-5][0-9][0-9]", re.ASCII)
+_FRAMING = frozenset({"content-length", "transfer-encoding"})
+"""Headers that say where a message ends, and so where the next one on the connection begins."""
+
+_HEADER = re.compile(r"[A-Za-z0-9!#$&'*+.^_`|~-]{1,200}", re.ASCII)
+
+_OPTIONS = frozenset(
+    "abortonclose allbackups checkcache clitcpka contstats dontlog-normal dontlognull forwardfor http-buffer-request"
+    " http-ignore-probes http-keep-alive http-no-delay http-pretend-keepalive http-server-close httpchk httpclose"
+    " httplog idle-close-on-response independent-streams ldap-check log-health-checks log-separate-errors logasap"
+    " mysql-check nolinger originalto persist pgsql-check prefer-last-server redis-check redispatch smtpchk"
+    " splice-auto splice-request splice-response srvtcpka ssl-hello-chk tcp-smart-accept tcp-smart-connect tcpka"
+    " tcplog".split()
+)
+_TIMEOUTS = frozenset(
+    "check client client-fin connect http-keep-alive http-request queue server server-fin tarpit tunnel".split()
+)
+_BALANCE = re.compile(
+    r"roundrobin|static-rr|leastconn|first|source|uri|url_param|hdr\([A-Za-z0-9_-]+\)|random(\([0-9]{1,2}\))?"
+    r"|rdp-cookie(\([A-Za-z0-9_-]+\))?|\x01balance\x02",
+    re.ASCII,
+)
+
+_SERVER: Mapping[str, int] = {
+    **dict.fromkeys(
+        "allow-0rtt backup check check-send-proxy check-ssl disabled enabled no-backup no-check no-check-ssl"
+        " no-send-proxy no-send-proxy-v2 no-ssl no-ssl-reuse no-sslv3 no-tls-tickets no-tlsv10 no-tlsv11 no-verifyhost"
+        " non-stick force-tlsv12 force-tlsv13 send-proxy send-proxy-v2 ssl tfo".split(),
+        0,
+    ),
+    **dict.fromkeys(
+        "alpn check-alpn check-proto check-sni ciphers ciphersuites cookie downinter error-limit fall fastinter inter"
+        " max-reuse maxconn maxqueue minconn npn observe on-error on-marked-down on-marked-up pool-low-conn"
+        " pool-max-conn pool-purge-delay proto rise slowstart ssl-max-ver ssl-min-ver verify verifyhost weight"
+        " ws".split(),
+        1,
+    ),
+}
+_BIND: Mapping[str, int] = {
+    **dict.fromkeys(
+        "defer-accept force-tlsv12 force-tlsv13 no-alpn no-sslv3 no-tls-tickets no-tlsv10 no-tlsv11"
+        " prefer-client-ciphers ssl strict-sni tfo".split(),
+        0,
+    ),
+    **dict.fromkeys(
+        "alpn backlog ciphers ciphersuites curves ecdhe maxconn mss npn proto ssl-max-ver ssl-min-ver tcp-ut".split(),
+        1,
+    ),
+}
+"""Words of a ``server`` or a ``bind`` line, and how many arguments each has."""
+
+
+def refusal(name: str, text: str) -> str:
+    """
+    Return why a label's text may concern others; empty where it cannot.
+
+    :param name: the label's name without ``HAPROXY_`` and the index.
+    :param text: its value, with the variables and braces of a classic template.
+    """
+    if not text.strip() and name in _MAY_BE_EMPTY:
+        return ""
+    try:
+        if name == "BIND_OPTIONS":
+            _take(words_of(text), _BIND, "bind")
+        elif name in SERVER_WORDS:
+            if "\n" in text.strip():
+                raise RefusedError("it has more than one line")
+            _take(words_of(_read(name, text)), _SERVER, "server")
+        elif name in LINES:
+            _check_lines(name, text)
+        else:
+            return f"{name} reaches beyond the service's own sections"
+    except RefusedError as refused:
+        return str(refused)
+    return ""
+
+
+MOST_EFFORT = 10_000
+"""Maximum of `effort` for all labels of a service."""
+
+
+def effort(name: str, text: str) -> int:
+    """Return about how many microseconds harmless lines may cost HAProxy for a request of 16 kB, which all wait for."""
+    lines = _read(name, text).split("\n") if name in LINES and text.strip() else []
+    return len(text) + sum(effort_of(words_of(line)) for line in lines)
+
+
+def _check_lines(name: str, text: str) -> None:
+    opened = name != "BACKEND_HEAD"  # without its first line the rest would belong to the section before
+    for number, line in enumerate(_read(name, text).split("\n"), 1):
+        try:
+            words = words_of(line)
+            if not words:
+                continue
+            if not opened:
+                require(
+                    words == ["backend", variable("backend")], "the first line is to be: backend {backend}"
+                )
+                opened = True
+            else:
+                _check(name, words)
+        except RefusedError as refused:
+            raise RefusedError(f"line {number}: {refused}") from None
+    require(opened, "the first line is to be: backend {backend}")
+
+
+def _check(name: str, words: Sequence[str]) -> None:
+    first, rest = words[0], words[1:]
+    if first == "server" and name == "BACKEND_SERVER_OPTIONS":
+        _check_server(rest)
+        return
+    check = _DIRECTIVES.get(first)
+    require(check is not None, f"{shown(first)} is not among the directives that are allowed")
+    assert check is not None
+    check(rest)
+
+
+def _check_server(words: Sequence[str]) -> None:
+    """Check a ``server`` line: the task's own name and address, and harmless words."""
+    require(words[:1] == [variable("serverName")], "a server has the name {serverName}")
+    require(
+        len(words) > 1 and _ADDRESS.fullmatch(words[1]) is not None,
+        "a server has the address {host_ipv4}:{port}",
+    )
+    _take(words[2:], _SERVER, "server")
+
+
+_TAIL = "(?:\x01(?:cookieOptions|healthCheckOptions|otherOptions)\x02)*"
+_ADDRESS = re.compile(f"\x01host(?:_ipv4)?\x02:\x01port\x02{_TAIL}")
+_OURS = re.compile("(?:\x01(?:cookieOptions|healthCheckOptions|otherOptions|healthCheckPortOptions)\x02)+")
+
+
+def _take(words: Sequence[str], table: Mapping[str, int], kind: str) -> None:
+    """Check the words of a ``server`` or a ``bind`` line."""
+    here = 0
+    while here < len(words):
+        word = words[here]
+        here += 1
+        if _OURS.fullmatch(word):
+            continue
+        if word == "sni" and kind == "server" and here < len(words):
+            expression(words[here])
+            here += 1
+            continue
+        require(word in table, f"{shown(word)} is not among the words of a {kind} line that are allowed")
+        arguments = words[here : here + table[word]]
+        require(len(arguments) == table[word], f"{word} lacks its argument")
+        if word in _INTERVALS:
+            require(_INTERVAL.fullmatch(arguments[0]), f"{word} takes a duration of at least 200ms")
+        else:
+            plain(arguments)
+        here += table[word]
+
+
+def _timeout(words: Sequence[str]) -> None:
+    require(len(words) == 2 and words[0] in _TIMEOUTS, "timeout takes a kind and a duration")
+    require(_NUMBER.fullmatch(words[1]) is not None, f"{shown(words[1])} is no duration")
+
+
+def _number(words: Sequence[str]) -> None:
+    require(len(words) == 1 and _NUMBER.fullmatch(words[0]) is not None, "a number is expected")
+
+
+def _retries(words: Sequence[str]) -> None:
+    _number(words)
+    require(len(words[0]) <= 2, "more than 99 retries are not allowed")
+
+
+def _option(words: Sequence[str]) -> None:
+    require(words[:1] and words[0] in _OPTIONS, f"option {shown(' '.join(words[:1]))} is not allowed")
+    if words[0] == "httpchk":
+        httpchk(words[1:])
+    else:
+        plain(words[1:])
+        for before, word in pairwise(words):
+            if before == "except":
+                address(word)
+
+
+def _no(words: Sequence[str]) -> None:
+    require(words[:1] == ["option"], "no takes an option")
+    _option(words[1:])
+
+
+def _mode(words: Sequence[str]) -> None:
+    require(words in (["http"], ["tcp"], [variable("mode")]), "a mode is http or tcp")
+
+
+def _balance(words: Sequence[str]) -> None:
+    require(bool(words) and _BALANCE.fullmatch(words[0]) is not None, "the algorithm is not allowed")
+    plain(words[1:])
+
+
+def _compression(words: Sequence[str]) -> None:
+    require(
+        words[:1] and words[0] in ("algo", "algo-res", "type", "type-res"), "compression takes algo or type"
+    )
+    plain(words[1:])
+
+
+def _filter(words: Sequence[str]) -> None:
+    require(words == ["compression"], "a filter other than compression is not allowed")
+
+
+def _http_rule(words: Sequence[str]) -> None:
+    """Check a rule on a request or a response: its headers, its path, a refusal."""
+    action, rest = (words[0] if words else ""), list(words[1:])
+    rest, tests = _split(rest)
+    if action in ("set-header", "add-header"):
+        require(len(rest) == 2, f"{action} takes a name and a value")
+        _header(rest[0])
+        value(rest[1])
+    elif action == "del-header":
+        require(len(rest) == 1, f"{action} takes a name")
+        _header(rest[0])
+    elif action in ("set-path", "set-pathq", "set-query"):
+        require(len(rest) == 1, f"{action} takes a value")
+        value(rest[0])
+    elif action == "set-status":
+        require(len(rest) == 1 and _STATUS.fullmatch(rest[0]), f"{action} takes a number from 200 to 599")
+    elif action == "redirect":
+        _redirect(rest)
+    else:
+        deny = action == "deny" and (not rest or (len(rest) == 2 and rest[0] in ("deny_status", "status")))
+        require(deny, f"the action {shown(action)} is not allowed")
+        plain(rest)
+    condition(tests)
+
+
+def _header(name: str) -> None:
+    require(_HEADER.fullmatch(name), f"{shown(name)} is no name of a header")
+    require(
+        name.lower() not in _FRAMING, f"the header {name} is not allowed: HAProxy says where a message ends"
+    )
+
+
+def _redirect_rule(words: Sequence[str]) -> None:
+    rest, tests = _split(list(words))
+    _redirect(rest)
+    condition(tests)
+
+
+def _redirect(words: Sequence[str]) -> None:
+    require(len(words) > 1 and words[0] in ("location", "prefix", "scheme"), "a redirect says where to")
+    value(words[1])
+    plain(words[2:])
+
+
+def _split(words: list[str]) -> tuple[list[str], list[str]]:
+    """Return the words before a condition, and those of the condition."""
+    for index, word in enumerate(words):
+        if word in ("if", "unless"):
+            return words[:index], words[index + 1 :]
+    return words, []
+
+
+_DIRECTIVES: Mapping[str, Callable[[Sequence[str]], None]] = {
+    "timeout": _timeout,
+    "retries": _retries,
+    "fullconn": _number,
+    "option": _option,
+    "no": _no,
+    "mode": _mode,
+    "balance": _balance,
+    "hash-type": plain,
+    "cookie": plain,
+    "compression": _compression,
+    "filter": _filter,
+    "http-check": http_check,
+    "http-request": _http_rule,
+    "http-response": _http_rule,
+    "http-after-response": _http_rule,
+    "redirect": _redirect_rule,
+}
+DIRECTIVES = tuple(_DIRECTIVES)
+"""The first words of the lines that are allowed; the documentation names them."""
+
+
+def _read(name: str, text: str) -> str:
+    """Return a label's text, each variable of a classic template between two marks."""
+    require(_CONTROL.search(text) is None, "it holds a control character")
+    return text if name in LITERAL else _with_variables(text)
+
+
+def _with_variables(text: str) -> str:
+
+    def marked(found: re.Match[str]) -> str:
+        name = found[1]
+        if name is None:
+            return found[0][0]
+        require(name in _VARIABLES | OWNERS_TEXT, f"the variable {{{name}}} is not allowed")
+        return variable(name)
+
+    return _BRACES.sub(marked, text)

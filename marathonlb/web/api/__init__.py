@@ -1,0 +1,1 @@
+"""The endpoints for programs: status, services, problems, metrics, events and health."""

@@ -1,0 +1,161 @@
+"""The configurations that HAProxy ran, and what differs between two of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+import msgspec
+
+from marathonlb.config.text.unified_diff import ConfigDifference, difference
+from marathonlb.haproxy.files.publish import Published
+from marathonlb.haproxy.rollback.archive import Archived
+from marathonlb.haproxy.rollback.restored import alike
+from marathonlb.web.context import Sight
+from marathonlb.web.page import Answer, Asked, Page, Parameter, Refusal, data
+from marathonlb.web.redaction import shown
+from marathonlb.web.threads import aside
+
+RUNNING = "running"
+"""What HAProxy runs, in place of a number."""
+
+
+class Version(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One configuration that is kept.
+
+    :param number: a higher one is newer.
+    :param time: when HAProxy confirmed it, ISO 8601, UTC.
+    :param reason: why HAProxy was reloaded.
+    :param cause: what had come, as far as it is known.
+    :param running: whether HAProxy runs it, with today's tasks.
+    :param pinned: whether an operator went back to it.
+    """
+
+    number: int
+    time: str
+    reason: str
+    cause: str
+    running: bool
+    pinned: bool
+
+
+class Versions(msgspec.Struct, frozen=True):
+    """The configurations that are kept (``--archive-versions``), the newest first."""
+
+    configurations: tuple[Version, ...]
+
+
+class Configuration(msgspec.Struct, frozen=True):
+    """
+    The texts of one configuration.
+
+    :param text: of haproxy.cfg; passwords are ``***`` to clients outside ``--admin-allow``.
+    :param maps: of each map file, by name.
+    """
+
+    name: str
+    text: str
+    maps: dict[str, str]
+
+
+def texts(sight: Sight, name: str, *, admin: bool) -> Published:
+    """The texts of a configuration: `RUNNING`, or one that is kept. Raises `Refusal` where there is none."""
+    if name == RUNNING:
+        return shown(sight.published(), admin=admin)
+    published = (
+        sight.archive.read(int(name)) if name.isascii() and name.isdecimal() and len(name) < 9 else None
+    )
+    if published is None:
+        raise Refusal(404, f"there is no configuration {name}; /api/configurations lists them")
+    return shown(published, admin=admin)
+
+
+class VersionsPage(Page):
+    """The configurations that are kept."""
+
+    summary = "The configurations that HAProxy ran, and why it was reloaded to each"
+    shape = Versions
+
+    def __init__(self, sight: Sight) -> None:
+        self._sight = sight
+
+    async def answer(self, asked: Asked) -> Answer:
+        """The newest first."""
+        return data(versions_of(self._sight))
+
+
+def versions_of(sight: Sight) -> Versions:
+    """The configurations that are kept, the newest first."""
+    kept = sight.archive.list()[::-1]
+    pin = sight.hold.pins.current()
+    running = pin.name if pin is not None else _running(sight, kept[:1])
+    return Versions(
+        tuple(
+            Version(
+                number=each.number,
+                time=each.time,
+                reason=each.reason,
+                cause=each.cause,
+                running=str(each.number) == running,
+                pinned=pin is not None and pin.name == str(each.number),
+            )
+            for each in kept
+        )
+    )
+
+
+def _running(sight: Sight, last: Sequence[Archived]) -> str:
+    """The name of the last one where it is what HAProxy runs; empty where it is not."""
+    for each in last:
+        kept = sight.archive.read(each.number)
+        with suppress(Refusal):
+            if kept is not None and alike(kept, sight.published()):
+                return str(each.number)
+    return ""
+
+
+class ConfigurationPage(Page):
+    """One configuration."""
+
+    summary = "The texts of one configuration"
+    shape = Configuration
+    parameters = (Parameter("name", "path", "its number, or running", required=True),)
+    statuses = ((404, "there is none of this number"), (503, "HAProxy runs none yet"))
+
+    def __init__(self, sight: Sight) -> None:
+        self._sight = sight
+
+    async def answer(self, asked: Asked) -> Answer:
+        """Its texts."""
+        name = asked.arguments["name"]
+        published = texts(self._sight, name, admin=asked.admin)
+        return data(Configuration(name, published.text, dict(published.maps)))
+
+
+class DifferencePage(Page):
+    """What differs between two configurations."""
+
+    summary = "What differs between two configurations, section by section"
+    shape = ConfigDifference
+    parameters = (
+        Parameter("from", "query", "the number of the older one, or running", required=True),
+        Parameter("to", "query", "the number of the newer one; running where it is not given"),
+    )
+    statuses = (
+        (400, "a parameter is missing"),
+        (404, "there is none of this number"),
+        (503, "HAProxy runs none yet"),
+    )
+
+    def __init__(self, sight: Sight) -> None:
+        self._sight = sight
+
+    async def answer(self, asked: Asked) -> Answer:
+        """Section by section."""
+        if "from" not in asked.query:
+            raise Refusal(400, "from= names the older configuration, to= the newer one")
+        old = texts(self._sight, asked.query["from"], admin=asked.admin)
+        new = texts(self._sight, asked.query.get("to", RUNNING), admin=asked.admin)
+        found = await aside(self._sight.clock, lambda: difference(old.text, new.text, old.maps, new.maps))
+        return data(found)

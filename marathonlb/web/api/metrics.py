@@ -1,0 +1,213 @@
+"""
+``/metrics``: HAProxy's own and the controller's, in one exposition.
+
+HAProxy's are passed on as they come, since they may be many megabytes; only the types that Prometheus's linter calls
+wrong are corrected on the way.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterable
+from math import isnan, nan
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import UNIXClientEndpoint
+from twisted.internet.error import ConnectError
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.protocol import Protocol as TwistedProtocol
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
+from twisted.web.client import (
+    URI,
+    Agent,
+    HTTPConnectionPool,
+    ResponseDone,
+    ResponseFailed,
+    ResponseNeverReceived,
+)
+from twisted.web.iweb import IAgent, IAgentEndpointFactory, IResponse
+from twisted.web.server import Request
+from zope.interface import implementer
+
+from marathonlb.errors import HAProxyUnavailable
+from marathonlb.metrics import Metrics
+from marathonlb.web.api.health import readiness
+from marathonlb.web.api.problems import kind_of
+from marathonlb.web.context import ClusterSight, Sight
+from marathonlb.web.page import Answer, Asked, Page, Parameter
+
+TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""The content type of Prometheus's text format."""
+
+CONNECT_TIMEOUT = 5.0
+
+_COUNTER = re.compile(rb"^(# TYPE \S+(?<!_total)) counter$", re.MULTILINE)
+_GAUGE = re.compile(rb"^(# TYPE \S+_total) gauge$", re.MULTILINE)
+
+
+class Sink(Protocol):
+    """What a body is written to: a `Request`."""
+
+    def write(self, data: bytes) -> object:
+        """Take a piece."""
+
+    def registerProducer(self, producer: object, streaming: bool) -> object:
+        """Say whom to pause when pieces come too fast."""
+
+    def unregisterProducer(self) -> object:
+        """There are no more pieces."""
+
+
+Exporter = Callable[[str, Sink], Awaitable[None]]
+"""Writes HAProxy's metrics for a query to a sink; raises `HAProxyUnavailable` before the first byte or after some."""
+
+
+def corrected(text: bytes) -> bytes:
+    """Whole lines of HAProxy's metrics with the types that their names ask for."""
+    return _GAUGE.sub(rb"\1 counter", _COUNTER.sub(rb"\1 untyped", text))
+
+
+class _Passing(TwistedProtocol):
+    """Passes a body on, line by line."""
+
+    def __init__(self, sink: Sink) -> None:
+        self.done: Deferred[None] = Deferred(self._cancelled)
+        self._sink = sink
+        self._rest = b""
+
+    def connectionMade(self) -> None:
+        """Let the sink say when it is too much."""
+        self._sink.registerProducer(self.transport, True)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Pass the lines on that are whole."""
+        lines, newline, self._rest = (self._rest + data).rpartition(b"\n")
+        self._sink.write(corrected(lines + newline))
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """That was all, or it broke off."""
+        if self.done.called:
+            return
+        self._sink.unregisterProducer()
+        if reason.check(ResponseDone):
+            self._sink.write(corrected(self._rest))
+            self.done.callback(None)
+        else:
+            words = reason.getErrorMessage()
+            self.done.errback(HAProxyUnavailable(reason=f"HAProxy's metrics broke off: {words}"))
+
+    def _cancelled(self, _: object) -> None:
+        transport: Any = self.transport
+        if transport is not None:
+            transport.stopProducing()
+
+
+@implementer(IAgentEndpointFactory)
+class _OneSocket:
+    def __init__(self, reactor: Any, path: str) -> None:
+        self._endpoint: IStreamClientEndpoint = UNIXClientEndpoint(reactor, path, timeout=CONNECT_TIMEOUT)
+
+    def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
+        """The socket, whatever is asked."""
+        return self._endpoint
+
+
+def exporter_at(reactor: Any, path: str) -> Exporter:
+    """HAProxy's exporter behind a socket of its own: the second ``bind`` of the stats listener."""
+    pool = HTTPConnectionPool(reactor, persistent=False)
+    agent: IAgent = Agent.usingEndpointFactory(reactor, _OneSocket(reactor, path), pool)
+
+    async def export(query: str, sink: Sink) -> None:
+        url = "http://haproxy/metrics" + (f"?{query}" if query else "")
+        try:
+            response: IResponse = await agent.request(b"GET", url.encode("ascii", "ignore"))
+        except (ConnectError, ResponseFailed, ResponseNeverReceived, OSError) as error:
+            raise HAProxyUnavailable(reason=f"{path}: HAProxy does not give its metrics: {error}") from error
+        if response.code != 200:
+            raise HAProxyUnavailable(reason=f"{path}: HAProxy answers {response.code} to /metrics")
+        passing = _Passing(sink)
+        response.deliverBody(passing)
+        await passing.done
+
+    return export
+
+
+class MetricsPage(Page):
+    """All metrics."""
+
+    content_type = TYPE
+    summary = "HAProxy's metrics and the controller's"
+    parameters = (Parameter("scope", "query", "passed on to HAProxy's exporter, like the rest of the query"),)
+
+    def __init__(self, sight: Sight, exporter: Exporter) -> None:
+        self._sight = sight
+        self._exporter = exporter
+
+    async def answer(self, asked: Asked) -> Answer:
+        """HAProxy's first, as they come, then ours."""
+
+        async def stream(request: Request) -> None:
+            answers = 1.0
+            query = request.uri.partition(b"?")[2].decode("ascii", "replace")
+            try:
+                await self._exporter(query, request)
+            except HAProxyUnavailable:
+                answers = 0.0
+            request.write(await exposition(self._sight, self._sight.record.metrics, answers))
+
+        return Answer(content_type=TYPE, stream=stream)
+
+
+async def exposition(sight: Sight, metrics: Metrics, haproxy_answers: float) -> bytes:
+    """
+    The controller's metrics now.
+
+    :param haproxy_answers: 1 where HAProxy gave its own, else 0.
+    """
+    status, wanted = sight.reconciler.status, sight.reconciler.wanted
+    staleness = sight.staleness()
+    clusters = {cluster.name: _of_cluster(sight, cluster) for cluster in sight.clusters}
+    draining = sight.draining(await sight.workers())
+    metrics.now(
+        {
+            "event_source_connected": min(each["event_source_connected"] for each in clusters.values()),
+            "last_event_age_seconds": _oldest(each["last_event_age_seconds"] for each in clusters.values()),
+            "staleness_seconds": nan if staleness is None else staleness,
+            "max_staleness_seconds": sight.settings.max_staleness,
+            "ready": float((await readiness(sight)).ok),
+            "pinned": float(sight.hold.pins.current() is not None),
+            "services": len(wanted.services) if wanted else 0,
+            "servers": wanted.servers if wanted else 0,
+            "suspected_services": len(sight.planner.suspects),
+            "draining_workers": nan if draining is None else draining,
+            "failures_in_a_row": status.failures,
+            "generation": status.generation,
+            "converged_generation": status.converged,
+            "haproxy_answers": haproxy_answers,
+        },
+        ((kind_of(problem), problem.fatal) for problem in sight.reconciler.problems),
+        {
+            f"cluster_{name}": {cluster: values[name] for cluster, values in clusters.items()}
+            for name in next(iter(clusters.values()))
+        },
+    )
+    return metrics.exposition()
+
+
+def _of_cluster(sight: Sight, cluster: ClusterSight) -> dict[str, float]:
+    """What there is of one cluster; NaN is unknown."""
+    event, staleness = cluster.source.last_event_at, sight.staleness(cluster)
+    return {
+        "event_source_connected": float(bool(cluster.source.connected_to)),
+        "last_event_age_seconds": nan if event is None else max(0.0, sight.now() - event),
+        "staleness_seconds": nan if staleness is None else staleness,
+        "apps": len(cluster.gatherer.cluster.apps),
+    }
+
+
+def _oldest(ages: Iterable[float]) -> float:
+    """The largest; unknown where one is."""
+    found = list(ages)
+    return nan if any(map(isnan, found)) else max(found)

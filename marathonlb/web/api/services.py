@@ -1,0 +1,315 @@
+"""
+The services as data: what the load balancer offers, and what HAProxy says of it.
+
+The list holds one row of HAProxy's for each service and no servers, so that a thousand services stay quick; one
+service's page has everything.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from operator import is_
+
+import msgspec
+from twisted.internet.defer import DeferredLock
+from twisted.internet.task import deferLater
+
+from marathonlb.config.text.model import DIRECTORY
+from marathonlb.errors import HAProxyUnavailable
+from marathonlb.haproxy.runtime.stats import BackendDetail, BackendState, ServerState
+from marathonlb.redaction import masked
+from marathonlb.routing.explain.evidence import State
+from marathonlb.routing.explain.model import LeftOut, RuleSeen, ServerSeen
+from marathonlb.routing.explain.views import seen
+from marathonlb.routing.services.build import Service
+from marathonlb.web.api.problems import ProblemView, problems_of
+from marathonlb.web.context import Sight
+from marathonlb.web.page import Answer, Asked, Page, Parameter, Refusal, data
+
+SLICE = 500
+"""After so many services whatever else is due comes first."""
+
+_NOTHING: Mapping[str, BackendState] = {}
+
+
+class ServiceView(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A service in a list.
+
+    :param app_id: of a deployment group its name, as an id.
+    :param apps: the apps whose tasks are behind it.
+    :param groups: the groups of ``HAPROXY_GROUP``.
+    :param bind: where its own frontend listens (``*:10000``); empty where it has none.
+    :param hosts: virtual hosts; a wildcard begins with ``*.``.
+    :param paths: prefixes that narrow them; none means every path.
+    :param state: ``up``, ``degraded`` (some servers take no requests), ``down`` (none does), ``empty`` (there are none)
+        or ``unknown`` (HAProxy cannot be asked).
+    :param server_count: how many it has, drained ones included.
+    :param drained: how many of them get no new sessions.
+    :param problems: how many there are with it.
+    :param haproxy: what HAProxy says; null where it cannot be asked or has no such backend.
+    """
+
+    app_id: str
+    port_index: int
+    service_port: int
+    apps: tuple[str, ...]
+    groups: tuple[str, ...]
+    bind: str
+    hosts: tuple[str, ...]
+    paths: tuple[str, ...]
+    backend: str
+    mode: str
+    balance: str
+    sticky: bool
+    state: str
+    server_count: int
+    drained: int
+    problems: int
+    haproxy: BackendState | None
+
+
+class Services(msgspec.Struct, frozen=True):
+    """
+    All services, by app id and port.
+
+    :param problem: why HAProxy cannot be asked; empty where it can.
+    """
+
+    services: tuple[ServiceView, ...]
+    problem: str = ""
+
+
+class ServerView(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A server.
+
+    :param health: what Marathon says of the task: ``alive``, ``not alive`` or ``unknown``.
+    :param drained: it gets no new sessions.
+    :param haproxy: what HAProxy says; null where it cannot be asked or has no such server.
+    """
+
+    name: str
+    address: str
+    port: int
+    task_id: str
+    health: str
+    drained: bool
+    haproxy: ServerState | None
+
+
+class TextSection(msgspec.Struct, frozen=True):
+    """
+    A part of the configuration that is a service's own.
+
+    :param kind: ``frontend``, ``backend`` or ``userlist``.
+    :param line: where it begins in the file, counted from 1.
+    """
+
+    kind: str
+    name: str
+    line: int
+    text: str
+
+
+class ServiceDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One service, with everything that is known of it.
+
+    :param left_out: tasks that are no servers, each with the reason.
+    :param rules: of the shared frontends, in the order in which they are asked.
+    :param remarks: what else happens to a request: a redirect, a password, a list of networks.
+    :param unexpected: servers that HAProxy has and the configuration has not: they finish what they hold.
+    :param text: its sections of the configuration.
+    :param problem: why HAProxy cannot be asked; empty where it can.
+    """
+
+    service: ServiceView
+    servers: tuple[ServerView, ...]
+    left_out: tuple[LeftOut, ...]
+    rules: tuple[RuleSeen, ...]
+    remarks: tuple[str, ...]
+    unexpected: dict[str, ServerState]
+    problems: tuple[ProblemView, ...]
+    text: tuple[TextSection, ...]
+    problem: str = ""
+
+
+def state_of(count: int, drained: int, haproxy: BackendState | None) -> str:
+    """A service's state in one word: see `ServiceView`."""
+    if not count:
+        return "empty"
+    if haproxy is None:
+        return "unknown"
+    serving = haproxy.active_servers or haproxy.backup_servers
+    if not serving or haproxy.status.startswith("DOWN"):
+        return "down"
+    return "degraded" if haproxy.active_servers + haproxy.backup_servers < count - drained else "up"
+
+
+def service_view(service: Service, state: State, problems: int, haproxy: BackendState | None) -> ServiceView:
+    """A service as a list shows it."""
+    count = len(service.servers)
+    drained = sum(server.weight == 0 for server in service.servers)
+    apps = state.apps_of(service)
+    return ServiceView(
+        app_id=service.app_id,
+        port_index=service.port_index,
+        service_port=service.service_port,
+        apps=tuple(app.id for app in apps),
+        groups=_groups((app.labels for app in apps), service.port_index),
+        bind=f"{service.bind_addr}:{service.service_port}" if service.binds_port else "",
+        hosts=(*service.hosts, *service.passthrough),
+        paths=service.paths,
+        backend=service.backend,
+        mode=service.mode,
+        balance=service.balance,
+        sticky=service.sticky,
+        state=state_of(count, drained, haproxy),
+        server_count=count,
+        drained=drained,
+        problems=problems,
+        haproxy=haproxy,
+    )
+
+
+def _groups(labels: Iterable[dict[str, str]], index: int) -> tuple[str, ...]:
+    """The groups as the labels have them; what a port says goes before what the app says."""
+    found = [each.get(f"HAPROXY_{index}_GROUP") or each.get("HAPROXY_GROUP") or "" for each in labels]
+    words = (word.strip() for text in found for word in text.split(","))
+    return tuple(dict.fromkeys(word for word in words if word))
+
+
+class ServicesPage(Page):
+    """All services."""
+
+    summary = "What is offered, and what HAProxy says of it"
+    shape = Services
+    statuses = ((503, "Marathon has not answered yet"),)
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+
+    async def answer(self, asked: Asked) -> Answer:
+        """One row for each."""
+        return data(await self._catalogue.services())
+
+
+class Catalogue:
+    """
+    All services, for whoever asks: made anew when something has changed, a slice at a time, and then for all alike.
+    """
+
+    def __init__(self, sight: Sight) -> None:
+        self._sight = sight
+        self._one_at_a_time = DeferredLock()
+        self._made_from: tuple[object, ...] = (None, None, None)
+        self._generation = -1
+        self._services = Services(())
+
+    async def services(self) -> Services:
+        """All services. Raises `Refusal` before Marathon's first answer."""
+        await self._one_at_a_time.acquire()
+        try:
+            return await self._fresh()
+        finally:
+            self._one_at_a_time.release()
+
+    async def _fresh(self) -> Services:
+        state, problem = self._sight.state(), ""
+        backends: Mapping[str, BackendState] = _NOTHING
+        try:
+            backends = await self._sight.statistics.backends()
+        except HAProxyUnavailable as error:
+            problem = str(error)
+        generation = self._sight.reconciler.status.converged
+        made_from = (state.services, state.problems, backends)
+        same = generation == self._generation and all(map(is_, made_from, self._made_from))
+        if not same or problem != self._services.problem:
+            self._services = Services(await self._views(state, backends), problem)
+            self._made_from, self._generation = made_from, generation
+        return self._services
+
+    async def _views(self, state: State, backends: Mapping[str, BackendState]) -> tuple[ServiceView, ...]:
+        counts = Counter((p.app_id, p.port_index) for p in state.problems)
+        views = []
+        for number, service in enumerate(state.services, 1):
+            ids = {service.app_id, *state.members(service.app_id)} if counts else ()
+            problems = sum(counts[app_id, index] for app_id in ids for index in (None, service.port_index))
+            views.append(service_view(service, state, problems, backends.get(service.backend)))
+            if number % SLICE == 0:
+                await deferLater(self._sight.clock, 0)
+        return tuple(views)
+
+
+class ServicePage(Page):
+    """One service."""
+
+    summary = "One service with its servers, rules, text and problems"
+    shape = ServiceDetail
+    parameters = (Parameter("backend", "path", "the name of its backend", required=True),)
+    statuses = ((404, "there is no such service"), (503, "Marathon has not answered yet"))
+
+    def __init__(self, sight: Sight) -> None:
+        self._sight = sight
+
+    async def answer(self, asked: Asked) -> Answer:
+        """Everything that is known of it."""
+        return data(await service_of(self._sight, asked.arguments["backend"], admin=asked.admin))
+
+
+async def service_of(sight: Sight, backend: str, *, admin: bool) -> ServiceDetail:
+    """One service, by the name of its backend. Raises `Refusal` where there is none."""
+    state = sight.state()
+    service = next((each for each in state.services if each.backend == backend), None)
+    if service is None:
+        raise Refusal(404, f"there is no service with the backend {backend}")
+    held, problem = BackendDetail(None, {}), ""
+    try:
+        held = await sight.statistics.backend(backend)
+    except HAProxyUnavailable as error:
+        problem = str(error)
+    shown = seen(service, state)
+    ids = {service.app_id, *state.members(service.app_id)}
+    problems = tuple(
+        each
+        for each in problems_of(sight)
+        if each.app_id in ids and each.port_index in (None, service.port_index)
+    )
+    names = {server.name for server in service.servers}
+    return ServiceDetail(
+        service=service_view(service, state, len(problems), held.backend),
+        servers=tuple(_server(server, held) for server in shown.servers),
+        left_out=shown.left_out,
+        rules=shown.rules,
+        remarks=shown.remarks,
+        unexpected={name: server for name, server in held.servers.items() if name not in names},
+        problems=problems,
+        text=tuple(_text(sight, service, admin=admin)),
+        problem=problem,
+    )
+
+
+def _server(server: ServerSeen, held: BackendDetail) -> ServerView:
+    return ServerView(
+        name=server.name,
+        address=server.address,
+        port=server.port,
+        task_id=server.task_id,
+        health=server.health,
+        drained=server.drained,
+        haproxy=held.servers.get(server.name),
+    )
+
+
+def _text(sight: Sight, service: Service, *, admin: bool) -> Iterable[TextSection]:
+    """The sections that the service's app and port wrote."""
+    directory = sight.directory
+    line = 1
+    for section in sight.wanted().rendered.config:
+        owner = section.chunks[0].owner if section.chunks else None
+        if owner is not None and (owner.app_id, owner.port_index) == service.key:
+            text = section.text.replace(DIRECTORY, directory)
+            yield TextSection(section.kind, section.name, line, text if admin else masked(text))
+        line += section.lines

@@ -1,0 +1,1 @@
+"""The HTTP callback that Marathon posts its events to."""

@@ -1,0 +1,1 @@
+"""The clients of a deployment: Marathon, the load balancers, and the hook."""

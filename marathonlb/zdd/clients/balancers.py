@@ -1,0 +1,185 @@
+"""The load balancers: all addresses behind a name, and what each of them shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import treq.client
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.interfaces import IHostnameResolver, IReactorTime, IStreamClientEndpoint
+from twisted.python.failure import Failure
+from twisted.web.client import URI, Agent
+from twisted.web.iweb import IAgent, IAgentEndpointFactory, IPolicyForHTTPS
+from zope.interface import Interface, implementer
+
+from marathonlb.errors import MarathonLBError, SourceError
+from marathonlb.marathon.api.body import BodyReader, TooBig
+from marathonlb.marathon.api.failures import FAILURES, Whom, failure
+from marathonlb.marathon.api.unpack import UnpackingAgent
+from marathonlb.marathon.dns import is_address, resolve
+from marathonlb.zdd.clients.statistics import View, parse
+
+STATISTICS = "/haproxy?stats;csv"
+PROCESSES = "/_haproxy_getpids"
+
+TIMEOUT = 10.0
+"""Seconds that one load balancer may take for an answer."""
+
+MAX_BODY = 256 * 1024 * 1024
+CONNECT_TIMEOUT = 5.0
+
+
+_BALANCER = Whom(
+    "--marathon-lb",
+    "marathon-lb",
+    believed="its certificate has to be one that the system's authorities vouch for",
+    shown="this tool shows a load balancer no certificate",
+)
+
+
+class IBalancers(Interface):
+    """Load balancers that can be looked at."""
+
+    def look() -> Deferred[tuple[View, ...]]:
+        """
+        What each of them shows, or why it cannot be asked.
+
+        Fails with `marathonlb.errors.SourceError` where nobody knows where they are.
+        """
+
+
+MakeAgent = Callable[[str], IAgent]
+"""An address → an agent that connects there, whatever host a URL names."""
+
+
+@implementer(IBalancers)
+class Balancers:
+    """
+    The load balancers behind some URLs, each name resolved anew each time.
+
+    Of a name its IPv4 addresses count, and where it has none its IPv6 ones: the same machine shall not count twice.
+
+    :param urls: base URLs, of the stats address.
+    :param credentials: for HTTP's basic authentication, by the URL they are for.
+    """
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        agent: MakeAgent,
+        resolver: IHostnameResolver,
+        clock: IReactorTime,
+        credentials: dict[str, tuple[str, str]] | None = None,
+    ) -> None:
+        self._urls = tuple(urls)
+        self._agent = agent
+        self._resolver = resolver
+        self._clock = clock
+        self._credentials = credentials or {}
+
+    def look(self) -> Deferred[tuple[View, ...]]:
+        """See `IBalancers.look`."""
+        return Deferred.fromCoroutine(self._look())
+
+    async def _look(self) -> tuple[View, ...]:
+        asked: list[Deferred[View]] = []
+        for url in self._urls:
+            for address in await self._addresses(url):
+                asked.append(Deferred.fromCoroutine(self._view(url, address)))
+        return tuple(await gatherResults(asked, consumeErrors=True))
+
+    async def _addresses(self, url: str) -> list[str]:
+        host = urlsplit(url).hostname or ""
+        if is_address(host):
+            return [host]
+        looked: Deferred[list[str]] = resolve(self._resolver, host)
+        found = sorted(set(filter(is_address, await looked)))
+        if not found:
+            raise SourceError(url=url, reason="its name cannot be resolved; check --marathon-lb")
+        return [each for each in found if ":" not in each] or found
+
+    async def _view(self, url: str, address: str) -> View:
+        shown = _shown(url, address)
+        try:
+            table = await self._page(url, address, STATISTICS)
+            pids = (await self._page(url, address, PROCESSES)).split()
+            return View(shown, parse(table), len(pids))
+        except MarathonLBError as error:
+            return View(shown, problem=str(error))
+        except ValueError as error:
+            return View(shown, problem=f"{shown}: it answers, but {error}")
+
+    async def _page(self, url: str, address: str, path: str) -> str:
+        where = _shown(url, address) + path.partition("?")[0]
+
+        def too_late(result: object, timeout: float) -> Failure:
+            return Failure(SourceError(url=where, reason=f"no answer within {timeout:g} seconds"))
+
+        asked = Deferred.fromCoroutine(self._fetch(url, address, path, where))
+        return await asked.addTimeout(TIMEOUT, self._clock, onTimeoutCancel=too_late)
+
+    async def _fetch(self, url: str, address: str, path: str, where: str) -> str:
+        client = treq.client.HTTPClient(UnpackingAgent(self._agent(address)))
+        body = bytearray()
+        try:
+            response = await client.get(
+                url + path, auth=self._credentials.get(url), allow_redirects=False, unbuffered=True
+            )
+            await BodyReader(body.extend, MAX_BODY).read(response)
+        except TooBig:
+            raise SourceError(url=where, reason=f"the answer is longer than {MAX_BODY} bytes") from None
+        except FAILURES as error:
+            raise failure(where, error, whom=_BALANCER) from None
+        if response.code != 200:
+            raise SourceError(
+                url=where, reason=_STATUS.get(response.code, "no statistics"), status=response.code
+            )
+        return body.decode("utf-8", "replace")
+
+
+_STATUS = {
+    401: "it wants a user and a password; give them in --marathon-lb http://user:password@host:9090",
+    403: "it does not let us in",
+    404: "there is no such page; --marathon-lb is to be the stats address of marathon-lb (--bind-stats)",
+    503: "its controller does not answer",
+}
+
+
+def _shown(url: str, address: str) -> str:
+    parts = urlsplit(url)
+    host = f"[{address}]" if ":" in address else address
+    return f"{parts.scheme}://{host}:{parts.port}"
+
+
+@implementer(IAgentEndpointFactory)
+class _Pinned:
+    """Connects to one address, and speaks TLS to the host that the URL names."""
+
+    def __init__(self, reactor: Any, address: str, policy: IPolicyForHTTPS) -> None:
+        self._reactor = reactor
+        self._address = address
+        self._policy = policy
+
+    def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
+        """Where a request goes."""
+        endpoint = HostnameEndpoint(self._reactor, self._address.encode(), uri.port, timeout=CONNECT_TIMEOUT)
+        if uri.scheme == b"https":
+            return wrapClientTLS(self._policy.creatorForNetloc(uri.host, uri.port), endpoint)
+        return endpoint
+
+
+def agents(reactor: Any, policy: IPolicyForHTTPS) -> MakeAgent:
+    """
+    Agents that connect to an address of our choice.
+
+    :param policy: whom to believe over https.
+    """
+
+    def make(address: str) -> IAgent:
+        made: IAgent = Agent.usingEndpointFactory(reactor, _Pinned(reactor, address, policy))
+        return made
+
+    return make

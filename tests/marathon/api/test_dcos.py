@@ -1,0 +1,411 @@
+"""Signing in as a DC/OS service account."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from treq.testing import RequestTraversalAgent
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectionRefusedError
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.iweb import IAgent
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from marathonlb.errors import SourceError, UsageError
+from marathonlb.marathon.api.auth import IAuthorization
+from marathonlb.marathon.api.client import MarathonClient
+from marathonlb.marathon.api.dcos import FRESH, PATIENCE, ServiceAccount
+
+MARATHON = "https://dcos.example.com/service/marathon"
+DAY = 24 * 3600
+
+
+class Login(Resource):
+    """
+    DC/OS's login: checks the word as DC/OS does, and gives a token.
+
+    :ivar status: what is answered; 200 gives tokens.
+    :ivar life: seconds that the next token holds; None for one that does not say.
+    :ivar held: the requests that wait, where answers are held back.
+    :ivar revoked: the last token does not hold any more.
+    """
+
+    isLeaf = True
+
+    def __init__(self, public: bytes, clock: Clock) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.public, self.clock = public, clock
+        self.status, self.life = 200, float(DAY)
+        self.body: bytes | None = None
+        self.held: list[Request] | None = None
+        self.revoked = False
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+
+    def render_POST(self, request: Request) -> Any:
+        """Note who asks, and answer now or later."""
+        assert request.content is not None
+        said = json.loads(request.content.read())
+        claims = jwt.decode(said["token"], self.public, algorithms=["RS256"])
+        assert claims["uid"] == said["uid"]
+        assert claims["exp"] > self.clock.seconds()
+        self.asked.append((f"{request.getHeader('host')}{request.uri.decode()}", said))
+        if self.held is not None:
+            self.held.append(request)
+            return NOT_DONE_YET
+        return self.answer(request)
+
+    def answer(self, request: Request) -> bytes:
+        """A token, or what `status` and `body` say."""
+        request.setResponseCode(self.status)
+        if self.status in (302, 307):
+            request.setHeader(b"Location", b"https://elsewhere.example.com/")
+        if self.body is not None:
+            return self.body
+        if self.status != 200:
+            return b'{"title": "Unauthorized", "description": "hunter2"}'
+        claims = {"uid": "lb", "n": len(self.asked), "exp": self.clock.seconds() + self.life}
+        return json.dumps({"token": jwt.encode(claims, "x" * 32, algorithm="HS256")}).encode()
+
+    def release(self) -> None:
+        """Answer those who wait."""
+        for request in self.held or ():
+            request.write(self.answer(request))
+            request.finish()
+        self.held = []
+
+
+@implementer(IAgent)
+class Nobody:
+    """Refuses every connection."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def request(self, *_: object) -> Deferred[Any]:
+        """No."""
+        self.asked += 1
+        refused: Deferred[Any] = Deferred()
+        refused.errback(Failure(ConnectionRefusedError()))
+        return refused
+
+
+@cache
+def key() -> rsa.RSAPrivateKey:
+    """The key of every account here; making one takes a while."""
+    return rsa.generate_private_key(65537, 2048)
+
+
+class Case(SynchronousTestCase):
+    """An account, its login and a clock."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.clock.advance(int(time.time()))
+        public = (
+            key()
+            .public_key()
+            .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+        )
+        self.login = Login(public, self.clock)
+        self.agent = RequestTraversalAgent(self.login)
+        self.private = (
+            key()
+            .private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+            .decode()
+        )
+
+    def json(self, **more: Any) -> str:
+        """The account as JSON."""
+        return json.dumps({"uid": "lb", "private_key": self.private, "scheme": "RS256", **more})
+
+    def account(self, given: str | None = None, agent: Any = None) -> ServiceAccount:
+        """The credentials of an account."""
+        return ServiceAccount(given or self.json(), MARATHON, agent or self.agent, self.clock, lambda: 1.0)
+
+    def ask(self, account: ServiceAccount) -> Deferred[dict[str, str]]:
+        """Ask for headers, and let the answer come."""
+        asked = account.headers(MARATHON)
+        self.agent.flush()
+        return asked
+
+    def headers(self, account: ServiceAccount) -> dict[str, str]:
+        """The headers now."""
+        return self.successResultOf(self.ask(account))
+
+    def refusal(self, account: ServiceAccount) -> SourceError:
+        """Why there are none."""
+        error: SourceError = self.failureResultOf(self.ask(account), SourceError).value  # type: ignore[assignment]
+        return error
+
+
+class Tokens(Case):
+    """The life of a token."""
+
+    def test_login(self) -> None:
+        """The word that the key signs is exchanged for a token, which goes with every request."""
+        account = self.account()
+        self.assertTrue(verifyObject(IAuthorization, account))
+        first = self.headers(account)
+        self.assertRegex(first["Authorization"], r"^token=ey[\w.-]+$")
+        self.clock.advance(DAY / 2)
+        self.assertEqual(self.headers(account), first)
+        ((path, said),) = self.login.asked
+        self.assertEqual((path, said["uid"]), ("dcos.example.com/acs/api/v1/auth/login", "lb"))
+
+    def test_renewed_before_its_end(self) -> None:
+        """A new token is got while the old one still holds."""
+        account = self.account()
+        first = self.headers(account)
+        self.clock.advance(DAY - 3600)
+        second = self.headers(account)
+        self.assertNotEqual(first, second)
+        self.assertEqual(self.headers(account), second)
+
+    def test_old_token_while_it_holds(self) -> None:
+        """Where a new token cannot be had the old one goes on, to its end."""
+        account = self.account()
+        first = self.headers(account)
+        self.login.status = 503
+        self.clock.advance(DAY - 3600)
+        self.assertEqual(self.headers(account), first)
+        self.clock.advance(3600)
+        self.assertEqual(self.refusal(account).status, 503)
+
+    def test_refused(self) -> None:
+        """A token that Marathon refuses is replaced, unless it is so new that another would fare no better."""
+        account = self.account()
+        first = self.headers(account)
+        self.assertFalse(account.refused(first))
+        self.clock.advance(FRESH)
+        self.assertTrue(account.refused(first))
+        second = self.headers(account)
+        self.assertNotEqual(first, second)
+        self.assertTrue(account.refused(first))
+        self.assertEqual(self.headers(account), second)
+
+    def test_single_flight(self) -> None:
+        """One login serves all who ask at the same time."""
+        self.login.held = []
+        account = self.account()
+        asked = [self.ask(account) for _ in range(5)]
+        for each in asked:
+            self.assertNoResult(each)
+        self.login.release()
+        self.agent.flush()
+        (headers,) = {self.successResultOf(each)["Authorization"] for each in asked}
+        self.assertEqual(len(self.login.asked), 1)
+        self.assertEqual(self.headers(account)["Authorization"], headers)
+
+    def test_cancel(self) -> None:
+        """Who gives up takes the login from nobody else; when all have, it ends, and the next one begins anew."""
+        self.login.held = []
+        account = self.account()
+        one, other = self.ask(account), self.ask(account)
+        one.cancel()
+        self.failureResultOf(one, CancelledError)
+        self.assertNoResult(other)
+        other.cancel()
+        self.failureResultOf(other, CancelledError)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.login.held = None
+        self.headers(account)
+        self.assertEqual(len(self.login.asked), 2)
+
+    def test_without_end(self) -> None:
+        """A token that does not say when it ends holds until it is refused."""
+        self.login.body = b'{"token": "opaque"}'
+        account = self.account()
+        first = self.headers(account)
+        self.clock.advance(100 * DAY)
+        self.assertEqual(self.headers(account), first)
+        self.assertEqual(first, {"Authorization": "token=opaque"})
+
+    def test_clocks_apart(self) -> None:
+        """A token that is over by our clock is not asked for again and again."""
+        self.login.life = -5.0
+        account = self.account()
+        first = self.headers(account)
+        self.clock.advance(FRESH / 2)
+        self.assertEqual(self.headers(account), first)
+
+
+class Behind(Case):
+    """A Marathon behind DC/OS's door."""
+
+    def test_refused_token(self) -> None:
+        """A token that is refused in the middle of its life is replaced, and the same question asked again."""
+        root = Resource()  # type: ignore[no-untyped-call]
+        for path in (("acs", "api", "v1", "auth", "login"), ("service", "marathon", "v2", "apps")):
+            at = root
+            for name in path[:-1]:
+                at = at.children.get(name.encode()) or _put(at, name, Resource())  # type: ignore[no-untyped-call]
+            _put(at, path[-1], self.login if path[0] == "acs" else Apps(self.login))
+        self.agent = RequestTraversalAgent(root)
+        client = MarathonClient([MARATHON], self.agent, self.clock, self.account())
+        for logins in (1, 2):
+            asked = client.apps()
+            self.agent.flush()
+            self.assertEqual(self.successResultOf(asked).apps, ())
+            self.assertEqual(len(self.login.asked), logins)
+            self.login.revoked = True
+            self.clock.advance(FRESH)
+
+
+def _put(parent: Resource, name: str, child: Resource) -> Resource:
+    parent.putChild(name.encode(), child)
+    return child
+
+
+class Apps(Resource):
+    """No apps, for who has the token that was given last and not revoked."""
+
+    isLeaf = True
+
+    def __init__(self, login: Login) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._login = login
+        self._taken = ""
+
+    def render_GET(self, request: Request) -> bytes:
+        """The answer of a Marathon without pods, too."""
+        given = request.getHeader("authorization") or ""
+        fresh = given.startswith("token=") and (not self._login.revoked or given != self._taken)
+        request.setResponseCode(200 if fresh else 401)
+        if fresh:
+            self._taken, self._login.revoked = given, False
+        return b'{"apps": []}'
+
+
+class Refusals(Case):
+    """What is said where there is no token."""
+
+    def test_backoff(self) -> None:
+        """After a failure nobody is asked for a while, which grows to a bound; the reason stays."""
+        self.login.status = 401
+        account = self.account()
+        for pause in (1.0, 2.0, 4.0):
+            self.assertIn("check uid and private_key", self.refusal(account).reason)
+            logins = len(self.login.asked)
+            self.clock.advance(pause * 0.9)
+            self.assertIn("check uid and private_key", self.refusal(account).reason)
+            self.assertIn("the next login is in", self.refusal(account).reason)
+            self.assertEqual(len(self.login.asked), logins)
+            self.clock.advance(pause * 0.2)
+        for _ in range(10):
+            self.refusal(account)
+            self.clock.advance(PATIENCE)
+        self.login.status = 200
+        self.headers(account)
+
+    def test_words(self) -> None:
+        """Each refusal names the login's address and what to do, and no secret."""
+        for status, word in (
+            (400, "uid and scheme"),
+            (401, "clock"),
+            (403, "private_key"),
+            (404, "login_endpoint"),
+            (307, "not sent"),
+            (502, "log"),
+        ):
+            self.login.status = status
+            error = self.refusal(self.account())
+            self.assertIn(word, error.reason)
+            self.assertIn("https://dcos.example.com/acs/api/v1/auth/login", str(error))
+            self.assertNotIn("hunter2", str(error))
+
+    def test_odd_answers(self) -> None:
+        """An answer without a token that a header can hold is none."""
+        for body in (b"", b"{}", b'{"token": 1}', b"<html>", b'{"token": "a\\nb"}', b"x" * 100_000):
+            self.login.body = body
+            self.assertIn("no token", self.refusal(self.account()).reason)
+
+    def test_nobody(self) -> None:
+        """A login that cannot be reached is said in the words for every connection, with where its address stands."""
+        nobody = Nobody()
+        account = self.account(agent=nobody)
+        reason = self.refusal(account).reason
+        self.assertIn("refused; check login_endpoint of --dcos-auth-credentials, and that DC/OS runs", reason)
+        self.refusal(account)
+        self.assertEqual(nobody.asked, 1)
+
+    def test_silence(self) -> None:
+        """A login that does not answer is given up."""
+        self.login.held = []
+        asked = self.ask(self.account())
+        self.clock.advance(20)
+        self.failureResultOf(asked, SourceError)
+
+
+class Given(Case):
+    """What an option may hold."""
+
+    def test_endpoint(self) -> None:
+        """The account's own login endpoint goes before Marathon's host."""
+        account = self.account(self.json(login_endpoint="https://leader.mesos/acs/api/v1/auth/login"))
+        self.headers(account)
+        self.assertEqual(self.login.asked[0][0], "leader.mesos/acs/api/v1/auth/login")
+
+    def test_line_ends(self) -> None:
+        """Line ends in the key may be real ones, which JSON forbids, or escaped twice."""
+        for text in (
+            self.json().replace("\\n", "\n"),
+            self.json().replace("\\n", "\\\\n"),
+            "\n " + self.json(),
+        ):
+            self.headers(self.account(text))
+
+    def test_file(self) -> None:
+        """A file is read at each login, so that another key may take its place."""
+        path = Path(self.mktemp())
+        path.write_text(self.json())
+        account = self.account(str(path))
+        self.headers(account)
+        path.write_text(self.json(uid="other"))
+        self.clock.advance(DAY)
+        self.headers(account)
+        self.assertEqual([said["uid"] for _, said in self.login.asked], ["lb", "other"])
+        path.unlink()
+        self.clock.advance(DAY)
+        self.assertIn("--dcos-auth-credentials", self.refusal(account).reason)
+
+    def test_without_pyjwt(self) -> None:
+        """Without PyJWT the start ends with what to install."""
+        held = sys.modules["jwt"]
+        self.addCleanup(sys.modules.__setitem__, "jwt", held)
+        sys.modules["jwt"] = None  # type: ignore[assignment]
+        self.assertIn("marathon-lb[dcos]", str(self.assertRaises(UsageError, self.account)))
+
+    def test_unusable(self) -> None:
+        """What is no service account ends the start, without a word of it."""
+        public = "-----BEGIN PUBLIC KEY-----\nhunter2\n-----END PUBLIC KEY-----"
+        for given in (
+            "/nowhere",
+            '{"uid": "hunter2"',
+            '{"uid": "hunter2"}',
+            '["hunter2"]',
+            "{" * 100_000,
+            self.json(private_key="hunter2"),
+            self.json(private_key=public),
+            self.json(scheme="HS256"),
+            self.json(login_endpoint="ftp://x"),
+            self.json(login_endpoint="https://u:hunter2@x/"),
+            self.json(uid=1),
+        ):
+            error = self.assertRaises(UsageError, self.account, given)
+            self.assertEqual(error.option, "--dcos-auth-credentials")
+            self.assertNotIn("hunter2", str(error) + repr(error))
