@@ -17,7 +17,7 @@ from marathonlb.config.requests import network_lines
 from marathonlb.config.templates.loader import Templates
 from marathonlb.config.text.model import Chunk, Owner, Section
 from marathonlb.routing.lines.passwords import LONGEST
-from marathonlb.routing.services.build import Service
+from marathonlb.routing.services.model import Service
 from marathonlb.settings import Settings
 
 NAME = "marathon_lb"

@@ -26,7 +26,7 @@ from marathonlb.routing.claims import Bound
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.rules import AclRule, Rules, app_id_services
 from marathonlb.routing.services.addresses import bound_by
-from marathonlb.routing.services.build import Service
+from marathonlb.routing.services.model import Service
 from marathonlb.routing.sni import Sni
 from marathonlb.settings import Settings
 

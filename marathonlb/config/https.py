@@ -25,7 +25,7 @@ from marathonlb.config.text.model import Chunk, Owner, Section
 from marathonlb.routing import sni
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.rules import AclRule, Rules
-from marathonlb.routing.services.build import Service
+from marathonlb.routing.services.model import Service
 from marathonlb.routing.sni import SHARED, Concerned, Sni, SniRule, TlsHost
 from marathonlb.settings import Settings
 

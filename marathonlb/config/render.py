@@ -28,7 +28,7 @@ from marathonlb.marathon.model import HealthCheck
 from marathonlb.routing.claims import settle
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.rules import MapRule, Rules, rules_of
-from marathonlb.routing.services.build import Service
+from marathonlb.routing.services.model import Service
 from marathonlb.routing.sni import Sni, tls_of
 from marathonlb.settings import Settings
 

@@ -22,7 +22,7 @@ from marathonlb.config.templates.variables import SERVER_VARIABLES, server_varia
 from marathonlb.config.text import named_defaults
 from marathonlb.config.text.model import Chunk, Owner, Section
 from marathonlb.errors import TemplateError
-from marathonlb.routing.services.build import Service
+from marathonlb.routing.services.model import Service
 from marathonlb.settings import Settings
 
 

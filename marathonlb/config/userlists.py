@@ -12,7 +12,7 @@ from marathonlb.config.templates.legacy import declared
 from marathonlb.config.text.model import Section
 from marathonlb.routing.claims import seniority
 from marathonlb.routing.problems import Problem
-from marathonlb.routing.services.build import Service
+from marathonlb.routing.services.model import Service
 
 
 def settled(

@@ -29,7 +29,7 @@ from marathonlb.routing.problems import Problem, gathered
 from marathonlb.routing.quarantine.accepted import Readings
 from marathonlb.routing.quarantine.refused import Quarantine, bare
 from marathonlb.routing.quarantine.suspects import Suspects
-from marathonlb.routing.services.build import AppServices, Service
+from marathonlb.routing.services.model import AppServices, Service
 from marathonlb.routing.services.servers import Resolve
 
 

@@ -15,7 +15,7 @@ from marathonlb.routing.names import owner_of, told_apart
 from marathonlb.routing.precedence import HostPath, Key, fold_case, unused_weights, weight_of, wishes
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.services import addresses
-from marathonlb.routing.services.build import Service
+from marathonlb.routing.services.model import Service
 from marathonlb.settings import Settings
 
 

@@ -27,7 +27,7 @@ from attrs import Factory, evolve, frozen
 from marathonlb.marathon.model import App
 from marathonlb.routing.names import backend_name, parent_of
 from marathonlb.routing.problems import Problem
-from marathonlb.routing.services.build import AppServices, Service
+from marathonlb.routing.services.model import AppServices, Service
 from marathonlb.routing.services.servers import Server, distinct
 
 _LABEL = "HAPROXY_DEPLOYMENT_GROUP"

@@ -14,7 +14,7 @@ from marathonlb.marathon.model import App, cluster_of, qualified
 from marathonlb.routing.deployments import Joined, Member, elsewhere, join, since
 from marathonlb.routing.names import group_id
 from marathonlb.routing.problems import Problem
-from marathonlb.routing.services.build import AppServices, Service
+from marathonlb.routing.services.model import AppServices, Service
 
 _NOTHING = AppServices()
 

@@ -14,7 +14,8 @@ from marathonlb.marathon.model import App, Networking
 from marathonlb.routing.groups import DeploymentGroups
 from marathonlb.routing.policy.prefixes import OPEN, Policy
 from marathonlb.routing.problems import Problem
-from marathonlb.routing.services.build import AppServices, Service, services_of
+from marathonlb.routing.services.build import services_of
+from marathonlb.routing.services.model import AppServices, Service
 from marathonlb.routing.services.servers import Resolve
 from marathonlb.settings import Settings
 

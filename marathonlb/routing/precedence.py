@@ -16,7 +16,7 @@ from attrs import field, frozen
 
 from marathonlb import limits
 from marathonlb.routing.names import owner_of
-from marathonlb.routing.services.build import Service
+from marathonlb.routing.services.model import Service
 
 Key = tuple[str, int]
 """What names a service: the app's id and the port's index."""

@@ -24,7 +24,7 @@ from marathonlb.routing.claims import seniority
 from marathonlb.routing.names import acl_stem
 from marathonlb.routing.precedence import HostPath, narrows, suffixes, wishes
 from marathonlb.routing.precedence import weight_of as weight_of
-from marathonlb.routing.services.build import Service
+from marathonlb.routing.services.model import Service
 
 
 @frozen

@@ -26,7 +26,7 @@ from marathonlb.routing.names import owner_of
 from marathonlb.routing.precedence import narrows
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.rules import AclRule, MapRule, Rules
-from marathonlb.routing.services.build import Service
+from marathonlb.routing.services.model import Service
 from marathonlb.settings import Settings
 
 SHARED = "shared."

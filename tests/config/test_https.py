@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from marathonlb.config.https import LONGEST_SOCKET_NAME, behind, moved, renamed
 from marathonlb.config.render import Rendered
 from marathonlb.config.templates.loader import Templates
-from marathonlb.routing.services.build import Service
+from marathonlb.routing.services.model import Service
 from marathonlb.settings import Account, Settings
 from tests.config.test_render import DEFAULTS, overriding, renderer, section
 from tests.routing.apps import service

@@ -18,7 +18,7 @@ from marathonlb.config.templates.table import classic
 from marathonlb.config.text.model import Section
 from marathonlb.errors import TemplateError
 from marathonlb.marathon.model import App, HealthCheck, Networking, Port
-from marathonlb.routing.services.build import Service
+from marathonlb.routing.services.model import Service
 from marathonlb.settings import Settings
 from tests.routing.apps import app, offered, service, task
 

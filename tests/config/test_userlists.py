@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.config.render import Rendered
-from marathonlb.routing.services.build import Service
+from marathonlb.routing.services.model import Service
 from tests.config.test_render import overriding, renderer
 from tests.routing.apps import service
 

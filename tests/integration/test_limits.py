@@ -14,7 +14,7 @@ from marathonlb.marathon.model import HealthCheck, Port
 from marathonlb.routing.explain.answer import explain
 from marathonlb.routing.explain.evidence import State
 from marathonlb.routing.explain.question import UrlQuestion
-from marathonlb.routing.services.build import Service
+from marathonlb.routing.services.model import Service
 from marathonlb.settings import Settings
 from tests.integration.haproxies import free_port, on_each
 from tests.integration.settling import settled

@@ -17,7 +17,7 @@ from typing import Any
 from marathonlb.config.templates.table import PER_APP_NAMES
 from marathonlb.marathon.model import App, Port, Task
 from marathonlb.routing.offers import Offers
-from marathonlb.routing.services.build import Service
+from marathonlb.routing.services.model import Service
 from tests.integration.haproxies import free_port, on_each
 from tests.integration.worlds import Answer, World, ask
 

@@ -11,7 +11,8 @@ from marathonlb.config.templates.table import PER_APP_NAMES
 from marathonlb.marathon.model import HealthCheck
 from marathonlb.routing.policy.file import policy_of
 from marathonlb.routing.policy.prefixes import Policy
-from marathonlb.routing.services.build import Service, services_of
+from marathonlb.routing.services.build import services_of
+from marathonlb.routing.services.model import Service
 from tests.integration.haproxies import on_each
 from tests.integration.worlds import World, ask
 from tests.routing.lines.test_allowed import HARMLESS

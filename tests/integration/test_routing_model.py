@@ -16,7 +16,7 @@ from marathonlb.config.render import Rendered, Renderer
 from marathonlb.config.templates.loader import load_templates
 from marathonlb.routing.explain.router_model import odd_host, route
 from marathonlb.routing.names import backend_name
-from marathonlb.routing.services.build import Service
+from marathonlb.routing.services.model import Service
 from marathonlb.settings import Settings
 from tests.integration.haproxies import MORE, PACKAGE, WHEEL, free_port
 

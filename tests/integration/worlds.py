@@ -29,7 +29,8 @@ from marathonlb.config.templates.table import PER_APP_NAMES
 from marathonlb.config.text import named_defaults
 from marathonlb.marathon.model import App, Port, Task
 from marathonlb.routing.problems import Problem
-from marathonlb.routing.services.build import Service, services_of
+from marathonlb.routing.services.build import services_of
+from marathonlb.routing.services.model import Service
 from marathonlb.settings import Settings
 from tests.integration.haproxies import free_port
 from tests.integration.settling import version

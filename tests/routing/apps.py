@@ -8,7 +8,8 @@ import msgspec
 
 from marathonlb.config.templates.table import PER_APP_NAMES
 from marathonlb.marathon.model import App, Port, Task
-from marathonlb.routing.services.build import AppServices, Service, services_of
+from marathonlb.routing.services.build import services_of
+from marathonlb.routing.services.model import AppServices, Service
 from marathonlb.settings import Settings
 
 

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from marathonlb.routing import precedence
 from marathonlb.routing.claims import Settled, own_ports, settle
 from marathonlb.routing.names import backend_name, plain_backend, told_apart
-from marathonlb.routing.services.build import Service
+from marathonlb.routing.services.model import Service
 from marathonlb.settings import Settings
 from tests.routing.apps import service
 

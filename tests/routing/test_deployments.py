@@ -11,7 +11,8 @@ from marathonlb.marathon.model import App, HealthCheck, Networking, Port, Task
 from marathonlb.marathon.parsing.apps import parse_apps
 from marathonlb.routing.deployments import Joined, Member, Shares, by_age, join, shares
 from marathonlb.routing.quarantine.refused import bare
-from marathonlb.routing.services.build import Service, services_of
+from marathonlb.routing.services.build import services_of
+from marathonlb.routing.services.model import Service
 from marathonlb.settings import Settings
 from tests.shared import absent, data
 

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from marathonlb.marathon.model import App, Networking, Port, Task
 from marathonlb.routing.offers import Offers
 from marathonlb.routing.problems import Problem
-from marathonlb.routing.services.build import AppServices, Service
+from marathonlb.routing.services.model import AppServices, Service
 from marathonlb.settings import Settings
 
 NAMES = frozenset({"BACKEND_HEAD"})

@@ -23,7 +23,7 @@ from marathonlb.routing.explain.router_model import route
 from marathonlb.routing.labels.parse import parse_labels
 from marathonlb.routing.problems import Problem, gathered
 from marathonlb.routing.rules import Rules, rules_of
-from marathonlb.routing.services.build import AppServices, Service
+from marathonlb.routing.services.model import AppServices, Service
 from marathonlb.settings import Settings
 from tests.routing.apps import app, offered, service, task
 

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from marathonlb.routing.claims import seniority, settle, weight_of
 from marathonlb.routing.explain.router_model import route
 from marathonlb.routing.rules import Rules, app_id_services, rules_of
-from marathonlb.routing.services.build import Service
+from marathonlb.routing.services.model import Service
 from marathonlb.settings import Settings
 from tests.routing.apps import service
 

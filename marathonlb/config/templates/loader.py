@@ -15,7 +15,7 @@ from attrs import field, frozen
 import marathonlb
 from marathonlb.config.templates.table import BY_NAME, Template, classic, jinja, nearest
 from marathonlb.errors import TemplateError
-from marathonlb.routing.services.build import Service
+from marathonlb.routing.services.model import Service
 from marathonlb.settings import Settings
 
 DEFAULT_DIRECTORY = Path(Settings().templates)

@@ -16,7 +16,7 @@ from marathonlb.config.text.model import DIRECTORY
 from marathonlb.routing.labels.tls import server_words as tls_words
 from marathonlb.routing.names import acl_stem, clean_app_id, clean_host
 from marathonlb.routing.rules import AclRule
-from marathonlb.routing.services.build import Service
+from marathonlb.routing.services.model import Service
 from marathonlb.routing.services.servers import Server
 from marathonlb.settings import Settings
 
@@ -270,7 +270,7 @@ def server_variables(server: Server, service: Service) -> dict[str, Any]:
 def _other_options(server: Server, service: Service) -> str:
     words = "" if server.weight is None else f" weight {server.weight}"
     words += "" if service.maxconn is None else f" maxconn {service.maxconn}"
-    authority = service.backend_ssl if service.given is None else service.given.authority
+    authority = service.backend_ssl if service.copied_files is None else service.copied_files.authority
     if authority or service.backend_proto:
         words += tls_words(authority, service.backend_proto, hosts=service.hosts, host=server.host)
     return words

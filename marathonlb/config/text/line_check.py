@@ -22,7 +22,7 @@ from marathonlb.routing.claims import seniority
 from marathonlb.routing.hosts import above
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.rules import AclRule, MapRule, Rules
-from marathonlb.routing.services.build import Service
+from marathonlb.routing.services.model import Service
 
 MAP_LINE = 4_096
 """Maximum bytes of a line of a map file: what the largest values come to, and far less than a piece."""

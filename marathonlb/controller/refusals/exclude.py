@@ -16,7 +16,7 @@ from marathonlb.errors import Complaint, InvalidConfiguration, ReloadFailed
 from marathonlb.haproxy.certificates.inventory import Certificates
 from marathonlb.haproxy.diagnostics.blame import about_defaults, blamed, label_of, names_clash, operators
 from marathonlb.routing.quarantine.refused import Key, Quarantine, bare
-from marathonlb.routing.services.build import Service
+from marathonlb.routing.services.model import Service
 
 RETRY_BIND = 30.0
 """Seconds until a port that somebody else held is tried again; doubled at each failure, up to sixteenfold."""

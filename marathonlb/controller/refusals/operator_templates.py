@@ -20,7 +20,7 @@ from marathonlb.config.text.model import Config, Owner
 from marathonlb.errors import Complaint, InvalidConfiguration, MarathonLBError, TemplateError, TemplateRefused
 from marathonlb.haproxy.diagnostics.blame import operators, written_by_operator
 from marathonlb.routing.problems import Problem
-from marathonlb.routing.services.build import Service
+from marathonlb.routing.services.model import Service
 
 WAITS = "waits until a template of the operator's is good: HAProxy runs on with what it has until then"
 

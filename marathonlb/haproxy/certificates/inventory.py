@@ -27,8 +27,8 @@ from marathonlb.haproxy.files.label_files import MAX_ARGUMENTS, SYSTEM, Named, f
 from marathonlb.haproxy.files.reader import Reads
 from marathonlb.routing.policy.prefixes import OPEN, Policy
 from marathonlb.routing.problems import Problem
-from marathonlb.routing.services.build import Service
 from marathonlb.routing.services.files import SENTENCES
+from marathonlb.routing.services.model import Service
 from marathonlb.settings import Settings
 
 Asked = tuple[str, str, str | None, bool]
@@ -221,7 +221,7 @@ class Certificates:
             return None, problems
         self._used |= used
         files = given(service, instead, self._list)
-        return (evolve(service, given=files) if files != service.files else service), problems
+        return (evolve(service, copied_files=files) if files != service.files else service), problems
 
     def _forbidden(self, service: Service, named: Named) -> str:
         """Why an app may not name what is written there; empty where it may."""

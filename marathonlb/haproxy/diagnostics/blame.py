@@ -22,7 +22,7 @@ from marathonlb.config.text.model import Config, Owner
 from marathonlb.errors import Complaint
 from marathonlb.haproxy.diagnostics.hints import remedy
 from marathonlb.redaction import masked
-from marathonlb.routing.services.build import Service
+from marathonlb.routing.services.model import Service
 
 SAID = 5
 """So many complaints about one template are told."""

@@ -14,8 +14,8 @@ from attrs import frozen
 from marathonlb.config.templates.variables import escaped
 from marathonlb.config.text.words import split_words
 from marathonlb.routing.problems import Problem
-from marathonlb.routing.services.build import Service
-from marathonlb.routing.services.files import BIND_WORDS, Given, normal
+from marathonlb.routing.services.files import BIND_WORDS, ServiceFiles, normal
+from marathonlb.routing.services.model import Service
 
 SYSTEM = "@system-ca"
 """The authorities of HAProxy's own TLS library."""
@@ -94,7 +94,7 @@ def given(
     service: Service,
     instead: Mapping[tuple[str, str], tuple[str, ...]],
     listed: Callable[[tuple[str, ...]], str],
-) -> Given:
+) -> ServiceFiles:
     """
     What HAProxy is given for a service.
 
@@ -106,7 +106,7 @@ def given(
     authority = service.backend_ssl
     if authority.startswith("/"):
         (authority,) = instead.get(("ca", normal(authority)), (authority,))
-    return Given(
+    return ServiceFiles(
         certs if len(certs) <= MAX_ARGUMENTS else (listed(certs),),
         _replaced(service.bind_options, instead),
         authority,

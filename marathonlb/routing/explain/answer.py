@@ -23,7 +23,7 @@ from marathonlb.routing.explain.router_model import Match, matches, odd_host, pl
 from marathonlb.routing.explain.views import current, rule_seen, seen
 from marathonlb.routing.precedence import fold_case
 from marathonlb.routing.problems import PIN
-from marathonlb.routing.services.build import Service
+from marathonlb.routing.services.model import Service
 from marathonlb.routing.sni import rule_for, sni_of
 
 NEAR = 5

@@ -20,7 +20,7 @@ from marathonlb.routing.policy.prefixes import FORBIDDEN
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.quarantine.refused import Verdict
 from marathonlb.routing.rules import Rules
-from marathonlb.routing.services.build import Service
+from marathonlb.routing.services.model import Service
 from marathonlb.routing.services.servers import SERVED_STATES, Resolve, address_of
 from marathonlb.settings import Settings
 

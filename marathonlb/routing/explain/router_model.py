@@ -14,7 +14,7 @@ from attrs import frozen
 
 from marathonlb.routing.precedence import fold_case, narrows, weight_of
 from marathonlb.routing.rules import AclRule, MapRule, Rules
-from marathonlb.routing.services.build import Service
+from marathonlb.routing.services.model import Service
 
 ODD = r"[^!$%&-+.0-;=A-Z_a-z~[\]-]"
 """What no Host header may hold: it is answered 400."""

@@ -10,7 +10,7 @@ from marathonlb.routing.explain.evidence import Key, State, left_out, said
 from marathonlb.routing.explain.model import RuleSeen, ServerSeen, ServiceSeen
 from marathonlb.routing.labels.tls import NO_VERIFY
 from marathonlb.routing.rules import AclRule, MapRule
-from marathonlb.routing.services.build import Service
+from marathonlb.routing.services.model import Service
 
 _HEALTH = {True: "alive", False: "not alive", None: "unknown"}
 

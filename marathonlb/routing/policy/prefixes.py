@@ -17,8 +17,8 @@ from attrs import evolve, field, frozen
 from marathonlb.marathon.model import App, cluster_of, id_in_cluster, qualified
 from marathonlb.routing.lines.allowed import MOST_EFFORT, effort, refusal
 from marathonlb.routing.problems import Problem
-from marathonlb.routing.services.build import AppServices, Service
 from marathonlb.routing.services.files import covered
+from marathonlb.routing.services.model import AppServices, Service
 
 FORBIDDEN = "the policy forbids it"
 """How the reason of every such problem begins."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from marathonlb.routing.quarantine.refused import Key, bare
-from marathonlb.routing.services.build import Service
+from marathonlb.routing.services.model import Service
 
 
 class Readings:

@@ -18,7 +18,7 @@ from attrs import evolve, frozen
 
 from marathonlb.routing.names import plain_backend
 from marathonlb.routing.problems import Problem
-from marathonlb.routing.services.build import Service
+from marathonlb.routing.services.model import Service
 
 Key = tuple[str, int]
 
@@ -233,4 +233,4 @@ class Quarantine:
 def bare(service: Service) -> Service:
     """A service without its servers, the app's date and what others have left it: what its owner says, tasks aside."""
     plain = plain_backend(service.backend)
-    return evolve(service, servers=(), since="", binds_port=True, backend=plain, given=None)
+    return evolve(service, servers=(), since="", binds_port=True, backend=plain, copied_files=None)

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 
 from marathonlb.routing.quarantine.refused import Key, Quarantine
-from marathonlb.routing.services.build import Service
+from marathonlb.routing.services.model import Service
 
 MAX_RUNS = 64
 """Batches that one search tries at most."""

@@ -9,13 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from itertools import accumulate, islice
-from typing import Any
 
 import msgspec
-from attrs import Factory, evolve, field, frozen
+from attrs import evolve
 
 from marathonlb import limits
-from marathonlb.marathon.model import App, HealthCheck, Networking, Task, id_in_cluster
+from marathonlb.marathon.model import App, Networking, Task, id_in_cluster
 from marathonlb.routing.labels import values
 from marathonlb.routing.labels.parse import NOTHING, PortLabels, parse_labels
 from marathonlb.routing.labels.selection import in_group, why_not_offered
@@ -24,108 +23,10 @@ from marathonlb.routing.lines import passwords
 from marathonlb.routing.names import backend_name
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.services.counts import beyond, ports_of, served_ports, too_long, with_few_hosts
-from marathonlb.routing.services.files import Given
 from marathonlb.routing.services.health_checks import HTTP_CHECKS, Checks
+from marathonlb.routing.services.model import AppServices, Service
 from marathonlb.routing.services.servers import Resolve, Server, port_at, servers_of
 from marathonlb.settings import Settings
-
-
-@frozen
-class Service:
-    """
-    One port of one app as the load balancer offers it.
-
-    :param backend: the backend's name: the app's id and the service port.
-    :param hosts: virtual hosts, lower case; a wildcard begins with ``*.``.
-    :param paths: prefixes that narrow the hosts; empty means every path.
-    :param weight: the owner's order of the routing rules; None leaves ours.
-    :param networks: the only clients that are let in; empty means everybody.
-    :param check_index: the port of the task that is checked, where that is not this one.
-    :param passthrough: hosts whose TLS connections are handed to the tasks as they are.
-    :param backend_ssl: TLS towards the tasks: empty, ``none`` (nothing is verified), or what ``ca-file`` takes.
-    :param backend_proto: ``h1`` or ``h2`` towards the tasks; empty leaves it to HAProxy.
-    :param maxconn: connections at once to each server; None is no limit.
-    :param rate_limit: requests per client address, and HAProxy's period that they are counted over.
-    :param cors: origins whose pages may read the answers; ``*`` is any.
-    :param timeout_server: a HAProxy duration; None leaves that of the defaults, as with ``timeout_tunnel``.
-    :param overrides: template texts of the labels, by template name.
-    :param since: when the app last changed: who was first, in a collision.
-    :param app: what it is a port of, for Jinja2 templates, without all that changes when it is scaled; see `lasting`.
-    :param binds_port: whether it has a frontend of its own; one that lost its port to another has none.
-    :param given: what HAProxy is given in place of the files that its labels name; None names those themselves.
-    """
-
-    app_id: str
-    port_index: int
-    service_port: int
-    backend: str
-    mode: str
-    servers: tuple[Server, ...] = ()
-    hosts: tuple[str, ...] = ()
-    paths: tuple[str, ...] = ()
-    ignore_path_case: bool = False
-    weight: int | None = None
-    bind_addr: str = "*"
-    bind_options: str = ""
-    ssl_certs: tuple[str, ...] = ()
-    balance: str = "roundrobin"
-    sticky: bool = False
-    redirect_to_https: bool = False
-    use_hsts: bool = False
-    auth: tuple[str, str, str] | None = field(default=None, repr=False)
-    networks: tuple[str, ...] = ()
-    proxypass_path: str | None = None
-    revproxy_path: str | None = None
-    redirect_path: str | None = None
-    health_check: HealthCheck | None = None
-    check_index: int | None = None
-    passthrough: tuple[str, ...] = ()
-    backend_ssl: str = ""
-    backend_proto: str = ""
-    maxconn: int | None = None
-    rate_limit: tuple[int, str] | None = None
-    maintenance: bool = False
-    cors: tuple[str, ...] = ()
-    timeout_server: str | None = None
-    timeout_tunnel: str | None = None
-    overrides: Mapping[str, str] = Factory(dict)
-    since: str = ""
-    app: App = field(default=Factory(lambda self: App(self.app_id), takes_self=True), eq=False, repr=False)
-    binds_port: bool = True
-    given: Given | None = None
-
-    @property
-    def key(self) -> tuple[str, int]:
-        """What names a service: the app's id and the port's index."""
-        return self.app_id, self.port_index
-
-    @property
-    def frontend(self) -> str:
-        """The name of its own frontend; never the backend's, since HAProxy 3.3 refuses two of one name."""
-        return f"{self.backend}_in"
-
-    @property
-    def files(self) -> Given:
-        """What HAProxy's configuration names."""
-        return self.given or Given(self.ssl_certs, self.bind_options, self.backend_ssl)
-
-    @property
-    def checks_http(self) -> bool:
-        """Whether its health check speaks HTTP."""
-        return self.health_check is not None and self.health_check.protocol in HTTP_CHECKS
-
-
-@frozen
-class AppServices:
-    """
-    What one app offers, and what is wrong with it.
-
-    :param labels: the checked labels of the whole app, by name (`AppLabels.values`).
-    """
-
-    services: tuple[Service, ...] = ()
-    problems: tuple[Problem, ...] = ()
-    labels: Mapping[str, Any] = Factory(dict)
 
 
 def services_of(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
 from attrs import evolve
 
@@ -12,9 +11,7 @@ from marathonlb.marathon.model import App
 from marathonlb.routing.labels import values
 from marathonlb.routing.labels.parse import AppLabels
 from marathonlb.routing.problems import Problem
-
-if TYPE_CHECKING:
-    from marathonlb.routing.services.build import Service
+from marathonlb.routing.services.model import Service
 
 
 def served_ports(app: App) -> int:

@@ -44,7 +44,7 @@ BIND_WORDS = {
 
 
 @frozen
-class Given:
+class ServiceFiles:
     """
     What HAProxy is given in place of the files that a service's labels name.
 

@@ -22,7 +22,7 @@ from marathonlb.redaction import masked
 from marathonlb.routing.explain.evidence import State
 from marathonlb.routing.explain.model import LeftOut, RuleSeen, ServerSeen
 from marathonlb.routing.explain.views import seen
-from marathonlb.routing.services.build import Service
+from marathonlb.routing.services.model import Service
 from marathonlb.web.api.problems import ProblemView, problems_of
 from marathonlb.web.context import Sight
 from marathonlb.web.page import Answer, Asked, Page, Parameter, Refusal, data

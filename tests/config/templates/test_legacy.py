@@ -14,7 +14,7 @@ from marathonlb.config.templates.table import classic
 from marathonlb.config.text.model import Chunk, Owner
 from marathonlb.errors import TemplateError
 from marathonlb.marathon.model import HealthCheck
-from marathonlb.routing.services.build import Service
+from marathonlb.routing.services.model import Service
 from marathonlb.settings import Settings
 from tests.routing.apps import app, offered, service
 

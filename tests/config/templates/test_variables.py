@@ -13,7 +13,7 @@ from marathonlb.config.templates.loader import load_templates
 from marathonlb.config.templates.table import BY_NAME, OBJECTS, jinja
 from marathonlb.config.templates.variable_table import VARIABLES
 from marathonlb.marathon.model import HealthCheck
-from marathonlb.routing.services.build import Service
+from marathonlb.routing.services.model import Service
 from marathonlb.settings import Settings
 from tests.routing.apps import app, offered, task
 

@@ -12,7 +12,7 @@ from marathonlb.config.render import Rendered, Renderer
 from marathonlb.config.templates.loader import load_templates
 from marathonlb.config.text.line_check import LINE, MAP_LINE, NAME, room_of_maps
 from marathonlb.routing.explain.router_model import route
-from marathonlb.routing.services.build import Service
+from marathonlb.routing.services.model import Service
 from marathonlb.settings import Settings
 from tests.routing.apps import app, offered, service, task
 

@@ -18,7 +18,7 @@ from marathonlb.haproxy.certificates.file_cache import GRACE
 from marathonlb.haproxy.certificates.inventory import MAX_ARGUMENTS, Certificates, Shared
 from marathonlb.haproxy.certificates.survey import to_be_served
 from marathonlb.routing.problems import Problem
-from marathonlb.routing.services.build import Service
+from marathonlb.routing.services.model import Service
 from marathonlb.settings import Settings
 from tests.integration.authorities import Authority, key_text
 from tests.routing.apps import service

@@ -14,8 +14,8 @@ from marathonlb.haproxy.certificates.file_cache import LIMIT
 from marathonlb.haproxy.certificates.inventory import Certificates
 from marathonlb.routing.policy.prefixes import Grant, Policy
 from marathonlb.routing.problems import Problem
-from marathonlb.routing.services.build import Service
 from marathonlb.routing.services.files import UNUSABLE, UNUSABLE_AUTHORITY, UNUSABLE_KEYS
+from marathonlb.routing.services.model import Service
 from marathonlb.settings import Settings
 from tests.haproxy.certificates.test_inventory import AtOnce, CertificateTestCase, Prepared, finished
 from tests.integration.authorities import Authority

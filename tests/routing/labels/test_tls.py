@@ -12,7 +12,7 @@ from marathonlb.routing.claims import own_ports, settle
 from marathonlb.routing.labels.tls import backend_proto, backend_ssl, server_words
 from marathonlb.routing.policy.file import policy_of
 from marathonlb.routing.rules import Rules, rules_of
-from marathonlb.routing.services.build import Service
+from marathonlb.routing.services.model import Service
 from marathonlb.routing.sni import (
     SHARED,
     Sni,

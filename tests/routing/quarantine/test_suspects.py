@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.routing.quarantine.refused import Quarantine
 from marathonlb.routing.quarantine.suspects import FEW_PORTS, MAX_RUNS, MAX_SECONDS, RETRY, Suspects
-from marathonlb.routing.services.build import Service
+from marathonlb.routing.services.model import Service
 from tests.routing.apps import service
 
 Fails = Callable[[set[str]], bool]

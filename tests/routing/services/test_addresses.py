@@ -13,7 +13,7 @@ from marathonlb.marathon.model import App, Networking, Port
 from marathonlb.marathon.parsing.apps import parse_apps
 from marathonlb.marathon.parsing.pods import parse_pods
 from marathonlb.routing.offers import Offers
-from marathonlb.routing.services.build import Service
+from marathonlb.routing.services.model import Service
 from marathonlb.settings import Settings
 from tests.routing.apps import app as any_app
 

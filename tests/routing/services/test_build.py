@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from marathonlb.marathon.model import App, HealthCheck, Networking, Port
 from marathonlb.routing.lines.passwords import COMMAND, LOCKED
 from marathonlb.routing.names import acl_stem, backend_name, clean_app_id
-from marathonlb.routing.services.build import Service
+from marathonlb.routing.services.model import Service
 from marathonlb.settings import Settings
 from tests.routing.apps import app, offered, task
 
