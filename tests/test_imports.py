@@ -25,7 +25,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("logs",),
     ("options",),
     ("settings", "metrics", "errors", "timers"),
-    ("redaction", "limits"),
+    ("redaction", "limits", "files"),
     ("__init__",),
     ("_version",),
 )

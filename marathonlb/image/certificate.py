@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from marathonlb.files import replace
+
 LIFE = timedelta(days=3650)
 
 
@@ -25,9 +27,7 @@ def write_secret(path: str, text: str) -> None:
     fresh = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}")
     with suppress(FileNotFoundError):
         os.unlink(fresh)
-    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
-    os.replace(fresh, path)
+    replace(path, text, durable=False, temporary=fresh)
 
 
 def self_signed(host: str, now: datetime | None = None) -> str:

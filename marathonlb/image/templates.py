@@ -25,6 +25,8 @@ from http.client import HTTPException
 from pathlib import PurePosixPath
 from typing import Any
 
+from twisted.python.filepath import FilePath
+
 from marathonlb.errors import TemplateError
 from marathonlb.options.values import redacted, without_userinfo
 
@@ -83,9 +85,7 @@ def write(files: dict[str, bytes], directory: str) -> None:
     for name, content in files.items():
         path = os.path.join(directory, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(f"{path}.writing", "wb") as file:
-            file.write(content)
-        os.replace(f"{path}.writing", path)
+        FilePath(path).setContent(content, ext=b".writing")
 
 
 class _Refused(Exception):

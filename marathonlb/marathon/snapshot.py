@@ -7,13 +7,13 @@ others go on, and what this one runs has to be known from somewhere.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 
 import msgspec
 from twisted.logger import Logger
 
 from marathonlb.errors import MarathonLBError
+from marathonlb.files import replace
 from marathonlb.marathon.model import App
 
 
@@ -46,11 +46,7 @@ class Memory:
         """
         text = _encoder.encode(_Kept(as_of, tuple(apps)))
         try:
-            path = self._path(_name(cluster))
-            descriptor = os.open(f"{path}.writing", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(text)
-            os.replace(f"{path}.writing", path)
+            replace(self._path(_name(cluster)), text, durable=False)
         except (OSError, MarathonLBError) as error:
             self._log.warn(
                 "What the cluster {cluster} runs cannot be kept for the next start: {error}; look at --state-dir",

@@ -6,7 +6,6 @@ While the file cannot be read, nobody is let in by a token: who removes it takes
 
 from __future__ import annotations
 
-import os
 import stat
 from hashlib import sha256
 from hmac import compare_digest
@@ -14,6 +13,7 @@ from hmac import compare_digest
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from marathonlb.files import ChangedFile
 from marathonlb.options.values import is_path
 
 SHORT = 16
@@ -41,7 +41,7 @@ class AdminToken:
     def __init__(self, given: str) -> None:
         self._path = given if is_path(given) else ""
         self._token = "" if self._path else given.strip()
-        self._seen: tuple[int, ...] | None = None
+        self._file = ChangedFile(self._path)
         self._problem = ""
         if self._path:
             self._refresh()
@@ -61,17 +61,18 @@ class AdminToken:
 
     def _refresh(self) -> None:
         try:
-            status = os.stat(self._path)
-            seen = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino, status.st_mode)
-            if seen != self._seen:
-                self._read(status)
-            self._seen, self._problem = seen, ""
+            version = self._file.changed()
+            if version is not None:
+                self._read(version.mode)
+                self._file.accept(version)
+            self._problem = ""
         except (OSError, ValueError) as error:
-            self._seen, self._token = None, ""
+            self._file.forget()
+            self._token = ""
             self._complain((error.strerror or "") if isinstance(error, OSError) else str(error))
 
-    def _read(self, status: os.stat_result) -> None:
-        if not stat.S_ISREG(status.st_mode):
+    def _read(self, mode: int) -> None:
+        if not stat.S_ISREG(mode):
             raise ValueError("it is no regular file")
         with open(self._path, "rb") as file:
             text = file.read(MAX_FILE + 1).strip().decode("ascii", "replace")
@@ -79,12 +80,12 @@ class AdminToken:
             raise ValueError("it does not hold one token in ASCII, such as openssl rand -hex 32 makes")
         self._token = text
         self._judge(text, self._path)
-        if status.st_mode & 0o077:
+        if mode & 0o077:
             self._log.warn(
                 "{path}: others than its owner may read or write this file (mode {mode:04o}), and with it have "
                 "the --admin-token; chmod 600 it",
                 path=self._path,
-                mode=stat.S_IMODE(status.st_mode),
+                mode=stat.S_IMODE(mode),
             )
 
     def _judge(self, token: str, where: str) -> None:

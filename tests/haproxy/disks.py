@@ -6,7 +6,8 @@ import shutil
 from collections.abc import Callable
 from typing import Any
 
-from marathonlb.haproxy.files.disk import Disk, Ownership, Text
+from marathonlb.files import Ownership, Text
+from marathonlb.haproxy.files.disk import Disk
 
 
 class Crash(BaseException):
@@ -34,7 +35,7 @@ class FailingDisk(Disk):
         self.done.append(name)
         return len(self.done) - 1 == self._at
 
-    def write(self, path: str, text: Text, ownership: Ownership, *, durable: bool) -> None:
+    def write(self, path: str, text: Text | bytes, ownership: Ownership, *, durable: bool) -> None:
         if self._before("write"):
             if self._partly:
                 super().write(path, text[: len(text) // 2], ownership, durable=False)

@@ -20,6 +20,7 @@ from time import time
 
 from twisted.logger import Logger
 
+from marathonlb.files import replace
 from marathonlb.haproxy.certificates.survey import COMPANIONS
 
 NAME = ".pem"
@@ -78,7 +79,8 @@ class CertificateCopies:
         fresh = self.fresh(kind, path)
         for end in ("", *COMPANIONS):
             if end in parts:
-                _write(fresh + end, parts[end])
+                target = fresh + end
+                replace(target, parts[end], durable=False, temporary=f"{target}.{get_ident()}")
             else:
                 _remove(fresh + end)
 
@@ -194,11 +196,3 @@ def link(source: str, path: str) -> None:
 def _remove(path: str) -> None:
     with suppress(FileNotFoundError):
         os.unlink(path)
-
-
-def _write(path: str, content: bytes) -> None:
-    writing = f"{path}.{get_ident()}"
-    descriptor = os.open(writing, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "wb") as file:
-        file.write(content)
-    os.replace(writing, path)

@@ -19,6 +19,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from marathonlb.config.templates.variables import LIST_SUFFIX
+from marathonlb.files import replace
 from marathonlb.haproxy.certificates.backup import CertificateCopies
 from marathonlb.haproxy.certificates.file_cache import PATIENCE, CertificateFiles, Trial
 from marathonlb.haproxy.certificates.survey import COMPANIONS, Entry, Key, cannot
@@ -371,11 +372,7 @@ def _write_list(directory: str, text: str) -> str:
     """Write a list under a name that follows from its text, so that what is written is never changed."""
     path = os.path.join(directory, hashlib.sha256(text.encode()).hexdigest()[:16] + LIST_SUFFIX)
     if not os.path.exists(path):
-        with open(path + ".writing", "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(path + ".writing", path)
+        replace(path, text, durable=True, mode=0o644)
     return path
 
 

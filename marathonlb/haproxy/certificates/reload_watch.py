@@ -23,9 +23,10 @@ from zope.interface import implementer
 
 from marathonlb.config.text.model import Config
 from marathonlb.errors import HAProxyUnavailable, PublishFailed
+from marathonlb.files import Ownership
 from marathonlb.haproxy.certificates.inventory import Certificates
 from marathonlb.haproxy.certificates.survey import Key, to_be_served
-from marathonlb.haproxy.files.disk import Disk, Ownership, read_text
+from marathonlb.haproxy.files.disk import Disk, read_text
 from marathonlb.haproxy.files.state_directory import StateDirectory
 from marathonlb.haproxy.interfaces import IReloader, Reloaded
 from marathonlb.haproxy.runtime.oneshot import MAX_COMMAND
@@ -106,10 +107,9 @@ class Loaded:
         self._sources = {name: key for name, key in self._sources.items() if name in digests}
         noted = {name: (digest, *self._sources.get(name, ("crt", name))) for name, digest in digests.items()}
         try:
-            path = self._state.file("certificates")
             text = json.dumps(noted, indent=1, sort_keys=True)
-            self._disk.write(path + ".writing", text + "\n", Ownership(0o640), durable=False)
-            self._disk.rename(path + ".writing", path)
+            path = self._state.file("certificates")
+            self._disk.replace(path, text + "\n", Ownership(0o640), durable=False)
         except (OSError, PublishFailed) as error:
             self._log.warn(
                 "What HAProxy has of the certificates could not be noted: {error}; check the state directory",

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from attrs import Factory, evolve, frozen
 
+from marathonlb.files import FileVersion
 from marathonlb.haproxy.certificates.pem import has_key, payload, read_authorities, read_certificate
 from marathonlb.haproxy.files.reader import LARGEST, read_regular
 
@@ -297,9 +298,8 @@ def digest_of(parts: Iterable[str | bytes]) -> str:
 
 def _stat(path: str) -> object:
     try:
-        found = os.stat(path)
+        return FileVersion.of(path)
     except OSError as error:
         return error.errno
     except ValueError:  # no path at all
         return None
-    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino

@@ -15,7 +15,8 @@ from twisted.logger import Logger
 
 from marathonlb.config.templates.table import BY_NAME, Template, classic, jinja
 from marathonlb.errors import PublishFailed, TemplateError
-from marathonlb.haproxy.files.disk import Disk, Ownership, read_text, told
+from marathonlb.files import Ownership
+from marathonlb.haproxy.files.disk import Disk, read_text, told
 from marathonlb.haproxy.files.state_directory import StateDirectory
 
 FILE = "templates.json"
@@ -53,10 +54,8 @@ class AcceptedTemplates:
         """Keep these. A failure is said, and goes no further: what runs is what was accepted."""
         kept = {name: {"source": each.source, "text": each.text} for name, each in sorted(templates.items())}
         try:
-            path = self._state.file(FILE)
-            self._disk.write(f"{path}.writing", json.dumps(kept) + "\n", PRIVATE, durable=True)
-            self._disk.rename(f"{path}.writing", path)
-            self._disk.sync(self._state.path)
+            text = json.dumps(kept) + "\n"
+            self._disk.replace(self._state.file(FILE), text, PRIVATE, durable=True)
         except (OSError, PublishFailed) as error:
             self._log.warn(
                 "the templates that HAProxy accepted were not kept: {reason}. The next controller does not know them",

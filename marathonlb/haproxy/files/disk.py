@@ -11,20 +11,10 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-
-from attrs import frozen
+from contextlib import contextmanager
 
 from marathonlb.errors import PublishFailed
-
-DEFAULT_MODE = 0o640
-"""Of a new haproxy.cfg: it may hold password hashes, so it is for the owner and, read-only, for the group."""
-
-Text = str | tuple[str, ...]
-"""A text, whole or in parts."""
-
-PART = 1 << 18
-"""So many characters of a text are encoded at once."""
+from marathonlb.files import FileWriter, Ownership, Text, encoded
 
 ADVICE = {
     "ENOSPC": "free some space",
@@ -38,50 +28,12 @@ ADVICE = {
 """What to do about what the disk refuses, by the name of the error."""
 
 
-@frozen
-class Ownership:
-    """
-    Who may read a file.
-
-    :param mode: its permission bits.
-    :param uid: its owner, or -1 for whoever writes it.
-    :param gid: its group, or -1.
-    """
-
-    mode: int = DEFAULT_MODE
-    uid: int = -1
-    gid: int = -1
-
-
-class Disk:
+class Disk(FileWriter):
     """The real disk. Each method raises `OSError`."""
-
-    def write(self, path: str, text: Text, ownership: Ownership, *, durable: bool) -> None:
-        """
-        Write a new file.
-
-        :param durable: whether it has to be on the disk, not in memory alone, when this returns.
-        """
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with open(descriptor, "wb", buffering=0) as file:
-            for part in encoded(text):
-                rest = memoryview(part)
-                while rest:
-                    rest = rest[file.write(rest) :]
-            os.fchmod(descriptor, ownership.mode)
-            if (ownership.uid, ownership.gid) != (-1, -1):
-                with suppress(PermissionError):
-                    os.fchown(descriptor, ownership.uid, ownership.gid)
-            if durable:
-                os.fsync(descriptor)
 
     def make_directory(self, path: str) -> None:
         """Make a directory for the owner and the group alone."""
         os.mkdir(path, 0o750)
-
-    def rename(self, old: str, new: str) -> None:
-        """Give a file or a directory another name, in one step; durable after `sync`."""
-        os.replace(old, new)
 
     def remove(self, path: str) -> None:
         """Remove a file."""
@@ -94,28 +46,6 @@ class Disk:
     def unwritable(self, path: str) -> OSError | None:
         """Why nothing can be made in a directory that is there; None where something can."""
         return None if os.access(path, os.W_OK | os.X_OK) else forbidden(path, os.statvfs(path).f_flag)
-
-    def sync(self, directory: str) -> None:
-        """Make the names in a directory durable."""
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def encoded(text: Text) -> Iterator[bytes]:
-    """
-    The bytes of a text, part by part; those that are no UTF-8 as they were read.
-
-    Many megabytes at once would keep the interpreter from all other threads for as long, and their memory with the
-    thread that had them.
-    """
-    if not isinstance(text, str):
-        return (part for each in text for part in encoded(each))
-    return (
-        text[place : place + PART].encode("utf-8", "surrogateescape") for place in range(0, len(text), PART)
-    )
 
 
 def read_text(path: str) -> str | None:

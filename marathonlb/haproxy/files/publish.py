@@ -24,11 +24,9 @@ from attrs import field, frozen
 from twisted.logger import Logger
 
 from marathonlb.config.text.model import Config
+from marathonlb.files import Ownership, Text, encoded
 from marathonlb.haproxy.files.disk import (
     Disk,
-    Ownership,
-    Text,
-    encoded,
     holds,
     ownership_of,
     publishing,

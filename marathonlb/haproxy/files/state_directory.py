@@ -23,8 +23,9 @@ from twisted.logger import Logger
 
 from marathonlb.config.https import LONGEST_SOCKET_NAME
 from marathonlb.errors import PublishFailed
+from marathonlb.files import Ownership
 from marathonlb.haproxy.dynamic.server_state import STATE_HEADER
-from marathonlb.haproxy.files.disk import Disk, Ownership, read_text, reason
+from marathonlb.haproxy.files.disk import Disk, read_text, reason
 from marathonlb.haproxy.files.sockets import remove_dead
 from marathonlb.haproxy.files.trust import distrusted
 from marathonlb.haproxy.process.account import may_enter
@@ -182,10 +183,8 @@ class StateDirectory:
         :param digests: of one; of two where the file is about to change from one to the other behind a HAProxy that was
             led there by steps.
         """
-        path = self.file("confirmed")
-        self._disk.write(path + ".writing", "\n".join(digests) + "\n", Ownership(0o644), durable=True)
-        self._disk.rename(path + ".writing", path)
-        self._disk.sync(self.path)
+        text = "\n".join(digests) + "\n"
+        self._disk.replace(self.file("confirmed"), text, Ownership(0o644), durable=True)
 
     def doubt(self) -> None:
         """Forget, durably, what HAProxy confirmed: its file is about to change. Raises `OSError`."""
@@ -203,8 +202,7 @@ class StateDirectory:
             since what was true at one reload is not at the next start.
         """
         path = self.file("server-state")
-        self._disk.write(path + ".writing", text or STATE_HEADER, Ownership(0o644), durable=False)
-        self._disk.rename(path + ".writing", path)
+        self._disk.replace(path, text or STATE_HEADER, Ownership(0o644), durable=False)
 
 
 def _give(path: str, bits: int) -> None:

@@ -16,7 +16,8 @@ from attrs import frozen
 from twisted.logger import Logger
 
 from marathonlb.errors import PublishFailed
-from marathonlb.haproxy.files.disk import Disk, Ownership, read_text, remove_tree, told
+from marathonlb.files import Ownership
+from marathonlb.haproxy.files.disk import Disk, read_text, remove_tree, told
 from marathonlb.haproxy.files.publish import Published
 from marathonlb.haproxy.files.state_directory import StateDirectory
 from marathonlb.haproxy.rollback.pin import FILE as PIN
@@ -139,8 +140,7 @@ class Archive:
             self._disk.write(os.path.join(path, file), text, PRIVATE, durable=False)
         self._disk.write(os.path.join(path, "haproxy.cfg"), published.parts, PRIVATE, durable=False)
         about = {"time": time, "reason": reason, "digest": digest, **({"cause": cause} if cause else {})}
-        self._disk.write(f"{path}.json.writing", json.dumps(about) + "\n", PRIVATE, durable=False)
-        self._disk.rename(f"{path}.json.writing", f"{path}.json")
+        self._disk.replace(f"{path}.json", json.dumps(about) + "\n", PRIVATE, durable=False)
         self._prune(there[: len(there) + 1 - self._keep] if len(there) >= self._keep else ())
 
     def _is_last(self, last: Archived, published: Published) -> bool:

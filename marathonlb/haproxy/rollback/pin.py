@@ -14,7 +14,8 @@ from contextlib import suppress
 from attrs import field, frozen
 from twisted.logger import Logger
 
-from marathonlb.haproxy.files.disk import Disk, Ownership, publishing, read_text
+from marathonlb.files import ChangedFile, Ownership
+from marathonlb.haproxy.files.disk import Disk, publishing, read_text
 from marathonlb.haproxy.files.publish import Published
 
 FILE = "pin.json"
@@ -53,19 +54,20 @@ class Pins:
         self._directory = directory
         self._path = os.path.join(directory, FILE)
         self._disk = disk or Disk()
-        self._read_as: tuple[int, int, int] | None = None
+        self._file = ChangedFile(self._path)
         self._pin: Pin | None = None
 
     def current(self) -> Pin | None:
         """What is pinned; None where nothing is. A file that cannot be read is said once, and pins nothing."""
         try:
-            status = os.stat(self._path)
+            version = self._file.changed()
         except OSError:
-            self._read_as = self._pin = None
+            self._file.forget()
+            self._pin = None
             return None
-        signature = status.st_ino, status.st_mtime_ns, status.st_size
-        if signature != self._read_as:
-            self._read_as, self._pin = signature, self._read()
+        if version is not None:
+            self._file.accept(version)
+            self._pin = self._read()
         return self._pin
 
     def put(self, pin: Pin) -> None:
@@ -78,10 +80,7 @@ class Pins:
         }
         with publishing(self._path):
             os.makedirs(self._directory, 0o750, exist_ok=True)
-            writing = f"{self._path}.writing"
-            self._disk.write(writing, json.dumps(about) + "\n", PRIVATE, durable=True)
-            self._disk.rename(writing, self._path)
-            self._disk.sync(self._directory)
+            self._disk.replace(self._path, json.dumps(about) + "\n", PRIVATE, durable=True)
 
     def release(self) -> Pin | None:
         """Pin nothing any more, durably; what was pinned. Raises `marathonlb.errors.PublishFailed`."""

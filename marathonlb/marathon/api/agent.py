@@ -7,7 +7,6 @@ The agent that talks to Marathon: TLS with verified host names, and connections 
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from twisted.web.iweb import IAgent, IPolicyForHTTPS
 from zope.interface import implementer
 
 from marathonlb.errors import UsageError
+from marathonlb.files import ChangedFile
 from marathonlb.settings import Settings
 
 CONNECT_TIMEOUT = 5.0
@@ -54,7 +54,7 @@ class Identity:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._seen: tuple[int, int, int] | None = None
+        self._file = ChangedFile(path)
         try:
             self._options = self._read()
         except _UNUSABLE:
@@ -73,11 +73,10 @@ class Identity:
         return dict(self._options)
 
     def _read(self) -> dict[str, Any]:
-        status = os.stat(self._path)
-        seen = (status.st_mtime_ns, status.st_size, status.st_ino)
-        if seen == self._seen:
+        version = self._file.changed()
+        if version is None:
             return self._options
-        self._seen = seen
+        self._file.accept(version)
         text = Path(self._path).read_bytes()
         own, *chain = (Certificate.loadPEM(block).original for block in _PEM.findall(text))
         found = {

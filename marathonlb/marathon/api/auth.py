@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from base64 import b64encode
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import Interface, implementer
 
 from marathonlb.errors import SourceError
+from marathonlb.files import ChangedFile
 
 Headers = dict[str, str]
 
@@ -67,7 +67,7 @@ class FileAuthorization:
 
     def __init__(self, path: str) -> None:
         self._path = Path(path)
-        self._seen: tuple[int, int, int] | None = None
+        self._file = ChangedFile(path)
         self._headers: Headers | None = None
         self._problem = ""
 
@@ -81,15 +81,14 @@ class FileAuthorization:
 
     def refused(self, headers: Headers) -> bool:
         """Whether the file holds something else now."""
-        self._seen = None
+        self._file.forget()
         self._refresh()
         return self._headers != headers
 
     def _refresh(self) -> None:
         try:
-            status = os.stat(self._path)
-            seen = (status.st_mtime_ns, status.st_size, status.st_ino)
-            if seen == self._seen:
+            version = self._file.changed()
+            if version is None:
                 return
             text = self._path.read_text("utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
@@ -100,7 +99,8 @@ class FileAuthorization:
         if ":" not in text or "\n" in text:
             self._problem = "it does not hold one line user:pass"
             return
-        self._seen, self._headers = seen, _basic(text)
+        self._file.accept(version)
+        self._headers = _basic(text)
 
 
 def _basic(credentials: str) -> Headers:

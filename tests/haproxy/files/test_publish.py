@@ -11,7 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.config.text.model import Config
 from marathonlb.errors import PublishFailed
-from marathonlb.haproxy.files.disk import PART, holds
+from marathonlb.files import PART
+from marathonlb.haproxy.files.disk import holds
 from marathonlb.haproxy.files.publish import Files, Published
 from tests.haproxy.disks import Crash, FailingDisk, crashing, refusing
 from tests.haproxy.samples import HEAD, A, B, config
