@@ -34,13 +34,16 @@ from marathonlb.marathon.events.hints import Hint
 from marathonlb.marathon.gatherer import SECOND_OPINION, Gathers, hosts_of
 from marathonlb.routing.problems import Problem
 from marathonlb.settings import Settings
-from marathonlb.timers import Alarms
+from marathonlb.timers import Backoff, NamedTimers, pause
 
 MAX_CHECKS = 50
 """So many times at most one convergence leaves out what HAProxy refuses, which stops after 50 complaints each."""
 
 PATIENCE = 1.0
 """Seconds that a new hint waits after a failure; without one the back-off decides."""
+
+FIRST_DELAY = 2.0
+"""Seconds until the first retry after a failure; doubled with each further one, up to ``--max-backoff``."""
 
 SOON = 0.1
 """Seconds until a search goes on, in a run that ends with it."""
@@ -77,7 +80,7 @@ class Reconciler(Service):
         self._applier = applier
         self._hosts = hosts
         self._clock = clock
-        self._jitter = jitter
+        self._backoff = Backoff(initial=FIRST_DELAY, longest=settings.max_backoff, jitter=jitter)
         self._dirty: frozenset[str] | None = frozenset()
         self._named: frozenset[str] = frozenset()
         self._why: Counter[str] = Counter()
@@ -86,7 +89,7 @@ class Reconciler(Service):
         self._unready = Unready()
         self._work: Deferred[None] | None = None
         self._idle: list[Deferred[object]] = []
-        self._alarms = Alarms(clock)
+        self._timers = NamedTimers(clock)
         self._floor = Floor(settings.min_reload_interval)
         self._search = Search(planner, applier, clock)
         self._out_of_turn = OutOfTurn(planner, applier, self.journal, clock)
@@ -143,11 +146,11 @@ class Reconciler(Service):
     def stopService(self) -> Deferred[Any]:
         """Begin no more; fires when the convergence under way has ended or has been given up."""
         super().stopService()  # type: ignore[no-untyped-call]
-        self._alarms.clear()
+        self._timers.cancel_all()
         ending: list[Deferred[object]] = [self.idle(), self._out_of_turn.stop()]
         if self._work is not None:
             self._work.cancel()
-        return DeferredList(ending).addBoth(lambda _: self._alarms.clear())
+        return DeferredList(ending).addBoth(lambda _: self._timers.cancel_all())
 
     # when
 
@@ -157,7 +160,7 @@ class Reconciler(Service):
             return
         wait = self._not_before - self._clock.seconds()
         if wait > 0:
-            self._alarms.set("patience", wait, self._wake)
+            self._timers.set("patience", wait, self._wake)
             return
         self._work = Deferred.fromCoroutine(self._run())
         self._work.addBoth(self._ended)
@@ -180,7 +183,7 @@ class Reconciler(Service):
                 if self.running:  # else it failed since it was given up
                     self._failed(error)
                 return
-            self._alarms.forget("retry")
+            self._timers.cancel("retry")
             converged = generation if self._settled else self.status.converged
             self.status = evolve(self.status, converged=converged, failures=0, failure="", blocked=None)
             if generation == self.status.generation:
@@ -189,11 +192,9 @@ class Reconciler(Service):
     def _failed(self, error: Exception) -> None:
         again = str(error) == self.status.failure
         self.status = self.status.failed(error, self._clock.seconds())
-        delay = min(2.0 ** min(self.status.failures, 12), self._settings.max_backoff) * (
-            0.5 + self._jitter() / 2
-        )
+        delay = self._backoff.delay(self.status.failures)
         self._not_before = self._clock.seconds() + min(delay, PATIENCE)
-        self._alarms.set("retry", delay, lambda: self.plan_again("retry"))
+        self._timers.set("retry", delay, lambda: self.plan_again("retry"))
         self.journal.failed(self.status, error, delay, again=again)
 
     # what
@@ -221,11 +222,11 @@ class Reconciler(Service):
             raise
         if not believed:
             self.journal.put_off(self.status, SECOND_OPINION)
-            if "doubt" not in self._alarms:  # what comes meanwhile does not put it off
-                self._alarms.set("doubt", SECOND_OPINION, lambda: self.poke(Hint(None, "second opinion")))
+            if "doubt" not in self._timers:  # what comes meanwhile does not put it off
+                self._timers.set("doubt", SECOND_OPINION, lambda: self.poke(Hint(None, "second opinion")))
         elif (retry := self._planner.quarantine.next_retry()) is not None:
             wait = retry - self._clock.seconds()
-            self._alarms.set("quarantine", wait, lambda: self.plan_again("quarantine"))
+            self._timers.set("quarantine", wait, lambda: self.plan_again("quarantine"))
         return believed
 
     async def look(self) -> Wanted:
@@ -235,7 +236,7 @@ class Reconciler(Service):
         :raises MarathonLBError: Marathon could not be asked, or a shared template is wrong.
         """
         while not await self._gather(None):
-            await self.pause(SECOND_OPINION)
+            await pause(self._clock, SECOND_OPINION)
         await self._planner.prepare()
         return self._planner.wanted(self._clock.seconds())
 
@@ -247,17 +248,13 @@ class Reconciler(Service):
         """
         self._dirty = None
         while not (believed := await self.converge()) or self._search.under_way:
-            self._alarms.clear()
-            await self.pause(max(self._settings.min_reload_interval, SOON) if believed else SECOND_OPINION)
+            self._timers.cancel_all()
+            await pause(
+                self._clock, max(self._settings.min_reload_interval, SOON) if believed else SECOND_OPINION
+            )
             self._dirty = self._dirty if believed else None
-        self._alarms.clear()
+        self._timers.cancel_all()
         return self.status.last_outcome
-
-    def pause(self, seconds: float) -> Deferred[None]:
-        """Fires after so many seconds."""
-        done: Deferred[None] = Deferred(lambda _: call.cancel())
-        call = self._clock.callLater(seconds, done.callback, None)
-        return done
 
     async def _gather(self, apps: frozenset[str] | None) -> bool:
         """Bring what is offered up to date; False where the answer was not believed."""
@@ -290,8 +287,8 @@ class Reconciler(Service):
 
     def _watch_readiness(self) -> None:
         """Ask again after a while about apps whose tasks are not ready yet."""
-        if self._unready.apps and "readiness" not in self._alarms and self.running:
-            self._alarms.set("readiness", READINESS, self._check_readiness)
+        if self._unready.apps and "readiness" not in self._timers and self.running:
+            self._timers.set("readiness", READINESS, self._check_readiness)
 
     def _check_readiness(self) -> None:
         if self._unready.apps:
@@ -389,10 +386,10 @@ class Reconciler(Service):
             self.plan_again("template")
         again = self._planner.texts.overrides.next_try()
         if again is None:
-            self._alarms.forget("template")
+            self._timers.cancel("template")
         else:
             wait = max(0.0, again - self._clock.seconds())
-            self._alarms.set("template", wait, lambda: self.plan_again("template"))
+            self._timers.set("template", wait, lambda: self.plan_again("template"))
 
     def _go_on(self, wanted: Wanted, outcome: Outcome | None) -> None:
         """Try the next suspects, where a search is under way."""
@@ -411,13 +408,13 @@ class Reconciler(Service):
         if outcome.action == "postponed":
             self._settled = False
             self._why.update(why)
-            self._alarms.set("floor", self._floor.postponed(now), lambda: self.plan_again("a reload put off"))
+            self._timers.set("floor", self._floor.postponed(now), lambda: self.plan_again("a reload put off"))
         else:
             self._floor.caught_up()
             self.wanted = wanted
             self._planner.accepted(wanted, read=outcome.action in ("reload", "written"))
         if outcome.action == "reload":
-            self._alarms.forget("floor")
+            self._timers.cancel("floor")
             self._floor.reloaded(now, outcome.seconds.get("reload", 0.0))
             self.status = evolve(self.status, last_reload=now, reloads=self.status.reloads + 1)
         self.journal.problems_are(wanted.problems)

@@ -6,15 +6,15 @@ from collections.abc import Callable
 from math import inf
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from marathonlb.errors import SourceError
 from marathonlb.marathon.cluster import Change
-from marathonlb.marathon.events.base import backoff
 from marathonlb.marathon.gatherer import Gathered, Gatherer, both
 from marathonlb.marathon.snapshot import Memory
+from marathonlb.timers import Backoff, NamedTimers
 
 PATIENCE = 1.0
 """Seconds that a new hint waits after a failure; without one the back-off decides."""
@@ -54,8 +54,7 @@ class Side:
         self.recalled = False
         self._clock = clock
         self._arrived = arrived
-        self._max_backoff = max_backoff
-        self._jitter = jitter
+        self._backoff = Backoff(longest=max_backoff, jitter=jitter)
         self._memory = memory
         self._owed: frozenset[str] | None = NOTHING
         self._named = NOTHING
@@ -66,7 +65,7 @@ class Side:
         self._failures = 0
         self._said = ""
         self._not_before = -inf
-        self._alarms: dict[str, IDelayedCall] = {}
+        self._timers = NamedTimers(clock)
 
     @property
     def asking(self) -> bool:
@@ -107,7 +106,7 @@ class Side:
             return succeed(None)
         wait = self._not_before - self._clock.seconds()
         if not self.asking and wait > 0:
-            self._remind("retry", wait, self._begin)
+            self._timers.set("retry", wait, self._begin)
             return succeed(None)
         waiting: Deferred[None] = Deferred()
         self._waiting.append(waiting)
@@ -121,15 +120,14 @@ class Side:
 
     def stop(self) -> None:
         """Ask no more."""
-        for name in list(self._alarms):
-            self._forget(name)
+        self._timers.cancel_all()
         if self._asking is not None:
             self._asking.cancel()
 
     # how
 
     def _begin(self) -> None:
-        self._forget("retry")
+        self._timers.cancel("retry")
         if self._asking is None:
             asking = self._asking = Deferred.fromCoroutine(self._run())
             asking.addErrback(self._broke)
@@ -154,15 +152,15 @@ class Side:
                 drifted=self._come.drifted | (gathered.drifted - named),
             )
             if gathered.again_in is not None:
-                self._remind("doubt", gathered.again_in, self._ask_everything)
+                self._timers.set("doubt", gathered.again_in, self._ask_everything)
 
     def _failed(self, error: SourceError) -> None:
         again = str(error) == self._said
         self._said = str(error)
         self._failures += 1
-        delay = backoff(self._failures, self._max_backoff, self._jitter)
+        delay = self._backoff.delay(self._failures)
         self._not_before = self._clock.seconds() + min(delay, PATIENCE)
-        self._remind("retry", delay, self._begin)
+        self._timers.set("retry", delay, self._begin)
         say = self._log.info if again else self._log.warn
         say(
             "The cluster {cluster} cannot be asked: {problem}; the next attempt is in {seconds:.1f} seconds, its apps "
@@ -208,18 +206,3 @@ class Side:
     def _ask_everything(self) -> None:
         self.owe(NOTHING, everything=True)
         self._begin()
-
-    def _remind(self, name: str, seconds: float, act: Callable[[], object]) -> None:
-        """Do something then; of a name there is one reminder at a time, the last one."""
-
-        def ring() -> None:
-            del self._alarms[name]
-            act()
-
-        self._forget(name)
-        self._alarms[name] = self._clock.callLater(seconds, ring)
-
-    def _forget(self, name: str) -> None:
-        alarm = self._alarms.pop(name, None)
-        if alarm is not None:
-            alarm.cancel()

@@ -17,9 +17,13 @@ from marathonlb.haproxy.certificates.inventory import Certificates
 from marathonlb.haproxy.diagnostics.blame import about_defaults, blamed, label_of, names_clash, operators
 from marathonlb.routing.quarantine.refused import Key, Quarantine, bare
 from marathonlb.routing.services.model import Service
+from marathonlb.timers import Backoff
 
 RETRY_BIND = 30.0
-"""Seconds until a port that somebody else held is tried again; doubled at each failure, up to sixteenfold."""
+"""Seconds until a port that another process held is tried again; doubled at each failure, up to sixteenfold."""
+
+PORT_RETRY = Backoff(initial=RETRY_BIND, longest=16 * RETRY_BIND, jitter=lambda: 1.0)
+"""Delays between the attempts to bind such a port."""
 
 Passes = Callable[[Config], Awaitable[bool]]
 """Whether HAProxy accepts a configuration."""
@@ -102,7 +106,7 @@ class Culprits:
             label, words = who.services[key]
             retry_at = None
             if starting or label.removeprefix("HAPROXY_") in self._renderer.templates.changed:
-                retry_at = now + RETRY_BIND * 2.0 ** min(self._quarantine.failures(key), 4)
+                retry_at = now + PORT_RETRY.delay(1 + self._quarantine.failures(key))
             self._condemn(by_key[key], label_of(label, by_key[key], words), words, retry_at)
             found = True
         return found

@@ -32,7 +32,7 @@ from marathonlb.marathon.api.body import BodyReader, TooBig
 from marathonlb.marathon.api.failures import FAILURES, Whom, failure
 from marathonlb.marathon.api.request import ERROR_BODY
 from marathonlb.marathon.api.single_flight import SingleFlight
-from marathonlb.marathon.events.base import backoff
+from marathonlb.timers import Backoff
 
 OPTION = "--dcos-auth-credentials"
 LOGIN = "/acs/api/v1/auth/login"
@@ -202,7 +202,7 @@ class ServiceAccount:
         self._endpoint = "{0.scheme}://{0.netloc}".format(urlsplit(marathon)) + LOGIN
         self._agent = agent
         self._clock = clock
-        self._jitter = jitter
+        self._backoff = Backoff(longest=PATIENCE, jitter=jitter)
         self._token: _Token | None = None
         self._failures = 0
         self._not_before = -inf
@@ -247,7 +247,7 @@ class ServiceAccount:
         except SourceError as error:
             self._failures += 1
             self._reason = error.reason
-            self._not_before = self._clock.seconds() + backoff(self._failures, PATIENCE, self._jitter)
+            self._not_before = self._clock.seconds() + self._backoff.delay(self._failures)
             raise
         self._failures = 0
         self._token = token

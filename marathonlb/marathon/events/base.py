@@ -7,23 +7,14 @@ from collections.abc import Callable
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import LoopingCall, deferLater
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from marathonlb.marathon.events.hints import Hint
+from marathonlb.timers import Backoff, pause
 
 Poke = Callable[[Hint], object]
-
-
-def backoff(attempts: int, most: float, jitter: Callable[[], float], rounds: int = 1) -> float:
-    """
-    Seconds to wait after so many failures in a row: 1, 2, 4, ... up to ``most``, each shortened by up to a half.
-
-    :param rounds: how many Marathons share one step, since each of them may be tried soon.
-    """
-    step = min(max(attempts - 1, 0) // rounds, 30)
-    return float(min(most, 2.0**step)) * (0.5 + jitter() / 2)
 
 
 class Source(Service):
@@ -53,8 +44,7 @@ class Source(Service):
         self._poke = poke
         self._clock = clock
         self._resync_interval = resync_interval
-        self._max_backoff = max_backoff
-        self._jitter = jitter
+        self._backoff = Backoff(longest=max_backoff, jitter=jitter)
         self._looked = False
         self._resync = LoopingCall(self._look_at_everything, "resync")
         self._resync.clock = clock
@@ -95,15 +85,16 @@ class Source(Service):
         self._looked = True
         self._poke(Hint(None, why))
 
-    async def _wait(self, seconds: float) -> None:
-        await deferLater(self._clock, seconds)
+    async def _failed(self, problem: str, endpoints: int = 1) -> None:
+        """
+        Log a failure and wait; the first one also asks for a full comparison, for a Marathon that never sends events.
 
-    async def _failed(self, problem: str, rounds: int = 1) -> None:
-        """Note a failure and wait; whatever runs is looked at once even where no event ever comes."""
+        :param endpoints: number of Marathons that take turns; the delay grows once each of them has failed.
+        """
         self.connected_to = None
         self.attempts += 1
         self.problem = problem
-        seconds = backoff(self.attempts, self._max_backoff, self._jitter, rounds)
+        seconds = self._backoff.delay(1 + (self.attempts - 1) // endpoints)
         self._log.warn(
             "{problem}; the next attempt is in {seconds:.1f} seconds, what is served stays as it is",
             problem=problem,
@@ -111,7 +102,7 @@ class Source(Service):
         )
         if not self._looked:
             self._look_at_everything("no events yet")
-        await self._wait(seconds)
+        await pause(self._clock, seconds)
 
     def _well(self) -> None:
         self.attempts = 0

@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 from marathonlb.errors import SourceError
 from marathonlb.marathon.events.base import Poke, Source
 from marathonlb.marathon.events.hints import Hint
+from marathonlb.timers import pause
 
 FAREWELL = 5.0
 """Seconds that taking the callback away may take at the end."""
@@ -73,7 +74,7 @@ class Subscription(Source):
                 await self._failed(str(error))
                 continue
             self._well()
-            await self._wait(self._check_interval)
+            await pause(self._clock, self._check_interval)
 
     async def _check(self) -> None:
         known = await self._client.subscriptions()

@@ -17,6 +17,7 @@ from marathonlb.errors import InvalidConfiguration, PublishFailed, ReloadFailed
 from marathonlb.haproxy.interfaces import Outcome
 from marathonlb.haproxy.rollback.pin import Pin
 from marathonlb.marathon.model import App
+from marathonlb.timers import pause
 from marathonlb.web.api.configurations import texts
 from marathonlb.web.context import Sight
 from marathonlb.web.page import Answer, Asked, Page, Refusal, data
@@ -167,7 +168,7 @@ async def unpin(sight: Sight, client: str) -> PinAnswer:
     status = sight.reconciler.status
     generation, failures, deadline = status.generation, status.failures, sight.now() + PATIENCE
     while status.converged < generation and status.failures <= failures and sight.now() < deadline:
-        await sight.reconciler.pause(LOOK)
+        await pause(sight.clock, LOOK)
         status = sight.reconciler.status
     if status.converged < generation:
         reason = status.failure or "Marathon has not answered yet"

@@ -11,7 +11,6 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.errors import SourceError
-from marathonlb.marathon.events.base import backoff
 from marathonlb.marathon.events.hints import Hint
 from marathonlb.marathon.events.poller import EventStream, Poller, Subscription
 
@@ -233,6 +232,19 @@ class Sse(SynchronousTestCase):
         self.assertEqual(waited, [1, 2, 4, 5, 5])
         self.assertEqual(self.source.attempts, 5)
 
+    def test_several_marathons_share_a_delay(self) -> None:
+        """The pause grows once each of several Marathons has failed."""
+        self.start(ONE, TWO)
+        waited = []
+        for _ in range(6):
+            self.stream.fail()
+            count, seconds = len(self.client.streams), 0
+            while len(self.client.streams) == count:
+                self.clock.advance(1)
+                seconds += 1
+            waited.append(seconds)
+        self.assertEqual(waited, [1, 1, 2, 2, 4, 4])
+
     def test_empty_streams(self) -> None:
         """A stream that is closed without an event is a failure like others: a standby does that."""
         self.start(max_backoff=300)
@@ -452,22 +464,3 @@ class Polls(SynchronousTestCase):
         self.assertEqual(len(self.hints), 2)
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 2)
         self.successResultOf(poller.stopService())  # type: ignore[arg-type]
-
-
-class Backoff(SynchronousTestCase):
-    """How long to wait."""
-
-    def test_table(self) -> None:
-        """Doubling, bounded, shortened by up to a half, and shared by several Marathons."""
-        for attempts, most, jitter, rounds, seconds in (
-            (1, 300, 1.0, 1, 1),
-            (1, 300, 0.0, 1, 0.5),
-            (5, 300, 1.0, 1, 16),
-            (5, 300, 0.5, 1, 12),
-            (100, 300, 1.0, 1, 300),
-            (100_000, 300, 0.0, 1, 150),
-            (3, 300, 1.0, 3, 1),
-            (4, 300, 1.0, 3, 2),
-            (1, 0.25, 1.0, 1, 0.25),
-        ):
-            self.assertEqual(backoff(attempts, most, lambda jitter=jitter: jitter, rounds), seconds)
