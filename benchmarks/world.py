@@ -26,8 +26,8 @@ from attrs import frozen
 
 from benchmarks import marathon
 from benchmarks.cluster import GROUP, Shape, virtual_host
-from marathonlb.haproxy.process.master import Processes, parse_processes
 from marathonlb.haproxy.process.procfs import Procfs
+from marathonlb.haproxy.runtime.processes import HAProxyProcesses, parse_processes
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 TWISTD = "import sys; sys.argv[0] = 'twistd'; from twisted.scripts.twistd import run; run()"
@@ -330,11 +330,11 @@ class Controller:
         """The process ids of the workers that take new connections. Raises `Failed`."""
         return tuple(sorted(self._processes().current))
 
-    def _processes(self) -> Processes:
-        found: Processes = until(self._asked, 30, "asking HAProxy's master")
+    def _processes(self) -> HAProxyProcesses:
+        found: HAProxyProcesses = until(self._asked, 30, "asking HAProxy's master")
         return found
 
-    def _asked(self) -> Processes | None:
+    def _asked(self) -> HAProxyProcesses | None:
         """What the master says; None where it is just being loaded and does not answer."""
         heard = b""
         with suppress(OSError), socket.socket(socket.AF_UNIX) as connection:

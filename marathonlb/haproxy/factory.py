@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 
 from twisted.application.service import MultiService, Service
-from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.threads import deferToThreadPool
 
 from marathonlb.config.text.model import Config
@@ -30,9 +29,8 @@ from marathonlb.haproxy.process.port_check import probe
 from marathonlb.haproxy.process.reload_command import CommandReloader
 from marathonlb.haproxy.process.supervisor import ManagedHAProxy
 from marathonlb.haproxy.rollback.archive import Archive
-from marathonlb.haproxy.runtime.connection import Talk, open_talk
-from marathonlb.haproxy.runtime.connection_pool import KeptTalks
-from marathonlb.haproxy.runtime.oneshot import Socket
+from marathonlb.haproxy.runtime.connection import RuntimeConnection, RuntimeSocket
+from marathonlb.haproxy.runtime.connection_pool import RuntimeConnectionPool
 from marathonlb.routing.policy.prefixes import OPEN, Policy
 from marathonlb.settings import Settings
 
@@ -87,7 +85,7 @@ def make_renewal(
             raise HAProxyUnavailable(reason="what HAProxy runs is not known")
         talk = await connect(applier.running)
         try:
-            return await talk.say(commands)
+            return await talk.execute(commands)
         finally:
             talk.close()
 
@@ -122,7 +120,7 @@ def make_applier(
     reloader = _reloader(settings, reactor, binary, files, state, stop_with_controller, patience)
     # A stats socket is one worker's: a conversation that is kept would go on with the old one after a reload.
     connect = connection(settings, state, reactor)
-    talks = KeptTalks(connect) if settings.manage_haproxy else connect
+    talks = RuntimeConnectionPool(connect) if settings.manage_haproxy else connect
     services = MultiService()
     for each in (reloader, talks):
         if isinstance(each, Service):
@@ -158,7 +156,7 @@ def _reloader(
             state=state,
             spawner=reactor,
             clock=reactor,
-            connect=lambda path: Socket.at(reactor, path, master=True),
+            connect=lambda path: RuntimeSocket.at(reactor, path, master=True),
             stop_with_controller=stop_with_controller,
             patience=patience,
         )
@@ -185,17 +183,17 @@ def connection(settings: Settings, state: StateDirectory, reactor: Any) -> Conne
     that its configuration names, where that one lets servers be changed.
     """
 
-    async def through_master(config: Config) -> Talk:
+    async def through_master(config: Config) -> RuntimeConnection:
         path = state.socket("master.sock")
-        return await open_talk(UNIXClientEndpoint(reactor, path), reactor, path, master=True)
+        return await RuntimeSocket.at(reactor, path, master=True).connect()
 
-    async def through_stats_socket(config: Config) -> Talk:
+    async def through_stats_socket(config: Config) -> RuntimeConnection:
         path = stats_socket(config)
         if path is None:
             raise HAProxyUnavailable(
                 reason="its configuration has no stats socket with level admin, so every change takes a reload"
             )
-        return await open_talk(UNIXClientEndpoint(reactor, path), reactor, path, master=False)
+        return await RuntimeSocket.at(reactor, path).connect()
 
     return through_master if settings.manage_haproxy else through_stats_socket
 

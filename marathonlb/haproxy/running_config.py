@@ -17,7 +17,7 @@ from marathonlb.haproxy.config_store import Store
 from marathonlb.haproxy.dynamic.plan import Stepped, is_done
 from marathonlb.haproxy.dynamic.updater import OtherWorkerError, Steering
 from marathonlb.haproxy.interfaces import IReloader, Reloaded
-from marathonlb.haproxy.process.master import pause
+from marathonlb.timers import pause
 
 UNCONFIRMED = "the last reload was not confirmed"
 NOT_RUNNING = "HAProxy does not run"

@@ -16,7 +16,7 @@ from marathonlb.haproxy.files.state_directory import StateDirectory
 from marathonlb.haproxy.process.binary import Binary
 from marathonlb.haproxy.rollback.archive import Archive
 from marathonlb.haproxy.rollback.override import Hold
-from marathonlb.haproxy.runtime.oneshot import Socket
+from marathonlb.haproxy.runtime.connection import RuntimeSocket
 from marathonlb.haproxy.runtime.stats import Statistics, stats_socket
 from marathonlb.marathon.gatherer import Gathers
 from marathonlb.routing.services.servers import Resolve
@@ -56,9 +56,11 @@ def make_web(
 
     async def ask(command: str) -> str:
         if settings.manage_haproxy:
-            return await Socket.at(reactor, state.socket("master.sock"), master=True).ask(f"@1 {command}")
+            return await RuntimeSocket.at(reactor, state.socket("master.sock"), master=True).ask(
+                f"@1 {command}"
+            )
         path = _stats_socket(applier)
-        return await Socket.at(reactor, path).ask(command)
+        return await RuntimeSocket.at(reactor, path).ask(command)
 
     sight = Sight(
         settings=settings,

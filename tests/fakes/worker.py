@@ -17,7 +17,7 @@ from marathonlb.config.text.model import Config
 from marathonlb.config.text.server_lines import parse, parse_server
 from marathonlb.errors import HAProxyUnavailable
 from marathonlb.haproxy.dynamic.capabilities import Abilities
-from marathonlb.haproxy.runtime.connection import ITalk
+from marathonlb.haproxy.runtime.interfaces import IRuntimeConnection
 
 HEADER = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight …"
 
@@ -45,7 +45,7 @@ class FakeMap:
     next: int = 0
 
 
-@implementer(ITalk)
+@implementer(IRuntimeConnection)
 class FakeTalk:
     """A conversation with it."""
 
@@ -53,10 +53,10 @@ class FakeTalk:
         self._worker = worker
         self.closed = False
 
-    def pid(self, *, anew: bool = False) -> Deferred[int]:
+    def worker_pid(self, *, refresh: bool = False) -> Deferred[int]:
         return maybeDeferred(self._worker.ask_pid)
 
-    def say(self, commands: Sequence[str]) -> Deferred[list[str]]:
+    def execute(self, commands: Sequence[str]) -> Deferred[list[str]]:
         return self._worker.say(commands)
 
     def close(self) -> None:

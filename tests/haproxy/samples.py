@@ -33,3 +33,16 @@ def config(*sections: Section, **pairs: str) -> Config:
 A = config(backend("a", "server a1 10.0.0.1:80"), a="a")
 B = config(backend("a", "server a1 10.0.0.2:80"), backend("b", "server b1 10.0.0.3:80"), a="a", b="b")
 BAD = config(backend("a", "server a1 10.0.0.1:80"), backend("bad", "nonsense here"), a="a")
+
+
+def processes(worker: int, *, reloads: int = 0, failed: int = 0, lived: int = 0, old: int = 0) -> str:
+    """A reply to ``show proc``."""
+    lines = [
+        "#<PID>          <type>          <reloads>       <uptime>        <version>      ",
+        f"1               master          {reloads} [failed: {failed}]   0d00h00m08s     2.8.25-5cf5d0683",
+        "# workers",
+        f"{worker}            worker          {lived}               0d00h00m08s     2.8.25-5cf5d0683",
+    ]
+    if old:
+        lines += ["# old workers", f"{old}            worker          1               0d00h01m08s     2.8.25"]
+    return "\n".join([*lines, "# programs", "", ""])

@@ -21,7 +21,7 @@ from marathonlb.haproxy.interfaces import IChecker
 from marathonlb.haproxy.process.binary import Binary, HAProxyChecker
 from marathonlb.haproxy.process.reload_command import CommandReloader
 from marathonlb.haproxy.process.supervisor import ManagedHAProxy
-from marathonlb.haproxy.runtime.oneshot import Socket
+from marathonlb.haproxy.runtime.connection import RuntimeSocket
 from tests.coroutines import coroutine
 from tests.fakes.haproxy import NONSENSE, FakeChecker
 from tests.haproxy.contracts import ApplierContract, ReloaderContract
@@ -73,7 +73,7 @@ class _Reloader(PlaceCase, ReloaderContract):
             state=StateDirectory(self.place.settings.state_dir),
             spawner=at,
             clock=at,
-            connect=lambda path: Socket.at(at, path, master=True),
+            connect=lambda path: RuntimeSocket.at(at, path, master=True),
         )
 
     def lay(self: Any, config: Config) -> None:

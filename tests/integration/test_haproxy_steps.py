@@ -16,7 +16,6 @@ from typing import Any
 from attrs import evolve
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
@@ -28,7 +27,7 @@ from marathonlb.haproxy.dynamic.server_state import Seen, parse_state
 from marathonlb.haproxy.dynamic.servers import DRAIN, MAINTENANCE, READY
 from marathonlb.haproxy.factory import make_applier
 from marathonlb.haproxy.process import setsid_exec
-from marathonlb.haproxy.runtime.connection import Talk, open_talk
+from marathonlb.haproxy.runtime.connection import RuntimeConnection, RuntimeSocket
 from tests.coroutines import coroutine
 from tests.haproxy.runtime.connections import backend
 from tests.integration.answering import Task, request
@@ -117,20 +116,20 @@ class StepsMixin:
         self.assertEqual(await self.worker(), before)
         return outcome.reason
 
-    async def talk(self: Any) -> Talk:
+    async def talk(self: Any) -> RuntimeConnection:
         name = "master.sock" if self.managed else "stats.sock"
         path = f"{self.place.settings.state_dir}/{name}"
-        return await open_talk(UNIXClientEndpoint(reactor, path), reactor, path, master=self.managed)
+        return await RuntimeSocket.at(reactor, path, master=self.managed).connect()
 
     async def worker(self: Any) -> int:
         """The worker's process id."""
         with contextlib.closing(await self.talk()) as talk:
-            return await talk.pid()
+            return await talk.worker_pid()
 
     async def say(self: Any, *commands: str) -> list[str]:
         """Say something to the worker behind the controller's back."""
         with contextlib.closing(await self.talk()) as talk:
-            return await talk.say(commands)
+            return await talk.execute(commands)
 
     async def seen(self: Any) -> dict[str, dict[str, Seen]]:
         """What the worker says of its servers."""

@@ -12,13 +12,12 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError
-from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from marathonlb.errors import HAProxyUnavailable
 from marathonlb.haproxy.process import setsid_exec
-from marathonlb.haproxy.runtime.connection import open_talk
+from marathonlb.haproxy.runtime.connection import RuntimeSocket
 from tests.coroutines import coroutine
 from tests.haproxy.runtime.connections import TalkContract, two_backends
 from tests.integration.haproxies import HEAD, Place, on_each
@@ -58,7 +57,7 @@ class TalkMixin(TalkContract):
 
     async def another(self: Any) -> int:
         """Who answers once another worker serves."""
-        before, now = await self.talk.pid(anew=True), 0
+        before, now = await self.talk.worker_pid(refresh=True), 0
         (await self.open(f"{self.directory}/master.sock")).close()  # before it listens a signal is lost
         os.kill(self.process.pid, signal.SIGUSR2)
         deadline = monotonic() + 60
@@ -68,36 +67,34 @@ class TalkMixin(TalkContract):
                 contextlib.suppress(HAProxyUnavailable),
                 contextlib.closing(await self.open(self.path)) as talk,
             ):
-                now = await talk.pid()
+                now = await talk.worker_pid()
         return now
 
     @coroutine
     async def test_another_worker(self: Any) -> None:
         """Before another worker answers, a conversation with the one before is over: who it was never changes."""
-        before = await self.talk.pid()
+        before = await self.talk.worker_pid()
         self.assertNotEqual(await self.another(), before)
-        await self.assertFailure(self.talk.pid(), HAProxyUnavailable)
-        await self.assertFailure(self.talk.say(["show version"]), HAProxyUnavailable)
+        await self.assertFailure(self.talk.worker_pid(), HAProxyUnavailable)
+        await self.assertFailure(self.talk.execute(["show version"]), HAProxyUnavailable)
 
     @coroutine
     async def test_killed(self: Any) -> None:
         """With a worker that is killed the conversation is over, too."""
-        os.kill(await self.talk.pid(), signal.SIGKILL)
+        os.kill(await self.talk.worker_pid(), signal.SIGKILL)
         deadline = monotonic() + 60
         with self.assertRaises(HAProxyUnavailable):
             while monotonic() < deadline:
-                await self.talk.pid()
+                await self.talk.worker_pid()
                 await deferLater(reactor, 0.01, lambda: None)  # type: ignore[arg-type]
 
     async def open(self, path: str) -> Any:
         deadline = monotonic() + 60
         while True:
             try:
-                talk = await open_talk(
-                    UNIXClientEndpoint(reactor, path), reactor, path, master=path.endswith("master.sock")
-                )
-                await talk.pid()
-                await talk.say(["show version"])
+                talk = await RuntimeSocket.at(reactor, path, master=path.endswith("master.sock")).connect()
+                await talk.worker_pid()
+                await talk.execute(["show version"])
             except HAProxyUnavailable:
                 if monotonic() > deadline:
                     raise
@@ -110,35 +107,34 @@ class TalkMixin(TalkContract):
         """A thousand commands and a payload near the limit are answered each, in order."""
         commands = [f"set server b/{'az'[n % 2]} weight {n % 256}" for n in range(1000)]
         commands[500] = "show version"
-        answers = await self.talk.say(commands)
+        answers = await self.talk.execute(commands)
         self.assertEqual([n for n, answer in enumerate(answers) if answer], [500])
         path = f"{self.directory}/some.map"
         payload = "".join(f"/{number:04} b\n" for number in range(1400))
-        self.assertEqual(await self.talk.say([f"add map {path} <<\n{payload}"]), [""])
-        (held,) = await self.talk.say([f"show map {path}"])
+        self.assertEqual(await self.talk.execute([f"add map {path} <<\n{payload}"]), [""])
+        (held,) = await self.talk.execute([f"show map {path}"])
         self.assertEqual(len(held.splitlines()), 1401)
 
     @coroutine
     async def test_too_long(self: Any) -> None:
         """A command that HAProxy would swallow without a word is not said."""
         with self.assertRaises(ValueError):
-            await self.talk.say(["show version", "add map x <<\n" + "a b\n" * 4000])
+            await self.talk.execute(["show version", "add map x <<\n" + "a b\n" * 4000])
 
     @coroutine
     async def test_closed(self: Any) -> None:
         """A conversation that is over says so; one that is given up ends."""
-        waiting = self.talk.say(["show version"])
+        waiting = self.talk.execute(["show version"])
         waiting.cancel()
         await self.assertFailure(waiting, CancelledError)
-        await self.assertFailure(self.talk.say(["show version"]), HAProxyUnavailable)
+        await self.assertFailure(self.talk.execute(["show version"]), HAProxyUnavailable)
 
     @coroutine
     async def test_nobody(self: Any) -> None:
         """A socket on which nobody listens is unavailable."""
         path = f"{self.directory}/nobody.sock"
-        endpoint = UNIXClientEndpoint(reactor, path)
         with self.assertRaises(HAProxyUnavailable):
-            await open_talk(endpoint, reactor, path, master=False)
+            await RuntimeSocket.at(reactor, path).connect()
 
 
 class StatsTalkMixin(TalkMixin):
@@ -149,10 +145,10 @@ class StatsTalkMixin(TalkMixin):
     @coroutine
     async def test_another_worker(self: Any) -> None:
         """A conversation over a worker's own socket stays with that worker."""
-        before = await self.talk.pid()
+        before = await self.talk.worker_pid()
         self.assertNotEqual(await self.another(), before)
-        self.assertEqual(await self.talk.pid(), before)
-        self.assertEqual(await self.talk.pid(anew=True), before)
+        self.assertEqual(await self.talk.worker_pid(), before)
+        self.assertEqual(await self.talk.worker_pid(refresh=True), before)
 
 
 on_each(TalkMixin, globals(), TestCase)

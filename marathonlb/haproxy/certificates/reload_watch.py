@@ -29,7 +29,7 @@ from marathonlb.haproxy.certificates.survey import Key, to_be_served
 from marathonlb.haproxy.files.disk import Disk, read_text
 from marathonlb.haproxy.files.state_directory import StateDirectory
 from marathonlb.haproxy.interfaces import IReloader, Reloaded
-from marathonlb.haproxy.runtime.oneshot import MAX_COMMAND
+from marathonlb.haproxy.runtime.connection import MAX_COMMAND
 
 WATCH_INTERVAL = 5.0
 """Seconds between two looks at the files."""

@@ -9,15 +9,15 @@ from marathonlb.config.text.model import Config
 from marathonlb.haproxy.dynamic.backends import Originals, withdrawing
 from marathonlb.haproxy.dynamic.server_state import is_unpublished, parse_state
 from marathonlb.haproxy.dynamic.servers import Steps
-from marathonlb.haproxy.runtime.connection import ITalk
-from marathonlb.haproxy.runtime.replies import Refusal, refusal
+from marathonlb.haproxy.runtime.interfaces import IRuntimeConnection
+from marathonlb.haproxy.runtime.replies import CommandRefusal, refusal
 
 _PROXIES = re.compile(r"^[ \t]*(?:backend|listen)[ \t]+(\S+)", re.MULTILINE)
 
 
-async def look(talk: ITalk, config: Config, originals: Originals) -> None:
+async def look(talk: IRuntimeConnection, config: Config, originals: Originals) -> None:
     """Note which backends a worker has that are not in the configuration which it is believed to run."""
-    (answer,) = await talk.say(["show backend"])
+    (answer,) = await talk.execute(["show backend"])
     held = [line for line in answer.splitlines() if line and line[0] not in "#<"]
     known = {section.name for section in config.sections if section.kind == "backend"}
     unknown = [name for name in held if name not in known]
@@ -30,13 +30,13 @@ async def look(talk: ITalk, config: Config, originals: Originals) -> None:
     originals.doubtful.clear()
 
 
-async def unpublished(talk: ITalk, names: Sequence[str]) -> list[str]:
+async def unpublished(talk: IRuntimeConnection, names: Sequence[str]) -> list[str]:
     """Those of these backends to which no request is led."""
-    answers = await talk.say([f"show stat {name} 2 -1" for name in names])
+    answers = await talk.execute([f"show stat {name} 2 -1" for name in names])
     return [name for name, answer in zip(names, answers, strict=True) if is_unpublished(answer)]
 
 
-async def withdraw(talk: ITalk, names: Sequence[str]) -> tuple[Steps, str]:
+async def withdraw(talk: IRuntimeConnection, names: Sequence[str]) -> tuple[Steps, str]:
     """
     Let no new request come to these backends.
 
@@ -44,16 +44,16 @@ async def withdraw(talk: ITalk, names: Sequence[str]) -> tuple[Steps, str]:
     """
     steps = Steps(losses=tuple(withdrawing(name) for name in names))
     commands = [command for step in steps.losses for command in step.commands]
-    refused = _first(commands, await talk.say(commands))
+    refused = _first(commands, await talk.execute(commands))
     if refused is not None:
         return Steps(), str(refused)
     left = set(names) - set(await unpublished(talk, names))
     return steps, f"backend {min(left)} is still led to, though it was withdrawn" if left else ""
 
 
-async def bury(talk: ITalk, names: Sequence[str]) -> list[str]:
+async def bury(talk: IRuntimeConnection, names: Sequence[str]) -> list[str]:
     """Delete backends that take no requests, as far as nobody uses them any more; those that are gone."""
-    states = await talk.say([f"show servers state {name}" for name in names])
+    states = await talk.execute([f"show servers state {name}" for name in names])
     gone = []
     for name, state in zip(names, states, strict=True):
         servers = [f"{name}/{server}" for server in parse_state(state).get(name, {})]
@@ -63,12 +63,12 @@ async def bury(talk: ITalk, names: Sequence[str]) -> list[str]:
             *(f"del server {server}" for server in servers),
             f"del backend {name}",
         ]
-        answers = await talk.say(commands)
+        answers = await talk.execute(commands)
         if refusal(commands[-1], answers[-1]) is None:
             gone.append(name)
     return gone
 
 
-def _first(commands: Iterable[str], answers: Iterable[str]) -> Refusal | None:
+def _first(commands: Iterable[str], answers: Iterable[str]) -> CommandRefusal | None:
     refusals = (refusal(command, answer) for command, answer in zip(commands, answers, strict=True))
     return next((each for each in refusals if each is not None), None)

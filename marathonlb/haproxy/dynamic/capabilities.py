@@ -9,7 +9,7 @@ from attrs import evolve, field, frozen
 from marathonlb.config.text.named_defaults import SINCE
 from marathonlb.config.text.server_lines import ARGUMENTS
 from marathonlb.haproxy.dynamic.servers import Limits
-from marathonlb.haproxy.runtime.replies import Refusal, supported
+from marathonlb.haproxy.runtime.replies import CommandRefusal, supported
 
 COOKIES_SINCE = (2, 7)
 """Before this version ``cookie`` is refused in ``add server``."""
@@ -48,7 +48,7 @@ class Abilities:
             arguments.update(dict.fromkeys(ARGUMENTS.keys() - there, why))
         return cls(version, Limits(arguments, makes_backends=self.numbers >= SINCE))
 
-    def without(self, refused: Refusal, rest: str) -> Abilities:
+    def without(self, refused: CommandRefusal, rest: str) -> Abilities:
         """
         What is left after a refusal.
 
@@ -56,13 +56,13 @@ class Abilities:
         """
         limits = self.limits
         if refused.argument:
-            arguments = {**limits.arguments, refused.argument: f"which HAProxy refuses: {refused.words}"}
+            arguments = {**limits.arguments, refused.argument: f"which HAProxy refuses: {refused.reason}"}
             return evolve(self, limits=evolve(limits, arguments=arguments))
         if refused.lasting and refused.command.startswith("add server "):
-            why = (rest, f"HAProxy refuses new servers: {refused.words}")
+            why = (rest, f"HAProxy refuses new servers: {refused.reason}")
             return evolve(self, limits=evolve(limits, backends={**limits.backends, refused.backend: why}))
         if refused.lasting and refused.command.startswith("add backend "):
-            origins = {**limits.origins, refused.command.split()[-1]: refused.words}
+            origins = {**limits.origins, refused.command.split()[-1]: refused.reason}
             return evolve(self, limits=evolve(limits, origins=origins))
         if refused.lasting and refused.command.startswith(_OF_BACKENDS):
             return evolve(self, limits=evolve(limits, makes_backends=False))

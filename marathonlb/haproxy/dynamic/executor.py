@@ -15,9 +15,9 @@ from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 
 from marathonlb.haproxy.dynamic.servers import Step, Steps
-from marathonlb.haproxy.process.master import pause
-from marathonlb.haproxy.runtime.connection import ITalk
-from marathonlb.haproxy.runtime.replies import ID_TAKEN, IN_USE, Refusal, refusal
+from marathonlb.haproxy.runtime.interfaces import IRuntimeConnection
+from marathonlb.haproxy.runtime.replies import CommandRefusal, refusal
+from marathonlb.timers import pause
 
 PATIENCE = (0.002, 0.01, 0.03, 0.1)
 """Seconds that a server in maintenance is given to become idle, again and again, until it is put back."""
@@ -33,12 +33,14 @@ class Said:
     :ivar answers: to the questions that were asked.
     """
 
-    refused: Refusal | None = None
+    refused: CommandRefusal | None = None
     buried: dict[str, set[str]] = field(factory=dict)
     answers: Sequence[str] = ()
 
 
-async def say(talk: ITalk, steps: Steps, clock: IReactorTime, questions: Sequence[str] = ()) -> Said:
+async def say(
+    talk: IRuntimeConnection, steps: Steps, clock: IReactorTime, questions: Sequence[str] = ()
+) -> Said:
     """
     Carry steps out, and ask what came of them. Raises `HAProxyUnavailable`; then nobody knows which of them were.
 
@@ -58,10 +60,12 @@ async def say(talk: ITalk, steps: Steps, clock: IReactorTime, questions: Sequenc
     return said
 
 
-async def _say(talk: ITalk, steps: Sequence[Step], said: Said, questions: Sequence[str]) -> Refusal | None:
+async def _say(
+    talk: IRuntimeConnection, steps: Sequence[Step], said: Said, questions: Sequence[str]
+) -> CommandRefusal | None:
     """Say steps, one after another, and then ask; the first refusal that cannot be helped."""
     again: list[Step] = []
-    first: Refusal | None = None
+    first: CommandRefusal | None = None
     refusals, said.answers = await _refusals(talk, [step.commands for step in steps], questions)
     for step, refused in zip(steps, refusals, strict=True):
         if refused is None:
@@ -69,7 +73,7 @@ async def _say(talk: ITalk, steps: Sequence[Step], said: Said, questions: Sequen
         if step.kind == "removed" and refused.command.startswith("del server "):
             backend, _, server = step.target.partition("/")
             said.buried.setdefault(backend, set()).add(server)
-        elif step.kind == "added" and refused.words.startswith(ID_TAKEN):
+        elif step.kind == "added" and refused.id_taken:
             again.append(step.without_id())
         else:
             first = first or refused
@@ -79,10 +83,10 @@ async def _say(talk: ITalk, steps: Sequence[Step], said: Said, questions: Sequen
 
 
 async def _refusals(
-    talk: ITalk, groups: Sequence[Sequence[str]], questions: Sequence[str] = ()
-) -> tuple[list[Refusal | None], list[str]]:
+    talk: IRuntimeConnection, groups: Sequence[Sequence[str]], questions: Sequence[str] = ()
+) -> tuple[list[CommandRefusal | None], list[str]]:
     """Say groups of commands, and ask; the first refusal of each group, and the answers."""
-    answers = iter(await talk.say([*(command for group in groups for command in group), *questions]))
+    answers = iter(await talk.execute([*(command for group in groups for command in group), *questions]))
     refusals = []
     for group in groups:
         said = [refusal(command, next(answers)) for command in group]
@@ -99,10 +103,12 @@ def _waves(steps: Sequence[Step]) -> Iterator[list[Step]]:
         yield [own[number] for own in backends.values() if number < len(own)]
 
 
-async def _replace(talk: ITalk, wave: Sequence[Step], clock: IReactorTime) -> Refusal | None:
+async def _replace(
+    talk: IRuntimeConnection, wave: Sequence[Step], clock: IReactorTime
+) -> CommandRefusal | None:
     """Make servers anew; one that stays in use, or cannot be made so, is put back as it was."""
-    first: Refusal | None = None
-    await talk.say([step.commands[0] for step in wave])
+    first: CommandRefusal | None = None
+    await talk.execute([step.commands[0] for step in wave])
     left = list(wave)
     for seconds in PATIENCE:
         await pause(clock, seconds)
@@ -112,11 +118,11 @@ async def _replace(talk: ITalk, wave: Sequence[Step], clock: IReactorTime) -> Re
         for step, refused in zip(left, refusals, strict=True):
             if refused is None:
                 gone.append(step)
-            elif refused.words.startswith(IN_USE) and seconds != PATIENCE[-1]:
+            elif refused.in_use and seconds != PATIENCE[-1]:
                 in_use.append(step)
             else:
                 first = first or refused
-                await talk.say([f"enable server {step.target}"])
+                await talk.execute([f"enable server {step.target}"])
         first = await _make(talk, gone) or first
         left = in_use
         if not left:
@@ -124,14 +130,14 @@ async def _replace(talk: ITalk, wave: Sequence[Step], clock: IReactorTime) -> Re
     return first
 
 
-async def _make(talk: ITalk, steps: Sequence[Step]) -> Refusal | None:
+async def _make(talk: IRuntimeConnection, steps: Sequence[Step]) -> CommandRefusal | None:
     """Add the servers that were deleted."""
-    first: Refusal | None = None
+    first: CommandRefusal | None = None
     refusals, _ = await _refusals(talk, [step.commands[2:] for step in steps])
     for step, refused in zip(steps, refusals, strict=True):
-        if refused is not None and refused.words.startswith(ID_TAKEN):
+        if refused is not None and refused.id_taken:
             ((refused,), _) = await _refusals(talk, [step.without_id().commands[2:]])
         if refused is not None:
             first = first or refused
-            await talk.say(step.undo)
+            await talk.execute(step.undo)
     return first

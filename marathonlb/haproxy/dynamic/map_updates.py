@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from marathonlb.config.text.model import Config, MapEntry, Owner
 from marathonlb.haproxy.dynamic import maps
 from marathonlb.haproxy.dynamic.servers import Steps
-from marathonlb.haproxy.runtime.connection import ITalk
-from marathonlb.haproxy.runtime.replies import Refusal, refusal
+from marathonlb.haproxy.runtime.interfaces import IRuntimeConnection
+from marathonlb.haproxy.runtime.replies import CommandRefusal, refusal
 
 
 class MapSteering:
@@ -24,11 +24,11 @@ class MapSteering:
     def _path(self, name: str) -> str:
         return f"{self._directory}/{name}"
 
-    async def others(self, talk: ITalk, config: Config) -> dict[str, tuple[MapEntry, ...]]:
+    async def others(self, talk: IRuntimeConnection, config: Config) -> dict[str, tuple[MapEntry, ...]]:
         """The maps in use that hold something else than a configuration's, with what they hold."""
         if not config.maps:
             return {}
-        (answer,) = await talk.say(["show map"])
+        (answer,) = await talk.execute(["show map"])
         used = maps.parse_maps(answer)
         found = {}
         for name, entries in config.maps.items():
@@ -38,19 +38,19 @@ class MapSteering:
                     found[name] = tuple(MapEntry(key, value, Owner()) for key, value in held)
         return found
 
-    async def _held(self, talk: ITalk, name: str) -> maps.Pairs:
-        (answer,) = await talk.say([f"show map {self._path(name)}"])
+    async def _held(self, talk: IRuntimeConnection, name: str) -> maps.Pairs:
+        (answer,) = await talk.execute([f"show map {self._path(name)}"])
         return maps.parse_entries(answer)
 
     async def change(
-        self, talk: ITalk, wanted: Mapping[str, Sequence[MapEntry]], running: Config
+        self, talk: IRuntimeConnection, wanted: Mapping[str, Sequence[MapEntry]], running: Config
     ) -> tuple[Steps, str]:
         """
         Make maps hold these entries. One that HAProxy does not use needs nothing.
 
         :return: the steps, and the reason of a reload where one of them went wrong.
         """
-        (answer,) = await talk.say(["show map"])
+        (answer,) = await talk.execute(["show map"])
         used = maps.parse_maps(answer)
         names = [name for name in wanted if self._path(name) in used]
         whole = Steps()
@@ -66,9 +66,9 @@ class MapSteering:
         return whole, await self._compare(talk, names, wanted) if whole else ""
 
     async def _compare(
-        self, talk: ITalk, names: Sequence[str], wanted: Mapping[str, Sequence[MapEntry]]
+        self, talk: IRuntimeConnection, names: Sequence[str], wanted: Mapping[str, Sequence[MapEntry]]
     ) -> str:
-        (answer,) = await talk.say(["show map"])
+        (answer,) = await talk.execute(["show map"])
         counts = maps.parse_maps(answer)
         for name in names:
             count = counts.get(self._path(name), 0)
@@ -76,17 +76,17 @@ class MapSteering:
                 return f"map {name} holds {count} entries in place of {len(wanted[name])}"
         return ""
 
-    async def _say(self, talk: ITalk, steps: Steps) -> Refusal | None:
+    async def _say(self, talk: IRuntimeConnection, steps: Steps) -> CommandRefusal | None:
         """Say them in order; a transaction's version is known only when HAProxy has named it."""
         for step in (*steps.gains, *steps.losses):
             commands = list(step.commands)
             if commands[0].startswith("prepare map "):
-                (answer,) = await talk.say(commands[:1])
+                (answer,) = await talk.execute(commands[:1])
                 version = maps.version_of(answer)
                 if version is None:
-                    return refusal(commands[0], answer) or Refusal(commands[0], answer)
+                    return refusal(commands[0], answer) or CommandRefusal(commands[0], answer)
                 commands = [command.replace(maps.NEW_VERSION, version, 1) for command in commands[1:]]
-            for command, answer in zip(commands, await talk.say(commands), strict=True):
+            for command, answer in zip(commands, await talk.execute(commands), strict=True):
                 refused = refusal(command, answer)
                 if refused is not None:
                     return refused

@@ -12,9 +12,7 @@ from attrs import evolve, frozen
 from marathonlb.config.text.model import Section
 from marathonlb.config.text.server_lines import Backend, Server, parse
 from marathonlb.haproxy.dynamic.servers import DRAIN, MAINTENANCE, READY, Held
-
-STATE_HEADER = "1\n"
-"""The first line of a state file: its version. HAProxy 2.6 warns of a file without it."""
+from marathonlb.haproxy.files.state_directory import STATE_HEADER
 
 LONGEST_LINE = 1_999
 """Bytes of a line that HAProxy reads in one piece; it takes the rest of a longer one for another line."""

@@ -25,9 +25,9 @@ from marathonlb.haproxy.dynamic.plan import Sketch, Stepped
 from marathonlb.haproxy.dynamic.server_state import deviations_of, parse_state, questions
 from marathonlb.haproxy.dynamic.servers import Steps, held_by
 from marathonlb.haproxy.dynamic.worker_state import Ledger, Target
-from marathonlb.haproxy.process.master import pause
-from marathonlb.haproxy.runtime.connection import ITalk
-from marathonlb.haproxy.runtime.replies import Refusal, refusal
+from marathonlb.haproxy.runtime.interfaces import IRuntimeConnection
+from marathonlb.haproxy.runtime.replies import CommandRefusal, refusal
+from marathonlb.timers import pause
 
 MAX_STEPS = 10_000
 """Of more steps than these a reload is the smaller one."""
@@ -44,7 +44,7 @@ ATTEMPTS = 2
 MOVING = (0.002, 0.02, 0.2)
 """Seconds that an address is given to change: HAProxy 3.0 and later say so a moment before."""
 
-Connect = Callable[[Config], Awaitable[ITalk]]
+Connect = Callable[[Config], Awaitable[IRuntimeConnection]]
 """Opens a conversation with the worker of a HAProxy that runs a configuration; raises `HAProxyUnavailable`."""
 
 
@@ -79,7 +79,7 @@ class Steering:
         self._maps = MapSteering(directory)
 
     @asynccontextmanager
-    async def _talk(self, config: Config) -> AsyncIterator[ITalk]:
+    async def _talk(self, config: Config) -> AsyncIterator[IRuntimeConnection]:
         talk = await self._connect(config)
         try:
             yield talk
@@ -103,10 +103,10 @@ class Steering:
         self.worker = None
         try:
             async with self._talk(config) as talk:
-                worker = await talk.pid(anew=True)
+                worker = await talk.worker_pid(refresh=True)
                 if worker == before:
                     return False
-                version, helped = await talk.say(["show version", "add server help"])
+                version, helped = await talk.execute(["show version", "add server help"])
         except HAProxyUnavailable:
             return False
         if version != self.abilities.version:
@@ -119,7 +119,7 @@ class Steering:
         """Whether the worker is the one that confirmed what runs; None where that cannot be asked."""
         try:
             async with self._talk(config) as talk:
-                return await talk.pid(anew=True) == self.worker
+                return await talk.worker_pid(refresh=True) == self.worker
         except HAProxyUnavailable:
             return None
 
@@ -127,8 +127,8 @@ class Steering:
         """The worker and what it says of all its servers; None and nothing where it cannot be asked."""
         try:
             async with self._talk(config) as talk:
-                worker = await talk.pid(anew=True)
-                (answer,) = await talk.say(["show servers state"])
+                worker = await talk.worker_pid(refresh=True)
+                (answer,) = await talk.execute(["show servers state"])
                 return worker, answer
         except HAProxyUnavailable:
             return None, ""
@@ -143,7 +143,7 @@ class Steering:
             return None
         try:
             async with self._talk(config) as talk:
-                (answer,) = await talk.say(["show servers state"])
+                (answer,) = await talk.execute(["show servers state"])
                 seen = parse_state(answer)
                 backends = [s.name for s in config.sections if s.kind == "backend"]
                 wrong = [n for n in backends if not self.ledger.saw(n, config, seen.get(n, {}))]
@@ -216,7 +216,7 @@ class Steering:
         :param told: takes the backends of which something was said.
         """
         async with self._talk(running) as talk:
-            if await talk.pid() != self.worker:
+            if await talk.worker_pid() != self.worker:
                 raise OtherWorkerError
             if self.ledger.doubts:
                 await self._look(talk, running)
@@ -239,17 +239,17 @@ class Steering:
             self.ledger.done(touched, ())
         return Stepped(backends=tuple(sketch.backends), why=sketch.why, may_wait=sketch.may_wait)
 
-    async def _look(self, talk: ITalk, running: Config) -> None:
+    async def _look(self, talk: IRuntimeConnection, running: Config) -> None:
         """Look at the backends of which nobody knows what they hold."""
         names = sorted(self.ledger.unsure)
-        answers = await talk.say(questions(names))
+        answers = await talk.execute(questions(names))
         for name, answer in zip(names, answers, strict=True):
             self.ledger.saw(name, running, parse_state(answer).get(name, {}))
         if self.ledger.originals.doubtful:
             await backend_updates.look(talk, running, self.ledger.originals)
 
     async def _carry_out(
-        self, talk: ITalk, sketch: Sketch, running: Config, wanted: Config
+        self, talk: IRuntimeConnection, sketch: Sketch, running: Config, wanted: Config
     ) -> Stepped | _Wrong:
         steps = sketch.steps
         if len(steps.gains) + len(steps.losses) > MAX_STEPS:
@@ -276,7 +276,7 @@ class Steering:
         may_wait = sketch.may_wait and why == sketch.why
         return Stepped(steps, (*sketch.backends, *sketch.made), maps, why, may_wait)
 
-    def _refused(self, refused: Refusal, sketch: Sketch) -> str:
+    def _refused(self, refused: CommandRefusal, sketch: Sketch) -> str:
         """Remember it, and that nobody knows what was done before; the reason of the reload."""
         self.ledger.unsure |= sketch.backends.keys()
         touched = sketch.backends.get(refused.backend)
@@ -284,7 +284,7 @@ class Steering:
         self.abilities = self.abilities.without(refused, about.rest if about is not None else "")
         return str(refused)
 
-    async def _read_back(self, talk: ITalk, sketch: Sketch, said: Said) -> str:
+    async def _read_back(self, talk: IRuntimeConnection, sketch: Sketch, said: Said) -> str:
         """
         Compare what HAProxy holds with what it was told, and note what it holds where that is something else.
 
@@ -300,7 +300,7 @@ class Steering:
         if found and any(step.kind == "moved" for step in sketch.steps.gains):
             for seconds in MOVING:
                 await pause(self._clock, seconds)
-                found = deviations_of(expected, await talk.say(questions(expected)))
+                found = deviations_of(expected, await talk.execute(questions(expected)))
                 if not found:
                     break
         if not found:
@@ -324,8 +324,10 @@ class Steering:
             return
         try:
             async with self._talk(running) as talk:
-                if await talk.pid() == self.worker:
-                    await talk.say([f"set server {backend}/{server} state drain" for backend, server in new])
+                if await talk.worker_pid() == self.worker:
+                    await talk.execute(
+                        [f"set server {backend}/{server} state drain" for backend, server in new]
+                    )
         except HAProxyUnavailable:
             self.ledger.unsure |= {backend for backend, _ in new}
 
@@ -336,9 +338,9 @@ class Steering:
         commands = [f"del server {backend}/{server}" for backend, server in targets]
         try:
             async with self._talk(running) as talk:
-                if await talk.pid() != self.worker:
+                if await talk.worker_pid() != self.worker:
                     return
-                answers = await talk.say(commands)
+                answers = await talk.execute(commands)
                 buried = await backend_updates.bury(talk, leaving) if leaving else []
         except HAProxyUnavailable:
             self.ledger.unsure |= {backend for backend, _ in targets}

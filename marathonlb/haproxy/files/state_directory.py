@@ -24,7 +24,6 @@ from twisted.logger import Logger
 from marathonlb.config.https import LONGEST_SOCKET_NAME
 from marathonlb.errors import PublishFailed
 from marathonlb.files import Ownership
-from marathonlb.haproxy.dynamic.server_state import STATE_HEADER
 from marathonlb.haproxy.files.disk import Disk, read_text, reason
 from marathonlb.haproxy.files.sockets import remove_dead
 from marathonlb.haproxy.files.trust import distrusted
@@ -35,6 +34,9 @@ MAX_SOCKET_PATH = 95
 """
 Bytes of a socket's path: the system takes 107, and HAProxy binds it as ``PATH.PID.tmp`` before it puts it into place.
 """
+
+STATE_HEADER = "1\n"
+"""The first line of a server state file: its version. HAProxy 2.6 warns about a file without it."""
 
 
 def longest_state_directory() -> int:

@@ -12,16 +12,15 @@ import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from attrs import frozen
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import deferLater
 
 from marathonlb.config.text.model import Config
 from marathonlb.errors import HAProxyUnavailable, ReloadFailed
 from marathonlb.haproxy.diagnostics import messages
 from marathonlb.haproxy.diagnostics.hints import in_one_line
-from marathonlb.haproxy.runtime.oneshot import NO_TARGET, Socket
+from marathonlb.haproxy.runtime.connection import NO_TARGET, RuntimeSocket
+from marathonlb.haproxy.runtime.processes import HAProxyProcesses, parse_processes
+from marathonlb.timers import pause
 
 RELOAD_TIMEOUT = 60.0
 """Seconds until a reload or a start without a result has failed; 100,000 servers take about 4."""
@@ -29,71 +28,7 @@ RELOAD_TIMEOUT = 60.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
 """Seconds between two questions whether it is done."""
 
-_MASTER = re.compile(
-    r"^(?P<pid>\d+)\s+master\s+(?P<reloads>\d+)(?:\s+\[failed: (?P<failed>\d+)\])?", re.MULTILINE
-)
 _PID = re.compile(r"^Pid: (\d+)$", re.MULTILINE)
-_WORKER = re.compile(r"^(?P<pid>\d+)\s+worker\s+(?P<reloads>\d+)\s", re.MULTILINE)
-
-
-@frozen(kw_only=True)
-class Worker:
-    """
-    A process that serves.
-
-    :param reloads: how many reloads, failed ones included, were tried since it was started.
-    :param old: whether it only finishes what it holds.
-    """
-
-    pid: int
-    reloads: int = 0
-    old: bool = False
-
-
-@frozen(kw_only=True)
-class Processes:
-    """
-    The answer to ``show proc``.
-
-    :param master: the master's process id.
-    :param reloads: how often it was reloaded, failed ones included.
-    :param failed: how many reloads failed since one succeeded.
-    """
-
-    master: int
-    reloads: int
-    failed: int
-    workers: tuple[Worker, ...]
-
-    @property
-    def current(self) -> frozenset[int]:
-        """The process ids of the workers that take new connections."""
-        return frozenset(worker.pid for worker in self.workers if not worker.old)
-
-
-def parse_processes(text: str) -> Processes | None:
-    """What ``show proc`` says (HAProxy 2.5 and later); None where it is not that."""
-    master = _MASTER.search(text)
-    if master is None:
-        return None
-    current, _, old = text.partition("# old workers")
-    old = old.partition("# programs")[0]
-    workers = [
-        Worker(pid=int(match["pid"]), reloads=int(match["reloads"]), old=is_old)
-        for part, is_old in ((current, False), (old, True))
-        for match in _WORKER.finditer(part)
-    ]
-    return Processes(
-        master=int(master["pid"]),
-        reloads=int(master["reloads"]),
-        failed=int(master["failed"] or 0),
-        workers=tuple(workers),
-    )
-
-
-def pause(clock: IReactorTime, seconds: float) -> Deferred[None]:
-    """Wait. Cancelling ends it."""
-    return deferLater(clock, seconds, lambda: None)
 
 
 def refused(output: str, config: Config | None, otherwise: str) -> ReloadFailed:
@@ -116,7 +51,7 @@ class Master:
 
     def __init__(
         self,
-        socket: Socket,
+        socket: RuntimeSocket,
         clock: IReactorTime,
         alive: Callable[[], bool],
         patience: float = RELOAD_TIMEOUT,
@@ -126,7 +61,7 @@ class Master:
         self._alive = alive
         self._patience = patience
 
-    async def processes(self) -> Processes:
+    async def processes(self) -> HAProxyProcesses:
         """Ask ``show proc``. Raises `HAProxyUnavailable`."""
         answer = await self._socket.ask("show proc", timeout=2)
         processes = parse_processes(answer)
@@ -158,7 +93,7 @@ class Master:
         await self._confirmed(before, config, words, deadline)
         return log or words()
 
-    async def hanging(self, before: Processes) -> frozenset[int]:
+    async def hanging(self, before: HAProxyProcesses) -> frozenset[int]:
         """
         The workers that have begun since then and do not end loading; none where the master itself hangs.
 
@@ -167,12 +102,12 @@ class Master:
         return (await self.processes()).current - {worker.pid for worker in before.workers}
 
     async def _confirmed(
-        self, before: Processes, config: Config | None, words: Callable[[], str], deadline: float
+        self, before: HAProxyProcesses, config: Config | None, words: Callable[[], str], deadline: float
     ) -> None:
         """Wait until a new worker serves."""
         old = {worker.pid for worker in before.workers}
 
-        def settled(now: Processes) -> bool:
+        def settled(now: HAProxyProcesses) -> bool:
             if now.failed and now.reloads > before.reloads:
                 raise refused(words(), config, "HAProxy could not load it and said nothing")
             return bool(now.current - old)
@@ -223,11 +158,11 @@ class Master:
 
     async def until(
         self,
-        settled: Callable[[Processes], bool],
+        settled: Callable[[HAProxyProcesses], bool],
         config: Config | None,
         words: Callable[[], str],
         deadline: float | None = None,
-    ) -> Processes:
+    ) -> HAProxyProcesses:
         """
         Ask ``show proc`` until the answer settles it.
 

@@ -17,8 +17,8 @@ from marathonlb.errors import ReloadFailed
 from marathonlb.haproxy.diagnostics import messages
 from marathonlb.haproxy.interfaces import IReloader, Reloaded
 from marathonlb.haproxy.process.binary import run
-from marathonlb.haproxy.process.master import pause
 from marathonlb.haproxy.process.procfs import Procfs
+from marathonlb.timers import pause
 
 COMMAND_TIMEOUT = 120.0
 """Seconds that a reload command may take."""

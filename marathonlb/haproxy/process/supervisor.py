@@ -36,12 +36,14 @@ from marathonlb.haproxy.files.state_directory import StateDirectory
 from marathonlb.haproxy.interfaces import IReloader, Reloaded
 from marathonlb.haproxy.process.adoption import left_behind
 from marathonlb.haproxy.process.binary import Binary
-from marathonlb.haproxy.process.master import RELOAD_TIMEOUT, Master, Processes, pause
+from marathonlb.haproxy.process.master import RELOAD_TIMEOUT, Master
 from marathonlb.haproxy.process.output_log import Log
 from marathonlb.haproxy.process.port_check import Bind, shared
 from marathonlb.haproxy.process.procfs import Procfs, Seen
 from marathonlb.haproxy.process.spawn import launch
-from marathonlb.haproxy.runtime.oneshot import Socket
+from marathonlb.haproxy.runtime.connection import RuntimeSocket
+from marathonlb.haproxy.runtime.processes import HAProxyProcesses
+from marathonlb.timers import pause
 
 WATCH_INTERVAL = 0.5
 """Seconds between two looks whether HAProxy is there."""
@@ -81,7 +83,7 @@ class ManagedHAProxy(Service):
         state: StateDirectory,
         spawner: IReactorProcess,
         clock: IReactorTime,
-        connect: Callable[[str], Socket],
+        connect: Callable[[str], RuntimeSocket],
         procfs: Procfs | None = None,
         kill: Callable[[int, int], None] = os.kill,
         shared: Callable[[str], Sequence[Bind]] = shared,
@@ -176,7 +178,7 @@ class ManagedHAProxy(Service):
             raise evolve(error, refused=True) from error
         return Reloaded(output=output)
 
-    async def _end_what_hangs(self, seen: Seen, before: Processes) -> bool:
+    async def _end_what_hangs(self, seen: Seen, before: HAProxyProcesses) -> bool:
         """
         End what does not end loading the new text; whether there was anything.
 
@@ -253,7 +255,7 @@ class ManagedHAProxy(Service):
         pid = launch(self._spawner, self._binary, (*arguments, "-p", pid_file), log, self._ended)
         seen = self._procfs.see(pid) or Seen(pid, "")
 
-        def serves(processes: Processes) -> bool:
+        def serves(processes: HAProxyProcesses) -> bool:
             return processes.master == pid and bool(processes.current)
 
         try:

@@ -1,10 +1,12 @@
 """
-One conversation with HAProxy's worker kept open from step to step: connecting costs more than most steps do.
+A connection to HAProxy's runtime API that is kept open between updates: connecting costs more than most updates do.
 
-A connection that HAProxy has closed meanwhile (a reload, its time-out) shows when a conversation begins by asking who
-the worker is; that is asked again over a new one. What changes something is never said twice.
-This is for the master's socket, which leads to whatever worker takes new connections. One to a worker's own stats
-socket would stay with that worker after a reload, and keep it from ending.
+A kept connection that HAProxy has closed meanwhile (a reload, its time-out) is noticed when the next user begins by
+asking for the worker's process id; only that question is asked again over a new connection. A command that changes
+something is never sent twice.
+
+The pool is for the master's socket, which leads to the worker that accepts new connections. A connection to a worker's
+own stats socket would stay with that worker after a reload and keep it from ending.
 """
 
 from __future__ import annotations
@@ -18,89 +20,97 @@ from zope.interface import implementer
 
 from marathonlb.config.text.model import Config
 from marathonlb.errors import HAProxyUnavailable
-from marathonlb.haproxy.runtime.connection import ITalk
+from marathonlb.haproxy.runtime.interfaces import IRuntimeConnection
 
 T = TypeVar("T")
-Connect = Callable[[Config], Awaitable[ITalk]]
+Connect = Callable[[Config], Awaitable[IRuntimeConnection]]
 
 
-class KeptTalks(Service):
+class RuntimeConnectionPool(Service):
     """
-    Lends one conversation at a time. While the service is not running each is hung up when it ends.
+    Lends one connection at a time and keeps it afterwards. While the service is not running, none is kept.
 
-    :param connect: makes a new one.
+    :param connect: opens a new connection.
     """
 
     def __init__(self, connect: Connect) -> None:
         self._connect = connect
-        self._kept: ITalk | None = None
+        self._kept: IRuntimeConnection | None = None
 
-    async def __call__(self, config: Config) -> ITalk:
-        """A conversation, which is not lent to anybody else until it is closed. Raises `HAProxyUnavailable`."""
+    async def __call__(self, config: Config) -> IRuntimeConnection:
+        """Return a connection for exclusive use until it is closed. Raises `HAProxyUnavailable`."""
         kept, self._kept = self._kept, None
-        lent = _Lent(self, config)
-        lent.talk = kept or await self._connect(config)
-        lent.used = kept is not None
-        return lent
+        pooled = _PooledConnection(self, config)
+        pooled.connection = kept or await self._connect(config)
+        pooled.used = kept is not None
+        return pooled
 
-    async def fresh(self, config: Config) -> ITalk:
-        """One that nobody has used. Raises `HAProxyUnavailable`."""
+    async def fresh(self, config: Config) -> IRuntimeConnection:
+        """Return a new connection. Raises `HAProxyUnavailable`."""
         return await self._connect(config)
 
-    def take_back(self, talk: ITalk, *, well: bool) -> None:
-        """A conversation is over; `well` where it can go on."""
-        if well and self.running and self._kept is None:
-            self._kept = talk
+    def give_back(self, connection: IRuntimeConnection, *, reusable: bool) -> None:
+        """
+        Keep a connection, or close it.
+
+        :param reusable: True if every command was replied to.
+        """
+        if reusable and self.running and self._kept is None:
+            self._kept = connection
         else:
-            talk.close()
+            connection.close()
 
     def stopService(self) -> None:
-        """Hang up."""
+        """Close the kept connection."""
         super().stopService()  # type: ignore[no-untyped-call]
         kept, self._kept = self._kept, None
         if kept is not None:
             kept.close()
 
 
-@implementer(ITalk)
-class _Lent:
-    """A conversation that goes back when it is closed."""
+@implementer(IRuntimeConnection)
+class _PooledConnection:
+    """
+    A connection that goes back to the pool when it is closed.
 
-    talk: ITalk
+    :ivar used: True until the first command, if the connection was kept from before.
+    """
+
+    connection: IRuntimeConnection
     used: bool
 
-    def __init__(self, keeper: KeptTalks, config: Config) -> None:
-        self._keeper = keeper
+    def __init__(self, pool: RuntimeConnectionPool, config: Config) -> None:
+        self._pool = pool
         self._config = config
-        self._well = True
+        self._reusable = True
 
-    def pid(self, *, anew: bool = False) -> Deferred[int]:
-        """See `ITalk.pid`."""
-        return Deferred.fromCoroutine(self._pid(anew))
+    def worker_pid(self, *, refresh: bool = False) -> Deferred[int]:
+        """See `IRuntimeConnection.worker_pid`."""
+        return Deferred.fromCoroutine(self._worker_pid(refresh))
 
-    async def _pid(self, anew: bool) -> int:
+    async def _worker_pid(self, refresh: bool) -> int:
         used, self.used = self.used, False
         try:
-            return await self._heard(self.talk.pid(anew=anew))
+            return await self._replied(self.connection.worker_pid(refresh=refresh))
         except HAProxyUnavailable:
             if not used:
                 raise
-        self.talk.close()
-        self.talk = await self._keeper.fresh(self._config)
-        self._well = True
-        return await self._heard(self.talk.pid())
+        self.connection.close()
+        self.connection = await self._pool.fresh(self._config)
+        self._reusable = True
+        return await self._replied(self.connection.worker_pid())
 
-    def say(self, commands: Sequence[str]) -> Deferred[list[str]]:
-        """See `ITalk.say`."""
+    def execute(self, commands: Sequence[str]) -> Deferred[list[str]]:
+        """See `IRuntimeConnection.execute`."""
         self.used = False
-        return Deferred.fromCoroutine(self._heard(self.talk.say(commands)))
+        return Deferred.fromCoroutine(self._replied(self.connection.execute(commands)))
 
-    async def _heard(self, answer: Deferred[T]) -> T:
-        self._well = False
-        heard = await answer
-        self._well = True
-        return heard
+    async def _replied(self, reply: Deferred[T]) -> T:
+        self._reusable = False
+        value = await reply
+        self._reusable = True
+        return value
 
     def close(self) -> None:
-        """See `ITalk.close`."""
-        self._keeper.take_back(self.talk, well=self._well)
+        """See `IRuntimeConnection.close`."""
+        self._pool.give_back(self.connection, reusable=self._reusable)

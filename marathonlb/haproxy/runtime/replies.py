@@ -1,7 +1,7 @@
 """
-HAProxy's words in answer to a command: which are a success, and what a refusal tells about the next time. Pure.
+HAProxy's replies to runtime API commands: which of them are a success, and what a refusal says about later ones. Pure.
 
-Recorded of HAProxy 2.6, 2.8, 3.0 and 3.4; what is not known to be a success is none, silence least of all.
+Recorded from HAProxy 2.6, 2.8, 3.0 and 3.4. Any reply not listed here, including an empty one, counts as a failure.
 """
 
 from __future__ import annotations
@@ -22,83 +22,93 @@ _SUCCESSES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("del map ", re.compile(r"")),
     ("commit map ", re.compile(r"")),
     ("experimental-mode on", re.compile(r"")),
-    # What became of servers a moment ago, or a warning, may stand before these.
+    # The results of the server commands before, or a warning, may stand before these.
     ("add backend ", re.compile(r"(?s:.*\n)?New backend registered\.")),
     ("publish backend ", re.compile(r"(?s:.*\n)?Backend published\.")),
     ("unpublish backend ", re.compile(r"(?s:.*\n)?Backend unpublished\.")),
     ("del backend ", re.compile(r"(?s:.*\n)?(?:Backend deleted|No such backend)\.")),
 )
 
-ID_TAKEN = "'id' : custom id"
-"""How an answer begins where another server has the id."""
-
-IN_USE = "Server still has"
-"""How the answer to ``del server`` begins where it has connections."""
-
+_ID_TAKEN = "'id' : custom id"
+_IN_USE = "Server still has"
 _ARGUMENT = re.compile(r"'(?P<accepted>[\w-]+)' option is not accepted|unknown keyword '(?P<unknown>[\w-]+)'")
-_OF_THE_MOMENT = (
+_TRANSIENT = (
     "No such ",
     "Already exists",
-    ID_TAKEN,
-    IN_USE,
+    _ID_TAKEN,
+    _IN_USE,
     "Error during backend creation : name is already used",
     "Cannot find default proxy",
 )
-"""Refusals that depend on what is there, not on what HAProxy can do."""
+"""Beginnings of refusals that depend on what HAProxy holds now, not on what it can do."""
 
 
 @frozen
-class Refusal:
+class CommandRefusal:
     """
     A command that was not carried out.
 
-    :param words: HAProxy's answer, on one line.
+    :param reply: HAProxy's reply, on one line; empty if there was none.
+    :param unknown: True if no reply to this command is known to be a success.
     """
 
     command: str
-    words: str
+    reply: str
+    unknown: bool = False
 
     def __str__(self) -> str:
         command = " ".join(self.command.split("\n", 1)[0].split()[:3])
-        return f"HAProxy refuses {command!r}: {self.words}"
+        return f"HAProxy refuses {command!r}: {self.reason}"
+
+    @property
+    def reason(self) -> str:
+        """The reply, or a sentence about its absence."""
+        return "no reply to this command is known" if self.unknown else self.reply or "the reply is empty"
 
     @property
     def backend(self) -> str:
-        """The backend that it is about; empty where it is about none."""
+        """The backend that the command is about; empty if it is about none."""
         words = self.command.split()
         about = len(words) > 2 and words[1] in ("server", "health", "backend")
         return words[2].partition("/")[0] if about else ""
 
     @property
     def argument(self) -> str:
-        """The argument of a server that this HAProxy does not take; empty where it is not about one."""
-        found = _ARGUMENT.search(self.words)
-        return (found["accepted"] or found["unknown"]) if found else ""
+        """The argument of a server that this HAProxy does not accept; empty if the refusal is about none."""
+        match = _ARGUMENT.search(self.reply)
+        return (match["accepted"] or match["unknown"]) if match else ""
+
+    @property
+    def id_taken(self) -> bool:
+        """True if another server has the id."""
+        return self.reply.startswith(_ID_TAKEN)
+
+    @property
+    def in_use(self) -> bool:
+        """True if the server still has connections (``del server``)."""
+        return self.reply.startswith(_IN_USE)
 
     @property
     def lasting(self) -> bool:
-        """Whether the same would be refused again."""
-        return not self.words.startswith(_OF_THE_MOMENT) and self.words != SILENCE
+        """True if the same command would be refused again."""
+        return self.unknown or (bool(self.reply) and not self.reply.startswith(_TRANSIENT))
 
 
-SILENCE = "it said nothing"
-
-
-def refusal(command: str, answer: str) -> Refusal | None:
-    """What is wrong with an answer; None where it says that the command was carried out."""
+def refusal(command: str, reply: str) -> CommandRefusal | None:
+    """Return the refusal that a reply is; None if it says that the command was carried out."""
     for beginning, success in _SUCCESSES:
         if command.startswith(beginning):
-            if success.fullmatch(answer):
+            if success.fullmatch(reply):
                 return None
-            return Refusal(command, " ".join(answer.split())[:300] or SILENCE)
-    return Refusal(command, "a command that nobody expects")
+            return CommandRefusal(command, " ".join(reply.split())[:300])
+    return CommandRefusal(command, " ".join(reply.split())[:300], unknown=True)
 
 
-def supported(answer: str, known: Mapping[str, int]) -> frozenset[str] | None:
+def supported(reply: str, known: Mapping[str, int]) -> frozenset[str] | None:
     """
-    The arguments that ``add server help`` names (HAProxy 3.4), of those that are known.
+    Return those of the known arguments that a reply to ``add server help`` names (HAProxy 3.4).
 
-    :return: None where the answer is no such list.
+    :return: None if the reply is no such list.
     """
-    words = frozenset(line.strip() for line in answer.splitlines())
+    words = frozenset(line.strip() for line in reply.splitlines())
     return words & known.keys() if {"check", "weight"} <= words else None

@@ -13,7 +13,7 @@ from marathonlb.haproxy.dynamic.maps import (
     same_entries,
     version_of,
 )
-from marathonlb.haproxy.runtime.oneshot import MAX_COMMAND
+from marathonlb.haproxy.runtime.connection import MAX_COMMAND
 
 HOSTS, WILDCARDS = "domain2backend.map", "wildcard2backend.map"
 PATH = "/etc/domain2backend.map"

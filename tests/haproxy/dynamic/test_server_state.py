@@ -6,8 +6,9 @@ from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.config.text.server_lines import parse_server
-from marathonlb.haproxy.dynamic.server_state import STATE_HEADER, Seen, deviations, parse_state, state_file
+from marathonlb.haproxy.dynamic.server_state import Seen, deviations, parse_state, state_file
 from marathonlb.haproxy.dynamic.servers import DRAIN, MAINTENANCE, READY, Held
+from marathonlb.haproxy.files.state_directory import STATE_HEADER
 from tests.haproxy.runtime.connections import backend
 
 HEADER = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight"

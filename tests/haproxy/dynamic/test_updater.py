@@ -203,7 +203,7 @@ class RefusalTests(SteeredCase):
         self.begin(S[1])
         self.worker.answers["add server"] = ""
         outcome = self.apply(shops(S[1], S[2]))
-        self.assertEqual(outcome.reason, "HAProxy refuses 'add server shop/s2': it said nothing")
+        self.assertEqual(outcome.reason, "HAProxy refuses 'add server shop/s2': the reply is empty")
 
     def test_not_held(self) -> None:
         """A command that was acknowledged and not carried out is found in what reads back."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -10,111 +9,13 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.errors import HAProxyUnavailable, ReloadFailed
-from marathonlb.haproxy.process.master import RELOAD_TIMEOUT, Master, Processes, Worker, parse_processes
-from marathonlb.haproxy.runtime.oneshot import MAX_COMMAND, NO_TARGET, Socket
-from tests import shared
+from marathonlb.haproxy.process.master import RELOAD_TIMEOUT, Master
+from marathonlb.haproxy.runtime.connection import RuntimeSocket
+from marathonlb.haproxy.runtime.processes import HAProxyProcesses
 from tests.fakes.sockets import FakeSocket
-from tests.haproxy.samples import A
+from tests.haproxy.samples import A, processes
 
 ALERT = "[ALERT]    (1) : config : parsing [/etc/haproxy/haproxy.cfg:6] : unknown keyword 'no'\n"
-
-
-def processes(worker: int, *, reloads: int = 0, failed: int = 0, lived: int = 0, old: int = 0) -> str:
-    """The answer to ``show proc``."""
-    lines = [
-        "#<PID>          <type>          <reloads>       <uptime>        <version>      ",
-        f"1               master          {reloads} [failed: {failed}]   0d00h00m08s     2.8.25-5cf5d0683",
-        "# workers",
-        f"{worker}            worker          {lived}               0d00h00m08s     2.8.25-5cf5d0683",
-    ]
-    if old:
-        lines += ["# old workers", f"{old}            worker          1               0d00h01m08s     2.8.25"]
-    return "\n".join([*lines, "# programs", "", ""])
-
-
-class SocketTests(SynchronousTestCase):
-    """One command, the whole answer."""
-
-    def setUp(self) -> None:
-        self.clock = Clock()
-        self.answers: dict[str, str | None] = {"show version": "2.8.25\n\n"}
-        self.fake = FakeSocket(self.answers.get)
-        self.socket = Socket(self.fake, self.clock, "/run/stats.sock")
-
-    def test_answer(self) -> None:
-        """The answer comes without the newlines at its end."""
-        self.assertEqual(self.successResultOf(self.socket.ask("show version")), "2.8.25")
-        self.assertEqual(self.fake.said, ["show version\n"])
-        self.assertEqual(self.clock.getDelayedCalls(), [])
-
-    def test_master_is_told_to_quit(self) -> None:
-        """The master waits for more commands, so it is told that there are none."""
-        self.successResultOf(Socket(self.fake, self.clock, "m", master=True).ask("show version"))
-        self.assertEqual(self.fake.said, ["show version\nquit\n"])
-
-    def test_pieces(self) -> None:
-        """An answer that comes in pieces, split within a character too, is put together."""
-        asking = self.socket.ask("show map")
-        assert self.fake.last is not None
-        for piece in ("0x1 ä".encode()[:5], "0x1 ä".encode()[5:], b" b\n\n"):
-            self.fake.last.protocol.dataReceived(piece)
-        self.assertNoResult(asking)
-        self.fake.last.hang_up()
-        self.assertEqual(self.successResultOf(asking), "0x1 ä b")
-
-    def test_no_such_worker(self) -> None:
-        """2.8 keeps the connection after it found no worker; the answer is taken all the same."""
-        asking = self.socket.ask("@99 show version")
-        assert self.fake.last is not None
-        self.fake.last.say(f"{NO_TARGET} PID matching the prefix '@99'\n")
-        self.assertEqual(self.successResultOf(asking), "Can't find the target PID matching the prefix '@99'")
-
-    def test_silence(self) -> None:
-        """Silence is an error after the time that was given, which says whose it was."""
-        asking = self.socket.ask("show map", timeout=3)
-        self.clock.advance(3)
-        error = self.failureResultOf(asking, HAProxyUnavailable).value
-        self.assertEqual(str(error), "/run/stats.sock: HAProxy does not answer within 3 s")
-
-    def test_nobody(self) -> None:
-        """Where nobody listens the error says so."""
-        self.fake.listening = False
-        error = self.failureResultOf(self.socket.ask("show map"), HAProxyUnavailable).value
-        self.assertIn("/run/stats.sock: HAProxy cannot be asked", str(error))
-
-    def test_too_long(self) -> None:
-        """A command that HAProxy would swallow is never sent."""
-        self.assertRaises(ValueError, self.socket.ask, "x" * MAX_COMMAND)
-        self.assertEqual(self.fake.said, [])
-
-
-class ProcessesTests(SynchronousTestCase):
-    """``show proc``."""
-
-    def test_old_workers(self) -> None:
-        """Workers that only finish what they hold are told apart."""
-        found = parse_processes(processes(30, reloads=2, failed=1, old=20))
-        assert found is not None
-        self.assertEqual((found.reloads, found.failed, found.current), (2, 1, {30}))
-        self.assertEqual(found.workers[1], Worker(pid=20, reloads=1, old=True))
-
-    def test_recorded(self) -> None:
-        """The answers of real masters are understood, before and after a reload."""
-        if reason := shared.absent("haproxy", "sockets"):
-            self.skipTest(reason)
-        for version in ("2.6", "2.8", "3.4"):
-            text = shared.data("haproxy", "sockets", f"master.{version}.txt").read_text()
-            answers = re.findall(r"> show proc\n(.*?)(?=\n> |\Z)", text, re.DOTALL)
-            before, after = (parse_processes(answer) for answer in answers)
-            assert before is not None and after is not None
-            self.assertEqual((before.reloads, before.failed, len(before.current)), (0, 0, 1))
-            self.assertEqual((after.reloads, after.failed, len(after.current)), (1, 0, 1))
-            self.assertEqual(before.master, after.master)
-            self.assertNotEqual(before.current, after.current)
-
-    def test_another_answer(self) -> None:
-        """What is no such answer is none."""
-        self.assertIsNone(parse_processes("Unknown command"))
 
 
 class ReloadTests(SynchronousTestCase):
@@ -127,7 +28,7 @@ class ReloadTests(SynchronousTestCase):
         self.after = processes(11, reloads=1)
         self.reloaded: str | None = ""
         self.fake = FakeSocket(self.answer)
-        socket = Socket(self.fake, self.clock, "/run/master.sock", master=True)
+        socket = RuntimeSocket(self.fake, self.clock, "/run/master.sock", master=True)
         self.master = Master(socket, self.clock, lambda: self.alive)
 
     def answer(self, command: str) -> str | None:
@@ -223,7 +124,7 @@ class ReloadTests(SynchronousTestCase):
 
     def test_until_gives_what_settled_it(self) -> None:
         """The answer that settled it is the result."""
-        found: Processes = self.successResultOf(
+        found: HAProxyProcesses = self.successResultOf(
             Deferred.fromCoroutine(self.master.until(lambda p: p.master == 1, None, str))
         )
         self.assertEqual(found.current, {10})

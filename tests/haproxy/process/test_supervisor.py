@@ -27,12 +27,11 @@ from marathonlb.haproxy.process.binary import Binary
 from marathonlb.haproxy.process.master import RELOAD_TIMEOUT
 from marathonlb.haproxy.process.port_check import Bind
 from marathonlb.haproxy.process.supervisor import ADOPTION_TIMEOUT, LONG_ENOUGH, ManagedHAProxy
-from marathonlb.haproxy.runtime.oneshot import NO_TARGET, Socket
+from marathonlb.haproxy.runtime.connection import NO_TARGET, RuntimeSocket
 from tests.fakes.processes import FakeProcess, FakeSpawner
 from tests.fakes.sockets import FakeSocket
-from tests.haproxy.process.test_master import processes
 from tests.haproxy.process.test_reload_command import Machine
-from tests.haproxy.samples import A
+from tests.haproxy.samples import A, processes
 
 
 class SupervisorCase(SynchronousTestCase):
@@ -64,7 +63,7 @@ class SupervisorCase(SynchronousTestCase):
             state=state or self.state,
             spawner=self.spawner,
             clock=self.clock,
-            connect=lambda path: Socket(self.socket, self.clock, path, master=True),
+            connect=lambda path: RuntimeSocket(self.socket, self.clock, path, master=True),
             procfs=self.machine.procfs,
             kill=lambda pid, number: self.killed.append((pid, number)),
             shared=lambda text: self.shared,

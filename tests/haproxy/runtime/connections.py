@@ -11,8 +11,8 @@ from marathonlb.haproxy.dynamic.capabilities import Abilities
 from marathonlb.haproxy.dynamic.maps import parse_entries, parse_maps, version_of
 from marathonlb.haproxy.dynamic.server_state import is_unpublished, parse_state
 from marathonlb.haproxy.dynamic.servers import DRAIN, MAINTENANCE, READY
-from marathonlb.haproxy.runtime.connection import ITalk
-from marathonlb.haproxy.runtime.replies import ID_TAKEN, Refusal, refusal
+from marathonlb.haproxy.runtime.interfaces import IRuntimeConnection
+from marathonlb.haproxy.runtime.replies import CommandRefusal, refusal
 from tests.coroutines import coroutine
 
 OWNER = Owner()
@@ -48,19 +48,19 @@ def two_backends(head: str, port: int) -> Config:
 
 class TalkContract:
     """
-    `ITalk`. A test case gives `talk`, a conversation with a worker that has read `two_backends`, and the `directory` of
-    its maps.
+    `IRuntimeConnection`. A test case gives `talk`, a connection to a worker that has read `two_backends`, and the
+    `directory` of its maps.
     """
 
     talk: Any
     directory: str
 
     async def ask(self, *commands: str) -> list[str]:
-        answers: list[str] = await self.talk.say(commands)
+        answers: list[str] = await self.talk.execute(commands)
         return answers
 
     async def refusals(self: Any, *commands: str) -> list[bool]:
-        answers = await self.talk.say(commands)
+        answers = await self.talk.execute(commands)
         return [
             refusal(command, answer) is not None for command, answer in zip(commands, answers, strict=True)
         ]
@@ -73,8 +73,8 @@ class TalkContract:
     @coroutine
     async def test_interface(self: Any) -> None:
         """It provides the interface, and says who it is."""
-        self.assertTrue(verifyObject(ITalk, self.talk))
-        self.assertGreater(await self.talk.pid(), 1)
+        self.assertTrue(verifyObject(IRuntimeConnection, self.talk))
+        self.assertGreater(await self.talk.worker_pid(), 1)
         self.assertEqual(await self.ask(), [])
         self.assertRegex((await self.ask("show version"))[0], r"^\d+\.\d+")
 
@@ -107,9 +107,11 @@ class TalkContract:
 
     @coroutine
     async def test_id_taken(self: Any) -> None:
-        """An id that another server has is refused in words that begin so."""
-        (answer,) = await self.ask("add server b/c 127.0.0.2:20004 id 11")
-        self.assertTrue(answer.startswith(ID_TAKEN), answer)
+        """An id that another server has is refused, and the refusal says that this is why."""
+        command = "add server b/c 127.0.0.2:20004 id 11"
+        (answer,) = await self.ask(command)
+        refused = refusal(command, answer)
+        self.assertTrue(refused is not None and refused.id_taken, answer)
 
     @coroutine
     async def test_state_and_weight(self: Any) -> None:
@@ -209,7 +211,9 @@ class TalkContract:
         )
         self.assertEqual((await self.refusals("experimental-mode on", *commands))[1:], [True] * 4)
         if await self.makes():
-            words = [Refusal(c, a).lasting for c, a in zip(commands, await self.ask(*commands), strict=True)]
+            words = [
+                CommandRefusal(c, a).lasting for c, a in zip(commands, await self.ask(*commands), strict=True)
+            ]
             self.assertEqual(words, [False] * 4)
 
     @coroutine

@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.config.text.server_lines import ARGUMENTS
 from marathonlb.haproxy.dynamic.capabilities import Abilities
-from marathonlb.haproxy.runtime.replies import Refusal, refusal, supported
+from marathonlb.haproxy.runtime.replies import CommandRefusal, refusal, supported
 from tests.shared import SHARED
 
 GOOD = [
@@ -57,7 +57,7 @@ class RefusalTests(SynchronousTestCase):
         for command, answer in BAD:
             self.assertIsNotNone(refusal(command, answer), command)
         said = refusal("add server b/a 10.0.0.1:80", "")
-        self.assertEqual(str(said), "HAProxy refuses 'add server b/a': it said nothing")
+        self.assertEqual(str(said), "HAProxy refuses 'add server b/a': the reply is empty")
 
     def test_recorded(self) -> None:
         """What was recorded of real sockets is told right."""
@@ -86,10 +86,10 @@ class RefusalTests(SynchronousTestCase):
             "No such backend.": False,
             "Already exists a server with the same name in backend.": False,
             "'id' : custom id 11 already used at haproxy.cfg:18 ('server a').": False,
-            "it said nothing": False,
+            "": False,
             "Backend must use a dynamic load balancing to support dynamic servers.": True,
         }.items():
-            self.assertEqual(Refusal("add server b/a 10.0.0.1:80", words).lasting, lasting, words)
+            self.assertEqual(CommandRefusal("add server b/a 10.0.0.1:80", words).lasting, lasting, words)
 
 
 class AbilitiesTests(SynchronousTestCase):
@@ -114,17 +114,23 @@ class AbilitiesTests(SynchronousTestCase):
             "'cookie' option is not accepted for dynamic server",
             "unknown keyword 'cookie'; did you mean …",
         ):
-            learnt = Abilities.of("2.8").without(Refusal("add server b/a 1.2.3.4:5 cookie x", words), "")
+            learnt = Abilities.of("2.8").without(
+                CommandRefusal("add server b/a 1.2.3.4:5 cookie x", words), ""
+            )
             self.assertEqual(set(learnt.limits.arguments), {"cookie"})
 
     def test_backend(self) -> None:
         """A backend that refused a server is remembered with its text."""
         words = "Backend must use a dynamic load balancing to support dynamic servers."
-        learnt = Abilities.of("2.8").without(Refusal("add server b/a 1.2.3.4:5", words), "the text")
+        learnt = Abilities.of("2.8").without(CommandRefusal("add server b/a 1.2.3.4:5", words), "the text")
         self.assertEqual(learnt.limits.backends, {"b": ("the text", f"HAProxy refuses new servers: {words}")})
 
     def test_moment(self) -> None:
         """A refusal of the moment teaches nothing; nor does one of a deletion."""
         before = Abilities.of("2.8")
-        self.assertIs(before.without(Refusal("add server b/a 1.2.3.4:5", "No such backend."), ""), before)
-        self.assertIs(before.without(Refusal("del server b/a", "This server cannot be removed"), ""), before)
+        self.assertIs(
+            before.without(CommandRefusal("add server b/a 1.2.3.4:5", "No such backend."), ""), before
+        )
+        self.assertIs(
+            before.without(CommandRefusal("del server b/a", "This server cannot be removed"), ""), before
+        )
