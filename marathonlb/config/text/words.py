@@ -1,61 +1,72 @@
-"""The words of a line of HAProxy's configuration. Pure."""
+"""Splits a line of HAProxy's configuration into words. Pure."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
-_QUOTING = re.compile(r"[\\\"'#]")
-_HEXADECIMAL = re.compile(r"[0-9A-Fa-f]{2}")
+_SPECIAL = re.compile(r"[\\\"'#]")
+_TOKEN = re.compile(
+    r"(?P<blank>\s+)"
+    r"|(?P<comment>\#)"
+    r"|'(?P<single>[^']*)(?P<single_end>'?)"
+    r"|\"(?P<double>(?:[^\"\\]|\\.?)*)(?P<double_end>\"?)"
+    r"|\\(?P<escape>x.{0,2}|.?)"
+    r"|(?P<plain>[^\s#'\"\\]+)",
+    re.DOTALL,
+)
+"""One token of a line; consecutive tokens other than blanks form a word."""
+
+_ESCAPE_IN_QUOTES = re.compile(r"\\([\\\"$]|\Z)")
+_VARIABLE_IN_QUOTES = re.compile(r"(?:[^\\$]|\\.)*\$", re.DOTALL)
+_HEXADECIMAL = re.compile(r"x[0-9A-Fa-f]{2}")
 _ESCAPES = {"t": "\t", "r": "\r", "n": "\n"}
 
 
 def split_words(line: str) -> tuple[list[str], str]:
     """
-    A line as HAProxy's parser sees it: words, with quotes and backslashes undone and the comment left out.
+    Split a line into words as HAProxy's parser does: quotes and backslashes resolved, the comment left out.
 
-    :return: the words, and what in them can only be known by HAProxy (an environment variable).
+    :return: the words, and why only HAProxy can know them (an environment variable, an open quote); else empty.
     """
-    if not _QUOTING.search(line):
+    if not _SPECIAL.search(line):
         return line.split(), ""
     words: list[str] = []
-    word: list[str] | None = None
-    quote = problem = ""
-    characters = iter(line)
-    for character in characters:
-        if character == "\\" and quote != "'":
-            word = word if word is not None else []
-            word.append(_escaped(characters, quote))
-        elif quote:
-            if character == quote:
-                quote = ""
-                continue
-            if character == "$" and quote == '"':
-                problem = "names an environment variable"
-            assert word is not None
-            word.append(character)
-        elif character in "\"'":
-            quote, word = character, word if word is not None else []
-        elif character == "#":
+    word: str | None = None
+    problem = ""
+    for token in _TOKEN.finditer(line):
+        kind = token.lastgroup
+        if kind == "comment":
             break
-        elif character.isspace():
+        if kind == "blank":
             if word is not None:
-                words.append("".join(word))
+                words.append(word)
             word = None
+        elif kind == "plain":
+            word = (word or "") + token[0]
         else:
-            word = word if word is not None else []
-            word.append(character)
+            word = (word or "") + _text(token)
+            problem = _problem(token) or problem
     if word is not None:
-        words.append("".join(word))
-    return words, "has a quote that does not end" if quote else problem
+        words.append(word)
+    return words, problem
 
 
-def _escaped(characters: Iterator[str], quote: str) -> str:
-    """What a backslash and the character after it stand for."""
-    following = next(characters, "")
-    if quote == '"' and following not in '\\"$':
-        return "\\" + following
-    if following == "x" and not quote:
-        digits = next(characters, "") + next(characters, "")
-        return chr(int(digits, 16)) if _HEXADECIMAL.fullmatch(digits) else f"\\x{digits}"
-    return following if quote else _ESCAPES.get(following, following)
+def _text(token: re.Match[str]) -> str:
+    """Return the characters that a quoted or escaped token adds to its word."""
+    if token["double"] is not None:
+        return _ESCAPE_IN_QUOTES.sub(r"\1", token["double"])
+    if token["escape"] is not None:
+        escape = token["escape"]
+        if escape[:1] == "x":
+            return chr(int(escape[1:], 16)) if _HEXADECIMAL.fullmatch(escape) else f"\\{escape}"
+        return _ESCAPES.get(escape, escape)
+    return token["single"]
+
+
+def _problem(token: re.Match[str]) -> str:
+    """Return why a token's text is unknown; an open quote is always a line's last token."""
+    if token["single_end"] == "" or token["double_end"] == "":
+        return "has a quote that does not end"
+    if token["double"] is not None and _VARIABLE_IN_QUOTES.match(token["double"]):
+        return "names an environment variable"
+    return ""
