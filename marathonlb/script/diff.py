@@ -9,6 +9,7 @@ from typing import Any
 
 from marathonlb.config.text.diff import split
 from marathonlb.config.text.model import Section
+from marathonlb.config.text.unified_diff import unified_lines
 from marathonlb.errors import MarathonLBError
 from marathonlb.haproxy.files.publish import Published
 from marathonlb.redaction import masked
@@ -19,9 +20,6 @@ from marathonlb.web.dashboard.figures import visible
 
 SAME, DIFFERENT, TROUBLE = 0, 1, 2
 """Exit statuses, as diff(1) has them."""
-
-CONTEXT = 3
-"""Lines that stay the same and are shown around those that do not."""
 
 
 async def show_difference(settings: Settings, reactor: Any, terminal: Terminal, watch: Watch) -> int:
@@ -112,10 +110,8 @@ def _hunks(old: str, new: str, left: int, right: int, name: str = "") -> Iterato
     """
     if old == new:
         return
-    lines = difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=CONTEXT)
-    for number, line in enumerate(lines):
-        if number > 1:  # the first two name the files
-            yield f"{_moved(line, left, right)} {name}".rstrip() if line.startswith("@@") else line
+    for line in unified_lines(old.splitlines(), new.splitlines()):
+        yield f"{_moved(line, left, right)} {name}".rstrip() if line.startswith("@@") else line
 
 
 def _moved(line: str, left: int, right: int) -> str:

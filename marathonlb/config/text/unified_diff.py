@@ -1,11 +1,12 @@
 """
-The difference between two configurations for people: section by section, as unified lines. Pure.
+The difference between two configurations as unified diffs, section by section. Pure.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 
 import msgspec
 
@@ -13,19 +14,22 @@ from marathonlb.config.text.diff import Difference, differences, phrase, split
 from marathonlb.config.text.model import Chunk, Config, MapEntry, Owner, Section
 
 CONTEXT = 3
-"""Lines that stay the same and are shown around those that do not."""
+"""Number of unchanged lines shown around a change."""
 
 MAX_LINES = 5_000
-"""So many lines of all sections together are shown."""
+"""Maximum number of lines shown, of all sections together."""
 
 
 class SectionDifference(msgspec.Struct, frozen=True, kw_only=True):
     """
-    What differs in one section or map file.
+    The difference in one section or map file.
 
     :param kind: HAProxy's keyword, ``head``, ``map`` or ``order``.
     :param fate: ``is new``, ``is gone`` or ``differs``.
-    :param lines: unified lines, each with ``+``, ``-``, a blank or ``@`` before it; none where they are too many.
+    :param added: number of added lines.
+    :param removed: number of removed lines.
+    :param lines: the unified diff, each line prefixed with ``+``, ``-``, a blank or ``@``; empty if `MAX_LINES` is
+        exceeded.
     """
 
     kind: str
@@ -38,10 +42,10 @@ class SectionDifference(msgspec.Struct, frozen=True, kw_only=True):
 
 class ConfigDifference(msgspec.Struct, frozen=True, kw_only=True):
     """
-    What differs between two configurations.
+    The difference between two configurations.
 
-    :param summary: one phrase; empty where nothing does.
-    :param cut: whether lines were left out because there are too many.
+    :param summary: one phrase; empty if nothing differs.
+    :param cut: True if lines were left out because of `MAX_LINES`.
     """
 
     summary: str
@@ -53,54 +57,57 @@ def difference(
     old: str, new: str, old_maps: Mapping[str, str], new_maps: Mapping[str, str]
 ) -> ConfigDifference:
     """
-    The difference of two configurations by their texts.
+    Return the difference between two configurations, given as text.
 
-    :param old_maps: the text of each map file, by name.
+    :param old_maps: the text of each map file of the old configuration, by file name.
+    :param new_maps: the same of the new one.
     """
-    before, after = _parts(old, old_maps), _parts(new, new_maps)
-    found = differences(before, after)
-    left = MAX_LINES
+    before, after = _trimmed(old, old_maps), _trimmed(new, new_maps)
+    changes = differences(before, after)
+    room = MAX_LINES
     sections = []
-    for each in found:
-        lines = tuple(_lines(each, before, after))
-        shown = lines if len(lines) <= left else ()
-        left -= len(shown)
+    for change in changes:
+        lines = tuple(_lines(change, before, after))
+        shown = lines if len(lines) <= room else ()
+        room -= len(shown)
         sections.append(
             SectionDifference(
-                kind=each.kind,
-                name=each.name,
-                fate=each.fate,
+                kind=change.kind,
+                name=change.name,
+                fate=change.fate,
                 added=sum(line.startswith("+") for line in lines),
                 removed=sum(line.startswith("-") for line in lines),
                 lines=shown,
             )
         )
     cut = any(not section.lines and section.added + section.removed for section in sections)
-    return ConfigDifference(summary=phrase(found), sections=tuple(sections), cut=cut)
+    return ConfigDifference(summary=phrase(changes), sections=tuple(sections), cut=cut)
 
 
-def _parts(text: str, maps: Mapping[str, str]) -> Config:
-    """A configuration in sections without the empty lines at their ends, which belong to what follows."""
+def unified_lines(old: Sequence[str], new: Sequence[str]) -> Iterator[str]:
+    """Yield the unified diff of two texts, given as lines, without the two lines that name the files."""
+    yield from islice(difflib.unified_diff(old, new, lineterm="", n=CONTEXT), 2, None)
+
+
+def _trimmed(text: str, maps: Mapping[str, str]) -> Config:
+    """Return a configuration whose sections have no empty lines at their ends; these precede the next section."""
     config = split(text, maps)
     return Config(
         tuple(
-            Section(each.kind, each.name, (Chunk(each.text.rstrip() + "\n", Owner()),))
-            for each in config.sections
+            Section(section.kind, section.name, (Chunk(section.text.rstrip() + "\n", Owner()),))
+            for section in config.sections
         ),
         config.maps,
     )
 
 
-def _lines(each: Difference, before: Config, after: Config) -> Iterator[str]:
-    if each.kind == "map":
-        old, new = _entries(before.maps.get(each.name, ())), _entries(after.maps.get(each.name, ()))
+def _lines(change: Difference, before: Config, after: Config) -> Iterator[str]:
+    if change.kind == "map":
+        old, new = _entries(before.maps.get(change.name, ())), _entries(after.maps.get(change.name, ()))
     else:
-        old = each.old.text.splitlines() if each.old else []
-        new = each.new.text.splitlines() if each.new else []
-    unified = difflib.unified_diff(old, new, lineterm="", n=CONTEXT)
-    for number, line in enumerate(unified):
-        if number > 1:  # the first two name the files
-            yield line
+        old = change.old.text.splitlines() if change.old else []
+        new = change.new.text.splitlines() if change.new else []
+    return unified_lines(old, new)
 
 
 def _entries(entries: Iterable[MapEntry]) -> list[str]:
