@@ -180,7 +180,7 @@ class StepsMixin:
         applier = await self.begun(a.line())
         outcome = await applier.apply(self.config(a.line(), b.line().replace("127.0.0.1", "localhost")))
         self.assertEqual(outcome.action, "reload")
-        self.assertIn("which is not a number with a port", outcome.reason)
+        self.assertIn("which is not a numeric address with a port", outcome.reason)
         self.assertEqual(await self.names(), {"a", "b"})
 
     @coroutine
@@ -336,7 +336,7 @@ class StepsMixin:
             more = f"server b 127.0.0.1:{second.port} {words}"
             outcome = await applier.apply(self.config(line, more, "balance leastconn"))
             self.assertEqual("reload", outcome.action)
-            self.assertIn("server shop/b is too long to be said on a socket", outcome.reason)
+            self.assertIn("server shop/b is too long for the runtime API", outcome.reason)
             await applier.service.stopService()
 
     @coroutine

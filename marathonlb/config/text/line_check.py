@@ -1,10 +1,10 @@
 """
-The lines of maps and of the configuration, checked once more where they are written. Pure.
+Length limits of the lines of map files and of haproxy.cfg. Pure.
 
-HAProxy reads a map file in pieces of 16,383 bytes, whatever ``tune.bufsize`` says, and takes each piece for a line: the
-end of a longer line would be an entry of its own. What comes over a socket has to have room in its buffer. Names that
-are longer than a line of its state file, or than its buffer, are missing in its answers. Values are bounded where they
-are parsed; this holds whatever becomes of that.
+HAProxy reads a map file in pieces of 16,383 bytes, whatever ``tune.bufsize`` is, and takes each piece for a line: the
+rest of a longer line would be an entry of its own. A command of the runtime API has to fit into HAProxy's buffer. Names
+longer than a line of the server state file, or than the buffer, are missing from HAProxy's replies. Label values are
+limited where they are parsed; this is the second check, of the lines as they are written.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from marathonlb.routing.rules import AclRule, MapRule, Rules
 from marathonlb.routing.services.model import Service
 
 MAP_LINE = 4_096
-"""Maximum bytes of a line of a map file: what the largest values come to, and far less than a piece."""
+"""Maximum bytes of a line of a map file: enough for the largest values, and far less than HAProxy's piece."""
 
 LINE = 16_000
-"""Maximum bytes of a line of the configuration that an app's label writes."""
+"""Maximum bytes of a line of haproxy.cfg written by an app's label."""
 
 NAME = 750
-"""Maximum bytes of a name in such a line: a line of HAProxy's state file has room for two."""
+"""Maximum bytes of a name in such a line; a line of HAProxy's server state file has room for two."""
 
 SPARE = 256
-"""Bytes of HAProxy's buffer that are left to the command, the file's path and HAProxy itself."""
+"""Bytes of HAProxy's buffer reserved for the command, the file's path and HAProxy itself."""
 
 _BUFFER = re.compile(
     r"^[ \t]*tune\.bufsize[ \t]+[\"']?(?P<number>[0-9]{1,12})(?P<unit>[kmg]?)\b", re.MULTILINE | re.I
@@ -45,39 +45,39 @@ _NAMED = SECTION_KEYWORDS | frozenset("server server-template acl user group use
 
 def room_of_maps(head: str) -> int:
     """
-    The bytes that a line of a map may have.
+    Return the maximum bytes of a line of a map file.
 
-    :param head: the text of the global section, which may make HAProxy's buffer smaller.
+    :param head: the text of the global section, which may set a smaller ``tune.bufsize``.
     """
-    sizes = (int(found["number"]) * _UNITS[found["unit"].lower()] for found in _BUFFER.finditer(head))
+    sizes = (int(match["number"]) * _UNITS[match["unit"].lower()] for match in _BUFFER.finditer(head))
     return max(0, min((MAP_LINE, *(size - SPARE for size in sizes))))
 
 
 def without_long(rules: Rules, room: int) -> tuple[Rules, list[Problem]]:
     """
-    The rules without those whose lines in a map are too long, or have too many words; and a problem for each.
+    Return the rules without those that exceed a limit, and a problem for each rule left out.
 
-    Where there are maps, an app has few rules beside them.
+    The limits are the length of a map line, the paths of an ACL rule and, if there are maps, the ACL rules of an app.
 
-    :param room: the bytes that a line may have, its end included.
+    :param room: maximum bytes of a map line, its newline included.
     """
     problems: list[Problem] = []
-    beside = _Beside((*rules.first, *rules.later)) if rules.maps else None
+    limit = _AclRuleLimit((*rules.first, *rules.later)) if rules.maps else None
     kept = evolve(
         rules,
-        first=_few(rules.first, problems, beside),
-        later=_few(rules.later, problems, beside),
+        first=_limited(rules.first, problems, limit),
+        later=_limited(rules.later, problems, limit),
         paths=_short(rules.paths, room, problems),
         hosts=_short(rules.hosts, room, problems),
         wildcards=_short(rules.wildcards, room, problems),
         app_ids=_short(rules.app_ids, room, problems),
     )
-    problems += beside.problems() if beside is not None else ()
+    problems += limit.problems() if limit is not None else ()
     return (kept if problems else rules), problems
 
 
-class _Beside:
-    """Counts the rules that each app has beside the maps by its own labels, or by the weight of an older wildcard."""
+class _AclRuleLimit:
+    """Counts the ACL rules of each app that the maps cannot express, by its labels or by an older wildcard's weight."""
 
     def __init__(self, rules: Iterable[AclRule]) -> None:
         self._weighted: dict[str, tuple[str, str, int]] = {}
@@ -86,52 +86,56 @@ class _Beside:
                 for host in rule.hosts:
                     age = seniority(rule.service)
                     self._weighted[host] = min(age, self._weighted.get(host, age))
-        self._written: Counter[str] = Counter()
-        self._beyond: dict[tuple[str, int], tuple[AclRule, int]] = {}
+        self._counts: Counter[str] = Counter()
+        self._excess: dict[tuple[str, int], tuple[AclRule, int]] = {}
 
     def has_room(self, rule: AclRule) -> bool:
-        """Whether a rule is one of the first of its app."""
+        """Count a rule and return whether its app is still within the limit."""
         service = rule.service
         wild = rule.wildcard and bool(rule.paths)
         special = service.weight is not None or service.ignore_path_case or wild
         if rule.overridden or not (special or self._below_older(rule)):
             return True
         count = len(rule.hosts) * max(1, len(rule.paths))
-        if self._written[service.app_id] + count <= limits.ACL_RULES:
-            self._written[service.app_id] += count
+        if self._counts[service.app_id] + count <= limits.ACL_RULES:
+            self._counts[service.app_id] += count
             return True
-        self._beyond[service.key] = rule, self._beyond.get(service.key, (rule, 0))[1] + count
+        self._excess[service.key] = rule, self._excess.get(service.key, (rule, 0))[1] + count
         return False
 
     def _below_older(self, rule: AclRule) -> bool:
+        """Return whether an older service with a weight has a wildcard that covers a host of this rule."""
         own = seniority(rule.service)
         return any(self._weighted.get(over, own) < own for host in rule.hosts for over in above(host))
 
     def problems(self) -> Iterator[Problem]:
-        """Tell each service that has more of them."""
-        for rule, count in self._beyond.values():
+        """Yield a problem for each service beyond the limit."""
+        for rule, count in self._excess.values():
             reason = (
-                f"has {count} hosts and paths too many: {limits.ACL_RULES} of an app have BACKEND_WEIGHT, a PATH that"
-                " ignores case, a wildcard with paths or one of an older app with a weight; these are not served"
+                f"has {count} hosts and paths too many: at most {limits.ACL_RULES} of an app may have BACKEND_WEIGHT, a"
+                " PATH that ignores case, a wildcard with paths or an older app's wildcard with a weight; the others"
+                " are not served"
             )
             app_id, index = rule.service.key
             yield Problem(app_id, index, f"HAPROXY_{index}_VHOST", "", reason, fatal=False)
 
 
-def _few(rules: tuple[AclRule, ...], problems: list[Problem], beside: _Beside | None) -> tuple[AclRule, ...]:
-    kept = []
+def _limited(
+    rules: tuple[AclRule, ...], problems: list[Problem], limit: _AclRuleLimit | None
+) -> tuple[AclRule, ...]:
+    within = []
     for rule in rules:
         if len(rule.paths) > limits.ACL_PATHS:
-            problems.append(_too_many(rule))
-        elif beside is None or beside.has_room(rule):
-            kept.append(rule)
-    return tuple(kept)
+            problems.append(_too_many_paths(rule))
+        elif limit is None or limit.has_room(rule):
+            within.append(rule)
+    return tuple(within)
 
 
-def _too_many(rule: AclRule) -> Problem:
+def _too_many_paths(rule: AclRule) -> Problem:
     service = rule.service
     reason = (
-        f"has {len(rule.paths)} paths, and {limits.ACL_PATHS} are the most where a template writes the rule; none of"
+        f"has {len(rule.paths)} paths, and the maximum is {limits.ACL_PATHS} if a template writes the rule; none of"
         " them is served"
     )
     return Problem(
@@ -140,27 +144,29 @@ def _too_many(rule: AclRule) -> Problem:
 
 
 def _short(entries: tuple[MapRule, ...], room: int, problems: list[Problem]) -> tuple[MapRule, ...]:
-    kept = []
+    within = []
     for entry in entries:
         key, value = entry.key, entry.service.backend
         if 4 * (len(key) + len(value)) + 2 > room and limits.size(key) + limits.size(value) + 2 > room:
             problems.append(_left_out(entry, room))
         else:
-            kept.append(entry)
-    return entries if len(kept) == len(entries) else tuple(kept)
+            within.append(entry)
+    return entries if len(within) == len(entries) else tuple(within)
 
 
 def _left_out(entry: MapRule, room: int) -> Problem:
     service = entry.service
     name = {"path2backend.map": "PATH", "app2backend.map": ""}.get(entry.map, "VHOST")
     label = f"HAPROXY_{service.port_index}_{name}" if name else "id"
-    reason = f"is left out of {entry.map}, where a line has {room} bytes at most with the backend's name"
+    reason = (
+        f"is left out of {entry.map}, because a line has at most {room} bytes, the backend's name included"
+    )
     return Problem(service.app_id, service.port_index, label, entry.key, reason, fatal=False)
 
 
-def fault(service: Service, own: Sections) -> Problem | None:
-    """What is too long in the sections of a service, in the text of its own labels; None where nothing is."""
-    for section in filter(None, (own.userlist, own.frontend, own.backend)):
+def too_long(service: Service, sections: Sections) -> Problem | None:
+    """Return the problem of a service whose labels write too long a line or name; None if there is none."""
+    for section in filter(None, (sections.userlist, sections.frontend, sections.backend)):
         for chunk in section.chunks:
             if chunk.owner.source.startswith("label "):
                 reason = _long_line(chunk)
@@ -171,17 +177,19 @@ def fault(service: Service, own: Sections) -> Problem | None:
 
 
 def _long_line(chunk: Chunk) -> str:
+    """Return the reason if a line of a chunk, or a name in it, is too long; else an empty string."""
     for number, line in enumerate(_lines(chunk.text), chunk.line):
         if len(line) <= NAME // 4:
             continue
         size = limits.size(line)
         if size > LINE:
-            return f"line {number} of what it writes has {size} bytes; {LINE} are the most"
-        said = line.split(None, 2)
-        if len(said) > 1 and said[0] in _NAMED and limits.size(said[1]) > NAME:
-            return f"line {number} of what it writes has a name of {limits.size(said[1])} bytes; {NAME} are the most"
+            return f"line {number} of its text has {size} bytes; the maximum is {LINE}"
+        words = line.split(None, 2)
+        if len(words) > 1 and words[0] in _NAMED and limits.size(words[1]) > NAME:
+            return f"line {number} of its text has a name of {limits.size(words[1])} bytes; the maximum is {NAME}"
     return ""
 
 
 def _lines(text: str) -> Iterable[str]:
+    """Return the lines of a text; none if it is too short for any of them to be too long."""
     return text.split("\n") if len(text) > NAME // 4 else ()

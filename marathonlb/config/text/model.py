@@ -1,12 +1,12 @@
 """
-A HAProxy configuration as text that knows who wrote it.
+HAProxy's configuration as text, with the owner of each line.
 
-A `Config` is an ordered tuple of `Section`s and the map files. A section is made of `Chunk`s; each remembers its
-`Owner`, so a complaint about line 4711 names an app, a port and a template, and two configurations can be compared
-section by section.
+A `Config` is an ordered sequence of `Section`s and the map files. A section consists of `Chunk`s. Each chunk has an
+`Owner`, so a HAProxy error on line 4711 names an app, a port and a template. Two configurations are compared section by
+section.
 
-Where the text names the directory of the map files it holds `DIRECTORY`; only `Config.text` puts a real one in.
-So the files that ``haproxy -c`` reads in the staging directory are the files that will run.
+The text holds the placeholder `DIRECTORY` for the directory of the map files. Only `Config.text` inserts the real path,
+so ``haproxy -c`` checks the same text in the staging directory as HAProxy runs later.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from attrs import field, frozen
 from marathonlb.config.text.rows import Rows
 
 DIRECTORY = "\0"
-"""Stands for the directory of haproxy.cfg; no template can hold it, since control characters are refused there."""
+"""Placeholder for the directory of haproxy.cfg. No template can hold it, because control characters are refused."""
 
 SECTION_KEYWORDS = frozenset(
     "acme backend cache crt-store defaults fcgi-app frontend global http-errors listen log-forward log-profile mailers "
     "peers program resolvers ring traces userlist".split()
 )
-"""The words that begin a section, from HAProxy's configuration manual, 2.4 to 3.4."""
+"""Keywords that open a section. Source: HAProxy's configuration manual, 2.4 to 3.4."""
 
 
 @frozen
 class Owner:
     """
-    Who wrote a chunk.
+    The author of a chunk.
 
-    :param app_id: the app, or None for what is nobody's alone (the head, the frontends' first lines).
+    :param app_id: the app; None for shared text (the head, the first lines of the shared frontends).
     :param port_index: the index of the app's service port.
     :param template: the template's name without ``HAPROXY_``.
-    :param source: where its text came from: ``default``, ``label HAPROXY_0_…``, ``environment …`` or a file.
+    :param source: the origin of the text: ``default``, ``label HAPROXY_0_…``, ``environment …`` or ``file …``.
     """
 
     app_id: str | None = None
@@ -50,9 +50,9 @@ class Owner:
 @frozen
 class Chunk:
     """
-    A run of whole lines by one owner; ends with a newline unless it is empty.
+    Consecutive whole lines of one owner. The text ends with a newline unless it is empty.
 
-    :param line: which line of what the owner has written its first line is.
+    :param line: the number of the chunk's first line in the owner's own text, counted from 1.
     """
 
     text: str
@@ -63,9 +63,9 @@ class Chunk:
 @frozen(slots=False, eq=False)
 class Section:
     """
-    One section of the file: ``global`` and its kin, a frontend or a backend.
+    One section of haproxy.cfg, for example a frontend or a backend.
 
-    :param kind: HAProxy's keyword: ``backend``; ``head`` for the global template, which may hold several sections.
+    :param kind: HAProxy's keyword, for example ``backend``; ``head`` for HAPROXY_HEAD, which may hold several sections.
     :param name: the section's name; empty for the head.
     """
 
@@ -75,18 +75,18 @@ class Section:
 
     @cached_property
     def text(self) -> str:
-        """The section's lines."""
+        """The text of the section."""
         return "".join(chunk.text for chunk in self.chunks)
 
     @cached_property
     def lines(self) -> int:
-        """How many lines the section has."""
+        """The number of lines of the section."""
         return self.text.count("\n")
 
 
 @frozen
 class MapEntry:
-    """One line of a map file: a key, the backend it leads to, and who wants it."""
+    """One line of a map file: a key, the backend it maps to, and the owner."""
 
     key: str
     value: str
@@ -95,10 +95,10 @@ class MapEntry:
 
 class Pieces:
     """
-    What the texts of configurations made from one another have in common, joined once.
+    Cache of joined text, shared by configurations that derive from one another.
 
-    So the text after a change of one backend costs a walk over the blocks, not over all sections. It may be asked by
-    several threads: what is kept is compared with what is asked for, so the worst is a block that is joined twice.
+    After a change of one backend the text of a configuration costs a walk over the blocks, not over all sections.
+    Several threads may use it: each entry is compared with the requested rows, so at worst a block is joined twice.
     """
 
     def __init__(self) -> None:
@@ -106,22 +106,22 @@ class Pieces:
         self._maps: dict[str, tuple[tuple[MapEntry, ...], str]] = {}
 
     def of(self, sections: Rows[Section]) -> list[str]:
-        """The text of these sections, block by block."""
+        """Return the text of these sections, one string per block."""
         pieces = []
         for number, block in enumerate(sections.blocks):
-            kept = self._blocks.get(number)
-            if kept is None or kept[0] is not block:
-                kept = self._blocks[number] = block, "".join(section.text for section in block)
-            pieces.append(kept[1])
+            cached = self._blocks.get(number)
+            if cached is None or cached[0] is not block:
+                cached = self._blocks[number] = block, "".join(section.text for section in block)
+            pieces.append(cached[1])
         return pieces
 
     def of_map(self, name: str, entries: tuple[MapEntry, ...]) -> str:
-        """The text of a map file."""
-        kept = self._maps.get(name)
-        if kept is None or kept[0] is not entries:
+        """Return the text of a map file."""
+        cached = self._maps.get(name)
+        if cached is None or cached[0] is not entries:
             text = "".join(f"{entry.key} {entry.value}\n" for entry in entries)
-            kept = self._maps[name] = entries, text
-        return kept[1]
+            cached = self._maps[name] = entries, text
+        return cached[1]
 
 
 def _sections(sections: Iterable[Section]) -> Rows[Section]:
@@ -131,9 +131,9 @@ def _sections(sections: Iterable[Section]) -> Rows[Section]:
 @frozen(slots=False, eq=False)
 class Config:
     """
-    A whole configuration.
+    A whole configuration: the sections of haproxy.cfg and the map files.
 
-    :param maps: by file name (``domain2backend.map``), the entries in the order of the file.
+    :param maps: file name (``domain2backend.map``) to entries, in the order of the file.
     """
 
     sections: Rows[Section] = field(default=(), converter=_sections)
@@ -144,48 +144,50 @@ class Config:
 
     def replace(self, sections: Mapping[int, Section]) -> Config:
         """
-        The same configuration with other sections at some places.
+        Return this configuration with other sections at some places.
 
-        It remembers where it differs, so that a comparison with this one costs what has changed.
+        The result remembers these places, so comparing it with this configuration costs only the changed sections.
+
+        :param sections: index in `sections` to the new section.
         """
         origin = self._token, frozenset(sections)
         return Config(self.sections.replace(sections), self.maps, origin, self._pieces)
 
     def places_that_differ(self, other: Config) -> Iterable[int] | None:
-        """Where this one's sections are others than those of `other`, which it was made from; None if it was not."""
+        """Return the places that `replace` changed if this configuration was made from `other`; else None."""
         if self._origin is None or self._origin[0] is not other._token:
             return None
         return sorted(self._origin[1])
 
     @property
     def template(self) -> str:
-        """The text with `DIRECTORY` standing in it: equal for equal configurations, wherever they lie."""
+        """The text with the placeholder `DIRECTORY`: equal for equal configurations, independent of the path."""
         return "".join(self._pieces.of(self.sections))
 
     def text(self, directory: str) -> str:
         """
-        The text of haproxy.cfg.
+        Return the text of haproxy.cfg.
 
-        :param directory: where the map files lie, absolute.
+        :param directory: the absolute path of the map files' directory.
         """
         return "".join(self.parts(directory))
 
     def parts(self, directory: str) -> tuple[str, ...]:
-        """The text of haproxy.cfg in parts of whole sections, which nobody needs to join to write them."""
+        """Return the text of haproxy.cfg in parts of whole sections, ready to be written without joining them."""
         pieces = self._pieces.of(self.sections)
-        return tuple(each.replace(DIRECTORY, directory) if DIRECTORY in each else each for each in pieces)
+        return tuple(piece.replace(DIRECTORY, directory) if DIRECTORY in piece else piece for piece in pieces)
 
     def map_texts(self) -> dict[str, str]:
-        """The text of each map file, by name."""
+        """Return the text of each map file, by file name."""
         return {name: self._pieces.of_map(name, entries) for name, entries in self.maps.items()}
 
     def locate(self, line: int) -> tuple[Section, Chunk] | None:
-        """Which section and chunk hold this line, counted from 1; None past the end."""
-        found = self.place(line)
-        return None if found is None else found[:2]
+        """Return the section and the chunk of a line, counted from 1; None past the end."""
+        place = self.place(line)
+        return None if place is None else place[:2]
 
     def place(self, line: int) -> tuple[Section, Chunk, int] | None:
-        """Which section and chunk hold this line, and which of its owner's lines it is, counted from 1."""
+        """Return the section and the chunk of a line, and its number in the owner's text; both counted from 1."""
         if line < 1:
             return None
         index = bisect_right(self._starts, line) - 1

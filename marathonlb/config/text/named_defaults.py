@@ -1,12 +1,12 @@
 """
-The named ``defaults`` from which HAProxy 3.4 and later makes backends while it runs. Pure.
+Named ``defaults`` sections from which HAProxy 3.4 and later creates backends at runtime. Pure.
 
-``add backend NAME from DEFAULTS`` gives a backend what a ``defaults`` section says, and nothing else. So each kind of
-backend that is served has such a section: what a backend of the file inherits, then what it says itself, servers apart.
-Its name is the digest of that. Where HAProxy has read a section of the name that a new backend's text comes to, the
-backend that is made from it means what its text means.
+The runtime API's ``add backend NAME from DEFAULTS`` gives a backend the directives of a ``defaults`` section and
+nothing else. So haproxy.cfg has one such section per kind of backend: the directives that the backends of the file
+inherit, then the backend's own directives without its servers. The section's name is the digest of that text. A backend
+created from a section behaves as its text only if HAProxy has read the section with the name of that text.
 
-They stand behind everything else: no section inherits from them.
+These sections are the last in the file, so no other section inherits from them.
 """
 
 from __future__ import annotations
@@ -21,58 +21,58 @@ from attrs import frozen
 from marathonlb.config.text.model import SECTION_KEYWORDS, Chunk, Owner, Section
 
 SINCE = (3, 4)
-"""HAProxy makes backends while it runs from this version on."""
+"""The first version of HAProxy that creates backends at runtime."""
 
 PREFIX = "marathon_lb_backend_"
-"""How the names begin."""
+"""Prefix of the names of these sections."""
 
 TEMPLATE = "DEFAULTS"
-"""What stands for a template's name in the owner of these sections: they are written by no template."""
+"""The template's name in the owner of these sections; no template writes them."""
 
 MOST = 50
-"""So many kinds of backends have a section, the most common ones."""
+"""Maximum number of kinds of backends that have a section; the most common kinds come first."""
 
 _NOTE = "# A backend that comes while HAProxy runs may be made from this: what all inherit, then what it says itself.\n"
 
-_SAID_THERE = frozenset(
+_ALLOWED_IN_DEFAULTS = frozenset(
     "balance compression cookie errorfile errorloc fullconn http-after-response http-check http-request http-response "
     "http-reuse http-send-name-header load-server-state-from-file log mode no option retries retry-on timeout".split()
 )
-"""What a backend may say that a named ``defaults`` may say, too, and means the same there."""
+"""Directives that have the same meaning in a backend and in a named ``defaults`` section."""
 
-_SAYS_NOTHING = re.compile(r"\s*(?:$|#|backend\s)")
+_IGNORED_LINE = re.compile(r"\s*(?:$|#|backend\s)")
 
 
 @frozen
-class Inherited:
+class InheritedDefaults:
     """
-    What the backends of a configuration inherit.
+    The ``defaults`` section that the backends of a configuration inherit.
 
-    :param parent: the words behind the name of their ``defaults`` (``from base``), if any.
-    :param lines: the lines of it.
+    :param parent: the words after the section's name (``from base``); empty if there are none.
+    :param lines: the lines of the section.
     """
 
     parent: str = ""
     lines: str = ""
 
     def name(self, body: str) -> str:
-        """The name of the section for backends with this body."""
+        """Return the name of the section for backends with this body."""
         return PREFIX + sha256(f"{self.parent}\n{self.lines}{body}".encode()).hexdigest()[:12]
 
     def section(self, body: str) -> Section:
-        """The section for backends with this body."""
+        """Return the section for backends with this body."""
         name = self.name(body)
         text = f"\n{_NOTE}{' '.join(filter(None, ('defaults', name, self.parent)))}\n{self.lines}{body}"
         return Section("defaults", name, (Chunk(text, Owner(template=TEMPLATE)),))
 
 
-def inherited(sections: Iterable[Section]) -> Inherited | None:
+def inherited(sections: Iterable[Section]) -> InheritedDefaults | None:
     """
-    What the backends behind these sections inherit.
+    Return the ``defaults`` section that backends inherit which follow these sections.
 
-    :return: None where only HAProxy knows, since conditions decide about it.
+    :return: None if the section has conditions (``.if``), which only HAProxy can evaluate.
     """
-    found = Inherited()
+    last = InheritedDefaults()
     for section in sections:
         if "defaults" in section.text and section.name[: len(PREFIX)] != PREFIX:
             for block in _blocks(section.text):
@@ -80,12 +80,12 @@ def inherited(sections: Iterable[Section]) -> Inherited | None:
                     return None
                 first = block[0].partition("#")[0].split()
                 parent = " ".join(first[first.index("from") :]) if "from" in first else ""
-                found = Inherited(parent, "".join(line for line in block[1:] if line.strip()))
-    return found
+                last = InheritedDefaults(parent, "".join(line for line in block[1:] if line.strip()))
+    return last
 
 
 def _blocks(text: str) -> Iterator[list[str]]:
-    """The ``defaults`` sections of a text, each as its lines."""
+    """Yield the ``defaults`` sections of a text, each as a list of lines."""
     block: list[str] = []
     for line in text.splitlines(keepends=True):
         words = line.split(None, 1)
@@ -100,26 +100,27 @@ def _blocks(text: str) -> Iterator[list[str]]:
 
 
 def body(text: str) -> str:
-    """What a backend says besides its name and its servers, from its text."""
-    kept = (line.rstrip() for line in text.splitlines() if not _SAYS_NOTHING.match(line))
-    return "".join(f"{line}\n" for line in kept)
+    """Return a backend's directives from its text: no section line, no empty lines, no comments."""
+    directives = (line.rstrip() for line in text.splitlines() if not _IGNORED_LINE.match(line))
+    return "".join(f"{line}\n" for line in directives)
 
 
 def sections(above: Iterable[Section], always: Iterable[str], bodies: Iterable[str]) -> tuple[Section, ...]:
     """
-    The sections for backends with these bodies, in the order of their names.
+    Return the sections for backends with these bodies, in the order of their names.
 
-    :param above: what stands in the file before the backends.
-    :param always: bodies that have one whether there is such a backend or not.
+    :param above: the sections of the file before the backends.
+    :param always: bodies that get a section even if no backend has them.
     """
     source = inherited(above)
     if source is None:
         return ()
-    counted = Counter(bodies)
-    ranked = sorted(counted, key=lambda each: (-counted[each], each))
-    wanted = dict.fromkeys(each for each in (*always, *ranked) if _can_be_said(each))
+    counts = Counter(bodies)
+    ranked = sorted(counts, key=lambda body: (-counts[body], body))
+    wanted = dict.fromkeys(body for body in (*always, *ranked) if _is_allowed(body))
     return tuple(sorted(map(source.section, list(wanted)[:MOST]), key=lambda section: section.name))
 
 
-def _can_be_said(text: str) -> bool:
-    return all(line.split(None, 1)[0] in _SAID_THERE for line in text.splitlines())
+def _is_allowed(body: str) -> bool:
+    """Return whether each directive of a body means the same in a ``defaults`` section."""
+    return all(line.split(None, 1)[0] in _ALLOWED_IN_DEFAULTS for line in body.splitlines())

@@ -1,8 +1,8 @@
 """
-A long sequence that another one shares but for a few places.
+A long immutable sequence whose changed copies share most of their rows.
 
-A tuple of 30,000 sections is copied for a change of one, and each of them is touched: half a millisecond that grows
-with the cluster. In blocks only the one that has changed is copied.
+Changing one section in a tuple of 30,000 copies the tuple and touches every section: half a millisecond, growing with
+the cluster. `Rows` is divided into blocks, and a change copies only the blocks that it touches.
 """
 
 from __future__ import annotations
@@ -14,34 +14,34 @@ from typing import Any, TypeVar, overload
 Row = TypeVar("Row")
 
 BLOCK = 256
-"""So many rows in each block but the last."""
+"""Number of rows per block; the last block may be shorter."""
 
 
 class Rows(Sequence[Row]):
     """
-    Rows in their order. They do not change.
+    An immutable sequence of rows.
 
-    :ivar blocks: the same rows, in tuples of `BLOCK`.
+    :ivar blocks: the rows in order, in tuples of `BLOCK` rows.
     """
 
     __slots__ = ("_length", "blocks")
 
     def __init__(self, rows: Iterable[Row] = ()) -> None:
-        every = tuple(rows)
-        self.blocks = tuple(every[place : place + BLOCK] for place in range(0, len(every), BLOCK))
-        self._length = len(every)
+        all_rows = tuple(rows)
+        self.blocks = tuple(all_rows[start : start + BLOCK] for start in range(0, len(all_rows), BLOCK))
+        self._length = len(all_rows)
 
     @classmethod
     def of(cls, rows: Iterable[Row]) -> Rows[Row]:
-        """These rows; themselves where they are such a sequence."""
+        """Return the rows as `Rows`; the same object if they are `Rows` already."""
         return rows if isinstance(rows, Rows) else cls(rows)
 
     def replace(self, rows: Mapping[int, Row]) -> Rows[Row]:
-        """The same with other rows at some places; what is in other blocks is shared."""
+        """Return a copy with other rows at some places. Blocks without a change are shared."""
         changed: dict[int, list[Row]] = {}
         for place, row in rows.items():
-            number, inside = divmod(place, BLOCK)
-            changed.setdefault(number, list(self.blocks[number]))[inside] = row
+            number, offset = divmod(place, BLOCK)
+            changed.setdefault(number, list(self.blocks[number]))[offset] = row
         blocks = list(self.blocks)
         for number, block in changed.items():
             blocks[number] = tuple(block)
@@ -61,10 +61,10 @@ class Rows(Sequence[Row]):
     def __getitem__(self, place: int | slice) -> Any:
         if isinstance(place, slice):
             return tuple(self)[place]
-        at = place + self._length if place < 0 else place
-        if not 0 <= at < self._length:
+        index = place + self._length if place < 0 else place
+        if not 0 <= index < self._length:
             raise IndexError(place)
-        return self.blocks[at // BLOCK][at % BLOCK]
+        return self.blocks[index // BLOCK][index % BLOCK]
 
     def __iter__(self) -> Iterator[Row]:
         return chain.from_iterable(self.blocks)

@@ -1,8 +1,8 @@
 """
-The text of a backend, taken apart: its ``server`` lines, and everything else as the rest. Pure.
+Parser for a backend's text: its ``server`` lines and the rest. Pure.
 
-What a server line says can be said to a HAProxy that runs only where each of its words means the same there. What does
-not is kept as a problem in words, which becomes the reason of a reload.
+A server line can be applied through the runtime API only if each of its arguments means the same in ``add server``.
+Otherwise the line has a problem, which becomes the reason of a reload.
 """
 
 from __future__ import annotations
@@ -32,38 +32,42 @@ ARGUMENTS: Mapping[str, int] = {
     ),
 }
 """
-The arguments that mean the same in ``add server`` as in the file, each with the number of its values.
+Arguments that mean the same in ``add server`` as in haproxy.cfg, each with the number of its values.
 
-Tried on HAProxy 2.6, 2.8, 3.0 and 3.4, traffic and checks alike. What is missing is refused there, needs a file or a
-name to be resolved, or is taken and means something else (``disabled``, ``track``, ``agent-check``, ``crt``).
+Tested on HAProxy 2.6, 2.8, 3.0 and 3.4, for traffic and health checks. Arguments not listed here are refused by
+``add server``, need a file or a name to be resolved, or have another meaning there (``disabled``, ``track``,
+``agent-check``, ``crt``).
 """
 
 CHECK_TARGETS = frozenset({"port", "addr"})
 """
-Without one of these a check of the file speaks TLS and the PROXY protocol as the traffic does; that of an added server
-does not, unless it is told to.
+Arguments that give the health check a target of its own.
+
+Without one of them, the check of a server in haproxy.cfg uses TLS and the PROXY protocol as its traffic does. The check
+of a server added at runtime needs ``check-ssl`` and ``check-send-proxy`` for that.
 """
 
 DYNAMIC_BALANCE = re.compile(r"(?:roundrobin|leastconn|first|random(?:\(\d+\))?)\Z")
+"""Balance algorithms with which HAProxy adds and removes servers at runtime."""
 
 MOST_WORDS = 56
-"""HAProxy takes 64 words in a command, and some are added to those of the line."""
+"""Maximum number of words of a line; HAProxy takes 64 in a command, and the command adds some."""
 
 LONGEST = 3_000
-"""Characters of a line that is said on a socket at most; HAProxy swallows what is more than its buffer."""
+"""Maximum characters of a line sent to the runtime API; HAProxy drops what exceeds its buffer."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.:/@%,+=()\[\]*-]+\Z")
 
 
 @frozen
-class Server:
+class ServerLine:
     """
-    One ``server`` line.
+    One ``server`` line of a backend.
 
-    :param address: numeric, an IPv6 address without its brackets; what stands there where it is not numeric.
-    :param weight: 1 where the line has none, as in HAProxy.
+    :param address: the numeric address, IPv6 without brackets; the line's own word if it is not numeric.
+    :param weight: 1 if the line has none, as in HAProxy.
     :param arguments: the words after the address, without ``id`` and ``weight``.
-    :param problem: why this cannot be said at runtime, in words that follow the server's name; empty where it can.
+    :param problem: why the line cannot be applied at runtime, as a phrase after the server's name; empty if it can.
     """
 
     name: str
@@ -76,16 +80,16 @@ class Server:
 
     @property
     def target(self) -> str:
-        """Address and port as ``add server`` takes them."""
+        """The address and the port as ``add server`` takes them."""
         return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
 
     @property
     def checked(self) -> bool:
-        """Whether HAProxy checks its health."""
+        """True if HAProxy checks the server's health."""
         return "check" in self.arguments
 
-    def spoken(self, *, with_id: bool = True) -> str:
-        """The words of ``add server`` after the name that make the server which the line makes."""
+    def add_arguments(self, *, with_id: bool = True) -> str:
+        """Return the arguments of ``add server`` after the name, which make the same server as the line."""
         words = [self.target]
         if with_id and self.id is not None:
             words.append(f"id {self.id}")
@@ -93,10 +97,10 @@ class Server:
             words.append(f"weight {self.weight}")
         words += self.arguments
         if self.checked and CHECK_TARGETS.isdisjoint(self.arguments):
-            said = set(self.arguments)
-            if "ssl" in said and "check-ssl" not in said:
+            names = set(self.arguments)
+            if "ssl" in names and "check-ssl" not in names:
                 words.append("check-ssl")
-            if said & {"send-proxy", "send-proxy-v2"} and "check-send-proxy" not in said:
+            if names & {"send-proxy", "send-proxy-v2"} and "check-send-proxy" not in names:
                 words.append("check-send-proxy")
         return " ".join(words)
 
@@ -104,45 +108,47 @@ class Server:
 @frozen(slots=False)
 class Backend:
     """
-    One backend.
+    One backend, parsed.
 
-    :param servers: by name, in the order of the text.
-    :param rest: everything but the server lines.
-    :param balance: the algorithm; empty where the backend has none of its own.
-    :param lines: each server line and what it says.
+    :param servers: server name to server, in the order of the text.
+    :param rest: the text without the server lines.
+    :param lines: the text of each server line to its server.
+    :param duplicate: the name of a server that the backend has twice; empty if there is none.
     """
 
     name: str
-    servers: Mapping[str, Server]
+    servers: Mapping[str, ServerLine]
     rest: str
-    lines: Mapping[str, Server] = field(repr=False, factory=dict)
-    twice: str = ""
+    lines: Mapping[str, ServerLine] = field(repr=False, factory=dict)
+    duplicate: str = ""
 
     @cached_property
     def balance(self) -> str:
-        """The algorithm by which servers are chosen; empty where the backend has none of its own."""
+        """The balance algorithm; empty if the backend has none of its own."""
         return _last(_BALANCE, self.rest)
 
     @cached_property
     def problem(self) -> str:
-        """Why no server of this backend can be changed at runtime, in words; empty where they can."""
-        if self.twice:
-            return f"has two servers {self.twice}"
+        """Why servers of this backend cannot be changed at runtime, as a phrase; empty if they can."""
+        if self.duplicate:
+            return f"has two servers {self.duplicate}"
         if self.balance and not DYNAMIC_BALANCE.match(self.balance):
             return f"has balance {self.balance}"
-        found = _FOREIGN.search(self.rest)
-        if found:
-            return f"has {' '.join(found[0].split())}"
+        directive = _STATIC.search(self.rest)
+        if directive:
+            return f"has {' '.join(directive[0].split())}"
         if len(_SECTIONS.findall(self.rest)) > 1:
             return "holds more than one section"
         return ""
 
 
 _BALANCE = re.compile(r"^[ \t]*balance[ \t]+(\S+)", re.MULTILINE)
-_FOREIGN = re.compile(
+_STATIC = re.compile(
     r"^[ \t]*(?:default-server\b|server-template\b|dynamic-cookie-key\b|cookie[ \t].*\bdynamic\b|\.\w+)",
     re.MULTILINE,
 )
+"""Directives with which servers cannot be changed at runtime."""
+
 _SECTIONS = re.compile(
     r"^(?:[ \t]*)(?:backend|frontend|listen|defaults|global|userlist|peers|resolvers)\b", re.MULTILINE
 )
@@ -151,21 +157,21 @@ _DEFAULT_SERVER = re.compile(r"^[ \t]*default-server\b", re.MULTILINE)
 
 
 def _last(pattern: re.Pattern[str], text: str) -> str:
-    found = pattern.findall(text)
-    return str(found[-1]) if found else ""
+    matches = pattern.findall(text)
+    return str(matches[-1]) if matches else ""
 
 
 def parse(section: Section, before: Backend | None = None) -> Backend:
     """
-    Take a backend's text apart.
+    Parse a backend's text.
 
-    :param before: the same backend as it was: what its lines say need not be found out again.
+    :param before: the same backend before its text changed; lines that it has too are not parsed again.
     """
     known = before.lines if before is not None else {}
-    lines: dict[str, Server] = {}
-    servers: dict[str, Server] = {}
+    lines: dict[str, ServerLine] = {}
+    servers: dict[str, ServerLine] = {}
     rest: list[str] = []
-    twice = ""
+    duplicate = ""
     for line in section.text.splitlines(keepends=True):
         server = known.get(line)
         if server is None:
@@ -175,43 +181,44 @@ def parse(section: Section, before: Backend | None = None) -> Backend:
                 continue
             server = parse_server(line)
         if server.name in servers:
-            twice = server.name
+            duplicate = server.name
         lines[line] = servers[server.name] = server
-    return Backend(section.name, servers, "".join(rest), lines, twice)
+    return Backend(section.name, servers, "".join(rest), lines, duplicate)
 
 
-def parse_server(line: str) -> Server:
-    """What one ``server`` line says; what cannot be understood is its problem."""
+def parse_server(line: str) -> ServerLine:
+    """Parse one ``server`` line; a line that cannot be applied at runtime has a problem."""
     words, problem = split_words(line)
     if len(words) < 3:
-        return Server(words[1] if len(words) > 1 else "", "", 0, problem="has no address")
+        return ServerLine(words[1] if len(words) > 1 else "", "", 0, problem="has no address")
     name, target, arguments = words[1], words[2], words[3:]
-    odd = next((word for word in words[1:] if not _PLAIN.match(word)), None)
-    if odd is not None:
-        problem = problem or f"has {odd!r}, which cannot be said on a socket"
-    address, port, wrong = _address(target)
-    kept, weight, number, unknown = _arguments(arguments)
-    long = "is too long to be said on a socket" if _is_long(words) else ""
-    return Server(name, address, port, weight, number, kept, long or problem or wrong or unknown)
+    special = next((word for word in words[1:] if not _PLAIN.match(word)), None)
+    if special is not None:
+        problem = problem or f"has {special!r}, which the runtime API cannot take"
+    address, port, no_address = _address(target)
+    others, weight, server_id, unsupported = _arguments(arguments)
+    too_long = "is too long for the runtime API" if _is_too_long(words) else ""
+    problem = too_long or problem or no_address or unsupported
+    return ServerLine(name, address, port, weight, server_id, others, problem)
 
 
-def _is_long(words: list[str]) -> bool:
-    """Whether a line has more words or characters than HAProxy takes in a command."""
+def _is_too_long(words: list[str]) -> bool:
+    """Return whether a line has more words or characters than HAProxy takes in a command."""
     return len(words) > MOST_WORDS or sum(map(len, words)) > LONGEST
 
 
 def _address(target: str) -> tuple[str, int, str]:
-    """The address without brackets, the port, and what is wrong with them."""
+    """Return the address without brackets, the port, and the problem with them."""
     host, _, digits = target.rpartition(":")
     port = int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 6 else 0
     address = _numeric(host)
     if not port or address is None or address in ("0.0.0.0", "::"):
-        return host or target, port, f"has the address {target}, which is not a number with a port"
+        return host or target, port, f"has the address {target}, which is not a numeric address with a port"
     return address, port, ""
 
 
 def _numeric(host: str) -> str | None:
-    """A numeric address as HAProxy writes it, without brackets; None where it is none."""
+    """Return a numeric address as HAProxy writes it, without brackets; None if it is not numeric."""
     bracketed = host.startswith("[") and host.endswith("]")
     family = socket.AF_INET6 if bracketed else socket.AF_INET
     try:
@@ -221,43 +228,42 @@ def _numeric(host: str) -> str | None:
 
 
 def _arguments(words: list[str]) -> tuple[tuple[str, ...], int, int | None, str]:
-    """What is left without weight and id, the weight, the id, and what is wrong."""
-    kept: list[str] = []
-    weight, number, problem = 1, None, ""
-    rest = iter(words)
-    for word in rest:
+    """Return the arguments without weight and id, the weight, the id, and the problem with them."""
+    others: list[str] = []
+    weight, server_id, problem = 1, None, ""
+    remaining = iter(words)
+    for word in remaining:
         if word in ("weight", "id"):
-            value = next(rest, "")
+            value = next(remaining, "")
             if not value.isdigit():
                 problem = problem or f"has the {word} {value}"
             elif word == "weight":
                 weight = int(value)
             else:
-                number = int(value)
+                server_id = int(value)
             continue
-        kept.append(word)
+        others.append(word)
         if word not in ARGUMENTS:
             problem = problem or f"has the argument {word}"
         elif ARGUMENTS[word]:
-            kept.append(next(rest, ""))
-    said = set(kept)
-    if said & {"ssl", "check-ssl"} and not _says_whom_to_trust(kept):
+            others.append(next(remaining, ""))
+    if {"ssl", "check-ssl"} & set(others) and not _names_trust(others):
         problem = problem or "has ssl without a ca-file or verify none"
-    return tuple(kept), weight, number, problem
+    return tuple(others), weight, server_id, problem
 
 
-def _says_whom_to_trust(words: list[str]) -> bool:
-    """Whether the line tells which certificates are taken; a ca-file that HAProxy has not read yet is refused."""
+def _names_trust(words: list[str]) -> bool:
+    """Return whether a line names the certificates to trust; HAProxy refuses a ca-file that it has not read yet."""
     return "ca-file" in words or ("verify", "none") in pairwise(words)
 
 
 @frozen
 class Inherited:
     """
-    What the ``defaults`` of a configuration give to its backends.
+    Directives that the backends of a configuration inherit from ``defaults``.
 
-    :param problem: why no backend can be changed at runtime; empty where they can.
-    :param balance: what a backend without an algorithm of its own may get that lets no server be changed, or empty.
+    :param problem: why no backend can be changed at runtime; empty if they can.
+    :param balance: an inherited balance algorithm with which servers cannot be changed at runtime; empty if none.
     """
 
     problem: str = ""
@@ -266,10 +272,11 @@ class Inherited:
 
 def inherited(sections: Iterable[Section]) -> Inherited:
     """
-    What the backends of these sections inherit, wherever it stands and whichever of them it is for; those from which
-    backends are made are for no section of the file.
+    Return the directives that backends inherit from any ``defaults`` of these sections.
 
-    An added server inherits nothing from a ``default-server``, and HAProxy does not say so.
+    Every ``defaults`` counts for every backend, except the named ones from which backends are created at runtime: no
+    section of the file inherits from those. A server added at runtime inherits nothing from ``default-server``, and
+    HAProxy gives no warning.
     """
     balance = ""
     for section in sections:

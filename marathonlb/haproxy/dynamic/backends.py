@@ -53,7 +53,7 @@ class Originals:
         self.leaving: dict[str, None] = {}
         self.doubtful: set[str] = set()
         self._names: frozenset[str] = frozenset()
-        self._source: named_defaults.Inherited | None = None
+        self._source: named_defaults.InheritedDefaults | None = None
 
     def began(self, config: Config) -> None:
         """A worker has read this text, and holds nothing else."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from attrs import evolve, frozen
 
 from marathonlb.config.text.model import Section
-from marathonlb.config.text.server_lines import Backend, Server, parse
+from marathonlb.config.text.server_lines import Backend, ServerLine, parse
 from marathonlb.haproxy.dynamic.servers import DRAIN, MAINTENANCE, READY, Held
 from marathonlb.haproxy.files.state_directory import STATE_HEADER
 
@@ -52,7 +52,7 @@ class Seen:
     def as_held(self, believed: Held | None) -> Held:
         """What HAProxy holds, with the arguments that it is believed to have."""
         if believed is None:
-            return Held(Server("", self.address, self.port, self.weight), self.admin, known=False)
+            return Held(ServerLine("", self.address, self.port, self.weight), self.admin, known=False)
         if believed.server.problem:
             return evolve(believed, admin=self.admin)
         server = evolve(believed.server, address=self.address, port=self.port, weight=self.weight)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from attrs import evolve, field, frozen
 
-from marathonlb.config.text.server_lines import Backend, Inherited, Server
+from marathonlb.config.text.server_lines import Backend, Inherited, ServerLine
 
 READY, DRAIN, MAINTENANCE = "ready", "drain", "maint"
 """The admin states, in the words of ``set server … state``."""
@@ -27,7 +27,7 @@ class Held:
     :param known: whether its arguments are known. They cannot be read back.
     """
 
-    server: Server
+    server: ServerLine
     admin: str = READY
     known: bool = True
 
@@ -36,7 +36,7 @@ class Held:
         """Whether it takes nothing but the requests that are bound to it."""
         return self.admin == DRAIN or self.server.weight == 0
 
-    def is_as_read(self, server: Server) -> bool:
+    def is_as_read(self, server: ServerLine) -> bool:
         """Whether this is what a HAProxy holds that has just read the server's line."""
         same = self.server is server or self.server == server
         return same and self.admin == READY and self.known
@@ -57,14 +57,14 @@ class Step:
     kind: str
     target: str
     commands: tuple[str, ...]
-    server: Server | None = None
+    server: ServerLine | None = None
     undo: tuple[str, ...] = ()
     idle: bool = False
 
     def without_id(self) -> Step:
         """The same without the server's id, which somebody else has."""
         assert self.server is not None
-        said, bare = self.server.spoken(), self.server.spoken(with_id=False)
+        said, bare = self.server.add_arguments(), self.server.add_arguments(with_id=False)
         return evolve(self, commands=tuple(c.replace(said, bare) for c in self.commands))
 
 
@@ -158,7 +158,7 @@ class Limits:
     makes_backends: bool = False
     origins: Mapping[str, str] = field(factory=dict)
 
-    def of(self, server: Server) -> str:
+    def of(self, server: ServerLine) -> str:
         """Why this server cannot be added; empty where it can."""
         if server.problem:
             return server.problem
@@ -203,10 +203,10 @@ def unchangeable(backend: Backend, inherited: Inherited, limits: Limits) -> str:
     return problem or (refused if at == backend.rest else "")
 
 
-def adding(target: str, server: Server) -> tuple[str, ...]:
+def adding(target: str, server: ServerLine) -> tuple[str, ...]:
     """The commands that add a server and put it in service."""
     health = (f"enable health {target}",) if server.checked else ()
-    return (f"add server {target} {server.spoken()}", *health, f"enable server {target}")
+    return (f"add server {target} {server.add_arguments()}", *health, f"enable server {target}")
 
 
 @frozen
@@ -261,7 +261,7 @@ class _Planner:
             return ""
         return f"ids or order of its servers differ, and balance {balance} goes by them"
 
-    def _alone(self, server: Server) -> str:
+    def _alone(self, server: ServerLine) -> str:
         """Why a server cannot be taken out for a moment, to be made anew."""
         others = [
             s
@@ -274,13 +274,13 @@ class _Planner:
     def _target(self, name: str) -> str:
         return f"{self.wanted.name}/{name}"
 
-    def _added(self, server: Server) -> Step:
+    def _added(self, server: ServerLine) -> Step:
         return Step("added", self._target(server.name), self._adding(server), server)
 
-    def _adding(self, server: Server) -> tuple[str, ...]:
+    def _adding(self, server: ServerLine) -> tuple[str, ...]:
         return adding(self._target(server.name), server)
 
-    def _replaced(self, held: Held, server: Server) -> Step:
+    def _replaced(self, held: Held, server: ServerLine) -> Step:
         """Out of service, away, and in again with other arguments."""
         target = self._target(server.name)
         commands = (f"set server {target} state maint", f"del server {target}", *self._adding(server))
@@ -293,7 +293,7 @@ class _Planner:
         commands = (f"set server {target} state maint", f"del server {target}")
         return Step("removed", target, commands, idle=held.drained)
 
-    def _changed(self, held: Held, server: Server) -> Step | None:
+    def _changed(self, held: Held, server: ServerLine) -> Step | None:
         """Address, weight and admin state change in place."""
         target = f"{self.wanted.name}/{server.name}"
         now = held.server

@@ -98,12 +98,12 @@ class TextTests(SynchronousTestCase):
     def test_lines(self) -> None:
         """A line has so many bytes at most, and a name fewer."""
         for label, good, bad, words in (
-            ("BACKEND_EXTRA", "#" * LINE, "#" * (LINE + 1), "line 1 of what it writes has 16001 bytes"),
+            ("BACKEND_EXTRA", "#" * LINE, "#" * (LINE + 1), "line 1 of its text has 16001 bytes"),
             (
                 "BACKEND_EXTRA",
                 "#\n" * 100 + "ä" * 8000,
                 "#\n" * 100 + "ä" * 8001,
-                "line 101 of what it writes",
+                "line 101 of its text",
             ),
             ("BACKEND_HEAD", "backend " + "b" * NAME, "backend " + "b" * (NAME + 1), "a name of 751 bytes"),
             (

@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.config.text import named_defaults
 from marathonlb.config.text.model import Chunk, Owner, Section
-from marathonlb.config.text.named_defaults import PREFIX, Inherited, inherited
+from marathonlb.config.text.named_defaults import PREFIX, InheritedDefaults, inherited
 from marathonlb.marathon.model import HealthCheck
 from tests.config.test_render import overriding, renderer
 from tests.routing.apps import service
@@ -25,16 +25,16 @@ class InheritedTests(SynchronousTestCase):
     def test_last(self) -> None:
         """It is what the last defaults say, wherever they stand and whatever they are called."""
         first = head("global", "  maxconn 5", "defaults base", "  mode tcp", "", "listen stats", "  bind :1")
-        self.assertEqual(inherited([first]), Inherited("", "  mode tcp\n"))
+        self.assertEqual(inherited([first]), InheritedDefaults("", "  mode tcp\n"))
         second = head("defaults  # ours", "  mode http", "  retries 3")
-        self.assertEqual(inherited([first, second]), Inherited("", "  mode http\n  retries 3\n"))
-        self.assertEqual(inherited([head("global")]), Inherited())
+        self.assertEqual(inherited([first, second]), InheritedDefaults("", "  mode http\n  retries 3\n"))
+        self.assertEqual(inherited([head("global")]), InheritedDefaults())
 
     def test_parent(self) -> None:
         """Defaults that are made from others stay made from them."""
         found = inherited([head("defaults base", "  mode tcp", "defaults next from base", "  retries 3")])
         assert found is not None
-        self.assertEqual(found, Inherited("from base", "  retries 3\n"))
+        self.assertEqual(found, InheritedDefaults("from base", "  retries 3\n"))
         self.assertRegex(found.section("").text, rf"\ndefaults {PREFIX}\w+ from base\n  retries 3\n$")
 
     def test_conditions(self) -> None:
@@ -68,8 +68,10 @@ class SectionsTests(SynchronousTestCase):
         self.assertEqual(len(texts), 2)
         self.assertEqual(texts, self.made(other, one))
         names = {text.split("defaults ")[1].split()[0] for text in texts}
-        self.assertEqual(names, {Inherited("", "  mode http\n").name(body) for body in (one, other)})
-        self.assertNotEqual(Inherited("", "  mode tcp\n").name(one), Inherited("", "  mode http\n").name(one))
+        self.assertEqual(names, {InheritedDefaults("", "  mode http\n").name(body) for body in (one, other)})
+        self.assertNotEqual(
+            InheritedDefaults("", "  mode tcp\n").name(one), InheritedDefaults("", "  mode http\n").name(one)
+        )
 
     def test_cannot_be_said(self) -> None:
         """What a defaults section cannot say has none: ACLs, stick tables, filters, what nobody knows."""

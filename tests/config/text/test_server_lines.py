@@ -10,7 +10,7 @@ from marathonlb.config.text.model import Chunk, Owner, Section
 from marathonlb.config.text.server_lines import (
     Backend,
     Inherited,
-    Server,
+    ServerLine,
     inherited,
     parse,
     parse_server,
@@ -26,13 +26,13 @@ def backend(*lines: str) -> Backend:
 
 
 PROBLEMS = {
-    "server a db.example.com:80": "has the address db.example.com:80, which is not a number with a port",
-    "server a 10.0.0.1": "has the address 10.0.0.1, which is not a number with a port",
-    "server a 10.0.0.1:+80": "has the address 10.0.0.1:+80, which is not a number with a port",
-    "server a 10.0.0.300:80": "has the address 10.0.0.300:80, which is not a number with a port",
-    "server a 0.0.0.0:80": "has the address 0.0.0.0:80, which is not a number with a port",
-    "server a ::1:80": "has the address ::1:80, which is not a number with a port",
-    "server a unix@/run/a.sock": "has the address unix@/run/a.sock, which is not a number with a port",
+    "server a db.example.com:80": "has the address db.example.com:80, which is not a numeric address with a port",
+    "server a 10.0.0.1": "has the address 10.0.0.1, which is not a numeric address with a port",
+    "server a 10.0.0.1:+80": "has the address 10.0.0.1:+80, which is not a numeric address with a port",
+    "server a 10.0.0.300:80": "has the address 10.0.0.300:80, which is not a numeric address with a port",
+    "server a 0.0.0.0:80": "has the address 0.0.0.0:80, which is not a numeric address with a port",
+    "server a ::1:80": "has the address ::1:80, which is not a numeric address with a port",
+    "server a unix@/run/a.sock": "has the address unix@/run/a.sock, which is not a numeric address with a port",
     "server a 10.0.0.1:80 track other/b": "has the argument track",
     "server a 10.0.0.1:80 check disabled": "has the argument disabled",
     "server a 10.0.0.1:80 crt /etc/a.pem": "has the argument crt",
@@ -41,8 +41,8 @@ PROBLEMS = {
     "server a 10.0.0.1:80 check check-ssl": "has ssl without a ca-file or verify none",
     "server a 10.0.0.1:80 weight 50%": "has the weight 50%",
     "server a 10.0.0.1:80 id": "has the id ",
-    "server a 10.0.0.1:80 cookie 'a b'": "has 'a b', which cannot be said on a socket",
-    "server a 10.0.0.1:80 cookie a;b": "has 'a;b', which cannot be said on a socket",
+    "server a 10.0.0.1:80 cookie 'a b'": "has 'a b', which the runtime API cannot take",
+    "server a 10.0.0.1:80 cookie a;b": "has 'a;b', which the runtime API cannot take",
     'server a "$HOST:80"': "names an environment variable",
     "server a": "has no address",
     "server": "has no address",
@@ -79,13 +79,13 @@ class ServerTests(SynchronousTestCase):
         """What can be said makes the server that the line makes, its checks' transport included."""
         for line, spoken in SPOKEN.items():
             server = parse_server(line)
-            self.assertEqual((server.problem, server.spoken()), ("", spoken), line)
+            self.assertEqual((server.problem, server.add_arguments()), ("", spoken), line)
 
     def test_parts(self) -> None:
         """A line's address, port, weight and id are told from its other arguments."""
         self.assertEqual(
             parse_server("  server a [::1]:8080 id 5 check port 9 weight 20 backup\n"),
-            Server("a", "::1", 8080, 20, 5, ("check", "port", "9", "backup")),
+            ServerLine("a", "::1", 8080, 20, 5, ("check", "port", "9", "backup")),
         )
 
     @given(st.text())
@@ -98,7 +98,7 @@ class BackendTests(SynchronousTestCase):
     """A whole backend."""
 
     def test_parts(self) -> None:
-        """Server lines are told from the rest."""
+        """ServerLine lines are told from the rest."""
         parsed = backend(
             "balance leastconn", "server a 10.0.0.1:80", "option httpchk", "server b 10.0.0.2:80"
         )

@@ -19,7 +19,7 @@ def mall(*sections: Section, more: tuple[str, ...] = (), **pairs: str) -> Config
 
 
 SHOP, CART = backend("shop", BALANCE, S[1]), backend("cart", BALANCE, S[2], S[3])
-ORIGIN = named_defaults.Inherited().name(f"  {BALANCE}\n")
+ORIGIN = named_defaults.InheritedDefaults().name(f"  {BALANCE}\n")
 MADE = [
     f"add backend cart from {ORIGIN}",
     "add server cart/s2 10.0.0.2:80 id 2",
@@ -89,8 +89,8 @@ class MadeTests(BackendCase):
             (
                 "host",
                 backend("host", BALANCE, "server s agent.example.com:80"),
-                "backend host is new, and its server s has the address agent.example.com:80, which is not a number "
-                "with a port",
+                "backend host is new, and its server s has the address agent.example.com:80, which is not a numeric "
+                "address with a port",
             ),
             (
                 "hashed",

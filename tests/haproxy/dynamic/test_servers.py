@@ -131,13 +131,13 @@ REASONS: list[tuple[str, list[str], list[str], str]] = [
         "name",
         [A],
         [A, "server b db:80"],
-        "server shop/b has the address db:80, which is not a number with a port",
+        "server shop/b has the address db:80, which is not a numeric address with a port",
     ),
     (
         "moved to a name",
         [A],
         ["server a db:80 id 1"],
-        "server shop/a has the address db:80, which is not a number with a port",
+        "server shop/a has the address db:80, which is not a numeric address with a port",
     ),
     (
         "default-server",
