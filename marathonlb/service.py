@@ -19,6 +19,8 @@ from marathonlb import __version__
 from marathonlb.config.render import Renderer
 from marathonlb.config.templates.loader import load_templates, require_directory
 from marathonlb.config.templates.table import PER_APP_NAMES
+from marathonlb.controller.certificates.admission import CertificateAdmission
+from marathonlb.controller.hold import Hold
 from marathonlb.controller.planner import Planner
 from marathonlb.controller.reconciler import Reconciler
 from marathonlb.controller.recorder import Record
@@ -30,7 +32,6 @@ from marathonlb.haproxy.factory import make_applier, make_certificates, make_ren
 from marathonlb.haproxy.files.accepted_templates import AcceptedTemplates
 from marathonlb.haproxy.files.state_directory import StateDirectory, beside
 from marathonlb.haproxy.process.account import with_account
-from marathonlb.haproxy.rollback.override import Hold
 from marathonlb.haproxy.rollback.pin import Pins
 from marathonlb.marathon.dns import AgentHosts
 from marathonlb.marathon.events.base import Poke, Source
@@ -98,7 +99,8 @@ def make_parts(settings: Settings, reactor: Any, *, once: bool = False) -> Parts
     metrics = Metrics(__version__, settings.mode, started=reactor.seconds())
     record = Record(reactor, Timeline(), metrics)
     policy = read_policy(settings.policy, PER_APP_NAMES) if settings.policy else OPEN
-    certificates, loaded = make_certificates(settings, reactor, policy)
+    certificates, loaded = make_certificates(settings, reactor)
+    admission = CertificateAdmission(certificates, settings, policy)
     applier = make_applier(settings, reactor, loaded, cause=record.cause)
     hosts = AgentHosts(reactor.nameResolver, reactor)
     offers = Offers(settings, PER_APP_NAMES, hosts.address, policy)
@@ -107,7 +109,7 @@ def make_parts(settings: Settings, reactor: Any, *, once: bool = False) -> Parts
     hold = Hold(
         Pins(settings.state_dir), os.path.dirname(os.path.abspath(settings.haproxy_config)), hosts.address
     )
-    planner = Planner(offers, Renderer(settings, templates), certificates, hold, accepted)
+    planner = Planner(offers, Renderer(settings, templates), admission, hold, accepted)
     reconciler = Reconciler(settings, gatherer, planner, applier, hosts, reactor, journal=record)
     hosts.changed = reconciler.poke
     if isinstance(gatherer, Federation):

@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from marathonlb.controller.planner import Wanted
 from marathonlb.errors import MarathonLBError, SourceError
 from marathonlb.haproxy.interfaces import Outcome
-from marathonlb.haproxy.rollback.override import Held
+from marathonlb.haproxy.rollback.override import Override
 from marathonlb.marathon.events.hints import Hint
 from marathonlb.routing.problems import Problem
 
@@ -206,7 +206,7 @@ class Journal:
             self._log.warn("HAProxy says: {output}", output=outcome.output)
         self._advice = outcome.output
 
-    def held_back(self, status: Status, held: Held) -> None:
+    def held_back(self, status: Status, held: Override) -> None:
         """Something else waits for the release of what is pinned than before."""
         self._log.warn(
             "Configuration {name} is pinned, so this waits: {back}. --rollback 0 releases it",

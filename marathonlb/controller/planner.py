@@ -17,11 +17,12 @@ from marathonlb.config.templates.loader import Templates
 from marathonlb.config.templates.table import PER_APP_NAMES
 from marathonlb.config.text import named_defaults
 from marathonlb.config.text.model import Config
+from marathonlb.controller.certificates.admission import CertificateAdmission
+from marathonlb.controller.hold import Hold, pin_problem
 from marathonlb.controller.refusals.exclude import Culprits, Passes
 from marathonlb.controller.refusals.operator_templates import Kept, OperatorTexts, as_it_runs
 from marathonlb.errors import InvalidConfiguration, ReloadFailed
-from marathonlb.haproxy.certificates.inventory import Certificates
-from marathonlb.haproxy.rollback.override import Held, Hold
+from marathonlb.haproxy.rollback.override import Override
 from marathonlb.marathon.model import App
 from marathonlb.routing.explain.evidence import State
 from marathonlb.routing.offers import Offers
@@ -46,7 +47,7 @@ class Wanted:
     rendered: Rendered
     problems: tuple[Problem, ...]
     servers: int
-    held: Held | None = None
+    held: Override | None = None
 
     @property
     def config(self) -> Config:
@@ -75,7 +76,7 @@ class Planner:
         self,
         offers: Offers,
         renderer: Renderer,
-        certificates: Certificates | None = None,
+        certificates: CertificateAdmission | None = None,
         hold: Hold | None = None,
         kept: Kept | None = None,
     ) -> None:
@@ -135,7 +136,9 @@ class Planner:
 
     def _held(self, today: Wanted) -> Wanted:
         held = self._hold.over(today.rendered.config, self._apps) if self._hold is not None else None
-        return today if held is None else evolve(today, held=held, problems=(held.problem, *today.problems))
+        return (
+            today if held is None else evolve(today, held=held, problems=(pin_problem(held), *today.problems))
+        )
 
     def suit(self, version: tuple[int, ...]) -> None:
         """

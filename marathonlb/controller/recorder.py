@@ -17,7 +17,7 @@ from marathonlb.controller.planner import Wanted
 from marathonlb.controller.timeline import Entry, Kind, Timeline
 from marathonlb.errors import ReloadFailed
 from marathonlb.haproxy.interfaces import Outcome
-from marathonlb.haproxy.rollback.override import Held
+from marathonlb.haproxy.rollback.override import Override
 from marathonlb.marathon.events.hints import EVENT_TYPES, Hint
 from marathonlb.metrics import Metrics, reason_kind, refused_step
 from marathonlb.routing.problems import Problem
@@ -117,7 +117,7 @@ class Record(Journal):
         if outcome.action == "reload":
             self.last_reload = entry
 
-    def held_back(self, status: Status, held: Held) -> None:
+    def held_back(self, status: Status, held: Override) -> None:
         """See `Journal.held_back`."""
         super().held_back(status, held)
         self._entry(Kind.HELD, f"configuration {held.pin.name} is pinned, so this waits: {held.back}", status)

@@ -31,11 +31,10 @@ from marathonlb.haproxy.process.supervisor import ManagedHAProxy
 from marathonlb.haproxy.rollback.archive import Archive
 from marathonlb.haproxy.runtime.connection import RuntimeConnection, RuntimeSocket
 from marathonlb.haproxy.runtime.connection_pool import RuntimeConnectionPool
-from marathonlb.routing.policy.prefixes import OPEN, Policy
 from marathonlb.settings import Settings
 
 
-def make_certificates(settings: Settings, reactor: Any, policy: Policy = OPEN) -> tuple[Certificates, Loaded]:
+def make_certificates(settings: Settings, reactor: Any) -> tuple[Certificates, Loaded]:
     """The certificates that the settings and the services name, and what HAProxy has of them."""
     state = StateDirectory.of(settings)
 
@@ -51,13 +50,11 @@ def make_certificates(settings: Settings, reactor: Any, policy: Policy = OPEN) -
     binary = Binary(reactor, reactor, settings.haproxy, "/")
     trial = CompanionTrial(binary, os.path.join(directory, "certificate-trials"))
     certificates = Certificates(
-        settings,
         reactor,
         lists,
         Readers(reactor.callFromThread),
         copies,
         None if settings.skip_validation else trial,
-        policy,
     )
     return certificates, Loaded(certificates, state)
 

@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from marathonlb.config.text.model import Config
+from marathonlb.controller.hold import Hold
 from marathonlb.controller.planner import Planner, Wanted
 from marathonlb.controller.reconciler import Reconciler
 from marathonlb.controller.recorder import Record
@@ -23,7 +24,6 @@ from marathonlb.haproxy.files.publish import Published
 from marathonlb.haproxy.interfaces import Outcome
 from marathonlb.haproxy.process.binary import Capabilities
 from marathonlb.haproxy.rollback.archive import Archive
-from marathonlb.haproxy.rollback.override import Hold
 from marathonlb.haproxy.runtime.stats import Statistics
 from marathonlb.marathon.gatherer import Gatherer, Gathers
 from marathonlb.routing.explain.evidence import State

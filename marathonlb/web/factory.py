@@ -7,6 +7,7 @@ import socket
 from typing import Any
 
 import marathonlb
+from marathonlb.controller.hold import Hold
 from marathonlb.controller.planner import Planner
 from marathonlb.controller.reconciler import Reconciler
 from marathonlb.controller.recorder import Record
@@ -15,7 +16,6 @@ from marathonlb.haproxy.applier import Applier
 from marathonlb.haproxy.files.state_directory import StateDirectory
 from marathonlb.haproxy.process.binary import Binary
 from marathonlb.haproxy.rollback.archive import Archive
-from marathonlb.haproxy.rollback.override import Hold
 from marathonlb.haproxy.runtime.connection import RuntimeSocket
 from marathonlb.haproxy.runtime.stats import Statistics, stats_socket
 from marathonlb.marathon.gatherer import Gathers

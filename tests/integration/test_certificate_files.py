@@ -227,7 +227,9 @@ class CertificateFileTests(WithCertificates, MarathonTestCase):
         (self.directory / "site.pem").write_bytes(b"garbage")
         await self.reloaded()
         await self.shown("x", "old.test")
-        self.assertIn(f"'{path}': is no PEM file; what it held before is served in its place", self.log())
+        self.assertIn(
+            f"'{path}': is no PEM file; a copy of its last good content is served instead", self.log()
+        )
         self.daemons[0].kill()
         await deferToThread(self.daemons[0].wait)
         self.daemons.clear()

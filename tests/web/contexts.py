@@ -25,6 +25,7 @@ from marathonlb.config.templates.loader import load_templates
 from marathonlb.config.templates.table import PER_APP_NAMES
 from marathonlb.config.text.diff import differences, phrase
 from marathonlb.config.text.model import Config
+from marathonlb.controller.hold import Hold
 from marathonlb.controller.planner import Planner
 from marathonlb.controller.reconciler import Reconciler
 from marathonlb.controller.recorder import Record
@@ -34,7 +35,6 @@ from marathonlb.haproxy.files.publish import Published
 from marathonlb.haproxy.files.state_directory import StateDirectory
 from marathonlb.haproxy.process.binary import Capabilities
 from marathonlb.haproxy.rollback.archive import Archive
-from marathonlb.haproxy.rollback.override import Hold
 from marathonlb.haproxy.rollback.pin import Pins
 from marathonlb.haproxy.runtime.stats import Statistics
 from marathonlb.marathon.events.hints import Hint

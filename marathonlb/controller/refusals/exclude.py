@@ -11,10 +11,11 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from marathonlb.config.render import Rendered, Renderer
 from marathonlb.config.templates.table import BY_NAME
 from marathonlb.config.text.model import Config, Owner
+from marathonlb.controller.certificates.admission import CertificateAdmission
+from marathonlb.controller.refusals.label import label_of
 from marathonlb.controller.refusals.operator_templates import OperatorTexts
 from marathonlb.errors import Complaint, InvalidConfiguration, ReloadFailed
-from marathonlb.haproxy.certificates.inventory import Certificates
-from marathonlb.haproxy.diagnostics.blame import about_defaults, blamed, label_of, names_clash, operators
+from marathonlb.haproxy.diagnostics.blame import about_defaults, blamed, names_clash, operators
 from marathonlb.routing.quarantine.refused import Key, Quarantine, bare
 from marathonlb.routing.services.model import Service
 from marathonlb.timers import Backoff
@@ -43,7 +44,7 @@ class Culprits:
         renderer: Renderer,
         texts: OperatorTexts,
         quarantine: Quarantine,
-        certificates: Certificates | None,
+        certificates: CertificateAdmission | None,
     ) -> None:
         self.accepted: Sequence[Service] | None = None
         self._renderer = renderer

@@ -89,7 +89,7 @@ class CertificateFiles:
             for complainant in (None, who):
                 digest, reason = self._refused.get((complainant, path), ("", ""))
                 if digest == found.digest:
-                    return evolve(found, reason=reason)
+                    return evolve(found, reason=reason, refused=True)
         return found
 
     def left_out(self, kind: str, path: str) -> frozenset[str]:

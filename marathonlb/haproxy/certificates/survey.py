@@ -52,7 +52,8 @@ class Entry:
     :param real: the path that the file really has.
     :param companions: the ends of the names of the companions that can be used.
     :param wrong: those of the others, each with the reason.
-    :param copied: whether there is a copy of it for HAProxy.
+    :param copied: True if there is a copy of it for HAProxy.
+    :param refused: True if HAProxy itself has refused it; `reason` then quotes HAProxy.
     """
 
     signature: object
@@ -64,6 +65,7 @@ class Entry:
     companions: tuple[str, ...] = ()
     wrong: Mapping[str, str] = Factory(dict)
     copied: bool = False
+    refused: bool = False
 
 
 @frozen

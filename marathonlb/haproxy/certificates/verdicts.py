@@ -1,11 +1,11 @@
-"""What is known of a path that an option or a label names, and what HAProxy is given in its place."""
+"""Verdicts on the files that options and labels name: what HAProxy can serve, and what it is given instead."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from enum import Enum
 from itertools import chain
 
 from attrs import Factory, evolve, frozen
@@ -13,31 +13,49 @@ from attrs import Factory, evolve, frozen
 from marathonlb.haproxy.certificates.backup import CertificateCopies
 from marathonlb.haproxy.certificates.file_cache import CertificateFiles
 from marathonlb.haproxy.certificates.survey import Entry, Listing, digest_of
-from marathonlb.routing.services.files import SENTENCES
 
-SOON = 14 * 86400.0
-"""Seconds before the end of a certificate in which somebody should be told."""
+EXPIRES_SOON = 14 * 86400.0
+"""Seconds before the end of a certificate from which a warning is given."""
 
-HUNG = "its file system does not answer"
+NO_ANSWER = "its file system does not answer"
 
 _PLAIN = re.compile(r"/[A-Za-z0-9@%^_+=:,./~-]*", re.ASCII)
-"""A path that HAProxy reads as one word, and as it is."""
+"""A path that HAProxy reads as one word, unchanged."""
+
+
+class CertificateFault(Enum):
+    """A fault of a certificate that is served all the same."""
+
+    REPLACED = "replaced"
+    """The file cannot be served; the copy of what HAProxy accepted before stands in. Detail: the reason."""
+
+    COMPANION = "companion"
+    """A file beside it cannot be used; the certificate is served without it. Detail: the reason."""
+
+    NO_ANSWER = "no answer"
+    """The file system does not answer; what was read before is served."""
+
+    EXPIRED = "expired"
+    EXPIRES = "expires"
+    NOT_YET_VALID = "not yet valid"
 
 
 @frozen
-class Remark:
+class CertificateWarning:
     """
-    Something wrong with what is served.
+    A fault of something that is served.
 
-    :param path: the file.
-    :param words: that follow its name.
-    :param told: the words that follow what a label holds, for its owner: they name no file, and tell nothing of the
-        file system.
+    :param path: the file at fault.
+    :param reason: why it cannot be used, in words that follow its name; empty where the fault says it all.
+    :param end: what is appended to the certificate's name to name a companion.
+    :param time: when the certificate ends or begins, in seconds since 1970.
     """
 
     path: str
-    words: str
-    told: str
+    fault: CertificateFault
+    reason: str = ""
+    end: str = ""
+    time: float = 0.0
 
 
 @frozen
@@ -45,37 +63,39 @@ class Verdict:
     """
     What follows from what is there.
 
-    :param files: the certificates that HAProxy can serve, as the configuration names them: the file itself, a
-        directory's, or a bundle's.
-    :param digests: of everything that HAProxy reads by that name, by path.
-    :param reason: why it cannot be served, in words that follow its name; empty where it can.
+    :param files: the certificates that HAProxy can serve, as the configuration names them: the file itself, those of a
+        directory, or those of a bundle.
+    :param digests: the digests of everything that HAProxy reads by that name, by path.
+    :param reason: why the path cannot be served, in words that follow its name; empty where it can.
+    :param refused: True if HAProxy itself has refused it; `reason` then quotes HAProxy.
     :param bad: the files of a directory that cannot be served, each with the reason.
-    :param warnings: what is wrong with what is served.
-    :param named: what the configuration names in place of the path, where that itself will not do.
-    :param sources: the path of what the configuration names, where that is a copy.
-    :param reals: the paths that the files really have.
+    :param warnings: the faults of what is served.
+    :param named: what the configuration names in place of the path, where the path itself will not do.
+    :param sources: the path of each copy that the configuration names.
+    :param reals: the real paths of the files, symbolic links resolved.
     """
 
     files: tuple[str, ...] = ()
     digests: Mapping[str, str] = Factory(dict)
     reason: str = ""
+    refused: bool = False
     bad: tuple[tuple[str, str], ...] = ()
-    warnings: tuple[Remark, ...] = ()
+    warnings: tuple[CertificateWarning, ...] = ()
     named: tuple[str, ...] = ()
     sources: Mapping[str, str] = Factory(dict)
     reals: tuple[str, ...] = ()
 
-    def matters(self, before: Verdict) -> bool:
-        """Whether something else follows from this than from what was known before."""
+    def differs(self, before: Verdict) -> bool:
+        """Return whether a configuration or a warning differs after this from after the verdict before."""
         return evolve(self, digests={}) != evolve(before, digests={})
 
 
 class Judge:
     """
-    Makes verdicts of what was seen.
+    Makes verdicts of the files that were read.
 
+    :param copies: where copies lie; None where none are kept, and each file is named as it is.
     :param now: seconds since 1970.
-    :param copies: None where nothing is kept, and everything is named as it is.
     """
 
     def __init__(
@@ -86,49 +106,52 @@ class Judge:
         self._now = now
 
     def verdict(
-        self, kind: str, path: str, who: str | None, *, labelled: bool, late: bool = False
+        self, kind: str, path: str, app_id: str | None, *, labelled: bool, late: bool = False
     ) -> Verdict:
         """
         Judge a path.
 
-        :param who: the app that it is for: what HAProxy refused in its lines counts, too.
-        :param labelled: whether a label names it, so that HAProxy is given copies alone.
-        :param late: whether the directory that it was found in does not answer.
+        :param app_id: the app that the file is for: what HAProxy refused in that app's lines counts too.
+        :param labelled: True if a label names it; HAProxy is then given copies alone.
+        :param late: True if the directory that holds it does not answer.
         """
-        seen = self._files.seen(kind, path, who)
+        seen = self._files.seen(kind, path, app_id)
         late = late or self._files.is_late(kind, path)
         if isinstance(seen, Listing):
-            return self._several(path, seen, who, labelled=labelled, late=late)
-        if seen is None or seen.reason:
-            return self._without(kind, path, who, seen.reason if seen else f"cannot be read: {HUNG}")
-        return self._good(kind, path, seen, labelled=labelled, late=late)
+            return self._of_several(path, seen, app_id, labelled=labelled, late=late)
+        if seen is None:
+            return self._of_bad(kind, path, app_id, Entry(None, reason=f"cannot be read: {NO_ANSWER}"))
+        if seen.reason:
+            return self._of_bad(kind, path, app_id, seen)
+        return self._of_good(kind, path, seen, labelled=labelled, late=late)
 
-    def _without(self, kind: str, path: str, who: str | None, reason: str) -> Verdict:
-        """The verdict on a file that cannot be served: the copy of what was served before stands in."""
+    def _of_bad(self, kind: str, path: str, app_id: str | None, seen: Entry) -> Verdict:
+        """Judge a file that cannot be served: the copy of what HAProxy accepted before stands in."""
         copy = self._copies.of(kind, path) if self._copies is not None else None
-        if copy is None or self._files.is_refused(copy, who):
-            return Verdict(reason=reason)
-        fate = "what it held before is served in its place, by a copy: mend or remove it"
-        remark = Remark(path, f"{reason}; {fate}", f"{SENTENCES[kind]}; {fate}")
-        return self._named(kind, path, copy, "kept", (remark,))
+        if copy is None or self._files.is_refused(copy, app_id):
+            return Verdict(reason=seen.reason, refused=seen.refused)
+        warning = CertificateWarning(path, CertificateFault.REPLACED, seen.reason)
+        return self._named(kind, path, copy, "kept", (warning,))
 
-    def _good(self, kind: str, path: str, seen: Entry, *, labelled: bool, late: bool) -> Verdict:
+    def _of_good(self, kind: str, path: str, seen: Entry, *, labelled: bool, late: bool) -> Verdict:
         wrong = {**seen.wrong, **dict.fromkeys(self._files.left_out(kind, path), "is refused by HAProxy")}
-        fate = "its certificate is served without it; replace or remove it"
-        remarks = [
-            Remark(path + end, f"{why}: {fate}", f"has a file beside it ({end}) that cannot be used: {fate}")
-            for end, why in sorted(wrong.items())
+        warnings = [
+            CertificateWarning(path + end, CertificateFault.COMPANION, reason, end)
+            for end, reason in sorted(wrong.items())
         ]
-        words = [f"cannot be read now: {HUNG}; what it held before is served"] if late else []
-        remarks += (Remark(path, each, each) for each in (*words, *self._dates(seen)))
+        if late:
+            warnings.append(CertificateWarning(path, CertificateFault.NO_ANSWER))
+        warnings += self._dates(path, seen)
         served = path
         if self._copies is not None and (labelled or wrong or late or not _PLAIN.fullmatch(path)):
             if not seen.copied:
                 return Verdict(reason="cannot be copied to the state directory: is there space?")
             served = self._copies.as_read(kind, path)
-        return evolve(self._named(kind, path, served, seen.digest, tuple(remarks)), reals=(seen.real,))
+        return evolve(self._named(kind, path, served, seen.digest, tuple(warnings)), reals=(seen.real,))
 
-    def _named(self, kind: str, path: str, served: str, digest: str, warnings: tuple[Remark, ...]) -> Verdict:
+    def _named(
+        self, kind: str, path: str, served: str, digest: str, warnings: tuple[CertificateWarning, ...]
+    ) -> Verdict:
         return Verdict(
             files=(served,) if kind == "crt" else (),
             digests={served: digest},
@@ -137,19 +160,19 @@ class Judge:
             sources={} if served == path else {served: path},
         )
 
-    def _several(
-        self, path: str, listing: Listing, who: str | None, *, labelled: bool, late: bool
+    def _of_several(
+        self, path: str, listing: Listing, app_id: str | None, *, labelled: bool, late: bool
     ) -> Verdict:
-        """The verdict on the files of a directory or a bundle."""
+        """Judge the files of a directory or a bundle."""
         if listing.reason:
             return Verdict(reason=listing.reason)
-        each = [
-            (file, self.verdict("crt", file, who, labelled=labelled, late=late)) for file in listing.files
+        verdicts = [
+            (file, self.verdict("crt", file, app_id, labelled=labelled, late=late)) for file in listing.files
         ]
-        good = [verdict for _, verdict in each if not verdict.reason]
-        bad = (*listing.bad, *((file, verdict.reason) for file, verdict in each if verdict.reason))
+        good = [verdict for _, verdict in verdicts if not verdict.reason]
+        bad = (*listing.bad, *((file, verdict.reason) for file, verdict in verdicts if verdict.reason))
         if not good:
-            named = "; ".join(f"{os.path.basename(file)} {why}" for file, why in bad[:3])
+            named = "; ".join(f"{os.path.basename(file)} {reason}" for file, reason in bad[:3])
             return Verdict(reason=f"holds no certificate that can be served: {named}")
         files = tuple(chain.from_iterable(verdict.files for verdict in good))
         whole = {path: digest_of(listing.files)} if listing.real and not labelled else {}
@@ -167,22 +190,15 @@ class Judge:
             ),
         )
 
-    def _dates(self, seen: Entry) -> Iterable[str]:
+    def _dates(self, path: str, seen: Entry) -> Iterable[CertificateWarning]:
         now = self._now()
         if seen.ends <= now:
-            yield f"has expired at {_said(seen.ends)}: clients refuse it; it is served all the same"
-        elif seen.ends - now < SOON:
-            yield f"expires at {_said(seen.ends)}; renew it"
+            yield CertificateWarning(path, CertificateFault.EXPIRED, time=seen.ends)
+        elif seen.ends - now < EXPIRES_SOON:
+            yield CertificateWarning(path, CertificateFault.EXPIRES, time=seen.ends)
         if seen.begins > now:
-            yield f"is not valid before {_said(seen.begins)}: clients refuse it; it is served all the same"
+            yield CertificateWarning(path, CertificateFault.NOT_YET_VALID, time=seen.begins)
 
 
 def _joined(tables: Iterable[Mapping[str, str]]) -> dict[str, str]:
     return {key: value for table in tables for key, value in table.items()}
-
-
-def _said(moment: float) -> str:
-    try:
-        return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    except (OverflowError, ValueError, OSError):
-        return "a date far away"

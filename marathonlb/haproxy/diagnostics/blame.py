@@ -22,7 +22,6 @@ from marathonlb.config.text.model import Config, Owner
 from marathonlb.errors import Complaint
 from marathonlb.haproxy.diagnostics.hints import remedy
 from marathonlb.redaction import masked
-from marathonlb.routing.services.model import Service
 
 SAID = 5
 """So many complaints about one template are told."""
@@ -195,33 +194,3 @@ def _label(owner: Owner) -> str:
     if owner.source.startswith("label "):
         return owner.source.removeprefix("label ")
     return f"HAPROXY_{owner.template}"
-
-
-_WRITTEN = {
-    "HAPROXY_USERLIST_HEAD": "AUTH",
-    "HAPROXY_BACKEND_CORS": "CORS",
-    "HAPROXY_BACKEND_RATE_LIMIT": "RATE_LIMIT",
-    "HAPROXY_HTTP_BACKEND_PROXYPASS_GLUE": "HTTP_BACKEND_PROXYPASS_PATH",
-    "HAPROXY_HTTP_BACKEND_REVPROXY_GLUE": "HTTP_BACKEND_REVPROXY_PATH",
-    "HAPROXY_HTTP_BACKEND_REDIR": "HTTP_BACKEND_REDIR",
-}
-"""The label whose value stands in a line of one of our defaults."""
-
-
-def label_of(label: str, service: Service, words: str) -> str:
-    """
-    The label that an app's owner has to mend, where a template of ours has written what it says.
-
-    :param label: what `Blamed` names.
-    :param words: HAProxy's.
-    """
-    name = _WRITTEN.get(label)
-    if label == "HAPROXY_FRONTEND_HEAD" and any(path in words for path in service.ssl_certs):
-        name = "SSL_CERT"
-    elif label == "HAPROXY_FRONTEND_HEAD" and service.bind_addr != "*" and f"'{service.bind_addr}" in words:
-        name = "BIND_ADDR"
-    elif label == "HAPROXY_FRONTEND_HEAD" and service.bind_options and "cannot bind" not in words:
-        name = "BIND_OPTIONS"
-    elif label == "HAPROXY_BACKEND_HEAD" and service.balance != "roundrobin":
-        name = "BALANCE"
-    return f"HAPROXY_{service.port_index}_{name}" if name else label

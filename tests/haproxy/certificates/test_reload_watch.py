@@ -13,7 +13,7 @@ from marathonlb.haproxy.certificates.survey import to_be_served
 from marathonlb.haproxy.files.state_directory import StateDirectory
 from marathonlb.haproxy.interfaces import IReloader
 from tests.fakes.haproxy import FakeReloader
-from tests.haproxy.certificates.test_inventory import CertificateTestCase, finished
+from tests.haproxy.certificates.cases import CertificateTestCase, finished
 from tests.haproxy.samples import A
 
 
@@ -58,7 +58,7 @@ class RenewalTestCase(CertificateTestCase):
         self.certificates.shared()
         self.certificates.admit(())
         self.state = StateDirectory(str(self.directory / "state"))
-        self.loaded = Loaded(self.certificates, self.state)
+        self.loaded = Loaded(self.certificates.certificates, self.state)
         self.worker = FakeWorker()
         self.planned: list[str] = []
         self.reloads: list[str] = []
@@ -151,7 +151,7 @@ class RenewalTests(RenewalTestCase):
         self.authority.issue("dir/a.pem", "a.test")
         self.certificates = self.of(str(self.directory / "dir"))
         self.plan_again("")
-        self.loaded = Loaded(self.certificates, self.state)
+        self.loaded = Loaded(self.certificates.certificates, self.state)
         self.renewal = self.make()
         self.look()
         self.authority.issue("dir/b.pem", "b.test")
@@ -185,20 +185,20 @@ class RenewalTests(RenewalTestCase):
         self.look()
         self.renew()
         self.certificates = self.of(self.good)
-        self.loaded = Loaded(self.certificates, self.state)
+        self.loaded = Loaded(self.certificates.certificates, self.state)
         self.assertEqual([self.good], finished(self.loaded.out_of_date()))
         self.plan_again("")
         self.renewal = self.make()
         self.look()
         self.assertEqual(3, len(self.worker.said))
-        self.assertEqual([], finished(Loaded(self.certificates, self.state).out_of_date()))
+        self.assertEqual([], finished(Loaded(self.certificates.certificates, self.state).out_of_date()))
 
     def test_garbled_notes(self) -> None:
         """Notes that cannot be read are none."""
         for text in ("", "[]", "{", '{"a": 1}', "\ufffd"):
             (self.directory / "state").mkdir(exist_ok=True)
             (self.directory / "state" / "certificates").write_text(text)
-            self.loaded = Loaded(self.certificates, self.state)
+            self.loaded = Loaded(self.certificates.certificates, self.state)
             self.assertEqual([], self.loaded.changed())
             self.renewal = self.make()
             self.look()

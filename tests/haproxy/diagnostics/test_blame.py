@@ -5,11 +5,11 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.config.text.model import Chunk, Config, Owner, Section
+from marathonlb.controller.refusals.label import label_of
 from marathonlb.errors import Complaint
 from marathonlb.haproxy.diagnostics.blame import (
     about_defaults,
     blamed,
-    label_of,
     names_clash,
     operators,
     told,

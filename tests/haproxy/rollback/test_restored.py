@@ -12,9 +12,9 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.config.text.model import Config
+from marathonlb.controller.hold import Hold, pin_problem
 from marathonlb.errors import Complaint, InvalidConfiguration
 from marathonlb.haproxy.files.publish import Published
-from marathonlb.haproxy.rollback.override import Hold
 from marathonlb.haproxy.rollback.pin import FILE, Pin, Pins
 from marathonlb.haproxy.rollback.restored import Pinned, is_task
 from marathonlb.marathon.model import App, HealthCheck, Task
@@ -183,8 +183,8 @@ class HoldTests(SynchronousTestCase):
         held = self.hold.over(wanted(labelled(web("shop"), HAPROXY_0_BALANCE="first")), {})
         assert held is not None
         self.assertEqual(held.back, "backend shop_10000 differs")
-        self.assertIn("pin: configuration 4 is pinned", str(held.problem))
-        self.assertIn("2023-11-14 22:13 UTC", str(held.problem))
+        self.assertIn("pin: configuration 4 is pinned", str(pin_problem(held)))
+        self.assertIn("2023-11-14 22:13 UTC", str(pin_problem(held)))
 
     def test_head_held_back(self) -> None:
         """Of a head that waits the sections are told that differ."""

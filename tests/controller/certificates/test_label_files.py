@@ -9,6 +9,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from marathonlb.controller.certificates.admission import CertificateAdmission
 from marathonlb.haproxy.certificates.backup import CertificateCopies
 from marathonlb.haproxy.certificates.file_cache import LIMIT
 from marathonlb.haproxy.certificates.inventory import Certificates
@@ -17,7 +18,7 @@ from marathonlb.routing.problems import Problem
 from marathonlb.routing.services.files import UNUSABLE, UNUSABLE_AUTHORITY, UNUSABLE_KEYS
 from marathonlb.routing.services.model import Service
 from marathonlb.settings import Settings
-from tests.haproxy.certificates.test_inventory import AtOnce, CertificateTestCase, Prepared, finished
+from tests.haproxy.certificates.cases import AtOnce, CertificateTestCase, Prepared, finished
 from tests.integration.authorities import Authority
 from tests.routing.apps import service
 
@@ -51,17 +52,18 @@ class HungTests(CertificateTestCase):
         super().setUp()
         self.reads = Hanging()
         copies = CertificateCopies(str(self.directory / "state" / "copies"))
-        self.certificates = Certificates(Settings(ssl_certs=()), self.clock, self.lists, self.reads, copies)
+        self.certificates = Certificates(self.clock, self.lists, self.reads, copies)
+        self.admission = CertificateAdmission(self.certificates, Settings(ssl_certs=()))
         self.service = service("own", ssl_certs=(self.good,))
 
     def prepare(self, *services: Service) -> Deferred[None]:
         """The reconciler's first step."""
-        return Deferred.fromCoroutine(self.certificates.prepare(services))
+        return Deferred.fromCoroutine(self.admission.prepare(services))
 
     def admit(self, *services: Service) -> tuple[list[Service], list[Problem]]:
         """What is served."""
-        self.certificates.shared()
-        return self.certificates.admit(services)
+        self.admission.shared()
+        return self.admission.admit(services)
 
     def test_new(self) -> None:
         """A new service is left out for as long as its file does not come; others wait a moment, once."""
@@ -100,14 +102,15 @@ class HungTests(CertificateTestCase):
         path = str(self.directory / "dir")
         self.authority.issue("dir/a.pem", "a.test")
         copies = CertificateCopies(str(self.directory / "state" / "copies"))
-        certificates = Certificates(Settings(ssl_certs=(path,)), self.clock, self.lists, self.reads, copies)
-        finished(certificates.prepare(()))
-        self.assertEqual(((path,), ()), (certificates.shared().paths, certificates.shared().problems))
+        certificates = Certificates(self.clock, self.lists, self.reads, copies)
+        admission = CertificateAdmission(certificates, Settings(ssl_certs=(path,)))
+        finished(admission.prepare(()))
+        self.assertEqual(((path,), ()), (admission.shared().paths, admission.shared().problems))
         self.reads.hangs.add(path)
         looking = Deferred.fromCoroutine(certificates.look())
         self.clock.advance(LIMIT)
         self.assertTrue(self.successResultOf(looking))
-        (named,) = certificates.shared().paths
+        (named,) = admission.shared().paths
         self.assertEqual(copies.as_read("crt", f"{path}/a.pem"), named)
 
 
@@ -144,7 +147,7 @@ class SpecialTests(CertificateTestCase):
             text = self.read(Authority(self.directory, f"{name}.test").path)
             (self.directory / "ca" / f"{name}.pem").write_bytes(text)
         copies = CertificateCopies(str(self.directory / "copies"))
-        certificates = Prepared(Settings(ssl_certs=()), self.clock, self.lists, AtOnce(), copies)
+        certificates = Prepared.of(Settings(ssl_certs=()), self.clock, self.lists, copies=copies)
         (kept,), problems = certificates.admit([service(backend_ssl=str(self.directory / "ca"))])
         self.assertEqual((2, []), (self.read(kept.files.authority).count(b"BEGIN CERT"), problems))
 
@@ -160,7 +163,7 @@ class SpecialTests(CertificateTestCase):
         (self.directory / "link").symlink_to(self.directory / "elsewhere" / "bank.pem")
         self.write("garbled", b"x")
         settings = Settings(ssl_certs=())
-        certificates = Prepared(settings, self.clock, self.lists, AtOnce(), policy=policy)
+        certificates = Prepared.of(settings, self.clock, self.lists, policy=policy)
         for label, sentence in (("ssl_certs", UNUSABLE), ("backend_ssl", UNUSABLE_AUTHORITY)):
             for name in ("gone", "empty", "names", "fifo", "link", "garbled"):
                 path = str(self.directory / name)
@@ -182,7 +185,7 @@ class SpecialTests(CertificateTestCase):
             path = self.authority.issue(f"a{end}.pem", "a.test")
             text = self.read(self.authority.path) if end == ".issuer" else b"\0\3\0\1x"
             Path(path + end).write_bytes(text)
-            certificates = Prepared(Settings(ssl_certs=(path,)), self.clock, self.lists, AtOnce(), copies)
+            certificates = Prepared.of(Settings(ssl_certs=(path,)), self.clock, self.lists, copies=copies)
             self.assertEqual((path,), certificates.shared().paths)
             self.assertTrue(certificates.refuse(words.format(path)))
             self.assertFalse(certificates.refuse(words.format(path)))

@@ -1,7 +1,7 @@
 """
-The files that an app's labels name: found in them, and replaced by what HAProxy is given. Pure.
+The files that an app's labels name: found in the labels, and replaced by what HAProxy is given. Pure.
 
-What stands in BIND_OPTIONS is taken apart as HAProxy does it, so that no way of quoting hides a path.
+BIND_OPTIONS is split into words as HAProxy splits a line, so no way of quoting hides a path.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ SYSTEM = "@system-ca"
 
 
 @frozen
-class Named:
+class LabelFile:
     """
     A file that a label names.
 
     :param label: the label's name without its index.
-    :param kind: of the file.
-    :param written: the path as it stands there.
-    :param path: the same in its plain form; empty where there is none, or HAProxy does not open it.
-    :param wrong: why it may not be named, in words that follow it.
+    :param kind: the kind of file: ``crt``, ``ca`` or ``keys``.
+    :param written: the path as the label holds it.
+    :param path: the path in its plain form; empty where the label holds none, or HAProxy does not open it.
+    :param wrong: why the label may not name it, in words that follow the path; empty where it may.
     """
 
     label: str
@@ -40,18 +40,18 @@ class Named:
     wrong: str = ""
 
     def problem(self, service: Service, reason: str, *, fatal: bool = True) -> Problem:
-        """What its owner is told."""
+        """Return the problem to tell the service's owner."""
         index = service.port_index
         return Problem(
             service.app_id, index, f"HAPROXY_{index}_{self.label}", self.written, reason, fatal=fatal
         )
 
 
-def files_of(service: Service, system_ca: str = "") -> list[Named]:
+def files_of(service: Service, system_ca: str = "") -> list[LabelFile]:
     """
-    The files that a service's labels name.
+    Return the files that a service's labels name.
 
-    :param system_ca: the one that ``BACKEND_SSL=verify`` stands for, which no label has named.
+    :param system_ca: the file that ``BACKEND_SSL=verify`` stands for; no label names it.
     """
     found = [_named("SSL_CERT", "crt", path) for path in service.ssl_certs]
     if service.backend_ssl.startswith("/") and service.backend_ssl != system_ca:
@@ -64,68 +64,61 @@ def files_of(service: Service, system_ca: str = "") -> list[Named]:
     return found
 
 
-def _in_words(label: str, text: str) -> Iterator[Named]:
-    """The files that a line's words name."""
+def _in_words(label: str, text: str) -> Iterator[LabelFile]:
+    """Yield the files that the words of a line name."""
     words, _ = split_words(text)
     for word, value in pairwise(["", *words]):
         if word in BIND_WORDS:
             yield _named(label, BIND_WORDS[word], value)
         elif word == "crt-list":
-            yield Named(
+            yield LabelFile(
                 label,
                 "crt",
                 value,
                 wrong="names further files: name the certificates in SSL_CERT, or each with `crt`",
             )
         elif value.startswith("/") and label == "BIND_OPTIONS":
-            yield Named(label, "crt", value, wrong=f"follows `{word}`, which is not known to name a file")
+            yield LabelFile(label, "crt", value, wrong=f"follows `{word}`, which is not known to name a file")
 
 
-def _named(label: str, kind: str, written: str) -> Named:
+def _named(label: str, kind: str, written: str) -> LabelFile:
     if written.startswith("@"):
-        return Named(label, kind, written)
+        return LabelFile(label, kind, written)
     try:
-        return Named(label, kind, written, normal(written))
+        return LabelFile(label, kind, written, normal(written))
     except ValueError as error:
-        return Named(label, kind, written, wrong=str(error))
+        return LabelFile(label, kind, written, wrong=str(error))
 
 
-def given(
+def replace_files(
     service: Service,
     instead: Mapping[tuple[str, str], tuple[str, ...]],
-    listed: Callable[[tuple[str, ...]], str],
+    arguments: Callable[[tuple[str, ...]], tuple[str, ...]],
 ) -> ServiceFiles:
     """
-    What HAProxy is given for a service.
+    Return what HAProxy is given in place of the files that a service's labels name.
 
-    :param instead: by kind and path, what stands in the place of a file.
-    :param listed: writes a list of many certificates, and returns its path.
+    :param instead: the paths to use in place of a file, by its kind and path.
+    :param arguments: shortens many certificates to as many as fit on a ``bind`` line.
     """
-    found = chain.from_iterable(instead.get(("crt", normal(path)), ()) for path in service.ssl_certs)
-    certs = tuple(dict.fromkeys(found))
+    certs = chain.from_iterable(instead.get(("crt", normal(path)), ()) for path in service.ssl_certs)
     authority = service.backend_ssl
     if authority.startswith("/"):
         (authority,) = instead.get(("ca", normal(authority)), (authority,))
     return ServiceFiles(
-        certs if len(certs) <= MAX_ARGUMENTS else (listed(certs),),
-        _replaced(service.bind_options, instead),
-        authority,
+        arguments(tuple(dict.fromkeys(certs))), _with_other_paths(service.bind_options, instead), authority
     )
 
 
-MAX_ARGUMENTS = 20
-"""Maximum number of certificates on a ``bind`` line, which HAProxy cuts off after 64 words; more go into a list."""
-
-
-def _replaced(text: str, instead: Mapping[tuple[str, str], tuple[str, ...]]) -> str:
-    """The words of BIND_OPTIONS with other paths."""
+def _with_other_paths(text: str, instead: Mapping[tuple[str, str], tuple[str, ...]]) -> str:
+    """Return BIND_OPTIONS with other paths in it."""
     words, _ = split_words(text)
-    found: list[str] = []
+    result: list[str] = []
     changed = False
     for before, word in pairwise(["", *words]):
         names: tuple[str, ...] = ()
         if before in BIND_WORDS and word.startswith("/"):
             names = instead.get((BIND_WORDS[before], normal(word)), ())
         changed = changed or bool(names)
-        found += f" {before} ".join(names).split() if names else [escaped(word)]
-    return " ".join(found) if changed else text
+        result += f" {before} ".join(names).split() if names else [escaped(word)]
+    return " ".join(result) if changed else text

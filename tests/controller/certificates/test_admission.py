@@ -3,93 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
-from typing import Any, TypeVar
 
-from attrs import evolve
 from cryptography.hazmat.primitives.asymmetric import ec
-from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.task import Clock
-from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.haproxy.certificates.backup import CertificateCopies
 from marathonlb.haproxy.certificates.file_cache import GRACE
-from marathonlb.haproxy.certificates.inventory import MAX_ARGUMENTS, Certificates, Shared
+from marathonlb.haproxy.certificates.lists import MAX_ARGUMENTS
 from marathonlb.haproxy.certificates.survey import to_be_served
-from marathonlb.routing.problems import Problem
 from marathonlb.routing.services.model import Service
 from marathonlb.settings import Settings
-from tests.integration.authorities import Authority, key_text
+from tests.haproxy.certificates.cases import CertificateTestCase, Prepared, finished
+from tests.integration.authorities import key_text
 from tests.routing.apps import service
-
-T = TypeVar("T")
-
-
-class AtOnce:
-    """Reads on the thread that asks."""
-
-    def run(self, path: str, work: Callable[[], Any]) -> Deferred[Any]:
-        """See `marathonlb.haproxy.files.reader.Reads`."""
-        return maybeDeferred(work)
-
-
-class Prepared(Certificates):
-    """Reads what is new whenever it is asked, as the reconciler has it done."""
-
-    def shared(self) -> Shared:
-        """See `Certificates.shared`."""
-        finished(self.prepare(()))
-        return super().shared()
-
-    def admit(self, services: Iterable[Service]) -> tuple[list[Service], list[Problem]]:
-        """See `Certificates.admit`."""
-        known = list(services)
-        finished(self.prepare(known))
-        return super().admit(known)
-
-
-def finished(work: Coroutine[Deferred[object], object, T]) -> T:
-    """The result of what does not wait."""
-    results: list[T] = []
-    Deferred.fromCoroutine(work).addCallback(results.append)
-    return results[0]
-
-
-class CertificateTestCase(SynchronousTestCase):
-    """A directory of certificates and a clock; the files' times are real, so the clock begins now."""
-
-    def setUp(self) -> None:
-        self.directory = Path(self.mktemp()).resolve()
-        self.directory.mkdir(parents=True)
-        self.authority = Authority(self.directory)
-        self.clock = Clock()
-        self.clock.advance(os.stat(self.authority.path).st_mtime)
-        self.good = self.authority.issue("good.pem", "good.test")
-        self.made = 0
-
-    def of(self, *paths: str, **more: object) -> Certificates:
-        """What looks at these as the shared ones."""
-        settings = evolve(Settings(**more), ssl_certs=paths)  # type: ignore[arg-type]
-        return Prepared(settings, self.clock, self.lists, AtOnce())
-
-    def lists(self) -> str:
-        """Where lists of certificates go."""
-        directory = self.directory / "lists"
-        directory.mkdir(exist_ok=True)
-        return str(directory)
-
-    def write(self, name: str, *parts: bytes) -> str:
-        """A file of these parts."""
-        path = self.directory / name
-        path.write_bytes(b"".join(parts))
-        self.made += 1
-        os.utime(path, ns=(self.made, self.made))
-        return str(path)
-
-    def read(self, path: str) -> bytes:
-        """A file's bytes."""
-        return Path(path).read_bytes()
 
 
 class BadFileTests(CertificateTestCase):
@@ -139,7 +65,7 @@ class BadFileTests(CertificateTestCase):
 
     def test_default(self) -> None:
         """The default path costs nobody an exit status: most have no certificate there."""
-        certificates = Prepared(Settings(), self.clock, self.lists, AtOnce())
+        certificates = Prepared.of(Settings(), self.clock, self.lists)
         self.assertFalse(any(problem.fatal for problem in certificates.shared().problems))
 
     def test_no_https(self) -> None:
@@ -222,11 +148,11 @@ class DirectoryTests(CertificateTestCase):
         certificates = self.of(self.path)
         certificates.shared()
         certificates.admit(())
-        before = certificates.used[self.path]
+        before = certificates.certificates.used[self.path]
         self.assertFalse(finished(certificates.look()))
         self.authority.issue("dir/b.pem", "b.test")
         self.assertTrue(finished(certificates.look()))
-        self.assertNotEqual(before, certificates.used[self.path])
+        self.assertNotEqual(before, certificates.certificates.used[self.path])
 
 
 class ServiceTests(CertificateTestCase):
@@ -360,7 +286,7 @@ class LaterTests(CertificateTestCase):
         certificates.shared()
         certificates.admit(())
         certificates.copy().admit([service(ssl_certs=(self.good,))])
-        self.assertEqual({self.good}, set(certificates.used))
+        self.assertEqual({self.good}, set(certificates.certificates.used))
 
 
 class CopyTests(CertificateTestCase):
@@ -370,17 +296,17 @@ class CopyTests(CertificateTestCase):
         super().setUp()
         self.place = self.directory / "state" / "copies"
 
-    def with_copies(self, *paths: str) -> Certificates:
+    def with_copies(self, *paths: str) -> Prepared:
         """What looks at these as the shared ones, with the copies of whoever looked before."""
         settings = Settings(ssl_certs=paths)
-        return Prepared(settings, self.clock, self.lists, AtOnce(), CertificateCopies(str(self.place)))
+        return Prepared.of(settings, self.clock, self.lists, copies=CertificateCopies(str(self.place)))
 
-    def served(self, certificates: Certificates, *services: Service) -> list[Service]:
+    def served(self, certificates: Prepared, *services: Service) -> list[Service]:
         """HAProxy reads what the configuration names."""
         certificates.shared()
         kept, _ = certificates.admit(services)
-        assert certificates.copies is not None
-        certificates.copies.keep(certificates.used.items())
+        assert certificates.certificates.copies is not None
+        certificates.certificates.copies.keep(certificates.certificates.used.items())
         return kept
 
     def copies(self) -> list[Path]:
@@ -408,7 +334,7 @@ class CopyTests(CertificateTestCase):
                 self.assertEqual(0o600, self.copies()[0].stat().st_mode & 0o777)
                 (problem,) = shared.problems
                 self.assertEqual((self.good, False), (problem.value, problem.fatal))
-                self.assertIn("what it held before is served in its place", problem.reason)
+                self.assertIn("a copy of its last good content is served", problem.reason)
                 self.served(certificates)  # a reload with it
             self.write("good.pem", whole)
             shared = self.with_copies(self.good).shared()
@@ -494,8 +420,8 @@ class CopyTests(CertificateTestCase):
         certificates = self.with_copies(self.good)
         self.served(certificates)
         self.assertEqual(1, len(self.copies()))
-        assert certificates.copies is not None
-        certificates.copies.keep(())
+        assert certificates.certificates.copies is not None
+        certificates.certificates.copies.keep(())
         self.assertEqual([], self.copies())
 
     def test_no_place(self) -> None:

@@ -1,0 +1,241 @@
+"""
+Which services are admitted by the files that they name, and which certificates ``--ssl-certs`` serves.
+
+A file that a label names may be another team's: its owner is told that it cannot be used, and only the log says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from copy import copy as shallow
+
+from attrs import evolve, fields, frozen
+from twisted.logger import Logger
+
+from marathonlb.controller.certificates.label_files import SYSTEM, LabelFile, files_of, replace_files
+from marathonlb.controller.certificates.sentences import for_operator, for_owner
+from marathonlb.haproxy.certificates.file_cache import PATIENCE
+from marathonlb.haproxy.certificates.inventory import Certificates
+from marathonlb.haproxy.certificates.lists import MAX_ARGUMENTS
+from marathonlb.haproxy.certificates.survey import cannot
+from marathonlb.haproxy.certificates.verdicts import Verdict
+from marathonlb.routing.policy.prefixes import OPEN, Policy
+from marathonlb.routing.problems import Problem
+from marathonlb.routing.services.files import SENTENCES
+from marathonlb.routing.services.model import Service
+from marathonlb.settings import Settings
+
+
+@frozen
+class SharedCertificates:
+    """
+    The certificates of the shared https frontend.
+
+    :param paths: the arguments of ``crt``.
+    :param problems: what is wrong with the certificates that are left out, or served with a fault.
+    """
+
+    paths: tuple[str, ...]
+    problems: tuple[Problem, ...] = ()
+
+
+@frozen
+class _Admitted:
+    """
+    One service as it may be served.
+
+    :param service: the service with what HAProxy is given; None where one of its files cannot be served.
+    :param problems: the problems to tell its owner.
+    :param used: the digests of its files, by path.
+    :param details: for the log: the app, the label, the path and the reason of each fault.
+    """
+
+    service: Service | None
+    problems: list[Problem]
+    used: dict[str, str]
+    details: set[tuple[str, ...]]
+
+
+class CertificateAdmission:
+    """
+    Admits services by the files that they name.
+
+    :param certificates: the verdicts on files.
+    :param policy: the files that an app's labels may name.
+    """
+
+    _log = Logger()
+
+    def __init__(self, certificates: Certificates, settings: Settings, policy: Policy = OPEN) -> None:
+        self.certificates = certificates
+        self._settings = settings
+        self._policy = policy
+        self._shared: dict[str, str] = {}
+        self._logged: frozenset[tuple[str, ...]] = frozenset()
+
+    @property
+    def generation(self) -> int:
+        """See `Certificates.generation`."""
+        return self.certificates.generation
+
+    def copy(self) -> CertificateAdmission:
+        """Return one with the same verdicts, for a configuration that is only supposed."""
+        other = shallow(self)
+        other.certificates = self.certificates.copy()
+        return other
+
+    async def prepare(self, services: Iterable[Service]) -> None:
+        """Read the files that have not been asked for yet; what does not come in time is left out."""
+        shared = () if self._settings.dont_bind_http_https else self._settings.ssl_certs
+        await self.certificates.read({("crt", path) for path in shared}, None)
+        system = self._settings.system_ca
+        keys = {
+            (file.kind, file.path) for service in services for file in files_of(service, system) if file.path
+        }
+        keys |= {("ca", system)} if system.startswith("/") else set()
+        await self.certificates.read(keys, PATIENCE)
+
+    async def look_at(self, messages: Iterable[str]) -> None:
+        """See `Certificates.look_at`."""
+        await self.certificates.look_at(messages)
+
+    def refuse(self, message: str, app_id: str | None = None) -> bool:
+        """See `Certificates.refuse`."""
+        return self.certificates.refuse(message, app_id)
+
+    # the certificates of the settings
+
+    def shared(self) -> SharedCertificates:
+        """Begin a new configuration, whose services `admit` adds; return what can be served of ``--ssl-certs``."""
+        self.certificates.begin()
+        self._shared = {}
+        settings = self._settings
+        if settings.dont_bind_http_https:
+            return SharedCertificates(())
+        paths: list[str] = []
+        problems: list[Problem] = []
+        default = settings.ssl_certs == fields(Settings).ssl_certs.default
+        for path in settings.ssl_certs:
+            verdict = self.certificates.judge("crt", path)
+            wrong = [(path, verdict.reason)] if verdict.reason else list(verdict.bad)
+            problems += [
+                _of_settings(name, f"{reason}; it is left out", fatal=not default) for name, reason in wrong
+            ]
+            problems += [_of_settings(warning.path, for_operator(warning)) for warning in verdict.warnings]
+            if not verdict.reason:
+                paths += verdict.named or [path]
+                self._shared |= verdict.digests
+        if settings.ssl_certs and not paths:
+            reason = f"no certificate can be served, so nothing ends TLS on {settings.bind_https}"
+            problems.append(_of_settings(",".join(settings.ssl_certs), reason))
+        arguments = self._shared_listed(tuple(dict.fromkeys(paths)), problems)
+        return SharedCertificates(arguments, tuple(problems))
+
+    def _shared_listed(self, paths: tuple[str, ...], problems: list[Problem]) -> tuple[str, ...]:
+        """Return the certificates in a list where they are too many; without one the first are served."""
+        try:
+            return self.certificates.shared_listed(paths)
+        except OSError as error:
+            reason = f"{cannot(error)}: no list of {len(paths)} certificates; {MAX_ARGUMENTS} are served"
+            problems.append(_of_settings(error.filename or "the state directory", reason, fatal=True))
+            return paths[:MAX_ARGUMENTS]
+
+    # the services
+
+    def admit(self, services: Iterable[Service]) -> tuple[list[Service], list[Problem]]:
+        """Return the services whose files can be served, each with what HAProxy is given, and the problems."""
+        used = dict(self._shared)
+        admitted: list[Service] = []
+        problems: list[Problem] = []
+        details: set[tuple[str, ...]] = set()
+        for service in services:
+            found = self._admit(service)
+            problems += found.problems
+            details |= found.details
+            if found.service is not None:
+                admitted.append(found.service)
+                used |= found.used
+        self._write_log(details)
+        self.certificates.finish(used)
+        return admitted, problems
+
+    def _admit(self, service: Service) -> _Admitted:
+        named = files_of(service, self._settings.system_ca)
+        found = _Admitted(service, [], {}, set())
+        if not named and service.backend_ssl != self._settings.system_ca:
+            return found
+        instead: dict[tuple[str, str], tuple[str, ...]] = {}
+        for file in named:
+            wrong = file.wrong or self._forbidden(service, file)
+            if wrong or not file.path:
+                found.problems.extend([file.problem(service, wrong)] if wrong else [])
+                continue
+            verdict = self.certificates.judge(file.kind, file.path, service.app_id)
+            reason = self._reason(service, file, verdict)
+            found.problems.extend(_problems(service, file, verdict, reason))
+            found.details.update((service.app_id, file.label, *detail) for detail in _details(file, verdict))
+            if not reason:
+                found.used.update(verdict.digests)
+                if file.label != "SERVER_EXTRA":
+                    instead[file.kind, file.path] = verdict.named or (file.path,)
+        instead |= self._system(service, found.used)
+        if any(problem.fatal for problem in found.problems):
+            return evolve(found, service=None)
+        files = replace_files(service, instead, self.certificates.listed)
+        return found if files == service.files else evolve(found, service=evolve(service, copied_files=files))
+
+    def _forbidden(self, service: Service, file: LabelFile) -> str:
+        """Return why an app may not name what its label holds; empty where it may."""
+        if file.written == SYSTEM:
+            return ""
+        return self._policy.file_violation(service.app_id, file.path or file.written)
+
+    def _reason(self, service: Service, file: LabelFile, verdict: Verdict) -> str:
+        """Return why a file cannot be served, as its owner is told; empty where it can."""
+        if verdict.refused:
+            return verdict.reason
+        elsewhere = any(self._policy.file_violation(service.app_id, real) for real in verdict.reals)
+        return SENTENCES[file.kind] if verdict.reason or elsewhere else ""
+
+    def _system(self, service: Service, used: dict[str, str]) -> dict[tuple[str, str], tuple[str, ...]]:
+        """Return what stands in for the system's authorities where these have turned bad."""
+        path = self._settings.system_ca
+        if service.backend_ssl != path or not path.startswith("/"):
+            return {}
+        verdict = self.certificates.judge("ca", path)
+        if not verdict.reason:
+            used |= verdict.digests
+        return {("ca", path): verdict.named} if verdict.named else {}
+
+    def _write_log(self, details: set[tuple[str, ...]]) -> None:
+        for app_id, label, path, reason in sorted(details - self._logged):
+            self._log.info(
+                "{label} of {app}: {path} {reason}",
+                label=label,
+                app=app_id,
+                path=ascii(path),
+                reason=reason,
+            )
+        self._logged = frozenset(details)
+
+
+def _problems(service: Service, file: LabelFile, verdict: Verdict, reason: str) -> list[Problem]:
+    """Return the problems to tell an owner: that the file cannot be used, or what is wrong with what is served."""
+    if reason:
+        return [file.problem(service, reason)]
+    sentences = [for_owner(warning, file.kind) for warning in verdict.warnings]
+    if verdict.bad:
+        sentences.append(
+            f"has {len(verdict.bad)} files that cannot be used; they are left out, the others are served"
+        )
+    return [file.problem(service, sentence, fatal=False) for sentence in dict.fromkeys(sentences)]
+
+
+def _details(file: LabelFile, verdict: Verdict) -> Iterable[tuple[str, str]]:
+    """Return what only the log says: the files and the reasons."""
+    wrong = [(file.path, verdict.reason)] if verdict.reason else []
+    return [*wrong, *verdict.bad, *((warning.path, for_operator(warning)) for warning in verdict.warnings)]
+
+
+def _of_settings(path: str, reason: str, *, fatal: bool = False) -> Problem:
+    return Problem("", None, "--ssl-certs", path, reason, fatal=fatal)
