@@ -25,7 +25,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("logs",),
     ("options",),
     ("settings", "metrics", "errors", "timers"),
-    ("redaction", "limits", "files"),
+    ("redaction", "limits", "files", "endpoints"),
     ("__init__",),
     ("_version",),
 )

@@ -19,11 +19,11 @@ from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
-from twisted.web.client import URI, Agent, HTTPConnectionPool, ResponseFailed, ResponseNeverReceived
+from twisted.web.client import Agent, HTTPConnectionPool, ResponseFailed, ResponseNeverReceived
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
 
+from marathonlb.endpoints import ChosenEndpointFactory
 from marathonlb.errors import DaemonRefused, DaemonUnreachable
 from marathonlb.haproxy.files.state_directory import MAX_SOCKET_PATH, beside
 from marathonlb.settings import Settings
@@ -116,7 +116,9 @@ class Daemon:
 
     async def _ask_at(self, socket: str, path: str, method: str, body: bytes | None) -> Reply:
         pool = HTTPConnectionPool(self._reactor, persistent=False)
-        client = HTTPClient(Agent.usingEndpointFactory(self._reactor, _Beside(self._reactor, socket), pool))
+        endpoint = _FromHere(UNIXClientEndpoint(self._reactor, socket, timeout=CONNECT_TIMEOUT))
+        factory = ChosenEndpointFactory.fixed(endpoint)
+        client = HTTPClient(Agent.usingEndpointFactory(self._reactor, factory, pool))
         headers = Headers({"Content-Type": [JSON]} if body is not None else {})
         if self._token is not None and (token := self._token.text()):
             headers.setRawHeaders("Authorization", [f"Bearer {token}"])
@@ -161,15 +163,3 @@ class _FromHere:
             return protocol
 
         return self._endpoint.connect(protocolFactory).addCallback(introduce)
-
-
-@implementer(IAgentEndpointFactory)
-class _Beside:
-    """One socket, whatever is asked."""
-
-    def __init__(self, reactor: Any, path: str) -> None:
-        self._endpoint = _FromHere(UNIXClientEndpoint(reactor, path, timeout=CONNECT_TIMEOUT))
-
-    def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
-        """See `IAgentEndpointFactory`."""
-        return self._endpoint

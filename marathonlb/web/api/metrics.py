@@ -15,22 +15,20 @@ from typing import Any, Protocol
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.error import ConnectError
-from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.web.client import (
-    URI,
     Agent,
     HTTPConnectionPool,
     ResponseDone,
     ResponseFailed,
     ResponseNeverReceived,
 )
-from twisted.web.iweb import IAgent, IAgentEndpointFactory, IResponse
+from twisted.web.iweb import IAgent, IResponse
 from twisted.web.server import Request
-from zope.interface import implementer
 
+from marathonlb.endpoints import ChosenEndpointFactory
 from marathonlb.errors import HAProxyUnavailable
 from marathonlb.metrics import Metrics
 from marathonlb.web.api.health import readiness
@@ -104,20 +102,11 @@ class _Passing(TwistedProtocol):
             transport.stopProducing()
 
 
-@implementer(IAgentEndpointFactory)
-class _OneSocket:
-    def __init__(self, reactor: Any, path: str) -> None:
-        self._endpoint: IStreamClientEndpoint = UNIXClientEndpoint(reactor, path, timeout=CONNECT_TIMEOUT)
-
-    def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
-        """The socket, whatever is asked."""
-        return self._endpoint
-
-
 def exporter_at(reactor: Any, path: str) -> Exporter:
     """HAProxy's exporter behind a socket of its own: the second ``bind`` of the stats listener."""
     pool = HTTPConnectionPool(reactor, persistent=False)
-    agent: IAgent = Agent.usingEndpointFactory(reactor, _OneSocket(reactor, path), pool)
+    factory = ChosenEndpointFactory.fixed(UNIXClientEndpoint(reactor, path, timeout=CONNECT_TIMEOUT))
+    agent: IAgent = Agent.usingEndpointFactory(reactor, factory, pool)
 
     async def export(query: str, sink: Sink) -> None:
         url = "http://haproxy/metrics" + (f"?{query}" if query else "")

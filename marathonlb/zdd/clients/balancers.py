@@ -12,9 +12,10 @@ from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IHostnameResolver, IReactorTime, IStreamClientEndpoint
 from twisted.python.failure import Failure
 from twisted.web.client import URI, Agent
-from twisted.web.iweb import IAgent, IAgentEndpointFactory, IPolicyForHTTPS
+from twisted.web.iweb import IAgent, IPolicyForHTTPS
 from zope.interface import Interface, implementer
 
+from marathonlb.endpoints import ChosenEndpointFactory
 from marathonlb.errors import MarathonLBError, SourceError
 from marathonlb.marathon.api.body import BodyReader, TooBig
 from marathonlb.marathon.api.failures import FAILURES, Whom, failure
@@ -154,23 +155,6 @@ def _shown(url: str, address: str) -> str:
     return f"{parts.scheme}://{host}:{parts.port}"
 
 
-@implementer(IAgentEndpointFactory)
-class _Pinned:
-    """Connects to one address, and speaks TLS to the host that the URL names."""
-
-    def __init__(self, reactor: Any, address: str, policy: IPolicyForHTTPS) -> None:
-        self._reactor = reactor
-        self._address = address
-        self._policy = policy
-
-    def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
-        """Where a request goes."""
-        endpoint = HostnameEndpoint(self._reactor, self._address.encode(), uri.port, timeout=CONNECT_TIMEOUT)
-        if uri.scheme == b"https":
-            return wrapClientTLS(self._policy.creatorForNetloc(uri.host, uri.port), endpoint)
-        return endpoint
-
-
 def agents(reactor: Any, policy: IPolicyForHTTPS) -> MakeAgent:
     """
     Agents that connect to an address of our choice.
@@ -179,7 +163,13 @@ def agents(reactor: Any, policy: IPolicyForHTTPS) -> MakeAgent:
     """
 
     def make(address: str) -> IAgent:
-        made: IAgent = Agent.usingEndpointFactory(reactor, _Pinned(reactor, address, policy))
-        return made
+        def endpoint_for(uri: URI) -> IStreamClientEndpoint:
+            endpoint = HostnameEndpoint(reactor, address.encode(), uri.port, timeout=CONNECT_TIMEOUT)
+            if uri.scheme == b"https":
+                return wrapClientTLS(policy.creatorForNetloc(uri.host, uri.port), endpoint)
+            return endpoint
+
+        agent: IAgent = Agent.usingEndpointFactory(reactor, ChosenEndpointFactory(endpoint_for))
+        return agent
 
     return make
