@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from twisted.web.client import HTTPConnectionPool
 
 from marathonlb import __version__
+from marathonlb.causes import Cause, CauseKind
 from marathonlb.config.render import Renderer
 from marathonlb.config.templates.loader import load_templates, require_directory
 from marathonlb.config.templates.table import PER_APP_NAMES
@@ -245,16 +246,17 @@ class Controller(MultiService):
     def _signalled(self, number: int) -> None:
         """SIGHUP looks at everything and reads the templates, SIGUSR1 lets HAProxy read its configuration again."""
         name = signal.Signals(number).name
+        cause = Cause(CauseKind.SIGNAL, name)
         self._log.info("{signal} has come", signal=name)
         if number == signal.SIGHUP:
             self.parts.renewal.look().addErrback(
                 lambda failure: self._log.failure("Certificates could not be looked at: a defect", failure)
             )
             self._read_templates()
-            self.parts.reconciler.plan_again(name)
-            self.parts.reconciler.poke(Hint(None, name))
+            self.parts.reconciler.plan_again(cause)
+            self.parts.reconciler.poke(Hint.of(None, cause))
         else:
-            self.parts.reconciler.reload(name)
+            self.parts.reconciler.reload(cause)
 
     def _read_templates(self) -> None:
         """Read the templates anew; where that cannot be done those of before serve on."""

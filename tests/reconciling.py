@@ -9,6 +9,7 @@ from twisted.internet.task import Clock
 from twisted.logger import LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
+from marathonlb.causes import Cause, CauseKind
 from marathonlb.config.render import Renderer
 from marathonlb.config.templates.loader import load_templates
 from marathonlb.config.templates.table import PER_APP_NAMES
@@ -23,7 +24,7 @@ from marathonlb.settings import Settings
 from tests.fakes.haproxy import FakeApplier
 from tests.fakes.marathon import FakeMarathon
 
-EVERYTHING = Hint(None, "poll")
+EVERYTHING = Hint.of(None, Cause(CauseKind.POLL))
 
 
 def web(name: str, port: int = 10000, tasks: int = 1, **labels: str) -> App:

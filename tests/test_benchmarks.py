@@ -21,9 +21,10 @@ from benchmarks.rounds import CPU, MEDIAN
 from benchmarks.traffic import COST, COST_OF_ANY, RATE, RATE_OF_ANY, Traffic
 from benchmarks.world import own_network
 from marathonlb.haproxy.process.procfs import Procfs
-from marathonlb.marathon.events.hints import Hint, ended_tasks, hint_of
+from marathonlb.marathon.events.hints import ended_tasks, hint_of
 from marathonlb.marathon.events.sse import SSEParser
 from marathonlb.marathon.parsing.apps import parse_app, parse_apps
+from tests.fakes.hints import event_hint
 
 SMALL = Shape(30, 4)
 
@@ -103,7 +104,7 @@ class ClusterTests(SynchronousTestCase):
         cluster = Cluster(SMALL)
         before = cluster.all_apps()
         hint = hint_of(cluster.unchanged(5))
-        self.assertEqual(Hint(frozenset([app_id_of(5)]), "status_update_event"), hint)
+        self.assertEqual(event_hint([app_id_of(5)]), hint)
         self.assertEqual(before, cluster.all_apps())
 
     def test_server_sent(self) -> None:

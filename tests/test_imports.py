@@ -24,7 +24,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("marathon",),
     ("logs",),
     ("options",),
-    ("settings", "metrics", "errors", "timers"),
+    ("settings", "metrics", "errors", "timers", "causes"),
     ("redaction", "limits", "files", "endpoints"),
     ("__init__",),
     ("_version",),
@@ -42,6 +42,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
             "errors",
             "files",
             "timers",
+            "causes",
             "redaction",
             "limits",
         }
@@ -56,7 +57,7 @@ INSIDE: dict[str, tuple[tuple[str, ...], ...]] = {
         ("event_log",),
         ("planner",),
         ("refusals",),
-        ("certificates", "hold", "reload_limiter", "timeline", "unready"),
+        ("certificates", "hold", "reload_limiter", "sentences", "timeline", "unready"),
     ),
     "haproxy": (
         ("factory",),
@@ -103,6 +104,7 @@ PURE = (
     "routing",
     "settings",
     "errors",
+    "causes",
     "limits",
     "redaction",
     "documentation",

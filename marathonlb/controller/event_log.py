@@ -13,7 +13,9 @@ from contextlib import AbstractContextManager, nullcontext
 from attrs import evolve, frozen
 from twisted.logger import Logger
 
+from marathonlb.causes import Cause
 from marathonlb.controller.planner import Wanted
+from marathonlb.controller.sentences import cause_phrase, causes_sentence
 from marathonlb.errors import MarathonLBError, SourceError
 from marathonlb.haproxy.interfaces import Outcome
 from marathonlb.haproxy.rollback.override import Override
@@ -106,7 +108,7 @@ class Journal:
     def came(self, hint: Hint) -> None:
         """A hint has come; of so many of them nothing is said."""
 
-    def begins(self, apps: frozenset[str] | None, why: Counter[str]) -> None:
+    def begins(self, apps: frozenset[str] | None, causes: Counter[Cause]) -> None:
         """
         A convergence begins.
 
@@ -148,15 +150,15 @@ class Journal:
         """
         self._log.info("{what}, asked by {who}", what=what, who=who)
 
-    def reload_waits(self, why: str) -> None:
+    def reload_waits(self, cause: Cause) -> None:
         """HAProxy is to read its configuration again, and nobody knows yet what that should be."""
         self._log.warn(
-            "{why}: HAProxy is reloaded when Marathon has answered for the first time since the start; until then it "
+            "{cause}: HAProxy is reloaded when Marathon has answered for the first time since the start; until then it "
             "runs what it ran",
-            why=why,
+            cause=cause_phrase(cause),
         )
 
-    def converged(self, status: Status, wanted: Wanted, outcome: Outcome, why: Counter[str]) -> None:
+    def converged(self, status: Status, wanted: Wanted, outcome: Outcome, causes: Counter[Cause]) -> None:
         """HAProxy runs what is wanted; the first time after a start that is news, though nothing was to be done."""
         held = wanted.held
         if held is not None and held.back and held.back != self._held:
@@ -191,7 +193,7 @@ class Journal:
             return
         self._log.info(
             "Generation {generation}: {action} in {milliseconds:.1f} ms, since {reason}; {services} services, "
-            "{servers} servers; apps: {apps}; because of {why}",
+            "{servers} servers; apps: {apps}; because of {causes}",
             generation=status.generation,
             apps=self._who(status.generation),
             action=outcome.action,
@@ -199,8 +201,7 @@ class Journal:
             reason=outcome.reason or "nothing differs",
             services=len(wanted.services),
             servers=wanted.servers,
-            why=", ".join(f"{count} x {each}" if count > 1 else each for each, count in why.most_common(4))
-            or "start",
+            causes=causes_sentence(causes) or "start",
         )
         if outcome.action == "reload" and outcome.output not in ("", self._advice):
             self._log.warn("HAProxy says: {output}", output=outcome.output)

@@ -20,12 +20,14 @@ from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, succeed
 from twisted.internet.interfaces import IReactorTime
 
+from marathonlb.causes import Cause, CauseKind
 from marathonlb.controller.cold_start import ColdDoubt
 from marathonlb.controller.early_drain import OutOfTurn
 from marathonlb.controller.event_log import Journal, Status
 from marathonlb.controller.planner import Planner, Wanted
 from marathonlb.controller.refusals.search import Failure, Search
 from marathonlb.controller.reload_limiter import Floor
+from marathonlb.controller.sentences import cause_phrase
 from marathonlb.controller.unready import READINESS, Unready
 from marathonlb.errors import CheckFailed, InvalidConfiguration, ReloadFailed, ServicesRefused
 from marathonlb.haproxy.interfaces import IApplier, Outcome
@@ -83,7 +85,7 @@ class Reconciler(Service):
         self._backoff = Backoff(initial=FIRST_DELAY, longest=settings.max_backoff, jitter=jitter)
         self._dirty: frozenset[str] | None = frozenset()
         self._named: frozenset[str] = frozenset()
-        self._why: Counter[str] = Counter()
+        self._causes: Counter[Cause] = Counter()
         self._settled = False
         self._cold_doubt = ColdDoubt(gatherer, applier, self.journal, clock, settings.max_shrink)
         self._unready = Unready()
@@ -103,22 +105,22 @@ class Reconciler(Service):
         """Look again. Never lost: where a convergence is under way, the next one begins when it ends."""
         self.status = evolve(self.status, generation=self.status.generation + 1)
         self.journal.came(hint)
-        self._why.update(why for why in hint.why.split(", ") if why != "…")
+        self._causes.update(hint.causes)
         self._named |= hint.apps or frozenset()
         self._dirty = None if hint.apps is None or self._dirty is None else self._dirty | hint.apps
         self._wake()
 
-    def reload(self, why: str) -> None:
+    def reload(self, cause: Cause) -> None:
         """Let HAProxy read its configuration again, though nothing has changed."""
         if not self._gatherer.complete:
-            self.journal.reload_waits(why)
-        self._applier.distrust(why)
-        self.plan_again(why)
+            self.journal.reload_waits(cause)
+        self._applier.distrust(cause_phrase(cause))
+        self.plan_again(cause)
 
-    def plan_again(self, why: str) -> None:
+    def plan_again(self, cause: Cause) -> None:
         """Make the configuration anew from what is known: something besides Marathon's state has changed."""
         self._settled = False
-        self.poke(Hint(frozenset(), why))
+        self.poke(Hint.of((), cause))
 
     def ended(self, apps: frozenset[str], tasks: frozenset[str]) -> None:
         """
@@ -194,7 +196,7 @@ class Reconciler(Service):
         self.status = self.status.failed(error, self._clock.seconds())
         delay = self._backoff.delay(self.status.failures)
         self._not_before = self._clock.seconds() + min(delay, PATIENCE)
-        self._timers.set("retry", delay, lambda: self.plan_again("retry"))
+        self._timers.set("retry", delay, lambda: self.plan_again(Cause(CauseKind.RETRY)))
         self.journal.failed(self.status, error, delay, again=again)
 
     # what
@@ -207,26 +209,28 @@ class Reconciler(Service):
         :raises MarathonLBError: it could not be done; what was served goes on, and the hints are kept.
         """
         dirty, self._dirty = self._dirty, frozenset()
-        why, self._why = self._why, Counter()
-        self.journal.begins(dirty, why)
+        causes, self._causes = self._causes, Counter()
+        self.journal.begins(dirty, causes)
         try:
             asks = dirty is None or dirty or self._gatherer.news
             believed = await self._gather(dirty) if asks else True
             if believed and self._gatherer.complete and self._has_work:
-                believed = await self._apply(why)
+                believed = await self._apply(causes)
             elif believed:
                 self.journal.unchanged(self.status)
         except BaseException:
             self._dirty = None if dirty is None or self._dirty is None else self._dirty | dirty
-            self._why.update(why)
+            self._causes.update(causes)
             raise
         if not believed:
             self.journal.put_off(self.status, SECOND_OPINION)
             if "doubt" not in self._timers:  # what comes meanwhile does not put it off
-                self._timers.set("doubt", SECOND_OPINION, lambda: self.poke(Hint(None, "second opinion")))
+                self._timers.set(
+                    "doubt", SECOND_OPINION, lambda: self.poke(Hint.of(None, Cause(CauseKind.SECOND_OPINION)))
+                )
         elif (retry := self._planner.quarantine.next_retry()) is not None:
             wait = retry - self._clock.seconds()
-            self._timers.set("quarantine", wait, lambda: self.plan_again("quarantine"))
+            self._timers.set("quarantine", wait, lambda: self.plan_again(Cause(CauseKind.QUARANTINE)))
         return believed
 
     async def look(self) -> Wanted:
@@ -292,7 +296,7 @@ class Reconciler(Service):
 
     def _check_readiness(self) -> None:
         if self._unready.apps:
-            self.poke(Hint(self._unready.apps, "readiness"))
+            self.poke(Hint.of(self._unready.apps, Cause(CauseKind.READINESS)))
             self._watch_readiness()
 
     @property
@@ -311,7 +315,7 @@ class Reconciler(Service):
         self.status = evolve(self.status, drift=self.status.drift + len(apps))
         self.journal.drifted(apps)
 
-    async def _apply(self, why: Counter[str]) -> bool:
+    async def _apply(self, causes: Counter[Cause]) -> bool:
         """Make HAProxy run what is wanted, without the services that it refuses; False where that is doubted."""
         self._search.advance()
         once = True
@@ -341,8 +345,8 @@ class Reconciler(Service):
                 if outcome is not None:
                     self._applied_as_of = as_of
                     if self._planner.restricted:
-                        self.plan_again("template")
-                    self._done(wanted, outcome, why)
+                        self.plan_again(Cause(CauseKind.TEMPLATE))
+                    self._done(wanted, outcome, causes)
                 self._go_on(wanted, outcome)
                 await self._try_texts_again()
                 return True
@@ -383,13 +387,13 @@ class Reconciler(Service):
     async def _try_texts_again(self) -> None:
         """Try the operator's templates that were refused again, and see to it that it is done without a hint, too."""
         if await self._planner.reconsider(self._clock.seconds(), self._search.passes):
-            self.plan_again("template")
+            self.plan_again(Cause(CauseKind.TEMPLATE))
         again = self._planner.texts.overrides.next_try()
         if again is None:
             self._timers.cancel("template")
         else:
             wait = max(0.0, again - self._clock.seconds())
-            self._timers.set("template", wait, lambda: self.plan_again("template"))
+            self._timers.set("template", wait, lambda: self.plan_again(Cause(CauseKind.TEMPLATE)))
 
     def _go_on(self, wanted: Wanted, outcome: Outcome | None) -> None:
         """Try the next suspects, where a search is under way."""
@@ -399,16 +403,20 @@ class Reconciler(Service):
         if outcome is None:
             self.journal.problems_are(wanted.problems)
         if outcome is None or self._search.under_way:
-            self.plan_again("search")
+            self.plan_again(Cause(CauseKind.SEARCH))
 
-    def _done(self, wanted: Wanted, outcome: Outcome, why: Counter[str]) -> None:
+    def _done(self, wanted: Wanted, outcome: Outcome, causes: Counter[Cause]) -> None:
         """Keep what HAProxy confirmed, and say it; a reload that may not be yet is asked for again when it may."""
         now = self._clock.seconds()
         self.status = evolve(self.status, last_outcome=outcome)
         if outcome.action == "postponed":
             self._settled = False
-            self._why.update(why)
-            self._timers.set("floor", self._floor.postponed(now), lambda: self.plan_again("a reload put off"))
+            self._causes.update(causes)
+            self._timers.set(
+                "floor",
+                self._floor.postponed(now),
+                lambda: self.plan_again(Cause(CauseKind.POSTPONED_RELOAD)),
+            )
         else:
             self._floor.caught_up()
             self.wanted = wanted
@@ -418,7 +426,7 @@ class Reconciler(Service):
             self._floor.reloaded(now, outcome.seconds.get("reload", 0.0))
             self.status = evolve(self.status, last_reload=now, reloads=self.status.reloads + 1)
         self.journal.problems_are(wanted.problems)
-        self.journal.converged(self.status, wanted, outcome, why)
+        self.journal.converged(self.status, wanted, outcome, causes)
 
     @property
     def problems(self) -> tuple[Problem, ...]:

@@ -12,23 +12,20 @@ from contextlib import contextmanager
 
 from twisted.internet.interfaces import IReactorTime
 
+from marathonlb.causes import Cause, CauseKind
 from marathonlb.controller.event_log import LOUD, Journal, Status
 from marathonlb.controller.planner import Wanted
+from marathonlb.controller.sentences import cause_phrase, causes_sentence
 from marathonlb.controller.timeline import Entry, Kind, Timeline
 from marathonlb.errors import ReloadFailed
 from marathonlb.haproxy.interfaces import Outcome
 from marathonlb.haproxy.rollback.override import Override
-from marathonlb.marathon.events.hints import EVENT_TYPES, Hint
+from marathonlb.marathon.events.hints import Hint
 from marathonlb.metrics import Metrics, reason_kind, refused_step
 from marathonlb.routing.problems import Problem
 
 SHOWN = 20
 """So many apps are named in an entry."""
-
-CAUSES = 4
-"""So many causes are named."""
-
-_EVENTS = frozenset(EVENT_TYPES)
 
 
 class Record(Journal):
@@ -51,30 +48,29 @@ class Record(Journal):
         self._first_event: float | None = None
         self._event: float | None = None
         self._began = 0.0
-        self._came: Mapping[str, int] = {}
+        self._causes: Mapping[Cause, int] = {}
         self._apps: frozenset[str] | None = frozenset()
         self._seconds: dict[str, float] = {}
 
     def came(self, hint: Hint) -> None:
         """A hint has come; what is measured from it begins now."""
-        events = [why for why in hint.why.split(", ") if why in _EVENTS]
+        events = [cause.name for cause in hint.causes if cause.kind is CauseKind.EVENT]
         for event in events:
             self.metrics.count("events_total", type=event)
         if events and self._first_event is None:
             self._first_event = self._clock.seconds()
 
-    def begins(self, apps: frozenset[str] | None, why: Counter[str]) -> None:
+    def begins(self, apps: frozenset[str] | None, causes: Counter[Cause]) -> None:
         """A convergence begins; what one before left undone is done by it, too."""
         self._began = self._clock.seconds()
-        self._came, self._apps, self._seconds = dict(why), apps, {}
+        self._causes, self._apps, self._seconds = dict(causes), apps, {}
         if self._event is None:
             self._event = self._first_event
         self._first_event = None
 
     def cause(self) -> str:
         """What has come that leads to what is done now, in one phrase."""
-        first = sorted(self._came.items(), key=lambda each: (-each[1], each[0]))[:CAUSES]
-        return ", ".join(f"{count} x {why}" if count > 1 else why for why, count in first)
+        return causes_sentence(self._causes)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -86,9 +82,9 @@ class Record(Journal):
         finally:
             self._seconds[name] = self._seconds.get(name, 0.0) + self._clock.seconds() - began
 
-    def converged(self, status: Status, wanted: Wanted, outcome: Outcome, why: Counter[str]) -> None:
+    def converged(self, status: Status, wanted: Wanted, outcome: Outcome, causes: Counter[Cause]) -> None:
         """See `Journal.converged`."""
-        super().converged(status, wanted, outcome, why)
+        super().converged(status, wanted, outcome, causes)
         self._seconds |= outcome.seconds
         self._measured("waiting" if outcome.action == "postponed" else outcome.action)
         self._counted(outcome)
@@ -260,7 +256,7 @@ class Record(Journal):
                 kind=kind,
                 summary=summary,
                 generation=status.generation,
-                came=dict(self._came),
+                came={cause_phrase(cause): count for cause, count in self._causes.items()},
                 apps=tuple(sorted(apps)[:SHOWN]) if apps else (),
                 app_count=None if apps is None else len(apps),
                 action=action,

@@ -25,6 +25,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from marathonlb.causes import Cause, CauseKind
 from marathonlb.marathon.events.hints import Hint
 
 
@@ -179,7 +180,7 @@ class AgentHosts(Service):
             self._known[name] = address
             if late:
                 self._moved.add(name)
-                self.changed(Hint(None, f"the address of {name} changed"))
+                self.changed(Hint.of(None, Cause(CauseKind.ADDRESS, name)))
         elif name not in self._known:
             self._known[name] = None
             self._log.warn(

@@ -20,6 +20,7 @@ from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
+from marathonlb.causes import Cause, CauseKind
 from marathonlb.marathon.cluster import Change
 from marathonlb.marathon.cluster_poller import Side
 from marathonlb.marathon.events.hints import Hint
@@ -188,7 +189,7 @@ class Federation(Service):
 
     def _arrived(self, name: str) -> None:
         self.news = True
-        self.poke(Hint(frozenset(), f"an answer of {name or 'the cluster without a name'}"))
+        self.poke(Hint.of((), Cause(CauseKind.CLUSTER_ANSWER, name)))
 
     # what outlives the controller
 

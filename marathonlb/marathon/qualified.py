@@ -62,8 +62,8 @@ def everything_of(cluster: str) -> str:
 def hint_within(cluster: str, hint: Hint) -> Hint:
     """A hint of a cluster's own Marathon, as one among several clusters'."""
     if hint.apps is None:
-        return Hint(frozenset((everything_of(cluster),)), hint.why)
-    return Hint(ids_within(cluster, hint.apps), hint.why)
+        return evolve(hint, apps=frozenset((everything_of(cluster),)))
+    return evolve(hint, apps=ids_within(cluster, hint.apps))
 
 
 def ids_within(cluster: str, apps: frozenset[str]) -> frozenset[str]:

@@ -8,10 +8,10 @@ from attrs import evolve
 from marathonlb.config.text.model import Owner
 from marathonlb.controller.refusals.exclude import RETRY_BIND
 from marathonlb.errors import Complaint, ReloadFailed
-from marathonlb.marathon.events.hints import Hint
 from marathonlb.marathon.gatherer import SECOND_OPINION
 from marathonlb.marathon.model import App
 from tests.fakes.haproxy import NONSENSE
+from tests.fakes.hints import event_hint
 from tests.reconciling import EVERYTHING, ReconcilerTestCase, cluster, evolve_host, web
 
 
@@ -84,7 +84,7 @@ class DoubtTests(ReconcilerTestCase):
         """Marathon's explicit word that one app is gone is believed."""
         self.begin(web("shop"))
         self.marathon.set()
-        self.reconciler.poke(Hint(frozenset({"/shop"}), "app_terminated_event"))
+        self.reconciler.poke(event_hint({"/shop"}, "app_terminated_event"))
         self.assertEqual(self.served(), set())
 
     def test_after_a_restart(self) -> None:
@@ -108,7 +108,7 @@ class DoubtTests(ReconcilerTestCase):
         for tasks in range(2, 6):
             self.clock.advance(SECOND_OPINION / 2)
             self.marathon.put(web("app1", 10001, tasks=tasks))
-            self.reconciler.poke(Hint(frozenset({"/app1"}), "status_update_event"))
+            self.reconciler.poke(event_hint({"/app1"}))
         self.assertEqual((self.marathon.asked[-1], len(self.served())), ("/app1", 10))
         self.marathon.release(1)
         self.assertEqual((self.marathon.asked[-1], len(self.served())), ("*", 10))
@@ -125,7 +125,7 @@ class DoubtTests(ReconcilerTestCase):
         for tasks in range(2, 5):
             self.clock.advance(SECOND_OPINION / 2)
             self.marathon.put(web("app1", 10001, tasks=tasks))
-            self.reconciler.poke(Hint(frozenset({"/app1"}), "status_update_event"))
+            self.reconciler.poke(event_hint({"/app1"}))
         self.assertEqual((self.marathon.asked.count("*"), len(self.served())), (asked + 1, 1))
 
     def test_no_leader_after_a_restart(self) -> None:

@@ -8,6 +8,7 @@ import msgspec
 from attrs import evolve
 from twisted.internet.defer import Deferred
 
+from marathonlb.causes import Cause, CauseKind
 from marathonlb.controller.reconciler import PATIENCE
 from marathonlb.controller.unready import READINESS
 from marathonlb.errors import ReloadFailed, SourceError
@@ -15,6 +16,7 @@ from marathonlb.marathon.events.hints import Hint
 from marathonlb.marathon.gatherer import MANY
 from marathonlb.marathon.model import App
 from marathonlb.settings import Settings
+from tests.fakes.hints import event_hint
 from tests.reconciling import EVERYTHING, ReconcilerTestCase, cluster, evolve_host, web
 
 
@@ -32,15 +34,15 @@ class HintTests(ReconcilerTestCase):
         self.marathon.set(web("shop", tasks=2))
         self.marathon.hold()
         self.reconciler.poke(EVERYTHING)
-        for why in ("health_status_changed_event, deployment_info, …", "health_status_changed_event"):
-            self.reconciler.poke(Hint(None, why))
+        for types in (("health_status_changed_event", "deployment_info"), ("health_status_changed_event",)):
+            self.reconciler.poke(event_hint(None, *types))
         self.marathon.set(web("shop", tasks=3))
         self.marathon.release(1)
         self.marathon.set(web("shop", tasks=4))
         self.marathon.release()
         self.clock.advance(1)
         *_, line = self.said("because of")
-        self.assertIn("because of 2 x health_status_changed_event, deployment_info", line)
+        self.assertIn("because of 2 x health_status_changed_event, a reload put off, deployment_info", line)
 
     def test_adopted(self) -> None:
         """That the HAProxy which was adopted runs what is wanted is said once, after the start."""
@@ -76,9 +78,9 @@ class HintTests(ReconcilerTestCase):
         """A hundred hints during one convergence are answered by a single further one."""
         self.begin(web("shop"))
         self.marathon.hold()
-        self.reconciler.poke(Hint(frozenset({"/shop"}), "first"))
-        for number in range(100):
-            self.reconciler.poke(Hint(frozenset({"/shop"}), f"later {number}"))
+        self.reconciler.poke(event_hint({"/shop"}))
+        for _ in range(100):
+            self.reconciler.poke(event_hint({"/shop"}))
         self.marathon.set(web("shop", tasks=3))
         self.marathon.release()
         self.clock.advance(1)
@@ -90,9 +92,9 @@ class HintTests(ReconcilerTestCase):
         self.begin(web("shop"))
         self.applier.hold()
         self.marathon.set(web("shop", tasks=2))
-        self.reconciler.poke(Hint(frozenset({"/shop"}), "event"))
+        self.reconciler.poke(event_hint({"/shop"}))
         self.marathon.set(web("shop", tasks=5))
-        self.reconciler.poke(Hint(frozenset({"/shop"}), "event"))
+        self.reconciler.poke(event_hint({"/shop"}))
         self.applier.release()
         self.clock.advance(1)
         self.assertEqual(self.reconciler.wanted.servers if self.reconciler.wanted else 0, 5)
@@ -101,7 +103,7 @@ class HintTests(ReconcilerTestCase):
         """A hint that names an app fetches that app and nothing else."""
         self.begin(*cluster(5))
         self.marathon.set(*cluster(4), web("app4", 10004, tasks=2))
-        self.reconciler.poke(Hint(frozenset({"/app4"}), "event"))
+        self.reconciler.poke(event_hint({"/app4"}))
         self.assertEqual(len(self.marathon.asked), 1)
         self.assertIn("/app4", str(self.marathon.asked[0]))
         self.assertEqual(len(self.applier.applied), 2)
@@ -110,20 +112,20 @@ class HintTests(ReconcilerTestCase):
         """More apps at once than a full answer is worth are asked for by one."""
         apps = cluster(MANY + 10)
         self.begin(*apps)
-        self.reconciler.poke(Hint(frozenset(app.id for app in apps), "group event"))
+        self.reconciler.poke(event_hint(app.id for app in apps))
         self.assertEqual(len(self.marathon.asked), 1)
 
     def test_first_answer_is_about_everything(self) -> None:
         """Before the whole is known a hint about one app asks about all."""
         self.marathon.set(*cluster(3))
-        self.reconciler.poke(Hint(frozenset({"/app1"}), "event"))
+        self.reconciler.poke(event_hint({"/app1"}))
         self.assertEqual(len(self.served()), 3)
 
     def test_no_change_applies_nothing(self) -> None:
         """An event that changes nothing reaches neither the renderer nor HAProxy."""
         self.begin(web("shop"))
         before = len(self.applier.wanted)
-        self.reconciler.poke(Hint(frozenset({"/shop"}), "event"))
+        self.reconciler.poke(event_hint({"/shop"}))
         self.assertEqual(len(self.applier.wanted), before)
 
     def test_readiness(self) -> None:
@@ -144,9 +146,9 @@ class HintTests(ReconcilerTestCase):
     def test_drift(self) -> None:
         """What a full comparison finds and no event named is counted; what events named is not."""
         self.begin(*cluster(5))
-        self.reconciler.poke(Hint(frozenset({"/app1"}), "event"))
+        self.reconciler.poke(event_hint({"/app1"}))
         self.marathon.hold()
-        self.reconciler.poke(Hint(frozenset({"/app2"}), "event"))
+        self.reconciler.poke(event_hint({"/app2"}))
         self.reconciler.poke(EVERYTHING)
         self.marathon.set(*(web(f"app{n}", 10000 + n, tasks=2) for n in range(5)))
         self.marathon.release()
@@ -169,7 +171,7 @@ class HintTests(ReconcilerTestCase):
         self.hosts.addresses["agent1"] = "10.0.0.1"
         self.begin(app)
         self.hosts.move("agent1", "10.0.0.2")
-        self.reconciler.poke(Hint(None, "the address of agent1 changed"))
+        self.reconciler.poke(Hint.of(None, Cause(CauseKind.ADDRESS, "agent1")))
         self.assertIn("10.0.0.2:41000", self.applier.applied[-1].template)
 
     def test_hosts_in_use(self) -> None:
@@ -177,7 +179,7 @@ class HintTests(ReconcilerTestCase):
         self.begin(evolve_host(web("shop"), "agent1"))
         self.assertEqual(self.hosts.kept[-1], {"agent1"})
         self.marathon.set()
-        self.reconciler.poke(Hint(frozenset({"/shop"}), "event"))
+        self.reconciler.poke(event_hint({"/shop"}))
         self.assertEqual(self.hosts.kept[-1], {"agent1"})
         self.reconciler.poke(EVERYTHING)
         self.assertEqual(self.hosts.kept[-1], set())
@@ -187,7 +189,7 @@ class HintTests(ReconcilerTestCase):
         self.marathon.set(web("shop"))
         self.applier.hold()
         self.reconciler.poke(EVERYTHING)
-        self.reconciler.reload("SIGUSR1")
+        self.reconciler.reload(Cause(CauseKind.SIGNAL, "SIGUSR1"))
         self.applier.release()
         self.clock.advance(5)
         self.assertEqual(len(self.applier.applied), 2)
@@ -196,7 +198,7 @@ class HintTests(ReconcilerTestCase):
         """SIGUSR1 before Marathon has ever answered says that it waits, and is done then."""
         self.marathon.fail("no leader")
         self.reconciler.poke(EVERYTHING)
-        self.reconciler.reload("SIGUSR1")
+        self.reconciler.reload(Cause(CauseKind.SIGNAL, "SIGUSR1"))
         self.assertEqual(len(self.said("SIGUSR1: HAProxy is reloaded when Marathon has answered")), 1)
         self.marathon.set(web("shop"))
         self.marathon.fail(None)
@@ -206,7 +208,7 @@ class HintTests(ReconcilerTestCase):
     def test_reload_on_request(self) -> None:
         """SIGUSR1 reloads once though nothing differs, and says so."""
         self.begin(web("shop"))
-        self.reconciler.reload("SIGUSR1")
+        self.reconciler.reload(Cause(CauseKind.SIGNAL, "SIGUSR1"))
         self.clock.advance(1)
         self.assertEqual(len(self.applier.applied), 2)
         self.reconciler.poke(EVERYTHING)
@@ -243,7 +245,7 @@ class FailureTests(ReconcilerTestCase):
         """When Marathon is back, the hint that failed is done without another."""
         self.begin(web("shop"))
         self.marathon.fail("connection refused")
-        self.reconciler.poke(Hint(frozenset({"/shop"}), "event"))
+        self.reconciler.poke(event_hint({"/shop"}))
         self.marathon.set(web("shop", tasks=4))
         self.marathon.fail(None)
         self.clock.advance(2)
@@ -327,7 +329,7 @@ class FloorTests(ReconcilerTestCase):
         self.reconciler.poke(EVERYTHING)
         asked = len(self.marathon.asked)
         self.marathon.set(web("shop", tasks=2))
-        self.reconciler.poke(Hint(frozenset({"/shop"}), "event"))
+        self.reconciler.poke(event_hint({"/shop"}))
         self.assertEqual(len(self.marathon.asked), asked + 1)
         self.assertLess(self.reconciler.status.converged, self.reconciler.status.generation)
         self.clock.advance(5)
@@ -383,9 +385,9 @@ class KillTests(ReconcilerTestCase):
         self.reconciler.ended(frozenset({"/shop"}), frozenset({"shop.1"}))
         before = len(self.applier.wanted)
         self.clock.advance(1)
-        self.reconciler.poke(Hint(frozenset({"/shop"}), "status_update_event"))
+        self.reconciler.poke(event_hint({"/shop"}))
         self.assertEqual(len(self.applier.wanted), before + 1)
-        self.reconciler.poke(Hint(frozenset({"/shop"}), "status_update_event"))
+        self.reconciler.poke(event_hint({"/shop"}))
         self.assertEqual(len(self.applier.wanted), before + 1)
 
     def test_owned(self) -> None:

@@ -12,6 +12,7 @@ from attrs import evolve
 from twisted.logger import LogEvent, LogLevel, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
+from marathonlb.causes import Cause, CauseKind
 from marathonlb.controller.event_log import LOUD
 from marathonlb.controller.timeline import LENGTH, Entry, Kind, Timeline
 from marathonlb.errors import ReloadFailed
@@ -19,11 +20,12 @@ from marathonlb.logs import json_line, text_line
 from marathonlb.marathon.events.hints import Hint
 from marathonlb.marathon.model import App
 from marathonlb.metrics import METRICS, PREFIX, Metrics, markdown, reason_kind, refused_step
+from tests.fakes.hints import event_hint
 from tests.reconciling import cluster, web
 from tests.web.contexts import EVERYTHING, NOW, SETTINGS, PagesTestCase
 
 PROMTOOL = shutil.which("promtool") or ""
-EVENT = Hint(frozenset(["/shop"]), "status_update_event, health_status_changed_event")
+EVENT = event_hint(["/shop"], "status_update_event", "health_status_changed_event")
 
 
 def entry(kind: Kind = Kind.CONVERGED, summary: str = "x") -> Entry:
@@ -49,7 +51,7 @@ class Lines(PagesTestCase):
     def event(self, *apps: App) -> None:
         """Marathon runs these now, and an event has named them."""
         self.marathon.set(*apps)
-        self.reconciler.poke(Hint(frozenset(app.id for app in apps), "status_update_event"))
+        self.reconciler.poke(event_hint(app.id for app in apps))
         self.clock.advance(1)
 
     def test_one_decision(self) -> None:
@@ -246,7 +248,7 @@ class Records(PagesTestCase):
 
     def test_unknown_events(self) -> None:
         """What anyone may post to the callback makes no new series."""
-        self.reconciler.poke(Hint(None, "something_new_event"))
+        self.reconciler.poke(Hint.of(None, Cause(CauseKind.OTHER_EVENT)))
         self.assertEqual(self.value("events_total", type="something_new_event"), -1)
 
     def test_failure(self) -> None:
@@ -293,7 +295,10 @@ class Records(PagesTestCase):
 
     def test_cause(self) -> None:
         """What caused a configuration is one phrase, the most frequent first, and short."""
-        self.record.begins(None, Counter({"a": 1, "b": 3, "c": 1, "d": 1, "e": 1}))
+        counts = {"a": 1, "b": 3, "c": 1, "d": 1, "e": 1}
+        self.record.begins(
+            None, Counter({Cause(CauseKind.EVENT, kind): count for kind, count in counts.items()})
+        )
         self.assertEqual(self.record.cause(), "3 x b, a, c, d")
 
 

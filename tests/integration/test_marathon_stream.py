@@ -14,6 +14,7 @@ from twisted.web.client import Agent
 from twisted.web.iweb import IBodyProducer
 from zope.interface import implementer
 
+from marathonlb.causes import CauseKind
 from marathonlb.marathon.api.client import MarathonClient, make_agent
 from marathonlb.marathon.events.hints import Hint
 from marathonlb.marathon.events.poller import EventStream, Subscription
@@ -75,9 +76,9 @@ class Base(TestCase):
             await turn
         raise AssertionError(f"it never came true; the hints are {self.hints}")
 
-    def count(self, why: str) -> int:
+    def count(self, kind: CauseKind) -> int:
         """How many hints have this reason."""
-        return [hint.why for hint in self.hints].count(why)
+        return [cause.kind for hint in self.hints for cause in hint.causes].count(kind)
 
     def apps(self) -> list[str]:
         """The apps that were hinted at, in order."""
@@ -93,14 +94,14 @@ class Follow(Base):
             await self.server(events=http.stream(ATTACHED, event("/a"), b"\r", b"\n", event("/b")))
         )
         await self.until(lambda: self.apps() == ["/a", "/b"])
-        self.assertEqual(self.count("stream attached"), 1)
+        self.assertEqual(self.count(CauseKind.STREAM_ATTACHED), 1)
         self.assertEqual(source.problem, "")
 
     async def test_dies(self) -> None:
         """A stream that dies in the middle of an event is opened anew, and everything is compared again."""
         server = await self.server(events=http.stream(ATTACHED, event("/a"), event("/never")[:-10], end=True))
         self.follow(server)
-        await self.until(lambda: self.count("stream attached") >= 3)
+        await self.until(lambda: self.count(CauseKind.STREAM_ATTACHED) >= 3)
         self.assertNotIn("/never", self.apps())
 
     async def test_reset(self) -> None:
@@ -108,7 +109,7 @@ class Follow(Base):
         server = await self.server(events=http.stream(ATTACHED))
         self.follow(server)
         for attached in (1, 2, 3):
-            await self.until(lambda attached=attached: self.count("stream attached") == attached)
+            await self.until(lambda attached=attached: self.count(CauseKind.STREAM_ATTACHED) == attached)
             for connection in list(server.connections):
                 connection.abort()
 
@@ -116,7 +117,7 @@ class Follow(Base):
         """A stream that falls silent is opened anew."""
         server = await self.server(events=http.stream(ATTACHED))
         self.follow(server, stall_timeout=0.05)
-        await self.until(lambda: self.count("stream attached") >= 3)
+        await self.until(lambda: self.count(CauseKind.STREAM_ATTACHED) >= 3)
         await self.until(lambda: len(server.connections) <= 1)
 
     async def test_next(self) -> None:
@@ -140,7 +141,7 @@ class Follow(Base):
         server = await self.server(events=_flood)
         self.follow(server)
         await self.until(lambda: self.apps() == ["/after"])
-        self.assertEqual(self.count("an event that is too big"), 1)
+        self.assertEqual(self.count(CauseKind.OVERSIZED_EVENT), 1)
 
     async def test_stop(self) -> None:
         """A stop closes the stream."""
@@ -224,7 +225,7 @@ class Callback(Base):
         server = await self.server(eventSubscriptions=http.json_body({"callbackUrls": []}))
         source = Subscription(self.client(server), self.hints.append, reactor, url)  # type: ignore[arg-type]
         source.startService()
-        await self.until(lambda: self.count("callback registered"))
+        await self.until(lambda: self.count(CauseKind.CALLBACK_REGISTERED))
         self.assertEqual(server.requests[-1].query, {"callbackUrl": [url]})
         agent = Agent(reactor)
         start = b'{"eventType": "app_terminated_event", "appId": "/a"}'

@@ -12,6 +12,7 @@ from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from marathonlb.causes import Cause, CauseKind
 from marathonlb.errors import PublishFailed, SourceError
 from marathonlb.marathon.cluster_poller import PATIENCE
 from marathonlb.marathon.events.hints import Hint
@@ -21,6 +22,7 @@ from marathonlb.marathon.interfaces import AppsAnswer, IMarathon, UnreadableApp,
 from marathonlb.marathon.model import App, Port, Task
 from marathonlb.marathon.qualified import NamedMarathon, everything_of, hint_within
 from marathonlb.marathon.snapshot import Memory
+from tests.fakes.hints import event_hint
 from tests.fakes.marathon import FakeMarathon
 
 SHOP = App(
@@ -66,10 +68,14 @@ class NamedTests(SynchronousTestCase):
 
     def test_hints(self) -> None:
         """What a cluster's Marathon calls everything is everything of that cluster."""
-        self.assertEqual(hint_within("east", Hint(None, "poll")), Hint(ids("east:"), "poll"))
-        self.assertEqual(hint_within("", Hint(None, "poll")), Hint(ids(":"), "poll"))
-        self.assertEqual(hint_within("east", Hint(ids("/a"), "x")), Hint(ids("east:/a"), "x"))
-        self.assertEqual(hint_within("", Hint(ids("/a"), "x")), Hint(ids("/a"), "x"))
+        poll = Cause(CauseKind.POLL)
+        self.assertEqual(
+            hint_within("east", Hint.of(None, poll)),
+            Hint.of(ids("east:"), poll),
+        )
+        self.assertEqual(hint_within("", Hint.of(None, poll)), Hint.of(ids(":"), poll))
+        self.assertEqual(hint_within("east", event_hint(ids("/a"))), event_hint(ids("east:/a")))
+        self.assertEqual(hint_within("", event_hint(ids("/a"))), event_hint(ids("/a")))
 
 
 class Case(SynchronousTestCase):

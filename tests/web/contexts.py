@@ -20,6 +20,7 @@ from twisted.web.iweb import IBodyProducer
 from twisted.web.server import Request
 from zope.interface import implementer
 
+from marathonlb.causes import Cause, CauseKind
 from marathonlb.config.render import Renderer
 from marathonlb.config.templates.loader import load_templates
 from marathonlb.config.templates.table import PER_APP_NAMES
@@ -67,7 +68,7 @@ STAT = (
 NOW = 2_000_000_000.0
 """When the tests begin: after every date of their apps."""
 
-EVERYTHING = Hint(None, "poll")
+EVERYTHING = Hint.of(None, Cause(CauseKind.POLL))
 
 
 class ShownApplier(FakeApplier):

@@ -10,6 +10,7 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from marathonlb.causes import Cause, CauseKind
 from marathonlb.marathon.events.hints import Hint
 from marathonlb.web.callback.resource import CallbackSite
 from marathonlb.web.connections import LARGEST, BoundedChannel, Connections, Times, fair_share
@@ -108,7 +109,7 @@ class Bounded(SynchronousTestCase):
         one, two = self.connect(), self.connect()
         one.protocol.dataReceived(HEAD + EVENT[:-1])
         two.protocol.dataReceived(HEAD + EVENT)
-        self.assertEqual(self.hints, [Hint(None, "an event that could not be kept")])
+        self.assertEqual(self.hints, [Hint.of(None, Cause(CauseKind.LOST_EVENT))])
         one.protocol.dataReceived(EVENT[-1:])
         self.assertEqual(self.hints[1].apps, frozenset(["/a"]))
         for client in (one, two):

@@ -21,6 +21,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from marathonlb.causes import Cause, CauseKind
 from marathonlb.config.text.model import Config
 from marathonlb.errors import HAProxyUnavailable, PublishFailed
 from marathonlb.files import Ownership
@@ -147,10 +148,10 @@ class RememberingReloader:
 class Reconciles(Protocol):
     """Who makes HAProxy run what is wanted."""
 
-    def plan_again(self, why: str) -> None:
+    def plan_again(self, cause: Cause) -> None:
         """Another configuration may follow."""
 
-    def reload(self, why: str) -> None:
+    def reload(self, cause: Cause) -> None:
         """HAProxy has to read its files again."""
 
 
@@ -201,7 +202,7 @@ class Renewal(Service):
 
     async def _look(self) -> None:
         if await self._certificates.look():
-            self._reconciler.plan_again("certificates")
+            self._reconciler.plan_again(Cause(CauseKind.CERTIFICATES))
         changed = self._loaded.changed()
         self._asked = {path: digest for path, digest in self._asked.items() if path in changed}
         for path in changed:
@@ -218,7 +219,7 @@ class Renewal(Service):
                     path=shown,
                     reason=reason,
                 )
-                self._reconciler.reload(f"certificate {shown} changed")
+                self._reconciler.reload(Cause(CauseKind.CERTIFICATE, shown))
 
     def _telling(self, path: str) -> Deferred[str]:
         return Deferred.fromCoroutine(self._tell(path))

@@ -11,6 +11,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from marathonlb.causes import Cause, CauseKind
 from marathonlb.marathon.events.hints import Hint
 from marathonlb.timers import Backoff, pause
 
@@ -46,7 +47,7 @@ class Source(Service):
         self._resync_interval = resync_interval
         self._backoff = Backoff(longest=max_backoff, jitter=jitter)
         self._looked = False
-        self._resync = LoopingCall(self._look_at_everything, "resync")
+        self._resync = LoopingCall(self._look_at_everything, Cause(CauseKind.RESYNC))
         self._resync.clock = clock
         self._running: list[Deferred[None]] = []
 
@@ -81,9 +82,9 @@ class Source(Service):
                 "{source} ended by a mistake in this program; restart it", reason, source=self.name
             )
 
-    def _look_at_everything(self, why: str) -> None:
+    def _look_at_everything(self, cause: Cause) -> None:
         self._looked = True
-        self._poke(Hint(None, why))
+        self._poke(Hint.of(None, cause))
 
     async def _failed(self, problem: str, endpoints: int = 1) -> None:
         """
@@ -101,7 +102,7 @@ class Source(Service):
             seconds=seconds,
         )
         if not self._looked:
-            self._look_at_everything("no events yet")
+            self._look_at_everything(Cause(CauseKind.NO_EVENTS_YET))
         await pause(self._clock, seconds)
 
     def _well(self) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 from attrs import frozen
 
+from marathonlb.causes import Cause, CauseKind
 from marathonlb.marathon.parsing.schema import Wire
 
 _QUIET = (
@@ -58,6 +59,10 @@ ATTACHED = "event_stream_attached"
 EVENT_TYPES = (ATTACHED, *_TELLING)
 """What to subscribe to (``event_type``, Marathon ≥ 1.3.7; older ones send everything all the same)."""
 
+_CAUSES = {kind: Cause(CauseKind.EVENT, kind) for kind in _TELLING}
+_OTHER = Cause(CauseKind.OTHER_EVENT)
+_UNREADABLE = Cause(CauseKind.UNREADABLE_EVENT)
+
 _NOT_YET_SERVED = frozenset(
     ("TASK_STAGING", "TASK_STARTING", "Created", "Provisioned", "Staging", "Starting")
 )
@@ -77,18 +82,23 @@ _POD_URI = re.compile(r"/v2/pods(/[^:?]+)")
 @frozen
 class Hint:
     """
-    Look again: at these apps, or at everything.
+    A request to look again at some apps, or at everything.
 
     :param apps: ids of apps, absolute; None means everything.
-    :param why: one phrase for the log (``status_update_event``, ``poll``, ``SIGHUP``).
+    :param causes: why, at least one.
     """
 
     apps: frozenset[str] | None
-    why: str
+    causes: frozenset[Cause]
+
+    @classmethod
+    def of(cls, apps: Iterable[str] | None, *causes: Cause) -> Hint:
+        """Make a hint from single causes."""
+        return cls(None if apps is None else frozenset(apps), frozenset(causes))
 
     @property
     def everything(self) -> bool:
-        """Whether the whole cluster is to be looked at."""
+        """Return whether the whole cluster is to be compared."""
         return self.apps is None
 
 
@@ -129,12 +139,11 @@ _decoder = msgspec.json.Decoder(_Event)
 
 
 def together(hints: Sequence[Hint]) -> Hint:
-    """One hint that asks for all that these ask for."""
-    whys = list(dict.fromkeys(hint.why for hint in hints))
-    why = ", ".join(whys[:3]) + (", …" if len(whys) > 3 else "")
+    """Return one hint that asks for all that these ask for, with all their causes."""
+    causes: frozenset[Cause] = frozenset().union(*(hint.causes for hint in hints))
     if any(hint.everything for hint in hints):
-        return Hint(None, why)
-    return Hint(frozenset().union(*(hint.apps or () for hint in hints)), why)
+        return Hint(None, causes)
+    return Hint(frozenset().union(*(hint.apps or () for hint in hints)), causes)
 
 
 def hint_of(payload: bytes) -> Hint | None:
@@ -147,15 +156,10 @@ def hint_of(payload: bytes) -> Hint | None:
     try:
         hints = [hint for event in _decode(payload) if (hint := _hint(event)) is not None]
     except ValueError:
-        return Hint(None, "an event that cannot be read")
+        return Hint.of(None, _UNREADABLE)
     if not hints:
         return None
-    apps: set[str] = set()
-    for hint in hints:
-        if hint.apps is None:
-            return hint
-        apps |= hint.apps
-    return Hint(frozenset(apps), hints[0].why)
+    return hints[0] if len(hints) == 1 else together(hints)
 
 
 def is_event(payload: bytes) -> bool:
@@ -232,13 +236,13 @@ def _hint(event: _Event) -> Hint | None:
         return None
     named = {name for name in _names(event) if name}
     if not named or not all(map(_ID.fullmatch, named)):
-        return Hint(None, _phrase(kind))
-    return Hint(frozenset(name if name.startswith("/") else "/" + name for name in named), _phrase(kind))
+        return Hint.of(None, _cause(kind))
+    return Hint.of((name if name.startswith("/") else "/" + name for name in named), _cause(kind))
 
 
-def _phrase(kind: str) -> str:
-    """A type that is not known may be anybody's text; it does not go to the log."""
-    return kind if kind in _TELLING else "an event of another type"
+def _cause(kind: str) -> Cause:
+    """Return the cause that an event's type stands for; an unknown type may be anybody's text and is not named."""
+    return _CAUSES.get(kind, _OTHER)
 
 
 def _names(event: _Event) -> Iterator[str | None]:

@@ -16,6 +16,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from marathonlb.causes import Cause, CauseKind
 from marathonlb.marathon.events.base import Poke
 from marathonlb.marathon.events.hints import Hint
 from marathonlb.marathon.events.stream import EventStream
@@ -72,7 +73,7 @@ class Poller(Service):
 
     def _tick(self) -> Deferred[object] | None:
         self.last_event_at = self._clock.seconds()
-        self._poke(Hint(None, "poll"))
+        self._poke(Hint.of(None, Cause(CauseKind.POLL)))
         if self._idle is None:
             return None
         self._waiting = self._idle()

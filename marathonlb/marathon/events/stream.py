@@ -10,6 +10,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
+from marathonlb.causes import Cause, CauseKind
 from marathonlb.errors import SourceError
 from marathonlb.marathon.events.base import Poke, Source
 from marathonlb.marathon.events.hints import Hint, ended_tasks, hint_of, together
@@ -139,7 +140,7 @@ class _Attachment:
         if attach is not None:
             if attach.active():
                 attach.cancel()
-            self._source._look_at_everything("stream attached")
+            self._source._look_at_everything(Cause(CauseKind.STREAM_ATTACHED))
 
     def _received(self, data: bytes) -> None:
         assert self._stall is not None
@@ -153,7 +154,7 @@ class _Attachment:
             self._source.last_event_at = now
             self._attached()
             if isinstance(event, Oversized):
-                self._source._look_at_everything("an event that is too big")
+                self._source._look_at_everything(Cause(CauseKind.OVERSIZED_EVENT))
                 continue
             ended = ended_tasks(event.data)
             hint = hint_of(event.data)

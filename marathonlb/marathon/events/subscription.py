@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
+from marathonlb.causes import Cause, CauseKind
 from marathonlb.errors import SourceError
 from marathonlb.marathon.events.base import Poke, Source
 from marathonlb.marathon.events.hints import Hint
@@ -86,7 +87,7 @@ class Subscription(Source):
         if missing or self.connected_to is None:
             self._registered = True
             self.connected_to = self._callback_url
-            self._look_at_everything("callback registered")
+            self._look_at_everything(Cause(CauseKind.CALLBACK_REGISTERED))
 
     async def _farewell(self) -> None:
         if not self._registered:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from marathonlb.causes import Cause, CauseKind
 from marathonlb.marathon.events.hints import Hint
 from marathonlb.web.context import Sight
 from marathonlb.web.page import TEXT, Answer, Asked, Page, Refusal, text
@@ -70,7 +71,7 @@ class SignalPage(Page):
     What a signal does, for those who cannot send one.
 
     :param signal: what is answered: ``SIGHUP`` or ``SIGUSR1``.
-    :param act: does it; is given the reason.
+    :param act: does it; is given the cause.
     """
 
     also = "POST"
@@ -81,7 +82,7 @@ class SignalPage(Page):
         (413, "what is posted is too big"),
     )
 
-    def __init__(self, sight: Sight, signal: str, summary: str, act: Callable[[str], object]) -> None:
+    def __init__(self, sight: Sight, signal: str, summary: str, act: Callable[[Cause], object]) -> None:
         self._sight = sight
         self._signal = signal
         self._act = act
@@ -90,7 +91,7 @@ class SignalPage(Page):
     async def answer(self, asked: Asked) -> Answer:
         """The signal's name, once it is under way."""
         self._sight.record.asked(self._signal, asked.client)
-        self._act(self._signal)
+        self._act(Cause(CauseKind.SIGNAL, self._signal))
         return text(self._signal)
 
 
@@ -100,7 +101,7 @@ def hup(sight: Sight) -> SignalPage:
         sight,
         "SIGHUP",
         "Compare everything with Marathon now",
-        lambda why: sight.reconciler.poke(Hint(None, why)),
+        lambda cause: sight.reconciler.poke(Hint.of(None, cause)),
     )
 
 
@@ -110,5 +111,5 @@ def usr1(sight: Sight) -> SignalPage:
         sight,
         "SIGUSR1",
         "Reload HAProxy with the present configuration",
-        lambda why: sight.reconciler.reload(why),
+        lambda cause: sight.reconciler.reload(cause),
     )

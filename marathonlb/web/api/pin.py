@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from marathonlb.causes import Cause, CauseKind
 from marathonlb.config.text.diff import split
 from marathonlb.config.text.model import Config
 from marathonlb.errors import InvalidConfiguration, PublishFailed, ReloadFailed
@@ -149,7 +150,7 @@ async def pin(sight: Sight, name: str, client: str) -> PinAnswer:
         _undo(sight, before)
         raise
     sight.record.imposed(f"configuration {name} is pinned", outcome, client)
-    sight.reconciler.plan_again(f"configuration {name} is pinned")
+    sight.reconciler.plan_again(Cause(CauseKind.PINNED, name))
     return PinAnswer(pinned=pinned(sight), applied=True, action=outcome.action, reason=outcome.reason)
 
 
@@ -162,9 +163,8 @@ async def unpin(sight: Sight, client: str) -> PinAnswer:
     released = sight.hold.pins.release()
     if released is None:
         return PinAnswer(pinned=None, applied=True, action="nothing", reason="nothing is pinned")
-    why = f"configuration {released.name} is released"
-    sight.record.asked(why, client)
-    sight.reconciler.plan_again(why)
+    sight.record.asked(f"configuration {released.name} is released", client)
+    sight.reconciler.plan_again(Cause(CauseKind.RELEASED, released.name))
     status = sight.reconciler.status
     generation, failures, deadline = status.generation, status.failures, sight.now() + PATIENCE
     while status.converged < generation and status.failures <= failures and sight.now() < deadline:
@@ -193,4 +193,4 @@ def _undo(sight: Sight, before: Pin | None) -> None:
         sight.hold.pins.release()
     else:
         sight.hold.pins.put(before)
-    sight.reconciler.plan_again("a configuration could not be pinned")
+    sight.reconciler.plan_again(Cause(CauseKind.PIN_FAILED))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from attrs import evolve
 from twisted.application.service import Service
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
@@ -36,23 +37,23 @@ class HintLimiter(Service):
         self._poke = poke
         self._clock = clock
         self._apps: set[str] = set()
-        self._waiting: dict[str, Hint] = {}
+        self._waiting: Hint | None = None
         self._round: IDelayedCall | None = None
 
     def hear(self, hint: Hint) -> None:
         """Pass a hint on, now or before this second ends."""
-        if not self._waiting and self._fits(hint):
+        if self._waiting is None and self._fits(hint):
             self._begin()
             self._pass(hint)
             return
-        waiting = together([hint, *filter(None, [self._waiting.get(hint.why)])])
+        waiting = hint if self._waiting is None else together([self._waiting, hint])
         if waiting.apps is not None and len(waiting.apps) > WAITING:
-            waiting = Hint(None, hint.why)
-        self._waiting[hint.why] = waiting
+            waiting = evolve(waiting, apps=None)
+        self._waiting = waiting
 
     def stopService(self) -> Any:
         """Pass on nothing more."""
-        self._waiting.clear()
+        self._waiting = None
         if self._round is not None:
             self._round.cancel()
             self._round = None
@@ -77,8 +78,7 @@ class HintLimiter(Service):
         """A new round begins, with what has waited for it."""
         self._round = None
         self._apps.clear()
-        if self._waiting:
-            hint = together(tuple(self._waiting.values()))
-            self._waiting.clear()
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
             self._begin()
-            self._pass(hint)
+            self._pass(waiting)

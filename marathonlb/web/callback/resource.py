@@ -19,6 +19,7 @@ from twisted.web import http
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
+from marathonlb.causes import Cause, CauseKind
 from marathonlb.marathon.events.base import Poke
 from marathonlb.marathon.events.hints import Hint, hint_of, is_event
 from marathonlb.settings import CLUSTER_ARGUMENT
@@ -182,8 +183,8 @@ class EventCallback(Resource):
             self._log.info(
                 "An event was read away, since {reason}; everything is looked at", reason=content.lost
             )
-            why = "an event that is too big" if content.too_big else "an event that could not be kept"
-            return self._thank(request, poke, Hint(None, why))
+            kind = CauseKind.OVERSIZED_EVENT if content.too_big else CauseKind.LOST_EVENT
+            return self._thank(request, poke, Hint.of(None, Cause(kind)))
         payload = content.read()
         if not is_event(payload):
             request.setResponseCode(http.BAD_REQUEST)

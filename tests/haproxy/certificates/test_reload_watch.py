@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from twisted.internet.defer import Deferred
 from zope.interface.verify import verifyObject
 
+from marathonlb.causes import Cause, CauseKind
 from marathonlb.errors import HAProxyUnavailable, ReloadFailed
 from marathonlb.haproxy.certificates.reload_watch import WATCH_INTERVAL, Loaded, RememberingReloader, Renewal
 from marathonlb.haproxy.certificates.survey import to_be_served
@@ -60,23 +61,23 @@ class RenewalTestCase(CertificateTestCase):
         self.state = StateDirectory(str(self.directory / "state"))
         self.loaded = Loaded(self.certificates.certificates, self.state)
         self.worker = FakeWorker()
-        self.planned: list[str] = []
-        self.reloads: list[str] = []
+        self.planned: list[Cause] = []
+        self.reloads: list[Cause] = []
         self.renewal = self.make()
 
     def make(self) -> Renewal:
         """A service that looks."""
         return Renewal(self.loaded, self.worker, self, self.clock)
 
-    def plan_again(self, why: str) -> None:
+    def plan_again(self, cause: Cause) -> None:
         """As the reconciler does it."""
-        self.planned.append(why)
+        self.planned.append(cause)
         self.certificates.shared()
         self.certificates.admit(())
 
-    def reload(self, why: str) -> None:
+    def reload(self, cause: Cause) -> None:
         """As the reconciler does it."""
-        self.reloads.append(why)
+        self.reloads.append(cause)
 
     def look(self) -> None:
         """One look, to its end."""
@@ -124,7 +125,7 @@ class RenewalTests(RenewalTestCase):
             self.renew()
             self.look()
             self.look()
-            self.assertEqual([f"certificate {self.good} changed"], self.reloads)
+            self.assertEqual([Cause(CauseKind.CERTIFICATE, str(self.good))], self.reloads)
             self.assertIn(f"abort ssl cert {self.good}", self.worker.said)
             self.worker.says = {}
             self.look()
@@ -135,7 +136,7 @@ class RenewalTests(RenewalTestCase):
         self.worker.away = True
         self.renew()
         self.look()
-        self.assertEqual([f"certificate {self.good} changed"], self.reloads)
+        self.assertEqual([Cause(CauseKind.CERTIFICATE, str(self.good))], self.reloads)
 
     def test_too_large(self) -> None:
         """What is more than HAProxy reads at once takes a reload, and nothing is said."""
@@ -150,13 +151,13 @@ class RenewalTests(RenewalTestCase):
         (self.directory / "dir").mkdir()
         self.authority.issue("dir/a.pem", "a.test")
         self.certificates = self.of(str(self.directory / "dir"))
-        self.plan_again("")
+        self.plan_again(Cause(CauseKind.CERTIFICATES))
         self.loaded = Loaded(self.certificates.certificates, self.state)
         self.renewal = self.make()
         self.look()
         self.authority.issue("dir/b.pem", "b.test")
         self.look()
-        self.assertEqual([f"certificate {self.directory / 'dir'} changed"], self.reloads)
+        self.assertEqual([Cause(CauseKind.CERTIFICATE, str(self.directory / "dir"))], self.reloads)
 
     def test_planned_again(self) -> None:
         """A file that turns bad for good leads to another configuration, not to a reload of this one."""
@@ -166,7 +167,7 @@ class RenewalTests(RenewalTestCase):
             self.look()
             self.clock.advance(5)
         self.look()
-        self.assertEqual((["certificates"], []), (self.planned, self.reloads))
+        self.assertEqual(([Cause(CauseKind.CERTIFICATES)], []), (self.planned, self.reloads))
 
     def test_every_few_seconds(self) -> None:
         """The started service looks by the clock; the stopped one does not, and gives up what it says."""
@@ -187,7 +188,7 @@ class RenewalTests(RenewalTestCase):
         self.certificates = self.of(self.good)
         self.loaded = Loaded(self.certificates.certificates, self.state)
         self.assertEqual([self.good], finished(self.loaded.out_of_date()))
-        self.plan_again("")
+        self.plan_again(Cause(CauseKind.CERTIFICATES))
         self.renewal = self.make()
         self.look()
         self.assertEqual(3, len(self.worker.said))

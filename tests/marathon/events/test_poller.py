@@ -10,9 +10,11 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from marathonlb.causes import Cause, CauseKind
 from marathonlb.errors import SourceError
 from marathonlb.marathon.events.hints import Hint
 from marathonlb.marathon.events.poller import EventStream, Poller, Subscription
+from tests.fakes.hints import event_hint
 
 ONE, TWO = "http://m1:8080", "http://m2:8080"
 ATTACHED = b'data: {"eventType":"event_stream_attached","remoteAddress":"10.0.0.1"}\r\n\r\n'
@@ -23,6 +25,12 @@ def event(app_id: str) -> bytes:
     """An event that names an app, as the stream sends it."""
     fields = {"eventType": "status_update_event", "appId": app_id, "taskStatus": "TASK_RUNNING"}
     return b"event: status_update_event\r\ndata: " + json.dumps(fields).encode() + b"\r\n\r\n"
+
+
+def _only(hint: Hint) -> CauseKind:
+    """The kind of a hint's only cause."""
+    (cause,) = hint.causes
+    return cause.kind
 
 
 class Stream:
@@ -89,21 +97,21 @@ class Sse(SynchronousTestCase):
         """The last stream that was asked for."""
         return self.client.streams[-1]
 
-    def whys(self) -> list[str]:
-        """Why everything or an app was looked at, since the last question."""
+    def looked_at(self) -> list[str]:
+        """Return the apps that were looked at since the last call, or the cause where everything was."""
         hints, self.hints[:] = list(self.hints), []
-        return [",".join(sorted(hint.apps)) if hint.apps is not None else hint.why for hint in hints]
+        return [",".join(sorted(hint.apps)) if hint.apps is not None else _only(hint).value for hint in hints]
 
     def test_attachment(self) -> None:
         """The first event proves that we are attached, and then everything is compared, once."""
         self.start()
         self.stream.open()
-        self.assertEqual(self.whys(), [])
+        self.assertEqual(self.looked_at(), [])
         self.stream.send(ATTACHED)
-        self.assertEqual(self.whys(), ["stream attached"])
+        self.assertEqual(self.looked_at(), ["stream attached"])
         self.stream.send(event("/a"))
         self.clock.advance(10)
-        self.assertEqual(self.whys(), ["/a"])
+        self.assertEqual(self.looked_at(), ["/a"])
         self.assertEqual((self.source.connected_to, self.source.problem), (ONE, ""))
 
     def test_attachment_without_event(self) -> None:
@@ -111,30 +119,30 @@ class Sse(SynchronousTestCase):
         self.start()
         self.stream.open()
         self.clock.advance(1)
-        self.assertEqual(self.whys(), ["stream attached"])
+        self.assertEqual(self.looked_at(), ["stream attached"])
         self.stream.send(ATTACHED)
-        self.assertEqual(self.whys(), [])
+        self.assertEqual(self.looked_at(), [])
 
     def test_others_attachments(self) -> None:
         """That other streams come is no reason to look at anything."""
         self.start()
         self.stream.open()
         self.stream.send(ATTACHED)
-        self.whys()
+        self.looked_at()
         for _ in range(10):
             self.stream.send(ATTACHED)
-        self.assertEqual(self.whys(), [])
+        self.assertEqual(self.looked_at(), [])
 
     def test_events(self) -> None:
         """Events become hints in their order, split as they may be, and the time of the last is known."""
         self.start()
         self.stream.open()
         self.stream.send(ATTACHED)
-        self.whys()
+        self.looked_at()
         self.clock.advance(3)
         for byte in event("/a") + KEEP_ALIVE + event("/b"):
             self.stream.send(bytes([byte]))
-        self.assertEqual(self.whys(), ["/a", "/b"])
+        self.assertEqual(self.looked_at(), ["/a", "/b"])
         self.assertEqual(self.source.last_event_at, 3)
 
     def test_one_chunk_is_one_hint(self) -> None:
@@ -142,9 +150,9 @@ class Sse(SynchronousTestCase):
         self.start()
         self.stream.open()
         self.stream.send(ATTACHED)
-        self.whys()
+        self.looked_at()
         self.stream.send(event("/a") + event("/b") + event("/a"))
-        self.assertEqual(self.whys(), ["/a,/b"])
+        self.assertEqual(self.looked_at(), ["/a,/b"])
 
     def test_ended(self) -> None:
         """A task that Marathon's stream says is killed is told at once, before the hint that asks about its app."""
@@ -153,23 +161,23 @@ class Sse(SynchronousTestCase):
         self.source.ended = lambda apps, tasks: told.append((apps, tasks, len(self.hints)))
         self.stream.open()
         self.stream.send(ATTACHED)
-        self.whys()
+        self.looked_at()
         killed = event("/a").replace(b"TASK_RUNNING", b"TASK_KILLED").replace(b'{"', b'{"taskId":"a.1","', 1)
         self.stream.send(event("/b") + killed)
         self.assertEqual(told, [(frozenset({"/a"}), frozenset({"a.1"}), 0)])
-        self.assertEqual(self.whys(), ["/a,/b"])
+        self.assertEqual(self.looked_at(), ["/a,/b"])
 
     def test_oversized(self) -> None:
         """An event without an end is a reason to look at everything, once, and the next is heard."""
         self.start()
         self.stream.open()
         self.stream.send(ATTACHED)
-        self.whys()
+        self.looked_at()
         for _ in range(20):
             self.stream.send(b"x" * (1 << 20))
-        self.assertEqual(self.whys(), ["an event that is too big"])
+        self.assertEqual(self.looked_at(), ["oversized event"])
         self.stream.send(b"\r\n\r\n" + event("/a"))
-        self.assertEqual(self.whys(), ["/a"])
+        self.assertEqual(self.looked_at(), ["/a"])
 
     def test_end(self) -> None:
         """A stream that ends is opened anew, and everything is compared again."""
@@ -179,12 +187,12 @@ class Sse(SynchronousTestCase):
         self.stream.end()
         self.assertIsNone(self.source.connected_to)
         self.assertIn("ended the event stream", self.source.problem)
-        self.whys()
+        self.looked_at()
         self.clock.advance(1)
         self.assertEqual(len(self.client.streams), 2)
         self.stream.open()
         self.stream.send(ATTACHED)
-        self.assertEqual(self.whys(), ["stream attached"])
+        self.assertEqual(self.looked_at(), ["stream attached"])
 
     def test_stall(self) -> None:
         """A stream without a byte for the stall timeout is given up; a keep-alive counts as a byte."""
@@ -272,20 +280,20 @@ class Sse(SynchronousTestCase):
         """Where no stream can be had at first, everything is looked at once all the same."""
         self.start()
         self.stream.fail()
-        self.assertEqual(self.whys(), ["no events yet"])
+        self.assertEqual(self.looked_at(), ["no events yet"])
         self.clock.advance(1)
         self.stream.fail()
-        self.assertEqual(self.whys(), [])
+        self.assertEqual(self.looked_at(), [])
 
     def test_resync(self) -> None:
         """Everything is compared every so often, with a stream and without."""
         self.start(resync_interval=300)
         self.clock.advance(299)
-        self.assertEqual(self.whys(), [])
+        self.assertEqual(self.looked_at(), [])
         self.clock.advance(1)
-        self.assertEqual(self.whys(), ["resync"])
+        self.assertEqual(self.looked_at(), ["resync"])
         self.clock.advance(300)
-        self.assertEqual(self.whys(), ["resync"])
+        self.assertEqual(self.looked_at(), ["resync"])
 
     def test_stop(self) -> None:
         """A stop ends the stream and every clock, in whatever state it is."""
@@ -356,7 +364,7 @@ class Callbacks(SynchronousTestCase):
         """The callback is registered at the start, and then everything is compared."""
         self.source.startService()
         self.assertEqual(self.client.urls, {"http://other/", LB})
-        self.assertEqual([hint.why for hint in self.hints], ["callback registered"])
+        self.assertEqual([_only(hint).value for hint in self.hints], ["callback registered"])
         self.assertEqual((self.source.connected_to, self.source.problem), (LB, ""))
 
     def test_registered_before(self) -> None:
@@ -381,13 +389,13 @@ class Callbacks(SynchronousTestCase):
         self.client.problem = "use --mode=sse"
         self.source.startService()
         self.assertIn("--mode=sse", self.source.problem)
-        self.assertEqual([hint.why for hint in self.hints], ["no events yet"])
+        self.assertEqual([_only(hint).value for hint in self.hints], ["no events yet"])
         self.clock.pump([1, 2])
         self.assertEqual((self.source.attempts, len(self.client.asked)), (3, 3))
         self.client.problem = None
         self.clock.advance(4)
         self.assertEqual((self.source.attempts, self.source.problem), (0, ""))
-        self.assertEqual([hint.why for hint in self.hints[1:]], ["callback registered"])
+        self.assertEqual([_only(hint).value for hint in self.hints[1:]], ["callback registered"])
 
     def test_stop(self) -> None:
         """A stop takes the callback away."""
@@ -416,7 +424,7 @@ class Callbacks(SynchronousTestCase):
         """What is posted to the callback is passed on, and its time remembered."""
         self.source.startService()
         self.clock.advance(7)
-        hint = Hint(frozenset(["/a"]), "status_update_event")
+        hint = event_hint(["/a"])
         self.source.heard(hint)
         self.assertIs(self.hints[-1], hint)
         self.assertEqual(self.source.last_event_at, 7)
@@ -434,7 +442,7 @@ class Polls(SynchronousTestCase):
         poller = Poller(self.hints.append, self.clock, 60)
         poller.startService()
         self.clock.pump([60, 60])
-        self.assertEqual(self.hints, [Hint(None, "poll")] * 3)
+        self.assertEqual(self.hints, [Hint.of(None, Cause(CauseKind.POLL))] * 3)
         self.successResultOf(poller.stopService())  # type: ignore[arg-type]
         self.assertEqual(self.clock.getDelayedCalls(), [])
 

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from marathonlb.marathon.events.hints import Hint
 from marathonlb.marathon.gatherer import MANY
 from marathonlb.web.callback.hint_limits import APPS, INTERVAL, WAITING, HintLimiter
+from tests.fakes.hints import event_hint
 from tests.reconciling import web
 from tests.web.contexts import PagesTestCase
 
@@ -28,9 +29,9 @@ class Limiting(SynchronousTestCase):
         self.limiter = HintLimiter(lambda hint: self.passed.append((self.clock.seconds(), hint)), self.clock)
         self.limiter.startService()
 
-    def hear(self, *apps: str, why: str = "status_update_event") -> None:
+    def hear(self, *apps: str, kind: str = "status_update_event") -> None:
         """A hint; without apps one at everything."""
-        self.limiter.hear(Hint(frozenset(apps) if apps else None, why))
+        self.limiter.hear(event_hint(apps or None, kind))
 
     def named(self) -> set[str]:
         """Every app that was passed on."""
@@ -69,7 +70,7 @@ class Limiting(SynchronousTestCase):
         for number in range(WAITING + APPS + 1):
             self.hear(f"/{number}")
         self.clock.advance(INTERVAL)
-        self.assertEqual(self.passed[-1][1], Hint(None, "status_update_event"))
+        self.assertEqual(self.passed[-1][1], event_hint(None, "status_update_event"))
 
     def test_large(self) -> None:
         """A hint at many apps counts as one at everything."""
@@ -84,10 +85,10 @@ class Limiting(SynchronousTestCase):
         """What waits is passed on together, with every reason once."""
         self.hear()
         for _ in range(3):
-            self.hear(why="deployment_info")
-            self.hear("/a", why="api_post_event")
+            self.hear(kind="deployment_info")
+            self.hear("/a", kind="api_post_event")
         self.clock.advance(INTERVAL)
-        self.assertEqual(self.passed[1:], [(INTERVAL, Hint(None, "deployment_info, api_post_event"))])
+        self.assertEqual(self.passed[1:], [(INTERVAL, event_hint(None, "deployment_info", "api_post_event"))])
         self.clock.advance(INTERVAL)
         self.assertEqual(len(self.passed), 2)
 
@@ -110,13 +111,13 @@ class Comparisons(PagesTestCase):
         limiter.startService()
         self.marathon.asked.clear()
         for number in range(1000):
-            limiter.hear(Hint(None, "deployment_success"))
-            limiter.hear(Hint(frozenset([f"/{number}"]), "status_update_event"))
+            limiter.hear(event_hint(None, "deployment_success"))
+            limiter.hear(event_hint([f"/{number}"]))
             self.clock.advance(0.005)
         self.assertIn(self.marathon.asked.count("*"), (5, 6))
         self.marathon.asked.clear()
         self.marathon.set(web("shop", tasks=3))
-        limiter.hear(Hint(None, "deployment_success"))
+        limiter.hear(event_hint(None, "deployment_success"))
         self.clock.advance(INTERVAL)
         self.assertEqual(self.marathon.asked.count("*"), 1)
         self.assertEqual(len(self.reconciler.wanted.services[0].servers), 3)

@@ -14,8 +14,10 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from marathonlb.causes import Cause, CauseKind
 from marathonlb.marathon.events.hints import Hint
 from marathonlb.web.callback.resource import BoundedContent, CallbackSite
+from tests.fakes.hints import event_hint
 from tests.shared import absent, data
 
 EVENT = json.dumps({"eventType": "status_update_event", "appId": "/a", "taskStatus": "TASK_RUNNING"}).encode()
@@ -54,7 +56,7 @@ class Callback(SynchronousTestCase):
     def test_event(self) -> None:
         """An event is answered with 200 at once, and leads to its app."""
         self.assertEqual(self.post(EVENT), 200)
-        self.assertEqual(self.hints, [Hint(frozenset(["/a"]), "status_update_event")])
+        self.assertEqual(self.hints, [event_hint(["/a"])])
         self.assertEqual(self.answered_first, [True])
 
     def test_clusters(self) -> None:
@@ -107,7 +109,7 @@ class Callback(SynchronousTestCase):
         chunks = [b"%x\r\n%s\r\n" % (len(piece), piece) for piece in (big[:600], big[600:])]
         head = b"POST / HTTP/1.1\r\nHost: lb\r\nTransfer-Encoding: chunked\r\n\r\n"
         self.assertEqual(self.send(head, *chunks, b"0\r\n\r\n"), 200)
-        self.assertEqual(self.hints, [Hint(None, "an event that is too big")] * 2)
+        self.assertEqual(self.hints, [Hint.of(None, Cause(CauseKind.OVERSIZED_EVENT))] * 2)
 
     def test_full_disk(self) -> None:
         """An event that a full disk does not take is thanked for all the same, and leads to everything."""
@@ -115,7 +117,7 @@ class Callback(SynchronousTestCase):
             {"": self._poked}, temporary=partial(open, "/dev/full", "w+b"), reactor=self.clock
         )
         self.assertEqual(self.post(EVENT + b" " * 200_000), 200)
-        self.assertEqual(self.hints, [Hint(None, "an event that could not be kept")])
+        self.assertEqual(self.hints, [Hint.of(None, Cause(CauseKind.LOST_EVENT))])
         self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_at_the_limit(self) -> None:

@@ -1,0 +1,62 @@
+"""Sentences about facts, for people who read the log, the timeline and the pages. Nothing parses them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from marathonlb.causes import Cause, CauseKind
+
+_CAUSES: dict[CauseKind, str] = {
+    CauseKind.EVENT: "{name}",
+    CauseKind.OTHER_EVENT: "an event of another type",
+    CauseKind.UNREADABLE_EVENT: "an event that cannot be read",
+    CauseKind.OVERSIZED_EVENT: "an event that is too big",
+    CauseKind.LOST_EVENT: "an event that could not be kept",
+    CauseKind.POLL: "poll",
+    CauseKind.RESYNC: "resync",
+    CauseKind.NO_EVENTS_YET: "no events yet",
+    CauseKind.STREAM_ATTACHED: "stream attached",
+    CauseKind.CALLBACK_REGISTERED: "callback registered",
+    CauseKind.SECOND_OPINION: "second opinion",
+    CauseKind.SIGNAL: "{name}",
+    CauseKind.PINNED: "configuration {name} is pinned",
+    CauseKind.RELEASED: "configuration {name} is released",
+    CauseKind.PIN_FAILED: "a configuration could not be pinned",
+    CauseKind.CLUSTER_ANSWER: "an answer of {name}",
+    CauseKind.ADDRESS: "the address of {name} changed",
+    CauseKind.CERTIFICATES: "certificates",
+    CauseKind.CERTIFICATE: "certificate {name} changed",
+    CauseKind.RETRY: "retry",
+    CauseKind.QUARANTINE: "quarantine",
+    CauseKind.READINESS: "readiness",
+    CauseKind.TEMPLATE: "template",
+    CauseKind.SEARCH: "search",
+    CauseKind.POSTPONED_RELOAD: "a reload put off",
+}
+"""One phrase for each kind; ``{name}`` stands for `Cause.name`."""
+
+MAX_CAUSES = 4
+"""Maximum number of causes that a sentence names."""
+
+
+def cause_phrase(cause: Cause) -> str:
+    """Return a cause as a phrase."""
+    name = cause.name
+    if cause.kind is CauseKind.CLUSTER_ANSWER and not name:
+        name = "the cluster without a name"
+    return _CAUSES[cause.kind].replace("{name}", name)
+
+
+def causes_sentence(causes: Mapping[Cause, int]) -> str:
+    """
+    Return the most frequent causes in one phrase; empty where there is none.
+
+    :param causes: how often each of them came.
+    """
+    phrases = sorted(((cause_phrase(cause), count) for cause, count in causes.items()), key=_most_frequent)
+    return ", ".join(f"{count} x {phrase}" if count > 1 else phrase for phrase, count in phrases[:MAX_CAUSES])
+
+
+def _most_frequent(counted: tuple[str, int]) -> tuple[int, str]:
+    phrase, count = counted
+    return -count, phrase
