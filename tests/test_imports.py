@@ -71,7 +71,7 @@ INSIDE: dict[str, tuple[tuple[str, ...], ...]] = {
         ("interfaces",),
     ),
     "config": (("*",), ("templates",), ("text",)),
-    "routing": (("explain",), ("*",), ("services",), ("labels",), ("lines", "names", "problems")),
+    "routing": (("explain",), ("*",), ("services",), ("labels",), ("lines", "hosts", "names", "problems")),
     "marathon": (("factory", "federation"), ("*",), ("events",), ("parsing",), ("interfaces",), ("model",)),
     "web": (
         ("factory",),

@@ -23,6 +23,7 @@ from marathonlb.config.templates.loader import Templates
 from marathonlb.config.templates.variables import HOST, certificates
 from marathonlb.config.text.model import Chunk, Owner, Section
 from marathonlb.routing import sni
+from marathonlb.routing.hosts import is_wildcard
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.rules import AclRule, Rules
 from marathonlb.routing.services.model import Service
@@ -156,13 +157,13 @@ class HttpsPort:
         """The TCP frontend that asks for the name."""
         head = self._chunk("HTTPS_GROUPED_FRONTEND_HEAD", self.shared)
         led = [rule for rule in self.sni.rules if self._leads_to(rule)]
-        exact = [rule for rule in led if not rule.host.startswith("*.")]
+        exact = [rule for rule in led if not is_wildcard(rule.host)]
         apart = [rule for rule in exact if not rule.plain]
         shared = [rule.host for rule in exact if rule.plain]
         rules = [self._rule(rule, rule.host) for rule in apart]
         for first in range(0, len(shared), _MANY):  # they lead to one place, and may be very many
             rules.append(self._rule(SniRule(""), " ".join(shared[first : first + _MANY])))
-        wild = [rule for rule in led if rule.host.startswith("*.")]
+        wild = [rule for rule in led if is_wildcard(rule.host)]
         rules += [self._rule(rule, f"-m end {rule.host[1:]}") for rule in wild]
         rest = Chunk(f"  default_backend {self._name(SHARED)}\n", _NOBODY)
         chunks = (head, *rules, *((rest,) if self._ends_shared else ()))
@@ -268,7 +269,7 @@ def renamed(text: str, name: str) -> str:
 
 def _acl(name: str, hosts: Sequence[str]) -> Iterator[str]:
     """An ACL that matches some exact hosts, or one wildcard."""
-    if hosts and hosts[0].startswith("*."):
+    if hosts and is_wildcard(hosts[0]):
         yield f"  acl {name} {HOST} -m end {hosts[0][1:]}\n"
         return
     for first in range(0, len(hosts), _MANY):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from marathonlb.config.sections import Sections
 from marathonlb.config.templates.legacy import declared
 from marathonlb.config.text.model import Section
-from marathonlb.routing.claims import seniority
+from marathonlb.routing.precedence import seniority
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.services.model import Service
 

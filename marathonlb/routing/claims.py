@@ -12,7 +12,15 @@ from attrs import evolve, field, frozen
 
 from marathonlb.options.values import listening_port
 from marathonlb.routing.names import owner_of, told_apart
-from marathonlb.routing.precedence import HostPath, Key, fold_case, unused_weights, weight_of, wishes
+from marathonlb.routing.precedence import (
+    HostPath,
+    Key,
+    fold_case,
+    seniority,
+    unused_weights,
+    weight_of,
+    wishes,
+)
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.services import addresses
 from marathonlb.routing.services.model import Service
@@ -323,11 +331,6 @@ def _overlapping(taken: Mapping[addresses.Address | None, Service], bounds: Iter
         holders = taken.values() if one is None else filter(None, (taken.get(one), taken.get(None)))
         found |= {holder.key: holder for holder in holders}
     return list(found.values())
-
-
-def seniority(service: Service) -> tuple[str, str, int]:
-    """Who was first: the smallest keeps what several want."""
-    return service.since, service.app_id, service.port_index
 
 
 _order: Callable[[Problem], tuple[str, int, str, str]] = lambda p: (  # noqa: E731

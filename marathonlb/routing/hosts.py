@@ -1,38 +1,50 @@
 """
-Which wildcards are about which hosts.
+Virtual hosts and wildcards: which wildcard covers which host.
 
-A host has as many wildcards above it as it has dots, so that they are looked up by their names: what compares every
-wildcard with every host takes minutes where one app has thousands of both.
+A wildcard ``*.example.com`` covers every name below ``example.com`` at any depth, as HAProxy's ``-m end`` and
+``map_end`` match it. That is not the rule of certificates (RFC 6125), whose wildcard covers one label alone.
+
+A host has as many wildcards above it as it has dots, so they are looked up by name: comparing every wildcard with
+every host takes minutes where one app has thousands of both.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 
-from marathonlb.routing.precedence import suffixes
-
 
 def is_wildcard(host: str) -> bool:
-    """Whether this is a wildcard: ``*.example.com``."""
+    """Return True for a wildcard such as ``*.example.com``."""
     return host.startswith("*.")
 
 
-def above(host: str) -> Iterator[str]:
-    """The wildcards that are about a host, or about all that a wildcard is about and more; the longest first."""
-    return (f"*{suffix}" for suffix in suffixes(host))
+def covers(pattern: str, host: str) -> bool:
+    """
+    Return True if a virtual host matches a name: it is that name, or a wildcard above it.
+
+    :param pattern: a virtual host, exact or a wildcard.
+    :param host: a name, or a wildcard; a wildcard is covered by itself and by those above it.
+    """
+    return host.endswith(pattern[1:]) if pattern.startswith("*.") else host == pattern
 
 
-def covered(host: str, wildcards: Collection[str]) -> bool:
-    """Whether one of these wildcards is about a host, or about all that a wildcard is about and more."""
-    return bool(wildcards) and any(wildcard in wildcards for wildcard in above(host))
+def wildcards_above(host: str) -> Iterator[str]:
+    """Yield every wildcard that covers a host, the longest first; for a wildcard those above it, not itself."""
+    labels = host.removeprefix("*.").split(".")
+    return (f"*.{'.'.join(labels[place:])}" for place in range(1, len(labels)))
 
 
-def below(hosts: Iterable[str], wildcards: Collection[str]) -> dict[str, list[str]]:
-    """By wildcard, the hosts and the wildcards that it is about, in their order; what it is not about is not there."""
-    found: dict[str, list[str]] = {}
+def has_wildcard_above(host: str, wildcards: Collection[str]) -> bool:
+    """Return True if one of these wildcards covers a host; a wildcard does not count as above itself."""
+    return bool(wildcards) and any(wildcard in wildcards for wildcard in wildcards_above(host))
+
+
+def hosts_below(hosts: Iterable[str], wildcards: Collection[str]) -> dict[str, list[str]]:
+    """Return for each wildcard the hosts and wildcards below it, in their order; one that covers none is left out."""
+    below: dict[str, list[str]] = {}
     if wildcards:
         for host in hosts:
-            for wildcard in above(host):
+            for wildcard in wildcards_above(host):
                 if wildcard in wildcards:
-                    found.setdefault(wildcard, []).append(host)
-    return found
+                    below.setdefault(wildcard, []).append(host)
+    return below

@@ -1,16 +1,16 @@
 """
-By which rule a request of the shared frontends reaches its service: maps where they can say it, ACLs where not.
+The routing rules of the shared frontends: how a request reaches its service, by maps where possible, else by ACLs.
 
-The frontends ask, in this order:
+HAProxy evaluates the rules in this order:
 
-1. *first*: ACLs of the hosts that maps cannot say (an overridden template, a weight, a path that ignores case);
-   such a host leaves the maps entirely, so each host is routed by one mechanism;
+1. *first*: ACLs of hosts that the maps cannot express (an overridden template, a weight, a path that ignores case);
+   such a host leaves the maps entirely, so that each host is routed by one mechanism;
 2. ``path2backend.map`` (host and path, longest prefix), then ``domain2backend.map`` (exact host);
-3. *later*: ACLs of such wildcards, which lose to every exact name, and of hosts whose own text may match more than them
-   and whose weight is negative;
+3. *later*: ACLs of such wildcards, which lose to every exact name, and of hosts whose overridden template may match
+   more than them and whose weight is negative;
 4. ``wildcard2backend.map`` (longest suffix first).
 
-Within the ACLs, and for all rules where there are no maps, one order holds: the owner's weight, exact before
+Among the ACLs, and among all rules where there are no maps, one order holds: the label's weight, exact before
 wildcard, longer host suffix and longer path first.
 """
 
@@ -20,23 +20,22 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from attrs import evolve, frozen
 
-from marathonlb.routing.claims import seniority
+from marathonlb.routing.hosts import hosts_below, is_wildcard, wildcards_above
 from marathonlb.routing.names import acl_stem
-from marathonlb.routing.precedence import HostPath, narrows, suffixes, wishes
-from marathonlb.routing.precedence import weight_of as weight_of
+from marathonlb.routing.precedence import HostPath, Key, narrows, seniority, weight_of, wishes
 from marathonlb.routing.services.model import Service
 
 
 @frozen
 class AclRule:
     """
-    One service's rule in the language of ACLs.
+    A routing rule of one service that is written as ACLs.
 
     :param hosts: all exact or all wildcards.
     :param paths: the prefixes; empty means every path.
-    :param number: tells the rules of one service apart (0 is the first).
-    :param overridden: somebody's template is among those that write it.
-    :param alike: an older service's rule has the plain names of its ACLs, which overrides expect.
+    :param number: the number of the rule among those of its service, from 0.
+    :param overridden: True if a template of the app's labels or of the operator writes it.
+    :param alike: True if the ACLs of an older service have the plain names, which overridden templates expect.
     """
 
     service: Service
@@ -48,12 +47,12 @@ class AclRule:
 
     @property
     def wildcard(self) -> bool:
-        """Whether its hosts are wildcards."""
-        return self.hosts[0].startswith("*.")
+        """True if its hosts are wildcards."""
+        return is_wildcard(self.hosts[0])
 
     @property
-    def order(self) -> tuple[int, bool, int, int, tuple[str, int], int]:
-        """The place of the rule: the smallest is asked first."""
+    def order(self) -> tuple[int, bool, int, int, Key, int]:
+        """The sort key of the rule: HAProxy evaluates the smallest first."""
         narrow = narrows(self.paths)
         return (
             -weight_of(self.service, narrow, self.wildcard),
@@ -67,7 +66,7 @@ class AclRule:
 
 @frozen
 class MapRule:
-    """One entry of a routing map; ``key`` as the map file has it."""
+    """One entry of a routing map; ``key`` is the key in the map file."""
 
     map: str
     key: str
@@ -77,9 +76,9 @@ class MapRule:
 @frozen
 class Rules:
     """
-    The rules of a shared frontend, in the order in which they are asked.
+    The rules of a shared frontend, in the order in which HAProxy evaluates them.
 
-    :param alike: the services, by key, whose age says which of them has the plain names of ACLs.
+    :param alike: the keys of services whose ACLs would have the same names; the oldest keeps the plain ones.
     :param maps: False where all rules are ACLs.
     """
 
@@ -89,49 +88,46 @@ class Rules:
     later: tuple[AclRule, ...] = ()
     wildcards: tuple[MapRule, ...] = ()
     app_ids: tuple[MapRule, ...] = ()
-    alike: frozenset[tuple[str, int]] = frozenset()
+    alike: frozenset[Key] = frozenset()
     maps: bool = True
 
 
 def rules_of(
     services: Iterable[Service],
-    lost: dict[tuple[str, int], frozenset[HostPath]],
+    lost: dict[Key, frozenset[HostPath]],
     needs_acl: Callable[[Service], bool],
     *,
     maps: bool,
     names_app: Callable[[Service], bool] = lambda service: False,
 ) -> Rules:
     """
-    Order the rules of all services.
+    Return the routing rules of all services, in order.
 
-    :param lost: what a service wanted and another one got.
-    :param needs_acl: whether a template of the service's routing is overridden.
-    :param maps: False puts everything into ACLs.
-    :param names_app: whether a service's rule of the app-id frontend is somebody's own text.
+    :param lost: the hosts and paths that a service wanted and another one has.
+    :param needs_acl: returns True if a template of the service's routing is overridden.
+    :param maps: False makes every rule an ACL.
+    :param names_app: returns True if the service's rule of the app-id frontend is overridden.
     """
-    routed = [s for s in services if s.mode == "http"]
-    won = {s.key: _won(s, lost.get(s.key, frozenset())) for s in routed}
-    special = {s.key for s in routed if not maps or _is_special(s, needs_acl)}
-    last = {s.key for s in routed if maps and s.weight is not None and s.weight < 0 and needs_acl(s)}
-    front, tail = _hosts_in_acls(routed, won, special, last, maps)
+    routed = [service for service in services if service.mode == "http"]
+    won = {service.key: _won(service, lost.get(service.key, frozenset())) for service in routed}
+    placement = _AclPlacement(routed, won, needs_acl) if maps else _AclPlacement.everything(won)
     first: list[AclRule] = []
     later: list[AclRule] = []
-    entries: dict[str, list[MapRule]] = {"path": [], "domain": [], "wildcard": []}
+    entries = _MapEntries()
     for service in routed:
-        mine = won[service.key]
-        before, after = _acl_rules(service, mine, front, tail, needs_acl(service))
+        before, after = _acl_rules(service, won[service.key], placement, needs_acl(service))
         first += before
         later += after
-        for host, path in mine:
-            if host not in front and host not in tail:
-                _add_entry(entries, service, host, path)
-    first, later, alike = _told_apart(first, later)
+        for host, path in won[service.key]:
+            if host not in placement.before_maps and host not in placement.after_maps:
+                entries.add(service, host, path)
+    first, later, alike = _with_unique_names(first, later)
     return Rules(
         first=tuple(sorted(first, key=lambda rule: rule.order)),
-        paths=tuple(sorted(entries["path"], key=lambda rule: rule.key)),
-        hosts=tuple(sorted(entries["domain"], key=lambda rule: rule.key)),
+        paths=tuple(sorted(entries.paths, key=lambda rule: rule.key)),
+        hosts=tuple(sorted(entries.hosts, key=lambda rule: rule.key)),
         later=tuple(sorted(later, key=lambda rule: rule.order)),
-        wildcards=tuple(sorted(entries["wildcard"], key=lambda rule: (-len(rule.key), rule.key))),
+        wildcards=tuple(sorted(entries.wildcards, key=lambda rule: (-len(rule.key), rule.key))),
         app_ids=_app_ids(routed, names_app) if maps else (),
         alike=alike,
         maps=maps,
@@ -139,19 +135,21 @@ def rules_of(
 
 
 def app_id_services(services: Iterable[Service]) -> list[Service]:
-    """For each app the service that its id leads to: the first of its HTTP ports."""
-    found: dict[str, Service] = {}
+    """Return for each app, by its id, the service of its first HTTP port: that of the app-id frontend."""
+    first: dict[str, Service] = {}
     for service in services:
         if service.mode == "http":
-            held = found.setdefault(service.app_id, service)
-            if service.port_index < held.port_index:
-                found[service.app_id] = service
-    return [found[app_id] for app_id in sorted(found)]
+            present = first.setdefault(service.app_id, service)
+            if service.port_index < present.port_index:
+                first[service.app_id] = service
+    return [first[app_id] for app_id in sorted(first)]
 
 
 def _app_ids(services: Sequence[Service], names_app: Callable[[Service], bool]) -> tuple[MapRule, ...]:
     return tuple(
-        MapRule("app2backend.map", s.app_id, s) for s in app_id_services(services) if not names_app(s)
+        MapRule("app2backend.map", service.app_id, service)
+        for service in app_id_services(services)
+        if not names_app(service)
     )
 
 
@@ -159,147 +157,174 @@ def _won(service: Service, lost: frozenset[HostPath]) -> list[HostPath]:
     return [wish for wish in wishes(service) if wish not in lost]
 
 
-def _is_special(service: Service, needs_acl: Callable[[Service], bool]) -> bool:
-    return service.weight is not None or service.ignore_path_case or needs_acl(service)
+class _MapEntries:
+    """Collects the entries of the routing maps."""
 
+    def __init__(self) -> None:
+        self.paths: list[MapRule] = []
+        self.hosts: list[MapRule] = []
+        self.wildcards: list[MapRule] = []
 
-def _hosts_in_acls(
-    services: Sequence[Service],
-    won: dict[tuple[str, int], list[HostPath]],
-    special: set[tuple[str, int]],
-    last: set[tuple[str, int]],
-    maps: bool,
-) -> tuple[set[str], set[str]]:
-    """
-    The hosts whose rules are ACLs before the maps, and those whose rules are ACLs after them: wildcards, mostly.
-
-    A wildcard with an owner's weight, or one that an exact host's weight puts below it, stands before the maps: then
-    every host that it covers does too, and every wildcard that overlaps it.
-
-    :param last: services whose own text may match more than their hosts, and whose weight puts it below the maps.
-    """
-    front: set[str] = set()
-    tail: set[str] = set()
-    weighted: set[str] = set()
-    hosts: set[str] = set()
-    for service in services:
-        for host, path in won[service.key]:
-            hosts.add(host)
-            wildcard = host.startswith("*.")
-            if not maps or (service.key in special and not wildcard):
-                (tail if service.key in last else front).add(host)
-            if service.weight is not None and (wildcard or (service.weight < 0 and service.key not in last)):
-                weighted.add(host)
-            if wildcard and maps and (service.key in special or path):
-                tail.add(host)
-    if not maps:
-        return front, set()
-    wildcards = {host for host in hosts if host.startswith("*.")}
-    below = _below(hosts)
-    front |= weighted
-    _spread(front, wildcards, below, {host for host in weighted if not host.startswith("*.")})
-    tail -= front
-    if any(service.key in last and (service.weight or 0) < _LIGHTEST for service in services):
-        tail |= wildcards - front
-    todo = list(tail)
-    while todo:
-        host = todo.pop()
-        covered = below.get(host[1:], ()) if host.startswith("*.") else ()
-        near = {*_over(host, wildcards), *(each for each in covered if each in wildcards)}
-        more = near - front - tail
-        tail |= more
-        todo += more
-    return front, tail
+    def add(self, service: Service, host: str, path: str) -> None:
+        """Add the entry of one host and path; a wildcard in the maps has no path."""
+        if is_wildcard(host):
+            self.wildcards.append(MapRule("wildcard2backend.map", host[1:], service))
+        elif path:
+            self.paths.append(MapRule("path2backend.map", host + path, service))
+        else:
+            self.hosts.append(MapRule("domain2backend.map", host, service))
 
 
 _LIGHTEST = -2
-"""The weight of a wildcard whose owner names none: a smaller one is asked after all of them."""
+"""The weight of a wildcard without a weight label: a rule with a smaller one comes after all wildcards."""
 
 
-def _below(hosts: Iterable[str]) -> dict[str, list[str]]:
-    """The hosts and wildcards that a wildcard covers, by what stands behind its ``*``."""
-    found: dict[str, list[str]] = {}
-    for host in hosts:
-        for suffix in suffixes(host):
-            found.setdefault(suffix, []).append(host)
-    return found
+class _AclPlacement:
+    """
+    The hosts whose rules are ACLs, before the maps or after them.
 
+    A wildcard with a weight label, or one that the negative weight of an exact host puts below that host, stands before
+    the maps; so does every host that it covers, and every wildcard that overlaps it.
 
-def _over(host: str, wildcards: set[str]) -> list[str]:
-    """The wildcards that cover a host or a wildcard."""
-    return [f"*{suffix}" for suffix in suffixes(host) if f"*{suffix}" in wildcards]
+    :ivar before_maps: the hosts and wildcards whose ACLs precede the maps.
+    :ivar after_maps: those whose ACLs follow the maps of exact hosts: mostly wildcards.
+    """
 
+    def __init__(
+        self,
+        services: Sequence[Service],
+        won: Mapping[Key, Sequence[HostPath]],
+        needs_acl: Callable[[Service], bool],
+    ) -> None:
+        self.before_maps: set[str] = set()
+        self.after_maps: set[str] = set()
+        self._weighted: set[str] = set()
+        hosts: set[str] = set()
+        below_all_wildcards = False
+        for service in services:
+            overridden = needs_acl(service)
+            deferred = overridden and (service.weight or 0) < 0
+            below_all_wildcards |= deferred and (service.weight or 0) < _LIGHTEST
+            hosts.update(host for host, _ in won[service.key])
+            self._place(service, won[service.key], overridden, deferred)
+        self._wildcards = {host for host in hosts if is_wildcard(host)}
+        self._below = hosts_below(hosts, self._wildcards)
+        self._spread_before_maps()
+        self.after_maps -= self.before_maps
+        if below_all_wildcards:
+            self.after_maps |= self._wildcards - self.before_maps
+        self._spread_after_maps()
 
-def _spread(front: set[str], wildcards: set[str], below: Mapping[str, list[str]], light: set[str]) -> None:
-    """Take along what overlaps: wildcards over a host of negative weight, then all that a wildcard covers."""
-    todo = {host for host in front if host.startswith("*.")}
-    todo |= {wildcard for host in light for wildcard in _over(host, wildcards)}
-    front |= todo
-    while todo:
-        wildcard = todo.pop()
-        more = {*below.get(wildcard[1:], ()), *_over(wildcard, wildcards)} - front
-        front |= more
-        todo |= {host for host in more if host.startswith("*.")}
+    @classmethod
+    def everything(cls, won: Mapping[Key, Sequence[HostPath]]) -> _AclPlacement:
+        """Return the placement without maps: every rule is an ACL, and none comes later."""
+        placement = cls((), {}, lambda service: False)
+        placement.before_maps = {host for pairs in won.values() for host, _ in pairs}
+        return placement
+
+    def _place(self, service: Service, pairs: Iterable[HostPath], overridden: bool, deferred: bool) -> None:
+        """
+        Place the hosts of one service by its own labels.
+
+        :param overridden: a template of its routing is overridden.
+        :param deferred: its overridden template may match more than its hosts, and its weight puts it after the maps.
+        """
+        special = service.weight is not None or service.ignore_path_case or overridden
+        negative = service.weight is not None and service.weight < 0
+        for host, path in pairs:
+            if is_wildcard(host):
+                if special or path:
+                    self.after_maps.add(host)
+                if service.weight is not None:
+                    self._weighted.add(host)
+                continue
+            if special:
+                (self.after_maps if deferred else self.before_maps).add(host)
+            if negative and not deferred:
+                self._weighted.add(host)
+
+    def _spread_before_maps(self) -> None:
+        """Move what overlaps before the maps: wildcards above a host of negative weight, then all below a wildcard."""
+        self.before_maps |= self._weighted
+        pending = {host for host in self.before_maps if is_wildcard(host)}
+        for host in self._weighted:
+            if not is_wildcard(host):
+                pending.update(self._above(host))
+        self.before_maps |= pending
+        while pending:
+            wildcard = pending.pop()
+            moved = {*self._below.get(wildcard, ()), *self._above(wildcard)} - self.before_maps
+            self.before_maps |= moved
+            pending |= {host for host in moved if is_wildcard(host)}
+
+    def _spread_after_maps(self) -> None:
+        """Take the wildcards that overlap an ACL after the maps out of the map of wildcards."""
+        pending = list(self.after_maps)
+        while pending:
+            host = pending.pop()
+            below = (name for name in self._below.get(host, ()) if name in self._wildcards)
+            moved = {*self._above(host), *below} - self.before_maps - self.after_maps
+            self.after_maps |= moved
+            pending += moved
+
+    def _above(self, host: str) -> list[str]:
+        """Return the wildcards of services above a host or a wildcard."""
+        return [wildcard for wildcard in wildcards_above(host) if wildcard in self._wildcards]
 
 
 def _acl_rules(
-    service: Service, pairs: Iterable[HostPath], front: set[str], tail: set[str], overridden: bool
+    service: Service, pairs: Iterable[HostPath], placement: _AclPlacement, overridden: bool
 ) -> tuple[list[AclRule], list[AclRule]]:
     """
-    A service's ACL rules, those before the maps and those after them.
+    Return a service's ACL rules, those before the maps and those after them.
 
-    Exact hosts, each wildcard and each path stand apart, unless somebody's template speaks for all of them. The
-    number tells the names of a service's ACLs apart; in an override they have none, since it expects plain names.
+    Exact hosts, each wildcard and each path have a rule of their own; an overridden template has one rule for all of
+    them. The number tells the names of a service's ACLs apart; with an overridden template they have none, since it
+    expects plain names.
     """
     groups: dict[tuple[bool, str, tuple[str, ...]], dict[str, None]] = {}
     all_paths: dict[tuple[bool, str], dict[str, None]] = {}
     for host, path in pairs:
-        kind = (host in tail and host not in front, "*" if host.startswith("*.") else "")
+        late = host in placement.after_maps and host not in placement.before_maps
+        wildcard = is_wildcard(host)
         if overridden:
+            kind = (late, "*" if wildcard else "")
             all_paths.setdefault(kind, {}).update({path: None} if path else {})
             groups.setdefault((*kind, ()), {})[host] = None
-        elif host in front or host in tail:
-            alike = host if kind[1] else ""
-            groups.setdefault((kind[0], alike, (path,) if path else ()), {})[host] = None
+        elif late or host in placement.before_maps:
+            groups.setdefault((late, host if wildcard else "", (path,) if path else ()), {})[host] = None
     rules: tuple[list[AclRule], list[AclRule]] = ([], [])
-    for number, ((late, wildcard, paths), hosts) in enumerate(groups.items()):
+    for number, ((late, group, paths), hosts) in enumerate(groups.items()):
         if overridden:
-            rule = AclRule(service, tuple(hosts), tuple(all_paths[late, wildcard]), 0, overridden=True)
+            rule = AclRule(service, tuple(hosts), tuple(all_paths[late, group]), 0, overridden=True)
         else:
             rule = AclRule(service, tuple(hosts), paths, number)
         rules[late].append(rule)
     return rules
 
 
-def _told_apart(
+def _with_unique_names(
     first: list[AclRule], later: list[AclRule]
-) -> tuple[list[AclRule], list[AclRule], frozenset[tuple[str, int]]]:
+) -> tuple[list[AclRule], list[AclRule], frozenset[Key]]:
     """
-    The rules, marked where an older service has the plain names: HAProxy would make one ACL of both.
+    Mark the rules whose plain ACL names an older service has: HAProxy would make one ACL of both.
 
     ``a.example`` of ``/com/x`` and ``a.example.com`` of ``/x`` have one stem.
 
-    :return: with them the services, by key, that have such names.
+    :return: the rules, and the keys of the services that share such names.
     """
-    plain: dict[str, dict[tuple[str, int], Service]] = {}
+    by_stem: dict[str, dict[Key, Service]] = {}
     for rule in (*first, *later):
         if rule.overridden:
             stem = acl_stem(rule.hosts, rule.service.app_id)
-            plain.setdefault(stem, {})[rule.service.key] = rule.service
-    shared = {stem: min(found.values(), key=seniority) for stem, found in plain.items() if len(found) > 1}
+            by_stem.setdefault(stem, {})[rule.service.key] = rule.service
+    shared = {
+        stem: min(services.values(), key=seniority) for stem, services in by_stem.items() if len(services) > 1
+    }
 
-    def told(rule: AclRule) -> AclRule:
+    def marked(rule: AclRule) -> AclRule:
         oldest = shared.get(acl_stem(rule.hosts, rule.service.app_id)) if rule.overridden else None
         return rule if oldest is None or oldest.key == rule.service.key else evolve(rule, alike=True)
 
-    keys = frozenset(key for stem in shared for key in plain[stem])
-    return [*map(told, first)], [*map(told, later)], keys
-
-
-def _add_entry(entries: dict[str, list[MapRule]], service: Service, host: str, path: str) -> None:
-    if host.startswith("*."):
-        entries["wildcard"].append(MapRule("wildcard2backend.map", host[1:], service))
-    elif path:
-        entries["path"].append(MapRule("path2backend.map", host + path, service))
-    else:
-        entries["domain"].append(MapRule("domain2backend.map", host, service))
+    keys = frozenset(key for stem in shared for key in by_stem[stem])
+    return [*map(marked, first)], [*map(marked, later)], keys

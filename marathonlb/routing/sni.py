@@ -20,10 +20,9 @@ from functools import cached_property
 from attrs import evolve, frozen
 
 from marathonlb import limits
-from marathonlb.routing.claims import seniority
-from marathonlb.routing.hosts import above, below, covered, is_wildcard
+from marathonlb.routing.hosts import covers, has_wildcard_above, hosts_below, is_wildcard, wildcards_above
 from marathonlb.routing.names import owner_of
-from marathonlb.routing.precedence import narrows
+from marathonlb.routing.precedence import narrows, seniority
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.rules import AclRule, MapRule, Rules
 from marathonlb.routing.services.model import Service
@@ -108,7 +107,7 @@ class Sni:
     def below(self) -> Mapping[str, list[str]]:
         """By wildcard, the hosts of the rules that it is about, in their order."""
         hosts = [rule.host for rule in self.rules]
-        return below(hosts, {host for host in hosts if is_wildcard(host)})
+        return hosts_below(hosts, {host for host in hosts if is_wildcard(host)})
 
     @cached_property
     def guarded(self) -> frozenset[str]:
@@ -188,7 +187,7 @@ def sni_of(services: Iterable[Service], rules: Rules, settings: Settings) -> Sni
     found += [
         SniRule(host)
         for host in by_host
-        if host not in passed and host not in ended and covered(host, wildcards)
+        if host not in passed and host not in ended and has_wildcard_above(host, wildcards)
     ]
     contested = frozenset(
         key
@@ -202,18 +201,13 @@ def sni_of(services: Iterable[Service], rules: Rules, settings: Settings) -> Sni
 
 def specificity(host: str) -> tuple[bool, int, str]:
     """The place of a host among the rules: exact names, then wildcards, the longest first."""
-    wildcard = host.startswith("*.")
+    wildcard = is_wildcard(host)
     return wildcard, -len(host) if wildcard else 0, host
-
-
-def covers(wildcard: str, host: str) -> bool:
-    """Whether a wildcard is about a host, or about all that another wildcard is about, and is not the same."""
-    return wildcard.startswith("*.") and host != wildcard and host.removeprefix("*").endswith(wildcard[1:])
 
 
 def rule_for(sni: Sni, host: str) -> SniRule | None:
     """The rule for the name of a handshake; None where it goes to the shared certificates."""
-    return next((rule for rule in sni.rules if rule.host == host or covers(rule.host, host)), None)
+    return next((rule for rule in sni.rules if covers(rule.host, host)), None)
 
 
 def frontend_name(settings: Settings, host: str) -> str:
@@ -239,7 +233,7 @@ class Concerned:
         for place, rule in enumerate(rules):
             for number, name in enumerate(rule.hosts):
                 self._named.setdefault(name, []).append((place, number))
-        self._below = below(self._named, {host for host in hosts if is_wildcard(host)})
+        self._below = hosts_below(self._named, {host for host in hosts if is_wildcard(host)})
 
     def about(self, host: str) -> list[AclRule]:
         """
@@ -248,7 +242,7 @@ class Concerned:
         Each has those of its hosts alone, lest thousands of frontends name thousands of hosts; one that somebody's
         template writes keeps its first host, after which its ACLs are named.
         """
-        names = (host, *above(host), *self._below.get(host, ()))
+        names = (host, *wildcards_above(host), *self._below.get(host, ()))
         found: dict[int, set[int]] = {}
         for name in names:
             for place, number in self._named.get(name, ()):
@@ -272,17 +266,17 @@ def misdirected(sni: Sni, host: str | None) -> list[tuple[bool, tuple[str, ...]]
     """
     if host is not None:
         special = sni.below.get(host, [])
-        names = tuple(name for name in special if not name.startswith("*."))
-        deeper = [(True, (name,)) for name in special if name.startswith("*.")]
+        names = tuple(name for name in special if not is_wildcard(name))
+        deeper = [(True, (name,)) for name in special if is_wildcard(name)]
         return [(True, ()), (False, (host,)), *deeper, *([(True, names)] if names else [])]
     wildcards = {name for name in sni.guarded if is_wildcard(name)}
     steps: list[tuple[bool, tuple[str, ...]]] = []
     exact: dict[bool, list[str]] = {False: [], True: []}
     for rule in reversed(sni.rules):
         sends_back = rule.host in sni.guarded
-        if not sends_back and not covered(rule.host, wildcards):
+        if not sends_back and not has_wildcard_above(rule.host, wildcards):
             continue
-        if rule.host.startswith("*."):
+        if is_wildcard(rule.host):
             steps.append((sends_back, (rule.host,)))
         else:
             exact[sends_back].append(rule.host)

@@ -1,4 +1,4 @@
-"""Which wildcards are about which hosts: the answers of a comparison of each with each, without one."""
+"""Which wildcards cover which hosts: the look-up by name answers as a comparison of each with each would."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ import random
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.routing.hosts import above, below, covered
-from marathonlb.routing.rules import AclRule
-from marathonlb.routing.sni import Concerned
-from tests.routing.apps import service
+from marathonlb.routing.hosts import covers, has_wildcard_above, hosts_below, is_wildcard, wildcards_above
 
 
-def covers(wildcard: str, host: str) -> bool:
-    """Whether a wildcard is about a host, as HAProxy's ``-m end`` compares them."""
+def is_above(wildcard: str, host: str) -> bool:
+    """Return True if a wildcard covers a host and is another one, as HAProxy's ``-m end`` compares them."""
     return wildcard.startswith("*.") and host != wildcard and host.removeprefix("*").endswith(wildcard[1:])
 
 
@@ -28,49 +25,44 @@ class WildcardTests(SynchronousTestCase):
     """Each question, on random names."""
 
     def test_above(self) -> None:
-        """The longest wildcard comes first, and none is about itself."""
-        self.assertEqual(["*.b.c", "*.c"], list(above("a.b.c")))
-        self.assertEqual(["*.c"], list(above("*.b.c")))
-        self.assertEqual([], list(above("c")))
+        """The longest wildcard comes first, and none is above itself."""
+        self.assertEqual(["*.b.c", "*.c"], list(wildcards_above("a.b.c")))
+        self.assertEqual(["*.c"], list(wildcards_above("*.b.c")))
+        self.assertEqual([], list(wildcards_above("c")))
+
+    def test_covers(self) -> None:
+        """A name covers itself, and a wildcard every deeper name and wildcard at any depth, but not its own root."""
+        for pattern, host, expected in (
+            ("a.test", "a.test", True),
+            ("a.test", "b.a.test", False),
+            ("*.a.test", "b.a.test", True),
+            ("*.a.test", "c.b.a.test", True),
+            ("*.a.test", "*.b.a.test", True),
+            ("*.a.test", "*.a.test", True),
+            ("*.a.test", "a.test", False),
+            ("*.a.test", "*.test", False),
+            ("*.a.test", "ba.test", False),
+            ("b.a.test", "*.a.test", False),
+        ):
+            self.assertEqual(expected, covers(pattern, host), (pattern, host))
 
     def test_as_compared(self) -> None:
-        """What is covered, and what lies below."""
+        """On random names the look-up by name finds what comparing each with each finds."""
         for seed in range(500):
             hosts, wildcards = names(random.Random(seed))
             every = [*hosts, *sorted(wildcards)]
             for host in every:
+                compared = {wildcard for wildcard in wildcards if is_above(wildcard, host)}
+                self.assertEqual(bool(compared), has_wildcard_above(host, wildcards), (seed, host))
+                self.assertEqual(compared, {name for name in wildcards_above(host) if name in wildcards})
                 self.assertEqual(
-                    any(covers(w, host) for w in wildcards), covered(host, wildcards), (seed, host)
+                    compared | ({host} if is_wildcard(host) else set()),
+                    {wildcard for wildcard in wildcards if covers(wildcard, host)},
+                    (seed, host),
                 )
-            expected = {w: found for w in wildcards if (found := [each for each in every if covers(w, each)])}
-            self.assertEqual(expected, below(every, wildcards), seed)
-
-    def test_concerned(self) -> None:
-        """A frontend has the rules of its host, of what covers it and of what it covers, with those hosts alone."""
-        for seed in range(300):
-            chance = random.Random(seed)
-            hosts, wildcards = names(chance)
-            rules = [
-                AclRule(service(str(number)), tuple(chance.sample(group, chance.randint(1, len(group)))), ())
-                for number in range(4)
-                for group in (hosts, sorted(wildcards))
-                if group
-            ]
-            for host in (*hosts, *wildcards):
-                expected = []
-                for rule in rules:
-                    kept = [
-                        name
-                        for name in rule.hosts
-                        if name == host or covers(name, host) or covers(host, name)
-                    ]
-                    if kept:
-                        expected.append((rule.service.key, tuple(kept)))
-                found = Concerned(rules, (*hosts, *wildcards)).about(host)
-                self.assertEqual(expected, [(rule.service.key, rule.hosts) for rule in found], (seed, host))
-
-    def test_first_host_of_a_template(self) -> None:
-        """The ACLs that somebody's template writes are named after the first host, which stays."""
-        rule = AclRule(service(), ("a.test", "b.test", "c.test"), (), overridden=True)
-        (found,) = Concerned([rule], ["b.test"]).about("b.test")
-        self.assertEqual(("a.test", "b.test"), found.hosts)
+            expected = {
+                wildcard: below
+                for wildcard in wildcards
+                if (below := [host for host in every if is_above(wildcard, host)])
+            }
+            self.assertEqual(expected, hosts_below(every, wildcards), seed)

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.routing.claims import seniority, settle, weight_of
+from marathonlb.routing.claims import settle
 from marathonlb.routing.explain.router_model import route
+from marathonlb.routing.precedence import seniority, weight_of
 from marathonlb.routing.rules import Rules, app_id_services, rules_of
 from marathonlb.routing.services.model import Service
 from marathonlb.settings import Settings

@@ -13,6 +13,7 @@ import re
 from typing import Any
 
 from marathonlb.config.text.model import DIRECTORY
+from marathonlb.routing.hosts import is_wildcard
 from marathonlb.routing.labels.tls import server_words as tls_words
 from marathonlb.routing.names import acl_stem, clean_app_id, clean_host
 from marathonlb.routing.rules import AclRule
@@ -59,8 +60,8 @@ def location_hosts(service: Service) -> str:
 
     Its virtual hosts, and IPv4 addresses: a task that knows no better names its own.
     """
-    exact = [re.escape(host) for host in service.hosts if not host.startswith("*.")]
-    wild = [r"[^/]+" + re.escape(host[1:]) for host in service.hosts if host.startswith("*.")]
+    exact = [re.escape(host) for host in service.hosts if not is_wildcard(host)]
+    wild = [r"[^/]+" + re.escape(host[1:]) for host in service.hosts if is_wildcard(host)]
     return escaped("|".join([*exact, *wild, "[0-9.]+"]))
 
 
@@ -227,7 +228,7 @@ def rule_variables(service: Service, rule: AclRule | None, host: str | None = No
         "hostname": host,
         "cleanedUpHostname": stem,
         "hostAcl": stem if named else f"{clean_host(hosts)}:{service.backend}{number}",
-        "hostMatch": fetch + (f"end {host[1:]}" if host.startswith("*.") else f"str {host}"),
+        "hostMatch": fetch + (f"end {host[1:]}" if is_wildcard(host) else f"str {host}"),
         "path": " ".join(paths),
         "pathAcl": service.backend + number,
         "pathMatch": " ".join(

@@ -18,8 +18,8 @@ from attrs import evolve
 from marathonlb import limits
 from marathonlb.config.sections import Sections
 from marathonlb.config.text.model import SECTION_KEYWORDS, Chunk
-from marathonlb.routing.claims import seniority
-from marathonlb.routing.hosts import above
+from marathonlb.routing.hosts import wildcards_above
+from marathonlb.routing.precedence import seniority
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.rules import AclRule, MapRule, Rules
 from marathonlb.routing.services.model import Service
@@ -106,7 +106,9 @@ class _AclRuleLimit:
     def _below_older(self, rule: AclRule) -> bool:
         """Return whether an older service with a weight has a wildcard that covers a host of this rule."""
         own = seniority(rule.service)
-        return any(self._weighted.get(over, own) < own for host in rule.hosts for over in above(host))
+        return any(
+            self._weighted.get(over, own) < own for host in rule.hosts for over in wildcards_above(host)
+        )
 
     def problems(self) -> Iterator[Problem]:
         """Yield a problem for each service beyond the limit."""

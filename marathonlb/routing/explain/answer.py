@@ -21,6 +21,7 @@ from marathonlb.routing.explain.model import Explanation, Reason
 from marathonlb.routing.explain.question import AppQuestion, PortQuestion, Question, UrlQuestion
 from marathonlb.routing.explain.router_model import Match, matches, odd_host, plain_host, why_before
 from marathonlb.routing.explain.views import current, rule_seen, seen
+from marathonlb.routing.hosts import covers
 from marathonlb.routing.precedence import fold_case
 from marathonlb.routing.problems import PIN
 from marathonlb.routing.services.model import Service
@@ -159,7 +160,7 @@ def _uncaught(question: UrlQuestion, state: State) -> Explanation:
     claimed: set[str] = set()
     for app, index, hosts, (paths, ignore_case) in _claims(state):
         claimed |= set(hosts)
-        if not any(_covers(name, host) for name in hosts):
+        if not any(covers(name, host) for name in hosts):
             continue
         service = state.service_of(app.id, index)
         if service is None:
@@ -193,10 +194,6 @@ def _claims(state: State) -> Iterator[tuple[App, int, tuple[str, ...], tuple[tup
             hosts: tuple[str, ...] = labels.port(index).get("VHOST", ())
             if hosts:
                 yield app, index, hosts, labels.port(index).get("PATH", ((), False))
-
-
-def _covers(name: str, host: str) -> bool:
-    return host.endswith(name[1:]) if name.startswith("*.") else host == name
 
 
 # apps

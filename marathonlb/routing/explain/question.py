@@ -9,6 +9,7 @@ from urllib.parse import quote, urlsplit
 
 from attrs import frozen
 
+from marathonlb.routing.hosts import is_wildcard
 from marathonlb.routing.labels import values
 
 
@@ -89,7 +90,7 @@ def _url(text: str) -> UrlQuestion:
     name = parts.hostname or ""
     if not name:
         raise ValueError("names no host")
-    if name.startswith("*."):
+    if is_wildcard(name):
         raise ValueError("is a wildcard; ask for a name that it covers")
     host = name if ":" in name else _host(name)
     return UrlQuestion(scheme, f"[{host}]" if ":" in host else host, parts.port, _path(parts.path))

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from attrs import frozen
 
+from marathonlb.routing.hosts import covers, is_wildcard
 from marathonlb.routing.precedence import fold_case, narrows, weight_of
 from marathonlb.routing.rules import AclRule, MapRule, Rules
 from marathonlb.routing.services.model import Service
@@ -45,7 +46,7 @@ class Match:
     @property
     def wildcard(self) -> bool:
         """Whether a wildcard fits, and no exact name."""
-        return self.host.startswith("*.")
+        return is_wildcard(self.host)
 
     @property
     def map(self) -> str:
@@ -90,12 +91,12 @@ def _asked(rules: Rules, host: str, path: str) -> Iterator[Match]:
         yield Match(rule, rule.key.partition("/")[0], rule.key[rule.key.index("/") :])
     yield from (Match(rule, rule.key) for rule in rules.hosts if rule.key == host)
     yield from _by_acls(rules.later, host, path)
-    yield from (Match(rule, f"*{rule.key}") for rule in rules.wildcards if host.endswith(rule.key))
+    yield from (Match(rule, name) for rule in rules.wildcards if covers(name := f"*{rule.key}", host))
 
 
 def _by_acls(rules: Iterable[AclRule], host: str, path: str) -> Iterator[Match]:
     for rule in rules:
-        name = next((each for each in rule.hosts if _fits(each, host)), None)
+        name = next((each for each in rule.hosts if covers(each, host)), None)
         if name is None:
             continue
         if not rule.paths:
@@ -106,10 +107,6 @@ def _by_acls(rules: Iterable[AclRule], host: str, path: str) -> Iterator[Match]:
         prefixes = [prefix for prefix in rule.paths if asked.startswith(fold(prefix))]
         if prefixes:
             yield Match(rule, name, max(prefixes, key=len))
-
-
-def _fits(name: str, host: str) -> bool:
-    return host.endswith(name[1:]) if name.startswith("*.") else host == name
 
 
 def why_before(winner: Match, loser: Match) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 
+from marathonlb.routing.hosts import is_wildcard
 from marathonlb.routing.labels import values
 
 VERIFY = "verify"
@@ -60,7 +61,7 @@ def server_words(ssl: str, proto: str, *, hosts: tuple[str, ...], host: str) -> 
     """
     words = []
     if ssl:
-        named = next((name for name in hosts if not name.startswith("*.")), "")
+        named = next((name for name in hosts if not is_wildcard(name)), "")
         name = named or (host if _NAME.fullmatch(host) else "")
         words = ["ssl"]
         if ssl == NO_VERIFY:

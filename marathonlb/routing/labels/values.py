@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
 
 from marathonlb import limits
+from marathonlb.routing.hosts import is_wildcard
 from marathonlb.routing.lines.passwords import COMMAND
 
 _TRUE = frozenset({"true", "t", "yes", "y", "1", "on"})
@@ -84,7 +85,7 @@ def host(text: str) -> str:
     if colon and (not port or (port.isascii() and port.isdigit())):
         name = start
     name = name.rstrip(".")
-    wildcard = name.startswith("*.")
+    wildcard = is_wildcard(name)
     bare = name[2:] if wildcard else name
     if not bare.isascii() and len(bare) <= limits.HOST:
         try:

@@ -15,6 +15,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from attrs import evolve, field, frozen
 
 from marathonlb.marathon.model import App, cluster_of, id_in_cluster, qualified
+from marathonlb.routing.hosts import covers
 from marathonlb.routing.lines.allowed import MOST_EFFORT, effort, refusal
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.services.files import covered
@@ -201,7 +202,7 @@ def _claims_port(app: App, service: Service) -> bool:
 
 def host_allowed(host: str, allowed: Iterable[str]) -> bool:
     """Whether a virtual host, perhaps a wildcard itself, is covered by a pattern."""
-    return any(host.endswith(each[1:]) if each.startswith("*.") else host == each for each in allowed)
+    return any(covers(pattern, host) for pattern in allowed)
 
 
 def address_allowed(address: str, allowed: Iterable[Network | str]) -> bool:

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 from attrs import asdict, evolve, frozen
 
+from marathonlb.routing.hosts import covers
 from marathonlb.web.api.services import ServiceView
 
 ROWS = 100
@@ -200,4 +201,4 @@ def _words(view: ServiceView) -> str:
 
 
 def _covers(host: str, wanted: str) -> bool:
-    return wanted in host or (host.startswith("*.") and wanted.endswith(host[1:]))
+    return wanted in host or covers(host, wanted)
