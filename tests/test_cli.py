@@ -20,7 +20,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb import cli
 from marathonlb.errors import MarathonLBError, SourceError
-from marathonlb.script import Terminal
+from marathonlb.script import session
+from marathonlb.script.terminal import Terminal
 from marathonlb.settings import Settings
 from tests.shared import CHECKOUT
 
@@ -51,9 +52,9 @@ class ScriptTests(SynchronousTestCase):
         def forbidden(settings: Settings, reactor: Any) -> IService:
             raise AssertionError("a single run makes no service")
 
-        self.world = cli.World(
+        self.world = session.World(
             once=self.once(succeed(0)),
-            maker=forbidden,
+            make_daemon=forbidden,
             react=lambda start, argv: react(start, argv, Reactor()),
             begin_logging=lambda observer: None,
         )
@@ -180,7 +181,7 @@ class ScriptTests(SynchronousTestCase):
                 reactor.callWhenRunning(lambda: running.append(bool(self.service.running)))
                 return self.service
 
-            self.world = evolve(self.world, maker=maker)
+            self.world = evolve(self.world, make_daemon=maker)
             self.assertEqual(0, self.run_main(line))
             self.assertEqual((mode, [True]), (self.seen[-1].mode, running))
             self.assertFalse(self.service.running)

@@ -1,10 +1,5 @@
 """
-What the script does besides running once: it asks the running daemon, goes back, shows what would change.
+The work of ``marathon-update-haproxy``: one run, ``--status``, ``--diff``, ``--explain`` and ``--rollback``.
 
-Nothing here imports the global reactor; the face gives it one.
+Each kind of work imports what it needs when it is asked for. Nothing here imports the global reactor.
 """
-
-from marathonlb.script.run import run
-from marathonlb.script.terminal import Terminal
-
-__all__ = ["Terminal", "run"]
