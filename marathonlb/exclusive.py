@@ -8,26 +8,10 @@ from typing import Any
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred, maybeDeferred
 
-from marathonlb.haproxy.files.lock import Held, occupied, occupy
-from marathonlb.service import make_service, with_state_directory
+from marathonlb.haproxy.files.lock import Held, occupied
+from marathonlb.parts import with_state_directory
 from marathonlb.settings import Settings
 from marathonlb.web.client import SOCKET
-
-
-def make_daemon(settings: Settings, reactor: Any) -> IService:
-    """
-    The daemon, once it is sure that it is the only one with its state directory and its files.
-
-    :raises MarathonLBError: another one has them, or the settings or the templates cannot be used.
-    """
-    settings = with_state_directory(settings)
-    held = occupy(settings, reactor.seconds(), [SOCKET])
-    try:
-        service = make_service(settings, reactor)
-    except BaseException:
-        held.release()
-        raise
-    return Alone(held, service)
 
 
 def alone(settings: Settings, reactor: Any) -> AbstractContextManager[None]:

@@ -23,8 +23,8 @@ from twisted.python.util import runAsEffectiveUser
 from marathonlb import logs
 from marathonlb.documentation import longhelp
 from marathonlb.errors import MarathonLBError, UsageError
-from marathonlb.exclusive import make_daemon
 from marathonlb.options import CommandLine, Face, notices, settings_from
+from marathonlb.service import make_daemon
 from marathonlb.settings import Settings
 
 Maker = Callable[[Settings, Any], IService]

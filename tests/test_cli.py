@@ -201,6 +201,62 @@ class ScriptTests(SynchronousTestCase):
             self.assertEqual(expected, bool(self.err.getvalue()), line)
 
 
+HEAVY = (
+    "twisted.internet.reactor",
+    "treq",
+    "jinja2",
+    "cryptography",
+    "msgspec",
+    "prometheus_client",
+    "zope.interface",
+)
+"""What no run of the command needs that only prints something."""
+
+
+class ImportTests(SynchronousTestCase):
+    """What the command imports for what it is asked."""
+
+    def imported(self, *arguments: str) -> set[str]:
+        """Return the modules that are there when the command with these arguments has ended."""
+        code = (
+            "import sys\n"
+            "from marathonlb import cli\n"
+            f"cli.main({list(arguments)!r}, {{}}, sys.stderr, sys.stderr)\n"
+            "print('\\n'.join(sys.modules))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, timeout=60, check=True
+        )
+        return set(done.stdout.split())
+
+    def test_help(self) -> None:
+        """--help, --version and a refused option import the options alone."""
+        for arguments in (["--help"], ["--version"], ["--max-shrink", "half"]):
+            modules = self.imported(*arguments)
+            self.assertEqual([], sorted(modules.intersection(HEAVY)), arguments)
+            ours = {name.split(".")[1] for name in modules if name.startswith("marathonlb.")}
+            self.assertLessEqual(
+                ours, {"_version", "cli", "errors", "limits", "options", "redaction", "settings"}
+            )
+
+    def test_once(self) -> None:
+        """A single run imports no page of the daemon, no documentation and no other kind of work."""
+        modules = self.imported(
+            "-m", "http://127.0.0.1:1", "--dry", "--haproxy-config", "/nonexistent/haproxy.cfg"
+        )
+        self.assertIn("marathonlb.script.once", modules)
+        others = {
+            "marathonlb.documentation",
+            "marathonlb.service",
+            "marathonlb.script.diff",
+            "marathonlb.script.explain",
+            "marathonlb.web.dashboard",
+            "marathonlb.web.router",
+            "twisted.web.server",
+        }
+        self.assertEqual([], sorted(modules & others))
+
+
 class FileTests(SynchronousTestCase):
     """marathon-update-haproxy.py as a program."""
 

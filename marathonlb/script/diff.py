@@ -11,12 +11,12 @@ from marathonlb.config.text.diff import split
 from marathonlb.config.text.model import Section
 from marathonlb.config.text.unified_diff import unified_lines
 from marathonlb.errors import MarathonLBError
+from marathonlb.figures import visible
 from marathonlb.haproxy.files.publish import Published
 from marathonlb.redaction import masked
 from marathonlb.script.parts import Watch, parts_of
 from marathonlb.script.terminal import Paint, Terminal
 from marathonlb.settings import Settings
-from marathonlb.web.dashboard.figures import visible
 
 SAME, DIFFERENT, TROUBLE = 0, 1, 2
 """Exit statuses, as diff(1) has them."""

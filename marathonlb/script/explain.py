@@ -9,6 +9,7 @@ import msgspec
 from twisted.logger import Logger
 
 from marathonlb.errors import DaemonRefused, DaemonUnreachable, UsageError
+from marathonlb.figures import visible
 from marathonlb.routing.explain.answer import explain
 from marathonlb.routing.explain.model import Explanation, render
 from marathonlb.routing.explain.question import EXPECTED, question_of
@@ -16,7 +17,6 @@ from marathonlb.script.parts import Watch, parts_of
 from marathonlb.script.terminal import Terminal
 from marathonlb.settings import Settings
 from marathonlb.web.client import Daemon
-from marathonlb.web.dashboard.figures import visible
 
 _log = Logger()
 

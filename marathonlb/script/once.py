@@ -10,10 +10,10 @@ from typing import Any
 from twisted.logger import Logger
 
 from marathonlb.exclusive import alone
+from marathonlb.parts import Parts
 from marathonlb.routing.problems import Problem
 from marathonlb.script.parts import Watch, parts_of
 from marathonlb.script.terminal import Terminal
-from marathonlb.service import Parts
 from marathonlb.settings import Settings
 
 DONE, LEFT_OUT = 0, 3

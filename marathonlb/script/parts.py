@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from marathonlb.service import Parts, learn, make_parts
+from marathonlb.parts import Parts, learn, make_parts
 from marathonlb.settings import Settings
 
 Watch = Callable[[str], object]

@@ -14,9 +14,9 @@ from marathonlb.haproxy.files.state_directory import StateDirectory
 from marathonlb.haproxy.interfaces import Outcome
 from marathonlb.haproxy.rollback.archive import Archive
 from marathonlb.haproxy.rollback.pin import Pin
+from marathonlb.parts import Parts
 from marathonlb.script.parts import Watch, parts_of
 from marathonlb.script.terminal import Terminal
-from marathonlb.service import Parts
 from marathonlb.settings import Settings
 from marathonlb.web.api.configurations import Versions
 from marathonlb.web.api.pin import PinAnswer

@@ -35,7 +35,7 @@ def _begin_logging(observer: ILogObserver) -> None:
 
 def _make_daemon(settings: Settings, reactor: Any) -> IService:
     """Make the daemon's service; its pages and event sources are imported only now."""
-    from marathonlb.exclusive import make_daemon
+    from marathonlb.service import make_daemon
 
     return make_daemon(settings, reactor)
 

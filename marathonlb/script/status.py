@@ -9,12 +9,12 @@ from typing import Any
 import msgspec
 
 from marathonlb.controller.timeline import Entry
+from marathonlb.figures import kind
 from marathonlb.script.terminal import Paint, Terminal
 from marathonlb.settings import Settings
 from marathonlb.web.api.problems import Problems, ProblemView
 from marathonlb.web.api.status import HAProxyStatus, MarathonStatus, Status
 from marathonlb.web.client import Daemon
-from marathonlb.web.dashboard.figures import kind
 
 READY, NOT_READY = 0, 1
 """Exit statuses; where no daemon answers it is 1, too."""

@@ -13,8 +13,8 @@ from typing import IO, Any
 
 from attrs import frozen
 
+from marathonlb.figures import visible
 from marathonlb.redaction import masked
-from marathonlb.web.dashboard.figures import visible
 
 CLEAR = "\r\x1b[K"
 """Empties the line on a terminal."""

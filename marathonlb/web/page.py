@@ -5,20 +5,22 @@ What a page is: it is asked, and gives an answer. `marathonlb.web.router` does e
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 from attrs import Factory, field, frozen
 from twisted.web.http_headers import Headers
-from twisted.web.server import Request
 
 from marathonlb.errors import MarathonLBError
+
+if TYPE_CHECKING:
+    from twisted.web.server import Request
 
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
 HTML = "text/html; charset=utf-8"
 
-Stream = Callable[[Request], Awaitable[None]]
+Stream = Callable[["Request"], Awaitable[None]]
 """Writes the body of an answer that is not known at once; returns when it is whole or nobody listens any more."""
 
 

@@ -23,10 +23,10 @@ from twisted.python import usage
 
 from marathonlb import logs
 from marathonlb.errors import MarathonLBError, UsageError
+from marathonlb.figures import visible
 from marathonlb.marathon.api.agent import VerifiedPolicy, make_agent
 from marathonlb.marathon.api.request import Fetcher
 from marathonlb.marathon.factory import authorization_for
-from marathonlb.web.dashboard.figures import visible
 from marathonlb.zdd.clients.balancers import Balancers, agents
 from marathonlb.zdd.clients.hook import Hook, IHook, NoHook
 from marathonlb.zdd.clients.marathon import Cluster

@@ -13,11 +13,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.config.text.unified_diff import SectionDifference
 from marathonlb.controller.timeline import Entry, Kind
+from marathonlb.figures import ago, duration, iso, moment, number, plural, seconds_of, size
 from marathonlb.haproxy.runtime.stats import BackendState
 from marathonlb.web.api.services import ServiceView
 from marathonlb.web.dashboard.assets import Assets
 from marathonlb.web.dashboard.charts import BARS, latencies, stages
-from marathonlb.web.dashboard.figures import ago, duration, iso, moment, number, plural, seconds_of, size
 from marathonlb.web.dashboard.history import changed_lines, lines_of
 from marathonlb.web.dashboard.selection import ROWS, SORTS, STATES, Index, Selection
 

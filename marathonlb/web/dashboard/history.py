@@ -12,10 +12,10 @@ from attrs import frozen
 from marathonlb.config.text.model import SECTION_KEYWORDS
 from marathonlb.config.text.unified_diff import SectionDifference, difference
 from marathonlb.controller.timeline import Kind
+from marathonlb.figures import seconds_of
 from marathonlb.web.api.configurations import RUNNING, texts, versions_of
 from marathonlb.web.api.services import TextSection
 from marathonlb.web.dashboard.charts import stages
-from marathonlb.web.dashboard.figures import seconds_of
 from marathonlb.web.dashboard.site import HtmlPage
 from marathonlb.web.page import Asked
 from marathonlb.web.threads import aside

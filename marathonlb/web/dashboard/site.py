@@ -10,11 +10,11 @@ from urllib.parse import quote, urlencode
 from attrs import frozen
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from marathonlb import figures
 from marathonlb.errors import MarathonLBError
 from marathonlb.web.api.pin import pinned
 from marathonlb.web.api.services import Catalogue
 from marathonlb.web.context import Sight
-from marathonlb.web.dashboard import figures
 from marathonlb.web.dashboard.assets import DIRECTORY, Assets
 from marathonlb.web.dashboard.verdict import verdict_of
 from marathonlb.web.page import HTML, Answer, Asked, Page, Refusal

@@ -1,0 +1,174 @@
+"""The parts of the controller, joined: what the daemon and a single run of the script have in common."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from attrs import evolve, fields, frozen
+from twisted.application.service import IService
+from twisted.logger import Logger
+from twisted.web.client import HTTPConnectionPool
+
+from marathonlb import __version__
+from marathonlb.config.render import Renderer
+from marathonlb.config.templates.loader import load_templates, require_directory
+from marathonlb.config.templates.table import PER_APP_NAMES
+from marathonlb.controller.certificates.admission import CertificateAdmission
+from marathonlb.controller.hold import Hold
+from marathonlb.controller.planner import Planner
+from marathonlb.controller.reconciler import Reconciler
+from marathonlb.controller.recorder import Record
+from marathonlb.controller.timeline import Timeline
+from marathonlb.haproxy.applier import Applier
+from marathonlb.haproxy.certificates.reload_watch import Loaded, Renewal
+from marathonlb.haproxy.factory import make_applier, make_certificates, make_renewal, version_of
+from marathonlb.haproxy.files.accepted_templates import AcceptedTemplates
+from marathonlb.haproxy.files.state_directory import StateDirectory, beside
+from marathonlb.haproxy.process.account import with_account
+from marathonlb.haproxy.rollback.pin import Pins
+from marathonlb.marathon.dns import AgentHosts
+from marathonlb.marathon.factory import Member, make_members
+from marathonlb.marathon.federation import Everyone, Federation
+from marathonlb.marathon.gatherer import Gathers
+from marathonlb.marathon.snapshot import Memory
+from marathonlb.metrics import Metrics
+from marathonlb.routing.names import cluster_of_backend
+from marathonlb.routing.offers import Offers
+from marathonlb.routing.policy.file import read_policy
+from marathonlb.routing.policy.prefixes import OPEN
+from marathonlb.settings import Settings
+
+_log = Logger()
+
+
+@frozen
+class Parts:
+    """The objects that a daemon and a single run have in common."""
+
+    settings: Settings
+    members: tuple[Member, ...]
+    pool: HTTPConnectionPool
+    applier: Applier
+    hosts: AgentHosts
+    reconciler: Reconciler
+    gatherer: Gathers
+    planner: Planner
+    hold: Hold
+    record: Record
+    loaded: Loaded
+    renewal: Renewal
+
+    @property
+    def services(self) -> tuple[IService, ...]:
+        """What runs as long as the daemon does, in the order in which it starts; what pokes comes after it."""
+        gathering = (self.gatherer,) if isinstance(self.gatherer, Federation) else ()
+        return (self.applier.service, self.hosts, *gathering, self.reconciler)
+
+
+def make_parts(settings: Settings, reactor: Any, *, once: bool = False) -> Parts:
+    """
+    Join what both faces need. Nothing is touched but the files of the templates and the policy, which are read.
+
+    :param once: they are for a single run.
+    :raises TemplateError: a template cannot be used.
+    :raises UsageError: the policy, a certificate or an account cannot be used.
+    """
+    settings = with_system_ca(with_state_directory(settings))
+    templates = load_templates(settings.templates, settings.environment)
+    accepted = AcceptedTemplates(StateDirectory.of(settings))
+    require_directory(settings.templates, accepted.read())
+    settings, remark = with_account(settings, templates)
+    report(*templates.warnings, remark)
+    pool = HTTPConnectionPool(reactor)
+    metrics = Metrics(__version__, settings.mode, started=reactor.seconds())
+    record = Record(reactor, Timeline(), metrics)
+    policy = read_policy(settings.policy, PER_APP_NAMES) if settings.policy else OPEN
+    certificates, loaded = make_certificates(settings, reactor)
+    admission = CertificateAdmission(certificates, settings, policy)
+    applier = make_applier(settings, reactor, loaded, cause=record.cause)
+    hosts = AgentHosts(reactor.nameResolver, reactor)
+    offers = Offers(settings, PER_APP_NAMES, hosts.address, policy)
+    members = make_members(settings, reactor, pool, metrics.fetched, offers.count)
+    gatherer = _gatherer(members, settings, reactor, applier, once=once)
+    hold = Hold(
+        Pins(settings.state_dir), os.path.dirname(os.path.abspath(settings.haproxy_config)), hosts.address
+    )
+    planner = Planner(offers, Renderer(settings, templates), admission, hold, accepted)
+    reconciler = Reconciler(settings, gatherer, planner, applier, hosts, reactor, journal=record)
+    hosts.changed = reconciler.poke
+    if isinstance(gatherer, Federation):
+        gatherer.poke = reconciler.poke
+    renewal = make_renewal(settings, reactor, reconciler, applier, loaded)
+    return Parts(
+        settings, members, pool, applier, hosts, reconciler, gatherer, planner, hold, record, loaded, renewal
+    )
+
+
+def _gatherer(
+    members: tuple[Member, ...], settings: Settings, reactor: Any, applier: Applier, *, once: bool
+) -> Gathers:
+    """Who asks the clusters: of one without a name its own, of others each by itself."""
+    if not settings.named_clusters:
+        return members[0].gatherer
+    if once:
+        return Everyone(member.gatherer for member in members)
+    names = {member.name for member in members}
+
+    def serves(cluster: str) -> bool:
+        return any(cluster_of_backend(backend, names) == cluster for backend in applier.served())
+
+    return Federation(
+        {member.name: member.gatherer for member in members},
+        reactor,
+        serves,
+        max_backoff=settings.max_backoff,
+        memory=Memory(StateDirectory.of(settings).file),
+    )
+
+
+async def learn(parts: Parts, reactor: Any) -> None:
+    """Find out what of the text HAProxy's version decides, before any is written."""
+    parts.planner.suit(await version_of(parts.settings, reactor))
+
+
+def with_state_directory(settings: Settings) -> Settings:
+    """
+    The settings with a state directory that this user can write to.
+
+    The default is root's; where it is not ours to write and nobody chose it, the place is beside the configuration.
+    """
+    if settings.state_dir != fields(Settings).state_dir.default or _could_write(settings.state_dir):
+        return settings
+    return evolve(settings, state_dir=beside(settings))
+
+
+def _could_write(directory: str) -> bool:
+    while not os.path.isdir(directory):
+        directory = os.path.dirname(directory)
+    return os.access(directory, os.W_OK | os.X_OK)
+
+
+def with_system_ca(settings: Settings) -> Settings:
+    """
+    The settings with a file of the authorities that this system trusts, where one of the usual places has it.
+
+    HAProxy's own ``@system-ca`` is where its OpenSSL was built to look, which a binary from elsewhere does not have.
+    """
+    found = next((path for path in SYSTEM_CAS if os.path.isfile(path)), None)
+    return settings if found is None else evolve(settings, system_ca=found)
+
+
+SYSTEM_CAS = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+)
+"""Debian and Alpine, Red Hat, its older releases, SUSE."""
+
+
+def report(*warnings: str) -> None:
+    """Log these warnings; empty ones are left out."""
+    for warning in filter(None, warnings):
+        _log.warn("{warning}", warning=warning)
