@@ -119,6 +119,7 @@ PURE = (
     "options.option",
     "options.table",
     "options.settings",
+    "options.notices",
     "options.markdown",
     "zdd.definition",
     "zdd.pair",

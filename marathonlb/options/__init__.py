@@ -7,8 +7,9 @@ the daemon's and the script's command lines and writes ``--help``; `markdown` wr
 
 from marathonlb.options.commandline import CommandLine, spread_marathons
 from marathonlb.options.markdown import group_markdown
+from marathonlb.options.notices import notices
 from marathonlb.options.option import Face, Group, Option
-from marathonlb.options.settings import Given, Machine, Values, notices, read_values, settings_from
+from marathonlb.options.settings import Given, Machine, Values, read_values, settings_from
 from marathonlb.options.table import GROUPS, options
 
 __all__ = [

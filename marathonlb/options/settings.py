@@ -8,21 +8,19 @@ empty variable counts as absent, since that is how descriptions of containers le
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import socket
 from collections.abc import Callable, Collection, Iterable, Mapping
 from importlib.util import find_spec
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 from attrs import fields, frozen
 
 from marathonlb.errors import UsageError
-from marathonlb.options.option import PREFIX, Face, Option
+from marathonlb.options.option import Face, Option
 from marathonlb.options.table import IMAGE_ONLY, options
-from marathonlb.options.values import callback, callback_port, is_path, of_cluster, redacted, without_userinfo
+from marathonlb.options.values import callback, callback_port, of_cluster, redacted, without_userinfo
 from marathonlb.settings import Credentials, NamedCluster, Settings
 
 Given = Mapping[str, tuple[str, ...]]
@@ -54,31 +52,31 @@ class Machine:
 
 
 @frozen
-class _Said:
+class Said:
     """One value with the place it was given at; an empty place is the default."""
 
     text: str
     where: str
 
 
-def _said(option: Option, given: Given, environ: Mapping[str, str]) -> list[_Said]:
+def _said(option: Option, given: Given, environ: Mapping[str, str]) -> list[Said]:
     if option.name in given:
-        return [_Said(text, f"--{option.name}") for text in given[option.name]]
+        return [Said(text, f"--{option.name}") for text in given[option.name]]
     if not option.only_on_command_line:
         for variable in (option.variable, *option.environment):
             if environ.get(variable, "").strip():
-                return [_Said(environ[variable], variable)]
-    return [] if option.default is None else [_Said(option.default, "")]
+                return [Said(environ[variable], variable)]
+    return [] if option.default is None else [Said(option.default, "")]
 
 
-def _error(option: Option, said: _Said) -> UsageError:
+def _error(option: Option, said: Said) -> UsageError:
     value = "***" if option.secret else redacted(said.text)
     if "://" not in value and "@" in value:  # an address without its scheme may hold a password
         value = "***@" + value.rpartition("@")[2]
     return UsageError(option=said.where, value=value, expected=option.kind.expected)
 
 
-def _parse(option: Option, said: _Said) -> Any:
+def _parse(option: Option, said: Said) -> Any:
     try:
         return option.kind.parse(said.text)
     except ValueError:
@@ -89,7 +87,7 @@ def _parse(option: Option, said: _Said) -> Any:
 class Values:
     """Every option's values, parsed; by the name of the option, with the place each was given at."""
 
-    said: Mapping[str, list[_Said]]
+    said: Mapping[str, list[Said]]
     parsed: Mapping[str, list[Any]]
 
     def one(self, name: str) -> Any:
@@ -117,7 +115,7 @@ def settings_from(
     told = _values(given, environ, face)
     clusters = _clusters(told)
     unnamed = clusters.pop("", NamedCluster(name="", marathon=()))
-    mode = _mode(told, face)
+    mode = mode_of(told, face)
     named = {field.name for field in fields(Settings)}
     plain = {
         option.name.replace("-", "_"): bool(told.one(option.name)) if option.flag else told.one(option.name)
@@ -147,77 +145,6 @@ def settings_from(
     return settings
 
 
-def notices(given: Given, environ: Mapping[str, str], *, face: Face = Face.DAEMON) -> tuple[str, ...]:
-    """What is to be said once at the start about what was given: lines for the log."""
-    told = _values(given, environ, face)
-    mode = _mode(told, face)
-    lines = [
-        f"{told.where(option.name)}: {option.note}"
-        for option in options(face)
-        if option.note and told.where(option.name) and told.one(option.name) is not False
-    ]
-    for option in options(face):
-        if option.secret and any(said.where.startswith("--") for said in _shown_secrets(told, option)):
-            other = "the path of a file" if option.name in _OR_PATHS else "--marathon-auth-credential-file"
-            lines.append(
-                f"--{option.name}: every user of this machine can read it in the list of processes; "
-                f"use {option.variable} or {other}"
-            )
-    if any("@" in said.text and said.where.startswith("--") for said in told.said["marathon"]):
-        lines.append(
-            "--marathon: every user of this machine can read its password in the list of processes; "
-            f"use {PREFIX}MARATHON or --marathon-auth-credential-file"
-        )
-    if wide := _wide(told.joined("admin-allow")):
-        lines.append(
-            f"{told.where('admin-allow')}: {', '.join(wide)} is wide: whatever runs there, each task of a cluster "
-            "included, may reload HAProxy, pin configurations and read password hashes; name the addresses of "
-            "operators alone, or use --admin-token"
-        )
-    for name in ("callback-url", "listening"):
-        if told.where(name).startswith("--") and mode != "event":
-            lines.append(f"--{name}: it is not used, since only event mode listens")
-    listening = told.one("listening") or f"tcp:{CALLBACK_PORT}"
-    elsewhere = not re.match(rf"tcp6?:(port=)?{CALLBACK_PORT}(:|$)", listening)
-    if mode == "event" and elsewhere and not told.where("callback-url"):
-        lines.append(
-            f"{told.where('listening')}: Marathon is told to post to port {CALLBACK_PORT} all the same; "
-            "give --callback-url where nothing leads from there to here"
-        )
-    if told.where("command").startswith("--") and told.one("manage-haproxy"):
-        lines.append("--command: it is not used, since --manage-haproxy reloads HAProxy itself")
-    interval = "poll-interval" if mode == "poll" else "resync-interval"
-    if face is Face.DAEMON and told.one("max-staleness") <= told.one(interval):
-        lines.append(
-            f"--max-staleness={told.one('max-staleness'):g} is not more than --{interval}={told.one(interval):g}: "
-            "readiness turns red between two comparisons though all is well; give more"
-        )
-    return tuple(lines)
-
-
-_OR_PATHS: Mapping[str, Callable[[str], bool]] = {
-    "admin-token": is_path,
-    "dcos-auth-credentials": lambda text: "{" not in text,
-}
-"""The secrets that may be given as the path of a file, and whether a text is one."""
-
-
-def _shown_secrets(told: Values, option: Option) -> list[_Said]:
-    """What was given of a secret that is one as it stands; the path of a file that holds one is none."""
-    names_file = _OR_PATHS.get(option.name)
-    return [said for said in told.said[option.name] if names_file is None or not names_file(said.text)]
-
-
-def _wide(networks: Iterable[str]) -> list[str]:
-    """Networks with so many addresses that others than operators have some of them."""
-    parsed = map(ip_network, networks)
-    return [str(net) for net in parsed if not net.is_loopback and net.prefixlen <= _WIDE[net.version]]
-
-
-_WIDE = {4: 16, 6: 63}
-"""The longest prefix of a wide network; 192.168.0.0/16 is the smallest of the private ones."""
-
-
 def _values(given: Given, environ: Mapping[str, str], face: Face) -> Values:
     return read_values(options(face), given, environ)
 
@@ -235,7 +162,12 @@ def read_values(rows: Iterable[Option], given: Given, environ: Mapping[str, str]
     return Values(said, parsed)
 
 
-def _mode(told: Values, face: Face) -> str:
+def mode_of(told: Values, face: Face) -> str:
+    """
+    Return how hints come: ``sse``, ``event`` or ``poll``.
+
+    :raises UsageError: options of two modes were given together.
+    """
     if face is Face.DAEMON:
         return str(told.one("mode"))
     listens = told.where("listening").startswith("--")
