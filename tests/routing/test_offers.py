@@ -1,4 +1,4 @@
-"""What the cluster offers: step by step or all at once, and the ports that are assigned."""
+"""The services of all apps: step by step or all at once."""
 
 from __future__ import annotations
 
@@ -93,54 +93,3 @@ class StepTests(SynchronousTestCase):
         after = {service.app_id: service for service in made.services()}
         self.assertIs(after["/two"], before["/two"])
         self.assertEqual(after["/one"].servers, ())
-
-
-class AssignedPortTests(SynchronousTestCase):
-    """Service ports for container ports that have none."""
-
-    def test_in_range(self) -> None:
-        """Each such port gets one of the range, no two the same, the same ones in every instance."""
-        apps = {each.id: each for each in (inside("a", 0, 0), inside("b", 0), inside("c", 20000))}
-        found = ports(all_at_once(apps))
-        self.assertEqual(found.pop(("/c", 0)), 20000)
-        self.assertEqual(len(set(found.values())), 3)
-        self.assertTrue(all(10050 <= port <= 10100 for port in found.values()))
-        self.assertEqual(ports(all_at_once(dict(reversed(apps.items())))) | {}, found | {("/c", 0): 20000})
-
-    def test_older_keeps(self) -> None:
-        """A newcomer changes nobody's port."""
-        old = {f"/a{n}": inside(f"a{n}", 0, since="2020") for n in range(10)}
-        new = {f"/b{n}": inside(f"b{n}", 0, since="2021") for n in range(10)}
-        before, after = ports(all_at_once(old)), ports(all_at_once(old | new))
-        self.assertEqual({key: after[key] for key in before}, before)
-        self.assertEqual(len(set(after.values())), 20)
-
-    def test_named_ports(self) -> None:
-        """A port that an older app names, in Marathon or by a label, is given to nobody; a younger one takes none."""
-        mine = inside("a", 0, since="2020")
-        free = ports(all_at_once({"/a": mine}))["/a", 0]
-        for since in ("2019", "2021"):
-            for named in ({"ports": (Port(free),)}, {"labels": {"0_PORT": str(free)}}):
-                other = app("/b", config_changed_at=since, **named)
-                made = offers()
-                made.update({"/a": mine}, {"/a"})
-                made.update({"/a": mine, "/b": other}, {"/b"})
-                found = ports(made)
-                self.assertEqual(found["/b", 0], free)
-                self.assertEqual(found["/a", 0] == free, since > "2020")
-
-    def test_exhausted(self) -> None:
-        """Where the range is used up, the youngest are a problem each."""
-        apps = {f"/a{n}": inside(f"a{n}", 0, since=f"20{n}0") for n in range(4)}
-        options = {"min_serv_port_ip_per_task": 10050, "max_serv_port_ip_per_task": 10052}
-        made = all_at_once(apps, **options)
-        self.assertEqual({key[0] for key in ports(made)}, {"/a0", "/a1", "/a2"})
-        self.assertEqual([problem.app_id for problem in made.problems()], ["/a3"])
-
-    def test_off(self) -> None:
-        """A range that ends at 0 assigns none, and a label's port needs none."""
-        made = all_at_once(
-            {"/a": inside("a", 0), "/b": inside("b", 0, labels={"0_PORT": "7000"})},
-            max_serv_port_ip_per_task=0,
-        )
-        self.assertEqual(ports(made), {("/b", 0): 7000})

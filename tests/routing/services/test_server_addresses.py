@@ -1,111 +1,17 @@
-"""Where tasks are reached, from Marathon's JSON to servers: IP per task, IPv6, pods; and ports for who has none."""
+"""The addresses and ports of servers, from the JSON of Marathon: IP per task, IPv6 and pods."""
 
 from __future__ import annotations
 
 import json
-from itertools import permutations
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.config.templates.variables import server_variables
-from marathonlb.marathon.model import App, Networking, Port
 from marathonlb.marathon.parsing.apps import parse_apps
 from marathonlb.marathon.parsing.pods import parse_pods
-from marathonlb.routing.offers import Offers
 from marathonlb.routing.services.model import Service
-from marathonlb.settings import Settings
-from tests.routing.apps import app as any_app
-
-LOW, HIGH = 10050, 10052
-
-
-def app(name: str, *ports: int, since: str = "1", **more: Any) -> App:
-    """An app with IP per task and these service ports; 0 is a port that Marathon gives none."""
-    return any_app(
-        f"/{name}",
-        networking=Networking.CONTAINER,
-        ports=tuple(Port(port, container_port=80 + i, on_host=False) for i, port in enumerate(ports or (0,))),
-        config_changed_at=since,
-        **more,
-    )
-
-
-def offers(*apps: App, low: int = LOW, high: int = HIGH, one_by_one: bool = False, **more: Any) -> Offers:
-    """What is offered when these apps come, at once or one after another."""
-    wanted = {"groups": frozenset({"*"}), **more}
-    made = Offers(
-        Settings(min_serv_port_ip_per_task=low, max_serv_port_ip_per_task=high, **wanted),
-        frozenset(),
-        lambda host: host,
-    )
-    known: dict[str, App] = {}
-    for some in [(each,) for each in apps] if one_by_one else [apps]:
-        known |= {each.id: each for each in some}
-        made.update(known, [each.id for each in some])
-    return made
-
-
-def ports(made: Offers) -> dict[str, list[int]]:
-    """Service ports by app, in the order of their indexes."""
-    found: dict[str, list[int]] = {}
-    for service in sorted(made.services(), key=lambda service: service.key):
-        found.setdefault(service.app_id, []).append(service.service_port)
-    return found
-
-
-class AssignedPorts(SynchronousTestCase):
-    """Ports out of ``--min-serv-port-ip-per-task`` to ``--max-…``."""
-
-    def test_both_ends(self) -> None:
-        """A range is used whole, both ends included, and nothing outside of it."""
-        told = ports(offers(app("a"), app("b"), app("c")))
-        self.assertEqual(sorted(told.values()), [[10050], [10051], [10052]])
-        self.assertEqual(ports(offers(app("a"), low=10060, high=10060)), {"/a": [10060]})
-
-    def test_full(self) -> None:
-        """Who finds the range full has a problem that names its options; the others are served."""
-        made = offers(*(app(name, since=str(i)) for i, name in enumerate("abcd")))
-        self.assertEqual(set(ports(made)), {"/a", "/b", "/c"})
-        (problem,) = made.problems()
-        self.assertEqual((problem.app_id, problem.port_index, problem.fatal), ("/d", 0, True))
-        self.assertIn("--min-serv-port-ip-per-task", problem.reason)
-        self.assertIn("--max-serv-port-ip-per-task", problem.reason)
-
-    def test_freed(self) -> None:
-        """A port that becomes free is used again, and the oldest app stays where it is."""
-        apps = [app(name, since=str(i)) for i, name in enumerate("abcd")]
-        made = offers(*apps)
-        before = ports(made)
-        made.update({each.id: each for each in apps if each.id != "/b"}, ["/b"])
-        after = ports(made)
-        self.assertEqual((set(after), after["/a"]), ({"/a", "/c", "/d"}, before["/a"]))
-        self.assertEqual(sorted(after.values()), sorted(before.values()))
-
-    def test_off(self) -> None:
-        """Where both ends are 0 no range is named as the remedy."""
-        (problem,) = offers(app("a"), low=0, high=0).problems()
-        self.assertNotIn("per-task", problem.reason)
-
-    def test_fleet(self) -> None:
-        """Instances that saw the apps in another order, or serve other groups, agree on every port."""
-        apps = [app("a"), app("b", 0, 0), app("c", labels={"GROUP": "x"})]
-        told = ports(offers(*apps, high=10059))
-        for order in permutations(apps):
-            self.assertEqual(ports(offers(*order, high=10059, one_by_one=True)), told)
-        self.assertEqual(ports(offers(*apps, high=10059, groups=frozenset({"x"}))), {"/c": told["/c"]})
-
-    def test_elder_first(self) -> None:
-        """Where two fall on one port the older app keeps it, whoever came first."""
-        names = [f"app{i}" for i in range(9)]
-        alone = {name: ports(offers(app(name)))[f"/{name}"] for name in names}
-        one, other = next((a, b) for a in names for b in names if a < b and alone[a] == alone[b])
-        for old, new in ((one, other), (other, one)):
-            for order in ((old, new), (new, old)):
-                apps = [app(name, since="1" if name == old else "2") for name in order]
-                told = ports(offers(*apps, one_by_one=True))
-                self.assertEqual(told[f"/{old}"], alone[old])
-                self.assertNotEqual(told[f"/{new}"], alone[new])
+from tests.routing.services.test_assigned_ports import app, offers, ports
 
 
 def served(*wires: dict[str, Any], pods: bool = False, **more: Any) -> list[Service]:
