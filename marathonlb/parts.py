@@ -21,7 +21,7 @@ from marathonlb.controller.reconciler import Reconciler
 from marathonlb.controller.recorder import Record
 from marathonlb.controller.timeline import Timeline
 from marathonlb.haproxy.applier import Applier
-from marathonlb.haproxy.certificates.reload_watch import Loaded, Renewal
+from marathonlb.haproxy.certificates.reload_watch import CertificateWatch, LoadedCertificates
 from marathonlb.haproxy.factory import make_applier, make_certificates, make_renewal, version_of
 from marathonlb.haproxy.files.accepted_templates import AcceptedTemplates
 from marathonlb.haproxy.files.state_directory import StateDirectory, beside
@@ -56,8 +56,8 @@ class Parts:
     planner: Planner
     hold: Hold
     record: Record
-    loaded: Loaded
-    renewal: Renewal
+    loaded: LoadedCertificates
+    renewal: CertificateWatch
 
     @property
     def services(self) -> tuple[IService, ...]:

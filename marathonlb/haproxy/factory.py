@@ -17,7 +17,12 @@ from marathonlb.haproxy.applier import Applier
 from marathonlb.haproxy.certificates.backup import CertificateCopies
 from marathonlb.haproxy.certificates.companions import CompanionTrial
 from marathonlb.haproxy.certificates.inventory import Certificates
-from marathonlb.haproxy.certificates.reload_watch import Loaded, Reconciles, RememberingReloader, Renewal
+from marathonlb.haproxy.certificates.reload_watch import (
+    CertificateWatch,
+    LoadedCertificates,
+    ReloadRequests,
+    RememberingReloader,
+)
 from marathonlb.haproxy.dynamic.updater import Connect, Steering
 from marathonlb.haproxy.files.publish import Files
 from marathonlb.haproxy.files.reader import Readers
@@ -34,7 +39,7 @@ from marathonlb.haproxy.runtime.connection_pool import RuntimeConnectionPool
 from marathonlb.settings import Settings
 
 
-def make_certificates(settings: Settings, reactor: Any) -> tuple[Certificates, Loaded]:
+def make_certificates(settings: Settings, reactor: Any) -> tuple[Certificates, LoadedCertificates]:
     """The certificates that the settings and the services name, and what HAProxy has of them."""
     state = StateDirectory.of(settings)
 
@@ -56,7 +61,7 @@ def make_certificates(settings: Settings, reactor: Any) -> tuple[Certificates, L
         copies,
         None if settings.skip_validation else trial,
     )
-    return certificates, Loaded(certificates, state)
+    return certificates, LoadedCertificates(certificates, state)
 
 
 async def version_of(settings: Settings, reactor: Any) -> tuple[int, ...]:
@@ -72,8 +77,8 @@ async def version_of(settings: Settings, reactor: Any) -> tuple[int, ...]:
 
 
 def make_renewal(
-    settings: Settings, reactor: Any, reconciler: Reconciles, applier: Applier, loaded: Loaded
-) -> Renewal:
+    settings: Settings, reactor: Any, reconciler: ReloadRequests, applier: Applier, loaded: LoadedCertificates
+) -> CertificateWatch:
     """What looks at the certificates now and then."""
     connect = connection(settings, StateDirectory.of(settings), reactor)
 
@@ -86,13 +91,13 @@ def make_renewal(
         finally:
             talk.close()
 
-    return Renewal(loaded, say, reconciler, reactor)
+    return CertificateWatch(loaded, say, reconciler, reactor)
 
 
 def make_applier(
     settings: Settings,
     reactor: Any,
-    loaded: Loaded | None = None,
+    loaded: LoadedCertificates | None = None,
     *,
     stop_with_controller: bool = False,
     cause: Callable[[], str] = lambda: "",

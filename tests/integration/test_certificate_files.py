@@ -171,7 +171,7 @@ class CertificateFileTests(WithCertificates, MarathonTestCase):
         await self.start("--ssl-certs", f"{late},{torn},{good},{self.directory / 'more'}")
         await self.shown("x", "good.test")
         for path, words in (
-            (late, "is not there"),
+            (late, "does not exist"),
             (torn, "is no PEM file"),
             (self.directory / "more", "without a"),
         ):

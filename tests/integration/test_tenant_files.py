@@ -54,7 +54,7 @@ class CompanionMixin(WithCertificates):
             (place / name).write_bytes(f"{place}/plain.pem\n".encode())
             bad[name] = words
         os.symlink(place / "gone", place / "dangling.pem")
-        bad |= {"dangling.pem": "is not there", "sctl.pem.sctl": "is served without it"}
+        bad |= {"dangling.pem": "does not exist", "sctl.pem.sctl": "is served without it"}
         bad |= {"issuer.pem.issuer": "is served without it", "folder.pem.ocsp": "is served without it"}
         bad |= {"fifo.pem.ocsp": "is no regular file", "other.pem": "is served without it"}
         return bad

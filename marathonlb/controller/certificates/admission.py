@@ -18,7 +18,7 @@ from marathonlb.haproxy.certificates.file_cache import PATIENCE
 from marathonlb.haproxy.certificates.inventory import Certificates
 from marathonlb.haproxy.certificates.lists import MAX_ARGUMENTS
 from marathonlb.haproxy.certificates.survey import cannot
-from marathonlb.haproxy.certificates.verdicts import Verdict
+from marathonlb.haproxy.certificates.verdicts import CertificateVerdict
 from marathonlb.routing.policy.prefixes import OPEN, Policy
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.services.files import SENTENCES
@@ -190,7 +190,7 @@ class CertificateAdmission:
             return ""
         return self._policy.file_violation(service.app_id, file.path or file.written)
 
-    def _reason(self, service: Service, file: LabelFile, verdict: Verdict) -> str:
+    def _reason(self, service: Service, file: LabelFile, verdict: CertificateVerdict) -> str:
         """Return why a file cannot be served, as its owner is told; empty where it can."""
         if verdict.refused:
             return verdict.reason
@@ -219,7 +219,7 @@ class CertificateAdmission:
         self._logged = frozenset(details)
 
 
-def _problems(service: Service, file: LabelFile, verdict: Verdict, reason: str) -> list[Problem]:
+def _problems(service: Service, file: LabelFile, verdict: CertificateVerdict, reason: str) -> list[Problem]:
     """Return the problems to tell an owner: that the file cannot be used, or what is wrong with what is served."""
     if reason:
         return [file.problem(service, reason)]
@@ -231,7 +231,7 @@ def _problems(service: Service, file: LabelFile, verdict: Verdict, reason: str) 
     return [file.problem(service, sentence, fatal=False) for sentence in dict.fromkeys(sentences)]
 
 
-def _details(file: LabelFile, verdict: Verdict) -> Iterable[tuple[str, str]]:
+def _details(file: LabelFile, verdict: CertificateVerdict) -> Iterable[tuple[str, str]]:
     """Return what only the log says: the files and the reasons."""
     wrong = [(file.path, verdict.reason)] if verdict.reason else []
     return [*wrong, *verdict.bad, *((warning.path, for_operator(warning)) for warning in verdict.warnings)]

@@ -1,10 +1,10 @@
 """
-Copies of certificates: of each file what was read last, and what HAProxy has accepted last.
+Copies of certificates: the content that was read last of each file, and the content that HAProxy accepted last.
 
-HAProxy reads every file again at a reload, and at a start. A file that a label names it reads as the copy of what the
-controller has read and judged, so what becomes of the file meanwhile (garbage, a FIFO, nothing) cannot hold it up. What
-it has accepted is kept apart, for the next controller, too, and stands in where a file turns bad. A copy is as secret
-as the file: it is for the controller's user alone.
+HAProxy reads every file again at a reload and at a start. Of a file that a label names it reads the copy that the
+controller has read and judged, so nothing that becomes of the file meanwhile (garbage, a FIFO, removal) can block it.
+The accepted content is kept in another directory, for the next controller too, and is served where a file turns bad. A
+copy is as secret as the file: only the controller's user can read it.
 """
 
 from __future__ import annotations
@@ -23,21 +23,22 @@ from twisted.logger import Logger
 from marathonlb.files import replace
 from marathonlb.haproxy.certificates.survey import COMPANIONS
 
-NAME = ".pem"
+SUFFIX = ".pem"
+"""The end of a copy's name."""
 
 FRESH = ".new"
-"""The end of what has been read and is not judged yet."""
+"""The end of the name of a copy that is not judged yet."""
 
-UNUSED = 7 * 86400.0
-"""Seconds for which what was read is kept after its last change, where nobody names it: for a rollback."""
+KEEP_UNUSED = 7 * 86400.0
+"""Seconds for which a copy that no option and no label names is kept, for a rollback."""
 
 
 class CertificateCopies:
     """
-    The copies, one of each kind for each path.
+    The copies: for each path the content that was read last, and the content that HAProxy accepted last.
 
-    :param directory: where those lie that HAProxy has accepted; it is made when there is something to keep.
-    :param read: where those lie that were read last; beside the other one where none is named.
+    :param directory: the directory of the accepted contents; it is made when there is something to keep.
+    :param read: the directory of the contents that were read last; by default `directory` with ``-read`` appended.
     """
 
     _log = Logger()
@@ -51,28 +52,28 @@ class CertificateCopies:
         self._named: frozenset[str] = frozenset()
 
     def of(self, kind: str, path: str) -> str | None:
-        """The copy of what HAProxy accepted of this file last; None where there is none."""
-        copy = os.path.join(self._directory, stem_of(kind, path) + NAME)
+        """Return the copy of the content that HAProxy accepted last; None where there is none."""
+        copy = os.path.join(self._directory, stem_of(kind, path) + SUFFIX)
         return copy if os.path.exists(copy) else None
 
     def as_read(self, kind: str, path: str) -> str:
-        """The copy of what was read of this file last, whether it is there or not."""
-        return os.path.join(self._read, stem_of(kind, path) + NAME)
+        """Return the path of the copy of the content that was read last, which may not exist."""
+        return os.path.join(self._read, stem_of(kind, path) + SUFFIX)
 
     def fresh(self, kind: str, path: str) -> str:
-        """Where `bring` writes."""
+        """Return the path to which `bring` writes."""
         return self.as_read(kind, path) + FRESH
 
     def source(self, name: str) -> str:
-        """The copy of what was read last of what the configuration names; the name itself where there is none."""
-        copy = os.path.join(self._read, self._stem(name) + NAME)
+        """Return the copy that was read last of a file that the configuration names; its name where there is none."""
+        copy = os.path.join(self._read, self._stem(name) + SUFFIX)
         return copy if not self._is_kept(name) and os.path.exists(copy) else name
 
     def bring(self, kind: str, path: str, parts: Mapping[str, bytes]) -> None:
         """
-        Write what was just read, beside what was read before; for a thread.
+        Write the content that was just read, beside the copy of the content before; for a thread.
 
-        :param parts: the texts of the file and of its companions, by what is appended to its name.
+        :param parts: the texts of the file and of its companions, by the end of the name.
         :raises OSError: it cannot be written.
         """
         os.makedirs(self._read, 0o700, exist_ok=True)
@@ -86,11 +87,11 @@ class CertificateCopies:
 
     def settle(self, kind: str, path: str, digest: str, without: Iterable[str] = ()) -> bool:
         """
-        Take what was just read for what HAProxy is given.
+        Put the content that `bring` wrote in the place of the copy that HAProxy is given.
 
-        :param digest: of it.
-        :param without: the companions that HAProxy would refuse.
-        :return: whether it is there.
+        :param digest: the digest of the content.
+        :param without: the ends of the names of the companions that HAProxy would refuse.
+        :return: True if the copy exists.
         """
         copy, fresh, left_out = self.as_read(kind, path), self.fresh(kind, path), frozenset(without)
         try:
@@ -105,7 +106,7 @@ class CertificateCopies:
                 for end in left_out:
                     _remove(copy + end)
         except OSError as error:
-            self._complain(error)
+            self._log_failure(error)
             return False
         if not os.path.exists(copy):
             return False
@@ -115,10 +116,10 @@ class CertificateCopies:
 
     def keep(self, digests: Iterable[tuple[str, str]]) -> None:
         """
-        Keep what HAProxy has accepted, and forget what it has no more.
+        Keep the contents that HAProxy has accepted, and remove the copies that it does not use any more.
 
-        :param digests: what the configuration names, and the digests of what HAProxy has read there; a file that has
-            changed since is left as it was kept before.
+        :param digests: the paths that the configuration names, each with the digest of the content that HAProxy has
+            read; of a file that has changed since, the copy from before stays.
         """
         wanted = dict(digests)
         try:
@@ -132,18 +133,18 @@ class CertificateCopies:
                     self._keep(stem, digest)
             self._prune(wanted)
         except OSError as error:
-            self._complain(error)
+            self._log_failure(error)
 
-    def _complain(self, error: OSError) -> None:
+    def _log_failure(self, error: OSError) -> None:
         self._log.warn(
-            "Certificates that are served could not be copied: {error}. One that turns bad on the disk will be "
-            "left out; check the state directory",
+            "Certificates could not be copied to the state directory: {error}. A certificate that turns bad on the "
+            "disk will be left out until this works; check space and permissions of the directory",
             error=str(error),
         )
 
     def _keep(self, stem: str, digest: str) -> None:
         os.makedirs(self._directory, 0o700, exist_ok=True)
-        source, copy = (os.path.join(place, stem + NAME) for place in (self._read, self._directory))
+        source, copy = (os.path.join(place, stem + SUFFIX) for place in (self._read, self._directory))
         for end in (*COMPANIONS, ""):
             if not os.path.exists(source + end):
                 _remove(copy + end)
@@ -155,22 +156,22 @@ class CertificateCopies:
         self._kept[stem] = digest
 
     def _prune(self, wanted: Iterable[str]) -> None:
-        """Remove the copies of files that nobody names any more; one that stands in is named itself."""
+        """Remove the copies of files that are not named any more; a copy that is served is named itself."""
         stems = frozenset(self._stem(path) for path in wanted)
         forgotten, self._named = self._named - stems, stems
-        for directory, least in ((self._directory, 0.0), (self._read, UNUSED)):
+        for directory, seconds in ((self._directory, 0.0), (self._read, KEEP_UNUSED)):
             for name in os.listdir(directory) if os.path.isdir(directory) else ():
-                path, stem = os.path.join(directory, name), name.partition(NAME)[0]
-                if least and stem in forgotten:
+                path, stem = os.path.join(directory, name), name.partition(SUFFIX)[0]
+                if seconds and stem in forgotten:
                     os.utime(path)
-                elif stem not in stems and time() - os.stat(path).st_mtime >= least:
+                elif stem not in stems and time() - os.stat(path).st_mtime >= seconds:
                     os.unlink(path)
         self._kept = {stem: digest for stem, digest in self._kept.items() if stem in stems}
 
     def _stem(self, path: str) -> str:
-        """What the copies of a file are called; those of a copy are called as it is."""
+        """Return the stem of the names of a file's copies; that of a copy is its own."""
         if os.path.dirname(path) in (self._directory, self._read):
-            return os.path.basename(path).partition(NAME)[0]
+            return os.path.basename(path).partition(SUFFIX)[0]
         return self._stems.get(path) or stem_of("crt", path)
 
     def _is_kept(self, path: str) -> bool:
@@ -178,13 +179,13 @@ class CertificateCopies:
 
 
 def stem_of(kind: str, path: str) -> str:
-    """What the copies of a file are called."""
+    """Return the stem of the names of a file's copies."""
     name = path if kind == "crt" else f"{kind} {path}"
     return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def link(source: str, path: str) -> None:
-    """Make a second name for a file that is never written again, or a copy where the file system has no links."""
+    """Link a file that is never written again, or copy it where the file system has no links."""
     try:
         os.link(source, path)
     except OSError as error:

@@ -1,9 +1,9 @@
 """
-The files beside a certificate (``.ocsp``, ``.issuer``, ``.sctl``): HAProxy is asked about them before it is given them.
+The files beside a certificate (``.ocsp``, ``.issuer``, ``.sctl``) are tried with ``haproxy -c`` before they are used.
 
-What it refuses differs by its version and its TLS library, and some of it ends ``haproxy -c`` by a signal, without a
-word. So a small configuration with nothing but certificates is checked first. Where that is refused, halving finds the
-certificates, and leaving out one companion after the other finds those that are to blame.
+Which of them HAProxy refuses differs by its version and its TLS library, and some end ``haproxy -c`` by a signal,
+without a message. So a small configuration of nothing but certificates is checked first. Where HAProxy refuses it,
+halving finds the certificates at fault, and leaving out one companion after the other finds the files at fault.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from marathonlb.haproxy.certificates.backup import link
 from marathonlb.haproxy.process.binary import Binary
 
 MAX_RUNS = 64
-"""Maximum number of runs of ``haproxy -c`` in a trial; what is not proven by then goes without companions."""
+"""Maximum number of runs of ``haproxy -c`` in a trial; certificates that are left go without companions."""
 
 TIMEOUT = 20.0
-"""Seconds that one run may take."""
+"""Maximum number of seconds of one run."""
 
 PER_LINE = 20
 """Maximum number of certificates on one ``bind`` line."""
@@ -43,7 +43,7 @@ frontend companions
 
 
 @frozen
-class _Set:
+class _Companions:
     """A certificate with some of its companions."""
 
     path: str
@@ -54,7 +54,7 @@ class CompanionTrial:
     """
     Asks ``haproxy -c`` about companions.
 
-    :param directory: of the controller's own; one below it is made for each trial.
+    :param directory: a directory for trials alone; each trial makes one below it.
     """
 
     _log = Logger()
@@ -70,61 +70,67 @@ class CompanionTrial:
 
         :param asked: paths of certificates, and what is appended to them to name the companions.
         """
-        return Deferred.fromCoroutine(self._ask([_Set(path, ends) for path, ends in asked.items()]))
+        return Deferred.fromCoroutine(self._ask([_Companions(path, ends) for path, ends in asked.items()]))
 
-    async def _ask(self, sets: Sequence[_Set]) -> Mapping[str, frozenset[str]]:
+    async def _ask(self, sets: Sequence[_Companions]) -> Mapping[str, frozenset[str]]:
         try:
-            if not self._begun:
-                shutil.rmtree(
-                    self._directory, ignore_errors=True
-                )  # of a controller that was killed meanwhile
+            if not self._begun:  # remove the trials of a controller that was killed
+                shutil.rmtree(self._directory, ignore_errors=True)
             self._begun = True
             os.makedirs(self._directory, 0o700, exist_ok=True)
             place = tempfile.mkdtemp(dir=self._directory, prefix="trial-")
         except OSError as error:
-            self._log.warn("Companions of certificates could not be tried: {error}", error=str(error))
+            self._log_failure(error)
             return {}
         try:
-            return await _Search(self._binary, place).refused(sets)
-        except HAProxyUnavailable:  # nobody is there to refuse them
+            return await _CompanionSearch(self._binary, place).refused(sets)
+        except HAProxyUnavailable:  # without a binary nothing is refused
             return {}
         except OSError as error:
-            self._log.warn("Companions of certificates could not be tried: {error}", error=str(error))
+            self._log_failure(error)
             return {}
         finally:
             shutil.rmtree(place, ignore_errors=True)
 
+    def _log_failure(self, error: OSError) -> None:
+        self._log.warn(
+            "The files beside certificates could not be tried with haproxy -c: {error}. They are used untried; check "
+            "space and permissions of {directory}",
+            error=str(error),
+            directory=self._directory,
+        )
 
-class _Search:
-    """One trial in a directory of its own."""
+
+class _CompanionSearch:
+    """One trial, in a directory of its own."""
 
     def __init__(self, binary: Binary, place: str) -> None:
         self._binary = binary
         self._place = place
         self._runs = 0
 
-    async def refused(self, sets: Sequence[_Set]) -> Mapping[str, frozenset[str]]:
-        """The companions, by the certificate's path, without which HAProxy accepts everything."""
+    async def refused(self, sets: Sequence[_Companions]) -> Mapping[str, frozenset[str]]:
+        """Return the companions without which HAProxy accepts everything, by the certificate's path."""
         if await self._passes(sets):
             return {}
         if len(sets) > 1:
             middle = len(sets) // 2
             return {**await self.refused(sets[:middle]), **await self.refused(sets[middle:])}
-        (found,) = sets
-        for left in _subsets(found.ends):
-            if len(left) < len(found.ends) and await self._passes([_Set(found.path, left)]):
-                return {found.path: frozenset(found.ends) - frozenset(left)}
-        return {found.path: frozenset(found.ends)}
+        (one,) = sets
+        for left in _subsets(one.ends):
+            if len(left) < len(one.ends) and await self._passes([_Companions(one.path, left)]):
+                return {one.path: frozenset(one.ends) - frozenset(left)}
+        return {one.path: frozenset(one.ends)}
 
-    async def _passes(self, sets: Iterable[_Set]) -> bool:
+    async def _passes(self, sets: Iterable[_Companions]) -> bool:
         self._runs += 1
         if self._runs > MAX_RUNS:
             return False
         paths = []
-        for number, each in enumerate(sets):
+        for number, companions in enumerate(sets):
             path = os.path.join(self._place, f"{self._runs}-{number}.pem")
-            for end in ("", *each.ends):
-                link(each.path + end, path + end)
+            for end in ("", *companions.ends):
+                link(companions.path + end, path + end)
             paths.append(path)
         config = os.path.join(self._place, "haproxy.cfg")
         with open(config, "w", encoding="utf-8") as file:
@@ -137,6 +143,6 @@ class _Search:
 
 
 def _subsets(ends: Sequence[str]) -> Iterable[tuple[str, ...]]:
-    """What may be left of companions, the most first; an issuer goes with the response that needs it."""
+    """List the subsets of companions, the largest first; an issuer goes with the response that needs it."""
     chosen = sorted(range(2 ** len(ends)), key=lambda bits: -bits.bit_count())
     return [tuple(end for place, end in enumerate(ends) if bits >> place & 1) for bits in chosen]

@@ -14,13 +14,13 @@ from copy import copy as shallow
 from twisted.internet.interfaces import IReactorTime
 
 from marathonlb.haproxy.certificates.backup import CertificateCopies
-from marathonlb.haproxy.certificates.file_cache import PATIENCE, CertificateFiles, Trial
+from marathonlb.haproxy.certificates.file_cache import PATIENCE, CertificateFiles, CompanionCheck
 from marathonlb.haproxy.certificates.lists import MAX_ARGUMENTS, CertificateLists
-from marathonlb.haproxy.certificates.survey import COMPANIONS, Entry, Key
-from marathonlb.haproxy.certificates.verdicts import Judge, Verdict
+from marathonlb.haproxy.certificates.survey import COMPANIONS, CertificateFile, FileKey
+from marathonlb.haproxy.certificates.verdicts import CertificateJudge, CertificateVerdict
 from marathonlb.haproxy.files.reader import Reads
 
-Asked = tuple[str, str, str | None, bool]
+VerdictKey = tuple[str, str, str | None, bool]
 """A kind, a path, the app in whose lines HAProxy has refused something, and True if a label names the path."""
 
 
@@ -45,18 +45,18 @@ class Certificates:
         lists: Callable[[], str],
         reads: Reads,
         copies: CertificateCopies | None = None,
-        trial: Trial | None = None,
+        trial: CompanionCheck | None = None,
     ) -> None:
         self.generation = 0
         self.copies = copies
         self._lists = CertificateLists(lists)
         self._files = CertificateFiles(clock, reads, copies, trial)
-        self._judge = Judge(self._files, copies, clock.seconds)
-        self._verdicts: dict[Asked, Verdict] = {}
-        self._asked: set[Asked] = set()
+        self._judge = CertificateJudge(self._files, copies, clock.seconds)
+        self._verdicts: dict[VerdictKey, CertificateVerdict] = {}
+        self._asked: set[VerdictKey] = set()
         self._files_of: dict[str | None, dict[str, str]] = {}
         self._used: dict[str, str] = {}
-        self._sources: dict[str, Key] = {}
+        self._sources: dict[str, FileKey] = {}
 
     @property
     def used(self) -> Mapping[str, str]:
@@ -64,7 +64,7 @@ class Certificates:
         return self._used
 
     @property
-    def sources(self) -> Mapping[str, Key]:
+    def sources(self) -> Mapping[str, FileKey]:
         """The kinds and paths of the files that the configuration names, or names copies of."""
         return self._sources
 
@@ -76,7 +76,7 @@ class Certificates:
 
     # looking
 
-    async def read(self, keys: Iterable[Key], patience: float | None) -> None:
+    async def read(self, keys: Iterable[FileKey], patience: float | None) -> None:
         """
         Read those files that have not been asked for yet.
 
@@ -90,7 +90,7 @@ class Certificates:
     async def look(self) -> bool:
         """Look at every file again; return whether another configuration or another problem may follow."""
         keys = {(kind, path) for kind, path, _, _ in self._verdicts}
-        self._files.forget(keys)
+        self._files.keep_only(keys)
         await self._files.refresh(keys)
         return self._judge_again()
 
@@ -119,11 +119,11 @@ class Certificates:
         """Return the file that holds what the configuration names: a copy, where there is one."""
         return self.copies.source(name) if self.copies is not None else name
 
-    async def digests(self, names: Mapping[str, Key]) -> Mapping[str, str]:
+    async def digests(self, names: Mapping[str, FileKey]) -> Mapping[str, str]:
         """Return the digests of what these files hold now, by the name that HAProxy knows them by."""
         await self._files.refresh(names.values(), PATIENCE)
         seen = {name: self._files.seen(*key) for name, key in names.items()}
-        return {name: entry.digest for name, entry in seen.items() if isinstance(entry, Entry)}
+        return {name: entry.digest for name, entry in seen.items() if isinstance(entry, CertificateFile)}
 
     # judging
 
@@ -131,7 +131,7 @@ class Certificates:
         """Begin a new configuration, which names no file yet."""
         self._files_of, self._asked, self._sources = {}, set(), {}
 
-    def judge(self, kind: str, path: str, app_id: str | None = None) -> Verdict:
+    def judge(self, kind: str, path: str, app_id: str | None = None) -> CertificateVerdict:
         """
         Return the verdict on a path that the new configuration may name.
 
@@ -153,7 +153,7 @@ class Certificates:
         self._used = dict(used)
         self._verdicts = {key: verdict for key, verdict in self._verdicts.items() if key in self._asked}
 
-    def _ask(self, kind: str, path: str, app_id: str | None) -> Verdict:
+    def _ask(self, kind: str, path: str, app_id: str | None) -> CertificateVerdict:
         complainant = app_id if app_id in self._files.complainants else None
         key = (kind, path, complainant, app_id is not None)
         self._asked.add(key)
@@ -162,7 +162,7 @@ class Certificates:
             verdict = self._verdicts[key] = self._judged(key)
         return verdict
 
-    def _judged(self, key: Asked) -> Verdict:
+    def _judged(self, key: VerdictKey) -> CertificateVerdict:
         kind, path, app_id, labelled = key
         return self._judge.verdict(kind, path, app_id, labelled=labelled)
 

@@ -1,8 +1,11 @@
 """
-What stands in a PEM file, judged as HAProxy judges it: by OpenSSL.
+The certificates and keys in a PEM file, judged as HAProxy judges them: by OpenSSL.
 
-A file that HAProxy would refuse costs a whole reload, so each is read here before HAProxy is asked. What depends on how
-HAProxy's own OpenSSL was built (the smallest key that it takes, say) is left to HAProxy.
+A file that HAProxy would refuse costs a whole reload, so each file is read here before HAProxy is asked. Limits that
+depend on how HAProxy's own OpenSSL was built (the smallest key that it takes, say) are left to HAProxy.
+
+pyOpenSSL reads them, not ``cryptography.x509``, whose own parser gives other verdicts: it takes PEM headers in a
+certificate, which OpenSSL refuses, and refuses bytes after a certificate and rarer curves, which OpenSSL takes.
 """
 
 from __future__ import annotations
@@ -24,8 +27,8 @@ class Certificate:
     A certificate that can be served.
 
     :param fingerprint: SHA-1 in upper-case hex digits, as ``show ssl cert`` has it.
-    :param begins: since when it is valid, in seconds since 1970.
-    :param ends: until when.
+    :param begins: the time from which it is valid, in seconds since 1970.
+    :param ends: the time until which it is valid.
     """
 
     fingerprint: str
@@ -34,17 +37,17 @@ class Certificate:
 
 
 def blocks(pem: bytes) -> list[tuple[bytes, bytes]]:
-    """The kind and the whole text of each PEM block; costs one pass, whatever is in the file."""
-    found: list[tuple[bytes, bytes]] = []
+    """Return the kind and the whole text of each PEM block, in one pass over the file."""
+    result: list[tuple[bytes, bytes]] = []
     opened: dict[bytes, int] = {}
     for mark in _MARK.finditer(pem):
         kind = mark["kind"]
         if mark["side"] == b"BEGIN" and pem[mark.end() : mark.end() + 1].isspace():
             opened.setdefault(kind, mark.start())
         elif mark["side"] == b"END" and kind in opened:
-            found.append((kind, pem[opened[kind] : mark.end()]))
+            result.append((kind, pem[opened[kind] : mark.end()]))
             opened.clear()
-    return found
+    return result
 
 
 def _is_key(kind: bytes) -> bool:
@@ -52,7 +55,7 @@ def _is_key(kind: bytes) -> bool:
 
 
 def has_key(pem: bytes) -> bool:
-    """Whether there is a private key in it."""
+    """Return whether the text holds a private key."""
     return any(_is_key(kind) for kind, _ in blocks(pem))
 
 
@@ -60,8 +63,8 @@ def read_certificate(pem: bytes, key: bytes = b"") -> Certificate:
     """
     Judge a certificate, its chain and its key.
 
-    :param key: the file beside it that holds the key, where `pem` holds none.
-    :raises ValueError: why it cannot be served, in words that follow the file's name.
+    :param key: the text of the file beside it that holds the key, where `pem` holds none.
+    :raises ValueError: it cannot be served; the reason follows the file's name in a sentence.
     """
     found = blocks(pem)
     chain = [block for kind, block in found if kind in _CERTIFICATES]
@@ -70,35 +73,35 @@ def read_certificate(pem: bytes, key: bytes = b"") -> Certificate:
         raise ValueError("holds no certificate" if found else "is no PEM file")
     if not keys:
         raise ValueError(
-            "holds no private key; append it, or put it beside it as a file with .key at its end"
+            "holds no private key: append it, or put it into a file of the same name with .key at its end"
         )
     certificates = [_certificate(block, place) for place, block in enumerate(chain)]
     _require_match(certificates[0], _key(keys[0]))
     leaf = certificates[0]
     return Certificate(
         leaf.digest("sha1").decode().replace(":", ""),
-        _moment(leaf.get_notBefore()),
-        _moment(leaf.get_notAfter()),
+        _seconds(leaf.get_notBefore()),
+        _seconds(leaf.get_notAfter()),
     )
 
 
 def read_authorities(pem: bytes) -> float:
     """
-    Judge a file of certificates (and revocation lists) to verify others with.
+    Judge a file of authorities: certificates and revocation lists that verify other certificates.
 
-    :return: when the last of its certificates ends, in seconds since 1970.
-    :raises ValueError: why it cannot be used.
+    :return: the time at which the last of its certificates ends, in seconds since 1970.
+    :raises ValueError: it cannot be used; the reason follows the file's name in a sentence.
     """
     found = blocks(pem)
     chain = [block for kind, block in found if kind in _CERTIFICATES]
     if not chain and not any(kind == b"X509 CRL" for kind, _ in found):
         raise ValueError("holds no certificate" if found else "is no PEM file")
     read = [_certificate(block, place) for place, block in enumerate(chain)]
-    return max((_moment(each.get_notAfter()) for each in read), default=float("inf"))
+    return max((_seconds(certificate.get_notAfter()) for certificate in read), default=float("inf"))
 
 
 def payload(pem: bytes, key: bytes = b"") -> str:
-    """The blocks alone, without an empty line, as ``set ssl cert`` takes them; the text around them says nothing."""
+    """Return the blocks without empty lines and without the text around them, as ``set ssl cert`` takes them."""
     kept = [block for _, block in (*blocks(pem), *(() if has_key(pem) else blocks(key)))]
     lines = b"\n".join(kept).decode("ascii", "replace").splitlines()
     return "".join(f"{line}\n" for line in lines if line.strip())
@@ -114,7 +117,9 @@ def _certificate(block: bytes, place: int) -> crypto.X509:
 
 def _key(block: bytes) -> crypto.PKey:
     if _ENCRYPTED.search(block):
-        raise ValueError("holds an encrypted private key, and nobody is there to say the passphrase")
+        raise ValueError(
+            "holds an encrypted private key: remove the passphrase, since HAProxy starts unattended"
+        )
     try:
         return crypto.load_privatekey(crypto.FILETYPE_PEM, block, b"")
     except (crypto.Error, ValueError, TypeError):
@@ -124,7 +129,7 @@ def _key(block: bytes) -> crypto.PKey:
 def _require_match(certificate: crypto.X509, key: crypto.PKey) -> None:
     try:
         of_certificate, of_key = (
-            crypto.dump_publickey(crypto.FILETYPE_ASN1, each) for each in (certificate.get_pubkey(), key)
+            crypto.dump_publickey(crypto.FILETYPE_ASN1, public) for public in (certificate.get_pubkey(), key)
         )
     except crypto.Error:
         raise ValueError("holds a key of a kind that OpenSSL does not know") from None
@@ -132,8 +137,8 @@ def _require_match(certificate: crypto.X509, key: crypto.PKey) -> None:
         raise ValueError("holds a private key that does not fit its certificate")
 
 
-def _moment(text: bytes | None) -> float:
-    """ASN.1 time in seconds since 1970."""
+def _seconds(text: bytes | None) -> float:
+    """Return an ASN.1 time in seconds since 1970."""
     try:
         return datetime.strptime((text or b"").decode(), "%Y%m%d%H%M%SZ").replace(tzinfo=UTC).timestamp()
     except (ValueError, OverflowError):

@@ -26,7 +26,7 @@ from marathonlb.config.text.model import Config
 from marathonlb.errors import HAProxyUnavailable, PublishFailed
 from marathonlb.files import Ownership
 from marathonlb.haproxy.certificates.inventory import Certificates
-from marathonlb.haproxy.certificates.survey import Key, to_be_served
+from marathonlb.haproxy.certificates.survey import FileKey, to_be_served
 from marathonlb.haproxy.files.disk import Disk, read_text
 from marathonlb.haproxy.files.state_directory import StateDirectory
 from marathonlb.haproxy.interfaces import IReloader, Reloaded
@@ -35,11 +35,11 @@ from marathonlb.haproxy.runtime.connection import MAX_COMMAND
 WATCH_INTERVAL = 5.0
 """Seconds between two looks at the files."""
 
-Say = Callable[[Sequence[str]], Awaitable[list[str]]]
+RuntimeCommands = Callable[[Sequence[str]], Awaitable[list[str]]]
 """Commands to HAProxy's worker → their answers. Raises `HAProxyUnavailable`."""
 
 
-class Loaded:
+class LoadedCertificates:
     """
     What HAProxy has in memory, by path; it outlives the controller.
 
@@ -54,7 +54,7 @@ class Loaded:
         self._state = state
         self._disk = disk or Disk()
         self._digests: dict[str, str] | None = None
-        self._sources: dict[str, Key] = {}
+        self._sources: dict[str, FileKey] = {}
 
     def changed(self) -> list[str]:
         """The files in use that HAProxy has not as they are now. Of one that is new here it is thought to have it."""
@@ -122,7 +122,7 @@ class Loaded:
 class RememberingReloader:
     """A reloader that takes note of the certificates which a reload reads."""
 
-    def __init__(self, reloader: IReloader, loaded: Loaded) -> None:
+    def __init__(self, reloader: IReloader, loaded: LoadedCertificates) -> None:
         self._reloader = reloader
         self._loaded = loaded
 
@@ -145,7 +145,7 @@ class RememberingReloader:
         return self._reloader.pids()
 
 
-class Reconciles(Protocol):
+class ReloadRequests(Protocol):
     """Who makes HAProxy run what is wanted."""
 
     def plan_again(self, cause: Cause) -> None:
@@ -155,7 +155,7 @@ class Reconciles(Protocol):
         """HAProxy has to read its files again."""
 
 
-class Renewal(Service):
+class CertificateWatch(Service):
     """
     Looks at the certificates now and then.
 
@@ -165,7 +165,13 @@ class Renewal(Service):
     name = "certificates"
     _log = Logger()
 
-    def __init__(self, loaded: Loaded, say: Say, reconciler: Reconciles, clock: IReactorTime) -> None:
+    def __init__(
+        self,
+        loaded: LoadedCertificates,
+        say: RuntimeCommands,
+        reconciler: ReloadRequests,
+        clock: IReactorTime,
+    ) -> None:
         self._certificates = loaded.certificates
         self._loaded = loaded
         self._say = say
@@ -234,7 +240,7 @@ class Renewal(Service):
         except HAProxyUnavailable as error:
             return str(error)
 
-    async def _commit(self, say: Say, path: str, text: str, fingerprint: str) -> str:
+    async def _commit(self, say: RuntimeCommands, path: str, text: str, fingerprint: str) -> str:
         setting = f"set ssl cert {path} <<\n{text}"
         if len(setting) + 100 > MAX_COMMAND or any(letter in path for letter in " ;\\\n"):
             return "it cannot be said in one command"

@@ -1,8 +1,7 @@
 """
-One look at a path that names certificates: a file with its companions, a directory, or a bundle. For a thread.
+Read a path that names certificates: a file with its companions, a directory, or a bundle. For a thread.
 
-What HAProxy would refuse of a companion file (``.ocsp``, ``.issuer``, ``.sctl``) costs the companion, not the
-certificate.
+A companion file (``.ocsp``, ``.issuer``, ``.sctl``) that HAProxy would refuse is left out; its certificate is served.
 """
 
 from __future__ import annotations
@@ -21,37 +20,37 @@ from marathonlb.haproxy.certificates.pem import has_key, payload, read_authoriti
 from marathonlb.haproxy.files.reader import LARGEST, read_regular
 
 COMPANIONS = (".key", ".ocsp", ".issuer", ".sctl")
-"""The ends of files that HAProxy reads beside a certificate, and which are none themselves."""
+"""The ends of the names of companions: files that HAProxy reads beside a certificate."""
 
 BUNDLE = (".rsa", ".ecdsa", ".dsa")
-"""The ends of the files that ``crt FILE`` means where FILE itself is not there."""
+"""The ends of the names of the files that ``crt FILE`` means where FILE itself does not exist."""
 
 AUTHORITIES = (".pem", ".crt", ".cer", ".crl")
-"""The ends of the files that ``ca-file DIRECTORY`` means."""
+"""The ends of the names of the files that ``ca-file DIRECTORY`` means."""
 
 MAX_FILES = 20_000
-"""Maximum number of files of a directory."""
+"""Maximum number of files in a directory."""
 
 MAX_BYTES = 256_000_000
-"""Maximum number of bytes that are read of a directory at one look."""
+"""Maximum number of bytes that one look reads from a directory."""
 
-Key = tuple[str, str]
-"""A kind (``crt``, ``ca`` or ``keys``) and a path."""
+FileKey = tuple[str, str]
+"""The kind of a file (``crt``, ``ca`` or ``keys``) and its path."""
 
 
 @frozen
-class Entry:
+class CertificateFile:
     """
-    One file, with those beside it, as it was read.
+    One file and its companions, as they were read.
 
-    :param signature: what ``stat`` says of them.
-    :param digest: of their contents; empty where they cannot be read.
-    :param reason: why it cannot be served, in words that follow its name; empty where it can.
-    :param begins: since when it is valid, in seconds since 1970.
-    :param ends: until when.
-    :param real: the path that the file really has.
+    :param signature: the state of these files by ``stat``; a file is read again when it differs.
+    :param digest: the digest of their contents; empty where they cannot be read.
+    :param reason: why the file cannot be served, in words that follow its name; empty where it can.
+    :param begins: the time from which the certificate is valid, in seconds since 1970.
+    :param ends: the time until which it is valid.
+    :param real: the file's real path, symbolic links resolved.
     :param companions: the ends of the names of the companions that can be used.
-    :param wrong: those of the others, each with the reason.
+    :param wrong: the ends of the names of the other companions, each with the reason.
     :param copied: True if there is a copy of it for HAProxy.
     :param refused: True if HAProxy itself has refused it; `reason` then quotes HAProxy.
     """
@@ -69,14 +68,14 @@ class Entry:
 
 
 @frozen
-class Listing:
+class CertificateListing:
     """
-    A directory, or a bundle.
+    The files of a directory or of a bundle.
 
     :param files: the files that HAProxy would read.
-    :param bad: the names that HAProxy would stumble over, each with the reason.
-    :param reason: why there is nothing to read.
-    :param real: the path that the directory really has; empty for a bundle.
+    :param bad: the files at which HAProxy would stop, each with the reason.
+    :param reason: why there is nothing to read, in words that follow the name; empty where there is.
+    :param real: the directory's real path, symbolic links resolved; empty for a bundle.
     """
 
     files: tuple[str, ...] = ()
@@ -85,37 +84,46 @@ class Listing:
     real: str = ""
 
 
-Seen = Entry | Listing
+Surveyed = CertificateFile | CertificateListing
 
 
-class Copier(Protocol):
-    """One that writes copies of what was read."""
+class CopyWriter(Protocol):
+    """Writes copies of the files that were read."""
 
     def bring(self, kind: str, path: str, parts: Mapping[str, bytes]) -> None:
-        """Write the parts. Raises `OSError`."""
+        """
+        Write a copy.
+
+        :param parts: the texts of the file and of its companions, by the end of the name.
+        :raises OSError: it cannot be written.
+        """
 
 
 def survey(
-    kind: str, path: str, known: Mapping[Key, Seen], copier: Copier | None, beat: Callable[[], object]
-) -> dict[Key, Seen]:
+    kind: str,
+    path: str,
+    known: Mapping[FileKey, Surveyed],
+    copier: CopyWriter | None,
+    beat: Callable[[], object],
+) -> dict[FileKey, Surveyed]:
     """
-    Look at a path.
+    Read the files of a path.
 
-    :param known: what was seen before; a file that has not changed since is not read again.
-    :param beat: is called now and then as long as there is progress.
-    :return: what is there, with the files of a directory.
+    :param known: the results of the last look; a file that has not changed since is not read again.
+    :param beat: called after each file, to show that there is progress.
+    :return: the result for the path, and for each file of a directory.
     """
     listing = _listing(kind, path)
     if listing is None:
         return {(kind, path): _entry(kind, path, known.get((kind, path)), copier)}
     if kind != "crt" and not listing.reason:
         return {(kind, path): _gathered(kind, path, listing, copier)}
-    found: dict[Key, Seen] = {(kind, path): listing}
+    found: dict[FileKey, Surveyed] = {(kind, path): listing}
     left = MAX_BYTES
     for file in listing.files:
         before = known.get((kind, file))
         if left <= 0:
-            found[kind, file] = Entry(
+            found[kind, file] = CertificateFile(
                 None, reason=f"is not read: the directory holds more than {MAX_BYTES} bytes"
             )
             continue
@@ -133,8 +141,8 @@ def _size(path: str) -> int:
         return 0
 
 
-def _listing(kind: str, path: str) -> Listing | None:
-    """The files of a directory or a bundle; None where it is neither."""
+def _listing(kind: str, path: str) -> CertificateListing | None:
+    """Return the files of a directory or a bundle; None where the path is neither."""
     try:
         mode = os.stat(path).st_mode
         if not stat.S_ISDIR(mode):
@@ -142,9 +150,9 @@ def _listing(kind: str, path: str) -> Listing | None:
         names = sorted(name for name in os.listdir(path) if not name.startswith("."))
     except (OSError, ValueError):
         parts = tuple(path + end for end in BUNDLE if kind == "crt" and os.path.exists(path + end))
-        return Listing(parts) if parts else None
+        return CertificateListing(parts) if parts else None
     if len(names) > MAX_FILES:
-        return Listing(reason=f"is a directory of more than {MAX_FILES} files")
+        return CertificateListing(reason=f"is a directory of more than {MAX_FILES} files")
     files, bad = list[str](), list[tuple[str, str]]()
     for name in names:
         if name.endswith(COMPANIONS) if kind == "crt" else not name.endswith(AUTHORITIES):
@@ -156,11 +164,13 @@ def _listing(kind: str, path: str) -> Listing | None:
         except OSError as error:  # HAProxy stops at it
             bad.append((file, cannot(error)))
     reason = "" if files else "is a directory without a certificate"
-    return Listing(tuple(files), tuple(bad), reason, os.path.realpath(path))
+    return CertificateListing(tuple(files), tuple(bad), reason, os.path.realpath(path))
 
 
-def _gathered(kind: str, path: str, listing: Listing, copier: Copier | None) -> Entry:
-    """All authorities of a directory as one file."""
+def _gathered(
+    kind: str, path: str, listing: CertificateListing, copier: CopyWriter | None
+) -> CertificateFile:
+    """Read all authorities of a directory as one file."""
     signature = tuple(_stat(file) for file in listing.files)
     content = b""
     ends = float("-inf")
@@ -170,36 +180,40 @@ def _gathered(kind: str, path: str, listing: Listing, copier: Copier | None) -> 
             ends = max(ends, read_authorities(text))
             content += text + b"\n"
     except (OSError, ValueError) as error:
-        why = cannot(error) if isinstance(error, OSError) else str(error)
-        return Entry(
-            signature, digest_of([content]), f"is a directory with {os.path.basename(file)}, which {why}"
+        reason = cannot(error) if isinstance(error, OSError) else str(error)
+        return CertificateFile(
+            signature, digest_of([content]), f"is a directory with {os.path.basename(file)}, which {reason}"
         )
-    entry = Entry(signature, digest_of([content]), ends=ends, real=listing.real)
+    entry = CertificateFile(signature, digest_of([content]), ends=ends, real=listing.real)
     return _copied(kind, path, entry, {"": content}, copier)
 
 
-def _entry(kind: str, path: str, known: Seen | None, copier: Copier | None) -> Entry:
+def _entry(kind: str, path: str, known: Surveyed | None, copier: CopyWriter | None) -> CertificateFile:
     signature = tuple(_stat(path + end) for end in ("", *COMPANIONS))
-    if isinstance(known, Entry) and known.signature == signature:
+    if isinstance(known, CertificateFile) and known.signature == signature:
         return known
     digest = ""
     try:
         content, real = read_regular(path)
         digest = digest_of([content])
         if kind == "crt":
-            return _certificate(path, content, Entry(signature, real=real), copier)
+            return _certificate(path, content, CertificateFile(signature, real=real), copier)
         if kind == "keys":
             _require_keys(content)
         ends = read_authorities(content) if kind == "ca" else float("inf")
-        return _copied(kind, path, Entry(signature, digest, ends=ends, real=real), {"": content}, copier)
+        return _copied(
+            kind, path, CertificateFile(signature, digest, ends=ends, real=real), {"": content}, copier
+        )
     except OSError as error:
-        return Entry(signature, digest, cannot(error))
+        return CertificateFile(signature, digest, cannot(error))
     except ValueError as error:
-        return Entry(signature, digest, str(error))
+        return CertificateFile(signature, digest, str(error))
 
 
-def _certificate(path: str, content: bytes, entry: Entry, copier: Copier | None) -> Entry:
-    """A certificate with its key and its companions. Raises `ValueError` where it cannot be served."""
+def _certificate(
+    path: str, content: bytes, entry: CertificateFile, copier: CopyWriter | None
+) -> CertificateFile:
+    """Read a certificate with its key and its companions. Raises `ValueError` where it cannot be served."""
     key = b""
     if not has_key(content) and os.path.exists(path + ".key"):
         key, _ = read_regular(path + ".key")
@@ -228,7 +242,9 @@ def _certificate(path: str, content: bytes, entry: Entry, copier: Copier | None)
     return _copied("crt", path, found, parts, copier)
 
 
-def _copied(kind: str, path: str, entry: Entry, parts: Mapping[str, bytes], copier: Copier | None) -> Entry:
+def _copied(
+    kind: str, path: str, entry: CertificateFile, parts: Mapping[str, bytes], copier: CopyWriter | None
+) -> CertificateFile:
     if copier is None:
         return entry
     try:
@@ -239,15 +255,15 @@ def _copied(kind: str, path: str, entry: Entry, parts: Mapping[str, bytes], copi
 
 
 def _require_companion(end: str, text: bytes) -> None:
-    """Raise `ValueError` where a companion cannot be what its name says."""
+    """Raise `ValueError` where a companion does not hold what the end of its name promises."""
     if end == ".issuer":
         read_authorities(text)
     elif end == ".sctl" and not _is_list_of_timestamps(text):
-        raise ValueError("is no list of signed certificate timestamps (RFC 6962)")
+        raise ValueError("is not a list of signed certificate timestamps (RFC 6962)")
 
 
 def _is_list_of_timestamps(text: bytes) -> bool:
-    """Whether lengths and contents agree: a list of two bytes of length, and in it each item likewise."""
+    """Return whether the lengths fit: two bytes of length before the list, and before each item in it."""
     if len(text) < 4 or int.from_bytes(text[:2], "big") != len(text) - 2:
         return False
     place = 2
@@ -260,7 +276,7 @@ def _is_list_of_timestamps(text: bytes) -> bool:
 
 
 def _require_keys(text: bytes) -> None:
-    """Raise `ValueError` where this is no file of keys for TLS tickets."""
+    """Raise `ValueError` where a text does not hold the keys of TLS tickets."""
     lines = text.split()
     if len(lines) < 3 or len({len(b64decode(line, validate=True)) for line in lines} - {48, 80}):
         raise ValueError("holds no three keys of 48 or 80 bytes in base64")
@@ -268,7 +284,7 @@ def _require_keys(text: bytes) -> None:
 
 def to_be_served(path: str) -> tuple[str, str]:
     """
-    What is to be said to HAProxy so that it serves what a file holds now: the PEM text, and its fingerprint.
+    Return the PEM text of a file for ``set ssl cert``, and the fingerprint of its certificate.
 
     :raises ValueError: it cannot be served.
     :raises OSError: it cannot be read.
@@ -283,14 +299,14 @@ def to_be_served(path: str) -> tuple[str, str]:
 
 
 def cannot(error: OSError) -> str:
-    """Why a file cannot be used, in words that follow its name."""
+    """Return why a file cannot be read, in words that follow its name."""
     if isinstance(error, FileNotFoundError):
-        return "is not there"
+        return "does not exist"
     return f"cannot be read: {error.strerror}"
 
 
 def digest_of(parts: Iterable[str | bytes]) -> str:
-    """A digest of texts, each told from the next."""
+    """Return a digest of texts that also depends on where each ends."""
     digest = hashlib.sha256()
     for part in parts:
         content = os.fsencode(part) if isinstance(part, str) else part

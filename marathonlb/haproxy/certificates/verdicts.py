@@ -12,7 +12,7 @@ from attrs import Factory, evolve, frozen
 
 from marathonlb.haproxy.certificates.backup import CertificateCopies
 from marathonlb.haproxy.certificates.file_cache import CertificateFiles
-from marathonlb.haproxy.certificates.survey import Entry, Listing, digest_of
+from marathonlb.haproxy.certificates.survey import CertificateFile, CertificateListing, digest_of
 
 EXPIRES_SOON = 14 * 86400.0
 """Seconds before the end of a certificate from which a warning is given."""
@@ -59,7 +59,7 @@ class CertificateWarning:
 
 
 @frozen
-class Verdict:
+class CertificateVerdict:
     """
     What follows from what is there.
 
@@ -85,12 +85,12 @@ class Verdict:
     sources: Mapping[str, str] = Factory(dict)
     reals: tuple[str, ...] = ()
 
-    def differs(self, before: Verdict) -> bool:
+    def differs(self, before: CertificateVerdict) -> bool:
         """Return whether a configuration or a warning differs after this from after the verdict before."""
         return evolve(self, digests={}) != evolve(before, digests={})
 
 
-class Judge:
+class CertificateJudge:
     """
     Makes verdicts of the files that were read.
 
@@ -107,7 +107,7 @@ class Judge:
 
     def verdict(
         self, kind: str, path: str, app_id: str | None, *, labelled: bool, late: bool = False
-    ) -> Verdict:
+    ) -> CertificateVerdict:
         """
         Judge a path.
 
@@ -117,23 +117,27 @@ class Judge:
         """
         seen = self._files.seen(kind, path, app_id)
         late = late or self._files.is_late(kind, path)
-        if isinstance(seen, Listing):
+        if isinstance(seen, CertificateListing):
             return self._of_several(path, seen, app_id, labelled=labelled, late=late)
         if seen is None:
-            return self._of_bad(kind, path, app_id, Entry(None, reason=f"cannot be read: {NO_ANSWER}"))
+            return self._of_bad(
+                kind, path, app_id, CertificateFile(None, reason=f"cannot be read: {NO_ANSWER}")
+            )
         if seen.reason:
             return self._of_bad(kind, path, app_id, seen)
         return self._of_good(kind, path, seen, labelled=labelled, late=late)
 
-    def _of_bad(self, kind: str, path: str, app_id: str | None, seen: Entry) -> Verdict:
+    def _of_bad(self, kind: str, path: str, app_id: str | None, seen: CertificateFile) -> CertificateVerdict:
         """Judge a file that cannot be served: the copy of what HAProxy accepted before stands in."""
         copy = self._copies.of(kind, path) if self._copies is not None else None
         if copy is None or self._files.is_refused(copy, app_id):
-            return Verdict(reason=seen.reason, refused=seen.refused)
+            return CertificateVerdict(reason=seen.reason, refused=seen.refused)
         warning = CertificateWarning(path, CertificateFault.REPLACED, seen.reason)
         return self._named(kind, path, copy, "kept", (warning,))
 
-    def _of_good(self, kind: str, path: str, seen: Entry, *, labelled: bool, late: bool) -> Verdict:
+    def _of_good(
+        self, kind: str, path: str, seen: CertificateFile, *, labelled: bool, late: bool
+    ) -> CertificateVerdict:
         wrong = {**seen.wrong, **dict.fromkeys(self._files.left_out(kind, path), "is refused by HAProxy")}
         warnings = [
             CertificateWarning(path + end, CertificateFault.COMPANION, reason, end)
@@ -145,14 +149,14 @@ class Judge:
         served = path
         if self._copies is not None and (labelled or wrong or late or not _PLAIN.fullmatch(path)):
             if not seen.copied:
-                return Verdict(reason="cannot be copied to the state directory: is there space?")
+                return CertificateVerdict(reason="cannot be copied to the state directory: is there space?")
             served = self._copies.as_read(kind, path)
         return evolve(self._named(kind, path, served, seen.digest, tuple(warnings)), reals=(seen.real,))
 
     def _named(
         self, kind: str, path: str, served: str, digest: str, warnings: tuple[CertificateWarning, ...]
-    ) -> Verdict:
-        return Verdict(
+    ) -> CertificateVerdict:
+        return CertificateVerdict(
             files=(served,) if kind == "crt" else (),
             digests={served: digest},
             warnings=warnings,
@@ -161,11 +165,11 @@ class Judge:
         )
 
     def _of_several(
-        self, path: str, listing: Listing, app_id: str | None, *, labelled: bool, late: bool
-    ) -> Verdict:
+        self, path: str, listing: CertificateListing, app_id: str | None, *, labelled: bool, late: bool
+    ) -> CertificateVerdict:
         """Judge the files of a directory or a bundle."""
         if listing.reason:
-            return Verdict(reason=listing.reason)
+            return CertificateVerdict(reason=listing.reason)
         verdicts = [
             (file, self.verdict("crt", file, app_id, labelled=labelled, late=late)) for file in listing.files
         ]
@@ -173,11 +177,11 @@ class Judge:
         bad = (*listing.bad, *((file, verdict.reason) for file, verdict in verdicts if verdict.reason))
         if not good:
             named = "; ".join(f"{os.path.basename(file)} {reason}" for file, reason in bad[:3])
-            return Verdict(reason=f"holds no certificate that can be served: {named}")
+            return CertificateVerdict(reason=f"holds no certificate that can be served: {named}")
         files = tuple(chain.from_iterable(verdict.files for verdict in good))
         whole = {path: digest_of(listing.files)} if listing.real and not labelled else {}
         inside = (real for verdict in good for real in verdict.reals)
-        return Verdict(
+        return CertificateVerdict(
             files=files,
             digests=whole | _joined(verdict.digests for verdict in good),
             bad=bad,
@@ -190,7 +194,7 @@ class Judge:
             ),
         )
 
-    def _dates(self, path: str, seen: Entry) -> Iterable[CertificateWarning]:
+    def _dates(self, path: str, seen: CertificateFile) -> Iterable[CertificateWarning]:
         now = self._now()
         if seen.ends <= now:
             yield CertificateWarning(path, CertificateFault.EXPIRED, time=seen.ends)

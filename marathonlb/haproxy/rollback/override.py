@@ -7,7 +7,7 @@ from attrs import frozen
 from marathonlb.config.text.diff import differences, phrase, split
 from marathonlb.config.text.model import Config, Section
 from marathonlb.haproxy.rollback.pin import Pin, Pins
-from marathonlb.haproxy.rollback.restored import Alive, Pinned
+from marathonlb.haproxy.rollback.restored import Alive, RestoredConfig
 
 
 @frozen
@@ -34,7 +34,7 @@ class PinOverride:
     def __init__(self, pins: Pins, directory: str) -> None:
         self.pins = pins
         self._directory = directory
-        self._pinned: tuple[Pin, Pinned] | None = None
+        self._pinned: tuple[Pin, RestoredConfig] | None = None
         self._last: tuple[Config, Config, str] | None = None
 
     def over(self, today: Config, alive: Alive) -> Override | None:
@@ -55,7 +55,7 @@ class PinOverride:
     def instead(self, pin: Pin, today: Config, alive: Alive) -> Config:
         """Return a configuration of the past with today's tasks; see `over`."""
         if self._pinned is None or self._pinned[0] is not pin:
-            self._pinned = pin, Pinned(pin.published, self._directory)
+            self._pinned = pin, RestoredConfig(pin.published, self._directory)
         return self._pinned[1].with_tasks_of(today, alive)
 
     def _pending(self, today: Config, config: Config) -> str:

@@ -29,7 +29,7 @@ _UNCLEAN = re.compile(r"[^A-Za-z0-9-]", re.ASCII)
 _QUOTES = re.compile(r"[\\\"'#]")
 
 
-class Pinned:
+class RestoredConfig:
     """
     One configuration of the past.
 

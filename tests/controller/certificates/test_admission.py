@@ -30,7 +30,7 @@ class BadFileTests(CertificateTestCase):
         unreadable = self.write("unreadable.pem", text)
         os.chmod(unreadable, 0)
         found = {
-            str(self.directory / "missing.pem"): "is not there",
+            str(self.directory / "missing.pem"): "does not exist",
             self.write("empty.pem"): "no PEM file",
             self.write("garbled.pem", b"\x00\xff nonsense"): "no PEM file",
             other: "holds no certificate",

@@ -9,7 +9,12 @@ from zope.interface.verify import verifyObject
 
 from marathonlb.causes import Cause, CauseKind
 from marathonlb.errors import HAProxyUnavailable, ReloadFailed
-from marathonlb.haproxy.certificates.reload_watch import WATCH_INTERVAL, Loaded, RememberingReloader, Renewal
+from marathonlb.haproxy.certificates.reload_watch import (
+    WATCH_INTERVAL,
+    CertificateWatch,
+    LoadedCertificates,
+    RememberingReloader,
+)
 from marathonlb.haproxy.certificates.survey import to_be_served
 from marathonlb.haproxy.files.state_directory import StateDirectory
 from marathonlb.haproxy.interfaces import IReloader
@@ -59,15 +64,15 @@ class RenewalTestCase(CertificateTestCase):
         self.certificates.shared()
         self.certificates.admit(())
         self.state = StateDirectory(str(self.directory / "state"))
-        self.loaded = Loaded(self.certificates.certificates, self.state)
+        self.loaded = LoadedCertificates(self.certificates.certificates, self.state)
         self.worker = FakeWorker()
         self.planned: list[Cause] = []
         self.reloads: list[Cause] = []
         self.renewal = self.make()
 
-    def make(self) -> Renewal:
+    def make(self) -> CertificateWatch:
         """A service that looks."""
-        return Renewal(self.loaded, self.worker, self, self.clock)
+        return CertificateWatch(self.loaded, self.worker, self, self.clock)
 
     def plan_again(self, cause: Cause) -> None:
         """As the reconciler does it."""
@@ -152,7 +157,7 @@ class RenewalTests(RenewalTestCase):
         self.authority.issue("dir/a.pem", "a.test")
         self.certificates = self.of(str(self.directory / "dir"))
         self.plan_again(Cause(CauseKind.CERTIFICATES))
-        self.loaded = Loaded(self.certificates.certificates, self.state)
+        self.loaded = LoadedCertificates(self.certificates.certificates, self.state)
         self.renewal = self.make()
         self.look()
         self.authority.issue("dir/b.pem", "b.test")
@@ -186,20 +191,22 @@ class RenewalTests(RenewalTestCase):
         self.look()
         self.renew()
         self.certificates = self.of(self.good)
-        self.loaded = Loaded(self.certificates.certificates, self.state)
+        self.loaded = LoadedCertificates(self.certificates.certificates, self.state)
         self.assertEqual([self.good], finished(self.loaded.out_of_date()))
         self.plan_again(Cause(CauseKind.CERTIFICATES))
         self.renewal = self.make()
         self.look()
         self.assertEqual(3, len(self.worker.said))
-        self.assertEqual([], finished(Loaded(self.certificates.certificates, self.state).out_of_date()))
+        self.assertEqual(
+            [], finished(LoadedCertificates(self.certificates.certificates, self.state).out_of_date())
+        )
 
     def test_garbled_notes(self) -> None:
         """Notes that cannot be read are none."""
         for text in ("", "[]", "{", '{"a": 1}', "\ufffd"):
             (self.directory / "state").mkdir(exist_ok=True)
             (self.directory / "state" / "certificates").write_text(text)
-            self.loaded = Loaded(self.certificates.certificates, self.state)
+            self.loaded = LoadedCertificates(self.certificates.certificates, self.state)
             self.assertEqual([], self.loaded.changed())
             self.renewal = self.make()
             self.look()
