@@ -22,7 +22,7 @@ from marathonlb.config.templates.loader import load_templates
 from marathonlb.config.templates.table import PER_APP_NAMES
 from marathonlb.config.text.named_defaults import SINCE
 from marathonlb.controller.planner import Planner
-from marathonlb.haproxy.interfaces import Outcome
+from marathonlb.haproxy.outcome import Outcome
 from marathonlb.marathon.model import App
 from marathonlb.marathon.parsing.apps import parse_app, parse_apps
 from marathonlb.routing.offers import Offers

@@ -7,7 +7,6 @@ services, an age) is set when somebody asks, by `Metrics.now`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 
 from attrs import frozen
@@ -136,36 +135,6 @@ METRICS: tuple[Metric, ...] = (
     Metric(Gauge, "converged_generation", "Up to which of them HAProxy runs what is wanted"),
     Metric(Gauge, "haproxy_answers", "Whether HAProxy's own metrics could be fetched (1) or not (0)"),
 )
-
-REASONS: tuple[tuple[str, str], ...] = (
-    ("refused", r"HAProxy refuses"),
-    ("asked", r"SIGUSR1"),
-    ("first", r"there was no configuration"),
-    ("adopted", r"^adopted with differences"),
-    ("unconfirmed", r"not confirmed"),
-    ("not_running", r"does not run"),
-    ("head", r"\bthe head "),
-    ("order", r"\bthe order "),
-    ("server", r"\bserver "),
-    ("frontend", r"\bfrontends? "),
-    ("backend", r"\bbackends? "),
-    ("userlist", r"\buserlists? "),
-    ("map", r"\bmaps? |\.map\b"),
-)
-"""Kinds of reasons for a reload, each with what its phrases hold; the first that fits. A phrase itself names apps."""
-
-_REFUSED = re.compile(r"HAProxy refuses '(\w+) (\w+)")
-
-
-def refused_step(phrase: str) -> str:
-    """The command that HAProxy refused, as ``add_server``, where that is the reason of a reload; empty else."""
-    found = _REFUSED.search(phrase)
-    return "_".join(found.groups()) if found else ""
-
-
-def reason_kind(phrase: str) -> str:
-    """The kind of a reason, for a label that takes few values."""
-    return next((kind for kind, words in REASONS if re.search(words, phrase)), "other")
 
 
 class Metrics:

@@ -17,7 +17,16 @@ from marathonlb.causes import Cause
 from marathonlb.controller.planner import Wanted
 from marathonlb.controller.sentences import cause_phrase, causes_sentence
 from marathonlb.errors import MarathonLBError, SourceError
-from marathonlb.haproxy.interfaces import Outcome
+from marathonlb.haproxy.outcome import (
+    Outcome,
+    Postponed,
+    Reloaded,
+    Unchanged,
+    action_word,
+    explanation,
+    output_of,
+)
+from marathonlb.haproxy.reload_reason import sentence
 from marathonlb.haproxy.rollback.override import Override
 from marathonlb.marathon.events.hints import Hint
 from marathonlb.routing.problems import Problem
@@ -164,31 +173,32 @@ class Journal:
         if held is not None and held.back and held.back != self._held:
             self.held_back(status, held)
         self._held = held.back if held is not None else ""
-        if outcome.action == "nothing" and self._first:
+        if isinstance(outcome, Unchanged) and self._first:
             self._log.info(
                 "What is wanted is in place already: {services} services, {servers} servers; nothing to do",
                 services=len(wanted.services),
                 servers=wanted.servers,
             )
-        self._first = self._first and outcome.action == "postponed"
-        if outcome.action == "postponed" and outcome.done:
+        self._first = self._first and isinstance(outcome, Postponed)
+        if isinstance(outcome, Postponed) and outcome.changes:
             self._log.info(
                 "Generation {generation}: {done} in {milliseconds:.1f} ms; a reload is to come, since {reason}; "
                 "apps: {apps}",
                 generation=status.generation,
                 apps=self._who(status.generation),
-                done=outcome.done,
+                done=str(outcome.changes),
                 milliseconds=1000 * sum(outcome.seconds.values()),
-                reason=outcome.reason,
+                reason=sentence(outcome.reasons),
             )
             return
-        if outcome.action in ("nothing", "postponed"):
-            if outcome.action == "nothing":
+        if isinstance(outcome, Unchanged | Postponed):
+            if isinstance(outcome, Unchanged):
                 self._changed = frozenset()
+            reason = explanation(outcome)
             self._log.debug(
                 "Generation {generation} {says}",
                 generation=status.generation,
-                says=f"waits for its reload: {outcome.reason}" if outcome.reason else "changes nothing",
+                says=f"waits for its reload: {reason}" if reason else "changes nothing",
             )
             return
         self._log.info(
@@ -196,16 +206,17 @@ class Journal:
             "{servers} servers; apps: {apps}; because of {causes}",
             generation=status.generation,
             apps=self._who(status.generation),
-            action=outcome.action,
+            action=action_word(outcome),
             milliseconds=1000 * sum(outcome.seconds.values()),
-            reason=outcome.reason or "nothing differs",
+            reason=explanation(outcome) or "nothing differs",
             services=len(wanted.services),
             servers=wanted.servers,
             causes=causes_sentence(causes) or "start",
         )
-        if outcome.action == "reload" and outcome.output not in ("", self._advice):
-            self._log.warn("HAProxy says: {output}", output=outcome.output)
-        self._advice = outcome.output
+        output = output_of(outcome)
+        if isinstance(outcome, Reloaded) and output not in ("", self._advice):
+            self._log.warn("HAProxy says: {output}", output=output)
+        self._advice = output
 
     def held_back(self, status: Status, held: Override) -> None:
         """Something else waits for the release of what is pinned than before."""
@@ -227,9 +238,9 @@ class Journal:
             "{what}, asked by {who}: {action} in {milliseconds:.1f} ms, since {reason}",
             what=what,
             who=who,
-            action=outcome.action,
+            action=action_word(outcome),
             milliseconds=1000 * sum(outcome.seconds.values()),
-            reason=outcome.reason or "nothing differs",
+            reason=explanation(outcome) or "nothing differs",
         )
 
     def failed(self, status: Status, error: Exception, delay: float, *, again: bool) -> None:

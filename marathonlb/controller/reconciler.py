@@ -27,10 +27,11 @@ from marathonlb.controller.event_log import Journal, Status
 from marathonlb.controller.planner import Planner, Wanted
 from marathonlb.controller.refusals.search import Failure, Search
 from marathonlb.controller.reload_limiter import Floor
-from marathonlb.controller.sentences import cause_phrase
 from marathonlb.controller.unready import READINESS, Unready
 from marathonlb.errors import CheckFailed, InvalidConfiguration, ReloadFailed, ServicesRefused
-from marathonlb.haproxy.interfaces import IApplier, Outcome
+from marathonlb.haproxy.interfaces import IApplier
+from marathonlb.haproxy.outcome import Outcome, Postponed, Reloaded, Written
+from marathonlb.haproxy.reload_reason import from_cause
 from marathonlb.marathon.dns import Hosts
 from marathonlb.marathon.events.hints import Hint
 from marathonlb.marathon.gatherer import SECOND_OPINION, Gathers, hosts_of
@@ -114,7 +115,7 @@ class Reconciler(Service):
         """Let HAProxy read its configuration again, though nothing has changed."""
         if not self._gatherer.complete:
             self.journal.reload_waits(cause)
-        self._applier.distrust(cause_phrase(cause))
+        self._applier.distrust(from_cause(cause))
         self.plan_again(cause)
 
     def plan_again(self, cause: Cause) -> None:
@@ -397,7 +398,7 @@ class Reconciler(Service):
 
     def _go_on(self, wanted: Wanted, outcome: Outcome | None) -> None:
         """Try the next suspects, where a search is under way."""
-        if outcome is not None and (outcome.action == "postponed" or wanted.held is not None):
+        if outcome is not None and (isinstance(outcome, Postponed) or wanted.held is not None):
             return
         self._search.cleared()
         if outcome is None:
@@ -409,7 +410,7 @@ class Reconciler(Service):
         """Keep what HAProxy confirmed, and say it; a reload that may not be yet is asked for again when it may."""
         now = self._clock.seconds()
         self.status = evolve(self.status, last_outcome=outcome)
-        if outcome.action == "postponed":
+        if isinstance(outcome, Postponed):
             self._settled = False
             self._causes.update(causes)
             self._timers.set(
@@ -420,8 +421,8 @@ class Reconciler(Service):
         else:
             self._floor.caught_up()
             self.wanted = wanted
-            self._planner.accepted(wanted, read=outcome.action in ("reload", "written"))
-        if outcome.action == "reload":
+            self._planner.accepted(wanted, read=isinstance(outcome, Reloaded | Written))
+        if isinstance(outcome, Reloaded):
             self._timers.cancel("floor")
             self._floor.reloaded(now, outcome.seconds.get("reload", 0.0))
             self.status = evolve(self.status, last_reload=now, reloads=self.status.reloads + 1)

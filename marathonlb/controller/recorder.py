@@ -18,10 +18,20 @@ from marathonlb.controller.planner import Wanted
 from marathonlb.controller.sentences import cause_phrase, causes_sentence
 from marathonlb.controller.timeline import Entry, Kind, Timeline
 from marathonlb.errors import ReloadFailed
-from marathonlb.haproxy.interfaces import Outcome
+from marathonlb.haproxy.outcome import (
+    Outcome,
+    Postponed,
+    Reloaded,
+    Unchanged,
+    action_word,
+    changes_of,
+    explanation,
+    reasons_of,
+)
+from marathonlb.haproxy.reload_reason import metric_label, refused_commands, sentence
 from marathonlb.haproxy.rollback.override import Override
 from marathonlb.marathon.events.hints import Hint
-from marathonlb.metrics import Metrics, reason_kind, refused_step
+from marathonlb.metrics import Metrics
 from marathonlb.routing.problems import Problem
 
 SHOWN = 20
@@ -86,31 +96,30 @@ class Record(Journal):
         """See `Journal.converged`."""
         super().converged(status, wanted, outcome, causes)
         self._seconds |= outcome.seconds
-        self._measured("waiting" if outcome.action == "postponed" else outcome.action)
+        self._measured("waiting" if isinstance(outcome, Postponed) else action_word(outcome))
         self._counted(outcome)
-        if outcome.action == "postponed":
-            self._entry(
-                Kind.WAITING, f"a reload is to come, since {outcome.reason}", status, reason=outcome.reason
-            )
+        if isinstance(outcome, Postponed):
+            reason = sentence(outcome.reasons)
+            self._entry(Kind.WAITING, f"a reload is to come, since {reason}", status, reason=reason)
             return
         event, self._event = self._event, None
-        kind = Kind.UNCHANGED if outcome.action == "nothing" else Kind.CONVERGED
+        kind = Kind.UNCHANGED if isinstance(outcome, Unchanged) else Kind.CONVERGED
         latency = None
         if kind is Kind.CONVERGED and event is not None:
             latency = self._clock.seconds() - event
             self.metrics.observe("event_to_traffic_seconds", latency)
-        reason = f", since {outcome.reason}" if outcome.reason else ""
+        action, reason = action_word(outcome), explanation(outcome)
         entry = self._entry(
             kind,
-            f"{outcome.action}{reason}" if kind is Kind.CONVERGED else "nothing differs",
+            ", since ".join(filter(None, (action, reason))) if kind is Kind.CONVERGED else "nothing differs",
             status,
-            action=outcome.action,
-            reason=outcome.reason,
+            action=action,
+            reason=reason,
             event_to_traffic_seconds=latency,
             services=len(wanted.services),
             servers=wanted.servers,
         )
-        if outcome.action == "reload":
+        if isinstance(outcome, Reloaded):
             self.last_reload = entry
 
     def held_back(self, status: Status, held: Override) -> None:
@@ -127,23 +136,24 @@ class Record(Journal):
                 time=self._clock.seconds(),
                 kind=Kind.ASKED,
                 summary=f"{what}, asked by {who}",
-                action=outcome.action,
-                reason=outcome.reason,
+                action=action_word(outcome),
+                reason=explanation(outcome),
                 seconds=dict(outcome.seconds),
                 total_seconds=round(sum(outcome.seconds.values()), 6),
             )
         )
-        if outcome.action == "reload":
+        if isinstance(outcome, Reloaded):
             self.last_reload = entry
 
     def _counted(self, outcome: Outcome) -> None:
         """Count what was done to HAProxy."""
-        for step, count in outcome.counts.items():
+        for step, count in changes_of(outcome).counts.items():
             self.metrics.count("runtime_steps_total", count, kind=step, result="done")
-        if refused := refused_step(outcome.reason):
-            self.metrics.count("runtime_steps_total", kind=refused, result="refused")
-        if outcome.action == "reload":
-            self.metrics.count("reloads_total", reason=reason_kind(outcome.reason), result="done")
+        reasons = reasons_of(outcome)
+        for command in refused_commands(reasons):
+            self.metrics.count("runtime_steps_total", kind=command, result="refused")
+        if isinstance(outcome, Reloaded):
+            self.metrics.count("reloads_total", reason=metric_label(reasons), result="done")
 
     def rejected(self, error: Exception) -> None:
         """Count a reload that has failed."""

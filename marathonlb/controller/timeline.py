@@ -43,7 +43,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     :param came: what caused it, each with its number.
     :param apps: the apps that were looked at, the first few of them; none where everything was.
     :param app_count: how many were looked at; null where everything was.
-    :param action: what was decided and done, as `marathonlb.haproxy.interfaces.Outcome` says.
+    :param action: what was decided and done, as `marathonlb.haproxy.outcome.action_word` says.
     :param reason: why.
     :param seconds: how long each stage took.
     :param total_seconds: from its beginning to its end.

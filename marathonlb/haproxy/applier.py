@@ -26,21 +26,37 @@ from marathonlb.errors import MarathonLBError, ReloadFailed
 from marathonlb.haproxy.background import Chores
 from marathonlb.haproxy.config_store import InThread, Store
 from marathonlb.haproxy.diagnostics.hints import in_one_line
-from marathonlb.haproxy.dynamic.plan import Stepped
+from marathonlb.haproxy.dynamic.plan import UpdateResult
 from marathonlb.haproxy.dynamic.server_state import state_file
 from marathonlb.haproxy.dynamic.updater import OtherWorkerError, Steering
 from marathonlb.haproxy.dynamic.worker_state import Target
 from marathonlb.haproxy.files.publish import Files, Published
 from marathonlb.haproxy.files.state_directory import StateDirectory
-from marathonlb.haproxy.interfaces import IApplier, IChecker, IReloader, Outcome, Reloaded
+from marathonlb.haproxy.interfaces import IApplier, IChecker, IReloader, ReloadResult
+from marathonlb.haproxy.outcome import (
+    Outcome,
+    Postponed,
+    Reloaded,
+    Stepped,
+    Unchanged,
+    Written,
+    action_word,
+    explanation,
+)
 from marathonlb.haproxy.process.port_check import Probe, taken
+from marathonlb.haproxy.reload_reason import (
+    FIRST_START,
+    UNKNOWN_STATE,
+    WORKER_RESTARTED,
+    ReasonKind,
+    Reasons,
+    ReloadReason,
+    from_differences,
+    sentence,
+)
 from marathonlb.haproxy.rollback.archive import Archive
 from marathonlb.haproxy.rollback.restored import only_tasks_differ
-from marathonlb.haproxy.running_config import ADOPTED, FIRST, Bearings, Way
-
-__all__ = ["Applier", "Outcome"]
-
-RESTARTED = "HAProxy's worker was started anew while it was told what to do"
+from marathonlb.haproxy.running_config import Bearings, Way
 
 
 @implementer(IApplier)
@@ -81,7 +97,7 @@ class Applier:
         self._clock = clock
         self._probe = probe
         self._steering = steering
-        self._distrusted = ""
+        self._distrusted: Reasons = ()
         self._news = ""
         self._lock = DeferredLock()
         self._again: Deferred[Any] | None = None
@@ -140,9 +156,9 @@ class Applier:
             finally:
                 self._store.unstage()
 
-    def distrust(self, why: str) -> None:
+    def distrust(self, reason: ReloadReason) -> None:
         """See `IApplier.distrust`."""
-        self._distrusted = why
+        self._distrusted = (reason,)
 
     def served(self) -> frozenset[str]:
         """See `IApplier.served`."""
@@ -168,17 +184,17 @@ class Applier:
         """
         return self._store.read() if self.running is None else self._store.texts(self.running)
 
-    def foresee(self, wanted: Config) -> str:
+    def foresee(self, wanted: Config) -> Reasons:
         """
-        Why HAProxy would have to be reloaded to run this; empty where steps lead there, or nothing differs.
+        Return why HAProxy would have to be reloaded to run this; none where steps lead there, or nothing differs.
 
         Nothing is done, and HAProxy is not asked: what it refuses is known only afterwards.
         """
         if self.running is None:
-            return "what HAProxy runs is not known yet"
+            return (UNKNOWN_STATE,)
         return self._takes_a_reload(Way(self.running, wanted, differences(self.running, wanted)))
 
-    def predict(self, wanted: Config) -> Deferred[str]:
+    def predict(self, wanted: Config) -> Deferred[Reasons]:
         """
         The same for a controller that has only begun: what runs is found out, nothing is done.
 
@@ -186,17 +202,18 @@ class Applier:
         """
         return self._lock.run(lambda: Deferred.fromCoroutine(self._predict(wanted)))
 
-    async def _predict(self, wanted: Config) -> str:
+    async def _predict(self, wanted: Config) -> Reasons:
         way = await self._bearings.way(wanted)
-        return (way.why or self._takes_a_reload(way)).removeprefix(ADOPTED)
+        reasons = way.reasons or self._takes_a_reload(way)
+        return tuple(reason for reason in reasons if reason.kind is not ReasonKind.ADOPTED)
 
-    def _takes_a_reload(self, way: Way) -> str:
-        """Why it does; empty where steps lead there."""
+    def _takes_a_reload(self, way: Way) -> Reasons:
+        """Return why it does; none where steps lead there."""
         steering = self._steering
         if not way.found or steering is None or steering.worker is None:
-            return phrase(way.found)
+            return from_differences(way.found)
         limits = steering.abilities.limits
-        return steering.ledger.sketch(way.found, way.running, way.wanted, limits, None).why
+        return steering.ledger.sketch(way.found, way.running, way.wanted, limits, None).reasons
 
     @property
     def confirmed(self) -> bool:
@@ -216,38 +233,35 @@ class Applier:
     ) -> Outcome:
         seconds: dict[str, float] = {}
         distrusted = self._distrusted
-        stepped, reason = await self._by_steps(wanted, seconds, as_of, distrusted)
-        steps = stepped.steps
-        if not reason:
-            action = "steps" if steps else "nothing"
-            done = steps.phrase()
-            return Outcome(action=action, reason=done, seconds=seconds, counts=steps.counts(), done=done)
+        stepped, reasons = await self._by_steps(wanted, seconds, as_of, distrusted)
+        changes = stepped.steps.changes()
+        if not reasons:
+            return Stepped(changes=changes, seconds=seconds) if changes else Unchanged(seconds=seconds)
         if not may_reload or (may_gather and stepped.may_wait):
-            waits = Outcome(action="postponed", reason=reason, seconds=seconds)
-            return evolve(waits, counts=steps.counts(), done=steps.phrase())
-        self._distrusted = ""
+            return Postponed(reasons=reasons, changes=changes, seconds=seconds)
+        self._distrusted = ()
         try:
-            outcome = await self._by_reload(wanted, reason, seconds, as_of, once)
+            outcome = await self._by_reload(wanted, reasons, seconds, as_of, once)
         except BaseException:
             self._distrusted = self._distrusted or distrusted
             raise
-        return evolve(outcome, counts=steps.counts(), done=steps.phrase())
+        return evolve(outcome, changes=changes)
 
     # by steps
 
     async def _by_steps(
-        self, wanted: Config, seconds: dict[str, float], as_of: float | None, distrusted: str
-    ) -> tuple[Stepped, str]:
-        """Do what steps can do; with it the reason of a reload that does the rest, or nothing."""
+        self, wanted: Config, seconds: dict[str, float], as_of: float | None, distrusted: Reasons
+    ) -> tuple[UpdateResult, Reasons]:
+        """Do what steps can do; with it the reasons of a reload that does the rest, or none."""
         steering = self._steering
         for _ in range(2):
             way = await self._bearings.way(wanted)
             self._news = _news(way)
-            if way.why or distrusted:
-                return Stepped(), way.why or distrusted
+            if way.reasons or distrusted:
+                return UpdateResult(), way.reasons or distrusted
             if steering is None or not (way.found or steering.ledger.pending):
-                await self._arrive(way, Stepped(), wanted)
-                return Stepped(), ""
+                await self._arrive(way, UpdateResult(), wanted)
+                return UpdateResult(), ()
             try:
                 with self._timed(seconds, "steps"):
                     stepped = await steering.step(
@@ -260,12 +274,12 @@ class Applier:
                 self._bearings.lose()
                 continue
             await self._arrive(way, stepped, wanted)
-            return stepped, way.because(stepped.why)
-        return Stepped(), RESTARTED
+            return stepped, way.because(stepped.reasons)
+        return UpdateResult(), (WORKER_RESTARTED,)
 
-    async def _arrive(self, way: Way, stepped: Stepped, wanted: Config) -> None:
+    async def _arrive(self, way: Way, stepped: UpdateResult, wanted: Config) -> None:
         """Take note of what runs now, and let the file follow."""
-        if self._news and not stepped.why:
+        if self._news and not stepped.reasons:
             self._store.keep(self._news)
         if self._bearings.arrive(way, stepped, wanted):
             await self._chores.behind()
@@ -312,8 +326,8 @@ class Applier:
         outcome = await self._apply(running, True, False, None)
         self._log.warn(
             "HAProxy's worker was started anew from an older file, and was led on: {action} ({reason})",
-            action=outcome.action,
-            reason=outcome.reason or "it held everything",
+            action=action_word(outcome),
+            reason=explanation(outcome) or "it held everything",
         )
 
     def _not_led_on(self, failure: Any) -> None:
@@ -329,8 +343,8 @@ class Applier:
     # by reload
 
     async def _by_reload(
-        self, wanted: Config, reason: str, seconds: dict[str, float], as_of: float | None, once: bool
-    ) -> Outcome:
+        self, wanted: Config, reasons: Reasons, seconds: dict[str, float], as_of: float | None, once: bool
+    ) -> Reloaded | Written:
         async with self._store.lock:
             staged = self._store.stage(wanted)
             try:
@@ -350,16 +364,16 @@ class Applier:
                     reloaded = await self._reload(wanted, before, once)
                 if self._news:
                     self._store.keep(self._news)
-                self._store.confirm(staged.published, reason)
+                self._store.confirm(staged.published, sentence(reasons))
                 await self._bearings.met(wanted, reloaded, worker, as_of, self._clock)
             finally:
                 if self._steering is not None:
                     self._store.keep_health()
         # what a master says of a reload that went well is no news; what nobody was told is
-        output = "\n".join(
-            filter(None, (warnings, "" if reloaded.action == "reload" else reloaded.output.strip()))
-        )
-        return Outcome(action=reloaded.action, reason=reason, seconds=seconds, output=output)
+        if reloaded.running:
+            return Reloaded(reasons=reasons, seconds=seconds, output=warnings)
+        output = "\n".join(filter(None, (warnings, reloaded.output.strip())))
+        return Written(reasons=reasons, seconds=seconds, output=output)
 
     async def _keep_health(self, wanted: Config) -> int | None:
         """Let the next worker know which servers are down; the process id of the one that knows it now."""
@@ -383,7 +397,7 @@ class Applier:
         if found:
             raise ReloadFailed(reason=in_one_line(found), complaints=found, refused=True)
 
-    async def _reload(self, wanted: Config, before: Published | None, once: bool) -> Reloaded:
+    async def _reload(self, wanted: Config, before: Published | None, once: bool) -> ReloadResult:
         try:
             return await self._reloader.reload(wanted, once=once)
         except ReloadFailed as error:
@@ -401,6 +415,6 @@ class Applier:
 
 def _news(way: Way) -> str:
     """What makes this configuration worth keeping, in one phrase; empty where nothing but tasks has changed."""
-    if way.why != FIRST and all(map(only_tasks_differ, way.found)):
+    if FIRST_START not in way.reasons and all(map(only_tasks_differ, way.found)):
         return ""
-    return phrase(way.found) or way.why
+    return phrase(way.found) or sentence(way.reasons)

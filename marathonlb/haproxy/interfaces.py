@@ -6,48 +6,27 @@ Each interface has a real implementation here and a fake in the tests; both pass
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
-from attrs import field, frozen
+from attrs import frozen
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
 from marathonlb.config.text.model import Config
+from marathonlb.haproxy.outcome import Outcome
+from marathonlb.haproxy.reload_reason import ReloadReason
 
 
 @frozen(kw_only=True)
-class Outcome:
+class ReloadResult:
     """
-    What applying a configuration came to.
+    The result of a reload that did not fail.
 
-    :param action: ``nothing``; ``steps`` (HAProxy was led there without a reload); ``reload`` (HAProxy runs it,
-        confirmed); ``written`` (no HAProxy runs with this file, so nobody was told); ``postponed`` (a reload is needed,
-        and none was allowed; what steps can do is done).
-    :param reason: why it was reloaded, or is to be, or what the steps did, in one phrase; empty where nothing was done.
-    :param seconds: by stage: ``steps``, ``check``, ``publish``, ``reload``; a stage that was not needed is missing.
-    :param counts: how many steps, by kind.
-    :param output: HAProxy's warnings, or a warning of ours where nobody could be told.
-    :param done: what steps did before a reload, or in place of one, in one phrase.
+    :param running: False where no HAProxy runs with the file, so that there was none to reload.
+    :param output: the output of HAProxy or of the reload command.
     """
 
-    action: str
-    reason: str = ""
-    seconds: Mapping[str, float] = field(factory=dict)
-    output: str = ""
-    counts: Mapping[str, int] = field(factory=dict)
-    done: str = ""
-
-
-@frozen(kw_only=True)
-class Reloaded:
-    """
-    A reload that was confirmed.
-
-    :param action: ``reload``, or ``written`` where no HAProxy runs with the file.
-    :param output: what HAProxy or the command said.
-    """
-
-    action: str = "reload"
+    running: bool = True
     output: str = ""
 
 
@@ -72,10 +51,10 @@ class IApplier(Interface):
         """
         Take the smallest step that makes HAProxy run this.
 
-        :param may_reload: whether now is a time for a reload. Where not and one is needed, the outcome is
-            ``postponed``; it is to be asked again later.
+        :param may_reload: whether now is a time for a reload. Where not and one is needed, the outcome is `Postponed`;
+            it is to be asked again later.
         :param may_gather: whether a reload may wait for others which only adds ports to what steps let serve already;
-            then it is ``postponed``, too.
+            then the outcome is `Postponed`, too.
         :param as_of: when that was asked from which `wanted` was made, in seconds on the clock; servers that `drain`
             named after that stay drained. None undoes what `wanted` does not confirm.
         :param once: see `IReloader.reload`.
@@ -100,7 +79,7 @@ class IApplier(Interface):
     def check(config: Config, *, control: bool = False) -> Deferred[str]:
         """Whether HAProxy accepts a configuration; see `IChecker.check`. Nothing is applied."""
 
-    def distrust(why: str) -> None:
+    def distrust(reason: ReloadReason) -> None:
         """Reload at the next `apply` though nothing differs, for this reason."""
 
     def served() -> frozenset[str]:
@@ -141,7 +120,7 @@ class IChecker(Interface):
 class IReloader(Interface):
     """One that can make HAProxy read its file again."""
 
-    def reload(config: Config, *, once: bool = False) -> Deferred[Reloaded]:
+    def reload(config: Config, *, once: bool = False) -> Deferred[ReloadResult]:
         """
         Make HAProxy run what lies on disk, and make sure that it does; start it where it is ours and does not run.
 

@@ -11,18 +11,23 @@ from attrs import frozen
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from marathonlb.config.text.diff import Difference, differences, phrase, split, with_new
+from marathonlb.config.text.diff import Difference, Fate, differences, split, with_new
 from marathonlb.config.text.model import Config, Section
 from marathonlb.haproxy.config_store import Store
-from marathonlb.haproxy.dynamic.plan import Stepped, is_done
+from marathonlb.haproxy.dynamic.plan import UpdateResult, is_done
 from marathonlb.haproxy.dynamic.updater import OtherWorkerError, Steering
-from marathonlb.haproxy.interfaces import IReloader, Reloaded
+from marathonlb.haproxy.interfaces import IReloader, ReloadResult
+from marathonlb.haproxy.reload_reason import (
+    ADOPTED,
+    FIRST_START,
+    NOT_RUNNING,
+    UNCONFIRMED,
+    WHITE_SPACE_DIFFERS,
+    Reasons,
+    from_differences,
+    sentence,
+)
 from marathonlb.timers import pause
-
-UNCONFIRMED = "the last reload was not confirmed"
-NOT_RUNNING = "HAProxy does not run"
-FIRST = "there was no configuration"
-ADOPTED = "adopted with differences: "
 
 MEETING = 5.0
 """Seconds that the new worker of a HAProxy which is not ours is waited for: its reload may be under way yet."""
@@ -38,19 +43,19 @@ class Way:
 
     :param running: what runs, and `wanted` what should, in texts that can be compared.
     :param found: where they differ.
-    :param why: the reason of a reload where what runs is not known well enough for steps; empty else.
+    :param reasons: of a reload, where what runs is not known well enough for steps; empty else.
     :param adopted: whether it was found out, not remembered.
     """
 
     running: Config
     wanted: Config
     found: tuple[Difference, ...] = ()
-    why: str = ""
+    reasons: Reasons = ()
     adopted: bool = False
 
-    def because(self, why: str) -> str:
-        """The reason of the reload that does what steps could not."""
-        return f"{ADOPTED}{why}" if why and self.adopted else why
+    def because(self, reasons: Reasons) -> Reasons:
+        """Return the reasons of the reload that does what steps could not."""
+        return (ADOPTED, *reasons) if reasons and self.adopted else reasons
 
 
 class Bearings:
@@ -92,14 +97,14 @@ class Bearings:
         running = self.running
         assert running is not None
         found = self._differences(running, wanted)
-        doubt = UNCONFIRMED if not self.confirmed else "" if serving else NOT_RUNNING
+        doubt = (UNCONFIRMED,) if not self.confirmed else () if serving else (NOT_RUNNING,)
         steering = self._steering
         if doubt or steering is None:
-            return Way(running, wanted, found, phrase(found) or doubt)
+            return Way(running, wanted, found, from_differences(found) or doubt)
         if found and steering.worker is None:
             looked = await self._look(steering, running)
             if looked is None:
-                return Way(running, wanted, found, phrase(found))
+                return Way(running, wanted, found, from_differences(found))
             if looked is not running:
                 running, found = looked, differences(looked, wanted)
         return Way(running, wanted, found)
@@ -126,24 +131,24 @@ class Bearings:
             if old is not None and old.text == new.text:
                 found.pop(key, None)
             else:
-                found[key] = Difference(*key, "is new" if old is None else "differs", old, new)
+                found[key] = Difference(*key, Fate.NEW if old is None else Fate.CHANGED, old, new)
         return tuple(found.values())
 
     async def _from_disk(self, wanted: Config, serving: bool) -> Way:
         disk, texts = self._store.read(wanted.maps), self._store.texts(wanted)
         if disk is None:
-            return Way(Config(), wanted, (), FIRST)
+            return Way(Config(), wanted, (), (FIRST_START,))
         running, target = wanted, wanted
         found: tuple[Difference, ...] = ()
-        differs = ""
+        differs: Reasons = ()
         if disk.digest() != texts.digest():
             running, target = split(disk.text, disk.maps), split(texts.text, texts.maps)
             found = differences(running, target)
-            differs = f"{ADOPTED}{phrase(found) or 'white space'}"
+            differs = (ADOPTED, *(from_differences(found) or (WHITE_SPACE_DIFFERS,)))
         if not self._store.trusts(disk):
-            return Way(running, target, found, differs or UNCONFIRMED, adopted=True)
+            return Way(running, target, found, differs or (UNCONFIRMED,), adopted=True)
         if not serving:
-            return Way(running, target, found, differs or NOT_RUNNING, adopted=True)
+            return Way(running, target, found, differs or (NOT_RUNNING,), adopted=True)
         looked = await self._look(self._steering, running) if self._steering is not None else None
         if looked is None:
             return Way(running, target, found, differs, adopted=True)
@@ -158,14 +163,14 @@ class Bearings:
             return None
         return Config(running.sections, {**running.maps, **maps}) if maps else running
 
-    def arrive(self, way: Way, stepped: Stepped, wanted: Config) -> bool:
+    def arrive(self, way: Way, stepped: UpdateResult, wanted: Config) -> bool:
         """
         Take note of what steps came to.
 
         :param wanted: what was asked for, as it was rendered.
         :return: whether the file has to follow.
         """
-        if not stepped.why:
+        if not stepped.reasons:
             same_text = not way.found and not (way.adopted and way.running is not wanted)
             self.running, self.confirmed, self._left = wanted, True, None
             moved = way.adopted or len(way.running.sections) != len(wanted.sections)
@@ -198,7 +203,12 @@ class Bearings:
         return running is not way.running
 
     async def met(
-        self, wanted: Config, reloaded: Reloaded, before: int | None, as_of: float | None, clock: IReactorTime
+        self,
+        wanted: Config,
+        reloaded: ReloadResult,
+        before: int | None,
+        as_of: float | None,
+        clock: IReactorTime,
     ) -> None:
         """
         HAProxy confirmed a reload: know the new worker, drain again what was drained out of turn, and read back what
@@ -210,7 +220,7 @@ class Bearings:
         steering = self._steering
         if steering is None:
             return
-        if reloaded.action != "reload":
+        if not reloaded.running:
             steering.forget()
             return
         drained = steering.ledger.drained_since(as_of)
@@ -227,8 +237,8 @@ class Bearings:
         except OtherWorkerError:
             self.lose()
             return
-        if stepped.why:
+        if stepped.reasons:
             self._log.error(
                 "After the reload HAProxy does not hold what its file says: {why}; the next change tries again",
-                why=stepped.why,
+                why=sentence(stepped.reasons),
             )

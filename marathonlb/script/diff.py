@@ -13,6 +13,7 @@ from marathonlb.config.text.unified_diff import unified_lines
 from marathonlb.errors import MarathonLBError
 from marathonlb.figures import visible
 from marathonlb.haproxy.files.publish import Published
+from marathonlb.haproxy.reload_reason import sentence
 from marathonlb.redaction import masked
 from marathonlb.script.parts import Watch, parts_of
 from marathonlb.script.terminal import Paint, Terminal
@@ -34,7 +35,7 @@ async def show_difference(settings: Settings, reactor: Any, terminal: Terminal, 
             path = os.path.abspath(settings.haproxy_config)
             published = Published(wanted.config.text(os.path.dirname(path)), wanted.config.map_texts())
             before = parts.applier.texts() or Published("")
-            why = await parts.applier.predict(wanted.config)
+            reasons = await parts.applier.predict(wanted.config)
     except MarathonLBError as error:
         terminal.err.write(f"{error}\n")
         return TROUBLE
@@ -42,11 +43,11 @@ async def show_difference(settings: Settings, reactor: Any, terminal: Terminal, 
         terminal.out.write(painted(line, terminal.paint))
     for problem in wanted.problems:
         terminal.err.write(f"{problem}\n")
-    if why:
-        terminal.out.write(f"# HAProxy would be reloaded: {why}\n")
+    if reasons:
+        terminal.out.write(f"# HAProxy would be reloaded: {sentence(reasons)}\n")
     elif before.digest() != published.digest():
         terminal.out.write("# HAProxy would be led there without a reload\n")
-    return DIFFERENT if why or before.digest() != published.digest() else SAME
+    return DIFFERENT if reasons or before.digest() != published.digest() else SAME
 
 
 def painted(line: str, paint: Paint) -> str:

@@ -9,7 +9,9 @@ from typing import Any
 
 from twisted.logger import Logger
 
+from marathonlb.causes import Cause, CauseKind
 from marathonlb.exclusive import alone
+from marathonlb.haproxy.reload_reason import from_cause
 from marathonlb.parts import Parts
 from marathonlb.routing.problems import Problem
 from marathonlb.script.parts import Watch, parts_of
@@ -48,6 +50,6 @@ async def _dry(parts: Parts, terminal: Terminal) -> Iterable[Problem]:
 async def _apply(parts: Parts) -> Iterable[Problem]:
     await parts.applier.recover()
     for path in (await parts.loaded.out_of_date())[:1]:
-        parts.applier.distrust(f"certificate {path} changed")
+        parts.applier.distrust(from_cause(Cause(CauseKind.CERTIFICATE, path)))
     await parts.reconciler.once()
     return parts.reconciler.problems

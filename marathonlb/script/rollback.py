@@ -11,7 +11,7 @@ from marathonlb.config.text.model import Config
 from marathonlb.errors import DaemonUnreachable, MarathonLBError, SourceError, UsageError
 from marathonlb.exclusive import alone
 from marathonlb.haproxy.files.state_directory import StateDirectory
-from marathonlb.haproxy.interfaces import Outcome
+from marathonlb.haproxy.outcome import Outcome, Unchanged, action_word, explanation
 from marathonlb.haproxy.rollback.archive import Archive
 from marathonlb.haproxy.rollback.pin import Pin
 from marathonlb.parts import Parts
@@ -96,13 +96,13 @@ async def _pin(parts: Parts, steps: int, now: float, terminal: Terminal) -> None
         else:
             pins.put(before)
         raise
-    _say(terminal, pin.name, wanted.time, outcome.action, outcome.reason)
+    _say(terminal, pin.name, wanted.time, action_word(outcome), explanation(outcome))
 
 
 async def _apply(parts: Parts, pin: Pin, terminal: Terminal) -> Outcome:
     """By what Marathon says today; where it says nothing, by the tasks that lie on disk."""
     try:
-        return await parts.reconciler.once() or Outcome(action="nothing")
+        return await parts.reconciler.once() or Unchanged()
     except SourceError as error:
         terminal.err.write(f"{error}. The tasks are those of the configuration that is there\n")
     disk = parts.applier.texts()
@@ -113,11 +113,11 @@ async def _apply(parts: Parts, pin: Pin, terminal: Terminal) -> Outcome:
 async def _release(parts: Parts, terminal: Terminal) -> None:
     parts.hold.pins.release()
     try:
-        outcome = await parts.reconciler.once() or Outcome(action="nothing")
+        outcome = await parts.reconciler.once() or Unchanged()
     except MarathonLBError:
         terminal.err.write("Nothing is pinned any more, but what is wanted could not be applied:\n")
         raise
-    terminal.out.write(f"Nothing is pinned. {_done(outcome.action, outcome.reason)}\n")
+    terminal.out.write(f"Nothing is pinned. {_done(action_word(outcome), explanation(outcome))}\n")
 
 
 def _say(terminal: Terminal, name: str, time: str, action: str, reason: str) -> None:

@@ -21,8 +21,9 @@ from marathonlb.controller.reconciler import Reconciler
 from marathonlb.controller.recorder import Record
 from marathonlb.errors import HAProxyUnavailable, PublishFailed
 from marathonlb.haproxy.files.publish import Published
-from marathonlb.haproxy.interfaces import Outcome
+from marathonlb.haproxy.outcome import Outcome
 from marathonlb.haproxy.process.binary import Capabilities
+from marathonlb.haproxy.reload_reason import Reasons
 from marathonlb.haproxy.rollback.archive import Archive
 from marathonlb.haproxy.runtime.stats import Statistics
 from marathonlb.marathon.gatherer import Gatherer, Gathers
@@ -87,8 +88,8 @@ class Applied(Protocol):
     def check(self, config: Config) -> Deferred[str]:
         """Whether HAProxy accepts a configuration."""
 
-    def foresee(self, wanted: Config) -> str:
-        """Why HAProxy would have to be reloaded to run this; empty where not."""
+    def foresee(self, wanted: Config) -> Reasons:
+        """Return why HAProxy would have to be reloaded to run this; none where not."""
 
 
 @frozen(kw_only=True)

@@ -12,6 +12,7 @@ from marathonlb.causes import Cause, CauseKind
 from marathonlb.controller.reconciler import PATIENCE
 from marathonlb.controller.unready import READINESS
 from marathonlb.errors import ReloadFailed, SourceError
+from marathonlb.haproxy.outcome import action_word
 from marathonlb.marathon.events.hints import Hint
 from marathonlb.marathon.gatherer import MANY
 from marathonlb.marathon.model import App
@@ -419,7 +420,7 @@ class OnceTests(ReconcilerTestCase):
         """It applies what Marathon says, and leaves no timer behind."""
         self.marathon.set(*cluster(2))
         outcome = self.successResultOf(as_deferred(self.reconciler.once()))
-        self.assertEqual(outcome.action if outcome else "", "reload")
+        self.assertEqual(action_word(outcome) if outcome else "", "reload")
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_failure_is_raised(self) -> None:

@@ -19,7 +19,7 @@ from marathonlb.errors import ReloadFailed
 from marathonlb.logs import json_line, text_line
 from marathonlb.marathon.events.hints import Hint
 from marathonlb.marathon.model import App
-from marathonlb.metrics import METRICS, PREFIX, Metrics, markdown, reason_kind, refused_step
+from marathonlb.metrics import METRICS, PREFIX, Metrics, markdown
 from tests.fakes.hints import event_hint
 from tests.reconciling import cluster, web
 from tests.web.contexts import EVERYTHING, NOW, SETTINGS, PagesTestCase
@@ -353,22 +353,3 @@ class Table(SynchronousTestCase):
             self.assertIn(f"| `{PREFIX}{row.name}` |", text)
         names = {metric.name for metric in Metrics("1", "sse", processes=False).registry.collect()}
         self.assertEqual(names, {PREFIX + row.name.removesuffix("_total") for row in METRICS})
-
-    def test_reasons(self) -> None:
-        """A reason for a reload, which names apps, becomes one of few kinds."""
-        for phrase, kind in (
-            ("there was no configuration", "first"),
-            ("adopted with differences: backend a differs", "adopted"),
-            ("the last reload was not confirmed", "unconfirmed"),
-            ("frontend shop_10000_in is new, backend shop_10000 is new", "frontend"),
-            ("backend shop_10000 is gone", "backend"),
-            ("map domain2backend.map is new", "map"),
-            ("the head differs", "head"),
-            ("SIGUSR1", "asked"),
-            ("server a/b has the argument cookie, which HAProxy does not take", "server"),
-            ("HAProxy refuses 'add server a/b': no", "refused"),
-            ("something else", "other"),
-        ):
-            self.assertEqual(reason_kind(phrase), kind, phrase)
-        self.assertEqual(refused_step("HAProxy refuses 'add server a/b': no"), "add_server")
-        self.assertEqual(refused_step("the head differs"), "")

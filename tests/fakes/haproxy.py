@@ -7,10 +7,18 @@ from collections.abc import Iterable
 from twisted.internet.defer import Deferred, DeferredLock, fail, succeed
 from zope.interface import implementer
 
-from marathonlb.config.text.diff import Reload, plan
+from marathonlb.config.text.diff import differences
 from marathonlb.config.text.model import Config
 from marathonlb.errors import CheckFailed, Complaint, InvalidConfiguration, ReloadFailed
-from marathonlb.haproxy.interfaces import IApplier, IChecker, IReloader, Outcome, Reloaded
+from marathonlb.haproxy.interfaces import IApplier, IChecker, IReloader, ReloadResult
+from marathonlb.haproxy.outcome import Outcome, Postponed, Reloaded, Stepped, Unchanged, Written
+from marathonlb.haproxy.reload_reason import (
+    FIRST_START,
+    UNCONFIRMED,
+    Reasons,
+    ReloadReason,
+    from_differences,
+)
 
 NONSENSE = "nonsense here"
 """A line that every HAProxy refuses, and the fakes, too."""
@@ -63,27 +71,27 @@ class FakeReloader:
     :ivar reloaded: the configurations that it was asked to load.
     :ivar failures: errors for the next reloads, the first one first.
     :ivar up: whether HAProxy runs.
-    :ivar action: what a reload comes to.
+    :ivar found: whether a reload finds a HAProxy to reload.
     """
 
     def __init__(self) -> None:
         self.reloaded: list[Config] = []
         self.failures: list[Exception] = []
         self.up = False
-        self.action = "reload"
+        self.found = True
         self.held: Deferred[None] | None = None
 
-    def reload(self, config: Config, *, once: bool = False) -> Deferred[Reloaded]:
+    def reload(self, config: Config, *, once: bool = False) -> Deferred[ReloadResult]:
         return Deferred.fromCoroutine(self._reload(config))
 
-    async def _reload(self, config: Config) -> Reloaded:
+    async def _reload(self, config: Config) -> ReloadResult:
         self.reloaded.append(config)
         if self.held is not None:
             await self.held
         if self.failures:
             raise self.failures.pop(0)
         self.up = True
-        return Reloaded(action=self.action)
+        return ReloadResult(running=self.found)
 
     def serving(self) -> Deferred[bool]:
         return succeed(self.up)
@@ -101,7 +109,7 @@ class FakeApplier:
     :ivar applied: those that it made run.
     :ivar recovered: how often it was asked to recover.
     :ivar checked: how often it was asked to check alone.
-    :ivar action: what an application comes to where something is to be done.
+    :ivar outcome: the class of the outcome where something is to be done.
     :ivar silent: whether it refuses without a word about the line.
     :ivar hangs: sets of words; a check of a text that holds all words of one does not end.
     :ivar breaks: the same for reloads, which fail with `broken`.
@@ -124,13 +132,13 @@ class FakeApplier:
         self._lock = DeferredLock()
         self._held: Deferred[None] | None = None
         self._doubtful = False
-        self._distrusted = ""
+        self._distrusted: Reasons = ()
         self.checked = 0
         self.silent = False
         self.hangs: list[set[str]] = []
         self.breaks: list[set[str]] = []
         self.broken = ReloadFailed(reason="HAProxy answered Success=0")
-        self.action = "reload"
+        self.outcome: type[Reloaded | Stepped | Written] = Reloaded
 
     def fail_next(self, *errors: Exception) -> None:
         """Fail the next applications that need something done with these errors, one each."""
@@ -183,8 +191,8 @@ class FakeApplier:
         found = tuple(c for words in sorted(self.refused) for c in complaints(config, words))
         return fail(InvalidConfiguration(complaints=found)) if found else succeed("")
 
-    def distrust(self, why: str) -> None:
-        self._distrusted = why
+    def distrust(self, reason: ReloadReason) -> None:
+        self._distrusted = (reason,)
 
     def served(self) -> frozenset[str]:
         backends = (section for section in self.running or () if section.kind == "backend")
@@ -195,14 +203,12 @@ class FakeApplier:
 
     async def _apply(self, wanted: Config, may_reload: bool) -> Outcome:
         self.wanted.append(wanted)
-        step = plan(self.running, wanted)
-        if not isinstance(step, Reload) and not self._doubtful and not self._distrusted:
-            return Outcome(action="nothing")
-        unchanged = self._distrusted or "the last reload was not confirmed"
-        reason = step.why if isinstance(step, Reload) else unchanged
+        reasons = self._reasons(wanted)
+        if not reasons:
+            return Unchanged()
         if not may_reload:
-            return Outcome(action="postponed", reason=reason)
-        self._distrusted = ""
+            return Postponed(reasons=reasons)
+        self._distrusted = ()
         if self._held is not None:
             await self._held
         found = tuple(c for words in sorted(self.refused) for c in complaints(wanted, words))
@@ -221,4 +227,14 @@ class FakeApplier:
         self.running, self._doubtful = wanted, False
         self.applied.append(wanted)
         seconds = {"check": 0.1, "publish": 0.01, "reload": 0.2}
-        return Outcome(action=self.action, reason=reason, seconds=seconds)
+        if self.outcome is Stepped:
+            return Stepped(seconds=seconds)
+        made = Written if self.outcome is Written else Reloaded
+        return made(reasons=reasons, seconds=seconds)
+
+    def _reasons(self, wanted: Config) -> Reasons:
+        """Return why the real one would reload."""
+        found = (
+            (FIRST_START,) if self.running is None else from_differences(differences(self.running, wanted))
+        )
+        return found or self._distrusted or ((UNCONFIRMED,) if self._doubtful else ())

@@ -10,6 +10,8 @@ from zope.interface.verify import verifyObject
 from marathonlb.config.text.model import Chunk, Config, Owner, Section
 from marathonlb.errors import InvalidConfiguration
 from marathonlb.haproxy.interfaces import IApplier, IReloader
+from marathonlb.haproxy.outcome import action_word, explanation
+from marathonlb.haproxy.reload_reason import ReasonKind, ReloadReason
 from tests.coroutines import coroutine
 from tests.fakes.haproxy import NONSENSE
 from tests.integration.haproxies import answering, free_port, frontend
@@ -38,8 +40,8 @@ class ApplierContract:
         """The first configuration is loaded, with a reason and the time of each stage."""
         wanted = answering(self.port, "one")
         outcome = await self.applier.apply(wanted)
-        self.assertEqual(outcome.action, "reload")
-        self.assertTrue(outcome.reason)
+        self.assertEqual(action_word(outcome), "reload")
+        self.assertTrue(explanation(outcome))
         self.assertEqual(sorted(outcome.seconds), ["check", "publish", "reload"])
         self.assertIs(self.applier.running, wanted)
         self.assertEqual(len(await self.applier.pids()), 1)
@@ -49,14 +51,16 @@ class ApplierContract:
         """The same text again, by other objects, does nothing."""
         await self.applier.apply(answering(self.port, "one"))
         outcome = await self.applier.apply(answering(self.port, "one"))
-        self.assertEqual((outcome.action, outcome.reason, outcome.seconds), ("nothing", "", {}))
+        self.assertEqual((action_word(outcome), explanation(outcome), outcome.seconds), ("nothing", "", {}))
 
     @coroutine
     async def test_difference(self: Any) -> None:
         """A difference is loaded, and the reason names it."""
         await self.applier.apply(answering(self.port, "one"))
         outcome = await self.applier.apply(answering(self.port, "two", frontend("extra", free_port())))
-        self.assertEqual(outcome.reason, "frontend main differs, frontend extra is new, map word.map differs")
+        self.assertEqual(
+            explanation(outcome), "frontend main differs, frontend extra is new, map word.map differs"
+        )
 
     @coroutine
     async def test_refused(self: Any) -> None:
@@ -69,8 +73,8 @@ class ApplierContract:
         section, chunk = bad.locate(complaint.line)
         self.assertEqual((section.name, complaint.owner), ("extra", chunk.owner))
         self.assertIs(self.applier.running, good)
-        self.assertEqual((await self.applier.apply(good)).action, "nothing")
-        self.assertEqual((await self.applier.apply(answering(self.port, "next"))).action, "reload")
+        self.assertEqual(action_word(await self.applier.apply(good)), "nothing")
+        self.assertEqual(action_word(await self.applier.apply(answering(self.port, "next"))), "reload")
 
     @coroutine
     async def test_refused_first(self: Any) -> None:
@@ -83,10 +87,10 @@ class ApplierContract:
     async def test_distrust(self: Any) -> None:
         """What is distrusted is loaded once more, for the reason that was given, and then trusted."""
         await self.applier.apply(answering(self.port, "one"))
-        self.applier.distrust("somebody said so")
+        self.applier.distrust(ReloadReason(ReasonKind.REQUESTED, "SIGUSR1"))
         outcome = await self.applier.apply(answering(self.port, "one"))
-        self.assertEqual((outcome.action, outcome.reason), ("reload", "somebody said so"))
-        self.assertEqual((await self.applier.apply(answering(self.port, "one"))).action, "nothing")
+        self.assertEqual((action_word(outcome), explanation(outcome)), ("reload", "SIGUSR1"))
+        self.assertEqual(action_word(await self.applier.apply(answering(self.port, "one"))), "nothing")
 
     @coroutine
     async def test_served(self: Any) -> None:
@@ -105,7 +109,7 @@ class ApplierContract:
         """A second application waits for the first, and the last one is what runs."""
         first, second = answering(self.port, "one"), answering(self.port, "two")
         outcomes = await gatherResults([self.applier.apply(first), self.applier.apply(second)])
-        self.assertEqual([outcome.action for outcome in outcomes], ["reload", "reload"])
+        self.assertEqual([action_word(outcome) for outcome in outcomes], ["reload", "reload"])
         self.assertIs(self.applier.running, second)
 
 
@@ -130,7 +134,7 @@ class ReloaderContract:
         """The first reload starts it, the next ones replace its worker."""
         config = answering(self.port, "one")
         self.lay(config)
-        self.assertEqual((await self.reloader.reload(config)).action, "reload")
+        self.assertTrue((await self.reloader.reload(config)).running)
         self.assertTrue(await self.reloader.serving())
         before = await self.reloader.pids()
         await self.reloader.reload(config)

@@ -17,7 +17,7 @@ from marathonlb.haproxy.applier import Applier
 from marathonlb.haproxy.files.disk import Disk
 from marathonlb.haproxy.files.publish import Files
 from marathonlb.haproxy.files.state_directory import StateDirectory
-from marathonlb.haproxy.interfaces import Outcome
+from marathonlb.haproxy.outcome import Outcome, action_word, explanation
 from marathonlb.haproxy.process.port_check import Bind
 from marathonlb.haproxy.rollback.archive import Archive
 from tests.fakes.haproxy import FakeApplier, FakeChecker, FakeReloader
@@ -141,16 +141,16 @@ class ConfirmationTests(ApplyCase):
 
     def test_written(self) -> None:
         """Where nobody runs HAProxy the file is written, said so, and not written again."""
-        self.reloader.action = "written"
-        self.assertEqual(self.apply(A).action, "written")
-        self.assertEqual(self.apply(A).action, "nothing")
+        self.reloader.found = False
+        self.assertEqual(action_word(self.apply(A)), "written")
+        self.assertEqual(action_word(self.apply(A)), "nothing")
 
     def test_down(self) -> None:
         """A HAProxy of ours that does not run is started, though nothing differs."""
         self.apply(A)
         self.reloader.up = False
         outcome = self.apply(A)
-        self.assertEqual((outcome.action, outcome.reason), ("reload", "HAProxy does not run"))
+        self.assertEqual((action_word(outcome), explanation(outcome)), ("reload", "HAProxy does not run"))
 
     def test_cancelled(self) -> None:
         """An application that is cancelled in its reload is not confirmed; the next one reloads."""
@@ -162,7 +162,9 @@ class ConfirmationTests(ApplyCase):
         self.assertIs(self.applier.running, A)
         self.reloader.held = None
         outcome = self.apply(A)
-        self.assertEqual((outcome.action, outcome.reason), ("reload", "the last reload was not confirmed"))
+        self.assertEqual(
+            (action_word(outcome), explanation(outcome)), ("reload", "the last reload was not confirmed")
+        )
         self.assertTrue(self.house.holds(A))
 
 
@@ -176,8 +178,8 @@ class FailedReloadTests(ApplyCase):
         self.refused(B, ReloadFailed)
         self.assertTrue(self.house.holds(A))
         self.assertIs(self.applier.running, A)
-        self.assertEqual(self.apply(A).action, "nothing")
-        self.assertEqual(self.apply(A, self.house.controller()).action, "nothing")
+        self.assertEqual(action_word(self.apply(A)), "nothing")
+        self.assertEqual(action_word(self.apply(A, self.house.controller())), "nothing")
 
     def test_same_text_is_tried_again(self) -> None:
         """The same configuration is loaded again when it is asked for again, whatever kind of failure it was."""
@@ -186,7 +188,7 @@ class FailedReloadTests(ApplyCase):
             self.reloader.failures = [ReloadFailed(reason="not now", refused=refused)]
             self.refused(B, ReloadFailed)
             self.assertEqual(len(self.reloader.failures), 0)
-        self.assertEqual(self.apply(B).action, "reload")
+        self.assertEqual(action_word(self.apply(B)), "reload")
         self.assertTrue(self.house.holds(B))
 
     def test_uncertain_is_not_put_back(self) -> None:
@@ -195,14 +197,16 @@ class FailedReloadTests(ApplyCase):
         self.reloader.failures = [ReloadFailed(reason="no answer in time")]
         self.refused(B, ReloadFailed)
         self.assertTrue(self.house.holds(B))
-        self.assertEqual(self.apply(A).reason, "the last reload was not confirmed")
+        self.assertEqual(explanation(self.apply(A)), "the last reload was not confirmed")
 
     def test_uncertain_and_a_new_controller(self) -> None:
         """A new controller does not trust what was not confirmed, though it lies on disk as wanted."""
         self.apply(A)
         self.reloader.failures = [ReloadFailed(reason="no answer in time")]
         self.refused(B, ReloadFailed)
-        self.assertEqual(self.apply(B, self.house.controller()).reason, "the last reload was not confirmed")
+        self.assertEqual(
+            explanation(self.apply(B, self.house.controller())), "the last reload was not confirmed"
+        )
 
     def test_there_and_back_uncertain(self) -> None:
         """After two reloads that may or may not have happened, the old confirmation is worth nothing."""
@@ -210,7 +214,9 @@ class FailedReloadTests(ApplyCase):
         self.reloader.failures = [ReloadFailed(reason="no answer"), ReloadFailed(reason="no answer")]
         self.refused(B, ReloadFailed)
         self.refused(A, ReloadFailed)
-        self.assertEqual(self.apply(A, self.house.controller()).reason, "the last reload was not confirmed")
+        self.assertEqual(
+            explanation(self.apply(A, self.house.controller())), "the last reload was not confirmed"
+        )
 
     def test_put_back_by_a_new_controller(self) -> None:
         """A controller that has only adopted puts back what it found confirmed on disk."""
@@ -219,14 +225,14 @@ class FailedReloadTests(ApplyCase):
         self.reloader.failures = [ReloadFailed(reason="cannot bind", refused=True)]
         self.refused(B, ReloadFailed, adopted)
         self.assertTrue(self.house.holds(A))
-        self.assertEqual(self.apply(A, adopted).action, "nothing")
+        self.assertEqual(action_word(self.apply(A, adopted)), "nothing")
 
     def test_first_start_fails(self) -> None:
         """Where nothing ran before, what failed stays on disk and is tried again."""
         self.reloader.failures = [ReloadFailed(reason="cannot bind", refused=True)]
         self.refused(A, ReloadFailed)
         self.assertTrue(self.house.holds(A))
-        self.assertEqual(self.apply(A).action, "reload")
+        self.assertEqual(action_word(self.apply(A)), "reload")
 
     def test_port_held_by_another(self) -> None:
         """A new port that another process holds fails before HAProxy is asked; one that HAProxy holds does not."""
@@ -245,7 +251,9 @@ class FailedReloadTests(ApplyCase):
         self.house.taken = set()
         self.apply(bound)
         self.house.taken = {Bind("127.0.0.1", 10100)}
-        self.assertEqual(self.apply(config(frontend("f", "bind 127.0.0.1:10100"), a="b")).action, "reload")
+        self.assertEqual(
+            action_word(self.apply(config(frontend("f", "bind 127.0.0.1:10100"), a="b"))), "reload"
+        )
 
 
 class AdoptionTests(ApplyCase):
@@ -255,7 +263,7 @@ class AdoptionTests(ApplyCase):
         """What is confirmed and wanted needs nothing, and is known from then on."""
         self.apply(A)
         adopted = self.house.controller()
-        self.assertEqual(self.apply(A, adopted).action, "nothing")
+        self.assertEqual(action_word(self.apply(A, adopted)), "nothing")
         self.assertIs(adopted.running, A)
         self.assertEqual(len(self.reloader.reloaded), 1)
 
@@ -263,7 +271,7 @@ class AdoptionTests(ApplyCase):
         """What differs is named."""
         self.apply(A)
         self.assertEqual(
-            self.apply(B, self.house.controller()).reason,
+            explanation(self.apply(B, self.house.controller())),
             "adopted with differences: backend a differs, backend b is new, map domain2backend.map differs",
         )
 
@@ -273,7 +281,9 @@ class AdoptionTests(ApplyCase):
         with open(self.house.path, "a", encoding="utf-8") as file:
             file.write("backend handmade\n")
         adopted = self.house.controller()
-        self.assertEqual(self.apply(A, adopted).reason, "adopted with differences: backend handmade is gone")
+        self.assertEqual(
+            explanation(self.apply(A, adopted)), "adopted with differences: backend handmade is gone"
+        )
         self.assertTrue(self.house.holds(A))
 
     def test_not_ours(self) -> None:
@@ -283,7 +293,7 @@ class AdoptionTests(ApplyCase):
         self.refused(BAD, InvalidConfiguration)
         self.assertEqual(self.house.text(), "global\n  maxconn 100\n")
         self.assertEqual(
-            self.apply(A).reason,
+            explanation(self.apply(A)),
             "adopted with differences: frontend main is new, backend a is new, map domain2backend.map is new",
         )
 
@@ -319,10 +329,10 @@ class CrashTests(ApplyCase):
         after = house.controller()
         self.successResultOf(after.recover())
         self.assertTrue(house.holds(A) or house.holds(B), where)
-        if self.apply(wanted, after).action == "nothing":
+        if action_word(self.apply(wanted, after)) == "nothing":
             self.assertIs(runs, wanted, where)
         self.assertTrue(house.holds(wanted), where)
-        self.assertEqual(self.apply(wanted, after).action, "nothing", where)
+        self.assertEqual(action_word(self.apply(wanted, after)), "nothing", where)
 
 
 class DiskTests(ApplyCase):
@@ -337,7 +347,7 @@ class DiskTests(ApplyCase):
             applier = house.controller(refusing(at, errno.ENOSPC, "No space left on device"))
             result = self.successResultOf(applier.apply(B).addErrback(lambda f: f.trap(PublishFailed)))
             failed += result is PublishFailed
-            self.assertIn(self.apply(B, applier).action, ("reload", "nothing"))
+            self.assertIn(action_word(self.apply(B, applier)), ("reload", "nothing"))
             self.assertIs(applier.running, B)
             self.assertTrue(house.holds(B))
         self.assertGreater(failed, 8)

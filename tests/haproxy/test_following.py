@@ -20,6 +20,8 @@ from marathonlb.errors import PublishFailed
 from marathonlb.haproxy.applier import Applier
 from marathonlb.haproxy.background import AGAIN, DIG, FOLLOW
 from marathonlb.haproxy.files.state_directory import StateDirectory
+from marathonlb.haproxy.outcome import action_word, changes_of, explanation
+from marathonlb.haproxy.reload_reason import ReasonKind, ReloadReason
 from marathonlb.haproxy.rollback.archive import Archive
 from tests.haproxy.disks import Crash, FailingDisk, crashing, refusing
 from tests.haproxy.dynamic.steered import S, SteeredCase, SteeredHouse, shops
@@ -67,7 +69,7 @@ class FileTests(SteeredCase):
         self.begin(S[1])
         self.apply(shops(S[2]))
         wanted = shops(f"{S[2]} maxconn 5")
-        self.assertEqual(self.apply(wanted).action, "reload")
+        self.assertEqual(action_word(self.apply(wanted)), "reload")
         self.house.clock.advance(2 * FOLLOW)
         self.assertTrue(self.house.holds(wanted))
 
@@ -99,12 +101,12 @@ class FileTests(SteeredCase):
         self.serve(self.house.controller(disk))
         self.apply(shops(S[1]))
         self.assertEqual(disk.done, [])
-        self.assertEqual(self.apply(shops(S[2])).action, "steps")
+        self.assertEqual(action_word(self.apply(shops(S[2]))), "steps")
         self.house.clock.advance(FOLLOW)
         self.assertTrue(self.house.holds(shops(S[1])))
         (words,) = said
         self.assertIn("the file is behind: No space left on device; free some space. It is tried", words)
-        self.assertEqual(self.apply(shops(S[3])).action, "steps")
+        self.assertEqual(action_word(self.apply(shops(S[3]))), "steps")
         self.house.clock.advance(AGAIN)
         self.assertTrue(self.house.holds(shops(S[3])))
 
@@ -175,7 +177,7 @@ class HistoryTests(SteeredCase):
     def test_reloads(self) -> None:
         """So are reloads: one that moves tasks is no version, one that changes their arguments is."""
         self.assertEqual(len(self.kept(self.one)), 1)
-        self.applier.distrust("SIGUSR1")
+        self.applier.distrust(ReloadReason(ReasonKind.REQUESTED, "SIGUSR1"))
         self.assertEqual(len(self.kept(self.other)), 1)
         self.assertEqual(self.reloads(), 2)
         self.assertEqual(len(self.kept(f"{self.other} check inter 3s")), 2)
@@ -190,7 +192,7 @@ class GraveTests(SteeredCase):
         self.addCleanup(self.applier.service.stopService)
         self.begin(S[1], S[2])
         self.worker.server("shop/s2").busy = True
-        self.assertEqual(self.apply(shops(S[1])).action, "steps")
+        self.assertEqual(action_word(self.apply(shops(S[1]))), "steps")
 
     def test_waits(self) -> None:
         """It takes no new request, is out of the text, and is deleted when nobody uses it any more."""
@@ -209,13 +211,13 @@ class GraveTests(SteeredCase):
     def test_does_not_disturb(self) -> None:
         """Other steps of its backend go on, and leave it."""
         outcome = self.apply(shops(S[1], S[3]))
-        self.assertEqual((outcome.action, dict(outcome.counts)), ("steps", {"added": 1}))
+        self.assertEqual((action_word(outcome), dict(changes_of(outcome).counts)), ("steps", {"added": 1}))
         self.assertEqual(self.worker.server("shop/s2").admin, 1)
 
     def test_wanted_again(self) -> None:
         """One that is wanted again is put back, connections and all."""
         outcome = self.apply(shops(S[1], S[2]))
-        self.assertEqual((outcome.action, outcome.reason), ("steps", "1 server put back"))
+        self.assertEqual((action_word(outcome), explanation(outcome)), ("steps", "1 server put back"))
         self.assertTrue(self.house.serves(shops(S[1], S[2])))
         self.worker.server("shop/s2").busy = False
         self.house.clock.advance(DIG)
@@ -224,12 +226,12 @@ class GraveTests(SteeredCase):
     def test_wanted_again_otherwise(self) -> None:
         """One that is wanted again with other arguments while it is in use takes a reload, and serves until then."""
         outcome = self.apply(shops(S[1], f"{S[2]} maxconn 5"), may_reload=False)
-        self.assertEqual(outcome.action, "postponed")
+        self.assertEqual(action_word(outcome), "postponed")
         self.assertEqual(
-            outcome.reason,
+            explanation(outcome),
             "HAProxy refuses 'del server shop/s2': Server still has connections attached to it, cannot remove it.",
         )
-        self.assertEqual(self.apply(shops(S[1], f"{S[2]} maxconn 5")).action, "reload")
+        self.assertEqual(action_word(self.apply(shops(S[1], f"{S[2]} maxconn 5"))), "reload")
 
     def test_reload(self) -> None:
         """A reload forgets it: the old worker ends what it holds."""
@@ -244,7 +246,7 @@ class GraveTests(SteeredCase):
         self.apply(shops(S[1], S[3]))
         self.worker.commands()
         outcome = self.apply(shops(f"{S[1]} maxconn 5", S[3]), may_reload=False)
-        self.assertEqual(outcome.action, "postponed")
+        self.assertEqual(action_word(outcome), "postponed")
         self.assertEqual(self.worker.server("shop/s1").admin, 0)
         self.assertEqual(self.worker.commands()[-1], "enable server shop/s1")
 
@@ -271,39 +273,41 @@ class DrainTests(SteeredCase):
         """The last one that takes requests is left alone: while it ends it may still answer."""
         self.drain(("shop", "s2"), ("shop", "s1"))
         self.assertEqual(self.worker.commands(), ["set server shop/s2 state drain"])
-        self.assertEqual(self.apply(shops(S[3]), as_of=101.0).reason, "1 server added, 2 removed")
+        self.assertEqual(explanation(self.apply(shops(S[3]), as_of=101.0)), "1 server added, 2 removed")
 
     def test_confirmed(self) -> None:
         """The next configuration confirms it: the server goes."""
         self.drain(("shop", "s1"))
         self.worker.commands()
-        self.assertEqual(self.apply(shops(S[2]), as_of=101.0).reason, "1 server removed")
+        self.assertEqual(explanation(self.apply(shops(S[2]), as_of=101.0)), "1 server removed")
 
     def test_undone(self) -> None:
         """The next configuration undoes it where the server is still wanted, though the text is the same."""
         self.drain(("shop", "s1"))
         self.worker.commands()
-        self.assertEqual(self.apply(shops(S[1], S[2]), as_of=101.0).reason, "1 server put back")
+        self.assertEqual(explanation(self.apply(shops(S[1], S[2]), as_of=101.0)), "1 server put back")
         self.assertEqual(self.worker.commands(), ["set server shop/s1 state ready"])
-        self.assertEqual(self.apply(shops(S[1], S[2])).action, "nothing")
+        self.assertEqual(action_word(self.apply(shops(S[1], S[2]))), "nothing")
 
     def test_older_knowledge(self) -> None:
         """A configuration that was asked for before the drain does not undo it, and other steps go on."""
         self.drain(("shop", "s1"))
         self.worker.commands()
-        self.assertEqual(self.apply(shops(S[1], S[2]), as_of=99.0).action, "nothing")
+        self.assertEqual(action_word(self.apply(shops(S[1], S[2]), as_of=99.0)), "nothing")
         self.assertEqual(self.worker.commands(), [])
-        self.assertEqual(self.apply(shops(S[1], S[2], S[3]), as_of=99.0).reason, "1 server added")
+        self.assertEqual(explanation(self.apply(shops(S[1], S[2], S[3]), as_of=99.0)), "1 server added")
         self.assertEqual(self.worker.server("shop/s1").admin, 8)
-        self.assertEqual(self.apply(shops(S[1], S[2], S[3]), as_of=101.0).reason, "1 server put back")
+        self.assertEqual(explanation(self.apply(shops(S[1], S[2], S[3]), as_of=101.0)), "1 server put back")
 
     def test_over_a_reload(self) -> None:
         """A reload for older knowledge keeps it drained."""
         self.drain(("shop", "s1"))
-        self.assertEqual(self.apply(shops(S[1], S[2], f"{S[3]} track x/y"), as_of=99.0).action, "reload")
+        self.assertEqual(
+            action_word(self.apply(shops(S[1], S[2], f"{S[3]} track x/y"), as_of=99.0)), "reload"
+        )
         self.assertEqual(self.worker.server("shop/s1").admin, 8)
         self.assertEqual(
-            self.apply(shops(S[1], S[2], f"{S[3]} track x/y"), as_of=101.0).reason, "1 server put back"
+            explanation(self.apply(shops(S[1], S[2], f"{S[3]} track x/y"), as_of=101.0)), "1 server put back"
         )
 
     def test_before_anything_is_known(self) -> None:
@@ -316,7 +320,7 @@ class DrainTests(SteeredCase):
         self.worker.up = False
         self.drain(("shop", "s1"))
         self.worker.up = True
-        self.assertEqual(self.apply(shops(S[2]), as_of=101.0).action, "steps")
+        self.assertEqual(action_word(self.apply(shops(S[2]), as_of=101.0)), "steps")
         self.assertTrue(self.house.serves(shops(S[2])))
 
     def test_with_weight_0(self) -> None:
@@ -341,7 +345,7 @@ class OddBackendTests(SteeredCase):
 
     def test_adopted(self) -> None:
         """It is adopted as it is."""
-        self.assertEqual(self.apply(self.odd, self.house.controller()).action, "nothing")
+        self.assertEqual(action_word(self.apply(self.odd, self.house.controller())), "nothing")
         self.assertEqual(self.worker.commands(), [])
 
     def test_drained(self) -> None:
@@ -351,7 +355,7 @@ class OddBackendTests(SteeredCase):
         self.worker.server("shop/s2").weight = 7
         self.worker.commands()
         self.successResultOf(self.applier.drain([("shop", "s1")]))
-        self.assertEqual(self.apply(more).reason, "1 server put back")
+        self.assertEqual(explanation(self.apply(more)), "1 server put back")
         self.assertEqual(
             self.worker.commands(), ["set server shop/s1 state drain", "set server shop/s1 state ready"]
         )
@@ -369,7 +373,7 @@ class AdoptionTests(SteeredCase):
         wanted = shops(S[1], S[3], maps={"a": "shop", "b": "cart"})
         outcome = self.apply(wanted, self.house.controller())
         self.assertEqual(
-            (outcome.action, outcome.reason),
+            (action_word(outcome), explanation(outcome)),
             ("steps", "1 server added, 1 removed, domain2backend.map changed"),
         )
         self.assertTrue(self.house.serves(wanted) and self.house.holds(wanted))
@@ -380,7 +384,8 @@ class AdoptionTests(SteeredCase):
         wanted = config(*shops(S[1], S[3]).sections[2:], backend("new", S[5]), a="shop")
         outcome = self.apply(wanted, self.house.controller())
         self.assertEqual(
-            (outcome.action, outcome.reason), ("reload", "adopted with differences: backend new is new")
+            (action_word(outcome), explanation(outcome)),
+            ("reload", "adopted with differences: backend new is new"),
         )
         self.assertEqual(self.worker.commands(), [])
 
@@ -391,7 +396,7 @@ class AdoptionTests(SteeredCase):
             self.successResultOf(self.worker.say(["add server shop/s3 10.0.0.3:80", "enable server shop/s3"]))
             next(iter(self.worker.maps.values())).versions[0][:] = [("a", "cart")]
             self.worker.commands()
-            self.assertEqual(self.apply(wanted, self.house.controller()).action, "steps")
+            self.assertEqual(action_word(self.apply(wanted, self.house.controller())), "steps")
             self.assertIn("del server shop/s3", self.worker.commands(), what)
             self.assertTrue(self.house.serves(wanted) and self.house.holds(wanted))
             self.apply(shops(S[1], S[2]), self.house.controller())
@@ -402,15 +407,17 @@ class AdoptionTests(SteeredCase):
         self.successResultOf(self.worker.say(["add server shop/s3 10.0.0.3:80", "enable server shop/s3"]))
         self.worker.server("shop/s3").busy = True
         outcome = self.apply(shops(S[1], S[2], S[3]), self.house.controller())
-        self.assertEqual(outcome.action, "reload")
+        self.assertEqual(action_word(outcome), "reload")
         self.assertTrue(
-            outcome.reason.startswith("adopted with differences: HAProxy refuses"), outcome.reason
+            explanation(outcome).startswith("adopted with differences: HAProxy refuses"), explanation(outcome)
         )
 
     def test_drained_by_the_one_before(self) -> None:
         """What the controller before drained out of turn is put back where it is wanted."""
         self.successResultOf(self.applier.drain([("shop", "s1")]))
-        self.assertEqual(self.apply(shops(S[1], S[2]), self.house.controller()).reason, "1 server put back")
+        self.assertEqual(
+            explanation(self.apply(shops(S[1], S[2]), self.house.controller())), "1 server put back"
+        )
 
     def test_grave_of_the_one_before(self) -> None:
         """A server that the controller before wanted to go is deleted by the next one."""
@@ -420,7 +427,7 @@ class AdoptionTests(SteeredCase):
         applier = self.house.controller()
         applier.service.startService()
         self.addCleanup(applier.service.stopService)
-        self.assertEqual(self.apply(shops(S[1]), applier).action, "nothing")
+        self.assertEqual(action_word(self.apply(shops(S[1]), applier)), "nothing")
         self.house.clock.advance(DIG)
         self.assertEqual(list(self.worker.backends["shop"]), ["s1"])
 
@@ -428,9 +435,9 @@ class AdoptionTests(SteeredCase):
         """Where the worker cannot be asked the file is believed; a difference takes a reload."""
         self.worker.up = False
         applier = self.house.controller()
-        self.assertEqual(self.apply(shops(S[1], S[2]), applier).action, "nothing")
+        self.assertEqual(action_word(self.apply(shops(S[1], S[2]), applier)), "nothing")
         outcome = self.apply(shops(S[1]), self.house.controller())
-        self.assertEqual(outcome.reason, "adopted with differences: backend shop differs")
+        self.assertEqual(explanation(outcome), "adopted with differences: backend shop differs")
 
     def test_asked_again(self) -> None:
         """A worker that could not be asked at first is led by steps once it can be."""
@@ -438,7 +445,7 @@ class AdoptionTests(SteeredCase):
         applier = self.house.controller()
         self.apply(shops(S[1], S[2]), applier)
         self.worker.up = True
-        self.assertEqual(self.apply(shops(S[1]), applier).action, "steps")
+        self.assertEqual(action_word(self.apply(shops(S[1]), applier)), "steps")
 
 
 class CrashTests(SteeredCase):
@@ -469,6 +476,6 @@ class CrashTests(SteeredCase):
                 self.successResultOf(applier.recover())
                 where = f"at {at}, {disk.done[at]}"
                 self.assertTrue(house.holds(before) or house.holds(after), where)
-                self.assertIn(self.apply(wanted, applier).action, ("steps", "nothing"), where)
+                self.assertIn(action_word(self.apply(wanted, applier)), ("steps", "nothing"), where)
                 self.assertTrue(house.serves(wanted) and house.holds(wanted), where)
                 self.assertEqual(len(house.reloader.reloaded), 1, where)

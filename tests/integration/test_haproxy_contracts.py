@@ -18,6 +18,7 @@ from marathonlb.haproxy.factory import make_applier
 from marathonlb.haproxy.files.publish import Files
 from marathonlb.haproxy.files.state_directory import StateDirectory
 from marathonlb.haproxy.interfaces import IChecker
+from marathonlb.haproxy.outcome import action_word
 from marathonlb.haproxy.process.binary import Binary, HAProxyChecker
 from marathonlb.haproxy.process.reload_command import CommandReloader
 from marathonlb.haproxy.process.supervisor import ManagedHAProxy
@@ -165,9 +166,9 @@ class UnmanagedTests(PlaceCase, TestCase):
         """Where nobody runs HAProxy the file is written; once somebody does, the command reloads it."""
         place, applier = self.applier(None)
         outcome = await applier.apply(answering(place.port, "one"))
-        self.assertEqual(outcome.action, "written")
+        self.assertEqual(action_word(outcome), "written")
         self.assertIn("no HAProxy runs", outcome.output)
-        self.assertEqual((await applier.apply(answering(place.port, "one"))).action, "nothing")
+        self.assertEqual(action_word(await applier.apply(answering(place.port, "one"))), "nothing")
         pid_file = f"{place.directory}/pid"
         arguments = [self.binary, "-W", "-D", "-f", place.settings.haproxy_config, "-p", pid_file]
         started = await Binary(self.at, self.at, self.binary, "/").run(*arguments[1:])
@@ -184,7 +185,7 @@ class UnmanagedTests(PlaceCase, TestCase):
             spawner=self.at,
             clock=self.at,
         )
-        self.assertEqual((await reloader.reload(answering(place.port, "two"))).action, "reload")
+        self.assertTrue((await reloader.reload(answering(place.port, "two"))).running)
         await self.until(lambda: ask(place.port) == "two")
         self.assertGreater(len(await reloader.pids()), 1)
 
@@ -226,7 +227,7 @@ class UnmanagedTests(PlaceCase, TestCase):
         self.assertIn("no HAProxy was found on PATH", str(caught.exception))
         self.assertFalse(os.path.exists(place.settings.haproxy_config))
         place, applier = self.applier("true", haproxy="", skip_validation=True)
-        self.assertEqual((await applier.apply(answering(place.port, "one"))).action, "reload")
+        self.assertEqual(action_word(await applier.apply(answering(place.port, "one"))), "reload")
 
     @coroutine
     async def test_port_in_use_is_no_question_here(self) -> None:
@@ -237,4 +238,4 @@ class UnmanagedTests(PlaceCase, TestCase):
             holder.bind(("127.0.0.1", 0))
             holder.listen()
             wanted = answering(place.port, "one", frontend("other", holder.getsockname()[1]))
-            self.assertEqual((await applier.apply(wanted)).action, "reload")
+            self.assertEqual(action_word(await applier.apply(wanted)), "reload")

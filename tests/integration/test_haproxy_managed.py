@@ -19,6 +19,7 @@ from twisted.trial.unittest import SkipTest, TestCase
 from marathonlb.errors import HAProxyUnavailable, InvalidConfiguration, ReloadFailed
 from marathonlb.haproxy.applier import Applier
 from marathonlb.haproxy.factory import make_applier
+from marathonlb.haproxy.outcome import action_word, explanation
 from marathonlb.haproxy.process.procfs import Procfs
 from tests.coroutines import coroutine
 from tests.fakes.haproxy import NONSENSE
@@ -28,6 +29,7 @@ CONTROLLER = """
 import sys
 from twisted.internet import reactor, task
 from marathonlb.haproxy.factory import make_applier
+from marathonlb.haproxy.outcome import action_word, explanation
 from marathonlb.settings import Settings
 from tests.coroutines import coroutine
 from tests.fakes.haproxy import NONSENSE
@@ -41,7 +43,7 @@ async def main():
     await applier.recover()
     applier.service.startService()
     outcome = await applier.apply(answering(int(port), word))
-    print(outcome.action, outcome.reason, flush=True)
+    print(action_word(outcome), explanation(outcome), flush=True)
 
 task.react(lambda _: __import__("twisted.internet.defer").internet.defer.Deferred.fromCoroutine(main()).addCallback(
     lambda _: __import__("twisted.internet.defer").internet.defer.Deferred()))
@@ -89,7 +91,9 @@ class ManagedMixin:
         """The first configuration starts HAProxy, and it serves what the map says."""
         applier = await self.controller()
         outcome = await applier.apply(answering(self.port, "one"))
-        self.assertEqual((outcome.action, outcome.reason), ("reload", "there was no configuration"))
+        self.assertEqual(
+            (action_word(outcome), explanation(outcome)), ("reload", "there was no configuration")
+        )
         self.assertEqual(await self.asked(), "one")
         self.assertEqual(sorted(outcome.seconds), ["check", "publish", "reload"])
         self.assertEqual(len(await applier.pids()), 1)
@@ -107,7 +111,7 @@ class ManagedMixin:
         applier = await self.controller()
         await applier.apply(answering(self.port, "one"))
         before = await applier.pids()
-        self.assertEqual((await applier.apply(answering(self.port, "one"))).action, "nothing")
+        self.assertEqual(action_word(await applier.apply(answering(self.port, "one"))), "nothing")
         self.assertEqual(await applier.pids(), before)
 
     @coroutine
@@ -119,7 +123,7 @@ class ManagedMixin:
         try:
             for number in range(1, 6):
                 outcome = await applier.apply(answering(self.port, f"w{number}"))
-                self.assertEqual(outcome.reason, "frontend main differs, map word.map differs")
+                self.assertEqual(explanation(outcome), "frontend main differs, map word.map differs")
                 self.assertEqual(await self.asked(), f"w{number}")
                 await pause(0.05)
         finally:
@@ -160,7 +164,7 @@ class ManagedMixin:
             self.assertEqual((await self.asked(), applier.running), ("good", good))
             self.assertEqual(self.place.read(), text)
         outcome = await applier.apply(wanted)
-        self.assertEqual((outcome.action, await self.asked()), ("reload", "next"))
+        self.assertEqual((action_word(outcome), await self.asked()), ("reload", "next"))
 
     @coroutine
     async def test_port_in_use_seen_by_haproxy(self) -> None:
@@ -175,9 +179,9 @@ class ManagedMixin:
         self.assertIn("cannot bind socket", str(error))
         self.assertEqual(error.complaints[0].owner.app_id, "/taken")
         self.assertEqual((await self.asked(), self.place.read()), ("good", text))
-        self.assertEqual((await applier.apply(good)).action, "nothing")
+        self.assertEqual(action_word(await applier.apply(good)), "nothing")
         self.assertEqual(
-            (await applier.apply(answering(self.port, "third"))).reason,
+            explanation(await applier.apply(answering(self.port, "third"))),
             "frontend main differs, map word.map differs",
         )
 
@@ -190,7 +194,7 @@ class ManagedMixin:
             error = await self.assertFailure(applier.apply(wanted), ReloadFailed)
             self.assertIn("cannot bind socket", str(error))
             self.assertEqual(error.complaints[0].owner.app_id, "/taken")
-        self.assertEqual((await applier.apply(wanted)).action, "reload")
+        self.assertEqual(action_word(await applier.apply(wanted)), "reload")
         self.assertEqual(await self.asked(), "one")
 
     @coroutine
@@ -211,10 +215,10 @@ class ManagedMixin:
         self.assertEqual(await self.asked(), "one")
         applier = await self.controller()
         outcome = await applier.apply(answering(self.port, "one"))
-        self.assertEqual((outcome.action, self.place.haproxies()), ("nothing", running))
+        self.assertEqual((action_word(outcome), self.place.haproxies()), ("nothing", running))
         outcome = await applier.apply(answering(self.port, "two"))
         self.assertEqual(
-            (outcome.reason, await self.asked()), ("frontend main differs, map word.map differs", "two")
+            (explanation(outcome), await self.asked()), ("frontend main differs, map word.map differs", "two")
         )
 
     @coroutine
@@ -227,7 +231,7 @@ class ManagedMixin:
         master = self.place.master()
         wanted = answering(self.port, "one", frontend("more", self.port + 1, "http-request deny"))
         outcome = await second.apply(wanted)
-        self.assertEqual(outcome.reason, "adopted with differences: frontend more is new")
+        self.assertEqual(explanation(outcome), "adopted with differences: frontend more is new")
         self.assertEqual(self.place.master(), master)
 
     @coroutine
@@ -268,7 +272,7 @@ class ManagedMixin:
             os.kill(pid, signal.SIGKILL)
         await self.until(lambda: self.place.master() != master and len(self.place.haproxies()) == 2)
         await self.until(self.answers)
-        self.assertEqual((await applier.apply(answering(self.port, "one"))).action, "nothing")
+        self.assertEqual(action_word(await applier.apply(answering(self.port, "one"))), "nothing")
 
     def answers(self) -> bool:
         try:
@@ -310,7 +314,7 @@ class ManagedMixin:
         os.unlink(f"{self.place.directory}/state/confirmed")
         second = await self.controller()
         await self.until(self.answers)
-        self.assertEqual((await second.apply(answering(self.port, "one"))).action, "nothing")
+        self.assertEqual(action_word(await second.apply(answering(self.port, "one"))), "nothing")
 
     @coroutine
     async def test_stop_leaves_it_serving(self) -> None:
@@ -321,7 +325,7 @@ class ManagedMixin:
         self.assertEqual(await self.asked(), "one")
         ending = make_applier(self.place.settings, reactor, stop_with_controller=True)
         ending.service.startService()
-        self.assertEqual((await ending.apply(answering(self.port, "one"))).action, "nothing")
+        self.assertEqual(action_word(await ending.apply(answering(self.port, "one"))), "nothing")
         await ending.service.stopService()
         self.assertEqual(self.place.haproxies(), ())
 

@@ -26,6 +26,7 @@ from marathonlb.haproxy.applier import Applier
 from marathonlb.haproxy.dynamic.server_state import Seen, parse_state
 from marathonlb.haproxy.dynamic.servers import DRAIN, MAINTENANCE, READY
 from marathonlb.haproxy.factory import make_applier
+from marathonlb.haproxy.outcome import action_word, explanation
 from marathonlb.haproxy.process import setsid_exec
 from marathonlb.haproxy.runtime.connection import RuntimeConnection, RuntimeSocket
 from tests.coroutines import coroutine
@@ -105,16 +106,16 @@ class StepsMixin:
         """A controller whose HAProxy runs a configuration."""
         applier = await self.controller()
         outcome = await applier.apply(self.config(*shop, **more))
-        assert outcome.action == "reload", outcome
+        assert action_word(outcome) == "reload", outcome
         return applier
 
     async def steps(self: Any, applier: Applier, wanted: Config, **how: Any) -> str:
         """Apply what has to be possible without a reload; what was done."""
         before = await self.worker()
         outcome = await applier.apply(wanted, **how)
-        self.assertEqual(outcome.action, "steps", outcome)
+        self.assertEqual(action_word(outcome), "steps", outcome)
         self.assertEqual(await self.worker(), before)
-        return outcome.reason
+        return explanation(outcome)
 
     async def talk(self: Any) -> RuntimeConnection:
         name = "master.sock" if self.managed else "stats.sock"
@@ -168,8 +169,8 @@ class StepsMixin:
             applier = await self.controller()
             await applier.apply(self.config(*own, a.line()))
             outcome = await applier.apply(self.config(*own, a.line(), b.line()))
-            self.assertEqual(outcome.action, "reload")
-            self.assertIn("default-server", outcome.reason)
+            self.assertEqual(action_word(outcome), "reload")
+            self.assertIn("default-server", explanation(outcome))
             self.assertEqual((await self.seen())["shop"]["b"].weight, 7)
             await applier.service.stopService()
 
@@ -179,8 +180,8 @@ class StepsMixin:
         a, b = self.task("a"), self.task("b")
         applier = await self.begun(a.line())
         outcome = await applier.apply(self.config(a.line(), b.line().replace("127.0.0.1", "localhost")))
-        self.assertEqual(outcome.action, "reload")
-        self.assertIn("which is not a numeric address with a port", outcome.reason)
+        self.assertEqual(action_word(outcome), "reload")
+        self.assertIn("which is not a numeric address with a port", explanation(outcome))
         self.assertEqual(await self.names(), {"a", "b"})
 
     @coroutine
@@ -190,7 +191,8 @@ class StepsMixin:
         applier = await self.begun(a.line())
         outcome = await applier.apply(self.config(a.line(), b.line("disabled")))
         self.assertEqual(
-            (outcome.action, outcome.reason), ("reload", "server shop/b has the argument disabled")
+            (action_word(outcome), explanation(outcome)),
+            ("reload", "server shop/b has the argument disabled"),
         )
         self.assertEqual(await self.names(), {"a"})
 
@@ -200,10 +202,12 @@ class StepsMixin:
         a, b = self.task("a"), self.task("b")
         applier = await self.begun("balance source", a.line("id 1"))
         outcome = await applier.apply(self.config("balance source", a.line("id 1"), b.line("id 2")))
-        self.assertEqual((outcome.action, outcome.reason), ("reload", "backend shop: has balance source"))
+        self.assertEqual(
+            (action_word(outcome), explanation(outcome)), ("reload", "backend shop: has balance source")
+        )
         outcome = await applier.apply(self.config("balance source", a.line("id 1"), b.line("id 3")))
-        self.assertEqual(outcome.action, "reload")
-        self.assertIn("ids or order", outcome.reason)
+        self.assertEqual(action_word(outcome), "reload")
+        self.assertIn("ids or order", explanation(outcome))
         await applier.drain([("shop", "a")])
         self.assertEqual(await self.names(), {"b"})
         wanted = self.config("balance source", a.line("id 1"), b.line("id 3"))
@@ -214,7 +218,9 @@ class StepsMixin:
         """Elsewhere ids and order are no difference; the file follows, and the ids do not collide later."""
         a, b, c = self.task("a"), self.task("b"), self.task("c")
         applier = await self.begun(a.line("id 1"), b.line("id 2"))
-        self.assertEqual((await applier.apply(self.config(b.line("id 3"), a.line("id 1")))).action, "nothing")
+        self.assertEqual(
+            action_word(await applier.apply(self.config(b.line("id 3"), a.line("id 1")))), "nothing"
+        )
         await self.steps(applier, self.config(b.line("id 3"), a.line("id 1"), c.line("id 2")))
         self.assertEqual(await self.names(), {"a", "b", "c"})
         await applier.flush()
@@ -238,7 +244,7 @@ class StepsMixin:
         self.assertEqual(await self.names(), {"a", "b"})
         await self.steps(applier, self.config(a.line("maxconn 5")))
         outcome = await applier.apply(self.config(a.line("maxconn 6")))
-        self.assertEqual(outcome.reason, "server shop/a is the only one, and its arguments differ")
+        self.assertEqual(explanation(outcome), "server shop/a is the only one, and its arguments differ")
 
     @coroutine
     async def test_1_same_meaning(self: Any) -> None:
@@ -317,10 +323,10 @@ class StepsMixin:
         applier = await self.begun(cookie, a.line("cookie aaa"))
         outcome = await applier.apply(self.config(cookie, a.line("cookie aaa"), b.line("cookie bbb")))
         if self.version < (2, 7):
-            self.assertEqual(outcome.action, "reload")
-            self.assertIn("has the argument cookie, which HAProxy 2.6", outcome.reason)
+            self.assertEqual(action_word(outcome), "reload")
+            self.assertIn("has the argument cookie, which HAProxy 2.6", explanation(outcome))
         else:
-            self.assertEqual(outcome.action, "steps")
+            self.assertEqual(action_word(outcome), "steps")
         for _ in range(6):
             self.assertEqual((await self.get(cookie="SERVED=bbb"))[0], "b")
         found = {(await self.get()) for _ in range(40)}
@@ -335,8 +341,8 @@ class StepsMixin:
             applier = await self.begun(line, "balance leastconn")
             more = f"server b 127.0.0.1:{second.port} {words}"
             outcome = await applier.apply(self.config(line, more, "balance leastconn"))
-            self.assertEqual("reload", outcome.action)
-            self.assertIn("server shop/b is too long for the runtime API", outcome.reason)
+            self.assertEqual("reload", action_word(outcome))
+            self.assertIn("server shop/b is too long for the runtime API", explanation(outcome))
             await applier.service.stopService()
 
     @coroutine
@@ -347,12 +353,12 @@ class StepsMixin:
         tls = f"ssl verify none ca-file {known}"
         applier = await self.begun(a.line())
         outcome = await applier.apply(self.config(a.line(), b.line(tls)))
-        self.assertEqual(outcome.action, "reload")
-        self.assertIn("HAProxy refuses 'add server shop/b'", outcome.reason)
+        self.assertEqual(action_word(outcome), "reload")
+        self.assertIn("HAProxy refuses 'add server shop/b'", explanation(outcome))
         self.assertEqual(set((await self.seen())["shop"]), {"a", "b"})
         outcome = await applier.apply(self.config(a.line(), b.line(tls), c.line()))
-        self.assertEqual(outcome.action, "reload")
-        self.assertIn("backend shop: HAProxy refuses new servers", outcome.reason)
+        self.assertEqual(action_word(outcome), "reload")
+        self.assertIn("backend shop: HAProxy refuses new servers", explanation(outcome))
         self.assertEqual(set((await self.seen())["shop"]), {"a", "b", "c"})
 
     # rule 3: silence is not success
@@ -416,7 +422,7 @@ class StepsMixin:
         with open(kept, "w", encoding="ascii") as file:
             file.write(f"{state}\n")
         outcome = await applier.apply(self.config("option httplog", *own, a.line(), b.line()))
-        self.assertEqual(outcome.action, "reload")
+        self.assertEqual(action_word(outcome), "reload")
         await self.until(self.both_answer)
 
     # rule 4: reload and steps do not mix
@@ -430,7 +436,7 @@ class StepsMixin:
         stepping = applier.apply(self.config("option httplog", a.line(), b.line()))
         last = applier.apply(self.config("option httplog", b.line(), c.line()))
         self.assertEqual(
-            [(await each).action for each in (reloading, stepping, last)], ["reload", "steps", "steps"]
+            [action_word(await each) for each in (reloading, stepping, last)], ["reload", "steps", "steps"]
         )
         self.assertEqual(await self.names(), {"b", "c"})
 
@@ -443,10 +449,10 @@ class StepsMixin:
         await deferLater(reactor, 0.5, lambda: None)  # type: ignore[arg-type]
         outcome = await applier.apply(self.config(a.line(), cart=(a.line(), b.line())))
         os.kill(self.master(), signal.SIGUSR2)
-        self.assertEqual(outcome.action, "steps")
+        self.assertEqual(action_word(outcome), "steps")
         await self.until(lambda: self.another(before))
         outcome = await applier.apply(self.config(a.line(), c.line(), cart=(a.line(), b.line())))
-        self.assertEqual(outcome.action, "steps", outcome)
+        self.assertEqual(action_word(outcome), "steps", outcome)
         self.assertEqual(set((await self.seen())["cart"]), {"a", "b"})
         self.assertEqual(await self.names(), {"a", "c"})
 
@@ -468,7 +474,7 @@ class StepsMixin:
         applier = await self.begun(a.line(), b.line())
         reloading = applier.apply(self.config("option httplog", a.line(), b.line()))
         draining = applier.drain([("shop", "a")])
-        self.assertEqual((await reloading).action, "reload")
+        self.assertEqual(action_word(await reloading), "reload")
         await draining
         self.assertEqual((await self.seen())["shop"]["a"].admin, DRAIN)
 
@@ -480,7 +486,7 @@ class StepsMixin:
         asked_at = reactor.seconds()  # type: ignore[attr-defined]
         await applier.drain([("shop", "a")])
         wanted = self.config("option httplog", a.line(), b.line())
-        self.assertEqual((await applier.apply(wanted, as_of=asked_at)).action, "reload")
+        self.assertEqual(action_word(await applier.apply(wanted, as_of=asked_at)), "reload")
         self.assertEqual((await self.seen())["shop"]["a"].admin, DRAIN)
         self.assertEqual(
             await self.steps(applier, wanted, as_of=reactor.seconds()),  # type: ignore[attr-defined]
@@ -513,7 +519,7 @@ class StepsMixin:
             *("set server cart/b state drain", "set server shop/b state drain"),
         )
         wanted = self.config("option httplog", b.line("weight 5 check inter 60s"), down, cart=cart)
-        self.assertEqual((await applier.apply(wanted)).action, "reload")
+        self.assertEqual(action_word(await applier.apply(wanted)), "reload")
         seen = await self.seen()
         for shop, server, weight in (
             ("shop", "b", 5),
@@ -604,7 +610,7 @@ class StepsMixin:
         lines = (a.line("weight 2"), c.line("maxconn 9"), d.line())
         wanted = self.config(*lines, maps=(("/", "shop"), ("/more", "shop")))
         outcome = await second.apply(wanted)
-        self.assertEqual(outcome.action, "steps", outcome)
+        self.assertEqual(action_word(outcome), "steps", outcome)
         self.assertEqual(await self.worker(), before)
         self.assertEqual(await self.names(), {"a", "c", "d"})
         (answer,) = await self.say("show stat shop 4 -1")
@@ -612,7 +618,7 @@ class StepsMixin:
             row.split(",")[1]: row.split(",")[6] for row in answer.splitlines() if row.startswith("shop,")
         }
         self.assertEqual(limits, {"a": "", "c": "9", "d": ""})
-        self.assertEqual((await second.apply(wanted)).action, "nothing")
+        self.assertEqual(action_word(await second.apply(wanted)), "nothing")
 
     @coroutine
     async def test_7_map_of_nobody(self: Any) -> None:
@@ -625,7 +631,7 @@ class StepsMixin:
         await first.service.stopService()
         second = await self.controller()
         outcome = await second.apply(self.config(a.line()))
-        self.assertEqual((outcome.action, outcome.reason), ("steps", "wild.map changed"))
+        self.assertEqual((action_word(outcome), explanation(outcome)), ("steps", "wild.map changed"))
         self.assertEqual([held.split()[1:] for held in await self.say(f"show map {path}")], [["/", "shop"]])
         self.assertEqual(await self.worker(), before)
 
@@ -640,9 +646,9 @@ class StepsMixin:
             [f"stats socket {self.place.directory}/own.sock level operator"],
             "operator",
         )
-        self.assertEqual((await applier.apply(self.config(a.line()))).action, "reload")
+        self.assertEqual(action_word(await applier.apply(self.config(a.line()))), "reload")
         outcome = await applier.apply(self.config(a.line(), b.line()))
-        self.assertEqual(outcome.action, "steps" if self.managed else "reload", outcome)
+        self.assertEqual(action_word(outcome), "steps" if self.managed else "reload", outcome)
         await self.until(self.both_answer)  # nobody is there to say that a reload by command is over
 
     async def both_answer(self: Any) -> bool:

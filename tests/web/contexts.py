@@ -24,7 +24,7 @@ from marathonlb.causes import Cause, CauseKind
 from marathonlb.config.render import Renderer
 from marathonlb.config.templates.loader import load_templates
 from marathonlb.config.templates.table import PER_APP_NAMES
-from marathonlb.config.text.diff import differences, phrase
+from marathonlb.config.text.diff import differences
 from marathonlb.config.text.model import Config
 from marathonlb.controller.hold import Hold
 from marathonlb.controller.planner import Planner
@@ -35,6 +35,7 @@ from marathonlb.errors import HAProxyUnavailable
 from marathonlb.haproxy.files.publish import Published
 from marathonlb.haproxy.files.state_directory import StateDirectory
 from marathonlb.haproxy.process.binary import Capabilities
+from marathonlb.haproxy.reload_reason import Reasons, from_differences
 from marathonlb.haproxy.rollback.archive import Archive
 from marathonlb.haproxy.rollback.pin import Pins
 from marathonlb.haproxy.runtime.stats import Statistics
@@ -83,8 +84,8 @@ class ShownApplier(FakeApplier):
         running = self.running
         return None if running is None else Published(running.text("/etc/haproxy"), running.map_texts())
 
-    def foresee(self, wanted: Config) -> str:
-        return phrase(differences(self.running or Config(), wanted))
+    def foresee(self, wanted: Config) -> Reasons:
+        return from_differences(differences(self.running or Config(), wanted))
 
     def pids(self) -> Deferred[tuple[int, ...]]:
         return fail(HAProxyUnavailable(reason="no master")) if self.unavailable else super().pids()

@@ -9,6 +9,7 @@ from marathonlb.config.text.model import Config
 from marathonlb.controller.event_log import RED_AFTER
 from marathonlb.errors import PublishFailed
 from marathonlb.haproxy.files.publish import Published
+from marathonlb.haproxy.outcome import Written, explanation
 from tests.fakes.haproxy import NONSENSE
 from tests.reconciling import web
 from tests.web.contexts import EVERYTHING, NOW, SETTINGS, STAT, PagesTestCase
@@ -71,7 +72,7 @@ class OldPaths(PagesTestCase):
         self.serve(web("shop"))
         self.assertEqual(self.ask("POST", "/_mlb_signal/usr1")[:2], (200, "SIGUSR1"))
         self.assertEqual(len(self.applier.applied), 2)
-        self.assertEqual(self.reconciler.status.last_outcome.reason, "SIGUSR1")
+        self.assertEqual(explanation(self.reconciler.status.last_outcome), "SIGUSR1")
 
     def test_who_asked(self) -> None:
         """Who asked stands in the timeline."""
@@ -501,7 +502,7 @@ class Health(PagesTestCase):
     def test_nobody_runs_it(self) -> None:
         """It is not ready where the files are written and no HAProxy runs with them."""
         self.serve(web("shop"))
-        self.applier.action = "written"
+        self.applier.outcome = Written
         self.serve(web("shop"), web("cart", 10001))
         self.assertIn("no HAProxy runs with /etc/haproxy/haproxy.cfg", self.ready(503))
 

@@ -1,78 +1,85 @@
 """
-Two configurations → what has to be done to get from one to the other. Pure.
+The differences between two configurations, section by section and map by map. Pure.
 
-The texts are compared section by section, because templates can be overridden by anyone: what a change of an app does
-to the configuration is known by the text alone. A plan that needs a reload says why in one phrase, here, where it is
-decided.
+The texts are compared, because anyone can override a template: only the text knows what a change of an app does to the
+configuration.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from enum import Enum
 
 from attrs import frozen
 
 from marathonlb.config.text.model import SECTION_KEYWORDS, Chunk, Config, MapEntry, Owner, Section
 
 NAMED = 2
-"""How many sections of one kind and fate are named; of more than these the count is given."""
+"""Maximum number of sections named in one phrase; of more, the phrase gives the number."""
 
 PHRASES = 4
-"""How many phrases a reason has at most."""
+"""Maximum number of phrases in a summary."""
+
+MAP = "map"
+"""`Difference.kind` of a map file."""
 
 Key = tuple[str, str, int]
 
 
-@frozen
-class Nothing:
-    """HAProxy runs what is wanted."""
-
-
-@frozen
-class Reload:
+class Fate(Enum):
     """
-    HAProxy has to read its file anew.
+    How a section or a map file differs between two configurations.
 
-    :param why: one phrase that names what differs.
+    The values are the words of ``fate`` in the HTTP API.
     """
 
-    why: str
+    NEW = "is new"
+    GONE = "is gone"
+    CHANGED = "differs"
+
+
+_PLURALS = {Fate.NEW: "are new", Fate.GONE: "are gone", Fate.CHANGED: "differ"}
 
 
 @frozen
 class Difference:
     """
-    One thing that differs between two configurations.
+    One section or map file that differs between two configurations.
 
-    :param kind: a section's kind, ``map`` or ``order``.
-    :param fate: ``is new``, ``is gone`` or ``differs``.
-    :param old: the section that runs, where there is one.
-    :param new: the section that is wanted, where there is one.
+    :param kind: the section's keyword, ``head``, ``map`` or ``order``.
+    :param old: the section of the old configuration; None where it has none.
+    :param new: the section of the new configuration; None where it has none.
     """
 
     kind: str
     name: str
-    fate: str
+    fate: Fate
     old: Section | None = None
     new: Section | None = None
 
 
-def plan(running: Config | None, wanted: Config) -> Nothing | Reload:
-    """
-    What has to be done so that HAProxy runs `wanted`.
+@frozen
+class DifferenceGroup:
+    """The sections of one kind that share a fate, by name, in the order of the configuration."""
 
-    :param running: what HAProxy confirmed that it runs; None where that is not known.
-    """
-    if running is None:
-        return Reload("what HAProxy runs is not known")
-    found = differences(running, wanted)
-    return Reload(phrase(found)) if found else Nothing()
+    kind: str
+    fate: Fate
+    names: tuple[str, ...]
+
+    def __str__(self) -> str:
+        if self.kind == "order":
+            return "the order of the sections differs"
+        if self.kind == "head":
+            return f"the head {self.fate.value}"
+        if len(self.names) > NAMED:
+            return f"{len(self.names)} {self.kind}s {_PLURALS[self.fate]}"
+        return ", ".join(" ".join(filter(None, (self.kind, name, self.fate.value))) for name in self.names)
 
 
 def differences(old: Config, new: Config) -> tuple[Difference, ...]:
     """
-    Everything that differs, in the order of the new configuration, what is gone last, then maps.
+    Return everything that differs: in the order of `new`, then the sections that are gone, then the maps.
 
     A section that both hold as the same object costs nothing, so the cost follows the change.
     """
@@ -81,24 +88,20 @@ def differences(old: Config, new: Config) -> tuple[Difference, ...]:
         pairs = [(old.sections[place], new.sections[place]) for place in places]
         if all(was.kind == now.kind and was.name == now.name for was, now in pairs):
             return tuple(
-                Difference(now.kind, now.name, "differs", was, now) for was, now in pairs if _fate(was, now)
+                Difference(now.kind, now.name, Fate.CHANGED, was, now)
+                for was, now in pairs
+                if was is not now and was.text != now.text
             )
     before, after = _keyed(old), _keyed(new)
-    found = [
-        Difference(*key[:2], fate, before.get(key), section)
-        for key, section in after.items()
-        if (fate := _fate(before.get(key), section))
-    ]
-    gone = [key for key in before if key not in after]
-    found += [Difference(kind, name, "is gone", before[kind, name, nth], None) for kind, name, nth in gone]
+    found = list(_section_differences(before, after))
     if not found and list(before) != list(after):
-        found.append(Difference("order", "", "differs"))
+        found.append(Difference("order", "", Fate.CHANGED))
     found += _map_differences(old.maps, new.maps)
     return tuple(found)
 
 
 def _keyed(config: Config) -> dict[Key, Section]:
-    """The sections by kind, name and how many of that name came before: a name may be there twice."""
+    """Return the sections by kind, name and the number of namesakes before, since a name may stand twice."""
     counts: Counter[tuple[str, str]] = Counter()
     keyed: dict[Key, Section] = {}
     for section in config.sections:
@@ -108,10 +111,16 @@ def _keyed(config: Config) -> dict[Key, Section]:
     return keyed
 
 
-def _fate(old: Section | None, new: Section) -> str:
-    if old is None:
-        return "is new"
-    return "" if old is new or old.text == new.text else "differs"
+def _section_differences(before: Mapping[Key, Section], after: Mapping[Key, Section]) -> Iterable[Difference]:
+    for key, new in after.items():
+        old = before.get(key)
+        if old is None:
+            yield Difference(*key[:2], Fate.NEW, None, new)
+        elif old is not new and old.text != new.text:
+            yield Difference(*key[:2], Fate.CHANGED, old, new)
+    for key, old in before.items():
+        if key not in after:
+            yield Difference(*key[:2], Fate.GONE, old, None)
 
 
 def _map_differences(
@@ -119,11 +128,11 @@ def _map_differences(
 ) -> Iterable[Difference]:
     for name in [*new, *(name for name in old if name not in new)]:
         if name not in old:
-            yield Difference("map", name, "is new")
+            yield Difference(MAP, name, Fate.NEW)
         elif name not in new:
-            yield Difference("map", name, "is gone")
+            yield Difference(MAP, name, Fate.GONE)
         elif old[name] is not new[name] and _pairs(old[name]) != _pairs(new[name]):
-            yield Difference("map", name, "differs")
+            yield Difference(MAP, name, Fate.CHANGED)
 
 
 def _pairs(entries: tuple[MapEntry, ...]) -> list[tuple[str, str]]:
@@ -134,17 +143,17 @@ def with_new(
     running: Config, wanted: Config, new: Collection[str], maps: Mapping[str, tuple[MapEntry, ...]]
 ) -> Config:
     """
-    What runs after a part of the way: some backends have come, and some maps are others.
+    Return the running configuration with backends added from the wanted one, and with other maps.
 
-    :param new: the backends, by name.
-    :param maps: the maps, with what they hold.
+    :param new: the names of the backends to add.
+    :param maps: the entries of the maps that changed, by file name.
     """
     sections = tuple(_merged(running, wanted, new)) if new else running.sections
     return Config(sections, {**running.maps, **maps})
 
 
 def _merged(running: Config, wanted: Config, new: Collection[str]) -> Iterable[Section]:
-    """The sections that run and the new ones, each before the one that it is before in what is wanted."""
+    """Yield the running sections with each new one before the section that it precedes in `wanted`."""
     before: dict[tuple[str, str], list[Section]] = {}
     waiting: list[Section] = []
     there = {(section.kind, section.name) for section in running.sections}
@@ -160,33 +169,40 @@ def _merged(running: Config, wanted: Config, new: Collection[str]) -> Iterable[S
     yield from waiting
 
 
-def phrase(found: Iterable[Difference]) -> str:
-    """One phrase that says what differs: names where they are few, counts where they are many."""
-    grouped: dict[tuple[str, str], list[str]] = {}
+def grouped(found: Iterable[Difference]) -> tuple[DifferenceGroup, ...]:
+    """Return differences by kind and fate, in the order in which each pair appears first."""
+    names: dict[tuple[str, Fate], list[str]] = {}
     for difference in found:
-        grouped.setdefault((difference.kind, difference.fate), []).append(difference.name)
-    phrases = [_said(kind, fate, names) for (kind, fate), names in grouped.items()]
-    shown, hidden = phrases[:PHRASES], len(phrases) - PHRASES
-    return ", ".join(shown) + (f" and {hidden} more" if hidden > 0 else "")
+        names.setdefault((difference.kind, difference.fate), []).append(difference.name)
+    return tuple(DifferenceGroup(kind, fate, tuple(group)) for (kind, fate), group in names.items())
 
 
-def _said(kind: str, fate: str, names: list[str]) -> str:
-    if kind == "order":
-        return "the order of the sections differs"
-    if kind == "head":
-        return f"the head {fate}"
-    if len(names) <= NAMED:
-        return ", ".join(" ".join(filter(None, (kind, name, fate))) for name in names)
-    plural = {"is new": "are new", "is gone": "are gone", "differs": "differ"}[fate]
-    return f"{len(names)} {kind}s {plural}"
+def merged(groups: Iterable[DifferenceGroup]) -> tuple[DifferenceGroup, ...]:
+    """Return one group for all of the same kind and fate."""
+    names: dict[tuple[str, Fate], tuple[str, ...]] = {}
+    for group in groups:
+        key = group.kind, group.fate
+        names[key] = names.get(key, ()) + group.names
+    return tuple(DifferenceGroup(kind, fate, together) for (kind, fate), together in names.items())
+
+
+def phrase(found: Iterable[Difference]) -> str:
+    """Return one phrase for people: names where they are few, numbers where they are many; empty for none."""
+    return joined(grouped(found))
+
+
+def joined(groups: Sequence[DifferenceGroup]) -> str:
+    """Return one phrase for groups of differences, of at most `PHRASES` of them."""
+    hidden = len(groups) - PHRASES
+    return ", ".join(map(str, groups[:PHRASES])) + (f" and {hidden} more" if hidden > 0 else "")
 
 
 def split(text: str, maps: Mapping[str, str]) -> Config:
     """
-    A configuration from the bare texts of its files, as they were found on disk: sections without owners.
+    Return a configuration from the texts of its files on disk: sections without owners.
 
-    Two texts that are both split can be compared; a split one and a rendered one cannot, since the head of a rendered
-    one is a single section.
+    Two configurations made by this function can be compared. One of them and a rendered one cannot, since the head of a
+    rendered configuration is a single section.
 
     :param maps: the text of each map file, by name.
     """

@@ -74,7 +74,7 @@ def difference(
             SectionDifference(
                 kind=change.kind,
                 name=change.name,
-                fate=change.fate,
+                fate=change.fate.value,
                 added=sum(line.startswith("+") for line in lines),
                 removed=sum(line.startswith("-") for line in lines),
                 lines=shown,

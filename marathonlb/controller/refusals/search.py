@@ -21,6 +21,7 @@ from marathonlb.controller.planner import Planner, Wanted
 from marathonlb.errors import CheckFailed, HAProxyUnavailable, InvalidConfiguration, ReloadFailed
 from marathonlb.haproxy.diagnostics.blame import about_limits
 from marathonlb.haproxy.interfaces import IApplier
+from marathonlb.haproxy.reload_reason import UNEXPLAINED_FAILURE
 
 Failure = InvalidConfiguration | CheckFailed | ReloadFailed
 """What HAProxy makes of a configuration that some service may have spoiled."""
@@ -157,7 +158,7 @@ class Search:
         rest = self._planner.wanted(self._clock.seconds())
         try:
             if isinstance(error, ReloadFailed):
-                self._applier.distrust("the last reload failed without a word about who is to blame")
+                self._applier.distrust(UNEXPLAINED_FAILURE)
                 await self._applier.apply(rest.config, as_of=as_of, once=True)
                 self._planner.accepted(rest)
             else:

@@ -29,7 +29,7 @@ from marathonlb.haproxy.certificates.inventory import Certificates
 from marathonlb.haproxy.certificates.survey import FileKey, to_be_served
 from marathonlb.haproxy.files.disk import Disk, read_text
 from marathonlb.haproxy.files.state_directory import StateDirectory
-from marathonlb.haproxy.interfaces import IReloader, Reloaded
+from marathonlb.haproxy.interfaces import IReloader, ReloadResult
 from marathonlb.haproxy.runtime.connection import MAX_COMMAND
 
 WATCH_INTERVAL = 5.0
@@ -126,13 +126,13 @@ class RememberingReloader:
         self._reloader = reloader
         self._loaded = loaded
 
-    def reload(self, config: Config, *, once: bool = False) -> Deferred[Reloaded]:
+    def reload(self, config: Config, *, once: bool = False) -> Deferred[ReloadResult]:
         """See `IReloader.reload`."""
         return self._loaded.lock.run(lambda: Deferred.fromCoroutine(self._reload(config, once)))
 
-    async def _reload(self, config: Config, once: bool) -> Reloaded:
+    async def _reload(self, config: Config, once: bool) -> ReloadResult:
         digests = self._loaded.now()
-        reloaded: Reloaded = await self._reloader.reload(config, once=once)
+        reloaded: ReloadResult = await self._reloader.reload(config, once=once)
         self._loaded.take(digests)
         return reloaded
 

@@ -9,6 +9,7 @@ from marathonlb.config.text.model import Config
 from marathonlb.haproxy.dynamic.backends import Originals, withdrawing
 from marathonlb.haproxy.dynamic.server_state import is_unpublished, parse_state
 from marathonlb.haproxy.dynamic.servers import Steps
+from marathonlb.haproxy.reload_reason import ReasonKind, Reasons, ReloadReason, from_refusal
 from marathonlb.haproxy.runtime.interfaces import IRuntimeConnection
 from marathonlb.haproxy.runtime.replies import CommandRefusal, refusal
 
@@ -36,19 +37,28 @@ async def unpublished(talk: IRuntimeConnection, names: Sequence[str]) -> list[st
     return [name for name, answer in zip(names, answers, strict=True) if is_unpublished(answer)]
 
 
-async def withdraw(talk: IRuntimeConnection, names: Sequence[str]) -> tuple[Steps, str]:
+async def withdraw(talk: IRuntimeConnection, names: Sequence[str]) -> tuple[Steps, Reasons]:
     """
     Let no new request come to these backends.
 
-    :return: the steps, and the reason of a reload where one went wrong.
+    :return: the steps, and the reasons of a reload where one went wrong.
     """
     steps = Steps(losses=tuple(withdrawing(name) for name in names))
     commands = [command for step in steps.losses for command in step.commands]
     refused = _first(commands, await talk.execute(commands))
     if refused is not None:
-        return Steps(), str(refused)
+        return Steps(), (from_refusal(refused),)
     left = set(names) - set(await unpublished(talk, names))
-    return steps, f"backend {min(left)} is still led to, though it was withdrawn" if left else ""
+    return steps, (_differs(min(left), "still takes requests after unpublish"),) if left else ()
+
+
+def not_published(name: str) -> ReloadReason:
+    """Return the reason of a reload for a backend that takes no requests though it was published."""
+    return _differs(name, "takes no requests after publish")
+
+
+def _differs(name: str, detail: str) -> ReloadReason:
+    return ReloadReason(ReasonKind.READ_BACK_DIFFERS, name, detail, "backend")
 
 
 async def bury(talk: IRuntimeConnection, names: Sequence[str]) -> list[str]:

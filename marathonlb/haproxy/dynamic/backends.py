@@ -11,13 +11,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from marathonlb.config.text import named_defaults
 from marathonlb.config.text.diff import Difference
 from marathonlb.config.text.model import Config, Section
 from marathonlb.config.text.server_lines import Backend, Inherited
-from marathonlb.haproxy.dynamic.servers import Impossible, Limits, Step, adding, unchangeable
+from marathonlb.haproxy.dynamic.servers import Impossible, Limits, Obstacle, Step, adding, unchangeable
+from marathonlb.haproxy.reload_reason import ReasonKind, Reasons, ReloadReason
 
 MAX_MADE = 100
 """Of more backends than these at once a reload is the smaller step."""
@@ -30,13 +31,13 @@ class Making:
 
     :param backends: by name.
     :param others: those that differ from all that they could be made from.
-    :param why: why steps do not lead there for others.
+    :param reasons: why the runtime API cannot create others.
     """
 
     backends: Mapping[str, Backend] = field(factory=dict)
     steps: tuple[Step, ...] = ()
     others: tuple[Difference, ...] = ()
-    why: tuple[str, ...] = ()
+    reasons: Reasons = ()
 
 
 class Originals:
@@ -78,9 +79,11 @@ class Originals:
         limits: Limits,
     ) -> Making:
         """What can be made of backends that are new."""
-        why = [f"backend {name} runs and is in no file" for name in sorted(self.strays)]
+        reasons = [
+            ReloadReason(ReasonKind.BACKEND_UNKNOWN, name, section="backend") for name in sorted(self.strays)
+        ]
         if len(new) > MAX_MADE:
-            return Making(others=tuple(new), why=tuple(why))
+            return Making(others=tuple(new), reasons=tuple(reasons))
         backends: dict[str, Backend] = {}
         steps, others = list[Step](), list[Difference]()
         for each in new:
@@ -93,8 +96,8 @@ class Originals:
             elif step is None:
                 others.append(each)
             else:
-                why.append(step.why)
-        return Making(backends, tuple(steps), tuple(others), tuple(why))
+                reasons.append(step.reason)
+        return Making(backends, tuple(steps), tuple(others), tuple(reasons))
 
     def plan(self, backend: Backend, inherited: Inherited, limits: Limits) -> Step | Impossible | None:
         """How to make a backend; None where there is nothing to make it from."""
@@ -103,16 +106,18 @@ class Originals:
             return None
         name = backend.name
         if name in self.leaving or name in self.strays:
-            return Impossible(f"backend {name} is new, and the one before it is not gone yet")
+            return Obstacle("the one before it is not gone yet").of_new_backend(name)
         if origin in limits.origins:
-            return Impossible(f"backend {name} is new, and HAProxy refuses it: {limits.origins[origin]}")
-        problem = unchangeable(backend, inherited, limits)
-        if problem and backend.servers:
-            return Impossible(f"backend {name} is new, and {problem}")
+            detail = f"HAProxy refuses it: {limits.origins[origin]}"
+            return Obstacle(detail, refused=True).of_new_backend(name)
+        obstacle = unchangeable(backend, inherited, limits)
+        if obstacle is not None and backend.servers:
+            return obstacle.of_new_backend(name)
         for server in backend.servers.values():
-            problem = limits.of(server)
-            if problem:
-                return Impossible(f"backend {name} is new, and its server {server.name} {problem}")
+            obstacle = limits.of(server)
+            if obstacle is not None:
+                detail = f"its server {server.name} {obstacle.detail}"
+                return evolve(obstacle, detail=detail).of_new_backend(name)
         return making(backend, origin)
 
 

@@ -8,7 +8,7 @@ from attrs import evolve, field, frozen
 
 from marathonlb.config.text.named_defaults import SINCE
 from marathonlb.config.text.server_lines import ARGUMENTS
-from marathonlb.haproxy.dynamic.servers import Limits
+from marathonlb.haproxy.dynamic.servers import Limits, Obstacle
 from marathonlb.haproxy.runtime.replies import CommandRefusal, supported
 
 COOKIES_SINCE = (2, 7)
@@ -41,11 +41,11 @@ class Abilities:
         self = cls(version)
         arguments = {}
         if self.numbers < COOKIES_SINCE:
-            arguments["cookie"] = f"which HAProxy {version} does not take at runtime"
+            arguments["cookie"] = Obstacle(f"which HAProxy {version} does not take at runtime")
         there = supported(helped, ARGUMENTS)
         if there is not None:
-            why = f"which HAProxy {version} does not take at runtime"
-            arguments.update(dict.fromkeys(ARGUMENTS.keys() - there, why))
+            obstacle = Obstacle(f"which HAProxy {version} does not take at runtime")
+            arguments.update(dict.fromkeys(ARGUMENTS.keys() - there, obstacle))
         return cls(version, Limits(arguments, makes_backends=self.numbers >= SINCE))
 
     def without(self, refused: CommandRefusal, rest: str) -> Abilities:
@@ -56,7 +56,8 @@ class Abilities:
         """
         limits = self.limits
         if refused.argument:
-            arguments = {**limits.arguments, refused.argument: f"which HAProxy refuses: {refused.reason}"}
+            obstacle = Obstacle(f"which HAProxy refuses: {refused.reason}", refused=True)
+            arguments = {**limits.arguments, refused.argument: obstacle}
             return evolve(self, limits=evolve(limits, arguments=arguments))
         if refused.lasting and refused.command.startswith("add server "):
             why = (rest, f"HAProxy refuses new servers: {refused.reason}")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from marathonlb.config.text.model import Config, MapEntry, Owner
 from marathonlb.haproxy.dynamic import maps
 from marathonlb.haproxy.dynamic.servers import Steps
+from marathonlb.haproxy.reload_reason import ReasonKind, Reasons, ReloadReason, from_refusal
 from marathonlb.haproxy.runtime.interfaces import IRuntimeConnection
 from marathonlb.haproxy.runtime.replies import CommandRefusal, refusal
 
@@ -44,11 +45,11 @@ class MapSteering:
 
     async def change(
         self, talk: IRuntimeConnection, wanted: Mapping[str, Sequence[MapEntry]], running: Config
-    ) -> tuple[Steps, str]:
+    ) -> tuple[Steps, Reasons]:
         """
         Make maps hold these entries. One that HAProxy does not use needs nothing.
 
-        :return: the steps, and the reason of a reload where one of them went wrong.
+        :return: the steps, and the reasons of a reload where one of them went wrong.
         """
         (answer,) = await talk.execute(["show map"])
         used = maps.parse_maps(answer)
@@ -61,20 +62,21 @@ class MapSteering:
             steps = maps.plan_map(name, self._path(name), held, maps.pairs(wanted[name]))
             refused = await self._say(talk, steps)
             if refused is not None:
-                return whole, f"map {name}: {refused}"
+                return whole, (from_refusal(refused, name),)
             whole += steps
-        return whole, await self._compare(talk, names, wanted) if whole else ""
+        return whole, await self._compare(talk, names, wanted) if whole else ()
 
     async def _compare(
         self, talk: IRuntimeConnection, names: Sequence[str], wanted: Mapping[str, Sequence[MapEntry]]
-    ) -> str:
+    ) -> Reasons:
         (answer,) = await talk.execute(["show map"])
         counts = maps.parse_maps(answer)
         for name in names:
             count = counts.get(self._path(name), 0)
             if count != len(wanted[name]):
-                return f"map {name} holds {count} entries in place of {len(wanted[name])}"
-        return ""
+                detail = f"holds {count} entries in place of {len(wanted[name])}"
+                return (ReloadReason(ReasonKind.READ_BACK_DIFFERS, name, detail, "map"),)
+        return ()
 
     async def _say(self, talk: IRuntimeConnection, steps: Steps) -> CommandRefusal | None:
         """Say them in order; a transaction's version is known only when HAProxy has named it."""

@@ -4,19 +4,17 @@ What is to be done to a worker, as far as steps lead, and why a reload has to do
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 
 from attrs import evolve, field, frozen
 
-from marathonlb.config.text.diff import Difference, phrase
+from marathonlb.config.text.diff import MAP, Difference, Fate
 from marathonlb.config.text.model import Config, MapEntry, Section
 from marathonlb.config.text.named_defaults import PREFIX
 from marathonlb.config.text.server_lines import Backend
 from marathonlb.haproxy.dynamic.maps import UNORDERED, pairs, same_entries
 from marathonlb.haproxy.dynamic.servers import MAINTENANCE, Held, Limits, Steps, held_by
-
-SHOWN = 3
-"""So many reasons of one reload are named."""
+from marathonlb.haproxy.reload_reason import Reasons
 
 Maps = Mapping[str, tuple[MapEntry, ...]]
 """The entries of map files, by name."""
@@ -65,7 +63,7 @@ class Sketch:
     :param made: those that are made, by name.
     :param maps: the maps that are to change, and what they should hold: where a reload follows, before it.
     :param withdrawn: the backends that go, when the maps lead to them no more.
-    :param why: what steps cannot do, as the reason of a reload; empty where they do everything.
+    :param reasons: what steps cannot do, as the reasons of a reload; empty where they do everything.
     :param may_wait: whether that is nothing but more ways to what serves then.
     """
 
@@ -74,7 +72,7 @@ class Sketch:
     made: Mapping[str, Backend] = field(factory=dict)
     maps: Maps = field(factory=dict)
     withdrawn: tuple[str, ...] = ()
-    why: str = ""
+    reasons: Reasons = ()
     may_wait: bool = False
 
     def __bool__(self) -> bool:
@@ -82,21 +80,21 @@ class Sketch:
 
 
 @frozen
-class Stepped:
+class UpdateResult:
     """
     What steps came to.
 
     :param steps: what was done.
     :param backends: those that are what is wanted now.
     :param maps: what maps hold now.
-    :param why: the reason of a reload that has to do the rest; empty where nothing is left.
+    :param reasons: of a reload that has to do the rest; empty where nothing is left.
     :param may_wait: see `Sketch`.
     """
 
     steps: Steps = field(factory=Steps)
     backends: tuple[str, ...] = ()
     maps: Maps = field(factory=dict)
-    why: str = ""
+    reasons: Reasons = ()
     may_wait: bool = False
 
 
@@ -128,19 +126,11 @@ class Sorted:
                 self.pairs[difference.name] = (difference.old, difference.new)
             elif difference.kind == "backend" and limits.makes_backends:
                 (self.gone if difference.new is None else self.new).append(difference)
-            elif difference.kind == "map" and difference.fate == "differs":
+            elif difference.kind == MAP and difference.fate is Fate.CHANGED:
                 self.maps.append(difference)
             elif difference.kind != "defaults" or not difference.name.startswith(PREFIX):
                 self.others.append(difference)
         return self
-
-
-def reason(differences: Sequence[Difference], why: Sequence[str]) -> str:
-    """The reason of a reload: what differs, and what steps cannot do to backends."""
-    said = [*filter(None, [phrase(differences)]), *why]
-    if len(said) > SHOWN:
-        said[SHOWN:] = [f"{len(said) - SHOWN} more backends"]
-    return ", ".join(said)
 
 
 def alone(differences: Iterable[Difference]) -> bool:
@@ -150,7 +140,7 @@ def alone(differences: Iterable[Difference]) -> bool:
     Then maps may lead to what is there already before it.
     """
     return all(
-        difference.kind in ("frontend", "backend", "userlist") and difference.fate != "differs"
+        difference.kind in ("frontend", "backend", "userlist") and difference.fate is not Fate.CHANGED
         for difference in differences
     )
 
@@ -158,7 +148,7 @@ def alone(differences: Iterable[Difference]) -> bool:
 def only_ways(differences: Iterable[Difference]) -> bool:
     """Whether a reload has nothing to do but to add frontends, with the users that these ask for passwords."""
     return all(
-        difference.kind in ("frontend", "userlist") and difference.fate == "is new"
+        difference.kind in ("frontend", "userlist") and difference.fate is Fate.NEW
         for difference in differences
     )
 

@@ -11,7 +11,10 @@ from collections.abc import Mapping
 
 from attrs import evolve, field, frozen
 
+from marathonlb.config.text.diff import Difference, Fate
 from marathonlb.config.text.server_lines import Backend, Inherited, ServerLine
+from marathonlb.haproxy.outcome import RuntimeChanges
+from marathonlb.haproxy.reload_reason import ReasonKind, ReloadReason, from_differences
 
 READY, DRAIN, MAINTENANCE = "ready", "drain", "maint"
 """The admin states, in the words of ``set server … state``."""
@@ -47,7 +50,7 @@ class Step:
     """
     One thing that is done to a server or a map, by commands that are said one after another.
 
-    :param kind: what is counted: ``added``, ``removed``, …; see `KINDS`.
+    :param kind: what is counted: ``added``, ``removed``, …; see `RuntimeChanges`.
     :param target: ``backend/server``, or the name of a backend or of a map file.
     :param server: what is added, where something is.
     :param undo: the commands that put back a server that was deleted to be made anew, and could not be.
@@ -66,25 +69,6 @@ class Step:
         assert self.server is not None
         said, bare = self.server.add_arguments(), self.server.add_arguments(with_id=False)
         return evolve(self, commands=tuple(c.replace(said, bare) for c in self.commands))
-
-
-KINDS = {
-    "added": "added",
-    "revived": "put back",
-    "moved": "moved to another address",
-    "weighed": "given another weight",
-    "readied": "put back",
-    "replaced": "replaced",
-    "drained": "drained",
-    "removed": "removed",
-    "made": "added",
-    "withdrawn": "removed",
-}
-"""What is counted of servers and of whole backends, and in which words."""
-
-
-def _noun(step: Step) -> str:
-    return "backend" if step.kind in ("made", "withdrawn") else "server"
 
 
 @frozen
@@ -113,33 +97,46 @@ class Steps:
     def __add__(self, other: Steps) -> Steps:
         return Steps(self.gains + other.gains, self.losses + other.losses)
 
-    def counts(self) -> dict[str, int]:
-        """How many steps of each kind."""
-        return dict(Counter(step.kind for step in (*self.gains, *self.losses)))
-
-    def phrase(self) -> str:
-        """``3 servers added, 1 drained``; maps are named."""
+    def changes(self) -> RuntimeChanges:
+        """Return the number of steps of each kind, and the maps that they change."""
         every = (*self.gains, *self.losses)
-        counted = Counter((_noun(step), KINDS[step.kind]) for step in every if step.kind in KINDS)
-        said: list[str] = []
-        before = ""
-        for (noun, words), count in counted.items():
-            named = "" if noun == before else f" {noun}" if count == 1 else f" {noun}s"
-            said.append(f"{count}{named} {words}")
-            before = noun
-        maps = sorted({step.target for step in every if step.kind not in KINDS})
-        return ", ".join(said + [f"{name} changed" for name in maps])
+        maps = sorted({step.target for step in every if step.kind == "map"})
+        return RuntimeChanges(dict(Counter(step.kind for step in every)), tuple(maps))
 
 
 @frozen
 class Impossible:
-    """
-    Steps do not lead there.
+    """The runtime API cannot make a change, for a reason that takes a reload."""
 
-    :param why: in one phrase.
+    reason: ReloadReason
+
+
+@frozen
+class Obstacle:
+    """
+    A property of a server or a backend that the runtime API does not take.
+
+    :param detail: in words that follow ``server shop/a`` or ``backend shop:``.
+    :param refused: whether that is known since HAProxy refused it.
     """
 
-    why: str
+    detail: str
+    refused: bool = False
+
+    def of_server(self, name: str) -> Impossible:
+        """Return the reason for a server: ``backend/server``."""
+        kind = ReasonKind.SERVER_NOT_UPDATABLE
+        return Impossible(ReloadReason(kind, name, self.detail, "server", refused=self.refused))
+
+    def of_backend(self, name: str) -> Impossible:
+        """Return the reason for the servers of a backend."""
+        kind = ReasonKind.BACKEND_NOT_UPDATABLE
+        return Impossible(ReloadReason(kind, name, self.detail, "backend", refused=self.refused))
+
+    def of_new_backend(self, name: str) -> Impossible:
+        """Return the reason for a backend that cannot be created."""
+        kind = ReasonKind.BACKEND_NOT_CREATABLE
+        return Impossible(ReloadReason(kind, name, self.detail, "backend", refused=self.refused))
 
 
 @frozen
@@ -153,19 +150,20 @@ class Limits:
     :param origins: the ``defaults`` from which it refuses to make one, each with its words.
     """
 
-    arguments: Mapping[str, str] = field(factory=dict)
+    arguments: Mapping[str, Obstacle] = field(factory=dict)
     backends: Mapping[str, tuple[str, str]] = field(factory=dict)
     makes_backends: bool = False
     origins: Mapping[str, str] = field(factory=dict)
 
-    def of(self, server: ServerLine) -> str:
-        """Why this server cannot be added; empty where it can."""
+    def of(self, server: ServerLine) -> Obstacle | None:
+        """Return why this server cannot be added; None where it can."""
         if server.problem:
-            return server.problem
+            return Obstacle(server.problem)
         for word in server.arguments:
             if word in self.arguments:
-                return f"has the argument {word}, {self.arguments[word]}"
-        return ""
+                obstacle = self.arguments[word]
+                return evolve(obstacle, detail=f"has the argument {word}, {obstacle.detail}")
+        return None
 
 
 def held_by(backend: Backend) -> dict[str, Held]:
@@ -183,24 +181,29 @@ def plan_servers(
     :param held: the servers that HAProxy holds, which may be others than the text has.
     """
     if running.rest != wanted.rest:
-        return Impossible(f"backend {wanted.name} differs")
+        changed = Difference("backend", wanted.name, Fate.CHANGED)
+        return Impossible(from_differences([changed])[0])
     balance = wanted.balance or inherited.balance
     steps = _Planner(held, wanted, balance).steps(limits)
     if isinstance(steps, Impossible) or not steps:
         return steps
     if steps.admin_states_alone:
         return steps
-    problem = running.problem or unchangeable(wanted, inherited, limits)
-    return Impossible(f"backend {wanted.name}: {problem}") if problem else steps
+    if running.problem:
+        return Obstacle(running.problem).of_backend(wanted.name)
+    obstacle = unchangeable(wanted, inherited, limits)
+    return steps if obstacle is None else obstacle.of_backend(wanted.name)
 
 
-def unchangeable(backend: Backend, inherited: Inherited, limits: Limits) -> str:
-    """Why no server can be added to a backend; empty where it can."""
+def unchangeable(backend: Backend, inherited: Inherited, limits: Limits) -> Obstacle | None:
+    """Return why no server can be added to a backend; None where one can."""
     problem = backend.problem or inherited.problem
-    if not problem and not backend.balance and inherited.balance:
-        problem = f"inherits balance {inherited.balance}"
+    if problem:
+        return Obstacle(problem)
+    if not backend.balance and inherited.balance:
+        return Obstacle(f"inherits balance {inherited.balance}")
     at, refused = limits.backends.get(backend.name, ("", ""))
-    return problem or (refused if at == backend.rest else "")
+    return Obstacle(refused, refused=True) if refused and at == backend.rest else None
 
 
 def adding(target: str, server: ServerLine) -> tuple[str, ...]:
@@ -220,24 +223,23 @@ class _Planner:
         losses: list[Step] = []
         order = self._order_matters()
         if order:
-            return Impossible(f"backend {self.wanted.name}: {order}")
+            return Obstacle(order).of_backend(self.wanted.name)
         for name, server in self.wanted.servers.items():
             held = self.held.get(name)
             if held is not None and held.known and held.server.arguments == server.arguments:
                 step = self._changed(held, server)
                 if step is not None:
                     (losses if step.kind == "drained" else gains).append(step)
-                    problem = server.problem if step.kind == "moved" else ""
-                else:
-                    problem = ""
+                moved = step is not None and step.kind == "moved" and server.problem
+                obstacle = Obstacle(server.problem) if moved else None
             else:
-                problem = limits.of(server) or (self._alone(server) if held is not None else "")
+                obstacle = limits.of(server) or (self._alone(server) if held is not None else None)
                 if held is None:
                     gains.append(self._added(server))
                 else:
                     losses.append(self._replaced(held, server))
-            if problem:
-                return Impossible(f"server {self.wanted.name}/{name} {problem}")
+            if obstacle is not None:
+                return obstacle.of_server(self._target(name))
         losses += [
             self._removed(name, held)
             for name, held in self.held.items()
@@ -261,15 +263,15 @@ class _Planner:
             return ""
         return f"ids or order of its servers differ, and balance {balance} goes by them"
 
-    def _alone(self, server: ServerLine) -> str:
-        """Why a server cannot be taken out for a moment, to be made anew."""
+    def _alone(self, server: ServerLine) -> Obstacle | None:
+        """Return why a server cannot be taken out for the moment that replacing it takes."""
         others = [
             s
             for s in self.wanted.servers.values()
             if s.weight and s.name in self.held and s.name != server.name
         ]
         new = [s for s in self.wanted.servers.values() if s.weight and s.name not in self.held]
-        return "" if others or new else "is the only one, and its arguments differ"
+        return None if others or new else Obstacle("is the only one, and its arguments differ")
 
     def _target(self, name: str) -> str:
         return f"{self.wanted.name}/{name}"

@@ -21,10 +21,11 @@ from marathonlb.haproxy.dynamic import backend_updates
 from marathonlb.haproxy.dynamic.capabilities import Abilities
 from marathonlb.haproxy.dynamic.executor import Said, say
 from marathonlb.haproxy.dynamic.map_updates import MapSteering
-from marathonlb.haproxy.dynamic.plan import Sketch, Stepped
+from marathonlb.haproxy.dynamic.plan import Sketch, UpdateResult
 from marathonlb.haproxy.dynamic.server_state import deviations_of, parse_state, questions
 from marathonlb.haproxy.dynamic.servers import Steps, held_by
 from marathonlb.haproxy.dynamic.worker_state import Ledger, Target
+from marathonlb.haproxy.reload_reason import ReasonKind, Reasons, ReloadReason, from_refusal
 from marathonlb.haproxy.runtime.interfaces import IRuntimeConnection
 from marathonlb.haproxy.runtime.replies import CommandRefusal, refusal
 from marathonlb.timers import pause
@@ -56,7 +57,7 @@ class OtherWorkerError(Exception):
 class _Wrong:
     """A backend does not read back as it was told, after these steps."""
 
-    why: str
+    reason: ReloadReason
     steps: Steps
 
 
@@ -172,7 +173,7 @@ class Steering:
         as_of: float | None = None,
         *,
         whole: bool = False,
-    ) -> Stepped:
+    ) -> UpdateResult:
         """
         Do what steps can do of the way from one configuration to another.
 
@@ -183,33 +184,33 @@ class Steering:
         Raises `OtherWorkerError` where it has to be found out anew what runs; then nothing was said to that worker.
         """
         if not found and not self.ledger.pending:
-            return Stepped()
+            return UpdateResult()
 
         def sketch() -> Sketch:
             return self.ledger.sketch(found, running, wanted, self.abilities.limits, as_of)
 
         if not self.ledger.doubts:
             first = sketch()
-            if whole and first.why:
-                return Stepped(why=first.why)
+            if whole and first.reasons:
+                return UpdateResult(reasons=first.reasons)
             if not first:
                 return self._silently(first)
-        why = ""
+        reasons: Reasons = ()
         for _ in range(ATTEMPTS):
             told: set[str] = set()
             try:
                 return await self._converse(sketch, told, running, wanted, whole=whole)
             except HAProxyUnavailable as error:
                 self.ledger.unsure |= told
-                why = why or str(error)
+                reasons = reasons or (ReloadReason(ReasonKind.RUNTIME_API_UNAVAILABLE, detail=str(error)),)
             except BaseException:
                 self.ledger.unsure |= told
                 raise
-        return Stepped(why=why)
+        return UpdateResult(reasons=reasons)
 
     async def _converse(
         self, sketch: Callable[[], Sketch], told: set[str], running: Config, wanted: Config, *, whole: bool
-    ) -> Stepped:
+    ) -> UpdateResult:
         """
         One conversation. Raises `HAProxyUnavailable` and `OtherWorkerError`.
 
@@ -220,24 +221,24 @@ class Steering:
                 raise OtherWorkerError
             if self.ledger.doubts:
                 await self._look(talk, running)
-            before = Steps()
+            before, reasons = Steps(), tuple[ReloadReason, ...]()
             for _ in range(TRIES):
                 plan = sketch()
-                if whole and plan.why:
-                    return Stepped(why=plan.why)
+                if whole and plan.reasons:
+                    return UpdateResult(reasons=plan.reasons)
                 told.update(plan.backends)
                 self.ledger.begun(plan)
                 done = await self._carry_out(talk, plan, running, wanted)
-                if isinstance(done, Stepped):
+                if isinstance(done, UpdateResult):
                     return evolve(done, steps=before + done.steps)
-                before += done.steps
-            return Stepped(before, why=done.why)
+                before, reasons = before + done.steps, (done.reason,)
+            return UpdateResult(before, reasons=reasons)
 
-    def _silently(self, sketch: Sketch) -> Stepped:
+    def _silently(self, sketch: Sketch) -> UpdateResult:
         """The texts differ where that means nothing at runtime, or where steps do not help."""
         for touched in sketch.backends.values():
             self.ledger.done(touched, ())
-        return Stepped(backends=tuple(sketch.backends), why=sketch.why, may_wait=sketch.may_wait)
+        return UpdateResult(backends=tuple(sketch.backends), reasons=sketch.reasons, may_wait=sketch.may_wait)
 
     async def _look(self, talk: IRuntimeConnection, running: Config) -> None:
         """Look at the backends of which nobody knows what they hold."""
@@ -250,41 +251,42 @@ class Steering:
 
     async def _carry_out(
         self, talk: IRuntimeConnection, sketch: Sketch, running: Config, wanted: Config
-    ) -> Stepped | _Wrong:
+    ) -> UpdateResult | _Wrong:
         steps = sketch.steps
         if len(steps.gains) + len(steps.losses) > MAX_STEPS:
-            return Stepped(why=f"{len(steps.gains) + len(steps.losses)} servers change at once")
+            detail = f"{len(steps.gains) + len(steps.losses)} servers change at once"
+            return UpdateResult(reasons=(ReloadReason(ReasonKind.TOO_MANY_CHANGES, detail=detail),))
         readable = [name for name, each in sketch.backends.items() if each.readable]
         said = await say(talk, steps, self._clock, questions([*readable, *sketch.made]))
         if said.refused is not None:
-            return Stepped(why=self._refused(said.refused, sketch))
+            return UpdateResult(reasons=(self._refused(said.refused, sketch),))
         wrong = await self._read_back(talk, sketch, said)
-        if wrong:
-            return Stepped(why=wrong) if sketch.made else _Wrong(wrong, steps)
+        if wrong is not None:
+            return UpdateResult(reasons=(wrong,)) if sketch.made else _Wrong(wrong, steps)
         for name, touched in sketch.backends.items():
             self.ledger.done(touched, said.buried.get(name, ()))
         self.ledger.made(sketch.made)
-        maps, why = sketch.maps, sketch.why
+        maps, reasons = sketch.maps, sketch.reasons
         if maps:
             mapped, failed = await self._maps.change(talk, maps, running)
             steps, maps = steps + mapped, {} if failed else maps
-            why = ", ".join(filter(None, (failed, why)))
-        if sketch.withdrawn and not why:
-            withdrawn, why = await backend_updates.withdraw(talk, sketch.withdrawn)
+            reasons = (*failed, *reasons)
+        if sketch.withdrawn and not reasons:
+            withdrawn, reasons = await backend_updates.withdraw(talk, sketch.withdrawn)
             steps += withdrawn
             self.ledger.forgot(sketch.withdrawn)
-        may_wait = sketch.may_wait and why == sketch.why
-        return Stepped(steps, (*sketch.backends, *sketch.made), maps, why, may_wait)
+        may_wait = sketch.may_wait and reasons == sketch.reasons
+        return UpdateResult(steps, (*sketch.backends, *sketch.made), maps, reasons, may_wait)
 
-    def _refused(self, refused: CommandRefusal, sketch: Sketch) -> str:
+    def _refused(self, refused: CommandRefusal, sketch: Sketch) -> ReloadReason:
         """Remember it, and that nobody knows what was done before; the reason of the reload."""
         self.ledger.unsure |= sketch.backends.keys()
         touched = sketch.backends.get(refused.backend)
         about = touched.wanted if touched is not None else sketch.made.get(refused.backend)
         self.abilities = self.abilities.without(refused, about.rest if about is not None else "")
-        return str(refused)
+        return from_refusal(refused)
 
-    async def _read_back(self, talk: IRuntimeConnection, sketch: Sketch, said: Said) -> str:
+    async def _read_back(self, talk: IRuntimeConnection, sketch: Sketch, said: Said) -> ReloadReason | None:
         """
         Compare what HAProxy holds with what it was told, and note what it holds where that is something else.
 
@@ -305,11 +307,12 @@ class Steering:
                     break
         if not found:
             closed = await backend_updates.unpublished(talk, list(sketch.made)) if sketch.made else []
-            return f"backend {closed[0]} is not led to, though it was published" if closed else ""
+            return backend_updates.not_published(closed[0]) if closed else None
         for name in sketch.backends.keys() & expected.keys():
             self.ledger.hold(sketch.backends[name].old, {**expected[name], **found.get(name, {})})
         name, wrong = next(iter(found.items()))
-        return f"backend {name} does not hold server {next(iter(wrong))} as it was told"
+        server = f"{name}/{next(iter(wrong))}"
+        return ReloadReason(ReasonKind.READ_BACK_DIFFERS, server, "does not read back as set", "server")
 
     # out of turn
 

@@ -25,7 +25,6 @@ from marathonlb.haproxy.dynamic.plan import (
     before_a_reload,
     is_done,
     only_ways,
-    reason,
 )
 from marathonlb.haproxy.dynamic.server_state import Seen, deviations
 from marathonlb.haproxy.dynamic.servers import (
@@ -39,6 +38,7 @@ from marathonlb.haproxy.dynamic.servers import (
     held_by,
     plan_servers,
 )
+from marathonlb.haproxy.reload_reason import ReloadReason, from_differences
 
 REMEMBERED = 2_000
 """So many backends are kept in parts; what has changed a moment ago is likely to change again."""
@@ -160,44 +160,51 @@ class Ledger:
                 pairs[name] = (running.sections[was], wanted.sections[now])
         gains, losses = list[Step](), list[Step]()
         backends: dict[str, Touched] = {}
-        why: list[str] = []
+        reasons: list[ReloadReason] = []
         for name, (old, new) in pairs.items():
             before = self.backend(old)
             held = self.held(before)
             after = self._as_drained(self.backend(new), as_of)
             planned = plan_servers(before, held, after, self._inherited, limits)
             if isinstance(planned, Impossible):
-                why.append(planned.why)
+                reasons.append(planned.reason)
                 continue
             gains += planned.gains
             losses += planned.losses
             backends[name] = Touched(old, new, held, after, self._readable(after))
-        whole = self._whole(differences, running, wanted, limits, why)
+        whole = self._whole(differences, running, wanted, limits, reasons)
         steps = Steps((*whole.steps.gains, *gains), tuple(losses))
         return evolve(whole, steps=steps, backends=backends)
 
     def _whole(
-        self, differences: Sorted, running: Config, wanted: Config, limits: Limits, why: Sequence[str]
+        self,
+        differences: Sorted,
+        running: Config,
+        wanted: Config,
+        limits: Limits,
+        impossible: Sequence[ReloadReason],
     ) -> Sketch:
         """
         What is to be done about whole backends and about maps.
 
-        :param why: what steps cannot do inside of backends.
+        :param impossible: what steps cannot do inside of backends.
         """
         making = self.originals.make(differences.new, self.backend, self._inherited, limits)
         others = [*differences.others, *making.others]
         gone = tuple(each.name for each in differences.gone)
-        if gone and (others or making.why or why or not unmentioned(gone, wanted)):
+        if gone and (others or making.reasons or impossible or not unmentioned(gone, wanted)):
             others, gone = others + differences.gone, ()
         maps = {each.name: wanted.maps[each.name] for each in differences.maps}
         left = differences.maps
-        if others or making.why or why:
-            maps = self._early(maps, running, making.backends) if alone(others) and not why else {}
+        if others or making.reasons or impossible:
+            maps = self._early(maps, running, making.backends) if alone(others) and not impossible else {}
             left = [each for each in left if not is_done(each.name, maps, wanted)]
         else:
             left = []
-        reasons = reason([*others, *left], [*why, *making.why])
-        may_wait = limits.makes_backends and only_ways([*others, *left]) and not (why or making.why)
+        reasons = (*from_differences([*others, *left]), *impossible, *making.reasons)
+        may_wait = (
+            limits.makes_backends and only_ways([*others, *left]) and not (impossible or making.reasons)
+        )
         return Sketch(Steps(making.steps), {}, making.backends, maps, gone, reasons, may_wait)
 
     def _early(self, wanted: Maps, running: Config, made: Collection[str]) -> dict[str, tuple[MapEntry, ...]]:

@@ -15,7 +15,7 @@ from zope.interface import implementer
 from marathonlb.config.text.model import Config
 from marathonlb.errors import ReloadFailed
 from marathonlb.haproxy.diagnostics import messages
-from marathonlb.haproxy.interfaces import IReloader, Reloaded
+from marathonlb.haproxy.interfaces import IReloader, ReloadResult
 from marathonlb.haproxy.process.binary import run
 from marathonlb.haproxy.process.procfs import Procfs
 from marathonlb.timers import pause
@@ -106,7 +106,7 @@ class CommandReloader:
         self._init = init or InitSystem(spawner, clock)
         self._procfs = procfs or Procfs()
 
-    def reload(self, config: Config, *, once: bool = False) -> Deferred[Reloaded]:
+    def reload(self, config: Config, *, once: bool = False) -> Deferred[ReloadResult]:
         """See `IReloader.reload`. Cancelling ends the command and the retries."""
         return Deferred.fromCoroutine(self._reload(config, 0 if once else self._retries))
 
@@ -122,12 +122,12 @@ class CommandReloader:
         pids.callback(self._procfs.haproxies(self._path))
         return pids
 
-    async def _reload(self, config: Config, retries: int) -> Reloaded:
+    async def _reload(self, config: Config, retries: int) -> ReloadResult:
         argv: Sequence[str] | None = ("/bin/sh", "-c", self._command) if self._command else None
         if argv is None:
             running = self._procfs.haproxies(self._path)
             if not running:
-                return Reloaded(action="written", output=self._nobody())
+                return ReloadResult(running=False, output=self._nobody())
             argv = await self._init.reload_command(running)
             if argv is None:
                 raise ReloadFailed(
@@ -142,14 +142,14 @@ class CommandReloader:
         self._log.warn("{reason}", reason=text)
         return text
 
-    async def _until_done(self, argv: Sequence[str], config: Config, retries: int) -> Reloaded:
+    async def _until_done(self, argv: Sequence[str], config: Config, retries: int) -> ReloadResult:
         """Run the command until it succeeds or the retries are used up."""
         shown = self._command or " ".join(argv)
         attempt = 0
         while True:
             finished = await run(self._spawner, self._clock, argv, timeout=COMMAND_TIMEOUT)
             if finished.status == 0 and not finished.timed_out:
-                return Reloaded(output=finished.output)
+                return ReloadResult(output=finished.output)
             said = finished.output.strip()
             reason = f"{shown!r} {finished.ending}: {said[-300:] or 'it said nothing'}"
             if attempt == retries:

@@ -33,7 +33,7 @@ from marathonlb.haproxy.files.disk import told
 from marathonlb.haproxy.files.publish import Files
 from marathonlb.haproxy.files.sockets import listener
 from marathonlb.haproxy.files.state_directory import StateDirectory
-from marathonlb.haproxy.interfaces import IReloader, Reloaded
+from marathonlb.haproxy.interfaces import IReloader, ReloadResult
 from marathonlb.haproxy.process.adoption import left_behind
 from marathonlb.haproxy.process.binary import Binary
 from marathonlb.haproxy.process.master import RELOAD_TIMEOUT, Master
@@ -144,7 +144,7 @@ class ManagedHAProxy(Service):
         while self._procfs.alive(seen) and self._clock.seconds() < deadline:
             await pause(self._clock, 0.05)
 
-    def reload(self, config: Config, *, once: bool = False) -> Deferred[Reloaded]:
+    def reload(self, config: Config, *, once: bool = False) -> Deferred[ReloadResult]:
         """See `IReloader.reload`. One at a time; a second waits for the first."""
         return self._lock.run(lambda: Deferred.fromCoroutine(self._reload(config)))
 
@@ -161,9 +161,9 @@ class ManagedHAProxy(Service):
             return ()
         return tuple(worker.pid for worker in (await self._master(self._seen).processes()).workers)
 
-    async def _reload(self, config: Config) -> Reloaded:
+    async def _reload(self, config: Config) -> ReloadResult:
         if not await self._present() or self._seen is None:
-            return Reloaded(output=await self._start(config))
+            return ReloadResult(output=await self._start(config))
         log = self._open_log()
         began = log.size()
         master = self._master(self._seen)
@@ -176,7 +176,7 @@ class ManagedHAProxy(Service):
             if error.refused or not await self._end_what_hangs(self._seen, before):
                 raise
             raise evolve(error, refused=True) from error
-        return Reloaded(output=output)
+        return ReloadResult(output=output)
 
     async def _end_what_hangs(self, seen: Seen, before: HAProxyProcesses) -> bool:
         """

@@ -9,6 +9,7 @@ import msgspec
 from marathonlb.config.text.model import Config
 from marathonlb.config.text.unified_diff import ConfigDifference, difference
 from marathonlb.errors import InvalidConfiguration, MarathonLBError
+from marathonlb.haproxy.reload_reason import sentence
 from marathonlb.marathon.model import App, qualified
 from marathonlb.marathon.parsing.apps import UnusableAnswer, parse_app
 from marathonlb.routing.explain.answer import explain
@@ -127,7 +128,7 @@ async def what_if(sight: Sight, definition: bytes, *, check: bool = True, cluste
         difference=difference(
             now.text(sight.directory), config.text(sight.directory), now.map_texts(), config.map_texts()
         ),
-        reload=sight.applier.foresee(config),
+        reload=sentence(sight.applier.foresee(config)),
         new_problems=tuple(view(p, None) for p in supposed.problems if p not in before),
         gone_problems=tuple(view(p, since.get(p)) for p in running.problems if p not in after),
         refused=refused,

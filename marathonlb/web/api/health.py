@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import msgspec
 
+from marathonlb.haproxy.outcome import Written
 from marathonlb.web.context import Sight
 from marathonlb.web.page import Answer, Asked, Page, Refusal, data
 
@@ -66,8 +67,7 @@ def _haproxy(sight: Sight) -> list[str]:
         reasons.append("HAProxy has not confirmed that it runs the configuration")
     for problem in sight.planner.texts.overrides.closed:
         reasons.append(f"{REFUSED}: {problem}")
-    outcome = status.last_outcome
-    if outcome is not None and outcome.action == "written":
+    if isinstance(status.last_outcome, Written):
         reasons.append(f"no HAProxy runs with {sight.settings.haproxy_config}")
     blocked = status.blocked
     if blocked is not None and blocked.red:

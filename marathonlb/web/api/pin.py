@@ -15,7 +15,7 @@ from marathonlb.causes import Cause, CauseKind
 from marathonlb.config.text.diff import split
 from marathonlb.config.text.model import Config
 from marathonlb.errors import InvalidConfiguration, PublishFailed, ReloadFailed
-from marathonlb.haproxy.interfaces import Outcome
+from marathonlb.haproxy.outcome import Unchanged, action_word, explanation
 from marathonlb.haproxy.rollback.pin import Pin
 from marathonlb.marathon.model import App
 from marathonlb.timers import pause
@@ -151,7 +151,9 @@ async def pin(sight: Sight, name: str, client: str) -> PinAnswer:
         raise
     sight.record.imposed(f"configuration {name} is pinned", outcome, client)
     sight.reconciler.plan_again(Cause(CauseKind.PINNED, name))
-    return PinAnswer(pinned=pinned(sight), applied=True, action=outcome.action, reason=outcome.reason)
+    return PinAnswer(
+        pinned=pinned(sight), applied=True, action=action_word(outcome), reason=explanation(outcome)
+    )
 
 
 async def unpin(sight: Sight, client: str) -> PinAnswer:
@@ -173,8 +175,10 @@ async def unpin(sight: Sight, client: str) -> PinAnswer:
     if status.converged < generation:
         reason = status.failure or "Marathon has not answered yet"
         return PinAnswer(pinned=pinned(sight), applied=False, action="waiting", reason=reason)
-    outcome = status.last_outcome or Outcome(action="nothing")
-    return PinAnswer(pinned=pinned(sight), applied=True, action=outcome.action, reason=outcome.reason)
+    outcome = status.last_outcome or Unchanged()
+    return PinAnswer(
+        pinned=pinned(sight), applied=True, action=action_word(outcome), reason=explanation(outcome)
+    )
 
 
 def _today(sight: Sight) -> tuple[Config, Mapping[str, App] | None]:

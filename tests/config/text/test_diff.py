@@ -1,4 +1,4 @@
-"""Two configurations → nothing, or a reload that says why."""
+"""Two configurations → their differences."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.config.text.diff import Nothing, Reload, differences, plan, split
+from marathonlb.config.text.diff import Fate, differences, phrase, split
 from marathonlb.config.text.model import Config, MapEntry, Owner
 from tests.haproxy.samples import HEAD, A, B, backend, config, frontend
 
@@ -15,12 +15,12 @@ OTHER = backend("one_10000", "server a 10.0.0.2:80")
 MANY = tuple(backend(f"many_{number}") for number in range(12))
 
 TABLE = (
-    ("nothing differs", config(ONE), config(ONE), None),
+    ("nothing differs", config(ONE), config(ONE), ""),
     (
         "the same text by other objects",
         config(ONE),
         config(backend("one_10000", "server a 10.0.0.1:80")),
-        None,
+        "",
     ),
     ("a backend is new", config(), config(ONE), "backend one_10000 is new"),
     ("a backend is gone", config(ONE), config(), "backend one_10000 is gone"),
@@ -65,23 +65,19 @@ TABLE = (
 )
 
 
-class PlanTests(SynchronousTestCase):
-    """What has to be done to get from one configuration to another."""
+class DifferencesTests(SynchronousTestCase):
+    """The differences between two configurations."""
 
     def test_table(self) -> None:
-        """Each difference is one phrase, and no difference is nothing."""
+        """Each difference is one phrase; without any the phrase is empty."""
         for case, running, wanted, why in TABLE:
             with self.subTest(case):
-                self.assertEqual(plan(running, wanted), Reload(why) if why else Nothing())
-
-    def test_unknown(self) -> None:
-        """What runs and is not known is replaced by a reload that says so."""
-        self.assertEqual(plan(None, A), Reload("what HAProxy runs is not known"))
+                self.assertEqual(phrase(differences(running, wanted)), why)
 
     def test_difference_holds_the_sections(self) -> None:
         """A difference carries both sections, for the steps that can be taken without a reload."""
         (difference,) = differences(config(ONE), config(OTHER))
-        self.assertEqual((difference.old, difference.new), (ONE, OTHER))
+        self.assertEqual((difference.old, difference.new, difference.fate), (ONE, OTHER, Fate.CHANGED))
 
 
 class SplitTests(SynchronousTestCase):
@@ -101,7 +97,8 @@ class SplitTests(SynchronousTestCase):
         """What was published and split again differs from the next text in what the next text changed."""
         before, after = (split(c.text("/etc/haproxy"), c.map_texts()) for c in (A, B))
         self.assertEqual(
-            plan(before, after), Reload("backend a differs, backend b is new, map domain2backend.map differs")
+            phrase(differences(before, after)),
+            "backend a differs, backend b is new, map domain2backend.map differs",
         )
 
     @settings(max_examples=50, deadline=None)
@@ -111,4 +108,4 @@ class SplitTests(SynchronousTestCase):
         text = "".join(f"{line}\n" for line in lines)
         found = split(text, {"m": "a b\n"})
         self.assertEqual(found.template, text)
-        self.assertEqual(plan(found, split(text, {"m": "a b\n"})), Nothing())
+        self.assertEqual(differences(found, split(text, {"m": "a b\n"})), ())

@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from marathonlb.config.text.model import Config, Owner
 from marathonlb.controller.event_log import RED_AFTER
 from marathonlb.errors import Complaint, HAProxyUnavailable, ReloadFailed
+from marathonlb.haproxy.outcome import Reloaded, Stepped
 from marathonlb.marathon.model import App, Port
 from marathonlb.routing.quarantine.refused import FAILS
 from marathonlb.routing.quarantine.suspects import MAX_RUNS, RETRY
@@ -191,10 +192,10 @@ class CauseTests(SearchTestCase):
     def test_led_there_by_steps(self) -> None:
         """A text that HAProxy was led to while it ran was never read: it is suspected when the next reload fails."""
         self.begin(*cluster(4))
-        self.applier.action = "steps"
+        self.applier.outcome = Stepped
         self.change(spoiled("app0", 10000), *cluster(4)[1:], seconds=1)
         self.assertIn(HANG, self.text())
-        self.applier.action, self.applier.breaks = "reload", [{HANG}]
+        self.applier.outcome, self.applier.breaks = Reloaded, [{HANG}]
         self.change(spoiled("app0", 10000), changed("app1", 10001), *cluster(4)[2:], seconds=10)
         self.assertEqual({problem.app_id for problem in self.reconciler.problems}, {"/app0"})
         self.assertIn("# another text", self.text())

@@ -17,7 +17,8 @@ from marathonlb.haproxy.dynamic.updater import Steering
 from marathonlb.haproxy.files.disk import Disk
 from marathonlb.haproxy.files.publish import Files
 from marathonlb.haproxy.files.state_directory import StateDirectory
-from marathonlb.haproxy.interfaces import Outcome, Reloaded
+from marathonlb.haproxy.interfaces import ReloadResult
+from marathonlb.haproxy.outcome import Outcome, action_word
 from marathonlb.haproxy.rollback.archive import Archive
 from tests.fakes.haproxy import FakeChecker, FakeReloader
 from tests.fakes.worker import FakeWorker
@@ -43,7 +44,7 @@ class ReadingReloader(FakeReloader):
         self.health: list[str] = []
         self.state = ""
 
-    async def _reload(self, config: Config) -> Reloaded:
+    async def _reload(self, config: Config) -> ReloadResult:
         path = os.path.join(self.state, "server-state")
         if self.state and os.path.exists(path):
             with open(path, encoding="utf-8") as file:
@@ -138,7 +139,7 @@ class SteeredCase(SynchronousTestCase):
 
     def begin(self, *shop: str, **more: dict[str, str]) -> None:
         """Let HAProxy run a configuration."""
-        self.assertEqual(self.apply(shops(*shop, **more)).action, "reload")  # type: ignore[arg-type]
+        self.assertEqual(action_word(self.apply(shops(*shop, **more))), "reload")  # type: ignore[arg-type]
         self.worker.commands()
 
     def reloads(self) -> int:

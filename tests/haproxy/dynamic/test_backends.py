@@ -5,6 +5,7 @@ from __future__ import annotations
 from marathonlb.config.text import named_defaults
 from marathonlb.config.text.model import Config, Section
 from marathonlb.haproxy.dynamic.backends import MAX_MADE
+from marathonlb.haproxy.outcome import action_word, changes_of, explanation
 from tests.haproxy.dynamic.steered import S, SteeredCase
 from tests.haproxy.samples import backend, config, frontend
 
@@ -39,7 +40,7 @@ class BackendCase(SteeredCase):
     def setUp(self) -> None:
         super().setUp()
         self.worker.version = "3.4.0-64a335366"
-        self.assertEqual(self.apply(self.before).action, "reload")
+        self.assertEqual(action_word(self.apply(self.before)), "reload")
         self.worker.commands()
 
     def mapped(self) -> list[tuple[str, str]]:
@@ -55,23 +56,24 @@ class MadeTests(BackendCase):
         wanted = mall(SHOP, CART, a="shop", b="cart")
         outcome = self.apply(wanted)
         self.assertEqual(
-            (outcome.action, outcome.reason), ("steps", "1 backend added, domain2backend.map changed")
+            (action_word(outcome), explanation(outcome)),
+            ("steps", "1 backend added, domain2backend.map changed"),
         )
-        self.assertEqual(dict(outcome.counts), {"made": 1, "map": 1})
+        self.assertEqual(dict(changes_of(outcome).counts), {"made": 1, "map": 1})
         path = f"{self.house.directory}/domain2backend.map"
         self.assertEqual(self.worker.commands(), [*MADE, f"add map {path} b cart"])
         self.assertTrue(self.house.serves(wanted) and self.house.holds(wanted))
         self.assertIs(self.applier.running, wanted)
         self.assertEqual((self.reloads(), self.worker.closed), (1, set()))
         self.assertEqual(
-            self.apply(mall(SHOP, backend("cart", BALANCE, S[3]), a="shop", b="cart")).action, "steps"
+            action_word(self.apply(mall(SHOP, backend("cart", BALANCE, S[3]), a="shop", b="cart"))), "steps"
         )
         self.assertEqual(self.worker.commands(), ["set server cart/s2 state maint", "del server cart/s2"])
 
     def test_without_servers(self) -> None:
         """One whose tasks do not run yet is made, too; they follow by steps."""
-        self.assertEqual(self.apply(mall(SHOP, backend("cart", BALANCE))).action, "steps")
-        self.assertEqual(self.apply(mall(SHOP, CART)).reason, "2 servers added")
+        self.assertEqual(action_word(self.apply(mall(SHOP, backend("cart", BALANCE)))), "steps")
+        self.assertEqual(explanation(self.apply(mall(SHOP, CART))), "2 servers added")
 
     def test_older(self) -> None:
         """An older HAProxy is not asked to."""
@@ -79,8 +81,8 @@ class MadeTests(BackendCase):
         self.apply(mall(SHOP, backend("other", "timeout server 1s", S[4]), a="shop"))
         self.worker.commands()
         outcome = self.apply(mall(SHOP, CART, a="shop"))
-        self.assertEqual((outcome.action, self.worker.commands()), ("reload", []))
-        self.assertEqual(outcome.reason, "backend cart is new, backend other is gone")
+        self.assertEqual((action_word(outcome), self.worker.commands()), ("reload", []))
+        self.assertEqual(explanation(outcome), "backend cart is new, backend other is gone")
 
     def test_says_something_else(self) -> None:
         """One that says what no defaults say takes a reload, and so does one with a server that cannot be added."""
@@ -103,24 +105,28 @@ class MadeTests(BackendCase):
             self.apply(mall(SHOP, frontend("again"), more=more))  # a worker that has read them
             self.worker.commands()
             outcome = self.apply(mall(SHOP, frontend("again"), other, more=more))
-            self.assertEqual((outcome.action, outcome.reason), ("reload", reason), name)
+            self.assertEqual((action_word(outcome), explanation(outcome)), ("reload", reason), name)
             self.assertEqual(self.worker.commands(), [])
 
     def test_not_read_yet(self) -> None:
         """What stands in the file and the worker has not read is nothing to make a backend from; no reload for it."""
         more = ("  retries 7\n",)
         outcome = self.apply(mall(SHOP, more=more, a="shop"))
-        self.assertEqual((outcome.action, self.reloads()), ("nothing", 1))
+        self.assertEqual((action_word(outcome), self.reloads()), ("nothing", 1))
         self.assertTrue(self.house.holds(mall(SHOP, more=more, a="shop")))
-        self.assertEqual(self.apply(mall(SHOP, backend("odd", "retries 7"), more=more)).action, "reload")
+        self.assertEqual(
+            action_word(self.apply(mall(SHOP, backend("odd", "retries 7"), more=more))), "reload"
+        )
         outcome = self.apply(mall(SHOP, backend("odd", "retries 7"), backend("two", "retries 7"), more=more))
-        self.assertEqual(outcome.action, "steps")
+        self.assertEqual(action_word(outcome), "steps")
 
     def test_many(self) -> None:
         """Of many at once a reload is the smaller step."""
         many = [backend(f"b{number}", BALANCE) for number in range(MAX_MADE + 1)]
         outcome = self.apply(mall(SHOP, *many, a="shop"))
-        self.assertEqual((outcome.action, outcome.reason), ("reload", f"{MAX_MADE + 1} backends are new"))
+        self.assertEqual(
+            (action_word(outcome), explanation(outcome)), ("reload", f"{MAX_MADE + 1} backends are new")
+        )
         self.assertEqual(self.worker.commands(), [])
 
 
@@ -135,9 +141,9 @@ class BeforeAReloadTests(BackendCase):
         served: list[object] = []
         self.worker.before = lambda command: served.append((command, self.reloads()))
         outcome = self.apply(self.wanted)
-        self.assertEqual((outcome.action, outcome.reason), ("reload", "frontend cart_in is new"))
+        self.assertEqual((action_word(outcome), explanation(outcome)), ("reload", "frontend cart_in is new"))
         self.assertIn((f"add map {path} b cart", 1), served)
-        self.assertEqual(dict(outcome.counts), {"made": 1, "map": 1})
+        self.assertEqual(dict(changes_of(outcome).counts), {"made": 1, "map": 1})
         self.assertEqual(self.reloads(), 2)
         self.assertTrue(self.house.serves(self.wanted) and self.house.holds(self.wanted))
 
@@ -145,7 +151,9 @@ class BeforeAReloadTests(BackendCase):
         """A reload that only adds ports may wait for others; one that anything else waits for may not."""
         for _ in range(2):
             outcome = self.apply(self.wanted, may_gather=True)
-            self.assertEqual((outcome.action, outcome.reason), ("postponed", "frontend cart_in is new"))
+            self.assertEqual(
+                (action_word(outcome), explanation(outcome)), ("postponed", "frontend cart_in is new")
+            )
         self.assertEqual(self.mapped(), [("a", "shop"), ("b", "cart")])
         main = frontend("main", "bind :81")
         odd = backend("odd", "timeout server 1s", S[4])
@@ -157,21 +165,23 @@ class BeforeAReloadTests(BackendCase):
             self.apply(self.before)
             self.apply(mall(SHOP, frontend("again"), a="shop"))
             outcome = self.apply(Config(tuple(sections), self.wanted.maps), may_gather=True)
-            self.assertEqual(outcome.action, "reload", outcome)
+            self.assertEqual(action_word(outcome), "reload", outcome)
 
     def test_postponed(self) -> None:
         """While the reload waits it serves and is in the file; its tasks come and go; then one reload does the rest."""
         outcome = self.apply(self.wanted, may_reload=False)
-        self.assertEqual((outcome.action, outcome.reason), ("postponed", "frontend cart_in is new"))
+        self.assertEqual(
+            (action_word(outcome), explanation(outcome)), ("postponed", "frontend cart_in is new")
+        )
         now = mall(SHOP, CART, a="shop", b="cart")
         self.assertTrue(self.house.serves(now) and self.house.holds(now))
         self.worker.commands()
         fewer = mall(OWN, SHOP, backend("cart", BALANCE, S[3]), a="shop", b="cart")
-        self.assertEqual(self.apply(fewer, may_reload=False).reason, "frontend cart_in is new")
+        self.assertEqual(explanation(self.apply(fewer, may_reload=False)), "frontend cart_in is new")
         self.assertEqual(self.worker.commands(), ["set server cart/s2 state maint", "del server cart/s2"])
-        self.assertEqual(self.apply(fewer, may_reload=False).action, "postponed")
+        self.assertEqual(action_word(self.apply(fewer, may_reload=False)), "postponed")
         self.assertEqual(self.worker.commands(), [])
-        self.assertEqual(self.apply(fewer).action, "reload")
+        self.assertEqual(action_word(self.apply(fewer)), "reload")
         self.assertEqual(self.reloads(), 2)
         self.assertTrue(self.house.serves(fewer) and self.house.holds(fewer))
 
@@ -181,7 +191,7 @@ class BeforeAReloadTests(BackendCase):
         self.apply(mall(OWN, first, SHOP, last, a="shop"), may_reload=False)
         now = mall(first, SHOP, last, a="shop")
         self.assertEqual(self.house.text(), now.text(self.house.directory))
-        self.assertEqual(self.apply(now).action, "nothing")
+        self.assertEqual(action_word(self.apply(now)), "nothing")
 
     def test_map_of_what_is_not_there(self) -> None:
         """A map leads to nothing that is not there, and no entry goes before the reload that ends what it leads to."""
@@ -189,12 +199,12 @@ class BeforeAReloadTests(BackendCase):
         wanted = mall(OWN, CART, odd, a="odd", b="cart", c="odd")
         outcome = self.apply(wanted, may_reload=False)
         said = "frontend cart_in is new, backend odd is new, backend shop is gone, map domain2backend.map differs"
-        self.assertEqual((outcome.action, outcome.reason), ("postponed", said))
+        self.assertEqual((action_word(outcome), explanation(outcome)), ("postponed", said))
         self.assertEqual(self.mapped(), [("a", "shop"), ("b", "cart")])
         self.worker.commands()
         self.apply(wanted, may_reload=False)
         self.assertEqual(self.worker.commands(), [])
-        self.assertEqual(self.apply(wanted).action, "reload")
+        self.assertEqual(action_word(self.apply(wanted)), "reload")
         self.assertEqual(self.mapped(), [("a", "odd"), ("b", "cart"), ("c", "odd")])
 
     def test_other_frontends(self) -> None:
@@ -218,7 +228,8 @@ class WithdrawnTests(BackendCase):
         self.addCleanup(self.applier.service.stopService)
         outcome = self.apply(self.before_without())
         self.assertEqual(
-            (outcome.action, outcome.reason), ("steps", "1 backend removed, domain2backend.map changed")
+            (action_word(outcome), explanation(outcome)),
+            ("steps", "1 backend removed, domain2backend.map changed"),
         )
         path = f"{self.house.directory}/domain2backend.map"
         self.assertEqual(self.worker.commands(), [f"del map {path} b", "unpublish backend cart"])
@@ -240,8 +251,8 @@ class WithdrawnTests(BackendCase):
         """One that comes again before it is gone takes a reload; after that it is made again."""
         self.apply(self.before_without())
         outcome = self.apply(self.before)
-        self.assertIn("backend cart is new, and the one before it is not gone yet", outcome.reason)
-        self.assertEqual(outcome.action, "reload")
+        self.assertIn("backend cart is new, and the one before it is not gone yet", explanation(outcome))
+        self.assertEqual(action_word(outcome), "reload")
         self.assertTrue(self.house.serves(self.before))
 
     def test_named_elsewhere(self) -> None:
@@ -250,15 +261,17 @@ class WithdrawnTests(BackendCase):
         self.apply(mall(named, SHOP, CART, a="shop", b="cart"))
         self.worker.commands()
         outcome = self.apply(mall(named, SHOP, a="shop"))
-        self.assertEqual((outcome.action, self.worker.commands()), ("reload", []))
+        self.assertEqual((action_word(outcome), self.worker.commands()), ("reload", []))
         self.apply(mall(frontend("other", "use_backend my_cart"), SHOP, CART))
-        self.assertEqual(self.apply(mall(frontend("other", "use_backend my_cart"), SHOP)).action, "steps")
+        self.assertEqual(
+            action_word(self.apply(mall(frontend("other", "use_backend my_cart"), SHOP))), "steps"
+        )
 
     def test_with_a_reload(self) -> None:
         """Where a reload has to be it does that, too."""
         outcome = self.apply(mall(SHOP, frontend("new"), a="shop"))
         said = "frontend new is new, backend cart is gone, map domain2backend.map differs"
-        self.assertEqual((outcome.reason, self.worker.commands()), (said, []))
+        self.assertEqual((explanation(outcome), self.worker.commands()), (said, []))
 
     def test_still_led_to(self) -> None:
         """Where it reads back as published, a reload takes it away."""
@@ -266,7 +279,7 @@ class WithdrawnTests(BackendCase):
             ["cart", "BACKEND", *["0"] * 15, "UP", "1"]
         )
         outcome = self.apply(self.before_without())
-        self.assertEqual(outcome.reason, "backend cart is still led to, though it was withdrawn")
+        self.assertEqual(explanation(outcome), "backend cart still takes requests after unpublish")
         self.assertTrue(self.house.serves(self.before_without()))
 
 
@@ -280,56 +293,58 @@ class RefusedTests(BackendCase):
         self.worker.answers["add backend"] = "Rejected for a reason of tomorrow."
         outcome = self.apply(self.wanted)
         said = "HAProxy refuses 'add backend cart': Rejected for a reason of tomorrow."
-        self.assertEqual((outcome.action, outcome.reason), ("reload", said))
+        self.assertEqual((action_word(outcome), explanation(outcome)), ("reload", said))
         self.worker.commands()
         outcome = self.apply(mall(SHOP, CART, backend("three", BALANCE, S[5]), a="shop", b="cart"))
         said = "backend three is new, and HAProxy refuses it: Rejected for a reason of tomorrow."
-        self.assertEqual((outcome.action, outcome.reason, self.worker.commands()), ("reload", said, []))
+        self.assertEqual(
+            (action_word(outcome), explanation(outcome), self.worker.commands()), ("reload", said, [])
+        )
 
     def test_no_such_command(self) -> None:
         """One that does not know how to publish is not asked again for any."""
         self.worker.answers["publish backend"] = "Unknown command: 'publish'"
-        self.assertEqual(self.apply(self.wanted).action, "reload")
+        self.assertEqual(action_word(self.apply(self.wanted)), "reload")
         self.worker.commands()
         outcome = self.apply(mall(SHOP, CART, backend("other", BALANCE), a="shop", b="cart"))
-        self.assertEqual((outcome.reason, self.worker.commands()), ("backend other is new", []))
+        self.assertEqual((explanation(outcome), self.worker.commands()), ("backend other is new", []))
 
     def test_server_refused(self) -> None:
         """A refusal of one of its servers leaves a backend to which nobody is led, and a reload makes it."""
         self.worker.refusing.add("maxconn")
         odd = backend("cart", BALANCE, f"{S[2]} maxconn 9")
         outcome = self.apply(mall(SHOP, odd, a="shop", b="cart"), may_reload=False)
-        self.assertIn("HAProxy refuses 'add server cart/s2'", outcome.reason)
+        self.assertIn("HAProxy refuses 'add server cart/s2'", explanation(outcome))
         self.assertEqual(self.mapped(), [("a", "shop")])
         self.worker.commands()
         outcome = self.apply(mall(SHOP, odd, a="shop", b="cart"))
-        self.assertEqual(outcome.action, "reload")
+        self.assertEqual(action_word(outcome), "reload")
         self.assertTrue(self.house.serves(mall(SHOP, odd, a="shop", b="cart")))
 
     def test_not_published(self) -> None:
         """One that reads back as not led to takes a reload."""
         self.worker.answers["publish backend"] = "Backend published."
         outcome = self.apply(self.wanted)
-        self.assertEqual(outcome.reason, "backend cart is not led to, though it was published")
-        self.assertEqual(outcome.action, "reload")
+        self.assertEqual(explanation(outcome), "backend cart takes no requests after publish")
+        self.assertEqual(action_word(outcome), "reload")
 
     def test_not_held(self) -> None:
         """One that does not hold its servers takes a reload, and nothing leads to it before."""
         self.worker.answers["add server cart/s3"] = "New server registered."
         self.worker.answers["enable server cart/s3"] = ""
         outcome = self.apply(self.wanted, may_reload=False)
-        self.assertEqual(outcome.reason, "backend cart does not hold server s3 as it was told")
+        self.assertEqual(explanation(outcome), "server cart/s3 does not read back as set")
         self.assertEqual(self.mapped(), [("a", "shop")])
         outcome = self.apply(self.wanted, may_reload=False)
-        self.assertIn("backend cart runs and is in no file", outcome.reason)
+        self.assertIn("backend cart runs and is in no file", explanation(outcome))
         self.worker.answers.clear()
-        self.assertEqual(self.apply(self.wanted).action, "reload")
+        self.assertEqual(action_word(self.apply(self.wanted)), "reload")
         self.assertTrue(self.house.serves(self.wanted) and self.house.holds(self.wanted))
 
     def test_over_and_not_noticed(self) -> None:
         """A conversation that was over leaves nothing half made: it is said again."""
         self.worker.over = 1
-        self.assertEqual(self.apply(self.wanted).action, "steps")
+        self.assertEqual(action_word(self.apply(self.wanted)), "steps")
         self.assertTrue(self.house.serves(self.wanted))
 
     def test_broken_off(self) -> None:
@@ -345,7 +360,7 @@ class RefusedTests(BackendCase):
         self.apply(self.wanted, may_reload=False)
         self.house.clock.advance(1)
         self.worker.up = True
-        reason = self.apply(self.wanted).reason
+        reason = explanation(self.apply(self.wanted))
         self.assertIn("backend cart is new, and the one before it is not gone yet", reason)
         self.assertTrue(self.house.serves(self.wanted))
 
@@ -359,9 +374,11 @@ class AdoptedTests(BackendCase):
             for command in MADE:
                 self.worker._answer(command)
             outcome = self.apply(wanted, self.house.controller())
-            self.assertEqual(outcome.action, "reload")
-            self.assertTrue(outcome.reason.startswith("adopted with differences: "), outcome.reason)
-            self.assertIn("backend cart runs and is in no file", outcome.reason)
+            self.assertEqual(action_word(outcome), "reload")
+            self.assertTrue(
+                explanation(outcome).startswith("adopted with differences: "), explanation(outcome)
+            )
+            self.assertIn("backend cart runs and is in no file", explanation(outcome))
             self.assertTrue(self.house.serves(wanted) and self.house.holds(wanted))
 
     def test_was_withdrawn(self) -> None:
@@ -371,7 +388,7 @@ class AdoptedTests(BackendCase):
         second = self.house.controller()
         second.service.startService()
         self.addCleanup(second.service.stopService)
-        self.assertEqual(self.apply(self.before, second).action, "nothing")
+        self.assertEqual(action_word(self.apply(self.before, second)), "nothing")
         self.house.clock.advance(2)
         self.assertEqual(list(self.worker.backends), ["shop"])
         self.assertEqual(self.reloads(), 1)

@@ -14,13 +14,23 @@ from marathonlb.haproxy.dynamic.servers import (
     Held,
     Impossible,
     Limits,
+    Obstacle,
     Steps,
     held_by,
     plan_servers,
 )
+from marathonlb.haproxy.reload_reason import sentence
 from tests.config.text.test_server_lines import backend
 
 A, B, C = "server a 10.0.0.1:80 id 1", "server b 10.0.0.2:80 id 2", "server c 10.0.0.3:80 id 3"
+
+
+NO_COOKIES = Limits({"cookie": Obstacle("which 2.6 refuses", refused=True)})
+
+
+def refusal_of(found: Steps | Impossible) -> str:
+    """Why steps do not lead there; empty where they do."""
+    return sentence([found.reason]) if isinstance(found, Impossible) else ""
 
 
 def planned(
@@ -185,18 +195,18 @@ class PlanTests(SynchronousTestCase):
     def test_reasons(self) -> None:
         """Changes that do not are a reload that says why."""
         for what, old, new, why in REASONS:
-            self.assertEqual(planned(backend(*old), backend(*new)), Impossible(why), what)
+            self.assertEqual(refusal_of(planned(backend(*old), backend(*new))), why, what)
 
     def test_defaults(self) -> None:
         """What the defaults give to a backend counts as its own."""
         old, new = backend(A), backend(A, B)
         problem = "the defaults have a default-server"
         self.assertEqual(
-            planned(old, new, defaults=Inherited(problem)), Impossible(f"backend shop: {problem}")
+            refusal_of(planned(old, new, defaults=Inherited(problem))), f"backend shop: {problem}"
         )
         self.assertEqual(
-            planned(old, new, defaults=Inherited("", "source")),
-            Impossible("backend shop: inherits balance source"),
+            refusal_of(planned(old, new, defaults=Inherited("", "source"))),
+            "backend shop: inherits balance source",
         )
         own = "balance roundrobin"
         self.assertEqual(
@@ -225,18 +235,17 @@ class PlanTests(SynchronousTestCase):
         """What this HAProxy does not take is a reload that says so."""
         old, new = backend(A), backend(A, f"{B} cookie x")
         self.assertEqual(
-            planned(old, new, limits=Limits({"cookie": "which 2.6 refuses"})),
-            Impossible("server shop/b has the argument cookie, which 2.6 refuses"),
+            refusal_of(planned(old, new, limits=NO_COOKIES)),
+            "server shop/b has the argument cookie, which 2.6 refuses",
         )
         limits = Limits({}, {"shop": (new.rest, "it said no")})
-        self.assertEqual(planned(old, new, limits=limits), Impossible("backend shop: it said no"))
+        self.assertEqual(refusal_of(planned(old, new, limits=limits)), "backend shop: it said no")
         elsewhere = Limits({}, {"shop": ("another text", "it said no")})
         self.assertIsInstance(planned(old, new, limits=elsewhere), Steps)
 
     def test_limits_do_not_hold_up_removals(self) -> None:
         """A server that could not be added can be removed."""
-        limits = Limits({"cookie": "which 2.6 refuses"})
-        steps = planned(backend(A, f"{B} cookie x"), backend(A), limits=limits)
+        steps = planned(backend(A, f"{B} cookie x"), backend(A), limits=NO_COOKIES)
         self.assertEqual(said(steps), ["--", "set server shop/b state maint", "del server shop/b"])
 
 
@@ -306,9 +315,9 @@ class StepsTests(SynchronousTestCase):
         """Kinds are counted, the noun said once."""
         steps = planned(backend(A, B), backend(f"{A} weight 0", C))
         assert isinstance(steps, Steps)
-        self.assertEqual(steps.phrase(), "1 server added, 1 drained, 1 removed")
-        self.assertEqual(steps.counts(), {"added": 1, "drained": 1, "removed": 1})
-        self.assertEqual((steps + steps).phrase(), "2 servers added, 2 drained, 2 removed")
+        self.assertEqual(str(steps.changes()), "1 server added, 1 drained, 1 removed")
+        self.assertEqual(steps.changes().counts, {"added": 1, "drained": 1, "removed": 1})
+        self.assertEqual(str((steps + steps).changes()), "2 servers added, 2 drained, 2 removed")
 
     def test_without_id(self) -> None:
         """A server is added without its id where another one has it."""

@@ -6,7 +6,8 @@ from twisted.internet.defer import CancelledError, Deferred
 
 from marathonlb.config.text.model import Config
 from marathonlb.errors import InvalidConfiguration
-from marathonlb.haproxy.interfaces import Outcome
+from marathonlb.haproxy.outcome import Outcome, action_word, changes_of, explanation
+from marathonlb.haproxy.reload_reason import ReasonKind, ReloadReason
 from tests.haproxy.dynamic.steered import S, SteeredCase, shops
 from tests.haproxy.samples import backend, config, frontend
 
@@ -19,8 +20,8 @@ class StepTests(SteeredCase):
         self.begin(S[1], S[2])
         wanted = shops(S[1], S[3])
         outcome = self.apply(wanted)
-        self.assertEqual((outcome.action, outcome.reason), ("steps", "1 server added, 1 removed"))
-        self.assertEqual(dict(outcome.counts), {"added": 1, "removed": 1})
+        self.assertEqual((action_word(outcome), explanation(outcome)), ("steps", "1 server added, 1 removed"))
+        self.assertEqual(dict(changes_of(outcome).counts), {"added": 1, "removed": 1})
         self.assertEqual(list(outcome.seconds), ["steps"])
         self.assertEqual(
             self.worker.commands(),
@@ -43,7 +44,7 @@ class StepTests(SteeredCase):
         self.worker.writings.clear()
         self.worker.commands()
         wanted = shops(S[1], S[3])
-        self.assertEqual(self.apply(wanted).action, "steps")
+        self.assertEqual(action_word(self.apply(wanted)), "steps")
         self.assertEqual((len(self.worker.commands()), self.worker.writings), (4, [5]))
         self.assertTrue(self.house.serves(wanted))
         self.apply(shops(S[3]))
@@ -62,7 +63,7 @@ class StepTests(SteeredCase):
         """A change of a map is carried out by steps."""
         self.begin(S[1])
         wanted = shops(S[1], maps={"a": "cart", "b": "shop"})
-        self.assertEqual(self.apply(wanted).reason, "domain2backend.map changed")
+        self.assertEqual(explanation(self.apply(wanted)), "domain2backend.map changed")
         path = f"{self.house.directory}/domain2backend.map"
         self.assertEqual(self.worker.commands(), [f"set map {path} a cart", f"add map {path} b shop"])
         self.assertTrue(self.house.serves(wanted) and self.house.holds(wanted))
@@ -72,7 +73,7 @@ class StepTests(SteeredCase):
         self.begin(S[1])
         self.worker.maps.clear()
         wanted = shops(S[1], maps={"b": "shop"})
-        self.assertEqual(self.apply(wanted).action, "nothing")
+        self.assertEqual(action_word(self.apply(wanted)), "nothing")
         self.assertTrue(self.house.holds(wanted))
 
     def test_means_nothing(self) -> None:
@@ -80,7 +81,7 @@ class StepTests(SteeredCase):
         self.begin(S[1], S[2])
         self.worker.said.clear()
         wanted = shops(S[2].replace("id 2", "id 7"), S[1])
-        self.assertEqual(self.apply(wanted).action, "nothing")
+        self.assertEqual(action_word(self.apply(wanted)), "nothing")
         self.assertEqual(self.worker.said, [])
         self.assertTrue(self.house.holds(wanted))
 
@@ -89,9 +90,9 @@ class StepTests(SteeredCase):
         self.begin(S[1])
         outcome = self.apply(shops(S[1], f"{S[2]} track x/y", cart=[S[7]]))
         self.assertEqual(
-            (outcome.action, outcome.reason), ("reload", "server shop/s2 has the argument track")
+            (action_word(outcome), explanation(outcome)), ("reload", "server shop/s2 has the argument track")
         )
-        self.assertEqual(dict(outcome.counts), {"added": 1, "removed": 1})
+        self.assertEqual(dict(changes_of(outcome).counts), {"added": 1, "removed": 1})
 
     def test_refused_by_the_check(self) -> None:
         """One service's mistake does not keep others from their steps."""
@@ -112,7 +113,9 @@ class StepTests(SteeredCase):
         self.begin(S[1])
         many = [f"server m{n} 10.1.{n // 250}.{n % 250 + 1}:80" for n in range(10_001)]
         outcome = self.apply(shops(S[1], *many))
-        self.assertEqual((outcome.action, outcome.reason), ("reload", "10001 servers change at once"))
+        self.assertEqual(
+            (action_word(outcome), explanation(outcome)), ("reload", "10001 servers change at once")
+        )
 
 
 class PostponedTests(SteeredCase):
@@ -125,17 +128,17 @@ class PostponedTests(SteeredCase):
             frontend("new", "bind :1"), *shops(S[1], S[2]).sections[2:], backend("fresh", S[3]), a="fresh"
         )
         outcome = self.apply(wanted, may_reload=False)
-        self.assertEqual(outcome.action, "postponed")
+        self.assertEqual(action_word(outcome), "postponed")
         self.assertEqual(
-            outcome.reason, "frontend new is new, backend fresh is new, map domain2backend.map differs"
+            explanation(outcome), "frontend new is new, backend fresh is new, map domain2backend.map differs"
         )
-        self.assertEqual(dict(outcome.counts), {"added": 1})
+        self.assertEqual(dict(changes_of(outcome).counts), {"added": 1})
         self.assertIn("s2", self.worker.backends["shop"])
         self.assertTrue(self.house.holds(shops(S[1], S[2])))
         self.assertEqual(self.reloads(), 1)
         again = self.apply(wanted, may_reload=False)
-        self.assertEqual((again.action, dict(again.counts)), ("postponed", {}))
-        self.assertEqual(self.apply(wanted).action, "reload")
+        self.assertEqual((action_word(again), dict(changes_of(again).counts)), ("postponed", {}))
+        self.assertEqual(action_word(self.apply(wanted)), "reload")
         self.assertTrue(self.house.serves(wanted))
 
     def test_changes_while_postponed(self) -> None:
@@ -143,7 +146,7 @@ class PostponedTests(SteeredCase):
         self.begin(S[1])
         shop, cart = shops(S[1]).sections[2:]
         wanted = config(shop, cart, backend("fresh", "balance roundrobin", S[3]), a="fresh")
-        self.assertEqual(self.apply(wanted, may_reload=False).action, "postponed")
+        self.assertEqual(action_word(self.apply(wanted, may_reload=False)), "postponed")
         for place, section, counts in (
             (2, backend("shop", "balance roundrobin", S[1], S[2]), {"added": 1}),
             (4, backend("fresh", "balance roundrobin", S[3], S[4]), {}),
@@ -153,11 +156,11 @@ class PostponedTests(SteeredCase):
         ):
             wanted = wanted.replace({place: section})
             outcome = self.apply(wanted, may_reload=False)
-            self.assertEqual((outcome.action, dict(outcome.counts)), ("postponed", counts))
-        self.assertEqual(outcome.reason, "backend fresh is new, map domain2backend.map differs")
+            self.assertEqual((action_word(outcome), dict(changes_of(outcome).counts)), ("postponed", counts))
+        self.assertEqual(explanation(outcome), "backend fresh is new, map domain2backend.map differs")
         outcome = self.apply(wanted)
         self.assertEqual(
-            (outcome.action, outcome.reason),
+            (action_word(outcome), explanation(outcome)),
             ("reload", "backend fresh is new, map domain2backend.map differs"),
         )
         self.assertTrue(self.house.serves(wanted) and self.house.holds(wanted))
@@ -165,11 +168,11 @@ class PostponedTests(SteeredCase):
     def test_distrusted(self) -> None:
         """A reload that was asked for is not forgotten when it is postponed."""
         self.begin(S[1])
-        self.applier.distrust("SIGUSR1")
-        self.assertEqual(self.apply(shops(S[1]), may_reload=False).action, "postponed")
+        self.applier.distrust(ReloadReason(ReasonKind.REQUESTED, "SIGUSR1"))
+        self.assertEqual(action_word(self.apply(shops(S[1]), may_reload=False)), "postponed")
         outcome = self.apply(shops(S[1]))
-        self.assertEqual((outcome.action, outcome.reason), ("reload", "SIGUSR1"))
-        self.assertEqual(self.apply(shops(S[1])).action, "nothing")
+        self.assertEqual((action_word(outcome), explanation(outcome)), ("reload", "SIGUSR1"))
+        self.assertEqual(action_word(self.apply(shops(S[1]))), "nothing")
 
 
 class RefusalTests(SteeredCase):
@@ -181,15 +184,15 @@ class RefusalTests(SteeredCase):
         self.worker.refusing = {"cookie"}
         words = "'cookie' option is not accepted for dynamic server"
         outcome = self.apply(shops(S[1], f"{S[2]} cookie x"))
-        self.assertEqual(outcome.action, "reload")
-        self.assertEqual(outcome.reason, f"HAProxy refuses 'add server shop/s2': {words}")
+        self.assertEqual(action_word(outcome), "reload")
+        self.assertEqual(explanation(outcome), f"HAProxy refuses 'add server shop/s2': {words}")
         self.worker.commands()
         outcome = self.apply(shops(S[1], f"{S[2]} cookie x", f"{S[3]} cookie y"))
         self.assertEqual(
-            outcome.reason, f"server shop/s3 has the argument cookie, which HAProxy refuses: {words}"
+            explanation(outcome), f"server shop/s3 has the argument cookie, which HAProxy refuses: {words}"
         )
         self.assertEqual(self.worker.commands(), [])
-        self.assertEqual(self.apply(shops(S[1], S[4])).action, "steps")
+        self.assertEqual(action_word(self.apply(shops(S[1], S[4]))), "steps")
 
     def test_nothing_is_taken_away(self) -> None:
         """Where what is to come is refused, nothing goes."""
@@ -203,7 +206,7 @@ class RefusalTests(SteeredCase):
         self.begin(S[1])
         self.worker.answers["add server"] = ""
         outcome = self.apply(shops(S[1], S[2]))
-        self.assertEqual(outcome.reason, "HAProxy refuses 'add server shop/s2': the reply is empty")
+        self.assertEqual(explanation(outcome), "HAProxy refuses 'add server shop/s2': the reply is empty")
 
     def test_not_held(self) -> None:
         """A command that was acknowledged and not carried out is found in what reads back."""
@@ -211,8 +214,8 @@ class RefusalTests(SteeredCase):
         self.worker.answers["set server shop/s1 weight"] = ""
         outcome = self.apply(shops(f"{S[1]} weight 5", S[2]))
         self.assertEqual(
-            (outcome.action, outcome.reason),
-            ("reload", "backend shop does not hold server s1 as it was told"),
+            (action_word(outcome), explanation(outcome)),
+            ("reload", "server shop/s1 does not read back as set"),
         )
 
     def test_moves_later(self) -> None:
@@ -227,14 +230,14 @@ class RefusalTests(SteeredCase):
         self.assertNoResult(waiting)
         self.worker.server("shop/s1").port = 81
         self.house.clock.advance(0.02)
-        self.assertEqual(self.successResultOf(waiting).action, "steps")
+        self.assertEqual(action_word(self.successResultOf(waiting)), "steps")
 
     def test_map_not_held(self) -> None:
         """An entry of a map that was acknowledged and is not there is found by the count."""
         self.begin(S[1])
         self.worker.answers["add map"] = ""
         outcome = self.apply(shops(S[1], maps={"a": "shop", "b": "cart"}))
-        self.assertEqual(outcome.reason, "map domain2backend.map holds 1 entries in place of 2")
+        self.assertEqual(explanation(outcome), "map domain2backend.map holds 1 entries in place of 2")
 
     def test_map_changed_by_somebody(self) -> None:
         """A map whose count is not what it was is looked at before it is changed."""
@@ -242,7 +245,7 @@ class RefusalTests(SteeredCase):
         (held,) = self.worker.maps.values()
         held.versions[0].append(("hand", "made"))
         wanted = shops(S[1], maps={"a": "shop", "b": "cart"})
-        self.assertEqual(self.apply(wanted).action, "steps")
+        self.assertEqual(action_word(self.apply(wanted)), "steps")
         self.assertTrue(self.house.serves(wanted))
 
     def test_mended(self) -> None:
@@ -253,7 +256,8 @@ class RefusalTests(SteeredCase):
         wanted = shops(S[1], S[2], S[3])
         outcome = self.apply(wanted)
         self.assertEqual(
-            (outcome.action, dict(outcome.counts)), ("steps", {"added": 1, "revived": 1, "weighed": 1})
+            (action_word(outcome), dict(changes_of(outcome).counts)),
+            ("steps", {"added": 1, "revived": 1, "weighed": 1}),
         )
         self.assertTrue(self.house.serves(wanted))
 
@@ -262,7 +266,7 @@ class RefusalTests(SteeredCase):
         self.begin(S[1], S[2])
         self.apply(shops(S[1], S[2].replace("id 2", "id 3")))
         wanted = shops(S[1], S[2].replace("id 2", "id 3"), S[5].replace("id 5", "id 2"))
-        self.assertEqual(self.apply(wanted).action, "steps")
+        self.assertEqual(action_word(self.apply(wanted)), "steps")
         self.assertTrue(self.house.serves(wanted))
 
     def test_broken_off(self) -> None:
@@ -274,12 +278,12 @@ class RefusalTests(SteeredCase):
 
         self.worker.before = break_off
         outcome = self.apply(shops(S[1], S[3]), may_reload=False)
-        self.assertEqual((outcome.action, outcome.reason), ("postponed", "it hung up"))
+        self.assertEqual((action_word(outcome), explanation(outcome)), ("postponed", "it hung up"))
         self.assertIsNot(self.applier.running, None)
         self.worker.before, self.worker.up = lambda command: None, True
         self.worker.said.clear()
         wanted = shops(S[1], S[3])
-        self.assertEqual(self.apply(wanted).action, "steps")
+        self.assertEqual(action_word(self.apply(wanted)), "steps")
         self.assertEqual(self.worker.said[0], "show servers state shop")
         self.assertTrue(self.house.serves(wanted))
         self.assertEqual(self.reloads(), 1)
@@ -290,7 +294,7 @@ class RefusalTests(SteeredCase):
         self.worker.over = 1
         self.worker.said.clear()
         wanted = shops(S[1], S[3])
-        self.assertEqual(self.apply(wanted, may_reload=False).action, "steps")
+        self.assertEqual(action_word(self.apply(wanted, may_reload=False)), "steps")
         self.assertEqual(self.worker.said[0], "show servers state shop")
         self.assertTrue(self.house.serves(wanted))
         self.assertEqual(self.reloads(), 1)
@@ -303,7 +307,7 @@ class RefusalTests(SteeredCase):
         waiting.cancel()
         self.failureResultOf(waiting, CancelledError)
         self.worker.held = None
-        self.assertEqual(self.apply(shops(S[1])).action, "steps")
+        self.assertEqual(action_word(self.apply(shops(S[1]))), "steps")
         self.assertTrue(self.house.serves(shops(S[1])))
 
     def test_cannot_be_asked(self) -> None:
@@ -311,7 +315,7 @@ class RefusalTests(SteeredCase):
         self.begin(S[1])
         self.worker.up = False
         outcome = self.apply(shops(S[1], S[2]), may_reload=False)
-        self.assertEqual((outcome.action, outcome.reason), ("postponed", "nobody listens"))
+        self.assertEqual((action_word(outcome), explanation(outcome)), ("postponed", "nobody listens"))
 
 
 class ReplacementTests(SteeredCase):
@@ -333,7 +337,7 @@ class ReplacementTests(SteeredCase):
         self.worker.before = watch
         wanted = shops(*(f"{S[n]} maxconn 5" for n in (1, 2, 3)))
         outcome = self.apply_slowly(wanted)
-        self.assertEqual((outcome.action, outcome.reason), ("steps", "3 servers replaced"))
+        self.assertEqual((action_word(outcome), explanation(outcome)), ("steps", "3 servers replaced"))
         self.assertEqual(taken, {"s1", "s2", "s3"})
         self.assertTrue(self.house.serves(wanted))
 
@@ -350,13 +354,13 @@ class ReplacementTests(SteeredCase):
         self.assertEqual(self.worker.server("shop/s1").admin, 1)
         self.worker.server("shop/s1").busy = False
         self.house.clock.advance(0.01)
-        self.assertEqual(self.successResultOf(waiting).action, "steps")
+        self.assertEqual(action_word(self.successResultOf(waiting)), "steps")
 
     def test_cannot_be_made(self) -> None:
         """One that cannot be made with its new arguments is put back with the old ones before the reload."""
         self.worker.refusing = {"maxconn"}
         outcome = self.apply(shops(f"{S[1]} maxconn 5", S[2], S[3]), may_reload=False)
-        self.assertEqual(outcome.action, "postponed")
+        self.assertEqual(action_word(outcome), "postponed")
         self.assertTrue(self.house.serves(shops(S[1], S[2], S[3])))
 
     def test_given_up(self) -> None:
@@ -365,9 +369,9 @@ class ReplacementTests(SteeredCase):
         wanted = shops(f"{S[1]} maxconn 5", f"{S[2]} maxconn 5", S[3])
         waiting = self.applier.apply(wanted, may_reload=False)
         self.house.clock.pump([0.01] * 60)
-        self.assertEqual(self.successResultOf(waiting).action, "postponed")
+        self.assertEqual(action_word(self.successResultOf(waiting)), "postponed")
         self.assertEqual(self.worker.server("shop/s2").admin, 0)
-        self.assertEqual(self.apply(wanted).action, "reload")
+        self.assertEqual(action_word(self.apply(wanted)), "reload")
 
 
 class WorkerTests(SteeredCase):
@@ -386,7 +390,7 @@ class WorkerTests(SteeredCase):
         self.worker.commands()
         wanted = shops(S[1], S[2], S[3])
         outcome = self.apply(wanted)
-        self.assertEqual((outcome.action, dict(outcome.counts)), ("steps", {"added": 2}))
+        self.assertEqual((action_word(outcome), dict(changes_of(outcome).counts)), ("steps", {"added": 2}))
         self.assertTrue(self.house.serves(wanted) and self.house.holds(wanted))
 
     def test_unconfirmed_file(self) -> None:
@@ -396,7 +400,7 @@ class WorkerTests(SteeredCase):
         with open(f"{self.house.directory}/state/confirmed", "w", encoding="utf-8") as file:
             file.write("something else")
         outcome = self.apply(shops(S[1], S[2]))
-        self.assertEqual(outcome.action, "reload")
+        self.assertEqual(action_word(outcome), "reload")
 
     def test_waits_for_a_reload(self) -> None:
         """While a reload is under way no step is said; after it the difference is planned again."""
@@ -411,8 +415,8 @@ class WorkerTests(SteeredCase):
         self.assertEqual(self.worker.commands(), [])
         held, self.reloader.held = self.reloader.held, None
         held.callback(None)
-        self.assertEqual(self.successResultOf(reloading).action, "reload")
-        self.assertEqual(self.successResultOf(stepping).action, "steps")
+        self.assertEqual(action_word(self.successResultOf(reloading)), "reload")
+        self.assertEqual(action_word(self.successResultOf(stepping)), "steps")
         self.successResultOf(draining)
 
     def test_after_a_reload(self) -> None:

@@ -151,7 +151,7 @@ class CommandTests(ReloaderCase):
         self.spawner.processes[0].say("ok")
         self.spawner.processes[0].end(0)
         result = self.successResultOf(reloading)
-        self.assertEqual((result.action, result.output), ("reload", "ok"))
+        self.assertEqual((result.running, result.output), (True, "ok"))
 
     def test_failure(self) -> None:
         """Its failure is told with its status and its words, and HAProxy's complaints in them with their owners."""
@@ -217,14 +217,14 @@ class InitSystemTests(ReloaderCase):
         """Where no HAProxy runs with the file nobody is told, and that is said."""
         self.machine.runs(10, "haproxy", "-W", "-f", "/etc/other.cfg")
         result = self.successResultOf(self.reload())
-        self.assertEqual(result.action, "written")
+        self.assertFalse(result.running)
         self.assertIn("no HAProxy runs with /etc/haproxy/haproxy.cfg", result.output)
 
     def test_systemd(self) -> None:
         """systemd reloads the one that it started."""
         self.machine.has("run/systemd/system/x")
         self.spawner.answers = {"show": (0, "10\n"), "reload": (0, "")}
-        self.assertEqual(self.successResultOf(self.reload()).action, "reload")
+        self.assertTrue(self.successResultOf(self.reload()).running)
         self.assertEqual(self.argv()[-1], ["systemctl", "reload", "haproxy.service"])
 
     def test_systemd_knows_another(self) -> None:

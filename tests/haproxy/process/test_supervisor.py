@@ -134,7 +134,7 @@ class StartTests(SupervisorCase):
         self.clock.advance(5)
         self.assertNoResult(reloading)
         process = self.started()
-        self.assertEqual(self.successResultOf(reloading).action, "reload")
+        self.assertTrue(self.successResultOf(reloading).running)
         self.assertEqual(
             process.argv[4:],
             [
@@ -321,7 +321,7 @@ class AdoptionTests(SupervisorCase):
         self.machine.runs(60, "haproxy", "-W", "-S", f"{self.master}", "-f", self.files.path, session=50)
         reloading = self.supervisor.reload(A)
         self.started()
-        self.assertEqual(self.successResultOf(reloading).action, "reload")
+        self.assertTrue(self.successResultOf(reloading).running)
 
     def test_another_file(self) -> None:
         """One that runs with another file is not taken over in silence."""
