@@ -22,6 +22,8 @@ from marathonlb.options.completion import ZSH, bash
 from marathonlb.options.manpage import manual_pages
 from marathonlb.options.markdown import longhelp as joined
 from marathonlb.options.markdown import options_markdown
+from marathonlb.problem_kinds.kind import Category, ProblemKind
+from marathonlb.problem_kinds.table import KINDS, TOPICS
 from marathonlb.routing.labels.balance import LONGEST
 from marathonlb.routing.labels.table import LABELS, Label
 from marathonlb.web.api.openapi import openapi
@@ -131,6 +133,14 @@ above. In Jinja2 they are `{{ name }}`, and three objects come with them: `servi
 | --- | --- | --- |"""
 
 
+_PROBLEMS = """\
+# Problems
+
+Every problem has a code, `MLB-` and a number, which never changes. It is in the log, in `/api/problems` (`code`), in
+`--status` and on [the dashboard](dashboard.md), whose page `/problems/MLB-101` says the same as the section here. The
+first digit is the topic. `marathon_lb_problems` counts the problems by their coarser `kind`."""
+
+
 def documents() -> dict[str, str]:
     """The generated files, by their paths from docs/."""
     completion = "../packaging/completion/"
@@ -142,6 +152,7 @@ def documents() -> dict[str, str]:
         "labels.md": labels_markdown(),
         "templates.md": templates_markdown(),
         "metrics.md": metrics_markdown(),
+        "problems.md": problems_markdown(),
         "openapi.json": json.dumps(openapi(documented()), indent=2) + "\n",
     }
 
@@ -155,6 +166,33 @@ def templates_markdown() -> str:
     """The tables of templates and of variables as Markdown, then the default texts."""
     tables = [_TEMPLATES, *map(_template, TEMPLATES), _VARIABLES, *map(_variable, VARIABLES)]
     return "\n".join([*tables, "", "## Default texts", *_texts()]) + "\n"
+
+
+def problems_markdown() -> str:
+    """Return the table of problem kinds as Markdown: one section for each code."""
+    blocks = [_PROBLEMS]
+    topic = ""
+    for kind in KINDS:
+        heading = next(title for prefix, title in TOPICS.items() if kind.code.startswith(prefix))
+        if heading != topic:
+            topic = heading
+            blocks.append(f"\n## {topic}\n")
+        blocks.append(_problem_kind(kind))
+    return "\n".join(blocks)
+
+
+def _problem_kind(kind: ProblemKind) -> str:
+    shown = "" if kind.category is Category.FAILURE else f" (`kind` is `{kind.category.value}`)"
+    return f"""\
+### {kind.code} {kind.slug}
+
+**{kind.title}**{shown}
+
+{kind.meaning}
+
+* Meanwhile: {kind.meanwhile}
+* What to do: {kind.remedy}
+"""
 
 
 def longhelp() -> str:

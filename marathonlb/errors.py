@@ -6,19 +6,50 @@ Each error carries its facts as fields and says in ``str()`` one line that an op
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from attrs import field, frozen
 
 from marathonlb import limits
+from marathonlb.problem_kinds.kind import ProblemKind
+from marathonlb.problem_kinds.operators import TEMPLATE_ERROR
+from marathonlb.problem_kinds.running import (
+    ALREADY_RUNNING,
+    CHECK_FAILED,
+    CONFIGURATION_REFUSED,
+    DAEMON_REFUSED,
+    DAEMON_UNREACHABLE,
+    HAPROXY_UNAVAILABLE,
+    MARATHON,
+    PUBLISH_FAILED,
+    RELOAD_FAILED,
+    SERVICES_REFUSED,
+    TEMPLATES_HOLD,
+    USAGE,
+)
 from marathonlb.redaction import masked
 
 
 class MarathonLBError(Exception):
-    """The root: whatever is caught as this has a message that is fit for an operator."""
+    """
+    The root: an error whose message is fit for an operator.
+
+    :cvar kind: what kind of problem it is; None for errors that only answer a request.
+    """
+
+    kind: ClassVar[ProblemKind | None] = None
+
+    @property
+    def coded(self) -> str:
+        """The message with the code of its kind before it, as the log and the API show it."""
+        return str(self) if self.kind is None else f"{self.kind.code} {self}"
 
 
 @frozen(str=False, kw_only=True)
 class UsageError(MarathonLBError):
     """An option or an environment variable holds what it should not."""
+
+    kind = USAGE
 
     option: str
     value: str
@@ -38,6 +69,8 @@ class SourceError(MarathonLBError):
     :param status: the HTTP status, where there was an answer.
     """
 
+    kind = MARATHON
+
     url: str
     reason: str
     status: int | None = None
@@ -56,6 +89,8 @@ class TemplateError(MarathonLBError):
     :param template: which one it is, without ``HAPROXY_``; empty where none can be named.
     :param closed: whether it was refused before, and is kept out of use since then.
     """
+
+    kind = TEMPLATE_ERROR
 
     source: str
     reason: str = field(converter=masked)
@@ -89,6 +124,8 @@ class Complaint:
 class InvalidConfiguration(MarathonLBError):
     """HAProxy refused the configuration; what runs was not touched."""
 
+    kind = CONFIGURATION_REFUSED
+
     complaints: tuple[Complaint, ...] = ()
     output: str = field(default="", repr=False, converter=masked)
 
@@ -110,6 +147,8 @@ class TemplateRefused(InvalidConfiguration):
     :param templates: what is wrong with each, in one line.
     """
 
+    kind = TEMPLATES_HOLD
+
     templates: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -123,6 +162,8 @@ class ServicesRefused(MarathonLBError):
 
     :param problems: what is wrong, one line each.
     """
+
+    kind = SERVICES_REFUSED
 
     problems: tuple[str, ...]
 
@@ -142,6 +183,8 @@ class ReloadFailed(MarathonLBError):
     :param repeatable: whether the operator has asked for more attempts than were made.
     """
 
+    kind = RELOAD_FAILED
+
     reason: str
     output: str = field(default="", repr=False, converter=masked)
     complaints: tuple[Complaint, ...] = ()
@@ -156,6 +199,8 @@ class ReloadFailed(MarathonLBError):
 class PublishFailed(MarathonLBError):
     """The configuration could not be written; the file that was there is whole."""
 
+    kind = PUBLISH_FAILED
+
     path: str
     reason: str
 
@@ -166,6 +211,8 @@ class PublishFailed(MarathonLBError):
 @frozen(str=False, kw_only=True)
 class HAProxyUnavailable(MarathonLBError):
     """There is no HAProxy to run, or it does not answer."""
+
+    kind = HAPROXY_UNAVAILABLE
 
     reason: str
 
@@ -183,6 +230,8 @@ class AlreadyRunning(MarathonLBError):
     :param option: what names another one.
     """
 
+    kind = ALREADY_RUNNING
+
     what: str
     holder: str
     option: str
@@ -199,6 +248,8 @@ class CheckFailed(HAProxyUnavailable):
     :param how: in a few words.
     """
 
+    kind = CHECK_FAILED
+
     how: str
 
 
@@ -209,6 +260,8 @@ class DaemonUnreachable(MarathonLBError):
 
     :param path: of the socket.
     """
+
+    kind = DAEMON_UNREACHABLE
 
     path: str
     reason: str
@@ -228,6 +281,8 @@ class DaemonRefused(MarathonLBError):
     :param status: HTTP's.
     :param reason: in its words.
     """
+
+    kind = DAEMON_REFUSED
 
     status: int
     reason: str

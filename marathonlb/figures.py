@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from markupsafe import Markup, escape
+
 MINUTE, HOUR, DAY = 60, 3600, 86400
 """In seconds."""
 
@@ -86,6 +88,14 @@ def plural(count: int, one: str, many: str = "") -> str:
 def kind(name: str) -> str:
     """The kind of a problem: whose it is, or who says so."""
     return _KINDS.get(name, name)
+
+
+def prose(text: str) -> Markup:
+    """Return plain text as HTML in which the words between backticks are code."""
+    parts = text.split("`")
+    return Markup().join(
+        Markup("<code>{}</code>").format(p) if n % 2 else escape(p) for n, p in enumerate(parts)
+    )
 
 
 def visible(text: str) -> str:

@@ -26,7 +26,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("logs",),
     ("options",),
     ("settings", "metrics", "errors", "timers", "causes"),
-    ("redaction", "limits", "figures", "files", "endpoints"),
+    ("redaction", "limits", "figures", "files", "endpoints", "problem_kinds"),
     ("__init__",),
     ("_version",),
 )
@@ -107,6 +107,8 @@ PURE = (
     "errors",
     "causes",
     "limits",
+    "problem_kinds",
+    "problem_kinds",
     "redaction",
     "documentation",
     "haproxy.diagnostics",

@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.errors import Complaint, InvalidConfiguration, ReloadFailed, TemplateError
 from marathonlb.logs import json_line, text_line
+from marathonlb.problem_kinds.apps import LABEL_VALUE
 from marathonlb.redaction import masked, masked_value
 from marathonlb.routing.problems import Problem
 
@@ -111,7 +112,7 @@ class MakersTests(SynchronousTestCase):
         """Problems, errors and HAProxy's complaints hold no secret at all."""
         for line in LINES:
             for made in (
-                Problem("/a", 0, "HAPROXY_0_X", line, line),
+                Problem("/a", 0, "HAPROXY_0_X", line, line, kind=LABEL_VALUE, haproxy=line),
                 TemplateError(source="label HAPROXY_0_X", reason=line),
                 Complaint(message=line),
                 InvalidConfiguration(output=line),

@@ -22,6 +22,8 @@ from marathonlb.config.templates.table import Template
 from marathonlb.config.templates.variables import HOST, rule_variables, service_variables
 from marathonlb.config.text.model import DIRECTORY, Chunk, Owner, Section
 from marathonlb.errors import TemplateError
+from marathonlb.problem_kinds.apps import LABEL_TEMPLATE
+from marathonlb.problem_kinds.operators import TEMPLATE_CLOSED, TEMPLATE_SERVICE
 from marathonlb.routing.claims import Bound
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.rules import AclRule, Rules, app_id_services
@@ -164,10 +166,11 @@ def template_problem(service: Service, error: TemplateError) -> Problem:
     """What a service's owner is told of a template that cannot be rendered for it: his own, or the operator's."""
     if not error.source.startswith("label "):
         label = f"HAPROXY_{error.template}"
-        return Problem(service.app_id, service.port_index, label, "", error.reason)
+        kind = TEMPLATE_CLOSED if error.closed else TEMPLATE_SERVICE
+        return Problem(service.app_id, service.port_index, label, "", error.reason, kind=kind)
     label = error.source.removeprefix("label ")
     text = service.overrides.get(label.split("_", 2)[2], "")
-    return Problem(service.app_id, service.port_index, label, text, error.reason)
+    return Problem(service.app_id, service.port_index, label, text, error.reason, kind=LABEL_TEMPLATE)
 
 
 def whole_lines(text: str) -> str:

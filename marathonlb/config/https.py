@@ -22,6 +22,7 @@ from marathonlb.config.templates import legacy
 from marathonlb.config.templates.loader import Templates
 from marathonlb.config.templates.variables import HOST, certificates
 from marathonlb.config.text.model import Chunk, Owner, Section
+from marathonlb.problem_kinds.operators import HAPROXY_USER
 from marathonlb.routing import sni
 from marathonlb.routing.hosts import is_wildcard
 from marathonlb.routing.problems import Problem
@@ -128,7 +129,7 @@ class HttpsPort:
                 "https port and say that it is any client. Leave `user`, `group` and `chroot` out: HAProxy gives root "
                 "up anyway; or choose a --state-dir that this user reaches, within the chroot"
             )
-            yield Problem("", None, "HAPROXY_HEAD", value, reason, fatal=False)
+            yield Problem("", None, "HAPROXY_HEAD", value, reason, fatal=False, kind=HAPROXY_USER)
 
     def sections(self) -> Iterator[Section]:
         """The sections, each where its head is not switched off. Raises `TemplateError` where one is closed."""

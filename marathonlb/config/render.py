@@ -16,15 +16,16 @@ from attrs import evolve, field, frozen
 
 from marathonlb.config import counters, frontends, userlists
 from marathonlb.config.sections import Sections, ServiceText, asks_clients
-from marathonlb.config.templates import closed, hashes, heads
+from marathonlb.config.templates import hashes, heads
 from marathonlb.config.templates.loader import Templates
-from marathonlb.config.templates.table import BY_NAME
 from marathonlb.config.templates.variables import shared_variables
 from marathonlb.config.text import line_check, named_defaults
 from marathonlb.config.text.model import Chunk, Config, MapEntry, Owner, Section
 from marathonlb.config.text.rows import Rows
 from marathonlb.errors import TemplateError
 from marathonlb.marathon.model import HealthCheck
+from marathonlb.problem_kinds.operators import TEMPLATE_SERVICE
+from marathonlb.problem_kinds.table import BY_CODE
 from marathonlb.routing.claims import settle
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.rules import MapRule, Rules, rules_of
@@ -368,9 +369,7 @@ def _operators_wrong(problems: Iterable[Problem | None]) -> Mapping[str, str]:
     return {
         each.label.removeprefix("HAPROXY_"): each.reason
         for each in problems
-        if each is not None
-        and each.label.removeprefix("HAPROXY_") in BY_NAME
-        and not each.reason.startswith(closed.CLOSED)
+        if each is not None and each.kind is TEMPLATE_SERVICE
     }
 
 
@@ -378,11 +377,11 @@ def _remarks(services: Iterable[Service], sections: Iterable[Sections]) -> Itera
     """A word to everybody whose text was written anew, the operator once."""
     shared = set()
     for service, own in zip(services, sections, strict=True):
-        for owner, words in own.remarks:
+        for owner, words, kind in own.remarks:
             if owner.source.startswith("label "):
                 label = owner.source.removeprefix("label ")
-                yield Problem(service.app_id, service.port_index, label, "", words, fatal=False)
+                yield Problem(service.app_id, service.port_index, label, "", words, fatal=False, kind=kind)
             else:
-                shared.add((f"HAPROXY_{owner.template}", owner.source, words))
-    for label, source, words in sorted(shared):
-        yield Problem("", None, label, source, words, fatal=False)
+                shared.add((f"HAPROXY_{owner.template}", owner.source, words, kind.code))
+    for label, source, words, code in sorted(shared):
+        yield Problem("", None, label, source, words, fatal=False, kind=BY_CODE[code])

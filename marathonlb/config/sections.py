@@ -22,6 +22,9 @@ from marathonlb.config.templates.variables import SERVER_VARIABLES, server_varia
 from marathonlb.config.text import named_defaults
 from marathonlb.config.text.model import Chunk, Owner, Section
 from marathonlb.errors import TemplateError
+from marathonlb.problem_kinds.apps import LABEL_REWRITTEN
+from marathonlb.problem_kinds.kind import ProblemKind
+from marathonlb.problem_kinds.operators import TEMPLATE_PASSWORD_COST, TEMPLATE_REWRITTEN
 from marathonlb.routing.services.model import Service
 from marathonlb.settings import Settings
 
@@ -31,13 +34,13 @@ class Sections:
     """
     The sections of one service.
 
-    :param remarks: what was written anew for today's HAProxy: whose text it is, and what its owner should know.
+    :param remarks: text that was rewritten for this HAProxy: its owner, the words for the owner, and the kind.
     """
 
     userlist: Section | None
     frontend: Section | None
     backend: Section | None
-    remarks: tuple[tuple[Owner, str], ...] = ()
+    remarks: tuple[tuple[Owner, str, ProblemKind], ...] = ()
 
     @property
     def others(self) -> list[str]:
@@ -114,13 +117,13 @@ class ServiceText:
         if service.auth:
             userlist = Section("userlist", f"user_{service.backend}", (self._chunk("USERLIST_HEAD"),))
         frontend = None
-        remarks: list[tuple[Owner, str]] = []
+        remarks: list[tuple[Owner, str, ProblemKind]] = []
         if service.binds_port:
             front = self._chunk("FRONTEND_HEAD")
             if self.apart and front.owner.source != "default":
                 text = legacy.frontend(front.text, service.backend, service.frontend)
                 if text != front.text:
-                    remarks.append((front.owner, legacy.RENAMED))
+                    remarks.append((front.owner, legacy.RENAMED, _rewritten(front.owner)))
                 front = Chunk(text, front.owner)
             if front.text.strip():
                 guard = (guards(front, self.settings, routed=False),) if service.mode == "http" else ()
@@ -131,10 +134,13 @@ class ServiceText:
             pieces = legacy.checks(chunk)
             body += (piece for piece in pieces if piece.text)
             if len(pieces) > 1:
-                remarks.append((chunk.owner, legacy.OLD_CHECK))
+                remarks.append((chunk.owner, legacy.OLD_CHECK, _rewritten(chunk.owner)))
         backend = Section("backend", service.backend, tuple(body))
         written = (*(userlist.chunks if userlist else ()), *(frontend.chunks if frontend else ()), *body)
-        remarks += hashes.warnings(written, self.settings.max_password_cost)
+        remarks += (
+            (owner, words, TEMPLATE_PASSWORD_COST)
+            for owner, words in hashes.warnings(written, self.settings.max_password_cost)
+        )
         return Sections(userlist, frontend, backend, tuple(remarks))
 
     def _body(self) -> Iterable[Chunk]:
@@ -261,3 +267,8 @@ def _with_words(text: str, words: str) -> str:
     more = " ".join(words.split("\n")).strip()
     lines = text.rstrip("\n").split("\n")
     return "\n".join(f"{line} {more}" if line.split()[:1] == ["server"] else line for line in lines)
+
+
+def _rewritten(owner: Owner) -> ProblemKind:
+    """Return the kind of problem where an owner's text was rewritten: an app's label's, or the operator's."""
+    return LABEL_REWRITTEN if owner.source.startswith("label ") else TEMPLATE_REWRITTEN

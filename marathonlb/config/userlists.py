@@ -10,6 +10,7 @@ from __future__ import annotations
 from marathonlb.config.sections import Sections
 from marathonlb.config.templates.legacy import declared
 from marathonlb.config.text.model import Section
+from marathonlb.problem_kinds.sharing import USERLIST_TAKEN
 from marathonlb.routing.precedence import seniority
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.services.model import Service
@@ -56,4 +57,5 @@ def _problem(service: Service, name: str, owner: Service | None) -> Problem:
     template = next((each for each, text in service.overrides.items() if name in text), "USERLIST_HEAD")
     label = f"HAPROXY_{service.port_index}_{template}"
     reason = f"declares a userlist that is {whose}: give it another name"
-    return Problem(service.app_id, service.port_index, label, name, reason)
+    rival = "" if owner is None else owner.app_id
+    return Problem(service.app_id, service.port_index, label, name, reason, kind=USERLIST_TAKEN, rival=rival)

@@ -304,7 +304,12 @@ class Journal:
         for problem in new:
             fate = "; this service is not served" if problem.fatal and problem.app_id else ""
             emit(
-                "{problem}{fate}", problem=str(problem), fate=fate, appId=problem.app_id, label=problem.label
+                "{problem}{fate}",
+                problem=str(problem),
+                fate=fate,
+                appId=problem.app_id,
+                label=problem.label,
+                code=problem.kind.code,
             )
         if len(gone) > LOUD:
             self._log.info("{count} problems with labels are mended", count=len(gone))

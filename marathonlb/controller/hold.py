@@ -10,6 +10,7 @@ from marathonlb.haproxy.rollback.override import Override, PinOverride
 from marathonlb.haproxy.rollback.pin import Pin, Pins
 from marathonlb.haproxy.rollback.restored import Alive
 from marathonlb.marathon.model import App
+from marathonlb.problem_kinds.running import PINNED
 from marathonlb.routing.names import backend_name, plain_backend
 from marathonlb.routing.problems import PIN, Problem
 from marathonlb.routing.services.servers import Resolve, address_of
@@ -52,7 +53,7 @@ def pin_problem(override: Override) -> Problem:
     since = datetime.fromtimestamp(override.pin.since, UTC).strftime("%Y-%m-%d %H:%M UTC")
     held = "no change but of tasks reaches HAProxy until --rollback 0 releases it"
     reason = f"configuration {override.pin.name} is pinned since {since}: {held}"
-    return Problem("", None, PIN, "", reason, fatal=False)
+    return Problem("", None, PIN, "", reason, fatal=False, kind=PINNED)
 
 
 def running_tasks(apps: Mapping[str, App], resolve: Resolve) -> Alive:

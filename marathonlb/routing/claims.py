@@ -11,6 +11,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from attrs import evolve, field, frozen
 
 from marathonlb.options.values import listening_port
+from marathonlb.problem_kinds.kind import ProblemKind
+from marathonlb.problem_kinds.sharing import (
+    BACKEND_NAME,
+    HOST_TAKEN,
+    PORT_RESERVED,
+    PORT_TAKEN,
+    TLS_PASSED_THROUGH,
+    WEIGHT_UNUSED,
+)
 from marathonlb.routing.names import owner_of, told_apart
 from marathonlb.routing.precedence import (
     HostPath,
@@ -138,7 +147,7 @@ class _Collisions:
                     f"is the name of a backend of {elder.app_id}, which {_older(service, elder)}; that of"
                     f" {service.app_id} is {name}, and everything is served"
                 )
-                self._tell(service, "PORT", service.backend, reason, fatal=False)
+                self._tell(service, "PORT", service.backend, reason, BACKEND_NAME, elder.app_id, fatal=False)
                 service = evolve(service, backend=name)
                 self.renamed[service.key] = name
             taken[service.backend] = service
@@ -171,13 +180,13 @@ class _Collisions:
         for address, option in own:
             if addresses.overlap(address, service.bind_addr):
                 reason = f"is the load balancer's own ({option}); the service has no port of its own"
-                self._tell(service, "PORT", str(service.service_port), reason)
+                self._tell(service, "PORT", str(service.service_port), reason, PORT_RESERVED)
                 self.contested.add(service.key)
                 return evolve(service, binds_port=False)
         holders = _overlapping(taken, [(service.bind_addr, "")]) if taken else []
         if holders:
             elder = min(holders, key=seniority)
-            self._lose(service, elder, "PORT", str(service.service_port))
+            self._lose(service, elder, "PORT", str(service.service_port), PORT_TAKEN)
             self.contested |= {holder.key for holder in holders}
             return evolve(service, binds_port=False)
         taken[addresses.known(service.bind_addr)] = service
@@ -199,11 +208,11 @@ class _Collisions:
                     continue
                 if keeps is not None:
                     self.lost.setdefault(service.key, set()).add(wanted)
-                    self._lose(service, keeps, "VHOST", "".join(wanted))
+                    self._lose(service, keeps, "VHOST", "".join(wanted), HOST_TAKEN)
                     continue
                 for theirs, other in rivals.replaced(service, path, wanted):
                     self.lost.setdefault(other.key, set()).add(theirs)
-                    self._lose(other, service, "VHOST", "".join(theirs))
+                    self._lose(other, service, "VHOST", "".join(theirs), HOST_TAKEN)
 
     def weights(self, services: Sequence[Service]) -> list[Service]:
         """Leave out the weights that would take from an older app of another owner."""
@@ -219,7 +228,9 @@ class _Collisions:
                     else "concerns too many hosts and paths of others"
                 )
                 reason = f"{why}: it is not used, and the rules have their usual order"
-                self._tell(service, "BACKEND_WEIGHT", str(service.weight), reason, fatal=False)
+                rival = elder.app_id if elder is not None else ""
+                value = str(service.weight)
+                self._tell(service, "BACKEND_WEIGHT", value, reason, WEIGHT_UNUSED, rival, fatal=False)
                 service = evolve(service, weight=None)
             kept.append(service)
         return kept
@@ -249,27 +260,40 @@ class _Collisions:
             holder = passing.get(host) or next(iter([*self._https, *older]), None)
             self.contested |= {service.key, *(other.key for other in others)} if others else set()
             if holder is not None:
-                self._lose(service, holder, "VHOST", host)
+                self._lose(service, holder, "VHOST", host, HOST_TAKEN)
                 continue
             passing[host] = service
             won.append(host)
             for other in others:
                 whose = f"is passed through to {service.app_id}, which is older"
                 reason = f"{whose}, on the https port; over http it is served"
-                self._tell(other, "VHOST", host, reason, fatal=False)
+                self._tell(other, "VHOST", host, reason, TLS_PASSED_THROUGH, service.app_id, fatal=False)
         return evolve(service, passthrough=tuple(won)) if len(won) != len(service.passthrough) else service
 
-    def _lose(self, loser: Service, winner: Service, label: str, value: str) -> None:
+    def _lose(self, loser: Service, winner: Service, label: str, value: str, kind: ProblemKind) -> None:
         self.contested |= {loser.key, winner.key}
         older = _older(loser, winner)
         if label == "VHOST" and seniority(loser) < seniority(winner):
             older = "has the larger weight"
         reason = f"is wanted by {loser.app_id} and {winner.app_id}; {winner.app_id} {older} and keeps it"
-        self._tell(loser, label, value, reason)
+        self._tell(loser, label, value, reason, kind, winner.app_id)
 
-    def _tell(self, service: Service, label: str, value: str, reason: str, *, fatal: bool = True) -> None:
+    def _tell(
+        self,
+        service: Service,
+        label: str,
+        value: str,
+        reason: str,
+        kind: ProblemKind,
+        rival: str = "",
+        *,
+        fatal: bool = True,
+    ) -> None:
         index = service.port_index
-        self.problems.append(Problem(service.app_id, index, f"HAPROXY_{index}_{label}", value, reason, fatal))
+        label = f"HAPROXY_{index}_{label}"
+        self.problems.append(
+            Problem(service.app_id, index, label, value, reason, fatal, kind=kind, rival=rival)
+        )
 
 
 def _older(younger: Service, elder: Service) -> str:

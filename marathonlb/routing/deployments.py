@@ -25,6 +25,7 @@ import msgspec
 from attrs import Factory, evolve, frozen
 
 from marathonlb.marathon.model import App
+from marathonlb.problem_kinds.sharing import GROUP_FULL, GROUP_PARENT, GROUP_PORT
 from marathonlb.routing.names import backend_name, parent_of
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.services.model import AppServices, Service
@@ -205,7 +206,7 @@ def elsewhere(app_id: str, name: str, elder: str | None = None) -> Problem:
         f"names a group of {where}, and a group joins apps of one parent group; this app is of {mine}, and {served}:"
         " give it a name of its own, or the apps one parent group"
     )
-    return Problem(app_id, None, _LABEL, name, reason, fatal=False)
+    return Problem(app_id, None, _LABEL, name, reason, fatal=False, kind=GROUP_PARENT)
 
 
 def _two_of(ordered: Sequence[Member]) -> list[Member]:
@@ -257,7 +258,8 @@ def _third(member: Member, kept: Sequence[str]) -> Problem:
         f"is the group of {' and '.join(kept)}, and a group has two apps at most; this one is left out until one of"
         " them is gone or has no tasks, or until it names another group"
     )
-    return Problem(member.app.id, None, _LABEL, member.offered.labels["DEPLOYMENT_GROUP"], reason)
+    group = member.offered.labels["DEPLOYMENT_GROUP"]
+    return Problem(member.app.id, None, _LABEL, group, reason, kind=GROUP_FULL)
 
 
 def _alternate(member: Member) -> list[Problem]:
@@ -271,6 +273,7 @@ def _alternate(member: Member) -> list[Problem]:
             str(alternate),
             f"is bound, since the group has no other app; HAPROXY_{service.port_index}_PORT keeps the group's own port",
             fatal=False,
+            kind=GROUP_PORT,
         )
         for service in member.offered.services
         if service.service_port == alternate and f"HAPROXY_{service.port_index}_PORT" not in member.app.labels

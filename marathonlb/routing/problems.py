@@ -1,4 +1,4 @@
-"""What is wrong with one app's wishes: a value, not an exception, since it costs that service alone."""
+"""Problems of one app or of the operator's configuration, as values: a problem costs one service alone."""
 
 from __future__ import annotations
 
@@ -8,58 +8,68 @@ from itertools import groupby
 from attrs import field, frozen
 
 from marathonlb import limits
+from marathonlb.problem_kinds.apps import MORE_PROBLEMS
+from marathonlb.problem_kinds.kind import ProblemKind
 from marathonlb.redaction import masked, masked_value
 
 PIN = "pin"
-"""In the place of a label: a configuration of the past is pinned, which is nobody's mistake and everybody's concern."""
+"""The label of the problem that a configuration of the past is pinned."""
 
 
-def _shown(value: str) -> str:
-    """A value without what is secret, and so long as it is shown; a secret has room in what is looked at."""
+def _shortened_value(value: str) -> str:
+    """Return a value without secrets, shortened; a secret is masked before the value is cut."""
     return limits.shortened(masked_value(value[: 2 * limits.SHOWN]))
 
 
-def _told(reason: str) -> str:
-    return limits.shortened(masked(reason[: 4 * limits.TOLD]), limits.TOLD)
+def _shortened_text(text: str) -> str:
+    """Return a sentence without secrets, shortened."""
+    return limits.shortened(masked(text[: 4 * limits.TOLD]), limits.TOLD)
 
 
 @frozen
 class Problem:
     """
-    Something an app's owner should mend.
+    Something that an app's owner or the operator should correct.
 
-    :param app_id: whose it is.
-    :param port_index: the index of the service port; None where it is the whole app's.
-    :param label: the label's (or the field's) full name.
-    :param value: what it holds, cut off where it is long; ``***`` in the place of what is secret, empty where it tells
-        nothing.
-    :param reason: what was expected, in words that its owner understands; cut off where it quotes too much.
-    :param fatal: takes the service out; otherwise it is served, and this is a warning.
+    Its texts are for people and are parsed nowhere: everything that decides something is a field.
+
+    :param app_id: the app; empty where the problem is the operator's.
+    :param port_index: the index of the service port; None where the problem is the whole app's.
+    :param label: the full name of the label, field, template or option.
+    :param value: its value, shortened; ``***`` in place of secrets, empty where the value says nothing.
+    :param reason: what was expected, in words for the owner; shortened where it quotes too much.
+    :param fatal: True where the service is not served; otherwise this is a warning.
+    :param kind: what kind of problem it is.
+    :param haproxy: HAProxy's words, or how HAProxy failed; empty where the problem is not HAProxy's.
+    :param rival: the id of the app that has what this one wants; empty where there is none.
     """
 
     app_id: str
     port_index: int | None
     label: str
-    value: str = field(converter=_shown)
-    reason: str = field(converter=_told)
+    value: str = field(converter=_shortened_value)
+    reason: str = field(converter=_shortened_text)
     fatal: bool = True
+    kind: ProblemKind = field(kw_only=True)
+    haproxy: str = field(default="", converter=_shortened_text, kw_only=True)
+    rival: str = field(default="", kw_only=True)
 
     def __str__(self) -> str:
         where = self.app_id if self.port_index is None else f"{self.app_id} port {self.port_index}"
-        what = f"{self.label}={self.value!r}" if self.label and self.value else self.label
-        return ": ".join(part for part in (where, what, self.reason) if part)
+        setting = f"{self.label}={self.value!r}" if self.label and self.value else self.label
+        return f"{self.kind.code} " + ": ".join(part for part in (where, setting, self.reason) if part)
 
 
 def gathered(problems: Iterable[Problem]) -> Iterator[Problem]:
     """
-    The problems, of each app so many that somebody can read them, and then how many more there are.
+    Return the problems, at most `limits.PROBLEMS` of each app, and one more that says how many were left out.
 
-    :param problems: by app id.
+    :param problems: sorted by app id.
     """
-    for app_id, each in groupby(problems, key=lambda problem: problem.app_id):
-        found = list(each)
-        if app_id and len(found) > limits.PROBLEMS:
-            found.sort(key=lambda problem: not problem.fatal)
-            reason = f"has {len(found) - limits.PROBLEMS} more problems; mend these first"
-            found[limits.PROBLEMS :] = [Problem(app_id, None, "", "", reason, fatal=False)]
-        yield from found
+    for app_id, of_app in groupby(problems, key=lambda problem: problem.app_id):
+        kept = list(of_app)
+        if app_id and len(kept) > limits.PROBLEMS:
+            kept.sort(key=lambda problem: not problem.fatal)
+            reason = f"has {len(kept) - limits.PROBLEMS} more problems; solve these first"
+            kept[limits.PROBLEMS :] = [Problem(app_id, None, "", "", reason, fatal=False, kind=MORE_PROBLEMS)]
+        yield from kept

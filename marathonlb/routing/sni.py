@@ -20,6 +20,9 @@ from functools import cached_property
 from attrs import evolve, frozen
 
 from marathonlb import limits
+from marathonlb.problem_kinds.kind import ProblemKind
+from marathonlb.problem_kinds.operators import HOST_CERTIFICATE
+from marathonlb.problem_kinds.sharing import CERTIFICATE_LIMIT, TLS_OPTIONS_UNUSED
 from marathonlb.routing.hosts import covers, has_wildcard_above, hosts_below, is_wildcard, wildcards_above
 from marathonlb.routing.names import owner_of
 from marathonlb.routing.precedence import narrows, seniority
@@ -315,15 +318,16 @@ def _tls_host(
             reason = (
                 f"is not used for {host} on the https port: those of {wishing[0].app_id} are, which is older"
             )
-            problems.append(_problem(other, "BIND_OPTIONS", other.bind_options, reason))
+            problems.append(
+                _problem(
+                    other, "BIND_OPTIONS", other.bind_options, reason, TLS_OPTIONS_UNUSED, wishing[0].app_id
+                )
+            )
     decides = wishing[0] if wishing else next(owner for owner in owners if owner.ssl_certs)
     if not certs and not settings.ssl_certs:
         label = f"HAPROXY_{decides.port_index}_SSL_CERT"
-        problems.append(
-            _problem(
-                decides, "VHOST", host, f"has no certificate for https; {label} or --ssl-certs names one"
-            )
-        )
+        reason = f"has no certificate for https; {label} or --ssl-certs names one"
+        problems.append(_problem(decides, "VHOST", host, reason, HOST_CERTIFICATE))
         return None
     return TlsHost(host, certs, wishing[0].files.bind_options if wishing else "", decides)
 
@@ -347,9 +351,20 @@ def _of_one_owner(
         if service.bind_options:
             demand = "; without its demand for client certificates, the service has no part of the host"
             more = demand if _demands(service.bind_options) else ""
-            problems.append(_problem(service, "BIND_OPTIONS", service.bind_options, reason + more))
+            reason_of_options = reason + more
+            problems.append(
+                _problem(
+                    service,
+                    "BIND_OPTIONS",
+                    service.bind_options,
+                    reason_of_options,
+                    TLS_OPTIONS_UNUSED,
+                    holder.app_id,
+                )
+            )
         if service.ssl_certs:
-            problems.append(_problem(service, "SSL_CERT", ",".join(service.ssl_certs), reason))
+            certs = ",".join(service.ssl_certs)
+            problems.append(_problem(service, "SSL_CERT", certs, reason, TLS_OPTIONS_UNUSED, holder.app_id))
     return kept
 
 
@@ -360,12 +375,16 @@ def _certificates(host: str, owners: list[Service], most: int, problems: list[Pr
         more = [path for path in owner.files.certs if path not in found]
         if len(found) + len(more) > most:
             reason = f"is not used for {host}, which has room for {most}, those of older apps first"
-            problems.append(_problem(owner, "SSL_CERT", ",".join(owner.ssl_certs), reason))
+            certs = ",".join(owner.ssl_certs)
+            problems.append(_problem(owner, "SSL_CERT", certs, reason, CERTIFICATE_LIMIT))
             continue
         found.update(dict.fromkeys(more))
     return tuple(found)
 
 
-def _problem(service: Service, label: str, value: str, reason: str) -> Problem:
+def _problem(
+    service: Service, label: str, value: str, reason: str, kind: ProblemKind, rival: str = ""
+) -> Problem:
     index = service.port_index
-    return Problem(service.app_id, index, f"HAPROXY_{index}_{label}", value, reason, fatal=False)
+    label = f"HAPROXY_{index}_{label}"
+    return Problem(service.app_id, index, label, value, reason, fatal=False, kind=kind, rival=rival)

@@ -125,7 +125,8 @@ def _problem(problem: ProblemView) -> str:
     value = problem.value if len(problem.value) <= LONGEST else f"{problem.value[:LONGEST]}…"
     what = f"{problem.label}={value}" if problem.label and value else problem.label
     fate = "" if problem.fatal else " (served)" * bool(problem.app_id)
-    return ": ".join(part for part in (where, what, problem.reason) if part) + fate
+    code = f"{problem.code} " if problem.code else ""
+    return code + ": ".join(part for part in (where, what, problem.reason) if part) + fate
 
 
 def _row(name: str, text: str) -> str:

@@ -270,7 +270,8 @@ class QuarantineTests(ReconcilerTestCase):
         (problem,) = self.reconciler.problems
         self.assertEqual(
             str(problem),
-            "/late port 0: HAPROXY_FRONTEND_HEAD: HAProxy says: cannot bind socket; it is tried again now and then",
+            "MLB-701 /late port 0: HAPROXY_FRONTEND_HEAD: HAProxy says: cannot bind socket; it is tried again now"
+            " and then",
         )
         self.clock.advance(RETRY_BIND + 1)
         self.assertEqual(self.served(), {"good_10000", "late_10001"})

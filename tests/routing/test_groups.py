@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.marathon.model import App, Networking, Port, Task
+from marathonlb.problem_kinds.sharing import HOST_TAKEN
 from marathonlb.routing.offers import Offers
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.services.model import AppServices, Service
@@ -262,8 +263,8 @@ class Groups(SynchronousTestCase):
             ("/shop", None, "/shop-b"),
             ("/other", 0, "/other"),
         ):
-            told = cluster.offers.attributed(Problem(app_id, index, "x", "", "y"))
-            self.assertEqual(told, Problem(owner, index, "x", "", "y"))
+            told = cluster.offers.attributed(Problem(app_id, index, "x", "", "y", kind=HOST_TAKEN))
+            self.assertEqual(told, Problem(owner, index, "x", "", "y", kind=HOST_TAKEN))
 
     def test_members(self) -> None:
         """An app without a group stands for itself."""

@@ -15,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from marathonlb import limits
 from marathonlb.config.templates.table import PER_APP_NAMES
 from marathonlb.marathon.model import App, HealthCheck, Port
+from marathonlb.problem_kinds.apps import LABEL_VALUE, MORE_PROBLEMS
 from marathonlb.routing.claims import settle
 from marathonlb.routing.explain.answer import explain
 from marathonlb.routing.explain.evidence import State
@@ -194,16 +195,19 @@ class ShownTests(SynchronousTestCase):
         for labels in ({"0_VHOST": "!" * 60000}, {"0_PATH": "!" * 60000}, {"A" * 60000: "x" * 60000}):
             (problem,) = offered(app("/shop", labels)).problems
             self.assertLess(len(str(problem)), 4000)
-        problem = Problem("/a", 0, "HAPROXY_0_BACKEND_HEAD", "x" * 501, "y" * 2001)
+        problem = Problem("/a", 0, "HAPROXY_0_BACKEND_HEAD", "x" * 501, "y" * 2001, kind=LABEL_VALUE)
         self.assertEqual(("x" * 500 + "…", "y" * 2000 + "…"), (problem.value, problem.reason))
 
     def test_gathered(self) -> None:
         """Of one app's problems those are told first that take a service out, and how many more there are."""
-        mine = [Problem("/a", n, "l", "", f"r{n}", fatal=n > 290) for n in range(300)]
-        found = list(gathered([Problem("", None, "t", "", "x"), *mine, Problem("/b", 0, "l", "", "r")]))
+        mine = [Problem("/a", n, "l", "", f"r{n}", fatal=n > 290, kind=LABEL_VALUE) for n in range(300)]
+        operators = Problem("", None, "t", "", "x", kind=LABEL_VALUE)
+        other = Problem("/b", 0, "l", "", "r", kind=LABEL_VALUE)
+        found = list(gathered([operators, *mine, other]))
         self.assertEqual(1 + limits.PROBLEMS + 1 + 1, len(found))
         self.assertTrue(found[1].fatal)
         self.assertIn("has 100 more problems", str(found[-2]))
+        self.assertIs(MORE_PROBLEMS, found[-2].kind)
 
 
 class TimeTests(SynchronousTestCase):

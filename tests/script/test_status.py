@@ -7,6 +7,7 @@ import re
 import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
+from marathonlb.problem_kinds.operators import SSL_CERTS_UNUSABLE
 from marathonlb.routing.problems import Problem
 from marathonlb.script.status import SHOWN, ago, table
 from marathonlb.script.terminal import Paint
@@ -91,13 +92,15 @@ class StatusTests(PagesTestCase):
         self.serve(*(web(f"shop{n}", 10000 + n, HAPROXY_0_MODE="x") for n in range(SHOWN + 2)))
         said = self.table()
         self.assertIn("problems     12 label\n", said)
-        self.assertIn("             /shop0 port 0: HAPROXY_0_MODE=x: ", said)
+        self.assertIn("             MLB-101 /shop0 port 0: HAPROXY_0_MODE=x: ", said)
         self.assertIn("and 2 more: /api/problems", said)
 
     def test_words(self) -> None:
         """They are told in the words of the dashboard, and a value that goes on and on is cut."""
         self.serve(web("shop", HAPROXY_0_MODE="x" * 5000))
-        option = Problem("", None, "--ssl-certs", "/nowhere.pem", "is not there", fatal=False)
+        option = Problem(
+            "", None, "--ssl-certs", "/nowhere.pem", "is not there", fatal=False, kind=SSL_CERTS_UNUSABLE
+        )
         self.reconciler.journal.problems_are((*self.reconciler.problems, option))
         said = self.table()
         self.assertIn("problems     1 label, 1 operator\n", said)
@@ -106,7 +109,7 @@ class StatusTests(PagesTestCase):
     def test_colours(self) -> None:
         """On a terminal what is wrong is red; without colours there is no escape sequence."""
         self.serve(web("shop", HAPROXY_0_MODE="x"))
-        self.assertIn("\x1b[31m/shop port 0: ", self.table(colours=True))
+        self.assertIn("\x1b[31mMLB-101 /shop port 0: ", self.table(colours=True))
         self.assertNotIn("\x1b", self.table())
 
 

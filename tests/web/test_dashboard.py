@@ -12,6 +12,7 @@ from attrs import evolve
 from marathonlb.controller.timeline import Entry, Kind
 from marathonlb.haproxy.files.publish import Published
 from marathonlb.marathon.model import Task
+from marathonlb.problem_kinds.operators import SSL_CERTS_UNUSABLE
 from marathonlb.routing.problems import Problem
 from marathonlb.web.dashboard.assets import DIRECTORY, FOR_EVER
 from marathonlb.web.dashboard.history import LINES
@@ -303,10 +304,12 @@ class Overview(DashboardTestCase):
     def test_options(self) -> None:
         """What is wrong with an option's value is no template's."""
         self.serve(web("shop"))
-        wrong = Problem("", None, "--ssl-certs", "/nowhere.pem", "is not there", fatal=False)
+        wrong = Problem(
+            "", None, "--ssl-certs", "/nowhere.pem", "is not there", fatal=False, kind=SSL_CERTS_UNUSABLE
+        )
         self.reconciler.journal.problems_are((wrong,))
         page = self.read("/problems").text
-        self.assertIn("warning operator’s option operator", page)
+        self.assertIn("warning operator’s option operator MLB-506", page)
         self.assertNotIn("template", page)
 
     def test_nothing_yet(self) -> None:

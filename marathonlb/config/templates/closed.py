@@ -27,9 +27,6 @@ SHARED = {
 }
 """By the templates that no service is left out for, what is closed in their place."""
 
-CLOSED = "is closed: "
-"""How the reason begins for which a template that was refused is not rendered."""
-
 _RULES = frozenset(
     "acl http-request http-response http-after-response tcp-request tcp-response filter email-alert".split()
 )
@@ -61,7 +58,7 @@ def what(template: Template) -> str | None:
 def why(template: Template) -> str:
     """What the owner of a service is told that a closed template keeps out."""
     name = f"HAPROXY_{template.name}"
-    return f"{CLOSED}the operator's {name} may guard it and cannot be used; the problem of {name} says why"
+    return f"is closed: the operator's {name} may guard it and cannot be used; the problem of {name} says why"
 
 
 def minimal(settings: Settings) -> Settings:

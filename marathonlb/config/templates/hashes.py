@@ -12,6 +12,7 @@ from itertools import pairwise
 
 from marathonlb.config.text.model import Chunk, Owner, Section
 from marathonlb.config.text.words import split_words
+from marathonlb.problem_kinds.operators import TEMPLATE_PASSWORD_COST
 from marathonlb.routing.lines.passwords import COMMAND, fault
 from marathonlb.routing.problems import Problem
 
@@ -51,4 +52,12 @@ def shared(sections: Iterable[Section], most: float) -> Iterator[Problem]:
     """The same of the sections that are no service's."""
     chunks = (chunk for section in sections for chunk in section.chunks)
     for owner, words in warnings(chunks, most):
-        yield Problem("", None, f"HAPROXY_{owner.template}", owner.source, words, fatal=False)
+        yield Problem(
+            "",
+            None,
+            f"HAPROXY_{owner.template}",
+            owner.source,
+            words,
+            fatal=False,
+            kind=TEMPLATE_PASSWORD_COST,
+        )

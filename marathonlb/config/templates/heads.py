@@ -16,6 +16,7 @@ from marathonlb.config.templates.table import Template
 from marathonlb.config.templates.variables import shared_variables
 from marathonlb.config.text.model import DIRECTORY, Chunk, Owner, Section
 from marathonlb.errors import TemplateError
+from marathonlb.problem_kinds.operators import TEMPLATE_REWRITTEN
 from marathonlb.routing.problems import Problem
 from marathonlb.settings import Settings
 
@@ -51,7 +52,10 @@ def head(
     )
     pieces = legacy.checks(Chunk(today.text, chunk.owner))
     warnings = [*today.warnings, *([legacy.OLD_CHECK] if len(pieces) > 1 else [])]
-    told = [Problem("", None, "HAPROXY_HEAD", template.source, words, fatal=False) for words in warnings]
+    told = [
+        Problem("", None, "HAPROXY_HEAD", template.source, words, fatal=False, kind=TEMPLATE_REWRITTEN)
+        for words in warnings
+    ]
     return _section(Chunk(today.before, Owner()), *pieces), told
 
 

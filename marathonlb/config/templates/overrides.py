@@ -22,6 +22,12 @@ from marathonlb.config.templates import closed
 from marathonlb.config.templates.loader import Templates
 from marathonlb.config.templates.removed_lines import Amendment
 from marathonlb.config.templates.table import Template
+from marathonlb.problem_kinds.operators import (
+    TEMPLATE_ERROR,
+    TEMPLATE_REFUSED,
+    TEMPLATE_REWRITTEN,
+    TEMPLATES_UNREADABLE,
+)
 from marathonlb.routing.problems import Problem
 
 AGAIN = 5.0
@@ -37,9 +43,6 @@ RUNS_ON = "HAProxy runs on with what it has, where servers still come and go, un
 FOR_ALL = "it holds rules for everything that HAProxy serves, so that nothing else is done without it"
 UNTIL_GOOD = "until it is good, "
 
-FATES = (LAST_GOOD, DEFAULT, RUNS_ON, FOR_ALL, UNTIL_GOOD)
-"""How what becomes of a refused text is told, behind the reason."""
-
 
 @frozen(kw_only=True)
 class Refusal:
@@ -49,6 +52,7 @@ class Refusal:
     :param template: the text.
     :param instead: what stands in its place; None where HAProxy runs on as it is.
     :param reason: why.
+    :param haproxy: HAProxy's words; empty where the text could not even be rendered.
     :param fate: what that means, and what is to be done.
     :param tried: when it was tried last, in seconds.
     :param failures: how often it was refused.
@@ -62,12 +66,19 @@ class Refusal:
     tried: float
     failures: int = 1
     not_before: float = 0.0
+    haproxy: str = ""
 
     @property
     def problem(self) -> Problem:
         """What the operator is told."""
         return Problem(
-            "", None, f"HAPROXY_{self.template.name}", self.template.source, f"{self.reason}; {self.fate}"
+            "",
+            None,
+            f"HAPROXY_{self.template.name}",
+            self.template.source,
+            f"{self.reason}; {self.fate}",
+            kind=TEMPLATE_REFUSED if self.haproxy else TEMPLATE_ERROR,
+            haproxy=self.haproxy,
         )
 
     @property
@@ -171,6 +182,7 @@ class Overrides:
         running: bool,
         used: Templates | None = None,
         not_before: float = 0.0,
+        haproxy: str = "",
     ) -> bool:
         """
         Decide what becomes of a text that cannot be used.
@@ -180,6 +192,7 @@ class Overrides:
         :param running: whether HAProxy runs.
         :param used: the templates that it was found out with; others may have been read since then.
         :param not_before: when it may be tried again at the earliest.
+        :param haproxy: HAProxy's words; empty where the text could not be rendered.
         :return: whether another configuration follows; else HAProxy runs on as it is.
         """
         if name not in self._today.shared:
@@ -193,6 +206,7 @@ class Overrides:
         instead, fate = self._instead(serving, good, running=running)
         if before is not None and before.instead is not None:
             reason = f"{before.reason}; its last good text is refused, too: {reason}"
+            haproxy = "; ".join(filter(None, (before.haproxy, haproxy)))
         self._refused[name] = Refusal(
             template=self._today.shared[name],
             instead=instead,
@@ -201,6 +215,7 @@ class Overrides:
             tried=now,
             failures=before.failures + 1 if before is not None else 1,
             not_before=not_before,
+            haproxy=haproxy,
         )
         return instead is not None
 
@@ -287,7 +302,9 @@ class Overrides:
     def unreadable(self, source: str, reason: str) -> None:
         """Take note that the templates could not be read anew: what was read before serves on."""
         fate = "the templates that were read before serve on until it can be read; send SIGHUP then"
-        self._unread = Problem("", None, "--templates", source, f"{reason}; {fate}")
+        self._unread = Problem(
+            "", None, "--templates", source, f"{reason}; {fate}", kind=TEMPLATES_UNREADABLE
+        )
 
     # what is told
 
@@ -298,7 +315,9 @@ class Overrides:
         for name, lines in sorted(self._amended.items()):
             source = self._today.shared[name].source
             told += (
-                Problem("", None, f"HAPROXY_{name}", source, _amended(each), fatal=False)
+                Problem(
+                    "", None, f"HAPROXY_{name}", source, _amended(each), fatal=False, kind=TEMPLATE_REWRITTEN
+                )
                 for each in lines.values()
             )
         return (*((self._unread,) if self._unread is not None else ()), *told)

@@ -18,6 +18,7 @@ from attrs import evolve
 from marathonlb import limits
 from marathonlb.config.sections import Sections
 from marathonlb.config.text.model import SECTION_KEYWORDS, Chunk
+from marathonlb.problem_kinds.apps import LABEL_LINE_LENGTH, MAP_ENTRY, ROUTING_LIMIT
 from marathonlb.routing.hosts import wildcards_above
 from marathonlb.routing.precedence import seniority
 from marathonlb.routing.problems import Problem
@@ -119,7 +120,9 @@ class _AclRuleLimit:
                 " are not served"
             )
             app_id, index = rule.service.key
-            yield Problem(app_id, index, f"HAPROXY_{index}_VHOST", "", reason, fatal=False)
+            yield Problem(
+                app_id, index, f"HAPROXY_{index}_VHOST", "", reason, fatal=False, kind=ROUTING_LIMIT
+            )
 
 
 def _limited(
@@ -141,7 +144,13 @@ def _too_many_paths(rule: AclRule) -> Problem:
         " them is served"
     )
     return Problem(
-        service.app_id, service.port_index, f"HAPROXY_{service.port_index}_PATH", "", reason, fatal=False
+        service.app_id,
+        service.port_index,
+        f"HAPROXY_{service.port_index}_PATH",
+        "",
+        reason,
+        fatal=False,
+        kind=ROUTING_LIMIT,
     )
 
 
@@ -163,7 +172,7 @@ def _left_out(entry: MapRule, room: int) -> Problem:
     reason = (
         f"is left out of {entry.map}, because a line has at most {room} bytes, the backend's name included"
     )
-    return Problem(service.app_id, service.port_index, label, entry.key, reason, fatal=False)
+    return Problem(service.app_id, service.port_index, label, entry.key, reason, fatal=False, kind=MAP_ENTRY)
 
 
 def too_long(service: Service, sections: Sections) -> Problem | None:
@@ -174,7 +183,9 @@ def too_long(service: Service, sections: Sections) -> Problem | None:
                 reason = _long_line(chunk)
                 if reason:
                     label = chunk.owner.source.removeprefix("label ")
-                    return Problem(service.app_id, service.port_index, label, "", reason)
+                    return Problem(
+                        service.app_id, service.port_index, label, "", reason, kind=LABEL_LINE_LENGTH
+                    )
     return None
 
 

@@ -19,6 +19,18 @@ from marathonlb.haproxy.certificates.inventory import Certificates
 from marathonlb.haproxy.certificates.lists import MAX_ARGUMENTS
 from marathonlb.haproxy.certificates.survey import cannot
 from marathonlb.haproxy.certificates.verdicts import CertificateVerdict
+from marathonlb.problem_kinds.kind import ProblemKind
+from marathonlb.problem_kinds.operators import (
+    CERTIFICATE_LIST,
+    CERTIFICATE_REFUSED,
+    CERTIFICATE_UNUSABLE,
+    CERTIFICATE_WARNING,
+    FILE_NAME,
+    HTTPS_OFF,
+    SSL_CERTS_UNUSABLE,
+    SSL_CERTS_WARNING,
+)
+from marathonlb.problem_kinds.sharing import POLICY_FILE
 from marathonlb.routing.policy.prefixes import OPEN, Policy
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.services.files import SENTENCES
@@ -119,15 +131,25 @@ class CertificateAdmission:
             verdict = self.certificates.judge("crt", path)
             wrong = [(path, verdict.reason)] if verdict.reason else list(verdict.bad)
             problems += [
-                _of_settings(name, f"{reason}; it is left out", fatal=not default) for name, reason in wrong
+                _of_settings(
+                    SSL_CERTS_UNUSABLE,
+                    name,
+                    f"{reason}; it is left out",
+                    haproxy=verdict.haproxy,
+                    fatal=not default,
+                )
+                for name, reason in wrong
             ]
-            problems += [_of_settings(warning.path, for_operator(warning)) for warning in verdict.warnings]
+            problems += [
+                _of_settings(SSL_CERTS_WARNING, warning.path, for_operator(warning))
+                for warning in verdict.warnings
+            ]
             if not verdict.reason:
                 paths += verdict.named or [path]
                 self._shared |= verdict.digests
         if settings.ssl_certs and not paths:
             reason = f"no certificate can be served, so nothing ends TLS on {settings.bind_https}"
-            problems.append(_of_settings(",".join(settings.ssl_certs), reason))
+            problems.append(_of_settings(HTTPS_OFF, ",".join(settings.ssl_certs), reason))
         arguments = self._shared_listed(tuple(dict.fromkeys(paths)), problems)
         return SharedCertificates(arguments, tuple(problems))
 
@@ -137,7 +159,9 @@ class CertificateAdmission:
             return self.certificates.shared_listed(paths)
         except OSError as error:
             reason = f"{cannot(error)}: no list of {len(paths)} certificates; {MAX_ARGUMENTS} are served"
-            problems.append(_of_settings(error.filename or "the state directory", reason, fatal=True))
+            problems.append(
+                _of_settings(CERTIFICATE_LIST, error.filename or "the state directory", reason, fatal=True)
+            )
             return paths[:MAX_ARGUMENTS]
 
     # the services
@@ -168,7 +192,8 @@ class CertificateAdmission:
         for file in named:
             wrong = file.wrong or self._forbidden(service, file)
             if wrong or not file.path:
-                found.problems.extend([file.problem(service, wrong)] if wrong else [])
+                kind = FILE_NAME if file.wrong else POLICY_FILE
+                found.problems.extend([file.problem(service, wrong, kind)] if wrong else [])
                 continue
             verdict = self.certificates.judge(file.kind, file.path, service.app_id)
             reason = self._reason(service, file, verdict)
@@ -192,7 +217,7 @@ class CertificateAdmission:
 
     def _reason(self, service: Service, file: LabelFile, verdict: CertificateVerdict) -> str:
         """Return why a file cannot be served, as its owner is told; empty where it can."""
-        if verdict.refused:
+        if verdict.haproxy:
             return verdict.reason
         elsewhere = any(self._policy.file_violation(service.app_id, real) for real in verdict.reals)
         return SENTENCES[file.kind] if verdict.reason or elsewhere else ""
@@ -222,13 +247,17 @@ class CertificateAdmission:
 def _problems(service: Service, file: LabelFile, verdict: CertificateVerdict, reason: str) -> list[Problem]:
     """Return the problems to tell an owner: that the file cannot be used, or what is wrong with what is served."""
     if reason:
-        return [file.problem(service, reason)]
+        kind = CERTIFICATE_REFUSED if verdict.haproxy else CERTIFICATE_UNUSABLE
+        return [file.problem(service, reason, kind, haproxy=verdict.haproxy)]
     sentences = [for_owner(warning, file.kind) for warning in verdict.warnings]
     if verdict.bad:
         sentences.append(
             f"has {len(verdict.bad)} files that cannot be used; they are left out, the others are served"
         )
-    return [file.problem(service, sentence, fatal=False) for sentence in dict.fromkeys(sentences)]
+    return [
+        file.problem(service, sentence, CERTIFICATE_WARNING, fatal=False)
+        for sentence in dict.fromkeys(sentences)
+    ]
 
 
 def _details(file: LabelFile, verdict: CertificateVerdict) -> Iterable[tuple[str, str]]:
@@ -237,5 +266,7 @@ def _details(file: LabelFile, verdict: CertificateVerdict) -> Iterable[tuple[str
     return [*wrong, *verdict.bad, *((warning.path, for_operator(warning)) for warning in verdict.warnings)]
 
 
-def _of_settings(path: str, reason: str, *, fatal: bool = False) -> Problem:
-    return Problem("", None, "--ssl-certs", path, reason, fatal=fatal)
+def _of_settings(
+    kind: ProblemKind, path: str, reason: str, *, haproxy: str = "", fatal: bool = False
+) -> Problem:
+    return Problem("", None, "--ssl-certs", path, reason, fatal=fatal, kind=kind, haproxy=haproxy)

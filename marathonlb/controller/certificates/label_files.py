@@ -13,6 +13,7 @@ from attrs import frozen
 
 from marathonlb.config.templates.variables import escaped
 from marathonlb.config.text.words import split_words
+from marathonlb.problem_kinds.kind import ProblemKind
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.services.files import BIND_WORDS, ServiceFiles, normal
 from marathonlb.routing.services.model import Service
@@ -39,11 +40,14 @@ class LabelFile:
     path: str = ""
     wrong: str = ""
 
-    def problem(self, service: Service, reason: str, *, fatal: bool = True) -> Problem:
-        """Return the problem to tell the service's owner."""
+    def problem(
+        self, service: Service, reason: str, kind: ProblemKind, *, haproxy: str = "", fatal: bool = True
+    ) -> Problem:
+        """Return the problem that the owner of the label is shown."""
         index = service.port_index
+        label = f"HAPROXY_{index}_{self.label}"
         return Problem(
-            service.app_id, index, f"HAPROXY_{index}_{self.label}", self.written, reason, fatal=fatal
+            service.app_id, index, label, self.written, reason, fatal=fatal, kind=kind, haproxy=haproxy
         )
 
 

@@ -98,6 +98,7 @@ class Culprits:
                 running=running,
                 used=rendered.templates,
                 not_before=not_before,
+                haproxy=words,
             ):
                 found = True
                 self._quarantine.release(self._doubted.pop(name, ()))
@@ -154,8 +155,14 @@ class Culprits:
             trial.use(templates)
             if await passes(trial.render(rendered.services).config):
                 now, running = self._blamed
-                words = f"HAProxy says: {error.words}"
-                return self._texts.refuse(name, words, now, running=running, used=rendered.templates)
+                return self._texts.refuse(
+                    name,
+                    f"HAProxy says: {error.words}",
+                    now,
+                    running=running,
+                    used=rendered.templates,
+                    haproxy=error.words,
+                )
         return False
 
     def _condemn(self, service: Service, label: str, words: str, retry_at: float | None) -> None:

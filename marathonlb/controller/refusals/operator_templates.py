@@ -19,6 +19,7 @@ from marathonlb.config.templates.table import Template
 from marathonlb.config.text.model import Config, Owner
 from marathonlb.errors import Complaint, InvalidConfiguration, MarathonLBError, TemplateError, TemplateRefused
 from marathonlb.haproxy.diagnostics.blame import operators, written_by_operator
+from marathonlb.problem_kinds.operators import TEMPLATE_WAITS
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.services.model import Service
 
@@ -84,13 +85,16 @@ class OperatorTexts:
         running: bool,
         used: Templates | None = None,
         not_before: float = 0.0,
+        haproxy: str = "",
     ) -> bool:
         """
         Have another text serve in the place of one that cannot be used; see `Overrides.refuse`.
 
         :return: False where HAProxy runs on as it is.
         """
-        found = self.overrides.refuse(name, reason, now, running=running, used=used, not_before=not_before)
+        found = self.overrides.refuse(
+            name, reason, now, running=running, used=used, not_before=not_before, haproxy=haproxy
+        )
         if found:
             self._follow()
         return found
@@ -166,7 +170,7 @@ def as_it_runs(
     for service in services:
         fronts = {("frontend", service.frontend), ("frontend", service.backend)}
         if ("backend", service.backend) not in sections:
-            waiting.append(Problem(service.app_id, service.port_index, "", "", WAITS))
+            waiting.append(Problem(service.app_id, service.port_index, "", "", WAITS, kind=TEMPLATE_WAITS))
         elif service.binds_port and fronts & sections:
             kept.append(service)
         else:

@@ -98,9 +98,9 @@ class CertificateFiles:
         found = self._files.get((kind, path))
         if isinstance(found, CertificateFile) and kind == "crt" and not found.reason:
             for complainant in (None, app_id):
-                digest, reason = self._refused.get((complainant, path), ("", ""))
+                digest, message = self._refused.get((complainant, path), ("", ""))
                 if digest == found.digest:
-                    return evolve(found, reason=reason, refused=True)
+                    return evolve(found, reason=f"is refused by HAProxy: {message}", haproxy=message)
         return found
 
     def left_out(self, kind: str, path: str) -> frozenset[str]:
@@ -240,10 +240,11 @@ class CertificateFiles:
 
     # refusals
 
-    def refuse(self, path: str, reason: str, app_id: str | None = None) -> bool:
+    def refuse(self, path: str, message: str, app_id: str | None = None) -> bool:
         """
         Take note that HAProxy refuses a certificate that looks good, until its file has changed.
 
+        :param message: HAProxy's.
         :param app_id: the app in whose lines it was refused; for other apps it is still good.
         :return: False where the certificate was bad already.
         """
@@ -255,7 +256,7 @@ class CertificateFiles:
             # The file has just turned bad: HAProxy did not refuse its last good content.
             self._files["crt", path] = latest
         else:
-            self._refused[app_id, path] = (file.digest, reason)
+            self._refused[app_id, path] = (file.digest, message)
         return True
 
     def refuse_copy(self, path: str, app_id: str | None = None) -> bool:

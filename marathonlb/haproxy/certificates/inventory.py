@@ -217,7 +217,7 @@ class Certificates:
         if self.copies is not None and served == self.copies.of("crt", path):
             return self._files.refuse_copy(served, app_id)
         if not end or end == ".key":
-            return self._files.refuse(path, f"is refused by HAProxy: {_with_sources(message, ours)}", app_id)
+            return self._files.refuse(path, _with_sources(message, ours), app_id)
         return False
 
 

@@ -52,7 +52,7 @@ class CertificateFile:
     :param companions: the ends of the names of the companions that can be used.
     :param wrong: the ends of the names of the other companions, each with the reason.
     :param copied: True if there is a copy of it for HAProxy.
-    :param refused: True if HAProxy itself has refused it; `reason` then quotes HAProxy.
+    :param haproxy: HAProxy's message where HAProxy itself has refused it, which `reason` quotes; else empty.
     """
 
     signature: object
@@ -64,7 +64,7 @@ class CertificateFile:
     companions: tuple[str, ...] = ()
     wrong: Mapping[str, str] = Factory(dict)
     copied: bool = False
-    refused: bool = False
+    haproxy: str = ""
 
 
 @frozen

@@ -67,7 +67,7 @@ class CertificateVerdict:
         directory, or those of a bundle.
     :param digests: the digests of everything that HAProxy reads by that name, by path.
     :param reason: why the path cannot be served, in words that follow its name; empty where it can.
-    :param refused: True if HAProxy itself has refused it; `reason` then quotes HAProxy.
+    :param haproxy: HAProxy's message where HAProxy itself has refused it, which `reason` quotes; else empty.
     :param bad: the files of a directory that cannot be served, each with the reason.
     :param warnings: the faults of what is served.
     :param named: what the configuration names in place of the path, where the path itself will not do.
@@ -78,7 +78,7 @@ class CertificateVerdict:
     files: tuple[str, ...] = ()
     digests: Mapping[str, str] = Factory(dict)
     reason: str = ""
-    refused: bool = False
+    haproxy: str = ""
     bad: tuple[tuple[str, str], ...] = ()
     warnings: tuple[CertificateWarning, ...] = ()
     named: tuple[str, ...] = ()
@@ -131,7 +131,7 @@ class CertificateJudge:
         """Judge a file that cannot be served: the copy of what HAProxy accepted before stands in."""
         copy = self._copies.of(kind, path) if self._copies is not None else None
         if copy is None or self._files.is_refused(copy, app_id):
-            return CertificateVerdict(reason=seen.reason, refused=seen.refused)
+            return CertificateVerdict(reason=seen.reason, haproxy=seen.haproxy)
         warning = CertificateWarning(path, CertificateFault.REPLACED, seen.reason)
         return self._named(kind, path, copy, "kept", (warning,))
 

@@ -15,6 +15,8 @@ from attrs import evolve
 
 from marathonlb import limits
 from marathonlb.marathon.model import App
+from marathonlb.problem_kinds.running import PINNED
+from marathonlb.problem_kinds.sharing import PORT_RESERVED, PORT_TAKEN
 from marathonlb.routing.claims import Bound, own_ports
 from marathonlb.routing.explain.evidence import State, said, why_no_servers, why_not
 from marathonlb.routing.explain.model import Explanation, Reason
@@ -23,7 +25,6 @@ from marathonlb.routing.explain.router_model import Match, matches, odd_host, pl
 from marathonlb.routing.explain.views import current, rule_seen, seen
 from marathonlb.routing.hosts import covers
 from marathonlb.routing.precedence import fold_case
-from marathonlb.routing.problems import PIN
 from marathonlb.routing.services.model import Service
 from marathonlb.routing.sni import rule_for, sni_of
 
@@ -45,12 +46,10 @@ _FRONTENDS = {
 def explain(question: Question, state: State) -> Explanation:
     """The answer to a question, as far as the state knows it; under a pin that is what would be without it."""
     answer = _answer(question, state)
-    pinned = next((problem for problem in state.problems if problem.label == PIN), None)
+    pinned = next((problem for problem in state.problems if problem.kind is PINNED), None)
     if pinned is None:
         return answer
-    words = (
-        f"{pinned.reason.rpartition(': ')[0]}, and HAProxy runs that one: this is what would be without it"
-    )
+    words = f"{pinned.reason}; this is what would be without it"
     verdict = f"without the pin: {answer.verdict}"
     return evolve(answer, verdict=verdict, reasons=(Reason("pin", words), *answer.reasons))
 
@@ -143,13 +142,13 @@ def _passed(question: UrlQuestion, name: str, service: Service, state: State) ->
 
 def _losers(match: Match, state: State) -> Iterator[Reason]:
     """Who else wants this very host and path, and did not get it."""
-    wanted, names_us = limits.shortened(match.host + match.path), f" and {match.service.app_id};"
+    wanted = limits.shortened(match.host + match.path)
     for problem in state.problems:
         if problem.port_index is None or (problem.app_id, problem.port_index) == match.service.key:
             continue
         if problem.label == f"HAPROXY_{problem.port_index}_VHOST" and (
             problem.value == wanted
-            or (fold_case(problem.value) == fold_case(wanted) and names_us in problem.reason)
+            or (fold_case(problem.value) == fold_case(wanted) and problem.rival == match.service.app_id)
         ):
             yield Reason("problem", said(problem), problem.app_id, problem.port_index)
 
@@ -282,9 +281,8 @@ def _port(question: PortQuestion, state: State) -> Explanation:
 
 
 def _port_lost(service: Service, state: State) -> Iterator[Reason]:
-    label = f"HAPROXY_{service.port_index}_PORT"
     for problem in state.problems_of(*service.key):
-        if problem.label == label and problem.port_index == service.port_index:
+        if problem.kind in (PORT_RESERVED, PORT_TAKEN) and problem.port_index == service.port_index:
             yield Reason("problem", said(problem), service.app_id, service.port_index)
 
 

@@ -13,10 +13,11 @@ from attrs import Factory, frozen
 
 from marathonlb import limits
 from marathonlb.marathon.model import App, Task, id_in_cluster
+from marathonlb.problem_kinds.apps import PROTOCOL
+from marathonlb.problem_kinds.kind import Category
 from marathonlb.routing.explain.model import LeftOut, Reason
 from marathonlb.routing.labels.parse import AppLabels, parse_labels
 from marathonlb.routing.labels.selection import why_not_offered
-from marathonlb.routing.policy.prefixes import FORBIDDEN
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.quarantine.refused import Verdict
 from marathonlb.routing.rules import Rules
@@ -94,9 +95,9 @@ def why_not(app: App, index: int, state: State) -> tuple[Reason, ...]:
         return (Reason("own", "it is the load balancer itself, which is never served", app.id, index),)
     labels = state.labels(app)
     found = [
-        _reason(problem, app.id, index, state)
+        _reason(problem, app.id, index)
         for problem in state.problems_of(app.id, index)
-        if problem.fatal or problem.label == "protocol"
+        if problem.fatal or problem.kind is PROTOCOL
     ]
     words = why_not_offered(labels, index, state.settings)
     if words is not None:
@@ -107,12 +108,12 @@ def why_not(app: App, index: int, state: State) -> tuple[Reason, ...]:
     return tuple(found)
 
 
-def _reason(problem: Problem, app_id: str, index: int, state: State) -> Reason:
-    kind = "policy" if problem.reason.startswith(FORBIDDEN) else "problem"
-    refused = {(verdict.problem.label, verdict.problem.reason) for verdict in state.verdicts}
-    if (problem.label, problem.reason) in refused:
-        kind = "quarantine"
-    return Reason(kind, said(problem), app_id, index)
+_KINDS = {Category.POLICY: "policy", Category.QUARANTINE: "quarantine"}
+"""`Reason.kind` by the category of a problem; all others are ``problem``."""
+
+
+def _reason(problem: Problem, app_id: str, index: int) -> Reason:
+    return Reason(_KINDS.get(problem.kind.category, "problem"), said(problem), app_id, index)
 
 
 def said(problem: Problem) -> str:

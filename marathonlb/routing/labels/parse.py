@@ -15,6 +15,7 @@ from attrs import Factory, field, frozen
 
 from marathonlb import limits
 from marathonlb.marathon.model import App
+from marathonlb.problem_kinds.apps import LABEL_LIMIT, LABEL_UNKNOWN, LABEL_VALUE
 from marathonlb.routing.labels.table import LABELS, Label
 from marathonlb.routing.problems import Problem
 
@@ -88,14 +89,16 @@ def parse_labels(app: App, template_names: frozenset[str]) -> AppLabels:
     held = sum(limits.size(app.labels[name]) for _, name, _ in known)
     if held > limits.TEXT:
         reason = f"hold {held} bytes, and {limits.TEXT} are the most; nothing of this app is served"
-        return AppLabels(problems=(Problem(app.id, None, "HAPROXY_…", "", reason),))
+        return AppLabels(problems=(Problem(app.id, None, "HAPROXY_…", "", reason, kind=LABEL_LIMIT),))
     reader = _Reader(app, template_names)
     for index, name, stem in known[: limits.LABELS]:
         reader.read(index, name, stem)
     unread = {index for index, _, _ in known[limits.LABELS :]}
     for index in sorted(index for index in unread if index < len(app.ports)):
         reason = f"is one of {len(known)} labels, of which {limits.LABELS} are read; this port is not served"
-        reader.of_port(index)[2].append(Problem(app.id, index, f"HAPROXY_{index}_…", "", reason))
+        reader.of_port(index)[2].append(
+            Problem(app.id, index, f"HAPROXY_{index}_…", "", reason, kind=LABEL_LIMIT)
+        )
     for number, (port, name) in enumerate(unknown[: limits.UNKNOWN]):
         compared = template_names if number < limits.HINTS else None
         problem = _unknown(app, port, name, app.labels[name], compared)
@@ -104,7 +107,9 @@ def parse_labels(app: App, template_names: frozenset[str]) -> AppLabels:
         names = ", ".join(limits.shortened(name, 64) for _, name in unknown[limits.UNKNOWN :][:5])
         more = len(unknown) - limits.UNKNOWN
         reason = f"{more} more unknown labels are ignored: {names}{', …' if more > 5 else ''}"
-        reader.problems.append(Problem(app.id, None, "HAPROXY_…", "", reason, fatal=False))
+        reader.problems.append(
+            Problem(app.id, None, "HAPROXY_…", "", reason, fatal=False, kind=LABEL_UNKNOWN)
+        )
     ports = {index: PortLabels(*parts[:2], tuple(parts[2])) for index, parts in reader.ports.items()}
     general = reader.general
     return AppLabels(general.get("GROUP") or (), ports, tuple(reader.problems), general)
@@ -181,7 +186,7 @@ class _Reader:
             return row.parse(text)
         except ValueError as error:
             shown = "***" if row.secret else text
-            problems.append(Problem(self._app.id, index, name, shown, str(error)))
+            problems.append(Problem(self._app.id, index, name, shown, str(error), kind=LABEL_VALUE))
             return None
 
     def _count(self, name: str, text: str, most: int) -> None:
@@ -201,12 +206,11 @@ def _template(
     """Take a template's text; ``false``, which no HAProxy would understand, switches it off as nothing does."""
     if limits.size(text) > limits.LABEL:
         reason = f"holds {limits.size(text)} bytes; {limits.LABEL} are the most"
-        problems.append(Problem(app.id, index, name, text, reason))
+        problems.append(Problem(app.id, index, name, text, reason, kind=LABEL_VALUE))
         return
     if "\0" in text or "\r" in text.replace("\r\n", "\n"):
-        problems.append(
-            Problem(app.id, index, name, text, "holds a control character that HAProxy does not take")
-        )
+        reason = "holds a control character that HAProxy does not take"
+        problems.append(Problem(app.id, index, name, text, reason, kind=LABEL_VALUE))
         return
     text = text.replace("\r\n", "\n")
     templates[name.split("_", 2)[2]] = "" if _is_false(text) else text
@@ -239,7 +243,7 @@ def _unknown(
         reason = f"is no label of the load balancer and is ignored{hint}"
     secret = near == "AUTH" or template_names is None or _SECRET.search(stem) or _TRIPLE.fullmatch(text)
     shown = "***" if secret else text
-    return Problem(app.id, index, name, shown, reason, fatal=False)
+    return Problem(app.id, index, name, shown, reason, fatal=False, kind=LABEL_UNKNOWN)
 
 
 def _full_name(index: int | None, stem: str, name: str) -> str:

@@ -15,6 +15,15 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from attrs import evolve, field, frozen
 
 from marathonlb.marathon.model import App, cluster_of, id_in_cluster, qualified
+from marathonlb.problem_kinds.kind import ProblemKind
+from marathonlb.problem_kinds.sharing import (
+    POLICY_ADDRESS,
+    POLICY_GROUP,
+    POLICY_HOST,
+    POLICY_NETWORK,
+    POLICY_PORT,
+    POLICY_TEXT,
+)
 from marathonlb.routing.hosts import covers
 from marathonlb.routing.lines.allowed import MOST_EFFORT, effort, refusal
 from marathonlb.routing.problems import Problem
@@ -22,7 +31,7 @@ from marathonlb.routing.services.files import covered
 from marathonlb.routing.services.model import AppServices, Service
 
 FORBIDDEN = "the policy forbids it"
-"""How the reason of every such problem begins."""
+"""The first words of the reason of every such problem, for people."""
 
 TEXT_LABELS = frozenset({"BIND_OPTIONS", "FRONTEND_EXTRA", "BACKEND_EXTRA", "SERVER_EXTRA"})
 """The labels besides the templates whose value is text of HAProxy's configuration."""
@@ -107,8 +116,8 @@ class Policy:
         for service in offered.services:
             found = [*_violations(grant, app, service), *_group_violations(grant, offered)]
             problems += [
-                Problem(app.id, service.port_index, label, value, f"{FORBIDDEN}: {reason}")
-                for label, value, reason in found
+                Problem(app.id, service.port_index, label, value, f"{FORBIDDEN}: {reason}", kind=kind)
+                for kind, label, value, reason in found
             ]
             if not found:
                 kept.append(service)
@@ -121,8 +130,8 @@ OPEN = Policy()
 """Without a file everything is allowed."""
 
 
-Violation = tuple[str, str, str]
-"""A label, its value and why it may not hold that."""
+Violation = tuple[ProblemKind, str, str, str]
+"""The kind of problem, a label, its value, and why the label may not hold it."""
 
 
 def _violations(grant: Grant, app: App, service: Service) -> Iterator[Violation]:
@@ -132,15 +141,20 @@ def _violations(grant: Grant, app: App, service: Service) -> Iterator[Violation]
     if grant.hosts is not None:
         for host in (*service.hosts, *service.passthrough):
             if not host_allowed(host, grant.hosts):
-                yield f"{prefix}_VHOST", host, _only(grant, "hosts", grant.hosts)
+                yield POLICY_HOST, f"{prefix}_VHOST", host, _only(grant, "hosts", grant.hosts)
     yield from _port_violations(grant, app, service)
     if grant.networks is not None:
         refused = [each for each in service.networks if not network_allowed(ip_network(each), grant.networks)]
         reason = _only(grant, "networks", map(str, grant.networks))
         if not service.networks and not all(network_allowed(each, grant.networks) for each in _EVERYWHERE):
-            yield f"{prefix}_BACKEND_NETWORK_ALLOWED_ACL", "", f"without it everybody is let in; {reason}"
+            yield (
+                POLICY_NETWORK,
+                f"{prefix}_BACKEND_NETWORK_ALLOWED_ACL",
+                "",
+                f"without it every client is let in; {reason}",
+            )
         elif refused:
-            yield f"{prefix}_BACKEND_NETWORK_ALLOWED_ACL", " ".join(refused), reason
+            yield POLICY_NETWORK, f"{prefix}_BACKEND_NETWORK_ALLOWED_ACL", " ".join(refused), reason
 
 
 def _text_violations(grant: Grant, service: Service) -> Iterator[Violation]:
@@ -151,21 +165,21 @@ def _text_violations(grant: Grant, service: Service) -> Iterator[Violation]:
         if any(fnmatchcase(name, pattern) for pattern in patterns):
             continue
         if not grant.harmless_lines:
-            yield label, "", _only(grant, "templates", patterns)
+            yield POLICY_TEXT, label, "", _only(grant, "templates", patterns)
             continue
         reason = refusal(name, text)
         spent += 0 if reason else effort(name, text)
         if not reason and spent > MOST_EFFORT:
             reason = "the lines of the service together take HAProxy too long for each request"
         if reason:
-            yield label, "", f"{grant.section} allows harmless lines alone: {reason}"
+            yield POLICY_TEXT, label, "", f"{grant.section} allows harmless lines alone: {reason}"
 
 
 def _group_violations(grant: Grant, offered: AppServices) -> Iterator[Violation]:
     group: str = offered.labels.get("DEPLOYMENT_GROUP") or ""
     allowed = grant.deployment_groups
     if group and allowed is not None and not any(fnmatchcase(group, pattern) for pattern in allowed):
-        yield "HAPROXY_DEPLOYMENT_GROUP", group, _only(grant, "deployment_groups", allowed)
+        yield POLICY_GROUP, "HAPROXY_DEPLOYMENT_GROUP", group, _only(grant, "deployment_groups", allowed)
 
 
 def _port_violations(grant: Grant, app: App, service: Service) -> Iterator[Violation]:
@@ -173,9 +187,14 @@ def _port_violations(grant: Grant, app: App, service: Service) -> Iterator[Viola
     ranges = grant.ports
     if ranges is not None and _claims_port(app, service) and not any(a <= port <= z for a, z in ranges):
         shown = [str(low) if low == high else f"{low}-{high}" for low, high in ranges]
-        yield f"{prefix}_PORT", str(port), _only(grant, "ports", shown)
+        yield POLICY_PORT, f"{prefix}_PORT", str(port), _only(grant, "ports", shown)
     if grant.addresses is not None and not address_allowed(address, grant.addresses):
-        yield f"{prefix}_BIND_ADDR", address, _only(grant, "addresses", map(str, grant.addresses))
+        yield (
+            POLICY_ADDRESS,
+            f"{prefix}_BIND_ADDR",
+            address,
+            _only(grant, "addresses", map(str, grant.addresses)),
+        )
 
 
 def _only(grant: Grant, key: str, allowed: Iterable[str]) -> str:

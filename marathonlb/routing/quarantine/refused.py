@@ -16,14 +16,13 @@ from collections.abc import Collection, Iterable, Mapping
 
 from attrs import evolve, frozen
 
+from marathonlb.problem_kinds.kind import ProblemKind
+from marathonlb.problem_kinds.running import SERVICE_FAILS, SERVICE_REFUSED, SERVICE_SUSPECTED
 from marathonlb.routing.names import plain_backend
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.services.model import Service
 
 Key = tuple[str, int]
-
-FAILS = "HAProxy fails with it"
-"""What the reason of a problem begins with where a failure named no line."""
 
 
 @frozen(kw_only=True)
@@ -56,8 +55,10 @@ class Verdict:
             fate += "; it is tried again now and then"
         says = f"HAProxy says: {self.words}"
         if self.silent:
-            says = f"{FAILS} or with another change" if self.suspected else FAILS
-            says += f": {self.words}"
+            fails = (
+                "HAProxy fails with it or with another change" if self.suspected else "HAProxy fails with it"
+            )
+            says = f"{fails}: {self.words}"
         if self.suspected and self.until is None:
             fate = f"; the cause is being searched{fate}"
         return Problem(
@@ -67,7 +68,16 @@ class Verdict:
             "",
             f"{says}{fate}",
             fatal=self.fallback is None,
+            kind=self.kind,
+            haproxy=self.words,
         )
+
+    @property
+    def kind(self) -> ProblemKind:
+        """How sure it is that this service is to blame."""
+        if not self.silent:
+            return SERVICE_REFUSED
+        return SERVICE_SUSPECTED if self.suspected else SERVICE_FAILS
 
 
 class Quarantine:

@@ -15,6 +15,14 @@ from attrs import evolve
 
 from marathonlb import limits
 from marathonlb.marathon.model import App, Networking, Task, id_in_cluster
+from marathonlb.problem_kinds.apps import (
+    HOST_NAME,
+    LABEL_NO_EFFECT,
+    LABEL_VALUE,
+    PASSWORD_HASH,
+    PROTOCOL,
+    SERVICE_PORT,
+)
 from marathonlb.routing.labels import values
 from marathonlb.routing.labels.parse import NOTHING, PortLabels, parse_labels
 from marathonlb.routing.labels.selection import in_group, why_not_offered
@@ -116,7 +124,7 @@ def _service_port(
     port = app.ports[index]
     if "tcp" not in port.protocol:
         reason = "is not served: HAProxy balances TCP"
-        problems.append(Problem(app.id, index, "protocol", port.protocol, reason, fatal=False))
+        problems.append(Problem(app.id, index, "protocol", port.protocol, reason, fatal=False, kind=PROTOCOL))
         return None
     service_port = labels.get("PORT") or port.service_port or assigned
     if service_port and 0 < service_port < 65536:
@@ -126,7 +134,7 @@ def _service_port(
         if service_port
         else _no_port(app, index, settings)
     )
-    problems.append(Problem(app.id, index, "servicePort", str(service_port or ""), reason))
+    problems.append(Problem(app.id, index, "servicePort", str(service_port or ""), reason, kind=SERVICE_PORT))
     return None
 
 
@@ -135,7 +143,7 @@ def _names_a_port_to_check(app: App, index: int, labels: PortLabels, problems: l
     if check_index is None or check_index < len(app.ports):
         return True
     label = f"HAPROXY_{index}_BACKEND_HEALTHCHECK_PORT_INDEX"
-    problems.append(Problem(app.id, index, label, str(check_index), ports_of(app)))
+    problems.append(Problem(app.id, index, label, str(check_index), ports_of(app), kind=LABEL_VALUE))
     return False
 
 
@@ -241,7 +249,11 @@ def _without_contradictions(
         auth, reason = passwords.usable(service.auth, settings.max_password_cost)
         service = evolve(service, auth=auth)
         if reason:
-            problems.append(Problem(app.id, index, f"HAPROXY_{index}_AUTH", "***", reason, fatal=False))
+            problems.append(
+                Problem(
+                    app.id, index, f"HAPROXY_{index}_AUTH", "***", reason, fatal=False, kind=PASSWORD_HASH
+                )
+            )
     problems.extend(too_long(service))
     return service
 
@@ -272,7 +284,7 @@ def _warn(app: App, index: int, names: Iterable[str], reason: str, problems: lis
         text = app.labels.get(label, "")
         if text.strip().lower() not in values.NOTHING:
             shown = "***" if name == "AUTH" else text
-            problems.append(Problem(app.id, index, label, shown, reason, fatal=False))
+            problems.append(Problem(app.id, index, label, shown, reason, fatal=False, kind=LABEL_NO_EFFECT))
 
 
 def _host_warning(app: App, index: int) -> Problem | None:
@@ -280,7 +292,7 @@ def _host_warning(app: App, index: int) -> Problem | None:
     text = app.labels.get(label, "")
     said = (values.host_warning(item) for item in re.split(r"[,\s]+", text) if item)
     reason = "; ".join(islice(filter(None, said), limits.HINTS))
-    return Problem(app.id, index, label, text, reason, fatal=False) if reason else None
+    return Problem(app.id, index, label, text, reason, fatal=False, kind=HOST_NAME) if reason else None
 
 
 def _servers(

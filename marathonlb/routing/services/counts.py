@@ -8,6 +8,7 @@ from attrs import evolve
 
 from marathonlb import limits
 from marathonlb.marathon.model import App
+from marathonlb.problem_kinds.apps import BIND_LINE, HEALTH_CHECK_PATH, LABEL_PORT, PORT_LIMIT, ROUTING_LIMIT
 from marathonlb.routing.labels import values
 from marathonlb.routing.labels.parse import AppLabels
 from marathonlb.routing.problems import Problem
@@ -27,13 +28,16 @@ def beyond(app: App, labels: AppLabels) -> list[Problem]:
             f"are too many: the first {served} are served, the others are not; an app has {limits.PORTS} ports and"
             f" {limits.SERVERS} servers at most"
         )
-        return [Problem(app.id, None, "ports", "", reason, fatal=False)]
+        return [Problem(app.id, None, "ports", "", reason, fatal=False, kind=PORT_LIMIT)]
     reason = ports_of(app)
     indexes = sorted(index for index in labels.ports if index >= len(app.ports))
     if len(indexes) > limits.HINTS:
         reason = f"and {len(indexes) - 1} more indexes: {reason}"
         del indexes[1:]
-    return [Problem(app.id, index, f"HAPROXY_{index}_…", "", reason, fatal=False) for index in indexes]
+    return [
+        Problem(app.id, index, f"HAPROXY_{index}_…", "", reason, fatal=False, kind=LABEL_PORT)
+        for index in indexes
+    ]
 
 
 def ports_of(app: App) -> str:
@@ -74,7 +78,7 @@ def _problem(service: Service, entries: int) -> Problem:
         else f"has hosts whose TLS is their own, and an app has {limits.ACL_RULES} of them"
     )
     reason = f"{what} in all its ports at most; no host of this port is served, its service port is"
-    return Problem(service.app_id, service.port_index, label, "", reason, fatal=False)
+    return Problem(service.app_id, service.port_index, label, "", reason, fatal=False, kind=ROUTING_LIMIT)
 
 
 def too_long(service: Service) -> Iterator[Problem]:
@@ -83,10 +87,19 @@ def too_long(service: Service) -> Iterator[Problem]:
     words = len(service.bind_options.split()) + 2 * len(service.ssl_certs)
     if words > limits.BIND_WORDS:
         reason = f"comes to {words} words with the certificates of SSL_CERT; {limits.BIND_WORDS} are the most"
-        yield Problem(service.app_id, index, f"HAPROXY_{index}_BIND_OPTIONS", service.bind_options, reason)
+        yield Problem(
+            service.app_id,
+            index,
+            f"HAPROXY_{index}_BIND_OPTIONS",
+            service.bind_options,
+            reason,
+            kind=BIND_LINE,
+        )
     check = service.health_check
     if check is not None and check.path is not None:
         try:
             limits.within(values.no_control(check.path), limits.PATH, "is a path of")
         except ValueError as error:
-            yield Problem(service.app_id, index, "healthChecks[].path", check.path, str(error))
+            yield Problem(
+                service.app_id, index, "healthChecks[].path", check.path, str(error), kind=HEALTH_CHECK_PATH
+            )

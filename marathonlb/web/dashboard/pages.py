@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from marathonlb.controller.timeline import Kind
+from marathonlb.problem_kinds.table import BY_CODE
 from marathonlb.routing.explain.answer import explain
 from marathonlb.routing.explain.question import EXPECTED, question_of
 from marathonlb.web.api.problems import ProblemView, problems_of
@@ -131,6 +132,21 @@ class ProblemsPage(HtmlPage):
             "number_of_page": page,
             "pages": max(1, -(-len(found) // MANY)),
         }
+
+
+class ProblemKindPage(HtmlPage):
+    """One kind of problem by its code: the section of docs/problems.md, for machines without the documentation."""
+
+    template = "problem_kind.html"
+    summary = "What a problem's code means, what is served meanwhile and what to do"
+
+    async def values(self, asked: Asked) -> Mapping[str, Any]:
+        """Return the values of the template. Raises `Refusal` where no kind has this code."""
+        found = BY_CODE.get(asked.arguments["code"].upper())
+        if found is None:
+            raise Refusal(status=404, reason="no kind of problem has this code")
+        count = sum(problem.kind is found for problem in self._sight.reconciler.problems)
+        return {"about": found, "count": count}
 
 
 def newest(problems: Sequence[ProblemView]) -> list[ProblemView]:

@@ -11,7 +11,14 @@ from marathonlb.web.dashboard.history import (
     DifferencePage,
     TimelinePage,
 )
-from marathonlb.web.dashboard.pages import ExplainPage, OverviewPage, ProblemsPage, ServicePage, ServicesPage
+from marathonlb.web.dashboard.pages import (
+    ExplainPage,
+    OverviewPage,
+    ProblemKindPage,
+    ProblemsPage,
+    ServicePage,
+    ServicesPage,
+)
 from marathonlb.web.dashboard.site import Site
 from marathonlb.web.router import Route
 
@@ -25,6 +32,7 @@ def dashboard(sight: Sight, catalogue: Catalogue) -> tuple[Route, ...]:
         Route("/services", ServicesPage(site)),
         Route("/services/{backend}", ServicePage(site)),
         Route("/problems", ProblemsPage(site)),
+        Route("/problems/{code}", ProblemKindPage(site)),
         Route("/timeline", TimelinePage(site)),
         Route("/configurations", ConfigurationsPage(site)),
         Route("/configurations/{name}", ConfigurationPage(site)),

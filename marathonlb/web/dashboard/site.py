@@ -62,6 +62,7 @@ def templates(assets: Assets) -> Environment:
         "kind": figures.kind,
         "moment": figures.moment,
         "number": figures.number,
+        "prose": figures.prose,
         "size": figures.size,
         "segment": segment,
     }

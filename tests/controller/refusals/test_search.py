@@ -13,7 +13,7 @@ from marathonlb.controller.event_log import RED_AFTER
 from marathonlb.errors import Complaint, HAProxyUnavailable, ReloadFailed
 from marathonlb.haproxy.outcome import Reloaded, Stepped
 from marathonlb.marathon.model import App, Port
-from marathonlb.routing.quarantine.refused import FAILS
+from marathonlb.problem_kinds.running import SERVICE_FAILS
 from marathonlb.routing.quarantine.suspects import MAX_RUNS, RETRY
 from marathonlb.web.api.problems import view
 from tests.fakes.haproxy import FakeApplier
@@ -238,7 +238,7 @@ class BoundTests(SearchTestCase):
             self.marathon.set(*good, *bad)
             self.reconciler.poke(EVERYTHING)
             self.clock.advance(1)
-            blamed = [p.app_id for p in self.reconciler.problems if p.reason.startswith(f"{FAILS}:")]
+            blamed = [p.app_id for p in self.reconciler.problems if p.kind is SERVICE_FAILS]
             self.assertEqual([], [app_id for app_id in blamed if "app" in app_id])
         self.assertEqual(self.text().count("# another text"), 8)
         self.assertEqual([], self.said("none of them is to blame"))

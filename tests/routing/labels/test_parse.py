@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.config.templates.table import BY_NAME, PER_APP_NAMES, TEMPLATES
+from marathonlb.problem_kinds.apps import LABEL_VALUE
 from marathonlb.routing.labels.parse import OPERATORS, PER_APP, PER_PORT, AppLabels, parse_labels
 from marathonlb.routing.labels.table import LABELS
 from marathonlb.routing.problems import Problem
@@ -57,7 +58,11 @@ class ParseTests(SynchronousTestCase):
         labels = parsed(_0_PORT="http", _1_PORT="80")
         self.assertEqual(
             labels.port(0).problems,
-            (Problem("/shop", 0, "HAPROXY_0_PORT", "http", "is no integer from 1 to 65535"),),
+            (
+                Problem(
+                    "/shop", 0, "HAPROXY_0_PORT", "http", "is no integer from 1 to 65535", kind=LABEL_VALUE
+                ),
+            ),
         )
         self.assertEqual(labels.port(1).problems, ())
         self.assertIn("/shop port 0: HAPROXY_0_PORT='http': is no integer", str(labels.port(0).problems[0]))

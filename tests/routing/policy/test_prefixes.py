@@ -229,7 +229,7 @@ class AppliedTests(SynchronousTestCase):
         made = app("/shop", {"0_VHOST": "bank.example.com"})
         (problem,) = policy().applied(made, offered(made)).problems
         self.assertEqual(
-            "/shop port 0: HAPROXY_0_VHOST='bank.example.com': the policy forbids it: "
+            "MLB-802 /shop port 0: HAPROXY_0_VHOST='bank.example.com': the policy forbids it: "
             'apps."/shop" allows the hosts shop.example.com, *.shop.example.com alone',
             str(problem),
         )

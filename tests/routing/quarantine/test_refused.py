@@ -33,7 +33,9 @@ class QuarantineTests(SynchronousTestCase):
         kept, problems = self.quarantine.admit([BAD, GOOD], 0)
         self.assertEqual(kept, [GOOD])
         (problem,) = problems
-        self.assertEqual(str(problem), "/bad port 0: HAPROXY_0_BALANCE: HAProxy says: no such algorithm")
+        self.assertEqual(
+            str(problem), "MLB-701 /bad port 0: HAPROXY_0_BALANCE: HAProxy says: no such algorithm"
+        )
         self.assertEqual(
             (problem.app_id, problem.port_index, problem.label), ("/bad", 0, "HAPROXY_0_BALANCE")
         )

@@ -103,7 +103,8 @@ class Pinning(PagesTestCase):
         self.assertIn('class="answer is-waiting"', self.ask("GET", "/explain?q=/shop")[1])
         (reason,) = said["reasons"]
         self.assertRegex(
-            reason["words"], r"^configuration 1 is pinned since [-0-9: ]+ UTC, and HAProxy runs that one"
+            reason["words"],
+            r"^configuration 1 is pinned since [-0-9: ]+ UTC: .* until --rollback 0 releases it; this is what would",
         )
         self.post("/api/unpin", {})
         self.assertEqual(self.get("/api/explain?q=/shop")["reasons"], [])
