@@ -1,5 +1,6 @@
 # make run      a demo: a small Marathon, its apps, the load balancer and HAProxy, without root
 # make test     everything; what needs a program that is missing is skipped with its reason
+# make test-corpus CORPUS=DIR  the tests of tests/data over a collection of real data, which is no part of the project
 # make lint     ruff and mypy
 # make audit    known vulnerabilities of the dependencies: as installed here, and at their minimum versions
 # make docs     the generated files of docs/
@@ -24,6 +25,8 @@ MARATHON_PORT ?= 18080
 TESTS ?= tests
 # So many tests at once: most of them wait for processes. JOBS= runs one after the other, in one process.
 JOBS ?= 3
+# Of make test-corpus: a directory with data/ and contract/.
+CORPUS ?= ../shared
 # Of make fuzz: the first case, how many, and the seconds after which no further one begins.
 SEED ?= 1
 CASES ?= 1000
@@ -35,7 +38,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TOO_OLD := "Python 3.11 or later is needed and this is %d.%d; try make PYTHON=python3.12" % sys.version_info[:2]
 NO_VENV := "$(PYTHON) makes no virtual environments; install the package python3-venv (Debian, Ubuntu)"
 
-.PHONY: run test lint lint-ruff lint-format lint-types audit docs bench fuzz dist changelog release image-test venv clean
+.PHONY: run test test-corpus lint lint-ruff lint-format lint-types audit docs bench fuzz dist changelog release image-test venv clean
 
 run: venv
 	exec $(BIN)/python -m minimarathon.demo \
@@ -44,6 +47,9 @@ run: venv
 
 test: venv
 	$(BIN)/trial $(if $(JOBS),--jobs $(JOBS)) $(TESTS)
+
+test-corpus: venv
+	CORPUS=$(abspath $(CORPUS)) $(BIN)/trial tests.corpus.documents tests.corpus.haproxy tests.corpus.marathon
 
 # Each says what it has to say, also where another one failed: make --keep-going lint.
 lint: lint-ruff lint-format lint-types

@@ -14,22 +14,9 @@ from marathonlb.image.start import Start, start_from
 from marathonlb.options import Machine, settings_from
 from marathonlb.tap import Options
 from minimarathon.definitions import parse
-from tests.shared import CHECKOUT, absent, data
+from tests.paths import CHECKOUT, data
 
 PACKAGE = CHECKOUT / "packaging" / "dcos"
-SCHEMA = (
-    "marathon",
-    "spec",
-    "v1.5.15",
-    "docs",
-    "docs",
-    "rest-api",
-    "public",
-    "api",
-    "v2",
-    "schema",
-    "AppDefinition.json",
-)
 MACHINE = Machine(host_name=lambda: "lb.test", which=lambda program, path: None, bundled_haproxy=lambda: None)
 PEM = '-----BEGIN CERTIFICATE-----\nMII"\n-----END CERTIFICATE-----\n'
 
@@ -149,14 +136,15 @@ class ConfigTests(SynchronousTestCase):
 class AppTests(SynchronousTestCase):
     """marathon.json.mustache."""
 
+    schema = data("schema", "app-definition.json")
+
     def test_marathon_schema(self) -> None:
         """Every option file gives an app that Marathon's schema allows."""
-        schema = json.loads(data(*SCHEMA).read_text(encoding="utf-8"))
+        schema = json.loads(self.schema.read_text(encoding="utf-8"))
+        Draft4Validator.check_schema(schema)
         validator = Draft4Validator(schema)
         for given in OPTION_FILES.values():
             self.assertEqual([], [error.message for error in validator.iter_errors(rendered(given))])
-
-    test_marathon_schema.skip = absent(*SCHEMA)  # type: ignore[attr-defined]
 
     def test_minimarathon(self) -> None:
         """Every option file gives an app that the small Marathon takes, with the check on the stats port."""

@@ -22,7 +22,7 @@ from marathonlb.settings import Settings
 from marathonlb.web.callback.resource import LIMIT, CallbackSite
 from tests.fakes import http_marathon as http
 from tests.fakes.http_marathon import Connection, HTTPMarathon, Request
-from tests.shared import absent, data
+from tests.paths import data
 
 ATTACHED = b'event: event_stream_attached\r\ndata: {"eventType":"event_stream_attached"}\r\n\r\n'
 
@@ -170,18 +170,19 @@ def _flood(connection: Connection, request: Request) -> None:
     resume()
 
 
-class Captured(Base):
-    """Streams that were captured."""
+class StreamFilesTests(Base):
+    """Streams as Marathons write them on the wire."""
 
-    skip = absent("marathon", "streams")
+    directory = data("streams")
+    about = frozenset({"/shop/web", "/shop/api"})
 
     async def test_streams(self) -> None:
-        """A captured stream leads to the apps that it is about."""
-        for path in sorted(data("marathon", "streams").glob("*.bin")):
+        """A stream leads to the apps that it is about."""
+        for path in sorted(self.directory.glob("*.bin")):
             self.hints.clear()
             source = self.follow(await self.server(events=http.stream(path.read_bytes())))
             await self.until(lambda: len(self.hints) > 1)
-            self.assertLessEqual(set(self.apps()), {"/zdd/base-min-over", "/test-container"})
+            self.assertLessEqual(set(self.apps()), self.about)
             await source.stopService()
 
 

@@ -13,15 +13,29 @@ from twisted.trial.unittest import SynchronousTestCase
 from minimarathon.callbacks import Callbacks
 from minimarathon.events import Bus
 from tests.minimarathon.clusters import Cluster, app
-from tests.shared import absent, data
+from tests.paths import data
 
 CHECKED = {"healthChecks": [{"protocol": "HTTP", "path": "/"}]}
 
 
-class RealShapeTests(SynchronousTestCase):
-    """What is emitted, beside captures of a Marathon 1.5."""
+class EventShapeTests(SynchronousTestCase):
+    """Emitted events beside events in the shape of a Marathon 1.5."""
 
-    skip = absent("marathon", "events")
+    directory = data("events")
+    name_of_1_5 = "{kind}@1.5{condition}.json"
+    alive_of_1_4 = "health_status_changed_event@1.4.json"
+    healthy_of_1_5 = "instance_health_changed_event@1.5.json"
+
+    def read(self, name: str) -> dict[str, Any]:
+        """The event of a file."""
+        body = json.loads((self.directory / name).read_text())
+        assert isinstance(body, dict)
+        return body
+
+    def of_1_5(self, kind: str) -> dict[str, Any]:
+        """The event of a type as a Marathon 1.5 sends it."""
+        condition = "-running" if kind == "instance_changed_event" else ""
+        return self.read(self.name_of_1_5.format(kind=kind, condition=condition))
 
     def test_fields(self) -> None:
         """Each event has exactly the fields of the real one of its type, of the same JSON types."""
@@ -41,22 +55,15 @@ class RealShapeTests(SynchronousTestCase):
             "instance_changed_event",
             "app_terminated_event",
         ):
-            real = json.loads(data("marathon", "events", f"{kind}@marathon-1.5-real.json").read_text())
-            self.assertEqual(_types(real), _types(told[kind]), kind)
-        real = json.loads(
-            data("marathon", "events", "health_status_changed_event@docs-v1.4.13.json").read_text()
-        )
+            self.assertEqual(_types(self.of_1_5(kind)), _types(told[kind]), kind)
+        real = self.read(self.alive_of_1_4)
         self.assertEqual(_types(real), _types(told["health_status_changed_event"]))
-        real = json.loads(
-            data("marathon", "events", "instance_health_changed_event@docs-v1.5.15.json").read_text()
-        )
+        real = self.read(self.healthy_of_1_5)
         self.assertEqual(_types(real), _types(told["instance_health_changed_event"]))
 
     def test_plan(self) -> None:
         """A plan holds groups and steps as the real one does."""
-        real = json.loads(
-            data("marathon", "events", "deployment_success@marathon-1.5-real.json").read_text()
-        )["plan"]
+        real = self.of_1_5("deployment_success")["plan"]
         cluster = Cluster()
         cluster.deploy(app())
         ours = json.loads(cluster.heard[-1].json())["plan"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from unittest import skipIf
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -14,7 +13,7 @@ from marathonlb.routing.quarantine.refused import bare
 from marathonlb.routing.services.build import services_of
 from marathonlb.routing.services.model import Service
 from marathonlb.settings import Settings
-from tests.shared import absent, data
+from tests.paths import data
 
 SETTINGS = Settings(groups=frozenset({"*"}))
 NAMES = frozenset({"BACKEND_HEAD"})
@@ -381,20 +380,25 @@ def fields(one: App) -> dict[str, Any]:
     return {name: getattr(one, name) for name in App.__struct_fields__}
 
 
-class Real(SynchronousTestCase):
+class PairTests(SynchronousTestCase):
     """Definitions as a deployment tool writes them."""
 
-    @skipIf(absent("apps"), "there is no real data")
+    path = data("answers", "blue-green@1.3.json")
+    group, members = "shop", ("/shop-blue", "/shop-green")
+    backend, service_port = "shop_10100", 10100
+    old_tasks = 3
+
     def test_blue_green(self) -> None:
         """A tool's pair is one service on the port that its labels name, one old task drained for the new one."""
-        found = parse_apps(data("apps", "mesosphere+marathon-lb__tests_zdd_apps.json").read_bytes())
+        found = parse_apps(self.path.read_bytes())
         members = [Member(each, services_of(each, SETTINGS, NAMES, str)) for each in found.apps]
-        told = join("nginx", "/nginx", members)
-        self.assertEqual(told.members, ("/nginx-green", "/nginx-blue"))
+        told = join(self.group, f"/{self.group}", members)
+        self.assertEqual(told.members, self.members)
         (service,) = told.offered.services
-        self.assertEqual((service.backend, service.service_port), ("nginx_10000", 10000))
-        self.assertEqual(len(serving(service).split()), 3)
-        self.assertEqual(drained(service), min(t.id for m in members for t in m.app.tasks if "green" in t.id))
+        self.assertEqual((service.backend, service.service_port), (self.backend, self.service_port))
+        self.assertEqual(len(serving(service).split()), self.old_tasks)
+        (older,) = (app for app in found.apps if app.id == self.members[0])
+        self.assertEqual(drained(service), min(task.id for task in older.tasks))
 
 
 class Weights(SynchronousTestCase):

@@ -16,8 +16,8 @@ from marathonlb.haproxy.diagnostics.blame import (
 )
 from marathonlb.haproxy.diagnostics.hints import remedy
 from marathonlb.haproxy.diagnostics.messages import complaints
+from tests.paths import data
 from tests.routing.apps import service
-from tests.shared import absent, data
 
 FILE = "file /t/HAPROXY_BACKEND_HTTP_OPTIONS"
 HEAD = "global\n  # old\n  nbproc 4\n\nbackend mesos\n  server a b:1 check\n  server m1 x:1 resolvers dns\n"
@@ -310,11 +310,11 @@ class AdviceTests(SynchronousTestCase):
 class ClashTests(SynchronousTestCase):
     """A frontend and a backend of one name."""
 
-    skip = absent("haproxy/complaints")
+    directory = data("haproxy", "messages")
 
     def test_words(self) -> None:
         """HAProxy's words for it are known."""
-        output = (data("haproxy/complaints") / "frontend-and-backend-of-one-name.3.4.txt").read_text()
+        output = (self.directory / "frontend-and-backend-of-one-name.3.4.txt").read_text()
         self.assertTrue(names_clash(complaints(output)))
-        output = (data("haproxy/complaints") / "duplicate-backend-name.3.4.txt").read_text()
+        output = (self.directory / "duplicate-backend-name.3.4.txt").read_text()
         self.assertFalse(names_clash(complaints(output)))

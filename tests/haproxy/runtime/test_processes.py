@@ -1,4 +1,4 @@
-"""The replies to ``show proc``, as 2.6, 2.8 and 3.4 give them."""
+"""The replies to ``show proc``, as 2.6, 2.8, 3.0 and 3.4 give them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import re
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.haproxy.runtime.processes import WorkerProcess, parse_processes
-from tests import shared
 from tests.haproxy.samples import processes
+from tests.paths import data
 
 
 class ProcessesTests(SynchronousTestCase):
     """``show proc``."""
+
+    recordings = data("haproxy", "sockets")
+    versions: tuple[str, ...] = ("2.6", "2.8", "3.0", "3.4")
 
     def test_old_workers(self) -> None:
         """Workers that only finish what they hold are told apart."""
@@ -23,10 +26,8 @@ class ProcessesTests(SynchronousTestCase):
 
     def test_recorded(self) -> None:
         """The answers of real masters are understood, before and after a reload."""
-        if reason := shared.absent("haproxy", "sockets"):
-            self.skipTest(reason)
-        for version in ("2.6", "2.8", "3.4"):
-            text = shared.data("haproxy", "sockets", f"master.{version}.txt").read_text()
+        for version in self.versions:
+            text = (self.recordings / f"master.{version}.txt").read_text()
             answers = re.findall(r"> show proc\n(.*?)(?=\n> |\Z)", text, re.DOTALL)
             before, after = (parse_processes(answer) for answer in answers)
             assert before is not None and after is not None

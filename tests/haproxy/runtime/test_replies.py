@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from marathonlb.config.text.server_lines import ARGUMENTS
 from marathonlb.haproxy.dynamic.capabilities import Abilities
 from marathonlb.haproxy.runtime.replies import CommandRefusal, refusal, supported
-from tests.shared import SHARED
+from tests.paths import data
 
 GOOD = [
     ("add server b/a 10.0.0.1:80", "New server registered."),
@@ -47,6 +47,25 @@ BAD = [
 class RefusalTests(SynchronousTestCase):
     """What is a success and what is none."""
 
+    recordings = data("haproxy", "sockets")
+    versions: tuple[str, ...] = ("2.6", "2.8", "3.0", "3.4")
+    recorded: tuple[tuple[str, bool], ...] = (
+        ("add server blog_10000/t3 10.0.0.3:31001 id 13 weight 50", True),
+        ("add server mail_10001/t1 10.0.0.3:31001", False),
+        ("add server blog_10000/t5 10.0.0.5:31001 no-such-keyword", False),
+        ("enable server blog_10000/t3", True),
+        ("set server blog_10000/t3 weight 10", True),
+        ("set server blog_10000/t3 weight 300", False),
+        ("set server blog_10000/t3 addr 10.0.0.9 port 31009", True),
+        ("set server blog_10000/t3 state maint", True),
+        ("del server blog_10000/t3", True),
+        ("prepare map /run/hosts.map", True),
+        ("add map /run/hosts.map blog.example.com blog_10000", True),
+        ("del map /run/hosts.map absent.example.com", False),
+        ("add map /run/other.map blog.example.com blog_10000", False),
+    )
+    from_2_7 = "add server blog_10000/t4 10.0.0.4:31001 cookie four"
+
     def test_good(self) -> None:
         """Only the known words of success are one."""
         for command, answer in GOOD:
@@ -61,23 +80,11 @@ class RefusalTests(SynchronousTestCase):
 
     def test_recorded(self) -> None:
         """What was recorded of real sockets is told right."""
-        if not (SHARED / "data/haproxy/sockets").is_dir():
-            self.skipTest("the recorded conversations are not here")
-        for version in ("2.6", "2.8", "3.4"):
-            text = (SHARED / f"data/haproxy/sockets/stats.{version}.txt").read_text()
+        for version in self.versions:
+            text = (self.recordings / f"stats.{version}.txt").read_text()
             said = [part.partition("\n") for part in text.split("\n> ")]
             answers = {command: answer.strip() for command, _, answer in said}
-            for command, good in (
-                ("add server shop_web_10000/c 127.0.0.2:20004 id 13 weight 50", True),
-                ("add server shop_web_10000/e 127.0.0.2:20006 cookie eeee", version != "2.6"),
-                ("add server nowhere/x 127.0.0.2:20004", False),
-                ("add server shop_web_10000/g 127.0.0.2:20007 no-such-keyword", False),
-                ("set server shop_web_10000/c weight 10", True),
-                ("set server shop_web_10000/c weight 300", False),
-                ("set server shop_web_10000/c addr 127.0.0.3 port 20100", True),
-                ("prepare map /run/domain2backend.map", True),
-                ("del map /run/domain2backend.map absent.example.com", False),
-            ):
+            for command, good in (*self.recorded, (self.from_2_7, version != "2.6")):
                 self.assertEqual(refusal(command, answers[command]) is None, good, (version, command))
 
     def test_lasting(self) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.marathon.events.sse import Event, Oversized, SSEParser
-from tests.shared import absent, data
+from tests.paths import data
 
 WIRE = (
     b'\xef\xbb\xbfevent: a\r\ndata: {"x":1}\r\n\r\n'
@@ -134,14 +134,14 @@ class AnyBytes(SynchronousTestCase):
         self.assertEqual(parse(cut(stream, [min(edge, len(stream)) for edge in at])), parse([stream]))
 
 
-class RealStreams(SynchronousTestCase):
-    """Streams that were captured."""
+class StreamFilesTests(SynchronousTestCase):
+    """Streams as Marathons write them on the wire."""
 
-    skip = absent("marathon", "streams")
+    directory = data("streams")
 
     def test_every_split(self) -> None:
         """Each split of a captured stream gives the same events, and so does the stream with other line ends."""
-        for path in sorted(data("marathon", "streams").iterdir()):
+        for path in sorted(self.directory.iterdir()):
             stream = path.read_bytes()
             whole = parse([stream], 1 << 20)
             self.assertGreater(len(whole), 15)
@@ -156,7 +156,7 @@ class RealStreams(SynchronousTestCase):
     @given(st.lists(st.integers(0, 30_000), max_size=40))
     def test_random_splits(self, at: list[int]) -> None:
         """Many splits at once give the same events."""
-        for path in data("marathon", "streams").glob("*.bin"):
+        for path in self.directory.glob("*.bin"):
             stream = path.read_bytes()
             chunks = cut(stream, [min(edge, len(stream)) for edge in at])
             self.assertEqual(parse(chunks, 1 << 20), parse([stream], 1 << 20))

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.marathon.model import App, HealthCheck, Networking, Port, Task
 from marathonlb.marathon.parsing.apps import Parsed, UnusableAnswer, parse_app, parse_apps
-from tests.shared import absent, data
+from tests.paths import data
 
 FIELDS = (
     "id labels ports tasks container portMappings networks mode host docker network ipAddress healthChecks instances"
@@ -414,27 +414,30 @@ class Mistakes(SynchronousTestCase):
         self.assertEqual(len(parsed.apps) + len(parsed.unreadable), 2)
 
 
-class RealDefinitions(SynchronousTestCase):
-    """Definitions and answers that people published."""
+class DefinitionFilesTests(SynchronousTestCase):
+    """Definitions in the shapes that people keep them in, and answers of Marathons from 0.8 to 1.9."""
 
-    skip = absent("apps")
+    directory = data("apps")
+    malformed = data("apps-malformed")
+    answers = data("answers")
+    least_apps, least_answered = 30, 8
 
     def test_apps(self) -> None:
-        """Every published definition is understood, but for one whose id no Marathon takes."""
+        """Every definition is understood, but for one whose id no Marathon takes."""
         seen = 0
-        for path in sorted(data("apps").iterdir()):
+        for path in sorted(self.directory.iterdir()):
             apps = list(definitions(json.loads(path.read_bytes())))
             parsed = parse_apps(json.dumps({"apps": apps}).encode())
             refused = [each for each in parsed.unreadable if " " not in each.app_id]
             self.assertEqual((refused, parsed.left_out), ([], ()), path.name)
             self.assertEqual(len(parsed.apps) + len(parsed.unreadable), len(apps), path.name)
             seen += len(apps)
-        self.assertGreater(seen, 200)
+        self.assertGreater(seen, self.least_apps)
 
     def test_samples(self) -> None:
         """Every sample answer is apps, or said to be something else, without another error."""
         seen = 0
-        for path in sorted(data("marathon", "samples").iterdir()):
+        for path in sorted(self.answers.iterdir()):
             body = path.read_bytes()
             for parse in (parse_apps, parse_app):
                 try:
@@ -445,9 +448,9 @@ class RealDefinitions(SynchronousTestCase):
                     [each for each in parsed.left_out if "`id`" not in each.reason], [], path.name
                 )
                 seen += len(parsed.apps)
-        self.assertGreater(seen, 20)
+        self.assertGreater(seen, self.least_answered)
 
     def test_malformed(self) -> None:
-        """What was published broken is refused as a whole, not guessed at."""
-        for path in sorted(data("apps-malformed").iterdir()):
+        """A file that is not JSON is refused as a whole, not guessed at."""
+        for path in sorted(self.malformed.iterdir()):
             self.assertRaises(UnusableAnswer, parse_apps, b'{"apps": [' + path.read_bytes() + b"]}")

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from marathonlb.marathon.model import HealthCheck, Networking, Port, Task
 from marathonlb.marathon.parsing.apps import UnusableAnswer
 from marathonlb.marathon.parsing.pods import parse_pod, parse_pods
-from tests.shared import absent, data
+from tests.paths import data
 
 SPEC: dict[str, Any] = {
     "labels": {"HAPROXY_GROUP": "external", "team": "x"},
@@ -177,15 +177,16 @@ class Pods(SynchronousTestCase):
             self.assertRaises(UnusableAnswer, parse_pods, body)
 
 
-class RealPods(SynchronousTestCase):
-    """Answers that people published."""
+class PodAnswersTests(SynchronousTestCase):
+    """Answers of a Marathon about its pods."""
 
-    skip = absent("marathon", "samples")
+    pods = data("answers", "pods-status@1.5.json")
+    single = (data("answers", "pod-status@1.5.json"), data("answers", "pod-status-degraded@1.5.json"))
 
-    def test_samples(self) -> None:
-        """Every published status of pods is understood."""
-        for name in ("v2_pods_status", "v2_pods_fake-pod_status", "v2_pods_fake-pod2_status"):
-            body = data("marathon", "samples", f"go-marathon_GET__{name}.json").read_bytes()
-            parsed = parse_pods(body) if name == "v2_pods_status" else parse_pod(body)
-            self.assertEqual((len(parsed.apps), parsed.unreadable, parsed.left_out), (1, (), ()), name)
+    def test_answers(self) -> None:
+        """The status of all pods, of one, and of one that is degraded is understood."""
+        for path in (self.pods, *self.single):
+            body = path.read_bytes()
+            parsed = parse_pods(body) if path == self.pods else parse_pod(body)
+            self.assertEqual((len(parsed.apps), parsed.unreadable, parsed.left_out), (1, (), ()), path.name)
             self.assertEqual(parsed.apps[0].tasks[0].state, "TASK_RUNNING")

@@ -18,7 +18,7 @@ from marathonlb.causes import Cause, CauseKind
 from marathonlb.marathon.events.hints import Hint
 from marathonlb.web.callback.resource import BoundedContent, CallbackSite
 from tests.fakes.hints import event_hint
-from tests.shared import absent, data
+from tests.paths import data
 
 EVENT = json.dumps({"eventType": "status_update_event", "appId": "/a", "taskStatus": "TASK_RUNNING"}).encode()
 
@@ -181,16 +181,16 @@ class Content(SynchronousTestCase):
             content.close()
 
 
-class RealEvents(SynchronousTestCase):
-    """Events that were captured or documented."""
+class EventFilesTests(SynchronousTestCase):
+    """An event of each type, in the shape of each Marathon that sends it."""
 
-    skip = absent("marathon", "events")
+    directory = data("events")
 
     def test_all(self) -> None:
         """Each is taken."""
         hints: list[Hint] = []
         site = CallbackSite({"": hints.append}, reactor=Clock())
-        paths: list[Path] = sorted(data("marathon", "events").iterdir())
+        paths: list[Path] = sorted(self.directory.iterdir())
         for path in paths:
             body = path.read_bytes()
             channel, transport = site.buildProtocol(None), StringTransport()
@@ -201,3 +201,4 @@ class RealEvents(SynchronousTestCase):
             channel.connectionLost(Failure(ConnectionDone()))
             self.assertIn(b" 200 OK", transport.value(), path.name)
         self.assertGreater(len(hints), len(paths) / 2)
+        self.assertGreater(len(paths), 50)

@@ -1,4 +1,4 @@
-"""App definitions that people have published: HAProxy accepts what they come to, or says which app is wrong and why."""
+"""App definitions in many shapes: HAProxy accepts what they come to, or a problem says which app is wrong and why."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from marathonlb.settings import Settings
 from tests.integration.haproxies import on_each
 from tests.integration.settling import settled
 from tests.marathon.parsing.test_apps import definitions
-from tests.shared import absent, data
+from tests.paths import data
 
 KNOWN = (
     (r"'<[^']+' is no host name", "a placeholder that nobody filled in"),
@@ -33,7 +33,7 @@ KNOWN = (
     ),
     (r"could not resolve address '\S+\.thisdcos\.directory'", "a name of another network"),
 )
-"""What may be wrong with a published app, and why that is no fault of ours."""
+"""What may be wrong with a definition, and why that is no fault of ours."""
 
 TOGETHER = (
     (r"is wanted by", "everybody wants port 10000"),
@@ -78,11 +78,12 @@ def offered(apps: Iterable[App]) -> set[tuple[str, int]]:
     }
 
 
-class RealAppsMixin:
+class AppFilesMixin:
     """Each definition as a cluster of its own, and all of them together."""
 
     binary = ""
-    skip = absent("apps")
+    directory_of_apps = data("apps")
+    every_known_reason = True
     assertEqual: Any
     assertTrue: Any
     assertLess: Any
@@ -106,24 +107,28 @@ class RealAppsMixin:
 
     def test_each(self) -> None:
         """Each definition is served by every HAProxy, or has a problem that is known and no fault of ours."""
-        files = sorted(data("apps").iterdir())
+        files = sorted(self.directory_of_apps.iterdir())
         served = 0
+        reasons: list[str] = []
         for path in files:
             apps = running(path)
             wanted, checks = self.settled(apps)
             self.assertEqual(self.unexplained(wanted), [], path.name)
             self.assertLess(checks, 4, path.name)
+            reasons += [each.reason for each in wanted.problems if each.fatal]
             served += len(wanted.services)
             there = {service.key for service in wanted.services}
             there |= {(each.app_id, each.port_index or 0) for each in wanted.problems if each.fatal}
             self.assertEqual(offered(apps) - there, set(), path.name)
         self.assertTrue(served >= len(files), served)
+        for words, meaning in KNOWN if self.every_known_reason else ():
+            self.assertTrue(any(re.search(words, reason) for reason in reasons), meaning)
 
     def test_together(self) -> None:
         """All of them in one cluster are served, but for what they take from each other, after a few checks."""
         apps = [
             app
-            for number, path in enumerate(sorted(data("apps").iterdir()))
+            for number, path in enumerate(sorted(self.directory_of_apps.iterdir()))
             for app in running(path, f"/f{number}")
         ]
         wanted, checks = self.settled(apps)
@@ -132,4 +137,4 @@ class RealAppsMixin:
         self.assertTrue(len(wanted.services) > 0.9 * len(apps), (len(wanted.services), len(apps)))
 
 
-on_each(RealAppsMixin, globals())
+on_each(AppFilesMixin, globals())

@@ -1,0 +1,13 @@
+"""Where the checkout and the tests' data lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+DATA = CHECKOUT / "tests" / "data"
+
+
+def data(*parts: str) -> Path:
+    """A file or directory of the tests' data; tests/data/README.md lists them."""
+    return DATA.joinpath(*parts)
