@@ -1,7 +1,8 @@
 """
-Everything that this package raises on purpose, as a small tree.
+The errors that this package raises on purpose, as a small tree.
 
-Each error carries its facts as fields and says in ``str()`` one line that an operator can act on.
+Each error carries its facts as fields; ``str()`` makes one line of them that an operator can act on. Code compares the
+fields and never the line.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ from marathonlb.redaction import masked
 
 class MarathonLBError(Exception):
     """
-    The root: an error whose message is fit for an operator.
+    The root of the tree: the message of such an error is meant for an operator.
 
-    :cvar kind: what kind of problem it is; None for errors that only answer a request.
+    :cvar kind: the kind of the problem; None for errors that only answer a request.
     """
 
     kind: ClassVar[ProblemKind | None] = None
@@ -47,7 +48,7 @@ class MarathonLBError(Exception):
 
 @frozen(str=False, kw_only=True)
 class UsageError(MarathonLBError):
-    """An option or an environment variable holds what it should not."""
+    """An option or an environment variable has a value that cannot be used."""
 
     kind = USAGE
 
@@ -62,11 +63,11 @@ class UsageError(MarathonLBError):
 @frozen(str=False, kw_only=True)
 class SourceError(MarathonLBError):
     """
-    Marathon could not be asked, or its answer cannot be believed.
+    Marathon did not answer, or its answer cannot be used.
 
-    :param url: what was asked, without credentials.
-    :param reason: what went wrong and what can be done.
-    :param status: the HTTP status, where there was an answer.
+    :param url: the URL that was requested, without credentials.
+    :param reason: what went wrong and what can be done about it.
+    :param status: the HTTP status; None where there was no answer.
     """
 
     kind = MARATHON
@@ -83,11 +84,11 @@ class SourceError(MarathonLBError):
 @frozen(str=False, kw_only=True)
 class TemplateError(MarathonLBError):
     """
-    A template's text cannot be used.
+    The text of a template cannot be used.
 
-    :param source: where the text comes from: a label, an environment variable or a file.
-    :param template: which one it is, without ``HAPROXY_``; empty where none can be named.
-    :param closed: whether it was refused before, and is kept out of use since then.
+    :param source: the label, environment variable or file that the text comes from.
+    :param template: the template's name without ``HAPROXY_``; empty where none can be named.
+    :param closed: True if the text was refused before and has been out of use since then.
     """
 
     kind = TEMPLATE_ERROR
@@ -101,18 +102,18 @@ class TemplateError(MarathonLBError):
         return f"{self.source}: {self.reason}"
 
 
-def _quoted(words: str) -> str:
-    return limits.quoted(masked(words))
+def _quoted(message: str) -> str:
+    return limits.quoted(masked(message))
 
 
 @frozen(kw_only=True)
 class Complaint:
     """
-    One thing that HAProxy said about a configuration.
+    One message of HAProxy about a configuration.
 
-    :param message: HAProxy's words, without its prefix of level, pid and file; cut off where it repeats a long line.
-    :param line: the line in the configuration file, counted from 1, where it names one.
-    :param owner: who wrote that line (`marathonlb.config.text.model.Owner`), where it is known.
+    :param message: the message without its prefix of level, pid and file; shortened where it repeats a long line.
+    :param line: the line in the configuration file, counted from 1; None where the message names no line.
+    :param owner: the author of that line, a `marathonlb.config.text.model.Owner`; None where it is not known.
     """
 
     message: str = field(converter=_quoted)
@@ -122,7 +123,7 @@ class Complaint:
 
 @frozen(str=False, kw_only=True)
 class InvalidConfiguration(MarathonLBError):
-    """HAProxy refused the configuration; what runs was not touched."""
+    """HAProxy refused the configuration; the running configuration was not touched."""
 
     kind = CONFIGURATION_REFUSED
 
@@ -131,9 +132,11 @@ class InvalidConfiguration(MarathonLBError):
 
     @property
     def words(self) -> str:
-        """HAProxy's."""
-        said = "; ".join(f"line {c.line}: {c.message}" if c.line else c.message for c in self.complaints[:5])
-        return said or self.output.strip()[-500:]
+        """HAProxy's messages in one line, the first few of them; else the end of its output."""
+        messages = "; ".join(
+            f"line {c.line}: {c.message}" if c.line else c.message for c in self.complaints[:5]
+        )
+        return messages or self.output.strip()[-500:]
 
     def __str__(self) -> str:
         return f"HAProxy refuses the configuration: {self.words}"
@@ -142,9 +145,9 @@ class InvalidConfiguration(MarathonLBError):
 @frozen(str=False, kw_only=True)
 class TemplateRefused(InvalidConfiguration):
     """
-    The same, because of templates of the operator's with which HAProxy runs on as it is.
+    HAProxy refused the configuration because of templates of the operator; until they are corrected nothing changes.
 
-    :param templates: what is wrong with each, in one line.
+    :param templates: the fault of each template, one line each.
     """
 
     kind = TEMPLATES_HOLD
@@ -158,9 +161,9 @@ class TemplateRefused(InvalidConfiguration):
 @frozen(str=False, kw_only=True)
 class ServicesRefused(MarathonLBError):
     """
-    Under ``--skip-config-cleanup`` one service that is wrong fails the whole update.
+    A service is invalid, and ``--skip-config-cleanup`` asks for all services or none.
 
-    :param problems: what is wrong, one line each.
+    :param problems: the faults, one line each.
     """
 
     kind = SERVICES_REFUSED
@@ -175,12 +178,12 @@ class ServicesRefused(MarathonLBError):
 @frozen(str=False, kw_only=True)
 class ReloadFailed(MarathonLBError):
     """
-    The configuration is on disk but HAProxy does not run it.
+    The configuration is on disk, but HAProxy does not run it.
 
     :param reason: one line.
-    :param output: what HAProxy or the reload command said.
-    :param refused: whether HAProxy surely does not run the new one; then the files before were put back.
-    :param repeatable: whether the operator has asked for more attempts than were made.
+    :param output: the output of HAProxy or of the reload command.
+    :param refused: True if HAProxy certainly does not run the new configuration; the files before it were restored.
+    :param repeatable: True if the operator's options allow more attempts than were made.
     """
 
     kind = RELOAD_FAILED
@@ -197,7 +200,7 @@ class ReloadFailed(MarathonLBError):
 
 @frozen(str=False, kw_only=True)
 class PublishFailed(MarathonLBError):
-    """The configuration could not be written; the file that was there is whole."""
+    """The configuration could not be written; the file before it is intact."""
 
     kind = PUBLISH_FAILED
 
@@ -210,7 +213,7 @@ class PublishFailed(MarathonLBError):
 
 @frozen(str=False, kw_only=True)
 class HAProxyUnavailable(MarathonLBError):
-    """There is no HAProxy to run, or it does not answer."""
+    """There is no HAProxy binary, or HAProxy does not answer."""
 
     kind = HAPROXY_UNAVAILABLE
 
@@ -223,11 +226,11 @@ class HAProxyUnavailable(MarathonLBError):
 @frozen(str=False, kw_only=True)
 class AlreadyRunning(MarathonLBError):
     """
-    Another controller has what only one may have.
+    Another controller holds something that only one controller may use.
 
-    :param what: the state directory, say.
-    :param holder: who has it: process id, program, since when.
-    :param option: what names another one.
+    :param what: the thing: the state directory, for example.
+    :param holder: the process that holds it: its id, its program and since when.
+    :param option: the option that names another one.
     """
 
     kind = ALREADY_RUNNING
@@ -243,9 +246,9 @@ class AlreadyRunning(MarathonLBError):
 @frozen(str=False, kw_only=True)
 class CheckFailed(HAProxyUnavailable):
     """
-    ``haproxy -c`` has come to no verdict: it did not end in time, was killed, or ended without a word.
+    ``haproxy -c`` neither accepted nor refused: it did not end in time, was killed, or failed without a message.
 
-    :param how: in a few words.
+    :param how: how it ended, as a phrase.
     """
 
     kind = CHECK_FAILED
@@ -258,7 +261,7 @@ class DaemonUnreachable(MarathonLBError):
     """
     No controller answers on its socket.
 
-    :param path: of the socket.
+    :param path: the path of the socket.
     """
 
     kind = DAEMON_UNREACHABLE
@@ -276,10 +279,10 @@ class DaemonUnreachable(MarathonLBError):
 @frozen(str=False, kw_only=True)
 class DaemonRefused(MarathonLBError):
     """
-    The controller was asked and gives no such answer.
+    The controller refused a request.
 
-    :param status: HTTP's.
-    :param reason: in its words.
+    :param status: the HTTP status.
+    :param reason: the controller's message.
     """
 
     kind = DAEMON_REFUSED

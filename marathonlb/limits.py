@@ -1,9 +1,9 @@
 """
-The largest values that an app may have: what HAProxy's parser, its sockets and the reactor bear. Pure.
+The largest values that an app may have, by what HAProxy's parser, its sockets and the reactor can take. Pure.
 
-Values are bounded where they are parsed, so that no text of one app reaches a limit of HAProxy's behind which it reads
-something else, and so that reading one app takes milliseconds. `marathonlb.config.text.line_check` checks the lines
-that are made of them once more.
+Values are bounded where they are parsed. So no text of an app exceeds a limit of HAProxy past which HAProxy would read
+something else, and parsing one app takes milliseconds. `marathonlb.config.text.line_check` checks the resulting lines
+again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ UNKNOWN = 50
 """Maximum number of an app's unknown labels that are reported one by one."""
 
 HINTS = 10
-"""Maximum number of those that are compared with the known names, and of other things that are told of one app."""
+"""Maximum number of unknown labels that are compared with the known names, and of other details reported of one app."""
 
 PORTS = 1_000
 """Maximum number of an app's ports that are served."""
@@ -36,7 +36,7 @@ ENTRIES = 10_000
 """Maximum number of hosts, of paths, and of hosts times paths, in all ports of an app together."""
 
 FOREIGN = 20
-"""A virtual host outside of ASCII counts as so many: its conversion takes that much longer."""
+"""Number of hosts that a virtual host outside of ASCII counts as: its conversion takes that much longer."""
 
 NETWORKS = 2_000
 """Maximum number of networks in all ports of an app together."""
@@ -45,23 +45,23 @@ LISTED = 1_000
 """Maximum number of origins, of certificates and of groups, each in all labels of an app together."""
 
 ORIGINS = 40
-"""Maximum number of origins in one label: they stand on one line of HAProxy's configuration."""
+"""Maximum number of origins in one label: they are on one line of HAProxy's configuration."""
 
 CERTIFICATES = 20
-"""Maximum number of certificates of one service port or host: they stand on one line."""
+"""Maximum number of certificates of one service port or host: they are on one line."""
 
 BIND_WORDS = 50
-"""Maximum words of the bind options and the certificates of one bind line together; HAProxy takes 64 on a line."""
+"""Maximum number of words of the bind options and certificates of one bind line; HAProxy takes 64 on a line."""
 
 ACL_PATHS = 50
-"""Maximum number of paths in one rule that somebody's template writes: they stand on one line."""
+"""Maximum number of paths in one rule that a template writes: they are on one line."""
 
 ACL_RULES = 1_000
 """
-Maximum number of hosts times paths that HAProxy asks one by one, beside its maps, by what the labels of an app say.
+Maximum number of hosts times paths of an app that HAProxy compares one by one, outside of its maps.
 
-Each request of everybody goes past them: 10,000 take two to five milliseconds of it. It is also the number of an app's
-hosts whose TLS is its own, past which each TLS connection goes.
+Every request to any service passes them: 10,000 take two to five milliseconds. It is also the maximum number of an
+app's hosts with TLS settings of their own, which every TLS connection passes.
 """
 
 GROUPS = 100
@@ -83,16 +83,16 @@ TASK_ID = 1_024
 """Maximum bytes of a task's id."""
 
 WORDS_OF_LINE = 2_048
-"""Maximum bytes of a label whose words stand on a line with others (BIND_OPTIONS)."""
+"""Maximum bytes of a label whose words are on a line with others (BIND_OPTIONS)."""
 
 RENDERED = 262_144
-"""Maximum characters that a label's text comes to with its variables, and all those of one service's sections."""
+"""Maximum characters of a label's text with its variables filled in, and of all such texts of one service."""
 
 RULES = 1_048_576
-"""Maximum characters that the labels of one service write in the shared frontends, with all hosts and paths."""
+"""Maximum characters that the labels of one service add to the shared frontends, with all hosts and paths."""
 
 PER_SERVER = 512
-"""Characters that each server adds to that."""
+"""Characters that each server adds to `RENDERED`."""
 
 SHOWN = 500
 """Maximum characters of a label's value in a problem."""
@@ -101,30 +101,35 @@ TOLD = 2_000
 """Maximum characters of a problem's reason."""
 
 QUOTED = 1_000
-"""Maximum characters of one complaint of HAProxy's, which repeats the lines that it refuses."""
+"""Maximum characters of one complaint of HAProxy, which repeats the lines that it refuses."""
 
 PROBLEMS = 200
-"""Maximum number of problems that are reported of one app; of more the number is said."""
+"""Maximum number of problems that are reported of one app; for more the number is reported."""
 
 
 def size(text: str) -> int:
-    """The bytes of a text in UTF-8."""
+    """Return the number of bytes of a text in UTF-8."""
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 def within(text: str, most: int, what: str = "holds") -> str:
-    """The text, where it has at most so many bytes. Raises `ValueError`."""
+    """
+    Return the text if it is not too long.
+
+    :param most: maximum number of bytes in UTF-8.
+    :raises ValueError: it is longer.
+    """
     if len(text) > most or size(text) > most:
         raise ValueError(f"{what} {size(text)} bytes; {most} are the most")
     return text
 
 
 def shortened(text: str, most: int = SHOWN) -> str:
-    """The text as it is shown: cut off behind so many characters, with a mark."""
+    """Return the text as it is shown: cut off after this many characters, with an ellipsis."""
     return text if len(text) <= most else text[:most] + "…"
 
 
-def quoted(words: str) -> str:
-    """The words of HAProxy as they are shown: their beginning, which names the place, and their end, which says why."""
+def quoted(message: str) -> str:
+    """Return a message of HAProxy as it is shown: its beginning, which names the place, and its end, which says why."""
     half = QUOTED // 2
-    return words if len(words) <= QUOTED else f"{words[:half]}…{words[-half:]}"
+    return message if len(message) <= QUOTED else f"{message[:half]}…{message[-half:]}"

@@ -1,9 +1,8 @@
 """
-How the log looks: one line per event, as text or as JSON.
+The format of the log: one line per event, as text or as JSON.
 
-An event of Twisted's logging is formatted here and nowhere else, so what an app's owner wrote (an id with a newline)
-cannot forge a line, and no password that somebody quotes gets into one. The traceback of a failure follows indented in
-text and is a field in JSON.
+Events of Twisted's logging are formatted in this module only. So text from apps (an id with a newline) cannot forge a
+line, and quoted passwords are hidden. The traceback of a failure follows indented in text and is a field in JSON.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from marathonlb.redaction import masked
 from marathonlb.settings import Settings
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
-"""What a terminal obeys, and what turns the order of a line around."""
+"""Control characters that a terminal obeys, and those that reverse the direction of text."""
 _LEGACY = frozenset({"message", "time", "format", "isError", "system", "why", "failure", "printed"})
 _NOISY = ("twisted.web", "twisted.internet")
 _CHATTER = frozenset({"Starting factory {factory!r}", "Stopping factory {factory!r}"})
@@ -43,7 +42,9 @@ _SYSLOG_DAEMON = 3 << 3
 
 
 def text_line(event: LogEvent) -> str:
-    """``2026-11-22T20:40:00+00:00 info marathonlb.service message`` and, of a failure, its indented traceback."""
+    """
+    Return ``2026-11-22T20:40:00+00:00 info marathonlb.service message``, and the indented traceback of a failure.
+    """
     namespace = event.get("log_namespace", "-")
     line = f"{_time(event)} {_level(event)} {namespace} {_one_line(_message(event))}\n"
     return line + "".join(f"    {_one_line(part)}\n" for part in _traceback(event).splitlines())
@@ -51,18 +52,18 @@ def text_line(event: LogEvent) -> str:
 
 def json_line(event: LogEvent) -> str:
     """
-    One JSON object: ``time``, ``level``, ``logger``, ``message``, the event's own plain fields, ``traceback``.
+    Return one JSON object: ``time``, ``level``, ``logger``, ``message``, the event's own plain fields, ``traceback``.
 
-    A field that is no plain value (a settings object, an exception) is left out: its text might say too much.
+    Fields that are no plain values (a settings object, an exception) are left out: their text might hold secrets.
     """
-    said: dict[str, Any] = {
+    values: dict[str, Any] = {
         name: masked(value) if isinstance(value, str) else value
         for name, value in event.items()
         if not name.startswith("log_")
         and name not in _LEGACY
         and isinstance(value, str | int | float | bool | None)
     }
-    said |= {
+    values |= {
         "time": _time(event),
         "level": _level(event),
         "logger": event.get("log_namespace", "-"),
@@ -70,9 +71,9 @@ def json_line(event: LogEvent) -> str:
     }
     traceback = _traceback(event)
     if traceback:
-        said["traceback"] = traceback
+        values["traceback"] = traceback
     first = ("time", "level", "logger", "message")
-    return json.dumps({**{name: said[name] for name in first}, **said}, default=str) + "\n"
+    return json.dumps({**{name: values[name] for name in first}, **values}, default=str) + "\n"
 
 
 FORMATS: dict[str, Callable[[LogEvent], str]] = {"text": text_line, "json": json_line}
@@ -81,7 +82,7 @@ FORMATS: dict[str, Callable[[LogEvent], str]] = {"text": text_line, "json": json
 @implementer(ILogObserver)
 class SyslogObserver:
     """
-    Writes to a syslog socket of this machine; a syslog that is away costs its lines and nothing else.
+    Writes to a syslog socket of this machine. While syslog is away, its lines are lost and nothing else happens.
 
     :param path: a datagram socket such as ``/dev/log``.
     """
@@ -102,7 +103,7 @@ class SyslogObserver:
 
 
 def observer(settings: Settings, stream: IO[Any]) -> ILogObserver:
-    """What ``--log-format``, ``--log-level`` and ``--syslog-socket`` ask for, writing to a stream."""
+    """Return the observer for ``--log-format``, ``--log-level`` and ``--syslog-socket``; it writes to the stream."""
     lines: ILogObserver = FileLogObserver(stream, FORMATS[settings.log_format])
     if settings.syslog_socket:
         lines = LogPublisher(lines, SyslogObserver(settings.syslog_socket))
@@ -111,9 +112,9 @@ def observer(settings: Settings, stream: IO[Any]) -> ILogObserver:
 
 def at_level(inner: ILogObserver, level: str) -> ILogObserver:
     """
-    Only what is at least as grave as this level.
+    Return an observer that passes on events of this level and above.
 
-    Twisted's own reports of every connection count as debugging.
+    Twisted's own reports of each connection count as debugging.
     """
     predicate = LogLevelFilterPredicate(defaultLogLevel=LogLevel.lookupByName(level))
     if level == "info":
@@ -125,7 +126,7 @@ def at_level(inner: ILogObserver, level: str) -> ILogObserver:
 
 @provider(ILogFilterPredicate)
 def _without_chatter(event: LogEvent) -> Any:
-    """Leave out that a factory begins or ends: its address in memory tells nobody anything."""
+    """Leave out the starts and stops of factories: their addresses in memory are of no use."""
     return PredicateResult.no if event.get("log_format") in _CHATTER else PredicateResult.maybe
 
 
@@ -134,7 +135,7 @@ def _message(event: LogEvent) -> str:
 
 
 def _one_line(text: str) -> str:
-    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def _time(event: LogEvent) -> str:

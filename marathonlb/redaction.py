@@ -1,9 +1,9 @@
 """
-Text as anybody may see it: without passwords, hashes and credentials. Pure.
+Text with passwords, hashes and credentials hidden, so that anybody may see it. Pure.
 
 Hidden are the passwords of user lists (HAProxy configuration manual, "userlist") and of the statistics page (``stats
-auth``), what looks like a hash of crypt(3), credentials in ``Authorization`` and headers like it, and those in URLs.
-Each pattern is read once from left to right, however the text was made: anybody's labels come this way.
+auth``), whatever looks like a hash of crypt(3), and credentials in ``Authorization``, in similar headers and in URLs.
+Each pattern reads the text once from left to right, whatever the text is: labels of any app pass through here.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SECRET_NAME = r"[\w-]{0,40}(?:authorization|token|secret|passw|credential|api-?
 _TOKEN = re.compile(_WORD)
 _FIRST = r"""(?:user|stats|[^\s\\"'`]*[\\"'][^\s`]*)[ \t]"""
 _LINE = re.compile(rf"^[ \t]*{_FIRST}.*$|(?<=`){_FIRST}[^`\n]*", re.MULTILINE)
-"""A line that may hold a password, however its first word is written: one of its own, or one that a text quotes."""
+"""A line that may hold a password, however its first word is written: a whole line, or one quoted in a text."""
 
 _HEX = re.compile(r"\\x([0-9A-Fa-f]{2})")
 _QUOTING = re.compile(r"[\\\"']")
@@ -53,7 +53,7 @@ _TRIPLE = re.compile(r"([^:\n]+:[^:\s]+:)(?:_[./A-Za-z0-9]{19}|[./A-Za-z0-9]{13}
 
 
 def masked(text: str) -> str:
-    """A text of HAProxy's configuration language, or words about one, without what is secret."""
+    """Return a text in HAProxy's configuration language, or a message about one, with its secrets hidden."""
     text = _LINE.sub(_masked_line, text)
     text = _HASH.sub(HIDDEN, text)
     text = _USER.sub(rf"\1{HIDDEN}", text)
@@ -65,14 +65,14 @@ def masked(text: str) -> str:
 
 
 def masked_value(text: str) -> str:
-    """The value of a label without what is secret: also the older hashes, which only their place tells from words."""
-    found = _TRIPLE.fullmatch(text)
-    return f"{found[1]}{HIDDEN}" if found is not None else masked(text)
+    """Return the value of a label with its secrets hidden, also older hashes, which only their position identifies."""
+    triple = _TRIPLE.fullmatch(text)
+    return f"{triple[1]}{HIDDEN}" if triple is not None else masked(text)
 
 
-def _masked_line(found: re.Match[str]) -> str:
-    """A line of a user list, or one for the statistics page, however its words are written."""
-    line = found[0]
+def _masked_line(match: re.Match[str]) -> str:
+    """Return a line of a user list or of the statistics page with its secrets hidden, however its words are written."""
+    line = match[0]
     tokens = list(takewhile(lambda token: token[0][0] != "#", _TOKEN.finditer(line)))
     plain = [_plain(token[0]) for token in tokens]
     hidden = []
@@ -94,5 +94,5 @@ def _masked_line(found: re.Match[str]) -> str:
 
 
 def _plain(word: str) -> str:
-    """A word as HAProxy reads it."""
+    """Return a word as HAProxy reads it."""
     return _QUOTING.sub("", _HEX.sub(lambda code: chr(int(code[1], 16)), word))

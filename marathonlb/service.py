@@ -17,7 +17,7 @@ from marathonlb.config.templates.loader import load_templates, require_directory
 from marathonlb.errors import PublishFailed, TemplateError, UsageError
 from marathonlb.exclusive import Alone
 from marathonlb.haproxy.files.lock import occupy
-from marathonlb.marathon.events.base import Poke, Source
+from marathonlb.marathon.events.base import EventSource, Poke
 from marathonlb.marathon.events.hints import Hint
 from marathonlb.marathon.events.poller import EventStream, Poller, Subscription
 from marathonlb.marathon.factory import Member
@@ -174,14 +174,14 @@ class Controller(MultiService):
             planner.take(templates)
 
 
-def sources(parts: Parts, reactor: Any) -> dict[str, Source | Poller]:
+def sources(parts: Parts, reactor: Any) -> dict[str, EventSource | Poller]:
     """What pokes the reconciler, as ``--mode`` says, by the name of the cluster that it is about."""
     settings = parts.settings
     if settings.mode == "poll":
         poller = Poller(parts.reconciler.poke, reactor, settings.poll_interval, parts.reconciler.idle)
         return {member.name: poller for member in parts.members}
     make = _event_stream if settings.mode == "sse" else _subscription
-    found: dict[str, Source | Poller] = {}
+    found: dict[str, EventSource | Poller] = {}
     for member in parts.members:
         source = found[member.name] = make(parts, member, reactor)
         if member.name:
@@ -224,7 +224,7 @@ def _poke(parts: Parts, member: Member) -> Poke:
 
 
 def _listening(
-    settings: Settings, following: Mapping[str, Source | Poller], reactor: Any
+    settings: Settings, following: Mapping[str, EventSource | Poller], reactor: Any
 ) -> tuple[IService, ...]:
     """
     Where Marathon posts its events, and what bounds the hints that come of them.

@@ -1,7 +1,7 @@
 """
-What the options say, once they are checked: one frozen value that everything is given.
+The checked options as one frozen value.
 
-`marathonlb.options` makes it from the command line and the environment; tests make it by hand.
+`marathonlb.options` makes it from the command line and the environment; tests make it directly.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ Credentials = tuple[str, str]
 @frozen(kw_only=True)
 class NamedCluster:
     """
-    A cluster with a name, beside others or alone. What is None is as it is for all clusters.
+    A cluster with a name, alone or next to others. A setting that is None is the one of all clusters.
 
-    :param marathon: base URLs without credentials or trailing slash, in the order they are tried.
-    :param auth_credentials: of its own, as the file and the service account are: with one of them it has no others'.
+    :param marathon: base URLs without credentials or trailing slash, in the order in which they are tried.
+    :param auth_credentials: the cluster's own. A cluster that has any of credentials, credential file and service
+        account uses none of the others'.
     """
 
     name: str
@@ -32,7 +33,7 @@ class NamedCluster:
     marathon_client_cert: str | None = None
 
     def among(self, settings: Settings) -> Settings:
-        """The settings as this cluster alone has them."""
+        """Return the settings as they apply to this cluster."""
         own: dict[str, Any] = {
             "auth_credentials": self.auth_credentials,
             "marathon_auth_credential_file": self.marathon_auth_credential_file,
@@ -51,19 +52,19 @@ class NamedCluster:
 
 
 CLUSTER_ARGUMENT = "cluster"
-"""Of a callback's URL: the name of the cluster whose Marathon posts to it."""
+"""The query argument of a callback URL that names the cluster whose Marathon posts to it."""
 
 
 @frozen(kw_only=True)
 class Account:
     """
-    The user that HAProxy's worker runs as, where that is another one than the controller's.
+    The user that HAProxy's worker runs as, if that is not the controller's user.
 
-    :param user: its name; as a number where it has none.
-    :param group: likewise.
-    :param chroot: the directory that the worker sees as ``/``; empty where it sees everything.
-    :param ours: whether the configuration names it because we chose it, and not because ``HAPROXY_HEAD`` does.
-    :param reaches: whether the worker can connect to sockets in the state directory.
+    :param user: the user's name, or its number where it has no name.
+    :param group: the group's name, or its number.
+    :param chroot: the directory that the worker sees as ``/``; empty where it sees all files.
+    :param ours: True if the controller chose the account; False if ``HAPROXY_HEAD`` names it.
+    :param reaches: True if the worker can connect to sockets in the state directory.
     """
 
     user: str
@@ -76,7 +77,7 @@ class Account:
 
     @property
     def directives(self) -> tuple[str, str]:
-        """The lines of ``global`` that name user and group; HAProxy takes numbers by other keywords than names."""
+        """The lines of ``global`` that name user and group; HAProxy has other keywords for numbers than for names."""
         user = "uid" if self.user.isdecimal() else "user"
         group = "gid" if self.group.isdecimal() else "group"
         return f"{user} {self.user}", f"{group} {self.group}"
@@ -87,23 +88,24 @@ class Settings:
     """
     The settings of one controller. Durations are seconds unless a name says otherwise.
 
-    :param marathon: base URLs without credentials or trailing slash, in the order they are tried: those of the cluster
-        without a name; none where all have one.
-    :param named_clusters: those with one; `clusters` has them all.
-    :param callback_url: where Marathon reaches us in event mode.
-    :param listening: a Twisted endpoint description for the callback.
-    :param max_shrink: percent of the services one answer may take away unasked; 100 turns the doubt off.
-    :param access_log: the syslog socket that HAProxy logs requests and connections to; None for none.
+    :param marathon: base URLs of the cluster without a name, without credentials or trailing slash, in the order in
+        which they are tried; empty where every cluster has a name.
+    :param named_clusters: the clusters with a name; `clusters` has all of them.
+    :param callback_url: the URL that Marathon posts events to in event mode.
+    :param listening: the Twisted endpoint description for the callback.
+    :param max_shrink: percent of the services that one answer may remove without a second opinion; 100 turns the check
+        off.
+    :param access_log: the syslog socket that HAProxy logs requests and connections to; None for no access log.
     :param hard_stop_after: a HAProxy duration (``1h``).
-    :param haproxy: the binary; empty where none was found.
-    :param command: the reload command where HAProxy is not managed; None means that it is found out.
-    :param groups: the groups this instance serves; empty means apps without a group, ``*`` every group and none.
-    :param system_ca: what HAProxy's ``ca-file`` takes for the authorities that the system trusts.
+    :param haproxy: the path of the binary; empty where none was found.
+    :param command: the reload command where HAProxy is not managed; None to find one.
+    :param groups: the groups that this instance serves; empty for apps without a group, ``*`` for all apps.
+    :param system_ca: the value of HAProxy's ``ca-file`` for the authorities that the system trusts.
     :param bind_http: ``address:port`` of a shared frontend, as HAProxy's ``bind`` takes it; the others likewise.
-    :param explain: what a single run is to explain instead of applying anything: a URL, an app id or a port.
-    :param rollback: by how many configurations a single run is to go back; 0 releases what is pinned.
-    :param max_password_cost: milliseconds that the hash of a password may cost HAProxy.
-    :param account: who HAProxy's worker becomes; None where it stays who it is started as.
+    :param explain: a URL, an app id or a port that a single run explains instead of applying anything.
+    :param rollback: number of configurations that a single run goes back; 0 releases the pinned one.
+    :param max_password_cost: maximum milliseconds that HAProxy may spend on the hash of a password.
+    :param account: the account that HAProxy's worker switches to; None where it stays the one that started it.
     :param own_app_ids: the load balancer's own apps, which are skipped (``FRAMEWORK_NAME``, ``MARATHON_APP_ID``).
     :param environment: the ``HAPROXY_*`` variables of the process, for templates.
     """
@@ -175,6 +177,6 @@ class Settings:
 
     @property
     def clusters(self) -> dict[str, Settings]:
-        """The settings as each cluster has them, by its name; the empty name is that of the cluster without one."""
+        """The settings of each cluster by its name; the empty name is the cluster without a name."""
         unnamed = {"": evolve(self, named_clusters=())} if self.marathon else {}
         return unnamed | {cluster.name: cluster.among(self) for cluster in self.named_clusters}

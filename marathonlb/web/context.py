@@ -43,7 +43,7 @@ class Marathons(Protocol):
 
 
 class EventSource(Protocol):
-    """How a source of hints is: see `marathonlb.marathon.events.base.Source`."""
+    """How a source of hints is: see `marathonlb.marathon.events.base.EventSource`."""
 
     last_event_at: float | None
     connected_to: str | None

@@ -144,7 +144,7 @@ class ControllerMixin(Controlled):
         self.daemon(relay.url, "sse", "--max-backoff", "1")
         await until(lambda: self.log().count("Listening to the events") == 2, 20)
         await relay.stop()
-        await until(lambda: "the next attempt is in" in self.log(), 20)
+        await until(lambda: "; retrying in" in self.log(), 20)
         self.assertIn("shop task=", await deferToThread(get, self.ports["http"]))
         await self.ask(service, "PATCH", "/v2/apps/shop?force=true", {"instances": 2})
         relay.start()

@@ -1,1 +1,1 @@
-"""Marathon's events: by server-sent events, by callback, or by polling; each becomes a hint."""
+"""The sources of hints: Marathon's event stream, its callback, and polling."""

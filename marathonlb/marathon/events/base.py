@@ -1,4 +1,4 @@
-"""What the sources of hints share: a loop with back-off, and a full comparison now and then."""
+"""The common base of the event sources: a loop with back-off, and a full comparison at an interval."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from marathonlb.marathon.events.hints import Hint
 from marathonlb.timers import Backoff, pause
 
 Poke = Callable[[Hint], object]
+"""Takes a hint: asks the reconciler to look again."""
 
 
-class Source(Service):
+class EventSource(Service):
     """
-    What the sources share: a loop that runs while the service does, and a full comparison now and then.
+    A service with a loop that receives events, and a full comparison at an interval.
 
-    :ivar last_event_at: when the last event came, in the clock's seconds; None before the first.
-    :ivar connected_to: the Marathon that we hear from; None while there is none.
+    :ivar last_event_at: time of the last event, in the clock's seconds; None before the first.
+    :ivar connected_to: the URL of the Marathon that sends the events; None while there is none.
     :ivar attempts: failures in a row.
-    :ivar problem: the last failure, in an operator's words; empty when all is well.
+    :ivar problem: the last failure, for the operator; empty while the source works.
     """
 
     _log = Logger()
@@ -52,7 +53,7 @@ class Source(Service):
         self._running: list[Deferred[None]] = []
 
     def startService(self) -> None:
-        """Begin to listen."""
+        """Start the loop and the interval of the full comparisons."""
         super().startService()  # type: ignore[no-untyped-call]
         resync = self._resync.start(self._resync_interval, now=False).addCallback(lambda _: None)
         self._running = [Deferred.fromCoroutine(self._run()), resync]
@@ -60,26 +61,28 @@ class Source(Service):
             running.addErrback(self._ended)
 
     def stopService(self) -> Deferred[object]:
-        """Fires when nothing of it is under way any more."""
+        """Stop; return a Deferred that fires when nothing is under way any more."""
         super().stopService()  # type: ignore[no-untyped-call]
         running, self._running = self._running, []
         if self._resync.running:
             self._resync.stop()
-        for each in running:
-            each.cancel()
-        return DeferredList(running).addCallback(lambda _: Deferred.fromCoroutine(self._farewell()))
+        for loop in running:
+            loop.cancel()
+        return DeferredList(running).addCallback(lambda _: Deferred.fromCoroutine(self._clean_up()))
 
     async def _run(self) -> None:
-        """The loop; a subclass fills it."""
+        """Run the loop, which a subclass provides."""
         raise NotImplementedError
 
-    async def _farewell(self) -> None:
-        """What is to be done after the loop."""
+    async def _clean_up(self) -> None:
+        """Undo what the loop has set up; a subclass may have something to undo."""
 
     def _ended(self, reason: Failure) -> None:
         if not reason.check(CancelledError):
             self._log.failure(
-                "{source} ended by a mistake in this program; restart it", reason, source=self.name
+                "{source} stopped because of a defect in marathon-lb; restart it, since events are missed",
+                reason,
+                source=self.name,
             )
 
     def _look_at_everything(self, cause: Cause) -> None:
@@ -97,7 +100,7 @@ class Source(Service):
         self.problem = problem
         seconds = self._backoff.delay(1 + (self.attempts - 1) // endpoints)
         self._log.warn(
-            "{problem}; the next attempt is in {seconds:.1f} seconds, what is served stays as it is",
+            "{problem}; retrying in {seconds:.1f} s, HAProxy serves on unchanged",
             problem=problem,
             seconds=seconds,
         )
@@ -105,6 +108,6 @@ class Source(Service):
             self._look_at_everything(Cause(CauseKind.NO_EVENTS_YET))
         await pause(self._clock, seconds)
 
-    def _well(self) -> None:
+    def _succeeded(self) -> None:
         self.attempts = 0
         self.problem = ""

@@ -1,8 +1,8 @@
 """
-Events as what they are here: hints to look again.
+Turn Marathon's events into hints to look again.
 
-Marathon's events are unordered, may be dropped, and in callback mode anyone can post them. So nothing of an
-event's content ever reaches the configuration: it only says which app to ask Marathon about.
+Marathon's events are unordered and may be dropped, and in callback mode anyone can post them. So no content of an
+event reaches the configuration: an event only names the apps to ask Marathon about.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from attrs import frozen
 from marathonlb.causes import Cause, CauseKind
 from marathonlb.marathon.parsing.schema import Wire
 
-_QUIET = (
+_IGNORED = (
     "event_stream_detached",
     "failed_health_check_event",  # a change of health comes as its own event
     "framework_message_event",
@@ -28,7 +28,7 @@ _QUIET = (
     "unsubscribe_event",
 )
 
-_TELLING = (
+_HINTING = (
     "add_health_check_event",
     "api_post_event",
     "app_terminated_event",
@@ -54,26 +54,26 @@ _TELLING = (
 )
 
 ATTACHED = "event_stream_attached"
-"""Marathon's first event on a new stream; each stream sees those of the others too."""
+"""Marathon's first event on a new stream; each stream also receives those of the others."""
 
-EVENT_TYPES = (ATTACHED, *_TELLING)
-"""What to subscribe to (``event_type``, Marathon ≥ 1.3.7; older ones send everything all the same)."""
+EVENT_TYPES = (ATTACHED, *_HINTING)
+"""The event types to subscribe to (``event_type``, Marathon ≥ 1.3.7; older ones send all types anyway)."""
 
-_CAUSES = {kind: Cause(CauseKind.EVENT, kind) for kind in _TELLING}
+_CAUSES = {kind: Cause(CauseKind.EVENT, kind) for kind in _HINTING}
 _OTHER = Cause(CauseKind.OTHER_EVENT)
 _UNREADABLE = Cause(CauseKind.UNREADABLE_EVENT)
 
 _NOT_YET_SERVED = frozenset(
     ("TASK_STAGING", "TASK_STARTING", "Created", "Provisioned", "Staging", "Starting")
 )
-"""Steps on the way to running; no task comes back to them, and none is served in them."""
+"""States before a task runs; no task returns to them, and none is served in them."""
 
 _ENDED = frozenset(
     ("TASK_KILLING", "TASK_KILLED", "TASK_FINISHED", "TASK_FAILED", "TASK_ERROR", "TASK_GONE", "TASK_DROPPED")
 )
 
 _ENDED_INSTANCE = frozenset(("Killing", "Killed", "Finished", "Failed", "Error", "Gone", "Dropped"))
-"""Of a pod or an app; what is ``Unreachable`` or ``Unknown`` may be well."""
+"""The same for instances of pods and apps; ``Unreachable`` and ``Unknown`` ones may be well."""
 
 _ID = re.compile(r"/?[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 _POD_URI = re.compile(r"/v2/pods(/[^:?]+)")
@@ -102,23 +102,23 @@ class Hint:
         return self.apps is None
 
 
-class _Named(Wire):
+class _AppReference(Wire):
     id: str | None = None
 
 
-class _Action(Wire):
+class _DeploymentAction(Wire):
     app: str | None = None
     pod: str | None = None
 
 
-class _Step(_Action):
-    """``{"actions": [...]}``; documents of old Marathons show a bare action."""
+class _DeploymentStep(_DeploymentAction):
+    """A step of a deployment: ``{"actions": [...]}``, or a bare action in the documents of old Marathons."""
 
-    actions: tuple[_Action, ...] | None = None
+    actions: tuple[_DeploymentAction, ...] | None = None
 
 
-class _Plan(Wire):
-    steps: tuple[_Step, ...] | None = None
+class _DeploymentPlan(Wire):
+    steps: tuple[_DeploymentStep, ...] | None = None
 
 
 class _Event(Wire):
@@ -130,9 +130,9 @@ class _Event(Wire):
     instance_id: str | None = None
     condition: str | None = None
     uri: str | None = None
-    app_definition: _Named | None = None
-    plan: _Plan | None = None
-    current_step: _Step | None = None
+    app_definition: _AppReference | None = None
+    plan: _DeploymentPlan | None = None
+    current_step: _DeploymentStep | None = None
 
 
 _decoder = msgspec.json.Decoder(_Event)
@@ -148,10 +148,11 @@ def together(hints: Sequence[Hint]) -> Hint:
 
 def hint_of(payload: bytes) -> Hint | None:
     """
-    What to look at after this event.
+    Return the hint that an event makes.
 
-    :param payload: JSON; several documents one after the other count together.
-    :return: None where nothing can have changed. What cannot be read may have meant anything: everything.
+    :param payload: JSON; several documents in a row are taken together.
+    :return: None where nothing can have changed. An unreadable payload may mean anything, so it is a hint about
+        everything.
     """
     try:
         hints = [hint for event in _decode(payload) if (hint := _hint(event)) is not None]
@@ -163,7 +164,7 @@ def hint_of(payload: bytes) -> Hint | None:
 
 
 def is_event(payload: bytes) -> bool:
-    """Whether this is a JSON object with an ``eventType``, as each of Marathon's events is."""
+    """Return whether a payload is a JSON object with an ``eventType``, as all events of Marathon are."""
     try:
         return bool(_decode(payload))
     except ValueError:
@@ -172,9 +173,9 @@ def is_event(payload: bytes) -> bool:
 
 def ended_tasks(payload: bytes) -> frozenset[str]:
     """
-    The tasks that this event says are being killed or have ended, and the instances: those of pods are servers.
+    Return the ids of the tasks and instances that an event reports as killed or ended; pods have instances as servers.
 
-    Only Marathon's own stream may be asked this, since the callback's events can come from anyone.
+    Call this for events of Marathon's own stream only: anyone can post events to the callback.
     """
     try:
         events = _decode(payload)
@@ -185,7 +186,7 @@ def ended_tasks(payload: bytes) -> frozenset[str]:
 
 
 def _ends(event: _Event) -> bool:
-    """Whether it says that what it is about is being killed or has ended."""
+    """Return whether an event says that its task or instance is being killed or has ended."""
     if event.event_type in ("unhealthy_task_kill_event", "unhealthy_instance_kill_event"):
         return True
     if event.event_type == "instance_changed_event":
@@ -195,9 +196,9 @@ def _ends(event: _Event) -> bool:
 
 def _decode(payload: bytes) -> list[_Event]:
     """
-    The events in a payload; of a deployment event's tens of megabytes only the few fields above are made.
+    Return the events of a payload; of a deployment event's tens of megabytes only the fields of `_Event` are decoded.
 
-    :raises ValueError: (msgspec's errors are such) this is not made of events.
+    :raises ValueError: the payload is not made of events (msgspec's errors are ValueErrors).
     """
     try:
         return [_decoder.decode(payload)]
@@ -230,7 +231,7 @@ def _skip_blanks(text: str, position: int) -> int:
 
 def _hint(event: _Event) -> Hint | None:
     kind = event.event_type
-    if kind in _QUIET or kind == ATTACHED:
+    if kind in _IGNORED or kind == ATTACHED:
         return None
     if event.task_status in _NOT_YET_SERVED or event.condition in _NOT_YET_SERVED:
         return None
@@ -250,9 +251,9 @@ def _names(event: _Event) -> Iterator[str | None]:
     yield event.run_spec_id
     if event.app_definition is not None:
         yield event.app_definition.id
-    if event.uri and (found := _POD_URI.match(event.uri)):
-        yield found[1]
-    steps: Iterable[_Step] = (event.plan.steps if event.plan is not None else None) or ()
+    if event.uri and (pod := _POD_URI.match(event.uri)):
+        yield pod[1]
+    steps: Iterable[_DeploymentStep] = (event.plan.steps if event.plan is not None else None) or ()
     for step in (*steps, event.current_step):
         for action in (step, *(step.actions or ())) if step is not None else ():
             yield action.app

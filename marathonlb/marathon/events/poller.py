@@ -1,8 +1,8 @@
 """
-What says "look again": Marathon's event stream, its callbacks, and the clock.
+Poll Marathon at an interval (``--mode=poll``), and the names of the other sources of hints.
 
-Each is a service that is given ``poke`` and calls it with a `Hint`. None of them knows what comes of it. Each tells
-how it is by a few attributes, for the status page: `marathonlb.marathon.events.base.Source` names them.
+Each source is a service that calls ``poke`` with a `Hint` and knows nothing else of the controller. The status page
+reads the attributes that `marathonlb.marathon.events.base.EventSource` names.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ __all__ = ["EventStream", "Poke", "Poller", "Subscription"]
 
 class Poller(Service):
     """
-    Looks at everything every so often (``--mode=poll``).
+    Asks for a full comparison at an interval (``--mode=poll``).
 
-    :param idle: gives a Deferred that fires when what was poked is done, so that a slow answer never overlaps
-        the next; what it fails with is logged and changes nothing.
+    :param interval: seconds between two comparisons.
+    :param idle: returns a Deferred that fires when the comparison is done, so that two never overlap; its failure is
+        logged and changes nothing.
     """
 
     name = "poll"
@@ -57,12 +58,12 @@ class Poller(Service):
         self._ended: Deferred[object] | None = None
 
     def startService(self) -> None:
-        """Look now, and then again and again."""
+        """Ask for a comparison now and at each interval."""
         super().startService()  # type: ignore[no-untyped-call]
         self._ended = self._loop.start(self._interval).addCallback(lambda _: None)
 
     def stopService(self) -> Deferred[object] | None:
-        """Fires when nothing is waited for any more."""
+        """Stop; return a Deferred that fires when nothing is waited for any more."""
         super().stopService()  # type: ignore[no-untyped-call]
         ended, self._ended = self._ended, None
         if self._loop.running:
@@ -77,11 +78,14 @@ class Poller(Service):
         if self._idle is None:
             return None
         self._waiting = self._idle()
-        return self._waiting.addErrback(self._complain).addBoth(self._done)
+        return self._waiting.addErrback(self._log_failure).addBoth(self._done)
 
-    def _complain(self, reason: Failure) -> None:
+    def _log_failure(self, reason: Failure) -> None:
         if not reason.check(CancelledError):
-            self._log.failure("What the poll began failed; the next one comes all the same", reason)
+            self._log.failure(
+                "A poll failed because of a defect in marathon-lb; the next one follows as usual",
+                reason,
+            )
 
     def _done(self, result: object) -> None:
         self._waiting = None

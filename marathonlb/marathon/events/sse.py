@@ -1,9 +1,9 @@
 """
-Server-sent events: bytes in, events out, no I/O, right at every split of the bytes.
+Parse server-sent events: bytes in, events out, without I/O, correct however the bytes are split into chunks.
 
-Marathon's stream ends its lines with CR LF and keeps alive by writing CR and LF in two segments, so a CR ends a line
-at once and a LF that follows it, in whatever chunk, belongs to it. A stream may hold more than memory should: a line or
-an event past the limit is read away and comes out as one `Oversized`.
+Marathon's stream ends its lines with CR LF and keeps alive by writing CR and LF in two segments. So a CR ends a line at
+once, and a LF after it, in whatever chunk, belongs to it. A line or an event past the limit is discarded and comes out
+as one `Oversized`, so that a stream cannot fill the memory.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _LINE_END = re.compile(rb"[\r\n]")
 
 
 @frozen
-class Event:
+class ServerSentEvent:
     """
-    One event as it came.
+    One event as it was received.
 
     :param data: the ``data`` lines, joined by newlines.
-    :param type: the ``event`` field; empty with Marathons before 0.11, so it decides nothing.
+    :param type: the ``event`` field; empty with Marathons before 0.11, so nothing depends on it.
     """
 
     data: bytes
@@ -33,9 +33,9 @@ class Event:
 @frozen
 class Oversized:
     """
-    An event that is read away: told when it passes the limit, once, without waiting for its end.
+    An event that is discarded. It comes once, as soon as the event passes the limit, before its end.
 
-    :param limit: the bytes an event may have.
+    :param limit: maximum number of bytes of an event.
     """
 
     limit: int
@@ -43,9 +43,9 @@ class Oversized:
 
 class SSEParser:
     """
-    The state of one stream between two chunks.
+    The parser of one stream; it keeps the state between two chunks.
 
-    :param limit: bytes that one event may hold, its unfinished line included.
+    :param limit: maximum number of bytes of an event, its unfinished line included.
     """
 
     def __init__(self, limit: int = DEFAULT_LIMIT) -> None:
@@ -59,11 +59,11 @@ class SSEParser:
         self._type = ""
         self._skipping = False
 
-    def feed(self, chunk: bytes) -> list[Event | Oversized]:
+    def feed(self, chunk: bytes) -> list[ServerSentEvent | Oversized]:
         """
         Take the next bytes.
 
-        :return: the events that they complete, in order. An event that the end of the stream cuts off never comes.
+        :return: the events that they complete, in order. An event that the end of the stream cuts off is not returned.
         """
         if not self._started:
             chunk = self._start + chunk
@@ -75,10 +75,10 @@ class SSEParser:
         if self._after_cr and chunk:
             self._after_cr = False
             chunk = chunk.removeprefix(b"\n")
-        events: list[Event | Oversized] = []
+        events: list[ServerSentEvent | Oversized] = []
         position = 0
-        while found := _LINE_END.search(chunk, position):
-            end = found.start()
+        while line_end := _LINE_END.search(chunk, position):
+            end = line_end.start()
             self._extend(chunk[position:end], events)
             self._end_line(events)
             position = end + 1
@@ -90,9 +90,9 @@ class SSEParser:
         self._extend(chunk[position:], events)
         return events
 
-    def _extend(self, piece: bytes, events: list[Event | Oversized]) -> None:
+    def _extend(self, piece: bytes, events: list[ServerSentEvent | Oversized]) -> None:
         if self._skipping:
-            # Whether the line is empty is all that still matters of it: an empty one ends the event.
+            # Keep one byte, to tell an empty line, which ends the event, from another.
             self._line += piece[:1]
             del self._line[1:]
             return
@@ -103,7 +103,7 @@ class SSEParser:
             del self._line[1:]
             events.append(Oversized(self._limit))
 
-    def _end_line(self, events: list[Event | Oversized]) -> None:
+    def _end_line(self, events: list[ServerSentEvent | Oversized]) -> None:
         line = bytes(self._line)
         self._line.clear()
         if line:
@@ -111,7 +111,7 @@ class SSEParser:
                 self._field(line)
             return
         if self._data:
-            events.append(Event(b"\n".join(self._data), self._type))
+            events.append(ServerSentEvent(b"\n".join(self._data), self._type))
         self._data.clear()
         self._size, self._type, self._skipping = 0, "", False
 

@@ -1,4 +1,4 @@
-"""Following Marathon's event stream through its ends, its silences and its changes of leader."""
+"""Follow Marathon's event stream, reconnecting when it ends, stalls, or the leader changes."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from twisted.logger import Logger
 
 from marathonlb.causes import Cause, CauseKind
 from marathonlb.errors import SourceError
-from marathonlb.marathon.events.base import Poke, Source
+from marathonlb.marathon.events.base import EventSource, Poke
 from marathonlb.marathon.events.hints import Hint, ended_tasks, hint_of, together
 from marathonlb.marathon.events.sse import Oversized, SSEParser
 
 ATTACH_GRACE = 1.0
-"""Seconds that the first event of a stream, which proves that we are attached, may take after the stream's head."""
+"""Seconds after the response's head until the stream counts as attached though no event has come."""
 
-PROVED_AFTER = 5.0
-"""Seconds after which a byte proves that a stream is meant to stay; Marathon's heartbeat comes every 10."""
+STABLE_AFTER = 5.0
+"""Seconds after which a byte resets the back-off; Marathon sends a heartbeat every 10 seconds."""
 
 
 class StreamingClient(Protocol):
-    """What `EventStream` wants of `marathonlb.marathon.api.client.MarathonClient`."""
+    """The part of `marathonlb.marathon.api.client.MarathonClient` that `EventStream` uses."""
 
     @property
     def endpoints(self) -> Sequence[str]:
-        """Base URLs."""
+        """The base URLs of the Marathons."""
 
     @property
     def preferred(self) -> str:
-        """The one that answered last."""
+        """The base URL of the Marathon that answered last."""
 
     def event_stream(
         self, endpoint: str, opened: Callable[[str], object], received: Callable[[bytes], object]
@@ -40,16 +40,17 @@ class StreamingClient(Protocol):
         """See `marathonlb.marathon.api.client.MarathonClient.event_stream`."""
 
 
-class EventStream(Source):
+class EventStream(EventSource):
     """
     Follows ``/v2/events`` (``--mode=sse``).
 
-    Each attachment is followed by a full comparison: nothing is replayed, so what happened before is not told. Nothing
-    is done about `event_stream_attached` but that, since every stream hears of every other.
+    A full comparison follows each attachment, since Marathon does not replay the events from before it. Later events
+    ``event_stream_attached`` are ignored: each stream receives those of all others.
 
-    :param stall_timeout: seconds without a byte after which the stream is opened anew.
-    :param jitter: gives a number from 0 to 1.
-    :ivar ended: is told which tasks of which apps Marathon says are killed, before the hint that asks about them.
+    :param stall_timeout: seconds without a byte after which the stream is reopened.
+    :param jitter: returns a number from 0 to 1.
+    :ivar ended: called with the ids of the apps and of their tasks that Marathon reports as killed, before the hint
+        about them.
     """
 
     name = "event stream"
@@ -86,7 +87,7 @@ class EventStream(Source):
 
 
 class _Attachment:
-    """One stream, from the request to its end."""
+    """One stream from its request to its end."""
 
     _log = Logger()
 
@@ -102,9 +103,9 @@ class _Attachment:
 
     async def follow(self) -> None:
         """
-        Returns when Marathon ends the stream.
+        Follow the stream until Marathon ends it.
 
-        :raises SourceError: it could not be opened, broke or stalled.
+        :raises SourceError: the stream could not be opened, broke or stalled.
         """
         stream = self._source._client.event_stream(self._endpoint, self._opened, self._received)
         self._stream = stream
@@ -135,7 +136,7 @@ class _Attachment:
         self._stream.cancel()
 
     def _attached(self) -> None:
-        """What Marathon sends from now on is complete, so now is the time to compare."""
+        """Ask for a full comparison at the first call: from now on Marathon sends every event."""
         attach, self._attach = self._attach, None
         if attach is not None:
             if attach.active():
@@ -147,8 +148,8 @@ class _Attachment:
         assert self._opened_at is not None
         self._stall.reset(self._source._stall_timeout)
         now = self._clock.seconds()
-        if now - self._opened_at >= PROVED_AFTER:
-            self._source._well()
+        if now - self._opened_at >= STABLE_AFTER:
+            self._source._succeeded()
         hints: list[Hint] = []
         for event in self._parser.feed(data):
             self._source.last_event_at = now
@@ -161,7 +162,7 @@ class _Attachment:
             if ended and hint is not None:
                 self._source.ended(hint.apps or frozenset(), ended)
             if hint is not None:
-                self._source._well()
+                self._source._succeeded()
                 hints.append(hint)
         if hints:
             self._source._poke(together(hints))

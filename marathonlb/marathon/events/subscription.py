@@ -1,4 +1,4 @@
-"""Keeping the callback registered at ``/v2/eventSubscriptions``."""
+"""Keep the callback registered at Marathon's ``/v2/eventSubscriptions`` (``--mode=event``)."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from twisted.python.failure import Failure
 
 from marathonlb.causes import Cause, CauseKind
 from marathonlb.errors import SourceError
-from marathonlb.marathon.events.base import Poke, Source
+from marathonlb.marathon.events.base import EventSource, Poke
 from marathonlb.marathon.events.hints import Hint
 from marathonlb.timers import pause
 
-FAREWELL = 5.0
-"""Seconds that taking the callback away may take at the end."""
+UNSUBSCRIBE_TIMEOUT = 5.0
+"""Maximum number of seconds that removing the callback may take when the controller stops."""
 
 
 class SubscribingClient(Protocol):
-    """What `Subscription` wants of `marathonlb.marathon.api.client.MarathonClient`."""
+    """The part of `marathonlb.marathon.api.client.MarathonClient` that `Subscription` uses."""
 
     def subscriptions(self) -> Deferred[tuple[str, ...]]:
-        """The callbacks that are registered."""
+        """Return the URLs of the registered callbacks."""
 
     def subscribe(self, callback_url: str) -> Deferred[None]:
-        """Register one."""
+        """Register a callback."""
 
     def unsubscribe(self, callback_url: str) -> Deferred[None]:
-        """Take one away."""
+        """Remove a callback."""
 
 
-class Subscription(Source):
+class Subscription(EventSource):
     """
-    Keeps the callback registered (``--mode=event``); the events come to `marathonlb.web.callback.resource`.
+    Keeps the callback registered; the events arrive at `marathonlb.web.callback.resource`.
 
-    Marathon forgets subscribers with its state, and whoever starts after us may take them away; so it is checked.
+    Marathon forgets callbacks with its state, and other clients may remove them; so the registration is checked.
 
     :param check_interval: seconds between the checks.
     """
@@ -63,7 +63,7 @@ class Subscription(Source):
         self._registered = False
 
     def heard(self, hint: Hint) -> None:
-        """Pass on what was posted to the callback, and remember when."""
+        """Pass on a hint of an event that was posted to the callback, and note its time."""
         self.last_event_at = self._clock.seconds()
         self._poke(hint)
 
@@ -74,7 +74,7 @@ class Subscription(Source):
             except SourceError as error:
                 await self._failed(str(error))
                 continue
-            self._well()
+            self._succeeded()
             await pause(self._clock, self._check_interval)
 
     async def _check(self) -> None:
@@ -83,28 +83,28 @@ class Subscription(Source):
         if missing:
             self._registered = True
             await self._client.subscribe(self._callback_url)
-            self._log.info("Marathon posts its events to {url} from now on", url=self._callback_url)
+            self._log.info("Registered the event callback {url} at Marathon", url=self._callback_url)
         if missing or self.connected_to is None:
             self._registered = True
             self.connected_to = self._callback_url
             self._look_at_everything(Cause(CauseKind.CALLBACK_REGISTERED))
 
-    async def _farewell(self) -> None:
+    async def _clean_up(self) -> None:
         if not self._registered:
             return
         self._registered = False
         try:
             await self._client.unsubscribe(self._callback_url).addTimeout(
-                FAREWELL, self._clock, onTimeoutCancel=_no_farewell
+                UNSUBSCRIBE_TIMEOUT, self._clock, onTimeoutCancel=_no_answer
             )
         except SourceError as error:
             self._log.warn(
-                "The callback {url} could not be taken away: {error}. Marathon goes on posting to it; "
-                "DELETE /v2/eventSubscriptions?callbackUrl={url} ends that",
+                "Removing the event callback {url} failed: {error}. Marathon keeps posting to it; remove it with "
+                "DELETE /v2/eventSubscriptions?callbackUrl={url}",
                 url=self._callback_url,
                 error=error,
             )
 
 
-def _no_farewell(result: object, timeout: float) -> Failure:
+def _no_answer(result: object, timeout: float) -> Failure:
     return Failure(SourceError(url="Marathon", reason=f"no answer within {timeout:g} seconds"))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.marathon.events.sse import Event, Oversized, SSEParser
+from marathonlb.marathon.events.sse import Oversized, ServerSentEvent, SSEParser
 from tests.paths import data
 
 WIRE = (
@@ -24,15 +24,15 @@ WIRE = (
     b"data: never finished\r\n"
 )
 EVENTS = [
-    Event(b'{"x":1}', "a"),
-    Event(b"one\ntwo\n", "b"),
-    Event(b"no space"),
-    Event(b" two spaces"),
-    Event(b"after"),
+    ServerSentEvent(b'{"x":1}', "a"),
+    ServerSentEvent(b"one\ntwo\n", "b"),
+    ServerSentEvent(b"no space"),
+    ServerSentEvent(b" two spaces"),
+    ServerSentEvent(b"after"),
 ]
 
 
-def parse(chunks: list[bytes], limit: int = 1000) -> list[Event | Oversized]:
+def parse(chunks: list[bytes], limit: int = 1000) -> list[ServerSentEvent | Oversized]:
     """The events of a stream that comes in these chunks."""
     parser = SSEParser(limit)
     return [event for chunk in chunks for event in parser.feed(chunk)]
@@ -64,20 +64,20 @@ class Splits(SynchronousTestCase):
     def test_event_comes_at_its_end(self) -> None:
         """A CR ends the event at once, and the LF that follows it later ends nothing."""
         parser = SSEParser()
-        self.assertEqual(parser.feed(b"data: x\r\n\r"), [Event(b"x")])
+        self.assertEqual(parser.feed(b"data: x\r\n\r"), [ServerSentEvent(b"x")])
         self.assertEqual(parser.feed(b"\n"), [])
-        self.assertEqual(parser.feed(b"data: y\r\n\r\n"), [Event(b"y")])
+        self.assertEqual(parser.feed(b"data: y\r\n\r\n"), [ServerSentEvent(b"y")])
 
     def test_keep_alive(self) -> None:
         """A keep-alive of CR, then LF in another segment, does not cut an event that follows it."""
         parser = SSEParser()
         for chunk in (b"\r", b"\n", b"data: a\r\n", b"data: b\r", b"", b"\n"):
             self.assertEqual(parser.feed(chunk), [])
-        self.assertEqual(parser.feed(b"\r\n"), [Event(b"a\nb")])
+        self.assertEqual(parser.feed(b"\r\n"), [ServerSentEvent(b"a\nb")])
 
     def test_no_mark(self) -> None:
         """What only begins like a byte order mark is content."""
-        self.assertEqual(parse([b"\xef", b"\xbb", b"x: 1\ndata: y\n\n"]), [Event(b"y")])
+        self.assertEqual(parse([b"\xef", b"\xbb", b"x: 1\ndata: y\n\n"]), [ServerSentEvent(b"y")])
 
 
 class Limits(SynchronousTestCase):
@@ -91,16 +91,16 @@ class Limits(SynchronousTestCase):
         for _ in range(50):
             self.assertEqual(parser.feed(b"x" * 1000), [])
         self.assertEqual(parser.feed(b"\r\ndata: still the same event\r\n\r\n"), [])
-        self.assertEqual(parser.feed(b"data: next\r\n\r\n"), [Event(b"next")])
+        self.assertEqual(parser.feed(b"data: next\r\n\r\n"), [ServerSentEvent(b"next")])
 
     def test_lines(self) -> None:
         """Many lines that are too much together are told once as well."""
         stream = b"data: 0123456789\n" * 20 + b"\n" + b"data: next\n\n"
-        self.assertEqual(parse([stream], 100), [Oversized(100), Event(b"next")])
+        self.assertEqual(parse([stream], 100), [Oversized(100), ServerSentEvent(b"next")])
 
     def test_at_the_limit(self) -> None:
         """An event of just the limit is whole."""
-        self.assertEqual(parse([b"data: " + b"x" * 94 + b"\n\n"], 100), [Event(b"x" * 94)])
+        self.assertEqual(parse([b"data: " + b"x" * 94 + b"\n\n"], 100), [ServerSentEvent(b"x" * 94)])
 
     def test_memory(self) -> None:
         """What is read away is not kept."""
@@ -115,7 +115,7 @@ class Limits(SynchronousTestCase):
         """Where an oversized event is split makes no difference."""
         stream = b"data: a\r\n\r\ndata: " + b"x" * 200 + b"\r\ndata: y\r\n\r\n\r\ndata: b\r\n\r\n"
         chunks = cut(stream, [min(edge, len(stream)) for edge in at])
-        self.assertEqual(parse(chunks, 100), [Event(b"a"), Oversized(100), Event(b"b")])
+        self.assertEqual(parse(chunks, 100), [ServerSentEvent(b"a"), Oversized(100), ServerSentEvent(b"b")])
 
 
 class AnyBytes(SynchronousTestCase):
