@@ -20,7 +20,7 @@ from marathonlb.problem_kinds.sharing import (
     TLS_PASSED_THROUGH,
     WEIGHT_UNUSED,
 )
-from marathonlb.routing.names import owner_of, told_apart
+from marathonlb.routing.names import distinct_backend_name, owner_of
 from marathonlb.routing.precedence import (
     HostPath,
     Key,
@@ -142,7 +142,7 @@ class _Collisions:
             elder = taken.get(service.backend)
             if elder is not None:
                 self.contested |= {service.key, elder.key}
-                name = told_apart(service.backend, service.key, taken)
+                name = distinct_backend_name(service.backend, service.key, taken)
                 reason = (
                     f"is the name of a backend of {elder.app_id}, which {_older(service, elder)}; that of"
                     f" {service.app_id} is {name}, and everything is served"

@@ -1,18 +1,18 @@
 """
 Deployment groups (blue/green): two apps of one group are one service.
 
-The pair has one name, which follows the group and the port that the older app binds. It is the same while there is one
-app, while there are two and when one is left, so backends, sessions and runtime steps outlive a deployment. Each
-port index is joined by itself; a port that one of the two alone has is that app's.
+The pair has one backend name, made of the group and the port that the older app binds. The name is the same before,
+during and after a deployment, so the backend, sessions and changes through the runtime API outlive it. Each port index
+is joined by itself; a port that only one of the two apps has is that app's.
 
-*Who is older*: by ``HAPROXY_DEPLOYMENT_STARTED_AT`` where all of the group's apps have it, else by their last change in
-Marathon, and by their ids where that is equal too.
+*The older app*: by ``HAPROXY_DEPLOYMENT_STARTED_AT`` where all of the group's apps have it, else by their last change
+in Marathon, and by their ids where that is equal too.
 
-*Who serves*: see `shares`. The older app's tasks are drained in the order of their ids, those that are not healthy
-first; of the newer app the healthy ones serve first.
+*The servers in rotation*: see `shares`. The older app's tasks are drained in the order of their ids, unhealthy ones
+first; of the newer app the healthy ones are put into rotation first.
 
-*Whose labels hold*: those of the app with more healthy tasks that serve; the newer's where it is a tie. A health check
-or a virtual host that differs between the two so never costs more than half of them.
+*The labels that apply*: those of the app with more healthy servers in rotation; the newer app's on a tie. So a health
+check or a virtual host that differs between the two never costs more than half of them.
 """
 
 from __future__ import annotations
@@ -33,28 +33,28 @@ from marathonlb.routing.services.servers import Server, distinct
 
 _LABEL = "HAPROXY_DEPLOYMENT_GROUP"
 DEFAULT_WEIGHT = 100
-"""Of the servers of an app that names none, where the other app of the group does."""
+"""The weight of servers without a weight label, where the other app of the group has one."""
 
 _UNDATED = datetime(1, 1, 1, tzinfo=UTC)
 _RUNNING = frozenset({None, "TASK_RUNNING"})
-"""What counts as healthy: a task behind a partition is served, but nobody is drained in its favour."""
+"""The states that count as healthy: a task behind a partition is a server, but no other is drained for it."""
 
 
 @frozen(slots=False, eq=False)
-class Member:
-    """An app of a group, and what it would offer by itself."""
+class GroupMember:
+    """An app of a group, and what it offers without the group."""
 
     app: App
     offered: AppServices
 
     @property
     def started_at(self) -> datetime | None:
-        """When its deployment began, as its label says."""
+        """The start of its deployment, by its label."""
         return self.offered.labels.get("DEPLOYMENT_STARTED_AT")
 
     @cached_property
     def healthy(self) -> frozenset[str]:
-        """The ids of its tasks that run and, where the app has health checks, are alive."""
+        """The ids of its tasks that run and, if the app has health checks, are alive."""
         checked = bool(self.app.health_checks)
         return frozenset(
             task.id for task in self.app.tasks if task.state in _RUNNING and (task.alive or not checked)
@@ -67,19 +67,19 @@ class Member:
 
     @cached_property
     def has_servers(self) -> bool:
-        """Whether any of its tasks is served."""
+        """True if any of its tasks is a server."""
         return any(service.servers for service in self.offered.services)
 
 
 @frozen
-class Joined:
+class JoinedGroup:
     """
-    What a group offers.
+    The services of a group.
 
-    :param app_id: what stands for an app's id in its services.
+    :param app_id: the app id of its services.
     :param members: the ids of the apps that are joined, the older one first.
-    :param leads: whose labels hold, by the index of the port.
-    :param newest: the newest app that has a port, by its index.
+    :param leads: by the index of the port, the app whose labels apply.
+    :param newest: by the index of the port, the newest app that has it.
     """
 
     app_id: str
@@ -91,7 +91,7 @@ class Joined:
 
 @frozen
 class Shares:
-    """How many servers of each app get traffic; the others are drained."""
+    """The number of servers of each app that are in rotation; the others are drained."""
 
     older: int
     newer: int
@@ -99,18 +99,20 @@ class Shares:
 
 def shares(*, older: int, newer: int, healthy: int, target: int, split: int = 0) -> Shares:
     """
-    Who serves, in numbers.
+    Return the number of servers in rotation of each app.
 
-    With O servers of the older app, H healthy ones of the newer and a target of T, ``max(0, T - H)`` of the older
-    serve, and never more than O. Nothing is drained before the first of the newer is healthy, whatever the target. All
-    of the newer's serve; what is not healthy is left to health checks, as everywhere.
+    With O servers of the older app, H healthy ones of the newer and a target of T, ``max(0, T - H)`` of the older are
+    in rotation, and never more than O. None is drained before the first of the newer is healthy, whatever the target.
+    All of the newer app's servers are in rotation; unhealthy ones are left to health checks, as everywhere.
 
-    A split S, 0 < S < T, holds the newer app at S servers: H counts as S at most, so the older keep ``T - S``. It is no
-    split where the older app has no server to share with.
+    A split S, 0 < S < T, holds the newer app at S servers: H counts as S at most, so the older app keeps ``T - S``. A
+    split has no effect where the older app has no server.
 
-    :param older: O, of the older app's tasks those that are served at all.
-    :param newer: the same of the newer app.
-    :param healthy: H, how many of those are healthy.
+    :param older: O, the number of the older app's servers.
+    :param newer: the number of the newer app's servers.
+    :param healthy: H, the number of those that are healthy.
+    :param target: T, the number of servers of both apps that shall be in rotation.
+    :param split: S, the number of the newer app's servers; 0 is no split.
     """
     divided = 0 < split < target and older > 0
     if divided:
@@ -119,14 +121,14 @@ def shares(*, older: int, newer: int, healthy: int, target: int, split: int = 0)
     return Shares(serving, min(newer, split) if divided else newer)
 
 
-def target_of(older: Member, newer: Member, *, weighed: bool = False) -> tuple[int, int]:
+def target_of(older: GroupMember, newer: GroupMember, *, weighed: bool = False) -> tuple[int, int]:
     """
-    How many tasks of both shall serve, and how many of the newer app's at most (0: no split).
+    Return the target of both apps together, and the split: the maximum of the newer app's servers (0: no split).
 
-    Where the newer app names no target it is the larger one of what both apps want: better too many than too few.
+    If the newer app names no target, it is the larger of both apps' instances: too many are better than too few.
 
-    :param weighed: one of them names a weight for its servers. Then its owner shares the traffic by hand, and a target
-        that nobody names is what both apps want together.
+    :param weighed: True if one of them names a weight for its servers. Then its owner shares the traffic by weight, and
+        the default target is the sum of both apps' instances.
     """
     labels = newer.offered.labels
     target = labels.get("DEPLOYMENT_TARGET_INSTANCES")
@@ -136,13 +138,13 @@ def target_of(older: Member, newer: Member, *, weighed: bool = False) -> tuple[i
     return target, labels.get("DEPLOYMENT_NEW_INSTANCES") or 0
 
 
-def join(group: str, app_id: str, members: Iterable[Member], elder: str | None = None) -> Joined:
+def join(group: str, app_id: str, members: Iterable[GroupMember], elder: str | None = None) -> JoinedGroup:
     """
-    What a group offers; it depends on its members alone.
+    Return the services of a group; they depend on its members alone.
 
-    :param group: its name as an id, which names the backends.
-    :param app_id: what stands for an app's id in what is joined.
-    :param elder: an older group of that name, of another parent group.
+    :param group: the group's id, of which the names of backends are made.
+    :param app_id: the app id of the services.
+    :param elder: an older group of the same name, of another parent group.
     """
     ordered = by_age(members)
     kept = _two_of(ordered)
@@ -171,33 +173,34 @@ def join(group: str, app_id: str, members: Iterable[Member], elder: str | None =
         problems += _alternate(ordered[0])
     if elder is not None:
         problems += [
-            elsewhere(member.app.id, member.offered.labels["DEPLOYMENT_GROUP"], elder) for member in ordered
+            of_another_parent(member.app.id, member.offered.labels["DEPLOYMENT_GROUP"], elder)
+            for member in ordered
         ]
-    return Joined(app_id, AppServices(tuple(services), tuple(problems)), ids, leads, newest)
+    return JoinedGroup(app_id, AppServices(tuple(services), tuple(problems)), ids, leads, newest)
 
 
-def by_age(members: Iterable[Member]) -> list[Member]:
-    """The oldest first."""
-    found = list(members)
-    dated = all(member.started_at is not None for member in found)
+def by_age(members: Iterable[GroupMember]) -> list[GroupMember]:
+    """Return the apps of a group, the oldest first."""
+    unordered = list(members)
+    dated = all(member.started_at is not None for member in unordered)
 
-    def age(member: Member) -> tuple[datetime, str, str]:
+    def age(member: GroupMember) -> tuple[datetime, str, str]:
         started = member.started_at if dated else None
         return started or _UNDATED, since(member.app), member.app.id
 
-    return sorted(found, key=age)
+    return sorted(unordered, key=age)
 
 
 def since(app: App) -> str:
-    """When an app last changed in Marathon."""
+    """Return when an app last changed, as Marathon writes it."""
     return app.config_changed_at or app.version
 
 
-def elsewhere(app_id: str, name: str, elder: str | None = None) -> Problem:
+def of_another_parent(app_id: str, name: str, elder: str | None = None) -> Problem:
     """
-    A word to an app that names a group of another parent group, and so is not joined with it.
+    Return the problem of an app that names a group of another parent group, and so is not joined with it.
 
-    :param elder: that group; None where the name itself says which it is.
+    :param elder: that group; None if the name itself is its id.
     """
     where = parent_of(elder if elder is not None else f"/{name}") or "/"
     mine = parent_of(app_id) or "/"
@@ -209,18 +212,22 @@ def elsewhere(app_id: str, name: str, elder: str | None = None) -> Problem:
     return Problem(app_id, None, _LABEL, name, reason, fatal=False, kind=GROUP_PARENT)
 
 
-def _two_of(ordered: Sequence[Member]) -> list[Member]:
+def _two_of(ordered: Sequence[GroupMember]) -> list[GroupMember]:
     """
-    The two apps of a group that has more: the older ones, since a newcomer shall not disturb what serves.
+    Return the two apps of a group that has more: the older ones, so that a third does not disturb what is in service.
 
-    What an interrupted deployment has left behind without a task does not count before all others.
+    Apps without a server, which an interrupted deployment leaves behind, come last.
     """
     kept = sorted(ordered, key=lambda member: not member.has_servers)[:2]
     return [member for member in ordered if member in kept]
 
 
-def _shared(older: Member, newer: Member, index: int) -> tuple[Member, tuple[Server, ...]]:
-    """Whose labels hold for a port, and its servers; an app that has the port for itself stands on both sides."""
+def _shared(older: GroupMember, newer: GroupMember, index: int) -> tuple[GroupMember, tuple[Server, ...]]:
+    """
+    Return the app whose labels apply to a port, and the servers of the port.
+
+    :param older: the same as ``newer`` if one app alone has the port.
+    """
     old, new = older.by_index[index].servers, newer.by_index[index].servers
     if older is newer:
         return newer, new
@@ -234,15 +241,15 @@ def _shared(older: Member, newer: Member, index: int) -> tuple[Member, tuple[Ser
     coming = sorted(new, key=lambda server: (server.task_id not in newer.healthy, server.task_id))
     drained = len(old) - share.older
     serving_old, serving_new = leaving[drained:], coming[: share.newer]
-    well_old = sum(server.task_id in older.healthy for server in serving_old)
-    well_new = sum(server.task_id in newer.healthy for server in serving_new)
-    lead = newer if (new and not old) or (well_new and well_new >= well_old) else older
-    out = map(_drained, (*leaving[:drained], *coming[share.newer :]))
-    return lead, distinct((*out, *serving_old, *serving_new))
+    healthy_old = sum(server.task_id in older.healthy for server in serving_old)
+    healthy_new = sum(server.task_id in newer.healthy for server in serving_new)
+    lead = newer if (new and not old) or (healthy_new and healthy_new >= healthy_old) else older
+    out_of_rotation = map(_drained, (*leaving[:drained], *coming[share.newer :]))
+    return lead, distinct((*out_of_rotation, *serving_old, *serving_new))
 
 
 def _weighed(servers: Iterable[Server]) -> tuple[Server, ...]:
-    """The servers with the default of the label in words, since the other app's servers name a weight."""
+    """Return the servers with the default weight written out, since the other app's servers have a weight."""
     return tuple(
         msgspec.structs.replace(server, weight=DEFAULT_WEIGHT) if server.weight is None else server
         for server in servers
@@ -253,7 +260,7 @@ def _drained(server: Server) -> Server:
     return msgspec.structs.replace(server, weight=0)
 
 
-def _third(member: Member, kept: Sequence[str]) -> Problem:
+def _third(member: GroupMember, kept: Sequence[str]) -> Problem:
     reason = (
         f"is the group of {' and '.join(kept)}, and a group has two apps at most; this one is left out until one of"
         " them is gone or has no tasks, or until it names another group"
@@ -262,8 +269,8 @@ def _third(member: Member, kept: Sequence[str]) -> Problem:
     return Problem(member.app.id, None, _LABEL, group, reason, kind=GROUP_FULL)
 
 
-def _alternate(member: Member) -> list[Problem]:
-    """A word to the app that is left alone with the second app's port: the group's first one is not known any more."""
+def _alternate(member: GroupMember) -> list[Problem]:
+    """Return the problem of an app that is left alone with the second app's port, as the first is unknown."""
     alternate = member.offered.labels.get("DEPLOYMENT_ALT_PORT")
     return [
         Problem(

@@ -1,7 +1,7 @@
 """
-The deployment groups of all clusters, each joined anew when one of its apps has changed.
+The deployment groups of all clusters; a group is rejoined when one of its apps has changed.
 
-A group is one parent group's: it joins apps with the same parent group, and is known by its name as an id among theirs.
+A group belongs to one parent group: it joins apps of that parent group, and its id is its name below it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from attrs import evolve
 
 from marathonlb.marathon.model import App, cluster_of, qualified
-from marathonlb.routing.deployments import Joined, Member, elsewhere, join, since
+from marathonlb.routing.deployments import GroupMember, JoinedGroup, join, of_another_parent, since
 from marathonlb.routing.names import group_id
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.services.model import AppServices, Service
@@ -20,34 +20,40 @@ _NOTHING = AppServices()
 
 
 class DeploymentGroups:
-    """Keeps the members of every group; what they come to depends on them alone, not on the order of changes."""
+    """
+    The members of every group, and what each group offers: that depends on the members, not on the order of changes.
+
+    :ivar _group_by_service: the group whose services have an app id, by that id.
+    :ivar _groups_by_name: the groups of one name below several parent groups, by cluster and name.
+    :ivar _oldest_by_name: the oldest of these.
+    """
 
     def __init__(self) -> None:
-        self._members: dict[str, dict[str, Member]] = {}
+        self._members: dict[str, dict[str, GroupMember]] = {}
         self._group_of: dict[str, str] = {}
-        self._joined: dict[str, Joined] = {}
-        self._names: dict[str, str] = {}
+        self._joined: dict[str, JoinedGroup] = {}
+        self._group_by_service: dict[str, str] = {}
         self._dirty: set[str] = set()
         self._ages: dict[str, tuple[str, str]] = {}
-        self._alike: dict[str, set[str]] = {}
-        self._oldest: dict[str, str] = {}
+        self._groups_by_name: dict[str, set[str]] = {}
+        self._oldest_by_name: dict[str, str] = {}
 
     def copy(self) -> DeploymentGroups:
-        """Another one that knows the same, for a question of what would be."""
+        """Return a copy that changes independently, to find out what a change would lead to."""
         other = DeploymentGroups()
         other._members = {group: dict(members) for group, members in self._members.items()}
         other._group_of, other._joined = dict(self._group_of), dict(self._joined)
-        other._names, other._dirty = dict(self._names), set(self._dirty)
-        other._ages, other._oldest = dict(self._ages), dict(self._oldest)
-        other._alike = {name: set(groups) for name, groups in self._alike.items()}
+        other._group_by_service, other._dirty = dict(self._group_by_service), set(self._dirty)
+        other._ages, other._oldest_by_name = dict(self._ages), dict(self._oldest_by_name)
+        other._groups_by_name = {name: set(groups) for name, groups in self._groups_by_name.items()}
         return other
 
     def take(self, app_id: str, app: App | None, offered: AppServices) -> AppServices | None:
         """
-        Note what an app would offer by itself; `settle` is to follow.
+        Take note of what an app offers without its group; `settle` must follow.
 
-        :param app: None where it is gone.
-        :return: what it does offer by itself: all of it, or None where it belongs to a group.
+        :param app: None if it is gone.
+        :return: what it offers without a group: all of it, or None if it belongs to a group.
         """
         if app_id in self._members:
             self._dirty.add(app_id)
@@ -60,10 +66,10 @@ class DeploymentGroups:
             return offered
         group = group_id(app_id, name)
         if group is None:
-            return evolve(offered, problems=(*offered.problems, elsewhere(app_id, name)))
+            return evolve(offered, problems=(*offered.problems, of_another_parent(app_id, name)))
         self._dirty.add(group)
         self._group_of[app_id] = group
-        self._members.setdefault(group, {})[app_id] = Member(app, offered)
+        self._members.setdefault(group, {})[app_id] = GroupMember(app, offered)
         return None
 
     def settle(self, alone: Mapping[str, AppServices]) -> list[tuple[AppServices, AppServices]]:
@@ -71,7 +77,7 @@ class DeploymentGroups:
         Join the groups that have changed.
 
         :param alone: what the apps that belong to no group offer, by their ids.
-        :return: what each of them offered before, and what it offers now.
+        :return: for each changed group, what it offered before and what it offers now.
         """
         changes = []
         by_name: dict[str, list[str]] = {}
@@ -82,26 +88,29 @@ class DeploymentGroups:
         for group in sorted(self._dirty):
             before = self._joined.pop(group, None)
             if before is not None:
-                del self._names[before.app_id]
-            members = self._members[group]
+                del self._group_by_service[before.app_id]
             after = _NOTHING
-            if members:
-                app_id = group
-                if alone.get(app_id, _NOTHING).services or self._group_of.get(app_id, group) != group:
-                    app_id += "~"  # no id in Marathon holds one
-                others = self._oldest[_name(group)]
-                joined = join(group, app_id, members.values(), others if others != group else None)
-                self._joined[group], self._names[app_id] = joined, group
-                after = joined.offered
+            if self._members[group]:
+                after = self._join(group, alone).offered
             else:
                 del self._members[group]
             changes.append((before.offered if before is not None else _NOTHING, after))
         self._dirty.clear()
         return changes
 
+    def _join(self, group: str, alone: Mapping[str, AppServices]) -> JoinedGroup:
+        """Join one group; its services have the group's id as their app id, with a ``~`` where an app has that id."""
+        app_id = group
+        if alone.get(app_id, _NOTHING).services or self._group_of.get(app_id, group) != group:
+            app_id += "~"  # which no id in Marathon contains
+        oldest = self._oldest_by_name[_name(group)]
+        joined = join(group, app_id, self._members[group].values(), oldest if oldest != group else None)
+        self._joined[group], self._group_by_service[app_id] = joined, group
+        return joined
+
     def _compare(self, name: str, changed: Iterable[str]) -> None:
-        """Find the oldest of the groups of one name; where that is another one now, all of them are told."""
-        groups = self._alike.setdefault(name, set())
+        """Find the oldest of the groups of one name; if it is another one now, all of them are rejoined."""
+        groups = self._groups_by_name.setdefault(name, set())
         for group in changed:
             members = self._members[group].values()
             if members:
@@ -112,40 +121,40 @@ class DeploymentGroups:
                 self._ages.pop(group, None)
         oldest = min(groups, key=self._ages.__getitem__, default=None)
         if oldest is None:
-            del self._alike[name]
-            self._oldest.pop(name, None)
-        elif self._oldest.get(name) != oldest:
-            self._oldest[name] = oldest
+            del self._groups_by_name[name]
+            self._oldest_by_name.pop(name, None)
+        elif self._oldest_by_name.get(name) != oldest:
+            self._oldest_by_name[name] = oldest
             self._dirty |= groups
 
     def services(self) -> Iterator[Service]:
-        """The services of all groups."""
+        """Yield the services of all groups."""
         for joined in self._joined.values():
             yield from joined.offered.services
 
     def of(self, app_id: str) -> tuple[Service, ...]:
-        """The services of the group that an app belongs to."""
+        """Return the services of the group that an app belongs to."""
         joined = self._joined.get(self._group_of.get(app_id, ""))
         return joined.offered.services if joined else ()
 
     def problems(self) -> Iterator[Problem]:
-        """The problems of all their apps."""
+        """Yield the problems of all apps of groups."""
         for joined in self._joined.values():
             yield from joined.offered.problems
 
     def count(self, app_id: str) -> int:
-        """How many services would go with an app: those that no newer app of its group shares."""
+        """Return the number of services that go with an app: those that no newer app of its group shares."""
         joined = self._joined.get(self._group_of.get(app_id, ""))
         return sum(newest == app_id for newest in joined.newest.values()) if joined else 0
 
     def members(self, app_id: str) -> tuple[str, ...]:
-        """The apps that a service's app id stands for, the older one first; none where it is no group's."""
-        joined = self._joined.get(self._names.get(app_id, ""))
+        """Return the apps that the app id of a service stands for, the older first; none if it is no group's."""
+        joined = self._joined.get(self._group_by_service.get(app_id, ""))
         return joined.members if joined else ()
 
     def attributed(self, problem: Problem) -> Problem:
-        """The same problem with the app whose labels made it, where it is a group's."""
-        joined = self._joined.get(self._names.get(problem.app_id, ""))
+        """Return the problem with the app whose labels caused it, if its service is a group's."""
+        joined = self._joined.get(self._group_by_service.get(problem.app_id, ""))
         if joined is None:
             return problem
         index = problem.port_index
@@ -154,5 +163,5 @@ class DeploymentGroups:
 
 
 def _name(group: str) -> str:
-    """A group's name, with its cluster's: what the groups of several parent groups may have in common."""
+    """Return a group's name with its cluster, without the parent group: several groups may share it."""
     return qualified(cluster_of(group), f"/{group.rpartition('/')[2]}")

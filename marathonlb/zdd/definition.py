@@ -18,7 +18,7 @@ from attrs import field, frozen
 from marathonlb.config.templates.table import PER_APP_NAMES
 from marathonlb.marathon.model import App
 from marathonlb.marathon.parsing.apps import UnusableAnswer, absolute, parse_app
-from marathonlb.routing.deployments import Member
+from marathonlb.routing.deployments import GroupMember
 from marathonlb.routing.labels.values import deployment_group
 from marathonlb.routing.names import group_id
 from marathonlb.routing.services.build import services_of
@@ -215,7 +215,9 @@ def check(body: Json) -> None:
         raise Refused(f"{app.id}: no port of it would be served: it has none, or its labels turn them off")
 
 
-def member(app: App) -> Member:
+def member(app: App) -> GroupMember:
     """An app of a deployment group with what it offers by its labels, whatever groups a load balancer serves."""
     chosen_by_marathon = {index: 1 for index, port in enumerate(app.ports) if not port.service_port}
-    return Member(app, services_of(app, _EVERYTHING, PER_APP_NAMES, lambda host: host, chosen_by_marathon))
+    return GroupMember(
+        app, services_of(app, _EVERYTHING, PER_APP_NAMES, lambda host: host, chosen_by_marathon)
+    )

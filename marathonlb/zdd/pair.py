@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from attrs import field, frozen
 
-from marathonlb.routing.deployments import Member, by_age, target_of
+from marathonlb.routing.deployments import GroupMember, by_age, target_of
 from marathonlb.zdd.definition import BLUE, GREEN, AppFile, Build, Json
 from marathonlb.zdd.errors import Refused
 from marathonlb.zdd.plan import Count
@@ -26,7 +26,7 @@ class Side:
     :param told: ids of tasks that were told to end, though Marathon may not show it.
     """
 
-    member: Member
+    member: GroupMember
     body: Json = field(repr=False)
     told: frozenset[str] = frozenset()
 

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.routing import precedence
 from marathonlb.routing.claims import Settled, own_ports, settle
-from marathonlb.routing.names import backend_name, plain_backend, told_apart
+from marathonlb.routing.names import backend_name, distinct_backend_name, plain_backend
 from marathonlb.routing.services.model import Service
 from marathonlb.settings import Settings
 from tests.routing.apps import service
@@ -141,9 +141,9 @@ class NameTests(SynchronousTestCase):
 
     def test_forged(self) -> None:
         """No id makes the name that a digest has given, and a digest that was found by trying grows."""
-        first = told_apart("a_b_80", ("/a_b", 0), ())
+        first = distinct_backend_name("a_b_80", ("/a_b", 0), ())
         self.assertNotIn(":", backend_name(f"/{first}", 80))
-        longer = told_apart("a_b_80", ("/a_b", 0), {first})
+        longer = distinct_backend_name("a_b_80", ("/a_b", 0), {first})
         self.assertEqual((len(longer), plain_backend(longer)), (len("a_b:_80") + 64, "a_b_80"))
 
     def test_shared_names(self) -> None:

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.marathon.model import App, HealthCheck, Networking, Port, Task
 from marathonlb.marathon.parsing.apps import parse_apps
-from marathonlb.routing.deployments import Joined, Member, Shares, by_age, join, shares
+from marathonlb.routing.deployments import GroupMember, JoinedGroup, Shares, by_age, join, shares
 from marathonlb.routing.quarantine.refused import bare
 from marathonlb.routing.services.build import services_of
 from marathonlb.routing.services.model import Service
@@ -54,9 +54,9 @@ def app(colour: str, alive: str = "", port: int = 10000, **more: Any) -> App:
     return App(**(made | more))
 
 
-def joined(*apps: App, settings: Settings = SETTINGS) -> Joined:
+def joined(*apps: App, settings: Settings = SETTINGS) -> JoinedGroup:
     """What the group offers."""
-    members = [Member(each, services_of(each, settings, NAMES, lambda host: host)) for each in apps]
+    members = [GroupMember(each, services_of(each, settings, NAMES, lambda host: host)) for each in apps]
     return join("shop", "/shop", members)
 
 
@@ -133,7 +133,9 @@ class Age(SynchronousTestCase):
     def order(self, *apps: App) -> list[str]:
         """The apps by age, whatever order they come in."""
         orders = {
-            tuple(m.app.id for m in by_age([Member(a, services_of(a, SETTINGS, NAMES, str)) for a in some]))
+            tuple(
+                m.app.id for m in by_age([GroupMember(a, services_of(a, SETTINGS, NAMES, str)) for a in some])
+            )
             for some in (apps, apps[::-1])
         }
         (order,) = orders
@@ -391,7 +393,7 @@ class PairTests(SynchronousTestCase):
     def test_blue_green(self) -> None:
         """A tool's pair is one service on the port that its labels name, one old task drained for the new one."""
         found = parse_apps(self.path.read_bytes())
-        members = [Member(each, services_of(each, SETTINGS, NAMES, str)) for each in found.apps]
+        members = [GroupMember(each, services_of(each, SETTINGS, NAMES, str)) for each in found.apps]
         told = join(self.group, f"/{self.group}", members)
         self.assertEqual(told.members, self.members)
         (service,) = told.offered.services

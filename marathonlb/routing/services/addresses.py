@@ -19,10 +19,10 @@ _QUOTES = str.maketrans("", "", "\"'")
 @lru_cache(maxsize=10_000)
 def known(text: str) -> Address | None:
     """
-    Return the only address that a text stands for; None where it is every address, or may be any.
+    Return the only address that a text stands for; None if it is every address, or may be any.
 
     A host name may be any address: HAProxy resolves it when it starts. An IPv4 address within an IPv6 one is the same
-    to the kernel.
+    for the kernel.
     """
     try:
         address = ip_address(text.strip("[]"))
@@ -33,25 +33,25 @@ def known(text: str) -> Address | None:
 
 
 def overlap(first: str, second: str) -> bool:
-    """Return whether a connection may belong to either of two addresses of one port."""
+    """Return True if a connection may belong to either of two addresses of one port."""
     one, other = known(first), known(second)
     return one is None or other is None or one == other
 
 
 def bound(text: str) -> Iterator[tuple[str, int]]:
-    """List the addresses and ports of the first word of a ``bind`` line, which may name several; sockets have none."""
+    """Yield the addresses and ports of the first word of a ``bind`` line, which may name several; sockets have none."""
     word = text.split(None, 1)[0] if text.strip() else ""
-    for each in word.split(","):
-        if _NO_PORT.match(each):
+    for address_and_port in word.split(","):
+        if _NO_PORT.match(address_and_port):
             continue
-        address, _, ports = _FAMILY.sub("", each, count=1).rpartition(":")
-        found = _PORTS.fullmatch(ports)
-        if found is not None:
-            first, last = int(found[1]), int(found[2] or found[1])
+        address, _, ports = _FAMILY.sub("", address_and_port, count=1).rpartition(":")
+        range_of_ports = _PORTS.fullmatch(ports)
+        if range_of_ports is not None:
+            first, last = int(range_of_ports[1]), int(range_of_ports[2] or range_of_ports[1])
             yield from ((address or "*", port) for port in range(first, min(last, 65535) + 1))
 
 
 def bound_by(text: str) -> Iterator[tuple[str, int]]:
-    """List the addresses and ports of the ``bind`` and ``stats socket`` lines of HAProxy's configuration."""
-    for found in _BIND.finditer(text):
-        yield from bound(found[1].translate(_QUOTES))
+    """Yield the addresses and ports of the ``bind`` and ``stats socket`` lines of HAProxy's configuration."""
+    for line in _BIND.finditer(text):
+        yield from bound(line[1].translate(_QUOTES))

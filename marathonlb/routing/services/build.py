@@ -31,7 +31,7 @@ from marathonlb.routing.lines import passwords
 from marathonlb.routing.names import backend_name
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.services.counts import beyond, ports_of, served_ports, too_long, with_few_hosts
-from marathonlb.routing.services.health_checks import HTTP_CHECKS, Checks
+from marathonlb.routing.services.health_checks import HTTP_CHECKS, PortChecks
 from marathonlb.routing.services.model import AppServices, Service
 from marathonlb.routing.services.servers import Resolve, Server, port_at, servers_of
 from marathonlb.settings import Settings
@@ -56,7 +56,7 @@ def services_of(
     labels = parse_labels(app, template_names)
     services: list[Service] = []
     problems: list[Problem] = []
-    checks = Checks.of(app)
+    checks = PortChecks.of(app)
     slots = list(accumulate((port.on_host for port in app.ports), initial=0))
     ours = in_group(labels, NOTHING, settings.groups)
     for index in range(served_ports(app)):
@@ -100,7 +100,7 @@ def _service(
     app: App,
     index: int,
     labels: PortLabels,
-    checks: Checks,
+    checks: PortChecks,
     settings: Settings,
     assigned: int | None,
     problems: list[Problem],
@@ -148,7 +148,7 @@ def _names_a_port_to_check(app: App, index: int, labels: PortLabels, problems: l
 
 
 def _offered(
-    app: App, index: int, labels: PortLabels, checks: Checks, settings: Settings, service_port: int
+    app: App, index: int, labels: PortLabels, checks: PortChecks, settings: Settings, service_port: int
 ) -> Service:
     """A port as its labels say, contradictions and all."""
     own_check = checks.of_port(index)

@@ -1,8 +1,8 @@
 """
-The files that labels name: which paths may be named, and what HAProxy is given in their place. Pure.
+The files that labels name: the paths that are allowed, and the copies that HAProxy gets in their place. Pure.
 
-HAProxy opens what its configuration names, whoever wrote that. So a path of a label never reaches the configuration:
-the controller reads the file, and HAProxy is given a copy.
+HAProxy opens every file that its configuration names, whoever wrote it. So a path of a label never reaches the
+configuration: the controller reads the file, and HAProxy gets a copy.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ UNUSABLE = (
     "cannot be used: it has to be a regular file that the load balancer may read, in PEM, complete, and a certificate"
     " with the private key that fits"
 )
-"""The reason for every certificate that cannot be served: its author learns nothing else of the file system."""
+"""The reason for every certificate that cannot be served; it tells its author nothing else of the file system."""
 
 UNUSABLE_AUTHORITY = (
     "cannot be used: it has to be a regular file that the load balancer may read, with certificates in PEM"
 )
-"""The same for a file of authorities or revocation lists."""
+"""The reason for every unusable file of authorities or revocation lists."""
 
 UNUSABLE_KEYS = (
     "cannot be used: it has to be a regular file that the load balancer may read, with three keys or more"
 )
-"""The same for the keys of TLS tickets."""
+"""The reason for every unusable file of TLS ticket keys."""
 
 SENTENCES = {"crt": UNUSABLE, "ca": UNUSABLE_AUTHORITY, "keys": UNUSABLE_KEYS}
-"""By kind of file, why it cannot be used, in words that follow its name."""
+"""The reason why a file cannot be used, by the kind of file; it follows the file's name."""
 
 BIND_WORDS = {
     "crt": "crt",
@@ -46,11 +46,11 @@ BIND_WORDS = {
 @frozen
 class ServiceFiles:
     """
-    What HAProxy is given in place of the files that a service's labels name.
+    The files of one service as HAProxy's configuration names them.
 
-    :param certs: certificates of its own ``bind`` line.
-    :param bind_options: the words of BIND_OPTIONS with other paths in them.
-    :param authority: what ``ca-file`` takes in the ``server`` lines.
+    :param certs: the certificates of its own ``bind`` line.
+    :param bind_options: the words of BIND_OPTIONS with the paths of the copies.
+    :param authority: the value of ``ca-file`` in its ``server`` lines.
     """
 
     certs: tuple[str, ...] = ()
@@ -60,9 +60,9 @@ class ServiceFiles:
 
 def normal(path: str) -> str:
     """
-    A path without empty parts and ``.``.
+    Return a path without empty parts and ``.``.
 
-    :raises ValueError: it is no absolute path, or leads upward.
+    :raises ValueError: it is no absolute path, or contains ``..``.
     """
     parts = path.split("/")
     if not path.startswith("/") or "\0" in path:
@@ -73,24 +73,24 @@ def normal(path: str) -> str:
 
 
 def covered(path: str, patterns: Iterable[str]) -> bool:
-    """Whether a normal path fits a pattern; ``*`` stands for a part of one name, ``**`` for any names in between."""
+    """Return True if a normal path matches a pattern: ``*`` is part of one name, ``**`` any names in between."""
     parts = path.split("/")
     return any(_fits(parts, pattern.split("/")) for pattern in patterns)
 
 
 def _fits(parts: Sequence[str], pattern: Sequence[str]) -> bool:
-    """Compare part by part; where that fails, the last ``**`` takes one part more."""
-    place = wanted = 0
+    """Compare part by part; on a mismatch the last ``**`` takes one part more."""
+    position = wanted = 0
     retry: tuple[int, int] | None = None
-    while place < len(parts):
+    while position < len(parts):
         if wanted < len(pattern) and pattern[wanted] == "**":
             wanted += 1
-            retry = place, wanted
-        elif wanted < len(pattern) and fnmatchcase(parts[place], pattern[wanted]):
-            place, wanted = place + 1, wanted + 1
+            retry = position, wanted
+        elif wanted < len(pattern) and fnmatchcase(parts[position], pattern[wanted]):
+            position, wanted = position + 1, wanted + 1
         elif retry is not None:
-            place, wanted = retry[0] + 1, retry[1]
-            retry = place, wanted
+            position, wanted = retry[0] + 1, retry[1]
+            retry = position, wanted
         else:
             return False
-    return all(each == "**" for each in pattern[wanted:])
+    return all(part == "**" for part in pattern[wanted:])

@@ -1,4 +1,4 @@
-"""Which of an app's health checks speaks for which of its ports."""
+"""The health check of each port of an app."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ TCP_CHECKS = frozenset({"TCP", "MESOS_TCP"})
 
 
 @frozen
-class Checks:
+class PortChecks:
     """
-    The HTTP and TCP checks of an app: the first that names a port speaks for it, else one of a fixed port, else none.
+    The HTTP and TCP checks of an app: the first that names a port's index is its check, else one of a fixed port.
 
-    :param named: by the index that they name.
-    :param fixed: the first that names a port and no index.
-    :param first: the first that names no index, which speaks for the first port.
+    :param named: the checks that name an index, by that index.
+    :param fixed: the first check that names a port and no index.
+    :param first: the first check that names no index: that of the first port.
     """
 
     named: Mapping[int, HealthCheck]
@@ -27,8 +27,8 @@ class Checks:
     first: HealthCheck | None = None
 
     @classmethod
-    def of(cls, app: App) -> Checks:
-        """Those of an app."""
+    def of(cls, app: App) -> PortChecks:
+        """Return the checks of an app."""
         usable = [check for check in app.health_checks if check.protocol in HTTP_CHECKS | TCP_CHECKS]
         named = {check.port_index: check for check in reversed(usable) if check.port_index is not None}
         rest = [check for check in usable if check.port_index is None]
@@ -36,5 +36,5 @@ class Checks:
         return cls(named, fixed, rest[0] if rest else None)
 
     def of_port(self, index: int) -> HealthCheck | None:
-        """The one that speaks for a port; None where there is none."""
+        """Return the check of a port, or None."""
         return self.named.get(index) or (self.fixed if index else self.first)

@@ -1,7 +1,7 @@
 """
-From tasks to servers: which tasks are served, at which address and port.
+The servers of a backend: which tasks are served, and at which address and port.
 
-The nth task port belongs to the nth service port; a mapping without a host port takes no slot.
+The nth port of a task belongs to the nth port of the app; a port mapping without a host port takes no slot.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import msgspec
 from marathonlb.marathon.model import App, Networking, Task
 
 SERVED_STATES = frozenset({None, "TASK_RUNNING", "TASK_LOST", "TASK_UNREACHABLE"})
-"""TASK_LOST and TASK_UNREACHABLE may well be alive behind a partition; old Marathons tell no state at all."""
+"""TASK_LOST and TASK_UNREACHABLE may be alive behind a partition; old versions of Marathon report no state."""
 
 _MAX_SERVERS = 32767
-"""As many ids as the contract has for one backend."""
+"""Maximum number of servers in one backend; also the largest server id."""
 
 Resolve = Callable[[str], str | None]
-"""An agent's host → the address to connect to, or None where it cannot be resolved."""
+"""Returns the address to connect to for an agent's host, or None if it cannot be resolved."""
 
 _ON_HOST = attrgetter("on_host")
 _UNCLEAN = re.compile(r"[^A-Za-z0-9-]", re.ASCII)
@@ -34,12 +34,12 @@ class Server(msgspec.Struct, frozen=True, gc=False):
     """
     One server of a backend.
 
-    :param id: 1..32767, stable for a name, unique in its backend.
+    :param id: 1 to 32767, stable for a name, unique in its backend.
     :param host: the agent's host, or the task's address in container networking.
-    :param address: what to connect to; an IPv6 address without brackets.
+    :param address: the address to connect to; IPv6 without brackets.
     :param cookie: the first ten hex digits of the name's SHA-1.
-    :param check_port: the port that health checks go to; the server's own unless the check names another.
-    :param weight: as its app's label has it, 0 drains; None where nobody named one.
+    :param check_port: the port of health checks; the server's own unless the check names another.
+    :param weight: the weight of the app's label, 0 drains; None without a label.
     """
 
     name: str
@@ -55,9 +55,9 @@ class Server(msgspec.Struct, frozen=True, gc=False):
 
 def is_served(task: Task, *, need_health: bool) -> bool:
     """
-    Whether a task gets traffic.
+    Return True if a task is a server of its app's backends.
 
-    :param need_health: the app has health checks and the operator wants them respected.
+    :param need_health: True if the app has health checks and ``--health-check`` is given.
     """
     if task.state not in SERVED_STATES or not task.host:
         return False
@@ -67,15 +67,15 @@ def is_served(task: Task, *, need_health: bool) -> bool:
 
 
 def slot_of(app: App, index: int) -> int:
-    """The place of the app's nth port in each task's ``ports``."""
+    """Return the place of the app's nth port in each task's ``ports``."""
     return sum(map(_ON_HOST, app.ports[:index]))
 
 
 def address_of(app: App, task: Task, index: int, slot: int | None = None) -> tuple[str, int] | None:
     """
-    The host and port at which a task serves the app's nth port; None where it has none (yet).
+    Return the host and port at which a task serves the app's nth port; None if it has none (yet).
 
-    :param slot: what `slot_of` says, where that is known.
+    :param slot: the result of `slot_of`, if known.
     """
     number = port_at(app, task, index, slot)
     host = task.host
@@ -86,11 +86,11 @@ def address_of(app: App, task: Task, index: int, slot: int | None = None) -> tup
 
 def port_at(app: App, task: Task, index: int, slot: int | None = None) -> int | None:
     """
-    The number of the app's nth port of a task: the container's own in container networking, else the agent's.
+    Return the port number of the app's nth port of a task: the container's in container networking, else the agent's.
 
-    A container port that is left to Marathon is the same inside and outside.
+    A container port that Marathon chooses is the same inside and outside.
 
-    :param slot: what `slot_of` says, where that is known.
+    :param slot: the result of `slot_of`, if known.
     """
     port = app.ports[index]
     if app.networking is Networking.CONTAINER and (port.container_port or not port.on_host):
@@ -109,31 +109,31 @@ def servers_of(
     slot: int | None = None,
 ) -> tuple[Server, ...]:
     """
-    The servers of the app's nth port, sorted by name: Marathon's order changes, ours does not.
+    Return the servers of the app's nth port, sorted by name, since Marathon's order of tasks changes.
 
-    :param resolve: gives the address of an agent's host.
-    :param check_port: the port to check for a task, where that is not the served one.
-    :param slot: what `slot_of` says, where that is known.
+    :param resolve: returns the address of an agent's host.
+    :param check_port: returns the port of a task's health checks, if it is not the served one.
+    :param slot: the result of `slot_of`, if known.
     """
-    found: list[Server] = []
+    servers: list[Server] = []
     slot = slot_of(app, index) if slot is None else slot
     for task in app.tasks:
         if not is_served(task, need_health=need_health):
             continue
-        place = address_of(app, task, index, slot)
-        if place is None:
+        endpoint = address_of(app, task, index, slot)
+        if endpoint is None:
             continue
-        host, port = place
+        host, port = endpoint
         address = resolve(host)
         if address is None:
             continue
         name, cookie = _names(host, address, port)
-        found.append(Server(name, 0, host, address, port, cookie, check_port(task) or port, task.id))
-    return distinct(found)
+        servers.append(Server(name, 0, host, address, port, cookie, check_port(task) or port, task.id))
+    return distinct(servers)
 
 
 def server_name(host: str, address: str, port: int) -> str:
-    """Host, address and port joined by ``_``, host and address once where they are equal, cleaned for HAProxy."""
+    """Return a server's name: host, address and port joined by ``_``, equal host and address once, cleaned."""
     return _names(host, address, port)[0]
 
 
@@ -146,9 +146,9 @@ def _names(host: str, address: str, port: int) -> tuple[str, str]:
 
 def distinct(servers: Iterable[Server]) -> tuple[Server, ...]:
     """
-    Return servers by name, with ids; of those at one place, the host, its address and a port, the last one.
+    Return servers sorted by name, with ids; of several at one host, address and port the last one.
 
-    Of places whose names would be one (hosts ``a.b`` and ``a_b``) all but the first have a digest in theirs.
+    Where cleaned names are equal (hosts ``a.b`` and ``a_b``) all but the first get a digest in their name.
     """
     places = {(server.host, server.address, server.port): server for server in servers}
     named: dict[str, Server] = {}
@@ -157,7 +157,7 @@ def distinct(servers: Iterable[Server]) -> tuple[Server, ...]:
         name, cookie = _names(*place)
         if name in named:
             digest = hashlib.sha256(" ".join(map(str, place)).encode()).hexdigest()[:16]
-            name = f"{name}:{digest}"  # which no name holds that is cleaned
+            name = f"{name}:{digest}"  # a colon, which no cleaned name contains
             cookie = hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest()[:10]
         if name != server.name:
             server = msgspec.structs.replace(server, name=name, cookie=cookie)
@@ -166,7 +166,7 @@ def distinct(servers: Iterable[Server]) -> tuple[Server, ...]:
 
 
 def with_ids(servers: Iterable[Server]) -> tuple[Server, ...]:
-    """Servers, sorted by name, with ids that follow from their names."""
+    """Return servers, sorted by name, with ids made of their names."""
     taken: set[int] = set()
     numbered = []
     for server in islice(servers, _MAX_SERVERS):
