@@ -16,9 +16,10 @@ from attrs import field, frozen
 from marathonlb import limits
 from marathonlb.config.https import HttpsPort
 from marathonlb.config.requests import guards
-from marathonlb.config.templates import hashes, legacy
+from marathonlb.config.templates import hashes
 from marathonlb.config.templates.loader import Templates
-from marathonlb.config.templates.table import Template
+from marathonlb.config.templates.structure import checked_text
+from marathonlb.config.templates.template import Template
 from marathonlb.config.templates.variables import HOST, rule_variables, service_variables
 from marathonlb.config.text.model import DIRECTORY, Chunk, Owner, Section
 from marathonlb.errors import TemplateError
@@ -155,7 +156,7 @@ def written_ports(
 
 def chunk(template: Template, owner: Owner, variables: Mapping[str, Any]) -> Chunk:
     """A template's text as whole lines that know their owner. Raises `TemplateError`."""
-    text = legacy.opening(template, template.render(variables))
+    text = checked_text(template, template.render(variables))
     if template.source.startswith("label "):
         for reason in hashes.faults(text, variables["settings"].max_password_cost):
             raise TemplateError(source=template.source, reason=reason, template=template.name)

@@ -18,8 +18,8 @@ from typing import Any
 from attrs import frozen
 
 from marathonlb.config.requests import guards
-from marathonlb.config.templates import legacy
 from marathonlb.config.templates.loader import Templates
+from marathonlb.config.templates.structure import checked_text
 from marathonlb.config.templates.variables import HOST, certificates
 from marathonlb.config.text.model import Chunk, Owner, Section
 from marathonlb.problem_kinds.operators import HAPROXY_USER
@@ -239,7 +239,7 @@ class HttpsPort:
     def _chunk(self, name: str, variables: Mapping[str, Any], service: Service | None = None) -> Chunk:
         template = self.templates.get(name)
         app_id, index = service.key if service is not None else (None, None)
-        text = legacy.opening(template, template.render(variables))
+        text = checked_text(template, template.render(variables))
         if text and not text.endswith("\n"):
             text += "\n"
         return Chunk(text, Owner(app_id, index, name, template.source))

@@ -17,7 +17,8 @@ from marathonlb.config import counters, frontends
 from marathonlb.config.requests import guards
 from marathonlb.config.templates import hashes, legacy
 from marathonlb.config.templates.loader import Templates
-from marathonlb.config.templates.table import Template
+from marathonlb.config.templates.structure import checked_text, declared
+from marathonlb.config.templates.template import Template
 from marathonlb.config.templates.variables import SERVER_VARIABLES, server_variables, service_variables
 from marathonlb.config.text import named_defaults
 from marathonlb.config.text.model import Chunk, Owner, Section
@@ -60,7 +61,7 @@ class Sections:
             for chunk in section.chunks:
                 if chunk.owner.source != "default" or "userlist" in chunk.text:
                     others = not chunk.owner.source.startswith("label ")
-                    found[others].update(legacy.declared(chunk.text, "userlist"))
+                    found[others].update(declared(chunk.text, "userlist"))
         return frozenset(found[False]), frozenset(found[True])
 
     @cached_property
@@ -239,7 +240,7 @@ class ServiceText:
         text = "".join(frontends.whole_lines(each) for each in dict.fromkeys(lines))
         others = [each for each in (line, extra, check) if each is not None and not each.is_default]
         for each in others:
-            legacy.opening(each, text)
+            checked_text(each, text)
         told = [each for each in others if not each.is_empty]
         theirs = [each for each in told if each.source.startswith("label ")]
         return Chunk(text, self._owner([*theirs, *reversed(told), line][0]))

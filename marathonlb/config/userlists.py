@@ -8,7 +8,7 @@ another one's host, or two that have copied the same lines would share those of 
 from __future__ import annotations
 
 from marathonlb.config.sections import Sections
-from marathonlb.config.templates.legacy import declared
+from marathonlb.config.templates.structure import declared
 from marathonlb.config.text.model import Section
 from marathonlb.problem_kinds.sharing import USERLIST_TAKEN
 from marathonlb.routing.precedence import seniority

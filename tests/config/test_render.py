@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.config.render import Rendered, Renderer
 from marathonlb.config.templates.loader import Templates, load_templates
-from marathonlb.config.templates.table import classic
+from marathonlb.config.templates.template import classic
 from marathonlb.config.text.model import Section
 from marathonlb.errors import TemplateError
 from marathonlb.marathon.model import App, HealthCheck, Networking, Port

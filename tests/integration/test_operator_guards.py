@@ -269,7 +269,7 @@ class OperatorGuardsMixin(Controlled):
         self.assertEqual(await self.status(), 403)
         (self.templates / "HAPROXY_BACKEND_HEAD.j2").write_text("backend x\n")
         self.hang_up()
-        await self.says("HAPROXY_BACKEND_HEAD is there too")
+        await self.says("HAPROXY_BACKEND_HEAD is for the same template")
         self.assertEqual(await self.status(), 403)
 
     async def test_fallback(self) -> None:

@@ -22,7 +22,7 @@ from tests.paths import data
 from tests.routing.apps import app, task
 
 ADVISED = re.compile(
-    r"\(line \d+: `.+`\)[^;]*;|Use '|please just remove|did you mean|^line \d+, `.+`, stands in no section.* has to be"
+    r"\(line \d+: `.+`\)[^;]*;|Use '|please just remove|did you mean|^line \d+, `.+`, is in no section.* has to be"
 )
 """A problem shows the line with our advice behind it, or HAProxy's own words hold the advice."""
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from attrs import evolve
 
-from marathonlb.config.templates.table import Template
+from marathonlb.config.templates.template import Template
 from marathonlb.config.text.model import SECTION_KEYWORDS
 from marathonlb.settings import Settings
 

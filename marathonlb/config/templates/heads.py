@@ -12,7 +12,7 @@ from attrs import evolve
 
 from marathonlb.config import frontends
 from marathonlb.config.templates import closed, legacy
-from marathonlb.config.templates.table import Template
+from marathonlb.config.templates.template import Template
 from marathonlb.config.templates.variables import shared_variables
 from marathonlb.config.text.model import DIRECTORY, Chunk, Owner, Section
 from marathonlb.errors import TemplateError

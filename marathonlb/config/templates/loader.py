@@ -1,7 +1,7 @@
 """
-Where a template's text comes from: an app's label, the environment, the operator's directory, the default.
+Loads templates: an app's label, the environment, the operator's directory, the default; the first one found is used.
 
-The first hit wins. The files are read once, by `load_templates`; everything after it is pure.
+`load_templates` reads all files; everything after it is pure.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from pathlib import Path
 from attrs import field, frozen
 
 import marathonlb
-from marathonlb.config.templates.table import BY_NAME, Template, classic, jinja, nearest
+from marathonlb.config.templates.table import BY_NAME, nearest
+from marathonlb.config.templates.template import Template, classic, jinja
 from marathonlb.errors import TemplateError
 from marathonlb.routing.services.model import Service
 from marathonlb.settings import Settings
 
 DEFAULT_DIRECTORY = Path(Settings().templates)
-"""Where nobody wonders that it is not there."""
+"""The default of --templates, which may be missing without a warning."""
 
 ENVIRONMENT_NOT_TEMPLATES = frozenset(
     {
@@ -41,7 +42,7 @@ ENVIRONMENT_NOT_TEMPLATES = frozenset(
         "CFGFILES",
     }
 )
-"""``HAPROXY_`` variables of the process that are no templates: ours, images', and HAProxy's own."""
+"""``HAPROXY_`` environment variables that are no templates: ours, those of images, and HAProxy's own."""
 
 
 @frozen(slots=False)
@@ -49,16 +50,16 @@ class Templates:
     """
     The templates of one controller.
 
-    :param shared: by name, the text that holds where no label overrides it.
-    :param defaults: by name, the text that ships.
-    :param warnings: what looks like a template and is none; one line each.
+    :param shared: template name to the template used for services without an overriding label.
+    :param defaults: template name to the template that ships.
+    :param warnings: files and variables named like a template that are none, one line each.
     """
 
     shared: Mapping[str, Template]
     defaults: Mapping[str, Template] = field(factory=dict, repr=False)
     warnings: tuple[str, ...] = ()
     changed: frozenset[str] = field(init=False, repr=False)
-    """The names of those whose shared text is not the default."""
+    """The names of the templates whose shared text is not the default."""
 
     @changed.default
     def _changed(self) -> frozenset[str]:
@@ -66,28 +67,32 @@ class Templates:
 
     @cached_property
     def read_app(self) -> bool:
-        """Whether one of the operator's reads the object ``app``: then a text may differ where no service does."""
+        """True if a shared template reads the object ``app``; then equal services may have different text."""
         return any("app" in template.names for template in self.shared.values())
 
     def get(self, name: str, service: Service | None = None) -> Template:
-        """The template of a service, or the shared one."""
+        """Return the template of a service, or the shared one."""
         if service is not None:
             text = service.overrides.get(name)
             if text is not None:
                 return classic(name, text, f"label HAPROXY_{service.port_index}_{name}")
         return self.shared[name]
 
-    def put(self, some: Mapping[str, Template]) -> Templates:
-        """The same with other shared texts for some templates."""
-        return Templates({**self.shared, **some}, self.defaults, self.warnings) if some else self
+    def put(self, changed: Mapping[str, Template]) -> Templates:
+        """Return a copy with other shared templates for some names."""
+        return Templates({**self.shared, **changed}, self.defaults, self.warnings) if changed else self
 
     def overridden(self, name: str, service: Service) -> bool:
-        """Whether somebody's text stands in place of the default."""
+        """Return whether a label or the operator overrides the default of a template."""
         return name in service.overrides or name in self.changed
 
 
 def defaults_directory() -> Path:
-    """Where the templates that ship lie: inside an installed package, or at the top of a checkout."""
+    """
+    Return the directory of the templates that ship: inside an installed package, or at the top of a checkout.
+
+    :raises TemplateError: there is none.
+    """
     package = Path(marathonlb.__file__).parent
     for candidate in (package / "templates", package.parent / "templates"):
         if (candidate / "HAPROXY_HEAD.j2").is_file():
@@ -101,9 +106,9 @@ def load_templates(directory: str, environment: Mapping[str, str]) -> Templates:
     """
     Read all templates.
 
-    :param directory: the operator's; it may be missing.
+    :param directory: the operator's directory; it may be missing.
     :param environment: the ``HAPROXY_`` variables of the process.
-    :raises TemplateError: two files for one template, a file that cannot be read, or one that is no Jinja2.
+    :raises TemplateError: a template has two files, a file cannot be read, or its Jinja2 is invalid.
     """
     shipped = defaults_directory()
     defaults = {
@@ -124,16 +129,18 @@ def load_templates(directory: str, environment: Mapping[str, str]) -> Templates:
 
 def require_directory(directory: str, accepted: Mapping[str, Template]) -> None:
     """
-    Take a directory that is gone for no wish to do without the templates that were in it.
+    Refuse a missing directory if HAProxy last ran with templates from it; it may only be unmounted.
 
-    :param accepted: those with which HAProxy ran last, by name.
-    :raises TemplateError: some came from it.
+    :param accepted: template name to the template with which HAProxy ran last.
+    :raises TemplateError: the directory is missing and templates came from it.
     """
-    here = f"file {Path(directory)}/"
-    gone = sorted(name for name, each in accepted.items() if each.source.startswith(here))
-    if gone and not Path(directory).is_dir():
-        names = ", ".join(f"HAPROXY_{name}" for name in gone)
-        reason = f"is not there any more, and HAProxy ran with {names} of it: put it back, empty where that is meant"
+    prefix = f"file {Path(directory)}/"
+    missing = sorted(name for name, template in accepted.items() if template.source.startswith(prefix))
+    if missing and not Path(directory).is_dir():
+        names = ", ".join(f"HAPROXY_{name}" for name in missing)
+        reason = (
+            f"is missing, and HAProxy last ran with its {names}: restore it, empty if these are to be removed"
+        )
         raise TemplateError(source=directory, reason=reason)
 
 
@@ -142,6 +149,7 @@ def _shipped(name: str) -> str:
 
 
 def _add_files(directory: Path, shared: dict[str, Template], warnings: list[str]) -> None:
+    """Replace shared templates by the files of the operator's directory, and add warnings about other files."""
     try:
         files = sorted(path for path in directory.iterdir() if path.name.startswith("HAPROXY_"))
     except FileNotFoundError:
@@ -157,26 +165,30 @@ def _add_files(directory: Path, shared: dict[str, Template], warnings: list[str]
             warnings.append(_not_a_template(f"file {path}", name))
             continue
         if name in seen:
-            raise TemplateError(source=str(path), reason=f"{seen[name]} is there too; keep one of them")
+            raise TemplateError(
+                source=str(path), reason=f"{seen[name]} is for the same template; keep one of them"
+            )
         seen[name] = path
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise TemplateError(source=str(path), reason=f"cannot be read: {error}") from None
         if path.name.endswith(".j2") and text == _shipped(name):
-            continue  # a copy of the default, or the checkout's own directory
+            continue  # a copy of the default, or the directory of the checkout
         make = jinja if path.name.endswith(".j2") else classic
         shared[name] = make(name, _checked(text, str(path)), f"file {path}")
 
 
 def _checked(text: str, source: str) -> str:
+    """Return a text with newlines only. Raises `TemplateError` if it has a NUL byte."""
     text = text.replace("\r\n", "\n")
     if "\0" in text:
         raise TemplateError(source=source, reason="holds a NUL byte")
     return text
 
 
-def _not_a_template(what: str, name: str) -> str:
+def _not_a_template(source: str, name: str) -> str:
+    """Return the warning about a file or variable that is named like a template."""
     near = nearest(name)
     hint = f"; the nearest name is HAPROXY_{near}" if near else ""
-    return f"{what} is no template and is not used{hint}"
+    return f"{source} is not a template and is not used{hint}"

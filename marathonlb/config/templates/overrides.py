@@ -21,7 +21,7 @@ from attrs import evolve, frozen
 from marathonlb.config.templates import closed
 from marathonlb.config.templates.loader import Templates
 from marathonlb.config.templates.removed_lines import Amendment
-from marathonlb.config.templates.table import Template
+from marathonlb.config.templates.template import Template
 from marathonlb.problem_kinds.operators import (
     TEMPLATE_ERROR,
     TEMPLATE_REFUSED,
@@ -138,7 +138,7 @@ class Overrides:
         if refusal is not None and refusal.instead is not None and not again:
             template = refusal.instead
         amended = self._amended.get(name, {}).values()
-        return evolve(template, amended=tuple((each.line, each.instead) for each in amended))
+        return evolve(template, amended=tuple((each.line, each.replacement) for each in amended))
 
     @property
     def proven(self) -> frozenset[str]:
@@ -343,4 +343,6 @@ class Overrides:
 
 
 def _amended(each: Amendment) -> str:
-    return f"{each.told}, since HAProxy refuses it and it guards nothing; write it so, or remove it"
+    return (
+        f"{each.warning}, because HAProxy refuses the line and it protects nothing; write it so, or remove it"
+    )

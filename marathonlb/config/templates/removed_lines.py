@@ -1,9 +1,9 @@
 """
-Lines of an operator's template that HAProxy refuses and that guard nothing. Pure.
+Replacements for lines of an operator's template that HAProxy refuses and that protect nothing. Pure.
 
-HAProxy has removed many directives over the years. One that only tuned it is left out, one that has a modern form of
-the same meaning is written in it, and the operator is told. A line that may guard something (who may connect, what is
-answered, which password is asked for) is never among them: the template that holds it is refused as a whole.
+HAProxy has removed many directives over the years. A tuning directive is left out, a directive with a new form of the
+same meaning is written in the new form, and the operator gets a warning. A line that may protect something (who may
+connect, what is answered, which password is required) is never replaced: its template is refused as a whole.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ _TUNING = frozenset(
     "numa-cpu-mapping profiling.memory profiling.tasks quiet spread-checks ssl-engine ssl-mode-async thread-group "
     "thread-groups ulimit-n".split()
 )
-"""Directives that say how HAProxy works, and nothing of what it lets pass."""
+"""Directives that tune HAProxy and do not affect which requests it lets through."""
 
 _OPTIONS = frozenset(
     "contstats forceclose http-keep-alive http-no-delay http-pretend-keepalive http-server-close http-tunnel "
     "http-use-htx httpclose splice-auto splice-request splice-response tcp-smart-accept tcp-smart-connect".split()
 )
-"""The same of ``option``."""
+"""The same for ``option``."""
 
-_GUARDS = ("tune.ssl.",)
-"""How the names of tuning begin that has a say in who is let in: a session of TLS may stand for a certificate."""
+_ACCESS_TUNING = ("tune.ssl.",)
+"""Prefixes of tuning directives that affect access: a resumed TLS session may stand for a client certificate."""
 
 _RENAMED = {
     "clitimeout": "timeout client",
@@ -37,7 +37,7 @@ _RENAMED = {
     "srvtimeout": "timeout server",
     "redispatch": "option redispatch",
 }
-"""Directives with a modern form of the same meaning; the first three may stand behind ``timeout``, too."""
+"""Old directive to its new form with the same meaning; the first three may also follow ``timeout``."""
 
 _WORDS = re.compile(r"[ \t]*(?P<words>\S+(?:[ \t]+\S+){0,2})")
 _FIRST = re.compile(r"^([ \t]*)(?:timeout[ \t]+)?\S+")
@@ -49,53 +49,56 @@ _NO_FILES = "FD limit"
 @frozen
 class Amendment:
     """
-    What stands in the place of a refused line.
+    The replacement of a line that HAProxy refuses.
 
-    :param line: the refused one.
-    :param instead: what is written in its place: one line, too.
-    :param told: what became of it, for the operator.
+    :param line: the refused line.
+    :param replacement: the line written instead of it.
+    :param warning: the change as a phrase, for the operator.
     """
 
     line: str
-    instead: str
-    told: str
+    replacement: str
+    warning: str
 
 
 def amendment(line: str, message: str) -> Amendment | None:
     """
-    What may stand in the place of a line that HAProxy refuses; None where it may guard something.
+    Return the replacement of a line that HAProxy refuses; None if the line may protect something.
 
-    :param line: one that is not continued on the next by a backslash.
-    :param message: HAProxy's words.
+    A line that continues on the next one by a backslash has none.
+
+    :param message: HAProxy's error about the line.
     """
-    found = _WORDS.match(line)
-    if found is None or line.rstrip().endswith("\\"):
+    match = _WORDS.match(line)
+    if match is None or line.rstrip().endswith("\\"):
         return None
-    words = found["words"].split()
+    words = match["words"].split()
     first = words[1] if words[0] == "no" and len(words) > 1 else words[0]
     shown = f"`{masked(' '.join(line.split()))[:200]}`"
     old = words[1] if first == "timeout" and len(words) > 1 else first
     if words[0] != "no" and old in _RENAMED:
-        instead = _FIRST.sub(lambda at: f"{at[1]}{_RENAMED[old]}", line, count=1)
-        return Amendment(line, instead, f"{shown} is written as `{' '.join(instead.split())[:200]}`")
+        replacement = _FIRST.sub(lambda match: f"{match[1]}{_RENAMED[old]}", line, count=1)
+        return Amendment(line, replacement, f"{shown} is written as `{' '.join(replacement.split())[:200]}`")
     if first == "server" and _UNRESOLVED in message and "init-addr" not in line.split():
-        instead = f"{line.partition(' #')[0].rstrip()} init-addr last,libc,none"
-        told = f"{shown} does not wait for its name to be known: `init-addr last,libc,none` is added"
-        return Amendment(line, instead, told)
+        replacement = f"{line.partition(' #')[0].rstrip()} init-addr last,libc,none"
+        warning = f"{shown} does not wait for its name to be resolved: `init-addr last,libc,none` is added"
+        return Amendment(line, replacement, warning)
     if (first == "bind" or words[:2] == ["stats", "socket"]) and "process" in message:
-        instead = _PROCESS.sub("", line, count=1)
-        return None if instead == line else Amendment(line, instead, f"`process` is left out of {shown}")
-    if _guards_nothing(words, first, message):
+        replacement = _PROCESS.sub("", line, count=1)
+        unchanged = replacement == line
+        return None if unchanged else Amendment(line, replacement, f"`process` is left out of {shown}")
+    if _protects_nothing(words, first, message):
         indent = line[: len(line) - len(line.lstrip())]
         return Amendment(line, f"{indent}# {line.strip()}", f"{shown} is left out")
     return None
 
 
-def _guards_nothing(words: list[str], first: str, message: str) -> bool:
+def _protects_nothing(words: list[str], first: str, message: str) -> bool:
+    """Return whether a directive only tunes HAProxy."""
     if first == "option":
         return words[-1] in _OPTIONS if words[0] == "no" else words[1:2] != [] and words[1] in _OPTIONS
     if first == "stats":
         return words[1:2] == ["bind-process"]
     if first.startswith("tune."):
-        return not first.startswith(_GUARDS)
+        return not first.startswith(_ACCESS_TUNING)
     return first in _TUNING or (first == "maxconn" and _NO_FILES in message)

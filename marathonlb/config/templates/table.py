@@ -1,37 +1,27 @@
 """
-The table of templates, and their two syntaxes.
+The table of templates, for code, help and documentation.
 
-*Classic* templates (labels, environment, files without ``.j2``) know ``{name}``, ``{{`` and ``}}``, nothing else: no
-attribute is ever looked up, so a tenant's label is text and never a program. *Jinja2* templates (the operator's
-``.j2`` files and our defaults) run in a sandbox where an undefined name is an error. *Literal* ones, as
-`TEMPLATES` marks them, reach HAProxy as they are unless they are Jinja2.
+`marathonlb.config.templates.template` renders them. This module imports no template engine, so that commands which
+need only the names start fast.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from difflib import get_close_matches
-from functools import lru_cache
-from typing import Any
 
-import jinja2
-from attrs import field, frozen
-from jinja2.meta import find_undeclared_variables
-from jinja2.sandbox import SandboxedEnvironment
-
-from marathonlb import limits
-from marathonlb.errors import TemplateError
+from attrs import frozen
 
 
 @frozen
 class TemplateSpec:
     """
-    One row of the table.
+    One template, as a row of the table.
 
-    :param per_app: an app's label may override it.
-    :param literal: a classic text of it is not substituted.
-    :param doc: what the default does.
+    :param name: the name without ``HAPROXY_``.
+    :param per_app: True if an app's label may override it.
+    :param literal: True if variables are not substituted in a classic text.
+    :param doc: description of the default, in Markdown.
     """
 
     name: str
@@ -61,29 +51,29 @@ TEMPLATES: tuple[TemplateSpec, ...] = _rows(
     (
         "HTTPS_GROUPED_FRONTEND_HEAD",
         "global literal",
-        "TCP frontend on `--bind-https` that reads the SNI, with `--group-https-by-vhost` and where a label passes TLS"
+        "TCP frontend on `--bind-https` that reads the SNI, with `--group-https-by-vhost` or if a label passes TLS"
         " through",
     ),
     (
         "HTTPS_GROUPED_VHOST_FRONTEND_HEAD",
         "global classic",
-        "per virtual host TLS frontend behind it, bound to `bound`: `name`, `sslCerts`, `bindOpts`",
+        "TLS frontend of one virtual host behind it, bound to `bound`: `name`, `sslCerts`, `bindOpts`",
     ),
     (
         "HTTPS_GROUPED_VHOST_BACKEND_HEAD",
         "global classic",
-        "the backend that leads there, to `address`: `name`",
+        "the backend for that frontend, with the server `address`: `name`",
     ),
     ("HTTPS_GROUPED_VHOST_FRONTEND_ACL", "global classic", "SNI rule: `backend`, `host`"),
     ("FRONTEND_HEAD", "app classic", "frontend of one service port: address, port, TLS, bind options, mode"),
     ("FRONTEND_BACKEND_GLUE", "app classic", "that frontend's `default_backend`"),
     ("BACKEND_HEAD", "app classic", "`backend {backend}`, balance, mode"),
     ("BACKEND_HTTP_OPTIONS", "app literal", "`X-Forwarded-For`, `-Port`, `-Proto`"),
-    ("BACKEND_HSTS_OPTIONS", "app literal", "`Strict-Transport-Security`, where `HAPROXY_{n}_USE_HSTS`"),
+    ("BACKEND_HSTS_OPTIONS", "app literal", "`Strict-Transport-Security`, with `HAPROXY_{n}_USE_HSTS`"),
     (
         "BACKEND_STICKY_OPTIONS",
         "app literal",
-        "cookie `mesosphere_server_id`, insert indirect nocache, where `HAPROXY_{n}_STICKY`",
+        "cookie `mesosphere_server_id`, insert indirect nocache, with `HAPROXY_{n}_STICKY`",
     ),
     (
         "BACKEND_HTTP_HEALTHCHECK_OPTIONS",
@@ -148,10 +138,10 @@ TEMPLATES: tuple[TemplateSpec, ...] = _rows(
     (
         "BACKEND_MAINTENANCE",
         "app classic",
-        "503 with a page (in mode tcp the connection is closed), where `HAPROXY_{n}_MAINTENANCE`",
+        "503 with a page (in mode tcp the connection is closed), with `HAPROXY_{n}_MAINTENANCE`",
     ),
     ("BACKEND_CORS", "app classic", "preflight and headers for the origins of `HAPROXY_{n}_CORS`"),
-    ("BACKEND_TIMEOUTS", "app classic", "`timeout server` and `timeout tunnel`, where labels name them"),
+    ("BACKEND_TIMEOUTS", "app classic", "`timeout server` and `timeout tunnel`, if labels set them"),
     ("FRONTEND_EXTRA", "app classic", "empty; appended to FRONTEND_HEAD"),
     ("BACKEND_EXTRA", "app classic", "empty; appended to the backend, before its servers"),
     ("SERVER_EXTRA", "app classic", "empty; appended to each `server` line"),
@@ -164,185 +154,8 @@ TEMPLATES: tuple[TemplateSpec, ...] = _rows(
 BY_NAME: Mapping[str, TemplateSpec] = {spec.name: spec for spec in TEMPLATES}
 PER_APP_NAMES: frozenset[str] = frozenset(spec.name for spec in TEMPLATES if spec.per_app)
 
-_TOKEN = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)
-_SIMPLE_JINJA = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}", re.ASCII)
-
-
-@frozen
-class Template:
-    """
-    A text that can be rendered.
-
-    :param source: ``default``, ``label HAPROXY_0_…``, ``environment HAPROXY_…`` or ``file …``.
-    :param parts: texts and names in turn, a text first: the whole of a template without logic.
-    :param program: the Jinja2 template where there is logic.
-    :param text: as somebody wrote it.
-    :param amended: lines that HAProxy refuses, each with the one that stands in its place.
-    :param closed: why the text may not be used; then nothing is rendered from it, and nothing in its place.
-    :param names: the variables that it reads.
-    """
-
-    name: str
-    source: str
-    parts: tuple[str, ...] = ()
-    program: jinja2.Template | None = field(default=None, eq=False)
-    text: str = field(default="", repr=False)
-    amended: tuple[tuple[str, str], ...] = ()
-    closed: str = ""
-    names: frozenset[str] = field()
-
-    _order: tuple[str, ...] = field(init=False, repr=False, eq=False)
-    _format: str = field(init=False, repr=False, eq=False)
-
-    @names.default
-    def _names_of_parts(self) -> frozenset[str]:
-        return frozenset(self.parts[1::2])
-
-    @_order.default
-    def _names_in_turn(self) -> tuple[str, ...]:
-        return self.parts[1::2]
-
-    @_format.default
-    def _parts_as_format(self) -> str:
-        """The text for ``%``, which puts a hundred thousand servers' values in faster than any loop."""
-        return "%s".join(part.replace("%", "%%") for part in self.parts[::2])
-
-    @property
-    def written(self) -> str:
-        """The text as it was written, its variables left out where there is no logic."""
-        return self.text if self.program is not None else "".join(self.parts[::2])
-
-    @property
-    def is_default(self) -> bool:
-        """Whether nobody has overridden it."""
-        return self.source == "default"
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether it says nothing: that part is switched off."""
-        return self.program is None and not "".join(self.parts).strip()
-
-    @property
-    def is_jinja(self) -> bool:
-        """Whether it is written in Jinja2."""
-        return self.is_default or self.source.endswith(".j2")
-
-    def same_text(self, other: Template) -> bool:
-        """Whether two templates are the same text in the same syntax, wherever it comes from."""
-        return (self.text, self.is_jinja) == (other.text, other.is_jinja)
-
-    def render(self, variables: Mapping[str, Any]) -> str:
-        """
-        The text for these variables.
-
-        :raises TemplateError: a name that this template has not, or a text that may not be used.
-        """
-        if self.closed:
-            raise TemplateError(source=self.source, reason=self.closed, template=self.name, closed=True)
-        text = self._render(variables)
-        if not self.amended:
-            return text
-        lines = dict(self.amended)
-        return "\n".join(lines.get(line, line) for line in text.split("\n"))
-
-    def _render(self, variables: Mapping[str, Any]) -> str:
-        if self.program is not None:
-            try:
-                return self.program.render(variables)
-            except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-                reason = f"HAPROXY_{self.name}: {error}"
-                raise TemplateError(source=self.source, reason=reason, template=self.name) from None
-        try:
-            found = tuple(map(variables.__getitem__, self._order))
-            if len(found) > _FEW and self.source.startswith("label "):
-                self._bound(found)
-            return self._format % found
-        except KeyError as missing:
-            reason = self._unknown(missing.args[0], variables)
-            raise TemplateError(source=self.source, reason=reason, template=self.name) from None
-
-    def _bound(self, found: Iterable[Any]) -> None:
-        """Raise `TemplateError` where a label's text would become too long by what its variables hold."""
-        length = len(self._format) + sum(len(str(each)) for each in found)
-        if length > limits.RENDERED:
-            reason = f"comes to {length} characters with its variables; {limits.RENDERED} are the most"
-            raise TemplateError(source=self.source, reason=reason, template=self.name)
-
-    def _unknown(self, name: str, variables: Iterable[str]) -> str:
-        known = sorted(key for key in variables if key not in OBJECTS)
-        near = get_close_matches(name, known, 1)
-        hint = f" (did you mean {{{near[0]}}}?)" if near else ""
-        return (
-            f"HAPROXY_{self.name} has no variable {{{name}}}{hint}; write {{{{{name}}}}} for braces that HAProxy is to "
-            f"see; it has: {', '.join(known)}"
-        )
-
-
-_FEW = 3
-"""So many variables need not be counted, however long they are."""
-
-OBJECTS = frozenset({"service", "app", "settings"})
-"""What Jinja2 templates are given besides the plain variables."""
-
-
-def classic(name: str, text: str, source: str) -> Template:
-    """A classic template: ``{name}`` is a variable, ``{{`` and ``}}`` a brace, any other brace itself."""
-    if BY_NAME[name].literal:
-        return Template(name, source, (text,), text=text)
-    return _classic(name, text, source) if len(text) <= _KEPT else _made(name, text, source)
-
-
-_KEPT = 4_096
-"""Maximum characters of a text whose template is kept: those of labels may be long, and many."""
-
-
-def _made(name: str, text: str, source: str) -> Template:
-    parts: list[str] = []
-    pieces: list[str] = []
-    here = 0
-    for token in _TOKEN.finditer(text):
-        pieces.append(text[here : token.start()])
-        here = token.end()
-        if not token[1]:
-            pieces.append(token[0][0])
-            continue
-        variable = f"{token[1]}, an object of Jinja2 alone" if token[1] in OBJECTS else token[1]
-        parts += ["".join(pieces), variable]
-        pieces = []
-    return Template(name, source, (*parts, "".join(pieces) + text[here:]), text=text)
-
-
-_classic = lru_cache(maxsize=10_000)(_made)
-
-
-def jinja(name: str, text: str, source: str) -> Template:
-    """
-    A Jinja2 template, sandboxed; where it holds nothing but plain variables it needs no program.
-
-    :raises TemplateError: it is no Jinja2.
-    """
-    try:
-        program = _ENVIRONMENT.from_string(text)
-    except jinja2.TemplateSyntaxError as error:
-        raise TemplateError(source=source, reason=f"line {error.lineno}: {error.message}") from None
-    program.globals = dict(program.globals)  # copied at each rendering, which takes long of a chain of maps
-    rest = _SIMPLE_JINJA.sub("", text)
-    if not any(mark in rest for mark in ("{{", "{%", "{#", "}}")):
-        return Template(name, source, tuple(_SIMPLE_JINJA.split(text)), text=text)
-    names = frozenset(find_undeclared_variables(_ENVIRONMENT.parse(text)))
-    return Template(name, source, program=program, text=text, names=names)
-
-
-_ENVIRONMENT = SandboxedEnvironment(
-    undefined=jinja2.StrictUndefined,
-    autoescape=False,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    keep_trailing_newline=True,
-)
-
 
 def nearest(name: str) -> str | None:
-    """The template's name that is most like this one."""
+    """Return the template's name closest to this one; None if none is close."""
     near = get_close_matches(name, list(BY_NAME), 1)
     return near[0] if near else None

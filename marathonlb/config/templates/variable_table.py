@@ -1,8 +1,8 @@
 """
-The table of the variables that templates are given, for those who write templates.
+The table of the documented variables of templates.
 
-The names never change. `marathonlb.config.templates.variables` gives them their values, and adds what only our
-defaults need.
+The names never change. `marathonlb.config.templates.variables` sets their values, and adds the variables that only our
+defaults use.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ class Variable:
     """
     One row of the table.
 
-    :param names: one, or several of one meaning.
-    :param scope: where it has a value: ``service``, ``check`` (of a service, where it has one), ``server``.
+    :param names: one variable, or several with related meanings.
+    :param scope: where it has a value: ``service``, ``check`` (of services with a health check) or ``server``.
+    :param doc: description, in Markdown.
     """
 
     names: tuple[str, ...]
@@ -36,49 +37,61 @@ VARIABLES: tuple[Variable, ...] = _rows(
     ("mode", "service", "`http` or `tcp`"),
     ("balance", "service", "the balance algorithm with its arguments"),
     ("sslCert sslCertOptions", "service", "empty, or a blank and `ssl crt FILE`"),
-    ("bindOptions", "service", "empty, or a blank and what the label says"),
-    ("hostname", "service", "one virtual host: the first, or the one that a rule is about"),
-    ("cleanedUpHostname", "service", "what the names of the hosts' ACLs end in: `host_{cleanedUpHostname}`"),
+    ("bindOptions", "service", "empty, or a blank and the label's value"),
+    ("hostname", "service", "one virtual host: the first one, or the one of the rule"),
+    (
+        "cleanedUpHostname",
+        "service",
+        "the suffix of the names of the hosts' ACLs: `host_{cleanedUpHostname}`",
+    ),
     ("appId", "service", "the app's id, with its slashes"),
-    ("cleanedUpAppId", "service", "the same as a part of an ACL's name"),
-    ("path", "service", "the path prefixes, a blank between two"),
+    ("cleanedUpAppId", "service", "the app's id as a part of an ACL's name"),
+    ("path", "service", "the path prefixes, separated by blanks"),
     ("realm user passwd", "service", "the parts of `HAPROXY_{n}_AUTH`; the realm fits between double quotes"),
     ("proxypath", "service", "`HAPROXY_{n}_HTTP_BACKEND_PROXYPASS_PATH`"),
     ("rootpath", "service", "`HAPROXY_{n}_HTTP_BACKEND_REVPROXY_PATH`"),
     ("redirpath", "service", "`HAPROXY_{n}_HTTP_BACKEND_REDIR`"),
-    ("network_allowed", "service", "one network of clients; its template is written once for each"),
-    ("haproxy_dir", "service", "the directory of haproxy.cfg, in which the map files lie"),
-    ("sslCerts", "service", "the shared certificates: `crt A crt B`; HTTPS_FRONTEND_HEAD has it, too"),
+    ("network_allowed", "service", "one network of clients; its template is written once for each network"),
+    ("haproxy_dir", "service", "the directory of haproxy.cfg and of the map files"),
+    ("sslCerts", "service", "the shared certificates: `crt A crt B`; HTTPS_FRONTEND_HEAD has it too"),
     ("healthCheckProtocol", "check", "`HTTP`, `HTTPS`, `TCP` or `MESOS_…`"),
-    ("healthCheckPath", "check", "the path that is asked for; `/` where none is named"),
+    ("healthCheckPath", "check", "the path of the check; `/` if the app names none"),
     (
         "healthCheckPort healthCheckPortIndex",
         "check",
-        "the fixed port, or which of the app's ports is checked",
+        "the fixed port, or the index of the checked port",
     ),
     (
         "healthCheckIntervalSeconds healthCheckTimeoutSeconds healthCheckGracePeriodSeconds",
         "check",
         "seconds",
     ),
-    ("healthCheckMaxConsecutiveFailures", "check", "as the app has it"),
-    ("healthCheckFalls", "check", "one more than that"),
+    ("healthCheckMaxConsecutiveFailures", "check", "as in the app's definition"),
+    ("healthCheckFalls", "check", "`healthCheckMaxConsecutiveFailures` plus one"),
     ("healthCheckIgnoreHttp1xx", "check", "`true` or `false`"),
     (
         "healthCheckPortOptions",
         "check",
-        "empty, or a blank and `port N` where another port than the server's is checked",
+        "empty, or a blank and `port N` if another port than the server's is checked",
     ),
     ("serverName", "server", "host, task's address and port, joined by `_`"),
-    ("serverId", "server", "1 to 32767, the same for the same name as long as the backend lets it be"),
+    (
+        "serverId",
+        "server",
+        "1 to 32767, the same for the same name unless another server of the backend has it",
+    ),
     ("host", "server", "the agent, or the task's address in container networking"),
     ("host_ipv4", "server", "the address to connect to, IPv6 in brackets"),
     ("port", "server", "the port to connect to"),
-    ("cookieOptions", "server", "empty, or a blank and `check cookie VALUE` where the service is sticky"),
-    ("healthCheckOptions", "server", "what BACKEND_SERVER_HTTP_HEALTHCHECK_OPTIONS or its TCP twin comes to"),
+    ("cookieOptions", "server", "empty, or a blank and `check cookie VALUE` if the service is sticky"),
+    (
+        "healthCheckOptions",
+        "server",
+        "the text of BACKEND_SERVER_HTTP_HEALTHCHECK_OPTIONS, or of the same for TCP",
+    ),
     (
         "otherOptions",
         "server",
-        "a blank before each word: `weight 0` of a task that drains, and what labels add",
+        "a blank before each word: `weight 0` of a draining task, and what labels add",
     ),
 )

@@ -1,10 +1,10 @@
 """
-The variables that templates are given.
+The values of the variables of templates. Pure.
 
-Each contract variable is given to every template of a service; the names never change, since operators have years of
-overrides written against them. Those that the contract does not name (``hostAcl``, ``hostMatch``, ``pathAcl``,
-``pathMatch``, ``httpsPort``, ``appIdWord``, ``ratePeers`` and those of `_path_variables` and `_limit_variables`) are
-what our defaults need besides.
+Every template of a service gets each documented variable (`marathonlb.config.templates.variable_table`). Their names
+never change, because operators have written overrides with them for years. The undocumented ones (``hostAcl``,
+``hostMatch``, ``pathAcl``, ``pathMatch``, ``httpsPort``, ``appIdWord``, ``ratePeers``, those of `_path_variables` and
+those of `_limit_variables`) are for our defaults only.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from marathonlb.routing.services.servers import Server
 from marathonlb.settings import Settings
 
 HOST = "req.hdr(host),host_only,lower,rtrim(.)"
-"""The Host header as every rule compares it: without its port, in lower case, and without the dot of the DNS's root."""
+"""The Host header as every rule compares it: without the port, in lower case, without a trailing dot."""
 
 LIST_SUFFIX = ".crt-list"
-"""The end of the name of a file that lists certificates."""
+"""Suffix of the name of a file that lists certificates."""
 
 _ESCAPED = re.compile(r"([\\ #\"'])")
 _IN_QUOTES = re.compile(r"([\\\"$])")
@@ -33,32 +33,32 @@ _IN_QUOTES = re.compile(r"([\\\"$])")
 
 def escaped(text: str) -> str:
     """
-    One word of HAProxy's configuration language, whatever characters it holds.
+    Return any text as one word of HAProxy's configuration.
 
-    A ``$`` stands for itself outside of quotes, and a backslash before it would stay.
+    ``$`` is not escaped: outside of quotes it is literal, and HAProxy would keep a backslash before it.
     """
     return _ESCAPED.sub(r"\\\1", text)
 
 
 def log_format(text: str) -> str:
-    """A word where HAProxy reads a log format, in which ``%`` begins an expression."""
+    """Return a text as one word of a HAProxy log format, in which ``%`` begins an expression."""
     return escaped(text.replace("%", "%%"))
 
 
 def quoted_realm(realm: str) -> str:
     """
-    A realm between double quotes of the configuration.
+    Return a realm as text between double quotes of HAProxy's configuration.
 
-    HAProxy puts it between the quotes of a header as it is, so a quote in it is escaped once for each of the two.
+    HAProxy copies the realm between the quotes of a header, so a quote is escaped twice: for the header and the file.
     """
     return _IN_QUOTES.sub(r"\\\1", re.sub(r"([\\\"])", r"\\\1", realm))
 
 
 def location_hosts(service: Service) -> str:
     """
-    A regular expression for the hosts of ``Location`` headers that mean the service itself.
+    Return a regular expression for the hosts in ``Location`` headers that mean the service itself.
 
-    Its virtual hosts, and IPv4 addresses: a task that knows no better names its own.
+    These are its virtual hosts, and IPv4 addresses: a task may name its own address.
     """
     exact = [re.escape(host) for host in service.hosts if not is_wildcard(host)]
     wild = [r"[^/]+" + re.escape(host[1:]) for host in service.hosts if is_wildcard(host)]
@@ -66,18 +66,18 @@ def location_hosts(service: Service) -> str:
 
 
 def certificates(paths: tuple[str, ...]) -> str:
-    """``crt A crt B``, and ``crt-list A`` for a list."""
+    """Return the words for certificates on a bind line: ``crt A crt B``, or ``crt-list A`` for a list."""
     return " ".join(f"crt-list {path}" if path.endswith(LIST_SUFFIX) else f"crt {path}" for path in paths)
 
 
 def https_port(settings: Settings) -> str:
-    """What a redirect to https adds to the host: nothing for port 443, else ``:PORT``."""
+    """Return the suffix of the host in redirects to https: empty for port 443, else ``:PORT``."""
     port = settings.bind_https.rpartition(":")[2]
     return "" if port in ("443", "") else f":{port}"
 
 
 def shared_variables(settings: Settings) -> dict[str, Any]:
-    """The variables of the templates that belong to no service."""
+    """Return the variables of the templates that belong to no service."""
     options = settings.environment.get(
         "HAPROXY_GLOBAL_DEFAULT_OPTIONS", "redispatch,http-server-close,dontlognull"
     )
@@ -91,7 +91,7 @@ def shared_variables(settings: Settings) -> dict[str, Any]:
 
 
 def service_variables(service: Service, settings: Settings) -> dict[str, Any]:
-    """The variables of one service; those of a server, a network or a rule are added to them."""
+    """Return the variables of one service; those of a server, a network or a rule are added to them."""
     realm, user, passwd = service.auth or ("", "", "")
     files = service.files
     ssl = f" ssl {certificates(files.certs)}" if files.certs else ""
@@ -134,7 +134,7 @@ def service_variables(service: Service, settings: Settings) -> dict[str, Any]:
 
 
 def _path_variables(service: Service) -> dict[str, Any]:
-    """What our defaults need to rewrite paths, each as the place where it stands reads it."""
+    """Return the variables with which our defaults rewrite paths, each escaped for its place."""
     root = (service.revproxy_path or "").rstrip("/")
     return {
         "proxypathRegex": escaped(re.escape((service.proxypass_path or "").rstrip("/"))),
@@ -146,7 +146,7 @@ def _path_variables(service: Service) -> dict[str, Any]:
 
 
 def _limit_variables(service: Service) -> dict[str, Any]:
-    """What the labels that are ours alone say; empty where they say nothing."""
+    """Return the variables for limits, CORS and timeouts; empty if the label is missing."""
     most, period = service.rate_limit or ("", "")
     return {
         "rateLimit": most,
@@ -159,7 +159,7 @@ def _limit_variables(service: Service) -> dict[str, Any]:
 
 
 def _origin(origin: str) -> str:
-    """One origin as a regular expression, a word of HAProxy's configuration; ``*`` is any."""
+    """Return one origin as a regular expression, one word of HAProxy's configuration; ``*`` matches any."""
     if origin == "*":
         return ".+"
     words = re.escape(origin).replace(r"://\*\.", "://[^/:]+[.]")
@@ -179,16 +179,17 @@ def _check_variables(service: Service) -> dict[str, Any]:
         "healthCheckIntervalSeconds": _within(check.interval_seconds, _LONGEST),
         "healthCheckGracePeriodSeconds": check.grace_period_seconds,
         "healthCheckMaxConsecutiveFailures": check.max_consecutive_failures,
-        "healthCheckFalls": _within(check.max_consecutive_failures + 1, _MOST),
+        "healthCheckFalls": _within(check.max_consecutive_failures + 1, _MOST_FAILURES),
         "healthCheckIgnoreHttp1xx": str(check.ignore_http1xx).lower(),
         "healthCheckPortOptions": "",
     }
 
 
 _LONGEST = 2_000_000
-"""Seconds; HAProxy counts milliseconds in 31 bits."""
+"""Maximum seconds of an interval; HAProxy counts milliseconds in 31 bits."""
 
-_MOST = 1_000_000
+_MOST_FAILURES = 1_000_000
+"""Maximum number of failed checks."""
 
 
 def _within(number: int, most: int) -> int:
@@ -212,10 +213,10 @@ _CHECK_NAMES = (
 
 def rule_variables(service: Service, rule: AclRule | None, host: str | None = None) -> dict[str, Any]:
     """
-    The variables of one routing rule: the host it is about, the names and the matches of its ACLs.
+    Return the variables of one routing rule: its host, and the names and matches of its ACLs.
 
-    HAProxy takes two ACLs of one name for one ACL that fits both. So ours have a colon in their names, which neither a
-    host nor a backend can hold.
+    HAProxy merges ACLs with the same name into one that matches either. So the names of ours have a colon, which no
+    host and no backend has.
     """
     hosts = rule.hosts if rule else service.hosts
     host = host if host is not None else (hosts[0] if hosts else "")
@@ -250,11 +251,11 @@ SERVER_VARIABLES = frozenset(
         "healthCheckPortOptions",
     }
 )
-"""The variables that differ from server to server."""
+"""The names of the variables that differ between the servers of a service."""
 
 
 def server_variables(server: Server, service: Service) -> dict[str, Any]:
-    """The variables of one server; ``healthCheckOptions`` is rendered from its template and added by the caller."""
+    """Return the variables of one server; the caller adds ``healthCheckOptions``, which has a template of its own."""
     check_port = f" port {server.check_port}" if server.check_port != server.port else ""
     return {
         "serverName": server.name,

@@ -15,7 +15,7 @@ from marathonlb.config.render import Rendered, Renderer
 from marathonlb.config.templates.loader import Templates
 from marathonlb.config.templates.overrides import Overrides
 from marathonlb.config.templates.removed_lines import amendment
-from marathonlb.config.templates.table import Template
+from marathonlb.config.templates.template import Template
 from marathonlb.config.text.model import Config, Owner
 from marathonlb.errors import Complaint, InvalidConfiguration, MarathonLBError, TemplateError, TemplateRefused
 from marathonlb.haproxy.diagnostics.blame import operators, written_by_operator

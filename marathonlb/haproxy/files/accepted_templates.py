@@ -13,7 +13,8 @@ from contextlib import suppress
 
 from twisted.logger import Logger
 
-from marathonlb.config.templates.table import BY_NAME, Template, classic, jinja
+from marathonlb.config.templates.table import BY_NAME
+from marathonlb.config.templates.template import Template, classic, jinja
 from marathonlb.errors import PublishFailed, TemplateError
 from marathonlb.files import Ownership
 from marathonlb.haproxy.files.disk import Disk, read_text, told

@@ -1,44 +1,22 @@
-"""Overrides of long ago: what is written anew, what is left out, what is told."""
+"""Rewrites of old lines, and the warnings about them."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.config.render import Rendered, Renderer
 from marathonlb.config.templates import legacy
-from marathonlb.config.templates.loader import load_templates
-from marathonlb.config.templates.table import classic
 from marathonlb.config.text.model import Chunk, Owner
-from marathonlb.errors import TemplateError
 from marathonlb.marathon.model import HealthCheck
-from marathonlb.routing.services.model import Service
-from marathonlb.settings import Settings
-from tests.routing.apps import app, offered, service
-
-
-def rendered(
-    *known: Service,
-    apart: bool = False,
-    environment: dict[str, str] | None = None,
-    directory: str = "/nowhere",
-    **options: Any,
-) -> Rendered:
-    """What services come to under an operator's templates; their names lack ``HAPROXY_``."""
-    overrides = {f"HAPROXY_{name}": text for name, text in (environment or {}).items()}
-    settings = Settings(environment=overrides, state_dir="/run/my lb", **options)
-    renderer = Renderer(settings, load_templates(directory, overrides))
-    if apart:
-        renderer.tell_apart()
-    return renderer.render(known)
+from tests.config.templates.rendering import rendered
+from tests.routing.apps import service
 
 
 class StatsSocketTests(SynchronousTestCase):
     """``stats socket`` in a directory that is not there."""
 
-    def led(self, *lines: str) -> legacy.Head:
+    def rewritten(self, *lines: str) -> legacy.ModernHead:
         """A HEAD with these lines, where ``/there`` is a directory."""
         text = "global\n" + "".join(f"  {line}\n" for line in lines)
         return legacy.head(
@@ -50,9 +28,9 @@ class StatsSocketTests(SynchronousTestCase):
             is_directory=lambda path: path == "/there",
         )
 
-    def test_led(self) -> None:
-        """It is led to ours with all its words, and that is said; others stay."""
-        made = self.led(
+    def test_replaced(self) -> None:
+        """Ours is used with all arguments of the line, with a warning; others stay."""
+        made = self.rewritten(
             "stats socket /there/x level admin", "stats socket unix@/var/run/haproxy/socket mode 660"
         )
         self.assertEqual(
@@ -67,7 +45,9 @@ class StatsSocketTests(SynchronousTestCase):
 
     def test_second(self) -> None:
         """A second one is left out, and what is no path stays."""
-        made = self.led("stats socket /a/x", "stats socket /b/y level admin", "stats socket ipv4@127.0.0.1:9")
+        made = self.rewritten(
+            "stats socket /a/x", "stats socket /b/y level admin", "stats socket ipv4@127.0.0.1:9"
+        )
         self.assertEqual(
             made.text.splitlines()[2:],
             ["  # stats socket /b/y level admin", "  stats socket ipv4@127.0.0.1:9"],
@@ -106,7 +86,7 @@ class LuaTests(SynchronousTestCase):
         text = (
             "global\n  lua-load /x/mygetpids.lua\n  lua-load /x/getpids.lua.old\n  # lua-load /getpids.lua\n"
         )
-        self.assertEqual(legacy.head(text, managed=False, socket="/s", config="/c"), legacy.Head(text))
+        self.assertEqual(legacy.head(text, managed=False, socket="/s", config="/c"), legacy.ModernHead(text))
 
 
 class DaemonTests(SynchronousTestCase):
@@ -249,91 +229,3 @@ class ChecksTests(SynchronousTestCase):
         )
         self.assertEqual(made.config.template.count("http-check send hdr Host www"), 3)
         self.assertIn("hdr Host www\n  timeout check 2s\nlisten x\n", made.config.sections[0].text)
-
-
-class OpeningTests(SynchronousTestCase):
-    """Templates that have to open a section."""
-
-    def test_switched_off(self) -> None:
-        """An empty template, and one that holds comments alone, switches its part off."""
-        for text in ("", " \n", "# not here\n", "\n  # not here\n\n"):
-            names = ("HTTP_FRONTEND_HEAD", "HTTPS_FRONTEND_HEAD", "HTTP_FRONTEND_APPID_HEAD", "FRONTEND_HEAD")
-            switched = dict.fromkeys(names, text)
-            made = rendered(service("a", 1, hosts=("a.test",)), environment=switched)
-            self.assertEqual([each.kind for each in made.config], ["head", "backend"], repr(text))
-            self.assertEqual(made.problems, ())
-
-    def test_disguised(self) -> None:
-        """A keyword is one however it is written: HAProxy takes quotes and codes away before it looks."""
-        for line in (
-            '"backend" x', "b'ack'end x", r"\x62ackend x", r"\backend x", '"${X-backend}" x', "\vbackend x",
-            "\fbackend x",
-        ):  # fmt: skip
-            made = rendered(service("a", 1, hosts=("a.test",), overrides={"HTTP_FRONTEND_ACL": line + "\n"}))
-            self.assertEqual([each.label for each in made.problems], ["HAPROXY_0_HTTP_FRONTEND_ACL"], line)
-            self.assertNotIn(line, made.config.template)
-
-    def test_head(self) -> None:
-        """An empty HAPROXY_HEAD writes nothing at all."""
-        self.assertEqual(rendered(environment={"HEAD": ""}).config.sections[0].text, "")
-
-    def test_no_section(self) -> None:
-        """One whose first line opens none would write into the section before it."""
-        text = "\n  # appended\n  acl host_a hdr(host) -i a\n"
-        error = self.assertRaises(TemplateError, rendered, environment={"HTTP_FRONTEND_HEAD": text})
-        self.assertIn("line 3, `acl host_a hdr(host) -i a`, stands in no section", error.reason)
-        self.assertIn("has to be `frontend NAME`", error.reason)
-
-    def test_label(self) -> None:
-        """A label's is its app's problem."""
-        made = rendered(service("a", 1, overrides={"BACKEND_HEAD": "server x y"}), service("b", 2))
-        self.assertEqual(
-            [(each.app_id, each.label) for each in made.problems], [("/a", "HAPROXY_0_BACKEND_HEAD")]
-        )
-        self.assertEqual([each.backend for each in made.services], ["b_2"])
-
-    def test_every_head(self) -> None:
-        """What opens a section is known for each template that does, and anything may follow a comment."""
-        for name, (word, *_) in legacy.OPENS.items():
-            template = classic(name, "", "file x")
-            self.assertEqual(legacy.opening(template, f"# x\n\t{word} a # b\n"), f"# x\n\t{word} a # b\n")
-            self.assertRaises(TemplateError, legacy.opening, template, "mode tcp\n")
-
-    def test_more_sections(self) -> None:
-        """A template that opens a section may have others before it; what opens none may not begin any."""
-        good = "userlist mine\n  user a password b\nbackend {backend}\n  mode http\n"
-        made = rendered(service("a", 1, overrides={"BACKEND_HEAD": good}))
-        self.assertEqual((made.problems, len(made.services)), ((), 1))
-        table = {
-            ("BACKEND_HEAD", "backend {backend}\n\nuserlist mine\n"): "its last section is `userlist`",
-            (
-                "BACKEND_HEAD",
-                "defaults\n  mode tcp\nbackend {backend}\n",
-            ): "line 1, `defaults`, opens a section",
-            (
-                "BACKEND_HTTP_OPTIONS",
-                "  option forwardfor\n  backend x\n",
-            ): "line 2, `backend x`, opens a section",
-            ("BACKEND_SERVER_OPTIONS", "server a b:1\nbackend {backend}x"): "line 2, `backend a_1x`, opens",
-            ("FRONTEND_BACKEND_GLUE", "  .if TRUE\n"): "ends without `.endif`",
-            ("FRONTEND_BACKEND_GLUE", "  .endif\n"): "has no `.if` before it",
-            (
-                "FRONTEND_BACKEND_GLUE",
-                "  .else\n.if TRUE\n.endif\n",
-            ): "line 1, `.else`, has no `.if` before it",
-        }
-        with_server = offered(app()).services[0].servers
-        for (name, text), words in table.items():
-            made = rendered(service("a", 1, servers=with_server, overrides={name: text}), service("b", 2))
-            (problem,) = made.problems
-            self.assertEqual((problem.app_id, problem.label), ("/a", f"HAPROXY_0_{name}"))
-            self.assertIn(words, problem.reason)
-
-    def test_conditions(self) -> None:
-        """Conditions that end where they began are the owner's."""
-        text = ".if TRUE\n  timeout server 1s\n.elif FALSE\n.else\n.endif\n"
-        made = rendered(service("a", 1, overrides={"BACKEND_EXTRA": text}))
-        self.assertEqual(made.problems, ())
-        self.assertIn(text, made.config.template)
-        error = self.assertRaises(TemplateError, rendered, environment={"HEAD": ".if TRUE\nglobal\n"})
-        self.assertIn("ends without `.endif`", error.reason)

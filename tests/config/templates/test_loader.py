@@ -15,7 +15,8 @@ from marathonlb.config.templates.loader import (
     load_templates,
     require_directory,
 )
-from marathonlb.config.templates.table import BY_NAME, classic
+from marathonlb.config.templates.table import BY_NAME
+from marathonlb.config.templates.template import classic
 from marathonlb.errors import TemplateError
 from tests.routing.apps import service
 
@@ -100,7 +101,7 @@ class SourceTests(SynchronousTestCase):
         """A classic and a Jinja2 file of one name are an error that names both."""
         error = self.assertRaises(TemplateError, self.load, {"HAPROXY_HEAD": "a", "HAPROXY_HEAD.j2": "b"})
         self.assertIn("HAPROXY_HEAD.j2:", str(error))
-        self.assertIn("/HAPROXY_HEAD is there too", str(error))
+        self.assertIn("/HAPROXY_HEAD is for the same template", str(error))
 
     def test_unknown(self) -> None:
         """A file or a variable that is no template is reported with the nearest name, and others are not looked at."""
@@ -113,11 +114,11 @@ class SourceTests(SynchronousTestCase):
         warnings = self.load(files, environment).warnings
         self.assertEqual(len(warnings), 3)
         self.assertRegex(
-            warnings[0], "HAPROXY_BACKEND_HEADS is no template .* nearest name is HAPROXY_BACKEND_HEAD$"
+            warnings[0], "HAPROXY_BACKEND_HEADS is not a template .* nearest name is HAPROXY_BACKEND_HEAD$"
         )
-        self.assertRegex(warnings[1], "HAPROXY_ZZZ.j2 is no template and is not used$")
+        self.assertRegex(warnings[1], "HAPROXY_ZZZ.j2 is not a template and is not used$")
         self.assertRegex(
-            warnings[2], "variable HAPROXY_FRONTEND_HEDA is no template .* HAPROXY_FRONTEND_HEAD$"
+            warnings[2], "variable HAPROXY_FRONTEND_HEDA is not a template .* HAPROXY_FRONTEND_HEAD$"
         )
 
     def test_unusable(self) -> None:
@@ -156,7 +157,7 @@ class SourceTests(SynchronousTestCase):
         require_directory(self.directory, good)
         shutil.rmtree(self.directory)
         error = self.assertRaises(TemplateError, require_directory, self.directory, good)
-        self.assertIn("is not there any more, and HAProxy ran with HAPROXY_BACKEND_HEAD", str(error))
+        self.assertIn("is missing, and HAProxy last ran with its HAPROXY_BACKEND_HEAD", str(error))
         require_directory("/elsewhere", good)
         Path(self.directory).mkdir()
         require_directory(self.directory, good)

@@ -15,7 +15,7 @@ class AmendmentTests(SynchronousTestCase):
     def instead(self, line: str, message: str = UNKNOWN) -> str | None:
         """The line in the place of a refused one."""
         found = amendment(line, message)
-        return None if found is None else found.instead
+        return None if found is None else found.replacement
 
     def test_left_out(self) -> None:
         """Tuning is left out as a comment, so that the lines below keep their numbers."""

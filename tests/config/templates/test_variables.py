@@ -8,10 +8,10 @@ from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.config.render import Renderer
-from marathonlb.config.templates.legacy import OPENS
 from marathonlb.config.templates.loader import load_templates
-from marathonlb.config.templates.table import BY_NAME, OBJECTS, jinja
-from marathonlb.config.templates.variable_table import VARIABLES
+from marathonlb.config.templates.structure import OPENS
+from marathonlb.config.templates.table import BY_NAME
+from marathonlb.config.templates.template import OBJECTS, jinja
 from marathonlb.marathon.model import HealthCheck
 from marathonlb.routing.services.model import Service
 from marathonlb.settings import Settings
@@ -87,17 +87,6 @@ def text_of(name: str, names: list[str]) -> str:
 
 
 DEFAULTS = load_templates("/nowhere", {})
-
-
-class TableTests(SynchronousTestCase):
-    """What is documented."""
-
-    def test_all(self) -> None:
-        """The table has the variables of the contract, each once."""
-        names = [(name, row.scope == "server") for row in VARIABLES for name in row.names]
-        servers = {*SERVER, "serverId", "healthCheckOptions"}
-        wanted = {(name, False) for name in (*VALUES, *OTHERS)} | {(name, True) for name in servers}
-        self.assertEqual(sorted(names), sorted(wanted))
 
 
 class ObjectsTests(SynchronousTestCase):

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.config.templates.loader import load_templates
 from marathonlb.config.templates.overrides import AGAIN
-from marathonlb.config.templates.table import Template
+from marathonlb.config.templates.template import Template
 from marathonlb.config.text.model import Config
 from marathonlb.controller.planner import Planner
 from marathonlb.errors import InvalidConfiguration

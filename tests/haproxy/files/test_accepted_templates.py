@@ -6,7 +6,7 @@ import os
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.config.templates.table import classic, jinja
+from marathonlb.config.templates.template import classic, jinja
 from marathonlb.haproxy.files.accepted_templates import FILE, AcceptedTemplates
 from marathonlb.haproxy.files.state_directory import StateDirectory
 
