@@ -21,7 +21,8 @@ from marathonlb.controller.reconciler import Reconciler
 from marathonlb.controller.recorder import Record
 from marathonlb.controller.timeline import Timeline
 from marathonlb.haproxy.applier import Applier
-from marathonlb.haproxy.certificates.reload_watch import CertificateWatch, LoadedCertificates
+from marathonlb.haproxy.certificates.loaded import LoadedCertificates
+from marathonlb.haproxy.certificates.reload_watch import CertificateWatch
 from marathonlb.haproxy.factory import make_applier, make_certificates, make_renewal, version_of
 from marathonlb.haproxy.files.accepted_templates import AcceptedTemplates
 from marathonlb.haproxy.files.state_directory import StateDirectory, beside

@@ -17,12 +17,8 @@ from marathonlb.haproxy.applier import Applier
 from marathonlb.haproxy.certificates.backup import CertificateCopies
 from marathonlb.haproxy.certificates.companions import CompanionTrial
 from marathonlb.haproxy.certificates.inventory import Certificates
-from marathonlb.haproxy.certificates.reload_watch import (
-    CertificateWatch,
-    LoadedCertificates,
-    ReloadRequests,
-    RememberingReloader,
-)
+from marathonlb.haproxy.certificates.loaded import LoadedCertificates, RememberingReloader
+from marathonlb.haproxy.certificates.reload_watch import CertificateWatch, ReloadRequests
 from marathonlb.haproxy.dynamic.updater import Connect, Steering
 from marathonlb.haproxy.files.publish import Files
 from marathonlb.haproxy.files.reader import Readers

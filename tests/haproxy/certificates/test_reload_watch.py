@@ -9,12 +9,8 @@ from zope.interface.verify import verifyObject
 
 from marathonlb.causes import Cause, CauseKind
 from marathonlb.errors import HAProxyUnavailable, ReloadFailed
-from marathonlb.haproxy.certificates.reload_watch import (
-    WATCH_INTERVAL,
-    CertificateWatch,
-    LoadedCertificates,
-    RememberingReloader,
-)
+from marathonlb.haproxy.certificates.loaded import LoadedCertificates, RememberingReloader
+from marathonlb.haproxy.certificates.reload_watch import WATCH_INTERVAL, CertificateWatch
 from marathonlb.haproxy.certificates.survey import to_be_served
 from marathonlb.haproxy.files.state_directory import StateDirectory
 from marathonlb.haproxy.interfaces import IReloader
