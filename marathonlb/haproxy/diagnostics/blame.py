@@ -1,13 +1,13 @@
 """
-Who is to blame for what HAProxy refuses: services, or templates of the operator's. Pure.
+Find what is at fault for HAProxy's complaints: services, or the operator's templates. Pure.
 
-A line of an operator's template may be wrong in itself, or by what some app has put into its variables. Templates are
-read once, at the start, so what is wrong with one shows before HAProxy has accepted anything that it wrote: then it is
-to blame, unless it is refused in few of the services that use it, on a line that apps have put something into. Later it
-is the services.
+A line of an operator's template may be wrong in itself, or by a value that an app's label puts into it. Templates are
+read once, at the start, so a wrong template shows before HAProxy has accepted any of its lines: then the template is at
+fault, unless HAProxy refuses it in few of the services that use it, on a line with values of apps. After HAProxy has
+accepted it, the services are at fault.
 
-HAProxy gives up at the first of some mistakes (a condition that names no ACL, say). So a template that was refused in
-one service is doubted: where the next one is refused in its turn, the template is to blame for both.
+HAProxy stops at the first mistake of some kinds (a condition that names no ACL, say). So a template that was refused in
+one service is doubted: where another service is refused for it next, the template is at fault for both.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from marathonlb.errors import Complaint
 from marathonlb.haproxy.diagnostics.hints import remedy
 from marathonlb.redaction import masked
 
-SAID = 5
-"""So many complaints about one template are told."""
+MAX_SHOWN = 5
+"""Maximum number of complaints to show about one template."""
 
-MOST = 50
-"""After so many HAProxy reads no further."""
+MAX_COMPLAINTS = 50
+"""Number of errors after which HAProxy reads no further."""
 
 _SAME_NAME = re.compile(r"(?P<kind>\w+) '[^']*' has the same name as (?!(?P=kind))\w+ '")
 _SECRET = re.compile(r"\b(?:insecure-)?password\b")
@@ -38,11 +38,11 @@ Key = tuple[str, int]
 @frozen
 class Blamed:
     """
-    The offenders of one refusal.
+    The templates and services that are at fault for one refusal.
 
-    :param templates: by the template's name, what is wrong with it.
-    :param services: by the service's key: the label, or the template whose line it is, and what is wrong.
-    :param doubted: by the name of a template that is not trusted yet, the services that it was refused in.
+    :param templates: HAProxy's complaints, by the template's name.
+    :param services: by the service's key, the label or the template whose line is refused, and HAProxy's complaint.
+    :param doubted: the services in which a template was refused that HAProxy has not accepted yet, by its name.
     """
 
     templates: Mapping[str, str]
@@ -51,18 +51,18 @@ class Blamed:
 
 
 def names_clash(complaints: Iterable[Complaint]) -> bool:
-    """Whether HAProxy refuses that a frontend and a backend have one name."""
+    """Return whether HAProxy refuses that a frontend and a backend have the same name."""
     return any(_SAME_NAME.match(complaint.message) for complaint in complaints)
 
 
 def about_defaults(complaints: Iterable[Complaint]) -> bool:
-    """Whether a line is refused from which backends would be made while HAProxy runs; it can do without."""
+    """Return whether a line of the named defaults is refused, which are needed only to add backends at runtime."""
     owners = (complaint.owner for complaint in complaints)
     return any(isinstance(owner, Owner) and owner.template == named_defaults.TEMPLATE for owner in owners)
 
 
 def about_limits(complaints: Iterable[Complaint]) -> bool:
-    """Whether HAProxy would need more files than it may open; it points to HEAD, whoever wants them."""
+    """Return whether HAProxy needs more files than it may open; it points to HEAD, whichever line is at fault."""
     return any("FD limit" in complaint.message for complaint in complaints)
 
 
@@ -75,13 +75,13 @@ def blamed(
     unchanged: Collection[Key] = (),
 ) -> Blamed:
     """
-    Whom the complaints name.
+    Return the templates and services that the complaints name.
 
-    :param config: what HAProxy refused.
+    :param config: the configuration that HAProxy refused.
     :param trusted: the operator's templates that HAProxy has accepted before, by name.
-    :param doubted: those that it has refused before, in one service that is left out now.
-    :param unchanged: the services that HAProxy has accepted as they are: what is refused in them of a template that is
-        as it was has lost something that it needs, a file perhaps, and that is no app's doing.
+    :param doubted: the templates that it has refused before, in one service that is left out now.
+    :param unchanged: the services that HAProxy has accepted as they are. A trusted template that is refused in one of
+        them has lost something that it needs, such as a file, so the app is not at fault.
     """
     shared: dict[str, list[Complaint]] = {}
     services: dict[Key, tuple[str, str]] = {}
@@ -92,26 +92,28 @@ def blamed(
         if _is_operators(owner):
             shared.setdefault(owner.template, []).append(complaint)
         elif (key := _key(owner)) is not None and key not in services:
-            services[key] = _label(owner), told(complaint, config)
+            services[key] = _label(owner), explained(complaint, config)
     templates: dict[str, str] = {}
     suspects: dict[str, frozenset[Key]] = {}
-    for name, found in shared.items():
-        by_service = {_key(c.owner): c for c in reversed(found) if isinstance(c.owner, Owner)}
-        wrong = _wrong_itself(by_service, name, config, cut=len(complaints) >= MOST, doubted=name in doubted)
+    for name, refused in shared.items():
+        by_service = {_key(c.owner): c for c in reversed(refused) if isinstance(c.owner, Owner)}
+        wrong = _wrong_itself(
+            by_service, name, config, cut=len(complaints) >= MAX_COMPLAINTS, doubted=name in doubted
+        )
         outside = any(key in unchanged for key in by_service)
         if None in by_service or (outside if name in trusted else wrong):
-            templates[name] = _all_told(found, config)
+            templates[name] = _explain_all(refused, config)
             continue
         if name not in trusted:
             suspects[name] = frozenset(key for key in by_service if key is not None)
         for key, complaint in by_service.items():
             if key is not None:
-                services.setdefault(key, (f"HAPROXY_{name}", told(complaint, config)))
+                services.setdefault(key, (f"HAPROXY_{name}", explained(complaint, config)))
     return Blamed(templates, services, suspects)
 
 
 def written_by_operator(complaint: Complaint, config: Config) -> str | None:
-    """The line that a complaint is about, where a template of the operator's holds it; but no server of an app."""
+    """Return the line that a complaint is about, if an operator's template holds it and it is no server of an app."""
     owner = complaint.owner
     if not isinstance(owner, Owner) or not _is_operators(owner):
         return None
@@ -120,7 +122,7 @@ def written_by_operator(complaint: Complaint, config: Config) -> str | None:
 
 
 def operators(config: Config) -> frozenset[str]:
-    """The names of the operator's templates that have a line in a configuration."""
+    """Return the names of the operator's templates that have a line in a configuration."""
     return frozenset(
         chunk.owner.template
         for section in config.sections
@@ -129,33 +131,33 @@ def operators(config: Config) -> frozenset[str]:
     )
 
 
-def told(complaint: Complaint, config: Config) -> str:
-    """HAProxy's words, the line that they are about where it is somebody's own, and what to do."""
-    words, line = complaint.message, ""
+def explained(complaint: Complaint, config: Config) -> str:
+    """Return HAProxy's message, the line that it is about unless that is a default, and what to do."""
+    message, line = complaint.message, ""
     place = config.place(complaint.line) if complaint.line is not None else None
     if place is not None and place[1].owner.source != "default":
         number, line = place[2], _line(complaint, config).strip()
-        words += f" (line {number}" + ("" if _SECRET.search(line) else f": `{masked(line)[:200]}`") + ")"
+        message += f" (line {number}" + ("" if _SECRET.search(line) else f": `{masked(line)[:200]}`") + ")"
     advice = remedy(complaint.message, line)
-    return f"{words}; {advice}" if advice else words
+    return f"{message}; {advice}" if advice else message
 
 
-def _all_told(found: Sequence[Complaint], config: Config) -> str:
-    each = list(dict.fromkeys(told(complaint, config) for complaint in found))
-    more = len(each) - SAID
-    return "; ".join(each[:SAID]) + (f"; and {more} more" if more > 0 else "")
+def _explain_all(complaints: Sequence[Complaint], config: Config) -> str:
+    sentences = list(dict.fromkeys(explained(complaint, config) for complaint in complaints))
+    more = len(sentences) - MAX_SHOWN
+    return "; ".join(sentences[:MAX_SHOWN]) + (f"; and {more} more" if more > 0 else "")
 
 
 def _wrong_itself(
     refused: Mapping[Key | None, Complaint], name: str, config: Config, *, cut: bool, doubted: bool
 ) -> bool:
     """
-    Whether a template is refused in each service that has a line of it, or the line is the same in others: no app has
-    put anything into that. Where it was doubted before, half of the services are enough, since HAProxy tells of one
-    at a time.
+    Return whether a template is wrong itself: refused in each service that uses it, or on a line that holds no value of
+    an app, since other services have the same line. Where the template was doubted before, half of the services are
+    enough, since HAProxy names one at a time.
 
-    :param cut: HAProxy has not read all of them: those after the last one that it refused do not count.
-    :param doubted: it was refused in another service before.
+    :param cut: True if HAProxy has not read all services: those after the last one that it refused do not count.
+    :param doubted: True if it was refused in another service before.
     """
     users: dict[Key | None, str] = {}
     for section in config.sections:

@@ -1,14 +1,14 @@
 """
-HAProxy's words → complaints that name a line and who wrote it. Pure.
+From HAProxy's messages to complaints that name a line of the configuration and its owner. Pure.
 
-The words differ by version (2.6, 2.8 and 3.4 were read); what they have in common is ``[LEVEL] (pid) : words`` with
-``[file:line]`` among the words mostly. A complaint that comes after parsing names only a proxy and what it misses;
-its line is found in the text. HAProxy checks in phases: an error of the parser hides those that come later, so a second
-check may name more.
+The messages differ by version (2.6, 2.8 and 3.4 were read). Common to all is ``[LEVEL] (pid) : message``, mostly with
+``[file:line]`` in the message. A complaint that comes after parsing names only a proxy and what it misses; its line is
+looked up in the text. HAProxy checks in phases: a parser's error hides those of later phases, so a second check may
+name more.
 
-HAProxy repeats what it refuses, and whoever writes a template chooses those words. So a place counts where HAProxy
-writes it and nobody else can: at the beginning or the end, and in the two sentences that name two lines. No level
-stands behind a line break of a template's own: see `marathonlb.routing.labels.values.speaks_for_haproxy`.
+A message quotes the text that HAProxy refuses, and the author of a template chooses that text. So a place counts only
+where HAProxy itself writes it: at the beginning or the end, and in the two messages that name two lines. A level never
+follows a line break of a template's own: see `marathonlb.routing.labels.values.speaks_for_haproxy`.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from collections.abc import Iterator, Sequence
 from marathonlb.config.text.model import SECTION_KEYWORDS, Config, Owner, Section
 from marathonlb.errors import Complaint
 
-_SAID = re.compile(r"^\[(?P<level>[A-Z]+)\][^()\n]*\((?P<pid>\d+)\) : (?P<words>.*)$")
+_MESSAGE = re.compile(r"^\[(?P<level>[A-Z]+)\][^()\n]*\((?P<pid>\d+)\) : (?P<message>.*)$")
 _CUT = re.compile(
     r"^(\[[A-Z]+\][^()\n]*\(\d+\) : (?:config : )?[Pp]arsing \[[^\[\]]*?:\d+\]\s*: character ')"
     r"(?=\[[A-Z]+\]\s+\(\d+\) : )",
     re.MULTILINE,
 )
-"""Where HAProxy complains about a character that is none, its words end before the line does."""
+"""A complaint about a broken character: HAProxy's message ends before the line does."""
 
 _PLACE = re.compile(r"\[(?P<file>[^\[\]]*?):(?P<line>\d+)\]")
 _AT_FIRST = r"^(?:config : )?(?:[Pp]arsing |Binding )?\[[^\[\]]*?:(?P<line>\d+)\]"
@@ -46,7 +46,7 @@ _NEEDED = re.compile(
     r"|[Cc]an't find resolvers section) '(?P<name>[^']+)'"
 )
 _NEEDS = r"(?:(?<!\S)(?:peers|table|cache|cache-use|cache-store|errorfiles)\s+|\bdo-resolve\([^()]*,\s*){}(?![^\s,)])"
-"""How a line names what it needs from elsewhere."""
+"""A line that names something it needs from another section, with the name in place of ``{}``."""
 
 _SEVERAL = re.compile(r"^(?:config : )?multiple argument resolution errors:\n")
 _TWO_MODES = re.compile(
@@ -70,8 +70,8 @@ _QUOTED = re.compile(r"'([^'\s]+)'")
 _SAYS_NOTHING = re.compile(r"\s*(?:#|$)")
 _OF_FILES = re.compile(
     "|".join(
-        re.escape(os.strerror(each))
-        for each in (
+        re.escape(os.strerror(number))
+        for number in (
             errno.ENOENT,
             errno.EACCES,
             errno.EPERM,
@@ -84,7 +84,7 @@ _OF_FILES = re.compile(
         )
     )
 )
-"""What the system says of files: whoever names one in a label is not told which files there are."""
+"""The system's errors about files; an app's owner is not told them, since they tell which files exist."""
 
 ALERTS = frozenset({"EMERG", "ALERT", "CRIT", "ERR"})
 WARNINGS = frozenset({"WARNING", "DIAG"})
@@ -92,111 +92,115 @@ WARNINGS = frozenset({"WARNING", "DIAG"})
 
 def complaints(output: str, config: Config | None = None) -> tuple[Complaint, ...]:
     """
-    What HAProxy refuses, in the order it was said.
+    Return what HAProxy refuses, in the order of its messages.
 
-    :param output: of ``haproxy -c``, of a start that failed, or the log that ``reload`` answers with.
-    :param config: what the file was written from; with it each complaint has its owner, and a line where HAProxy named
-        only a proxy.
-    :return: without the lines that only sum up, unless nothing else was said.
+    :param output: the output of ``haproxy -c``, of a failed start, or the log in the reply to ``reload``.
+    :param config: the configuration that the file was written from; with it each complaint has its owner, and its line
+        where HAProxy names only a proxy.
+    :return: the complaints without summaries, unless there are only summaries.
     """
-    alerts = [each for level, words in _said(output) if level in ALERTS for each in _each(words)]
-    telling = [words for words in alerts if not _sums_up(words)]
-    return tuple(_complaint(words, config) for words in telling or alerts)
+    alerts = [part for level, message in _messages(output) if level in ALERTS for part in _parts(message)]
+    substantial = [message for message in alerts if not _is_summary(message)]
+    return tuple(_complaint(message, config) for message in substantial or alerts)
 
 
 def warnings(output: str, config: Config | None = None) -> tuple[Complaint, ...]:
-    """What HAProxy accepts but advises against, in the order it was said."""
+    """Return what HAProxy accepts but advises against, in the order of its messages."""
     return tuple(
-        _complaint(words, config)
-        for level, words in _said(output)
-        if level in WARNINGS and not _sums_up(words) and not words.startswith("Former worker")
+        _complaint(message, config)
+        for level, message in _messages(output)
+        if level in WARNINGS and not _is_summary(message) and not message.startswith("Former worker")
     )
 
 
-def _said(output: str) -> Iterator[tuple[str, str]]:
-    """Each level and what was said on it; a line without a level goes on with the one before."""
-    level, words = "", list[str]()
+def _messages(output: str) -> Iterator[tuple[str, str]]:
+    """Yield the level and text of each message; an indented line without a level belongs to the message before."""
+    level, lines = "", list[str]()
     while (whole := _CUT.sub(r"\1\n", output)) != output:
         output = whole
     for line in output.split("\n"):
-        match = _SAID.match(line)
+        match = _MESSAGE.match(line)
         if match:
-            if words:
-                yield level, "\n".join(words)
-            level, words = match["level"], [match["words"]]
-        elif words and line[:1].isspace():
-            words.append(line)
-        elif words:
-            yield level, "\n".join(words)
-            words = []
-    if words:
-        yield level, "\n".join(words)
+            if lines:
+                yield level, "\n".join(lines)
+            level, lines = match["level"], [match["message"]]
+        elif lines and line[:1].isspace():
+            lines.append(line)
+        elif lines:
+            yield level, "\n".join(lines)
+            lines = []
+    if lines:
+        yield level, "\n".join(lines)
 
 
-def _each(words: str) -> list[str]:
-    """The complaints in what was said; HAProxy gathers some of them under one heading."""
-    heading = _SEVERAL.match(words)
-    return [words] if heading is None else [line.strip() for line in words[heading.end() :].split("\n")]
+def _parts(message: str) -> list[str]:
+    """Return the complaints in a message; HAProxy puts some of them under one heading."""
+    heading = _SEVERAL.match(message)
+    return [message] if heading is None else [line.strip() for line in message[heading.end() :].split("\n")]
 
 
-def _sums_up(words: str) -> bool:
-    return any(summary in words for summary in _SUMMARIES)
+def _is_summary(message: str) -> bool:
+    return any(summary in message for summary in _SUMMARIES)
 
 
-def _complaint(words: str, config: Config | None) -> Complaint:
-    line = next((int(place["line"]) for pattern in _PLACES if (place := pattern.search(words))), None)
+def _complaint(message: str, config: Config | None) -> Complaint:
+    line = next((int(place["line"]) for pattern in _PLACES if (place := pattern.search(message))), None)
     sure = True
     if config is not None:
-        line = _line_of_guilty(words, config) or line or _line_of_limit(words, config)
+        line = _line_of_guilty(message, config) or line or _line_of_limit(message, config)
         if line is None:
-            line, sure = _line_of_proxy(words, config)
-    found = config.locate(line) if config is not None and line is not None else None
-    owner = found[1].owner if found else None
-    message = _PREFIX.sub("", words, count=1)
-    if message == words:
-        message = _PLACE.sub("", words, count=1).replace("  ", " ", 1)
+            line, sure = _line_of_proxy(message, config)
+    located = config.locate(line) if config is not None and line is not None else None
+    owner = located[1].owner if located else None
+    text = _without_place(message)
     if isinstance(owner, Owner) and owner.app_id is not None:
-        message = _OF_FILES.sub("it cannot be used", message)
-    return Complaint(message=message.strip(), line=line, owner=owner if sure else None)
+        text = _OF_FILES.sub("it cannot be used", text)
+    return Complaint(message=text.strip(), line=line, owner=owner if sure else None)
 
 
-def _line_of_guilty(words: str, config: Config) -> int | None:
-    """Which of two lines is to blame: of two proxies of one name, or of a frontend and a backend of two modes."""
-    if twins := _TWINS.match(words):
+def _without_place(message: str) -> str:
+    text = _PREFIX.sub("", message, count=1)
+    return _PLACE.sub("", message, count=1).replace("  ", " ", 1) if text == message else text
+
+
+def _line_of_guilty(message: str, config: Config) -> int | None:
+    """Return which of two lines is at fault: two proxies of one name, or a frontend and a backend of two modes."""
+    if twins := _TWINS.match(message):
         lines = [int(twins["line"]), int(twins["other"])]
-        places = [(line, found) for line in lines if (found := config.locate(line)) is not None]
-        # the one that stands in a section of another name
+        places = [(line, place) for line in lines if (place := config.locate(line)) is not None]
+        # the proxy that is written in a section of another name
         return next((line for line, (section, _) in places if section.name != twins["name"]), lines[0])
-    modes = _TWO_MODES.match(words)
+    modes = _TWO_MODES.match(message)
     return _line_of_mode(modes, config) if modes else None
 
 
 def _line_of_mode(modes: re.Match[str], config: Config) -> int:
     """
-    Who has brought a frontend and a backend of two modes together.
+    Return the line that brought a frontend and a backend of two modes together.
 
-    Somebody who leads a frontend to a backend that is another one's; else, where the frontend is everybody's, whoever
-    set the backend's mode; else the one of the two that is not our default, the backend first.
+    That is a line of another owner that sends the frontend's requests to the backend. Else, where the frontend is
+    shared, it is the line that sets the backend's mode. Else it is the one of the two that is not a default, the
+    backend first.
     """
     front, back = int(modes["line"]), int(modes["other"])
-    found, other = config.place(front), config.place(back)
-    if found is None or other is None:
+    frontend, backend = config.place(front), config.place(back)
+    if frontend is None or backend is None:
         return back
-    theirs = other[1].owner
-    for line, owner, said in _lines_from(front, config):
-        foreign = (owner.app_id, owner.port_index) != (theirs.app_id, theirs.port_index)
-        if foreign and owner.app_id and said[1:2] == [modes["backend"]] and said[0] in _LEADS:
+    backend_owner = backend[1].owner
+    for line, owner, words in _lines_from(front, config):
+        another = (owner.app_id, owner.port_index) != (backend_owner.app_id, backend_owner.port_index)
+        if another and owner.app_id and words[1:2] == [modes["backend"]] and words[0] in _ROUTES:
             return line
-    if found[1].owner.app_id is None:
-        return max((line for line, _, said in _lines_from(back, config) if said[0] == "mode"), default=back)
-    return front if theirs.source == "default" and found[1].owner.source != "default" else back
+    if frontend[1].owner.app_id is None:
+        return max((line for line, _, words in _lines_from(back, config) if words[0] == "mode"), default=back)
+    return front if backend_owner.source == "default" and frontend[1].owner.source != "default" else back
 
 
-_LEADS = frozenset({"use_backend", "default_backend"})
+_ROUTES = frozenset({"use_backend", "default_backend"})
 
 
 def _lines_from(start: int, config: Config) -> Iterator[tuple[int, Owner, list[str]]]:
-    """The lines of a proxy from its first one on that say something: the number, who wrote it, its words."""
+    """Yield the lines of a proxy that are not empty: the number, the owner, the words."""
     number = 1
     for section in config.sections:
         if number + section.lines > start:
@@ -206,87 +210,87 @@ def _lines_from(start: int, config: Config) -> Iterator[tuple[int, Owner, list[s
         return
     for chunk in section.chunks:
         for line in chunk.text.split("\n")[:-1]:
-            said = line.split()
-            if number > start and said[:1] and said[0] in SECTION_KEYWORDS:
+            words = line.split()
+            if number > start and words[:1] and words[0] in SECTION_KEYWORDS:
                 return
-            if number >= start and said:
-                yield number, chunk.owner, said
+            if number >= start and words:
+                yield number, chunk.owner, words
             number += 1
 
 
-def _line_of_limit(words: str, config: Config) -> int | None:
-    """The line that asks for more files than HAProxy may open: it says how many, and not who wants them."""
-    if "FD limit" not in words:
+def _line_of_limit(message: str, config: Config) -> int | None:
+    """Return the line that asks for more files than HAProxy may open; its message names none."""
+    if "FD limit" not in message:
         return None
     section = ""
     for number, line in enumerate(config.template.split("\n"), 1):
-        found = line.split()
-        if found[:1] and found[0] in SECTION_KEYWORDS:
-            section = found[0]
-        if section == "global" and found[:1] and found[0] in ("maxconn", "ulimit-n"):
+        words = line.split()
+        if words[:1] and words[0] in SECTION_KEYWORDS:
+            section = words[0]
+        if section == "global" and words[:1] and words[0] in ("maxconn", "ulimit-n"):
             return number
     return None
 
 
-def _line_of_proxy(words: str, config: Config) -> tuple[int | None, bool]:
+def _line_of_proxy(message: str, config: Config) -> tuple[int | None, bool]:
     """
-    The line that a complaint without one is about: in the proxy that it names, where the missing name stands.
+    Return the line that a complaint without a place is about: in the proxy that it names, where the missing name is.
 
-    A proxy that has no section of its own stands in somebody's template.
+    A proxy that has no section of its own is written in a template.
 
-    :return: with it whether that is sure: where several write a section, its first line may be another one's.
+    :return: the line, and True if it is sure: where a section has several owners, its first line may be another's.
     """
-    named = _PROXY.search(words)
+    named = _PROXY.search(message)
     if named is None:
         return None, True
     start = 1
     for section in config.sections:
         if section.kind in _PROXIES and section.name == named["name"]:
-            offset, sure = _offset_in(section, words)
+            offset, sure = _offset_in(section, message)
             return start + offset, sure
         start += section.lines
     lines = config.template.split("\n")
     for number, line in enumerate(lines):
         opened = line.split()[:2]
         if len(opened) == 2 and opened[0] in _PROXIES and opened[1] == named["name"]:
-            return 1 + number + (_pointed_at(lines[number:], words) or 0), True
+            return 1 + number + (_pointed_at(lines[number:], message) or 0), True
     return None, True
 
 
-def _pointed_at(lines: Sequence[str], words: str) -> int | None:
-    """How far down a proxy's lines the complaint points: to its server, or to the name that is missing."""
-    missing = _MISSING.search(words) or _REFERRED.search(words)
-    needed = _NEEDED.search(words)
+def _pointed_at(lines: Sequence[str], message: str) -> int | None:
+    """Return the offset in a proxy's lines that a complaint points to: its server, or the name that is missing."""
+    missing = _MISSING.search(message) or _REFERRED.search(message)
+    needed = _NEEDED.search(message)
     needs = re.compile(_NEEDS.format(re.escape(needed["name"]))) if needed else None
-    server = _SERVER.search(words)
+    server = _SERVER.search(message)
     begun = False
     for offset, line in enumerate(lines):
-        found = line.split()
-        if found[:1] and found[0] in SECTION_KEYWORDS:
+        words = line.split()
+        if words[:1] and words[0] in SECTION_KEYWORDS:
             if begun:
                 break
             begun = True
-        if server is not None and found[:2] == ["server", server["name"]]:
+        if server is not None and words[:2] == ["server", server["name"]]:
             return offset
-        if server is None and missing is not None and found[:2] == [missing["keyword"], missing["name"]]:
+        if server is None and missing is not None and words[:2] == [missing["keyword"], missing["name"]]:
             return offset
-        if needs is not None and found[:1] != ["acl"] and needs.search(line):
+        if needs is not None and words[:1] != ["acl"] and needs.search(line):
             return offset
     return None
 
 
-def _offset_in(section: Section, words: str) -> tuple[int, bool]:
+def _offset_in(section: Section, message: str) -> tuple[int, bool]:
     """
-    How far down in a section the line stands that is to blame, and whether that is sure.
+    Return the offset in a section of the line at fault, and True if it is sure.
 
-    Where HAProxy points to a line of our defaults, or to none, it is one of somebody's own that has a word which
-    HAProxy quotes; else the one that opens the section, unless several write there.
+    Where HAProxy points to a line of a default template, or to none, it is a line of another owner that holds a word
+    that HAProxy quotes. Else it is the line that opens the section, which is not sure where several own lines in it.
     """
     owned = [(line, chunk.owner) for chunk in section.chunks for line in chunk.text.split("\n")[:-1]]
-    pointed = _pointed_at([line for line, _ in owned], words)
+    pointed = _pointed_at([line for line, _ in owned], message)
     if pointed is not None and owned[pointed][1].source != "default":
         return pointed, True
-    quoted = {word for word in _QUOTED.findall(words) if word != section.name}
+    quoted = {word for word in _QUOTED.findall(message) if word != section.name}
     for offset, (line, owner) in enumerate(owned):
         if owner.source != "default" and not quoted.isdisjoint(line.split()):
             return offset, True

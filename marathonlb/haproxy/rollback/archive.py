@@ -1,7 +1,7 @@
 """
-The last configurations that HAProxy ran, whole, in the order they came: one for each change of more than tasks.
+The last configurations that HAProxy ran, whole and in order: one for each change of more than tasks.
 
-While one of them is pinned nothing is added: HAProxy runs it with other tasks, and those before it are still wanted.
+While a configuration is pinned nothing is added: HAProxy runs it with other tasks, and the older ones must stay.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class Archived:
     """
     One configuration of the archive.
 
-    :param number: its place in the order; a higher one is newer.
-    :param path: the directory that holds haproxy.cfg and the map files.
-    :param time: when HAProxy confirmed it, ISO 8601, UTC.
-    :param reason: why it was reloaded, or what steps led there.
-    :param cause: what had come; empty where that is not known.
-    :param digest: of its texts (`Published.digest`).
+    :param number: the place in the order; a higher number is newer.
+    :param path: the directory with haproxy.cfg and the map files.
+    :param time: the time at which HAProxy confirmed it, ISO 8601, UTC.
+    :param reason: why HAProxy was reloaded, or the runtime changes that led to it.
+    :param cause: the trigger; empty where it is not known.
+    :param digest: the digest of its texts (`Published.digest`).
     """
 
     number: int
@@ -51,8 +51,8 @@ class Archive:
     """
     The directory ``archive`` in the state directory: ``00000042/`` with the files, ``00000042.json`` beside it.
 
-    :param keep: how many are kept; with 0 nothing is archived.
-    :param cause: says what has come that led to a configuration.
+    :param keep: maximum number of configurations to keep; with 0 nothing is archived.
+    :param cause: returns the trigger of the configuration that is applied now.
     """
 
     _log = Logger()
@@ -70,15 +70,15 @@ class Archive:
         self._disk = disk or Disk()
 
     def list(self) -> tuple[Archived, ...]:
-        """What is there, the oldest first; what cannot be read is left out."""
+        """Return the archived configurations, the oldest first, without those that cannot be read."""
         directory = self._state.file("archive")
-        found = []
+        archived = []
         with suppress(OSError):
             for name in sorted(os.listdir(directory)):
                 if name.endswith(".json") and name[:-5].isdigit():
                     with suppress(OSError, ValueError, KeyError, TypeError):
-                        found.append(self._read(directory, name))
-        return tuple(found)
+                        archived.append(self._read(directory, name))
+        return tuple(archived)
 
     def _read(self, directory: str, name: str) -> Archived:
         about = json.loads(read_text(os.path.join(directory, name)) or "")
@@ -92,7 +92,7 @@ class Archive:
         )
 
     def read(self, number: int) -> Published | None:
-        """The texts of one of them; None where there is none of this number, or it cannot be read."""
+        """Return the texts of a configuration; None where none has this number or it cannot be read."""
         path = self._state.file(f"archive/{number:08d}")
         with suppress(OSError):
             texts = {name: read_text(os.path.join(path, name)) or "" for name in os.listdir(path)}
@@ -101,17 +101,17 @@ class Archive:
 
     @property
     def cause(self) -> str:
-        """What has come that leads to a configuration now."""
+        """The trigger of the configuration that is applied now."""
         return self._cause()
 
     def add(self, published: Published, *, reason: str, seconds: float, cause: str | None = None) -> None:
         """
-        Keep a configuration and drop the oldest ones above the number to keep.
+        Add a configuration, and remove the oldest ones above the number to keep.
 
-        A failure is logged and goes no further: the archive is a convenience, the publication is not.
+        A failure is logged and not raised: the configuration is published all the same.
 
-        :param seconds: the time of the confirmation, since the epoch.
-        :param cause: what had come; None asks for it.
+        :param seconds: the time of the confirmation, in seconds since 1970.
+        :param cause: the trigger; None asks for the current one.
         """
         if self._keep <= 0:
             return
@@ -121,18 +121,19 @@ class Archive:
                 self._add(published, reason, time, self._cause() if cause is None else cause)
         except (OSError, PublishFailed) as error:
             self._log.warn(
-                "the configuration was not archived: {reason}. It is published all the same",
+                "The configuration was not archived: {reason}. It is published all the same, but there is no rollback "
+                "to it; check space and permissions of the state directory",
                 reason=told(error),
             )
 
     def _add(self, published: Published, reason: str, time: str, cause: str) -> None:
         directory = self._state.file("archive")
         os.makedirs(directory, 0o700, exist_ok=True)
-        there = self.list()
+        archived = self.list()
         digest = published.digest()
-        if there and (there[-1].digest == digest or self._is_last(there[-1], published)):
+        if archived and (archived[-1].digest == digest or self._is_last(archived[-1], published)):
             return
-        name = f"{there[-1].number + 1 if there else 1:08d}"
+        name = f"{archived[-1].number + 1 if archived else 1:08d}"
         path = os.path.join(directory, name)
         remove_tree(path)
         self._disk.make_directory(path)
@@ -141,10 +142,10 @@ class Archive:
         self._disk.write(os.path.join(path, "haproxy.cfg"), published.parts, PRIVATE, durable=False)
         about = {"time": time, "reason": reason, "digest": digest, **({"cause": cause} if cause else {})}
         self._disk.replace(f"{path}.json", json.dumps(about) + "\n", PRIVATE, durable=False)
-        self._prune(there[: len(there) + 1 - self._keep] if len(there) >= self._keep else ())
+        self._prune(archived[: len(archived) + 1 - self._keep] if len(archived) >= self._keep else ())
 
     def _is_last(self, last: Archived, published: Published) -> bool:
-        """Whether this is the last one with other tasks, as after a pin's release."""
+        """Return whether this is the last one with other tasks, as after the release of a pin."""
         before = self.read(last.number)
         return before is not None and alike(before, published)
 

@@ -1,8 +1,8 @@
 """
-The pin: a configuration of the past that an operator wants back, until it is released.
+The pin: a configuration of the past that HAProxy runs until an operator releases it.
 
-It is one file of the state directory, so it holds over restarts of the controller and also for a script that runs from
-cron. What it holds is its own copy: the archive may drop the version meanwhile.
+It is one file in the state directory, so it outlives restarts of the controller and also holds for a script that runs
+from cron. The file holds a copy of the configuration: the archive may remove its own meanwhile.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from marathonlb.haproxy.files.disk import Disk, publishing, read_text
 from marathonlb.haproxy.files.publish import Published
 
 FILE = "pin.json"
+"""The file's name in the state directory."""
 
 PRIVATE = Ownership(0o600)
-"""A configuration may hold password hashes."""
+"""The file's permissions: a configuration may hold password hashes."""
 
 
 @frozen
@@ -29,9 +30,9 @@ class Pin:
     """
     A pinned configuration.
 
-    :param name: which one of the archive it was.
-    :param since: when it was pinned, in seconds since the epoch.
-    :param published: its texts, as they were then.
+    :param name: the configuration's number in the archive.
+    :param since: the time at which it was pinned, in seconds since 1970.
+    :param published: the texts of the configuration.
     """
 
     name: str
@@ -41,11 +42,11 @@ class Pin:
 
 class Pins:
     """
-    The one pin that there is, or none.
+    The pin's file.
 
-    What the file says counts, whoever wrote it: it is looked at each time, and read when it has changed.
+    Another process may write it, so it is checked at each use, and read where it has changed.
 
-    :param directory: the state directory; it is made when something is pinned.
+    :param directory: the state directory; it is made when a configuration is pinned.
     """
 
     _log = Logger()
@@ -58,7 +59,7 @@ class Pins:
         self._pin: Pin | None = None
 
     def current(self) -> Pin | None:
-        """What is pinned; None where nothing is. A file that cannot be read is said once, and pins nothing."""
+        """Return the pin; None where there is none. A file that cannot be read is logged once, and pins nothing."""
         try:
             version = self._file.changed()
         except OSError:
@@ -71,7 +72,7 @@ class Pins:
         return self._pin
 
     def put(self, pin: Pin) -> None:
-        """Pin this, durably, in place of what was pinned before. Raises `marathonlb.errors.PublishFailed`."""
+        """Pin a configuration, durably, in place of the one before. Raises `marathonlb.errors.PublishFailed`."""
         about = {
             "name": pin.name,
             "since": pin.since,
@@ -83,7 +84,7 @@ class Pins:
             self._disk.replace(self._path, json.dumps(about) + "\n", PRIVATE, durable=True)
 
     def release(self) -> Pin | None:
-        """Pin nothing any more, durably; what was pinned. Raises `marathonlb.errors.PublishFailed`."""
+        """Remove the pin, durably, and return it. Raises `marathonlb.errors.PublishFailed`."""
         released = self.current()
         with publishing(self._path), suppress(FileNotFoundError):
             self._disk.remove(self._path)
@@ -97,7 +98,7 @@ class Pins:
             return Pin(str(about["name"]), float(about["since"]), Published(str(about["text"]), maps))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             self._log.error(
-                "{path} cannot be read: {error}. Nothing is pinned; remove it, or pin a configuration again",
+                "The pin {path} cannot be read: {error}. Nothing is pinned; remove it, or pin a configuration again",
                 path=self._path,
                 error=str(error) or type(error).__name__,
             )

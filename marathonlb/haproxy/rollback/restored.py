@@ -1,9 +1,9 @@
 """
-A configuration of the past with the tasks of today in it. Pure.
+A configuration of the past with today's tasks. Pure.
 
-An operator who goes back wants the old text: routes, options, templates. The old *servers* would be worthless, since
-tasks have moved meanwhile, and worse: where one has ended, its address and port may be another app's by now. So in each
-backend the servers are today's, written as the old configuration wrote its own; everything else is the old text.
+An operator who rolls back wants the old text: routes, options, templates. The old *servers* would be useless, since
+tasks have moved meanwhile, and dangerous: the address and port of a task that has ended may be another app's by now. So
+each backend gets today's servers, written as the old configuration wrote its own; everything else is the old text.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from marathonlb.config.text.server_lines import parse_server
 from marathonlb.haproxy.files.publish import Published
 
 Alive = Callable[[str, str, int], bool]
-"""Whether a task is behind a backend's server: the backend's name, the address, the port."""
+"""A backend's name, an address and a port → True if a task of the backend's app runs there."""
 
 Key = tuple[str, str]
 
 _OWN = ("id", "weight", "cookie", "port")
-"""The arguments whose value is a server's own."""
+"""The arguments of a ``server`` line whose value differs from server to server."""
 
 _UNCLEAN = re.compile(r"[^A-Za-z0-9-]", re.ASCII)
 _QUOTES = re.compile(r"[\\\"'#]")
@@ -33,22 +33,22 @@ class RestoredConfig:
     """
     One configuration of the past.
 
-    :param directory: where the map files lie today.
+    :param directory: the directory of today's map files.
     """
 
     def __init__(self, published: Published, directory: str) -> None:
         self._directory = directory
         self._config = _together(split(_movable(published), published.maps))
-        self._dressed: dict[int, tuple[Section, Section]] = {}
+        self._served: dict[int, tuple[Section, Section]] = {}
         self._made: tuple[Config, Config] | None = None
         self._places: dict[Key, tuple[Section, int, int]] = {}
 
     def with_tasks_of(self, today: Config, alive: Alive) -> Config:
         """
-        This configuration with today's tasks.
+        Return this configuration with today's tasks.
 
-        :param today: what would be wanted without the pin.
-        :param alive: tells of backends that are not in `today` whether their servers still are tasks.
+        :param today: the configuration that would run without the pin.
+        :param alive: tells of a backend that is not in `today` whether a server of it is still a task.
         :return: `today` itself where nothing differs.
         """
         config = self._with_changes(today, alive) or self._from_scratch(today, alive)
@@ -66,7 +66,7 @@ class RestoredConfig:
             alone = alone and (key in theirs or section.kind != "backend") and key not in self._places
             self._places[key] = section, number, len(sections)
             sections.append(self._section(number, section, theirs.get(key), alive))
-        if not alone:  # whose tasks have ended may be found with any change
+        if not alone:  # any change may end a task of a backend that is not in `today`
             self._places = {}
         pairs = zip(sections, today.sections, strict=False)
         alike = len(sections) == len(today.sections) and all(one is other for one, other in pairs)
@@ -75,7 +75,7 @@ class RestoredConfig:
         return Config(tuple(sections), self._config.maps)
 
     def _with_changes(self, today: Config, alive: Alive) -> Config | None:
-        """The same where only backends are others than the last time, which costs what has changed; else None."""
+        """Change only the backends that differ from the last time; return None where more differs."""
         if self._made is None or not self._places:
             return None
         before, made = self._made
@@ -98,7 +98,7 @@ class RestoredConfig:
         return made.replace(sections) if sections else made
 
     def _head(self, today: Config, theirs: Mapping[Key, Section]) -> tuple[list[Section], Sequence[Section]]:
-        """The head, as today's where it reads alike, and the other sections."""
+        """Return the head, today's own where the text is the same, and the other sections."""
         ours = self._config.sections
         head = today.sections[0] if today.sections and today.sections[0].kind == "head" else None
         if head is None:
@@ -110,30 +110,30 @@ class RestoredConfig:
             size += 1
         if read == text:
             return [head], ours[size:]
-        parts = {(each.kind, each.name) for each in split(text, {})}
+        parts = {(section.kind, section.name) for section in split(text, {})}
         size = 0
         while size < len(ours) and _in_head(ours[size], parts, theirs):
             size += 1
-        old = "".join(each.text for each in ours[:size])
+        old = "".join(section.text for section in ours[:size])
         return [Section("head", "", (Chunk(old, head.chunks[0].owner),))] if old else [], ours[size:]
 
     def _section(self, number: int, section: Section, today: Section | None, alive: Alive) -> Section:
         if today is None:
             return _without_dead(section, alive) if section.kind == "backend" else section
-        known = self._dressed.get(number)
+        known = self._served.get(number)
         if known is None or known[0] is not today:
-            known = self._dressed[number] = today, _dressed(section, today)
+            known = self._served[number] = today, _with_servers_of(section, today)
         return known[1]
 
 
 def _in_head(section: Section, parts: set[Key], theirs: Mapping[Key, Section]) -> bool:
-    """Whether a section of the past belongs to its head, which holds others than today's."""
+    """Return whether a section of the past belongs to its head, which may hold other sections than today's."""
     key = section.kind, section.name
     return key in parts or (key not in theirs and section.kind not in ("userlist", "frontend", "backend"))
 
 
 def _movable(published: Published) -> str:
-    """The text with `DIRECTORY` where it names its map files: they are to be read from where they will lie."""
+    """Return the text with `DIRECTORY` in the paths of its map files, so that they are read from today's directory."""
     text = published.text
     for name in published.maps:
         text = re.sub(rf"/[^\s(),]*/{re.escape(name)}(?=[\s(),]|$)", f"{DIRECTORY}/{name}", text)
@@ -141,7 +141,7 @@ def _movable(published: Published) -> str:
 
 
 def _together(config: Config) -> Config:
-    """The same text; empty lines before a section, with comments after them, are a part of it, as they are rendered."""
+    """Return the same text; empty lines and comments before a section become part of it, as the renderer has it."""
     sections: list[Section] = []
     ahead = ""
     for section in config.sections:
@@ -155,15 +155,15 @@ def _together(config: Config) -> Config:
 
 
 def _end(text: str) -> int:
-    """Where a section's own lines end, and what belongs to the next one begins."""
+    """Return the place at which a section's own lines end and those that belong to the next section begin."""
     end = place = len(text)
     while place:
         line = text.rfind("\n", 0, place - 1) + 1
-        words = text[line:place].strip()
-        if words and not words.startswith("#"):
+        content = text[line:place].strip()
+        if content and not content.startswith("#"):
             return end
         place = line
-        end = end if words else line
+        end = end if content else line
     return end
 
 
@@ -180,7 +180,7 @@ def _lines(section: Section) -> list[str]:
 
 
 def is_task(line: str) -> bool:
-    """Whether a line is a task's server: these are named by their address and port, an operator's own are not."""
+    """Return whether a line is a task's server: its name holds its address and port, unlike an operator's own."""
     if line.split(None, 1)[:1] != ["server"]:
         return False
     server = parse_server(line)
@@ -188,7 +188,7 @@ def is_task(line: str) -> bool:
 
 
 def only_tasks_differ(difference: Difference) -> bool:
-    """Whether two texts of a backend are the same but for its tasks; costs what differs."""
+    """Return whether two texts of a backend are the same but for its tasks; costs what differs."""
     old, new = difference.old, difference.new
     if difference.kind != "backend" or old is None or new is None:
         return False
@@ -196,12 +196,12 @@ def only_tasks_differ(difference: Difference) -> bool:
 
 
 def alike(one: Published, other: Published) -> bool:
-    """Whether two configurations are the same but for their tasks."""
+    """Return whether two configurations are the same but for their tasks."""
     return one.maps == other.maps and _only_tasks(one.text, other.text)
 
 
 def _only_tasks(one: str, other: str) -> bool:
-    """Whether two texts have the same lines but for tasks, which are written alike."""
+    """Return whether two texts have the same lines but for tasks, which are written alike."""
     before, after = set(one.splitlines()), set(other.splitlines())
     if not all(map(is_task, before ^ after)):
         return False
@@ -212,8 +212,8 @@ def _only_tasks(one: str, other: str) -> bool:
     return come <= {tuple(_shape(line)) for line in before if is_task(line)}
 
 
-def _dressed(section: Section, today: Section) -> Section:
-    """A section of the past with today's tasks; today's own where it reads alike."""
+def _with_servers_of(section: Section, today: Section) -> Section:
+    """Return a section of the past with today's tasks; today's own section where the text is the same."""
     text = section.text
     if text == today.text:
         return today
@@ -225,7 +225,7 @@ def _dressed(section: Section, today: Section) -> Section:
 
 
 def _with_tasks(lines: list[str], tasks: list[str]) -> str:
-    """The lines of a backend with these tasks in place of its own."""
+    """Return the lines of a backend with these tasks in place of its own."""
     old = [number for number, line in enumerate(lines) if is_task(line)]
     shapes = {tuple(_shape(lines[number])) for number in old}
     if len(shapes) == 1:
@@ -237,7 +237,7 @@ def _with_tasks(lines: list[str], tasks: list[str]) -> str:
 
 
 def _without_dead(section: Section, alive: Alive) -> Section:
-    """A backend that nobody offers today, with those of its tasks that still run."""
+    """Return a backend that no service offers today, with those of its tasks that still run."""
     kept: list[str] = []
     for line in _lines(section):
         if is_task(line):
@@ -250,7 +250,7 @@ def _without_dead(section: Section, alive: Alive) -> Section:
 
 
 def _arguments(line: str) -> Iterable[tuple[str, str | None]]:
-    """The words after the address: an own argument with its value, or a word of any other."""
+    """Yield the words after the address: an argument of `_OWN` with its value, any other word with None."""
     words = iter(line.split()[3:])
     for word in words:
         yield (word, next(words, "")) if word in _OWN else (word, None)
@@ -262,10 +262,10 @@ def _shape(line: str) -> list[str]:
 
 def _written_like(model: str, task: str) -> str:
     """
-    A task's line with the arguments of another one.
+    Return a task's line with the arguments of another line.
 
-    Its number and weight are its own, its cookie follows from its name; where it is checked at no port of its own, it
-    is checked at the one that it serves.
+    The task keeps its id and weight, and its cookie follows from its name. Where it has no check port of its own, it is
+    checked at the port that it serves.
     """
     if _shape(model) == _shape(task) or _QUOTES.search(model) or _QUOTES.search(task):
         return task

@@ -1,23 +1,21 @@
-"""Who is to blame for what HAProxy refuses, and what they are told."""
+"""Which services and templates are at fault for what HAProxy refuses, and how a complaint is explained."""
 
 from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.config.text.model import Chunk, Config, Owner, Section
-from marathonlb.controller.refusals.label import label_of
 from marathonlb.errors import Complaint
 from marathonlb.haproxy.diagnostics.blame import (
     about_defaults,
     blamed,
+    explained,
     names_clash,
     operators,
-    told,
 )
 from marathonlb.haproxy.diagnostics.hints import remedy
 from marathonlb.haproxy.diagnostics.messages import complaints
 from tests.paths import data
-from tests.routing.apps import service
 
 FILE = "file /t/HAPROXY_BACKEND_HTTP_OPTIONS"
 HEAD = "global\n  # old\n  nbproc 4\n\nbackend mesos\n  server a b:1 check\n  server m1 x:1 resolvers dns\n"
@@ -147,12 +145,12 @@ class BlamedTests(SynchronousTestCase):
     def test_secrets(self) -> None:
         """A line with a password is not shown."""
         made = config(backend("a", "label L", "  user u password $6$x\n"))
-        self.assertEqual(told(complaint(made, 10), made), "no (line 1)")
+        self.assertEqual(explained(complaint(made, 10), made), "no (line 1)")
 
     def test_defaults(self) -> None:
         """Our own line is not shown: its owner has not written it."""
         made = config(backend("a", "default"))
-        self.assertEqual(told(complaint(made, 10), made), "no")
+        self.assertEqual(explained(complaint(made, 10), made), "no")
 
     def test_twins(self) -> None:
         """Of two proxies of one name it is the one that stands in a section of another name."""
@@ -226,85 +224,6 @@ class BlamedTests(SynchronousTestCase):
         (found,) = complaints(said, made)
         self.assertEqual(found.line, 7)
         self.assertIn("`resolvers` section", blamed([found], made).templates["HEAD"])
-
-
-class LabelTests(SynchronousTestCase):
-    """Which label is to be mended."""
-
-    def test_values(self) -> None:
-        """A line of our default leads to the label whose value it holds; other lines are their template's."""
-        table = (
-            (
-                "FRONTEND_HEAD",
-                {"ssl_certs": ("/a.pem",), "bind_options": "x"},
-                "no file '/a.pem'",
-                "0_SSL_CERT",
-            ),
-            (
-                "FRONTEND_HEAD",
-                {"ssl_certs": ("/a.pem",), "bind_options": "x"},
-                "keyword 'x'",
-                "0_BIND_OPTIONS",
-            ),
-            ("FRONTEND_HEAD", {"bind_options": "x"}, "cannot bind socket", "FRONTEND_HEAD"),
-            ("FRONTEND_HEAD", {"bind_addr": "eth0"}, "invalid address: 'eth0' in 'eth0:1'", "0_BIND_ADDR"),
-            ("FRONTEND_HEAD", {}, "no", "FRONTEND_HEAD"),
-            ("BACKEND_HEAD", {"balance": "hdr(x"}, "no", "0_BALANCE"),
-            ("BACKEND_HEAD", {}, "no", "BACKEND_HEAD"),
-            ("USERLIST_HEAD", {"auth": ("r", "u", "p")}, "no", "0_AUTH"),
-            ("0_BACKEND_HEAD", {"balance": "hdr(x"}, "no", "0_BACKEND_HEAD"),
-        )
-        for name, more, words, wanted in table:
-            found = label_of(f"HAPROXY_{name}", service(**more), words)
-            self.assertEqual(found, f"HAPROXY_{wanted}", (name, words))
-
-
-class AdviceTests(SynchronousTestCase):
-    """What to do about it."""
-
-    def test_haproxy_knows(self) -> None:
-        """Where HAProxy names the modern keyword itself nothing is added."""
-        words = "The 'rspadd' directive is not supported anymore since HAProxy 2.1. "
-        self.assertEqual(remedy(words + "Use 'http-response add-header' instead."), "")
-        self.assertEqual(remedy("unknown option 'constats'; did you mean 'contstats' maybe ?"), "")
-
-    def test_haproxy_does_not(self) -> None:
-        """Where it does not, the remedy is ours."""
-        table = {
-            "unknown keyword 'debug' in 'global' section": "remove it",
-            "'server mesos/mesos' : could not resolve address 'leader.mesos'.": "init-addr last,libc,none",
-            "'bind-process' is not supported anymore.": "remove it",
-            "'lua.getpids' unknown service name.": "lua-load",
-            "unknown keyword 'xyz' in 'backend' section": "manual",
-            "Binding for frontend f: cannot bind socket (Address already in use) for [0.0.0.0:80]": "--bind-http",
-            "Binding for frontend f: cannot bind socket (Permission denied) for [0.0.0.0:80]": "CAP_NET_BIND_SERVICE",
-            "cannot bind socket (Cannot assign requested address) for [10.9.9.9:8]": "address that this machine has",
-            "'option httpchk' : hiding headers or body at the end of the version string is unsupported.Use 'http-check "
-            "send' directive instead..": "http-check send meth GET",
-        }
-        for words, wanted in table.items():
-            self.assertIn(wanted, remedy(words), words)
-        self.assertEqual(remedy("something else"), "")
-
-    def test_request_line(self) -> None:
-        """HAProxy's own advice for ``reqirep`` is about headers; for the path of a request it is another keyword."""
-        words = "The 'reqirep' directive is not supported anymore. Use 'http-request replace-header' instead."
-        for line in (r'reqirep  "^([^ :]*)\ /a/?(.*)" "\1\ /\2"', r"reqrep ^([^ :]*)\ /a/(.*) \1\ /\2"):
-            self.assertIn("`http-request replace-path`", remedy(words, line), line)
-        self.assertEqual(remedy(words, "reqirep ^Host:(.*) Host:a"), "")
-
-    def test_escaped_twice(self) -> None:
-        """A line break that JSON has escaped twice is two letters on one line, which nobody means."""
-        check = r"option httpchk GET / HTTP/1.1"
-        for line in (
-            r"backend a\r\n mode http",
-            r"backend a\n",
-            check + r"\\r\\nHost:\\ a",
-            r"acl a path /\n  use_backend a",
-        ):
-            self.assertIn("with one backslash", remedy("no", line), line)
-        for line in (check + r"\r\nHost:\ a", r'http-request return string "a\nb"', "mode http"):
-            self.assertEqual(remedy("no", line), "", line)
 
 
 class ClashTests(SynchronousTestCase):
