@@ -40,10 +40,11 @@ class MarathonLBError(Exception):
 
     kind: ClassVar[ProblemKind | None] = None
 
-    @property
-    def coded(self) -> str:
-        """The message with the code of its kind before it, as the log and the API show it."""
-        return str(self) if self.kind is None else f"{self.kind.code} {self}"
+
+def described(error: BaseException) -> str:
+    """Return an error's message as the log, the API and the pages show it: the code of its kind first."""
+    kind = getattr(error, "kind", None)
+    return f"{kind.code} {error}" if isinstance(kind, ProblemKind) else str(error)
 
 
 @frozen(str=False, kw_only=True)
@@ -155,7 +156,7 @@ class TemplateRefused(InvalidConfiguration):
     templates: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return "; ".join(self.templates)
+        return f"templates keep HAProxy as it is: {'; '.join(self.templates)}"
 
 
 @frozen(str=False, kw_only=True)

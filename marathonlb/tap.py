@@ -22,7 +22,7 @@ from twisted.python.util import runAsEffectiveUser
 
 from marathonlb import logs
 from marathonlb.documentation import longhelp
-from marathonlb.errors import MarathonLBError, UsageError
+from marathonlb.errors import MarathonLBError, UsageError, described
 from marathonlb.options import CommandLine, Face, notices, settings_from
 from marathonlb.service import make_daemon
 from marathonlb.settings import Settings
@@ -97,7 +97,7 @@ def makeService(options: Options, maker: Maker = make_daemon) -> IService:
     try:
         service = _as_user(options.parent, partial(maker, options.settings, reactor))
     except MarathonLBError as error:
-        raise SystemExit(f"marathon-lb: {error}") from None
+        raise SystemExit(f"marathon-lb: {described(error)}") from None
     daemon = Daemon(_observer(options.settings, options.parent), options.notices)
     service.setServiceParent(daemon)
     return daemon

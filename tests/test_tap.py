@@ -110,7 +110,7 @@ class ServiceTests(SynchronousTestCase):
         options = tap.Options({})
         options.parseOptions([])
         stop = self.assertRaises(SystemExit, tap.makeService, options, maker)
-        self.assertEqual("marathon-lb: there is no haproxy; install the extra haproxy", stop.code)
+        self.assertEqual("marathon-lb: MLB-909 there is no haproxy; install the extra haproxy", stop.code)
 
     def observer(self, arguments: list[str], **twistd: Any) -> Any:
         """What the application would log to."""

@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from marathonlb.causes import Cause
 from marathonlb.controller.planner import Wanted
 from marathonlb.controller.sentences import cause_phrase, causes_sentence
-from marathonlb.errors import MarathonLBError, SourceError
+from marathonlb.errors import MarathonLBError, SourceError, described
 from marathonlb.haproxy.outcome import (
     Outcome,
     Postponed,
@@ -94,8 +94,8 @@ class Status:
         if not isinstance(error, SourceError):
             since = now if blocked is None else blocked.since
             attempts = 1 if blocked is None else blocked.attempts + 1
-            blocked = Blocked(reason=str(error), since=since, attempts=attempts)
-        return evolve(self, failures=self.failures + 1, failure=str(error), blocked=blocked)
+            blocked = Blocked(reason=described(error), since=since, attempts=attempts)
+        return evolve(self, failures=self.failures + 1, failure=described(error), blocked=blocked)
 
 
 class Journal:
@@ -259,7 +259,7 @@ class Journal:
         emit(
             "Generation {generation} is not applied: {error}. What was served goes on; trying again in {seconds:.1f} s",
             generation=status.generation,
-            error=str(error),
+            error=described(error),
             seconds=delay,
             output=getattr(error, "output", ""),
         )

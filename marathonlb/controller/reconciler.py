@@ -28,7 +28,7 @@ from marathonlb.controller.planner import Planner, Wanted
 from marathonlb.controller.refusals.search import Failure, Search
 from marathonlb.controller.reload_limiter import Floor
 from marathonlb.controller.unready import READINESS, Unready
-from marathonlb.errors import CheckFailed, InvalidConfiguration, ReloadFailed, ServicesRefused
+from marathonlb.errors import CheckFailed, InvalidConfiguration, ReloadFailed, ServicesRefused, described
 from marathonlb.haproxy.interfaces import IApplier
 from marathonlb.haproxy.outcome import Outcome, Postponed, Reloaded, Written
 from marathonlb.haproxy.reload_reason import from_cause
@@ -193,7 +193,7 @@ class Reconciler(Service):
                 return
 
     def _failed(self, error: Exception) -> None:
-        again = str(error) == self.status.failure
+        again = described(error) == self.status.failure
         self.status = self.status.failed(error, self._clock.seconds())
         delay = self._backoff.delay(self.status.failures)
         self._not_before = self._clock.seconds() + min(delay, PATIENCE)

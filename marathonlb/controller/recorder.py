@@ -17,7 +17,7 @@ from marathonlb.controller.event_log import LOUD, Journal, Status
 from marathonlb.controller.planner import Wanted
 from marathonlb.controller.sentences import cause_phrase, causes_sentence
 from marathonlb.controller.timeline import Entry, Kind, Timeline
-from marathonlb.errors import ReloadFailed
+from marathonlb.errors import ReloadFailed, described
 from marathonlb.haproxy.outcome import (
     Outcome,
     Postponed,
@@ -171,7 +171,7 @@ class Record(Journal):
         """See `Journal.failed`."""
         super().failed(status, error, delay, again=again)
         self._measured("failed")
-        self._entry(Kind.FAILED, str(error), status, reason=str(error))
+        self._entry(Kind.FAILED, described(error), status, reason=described(error))
 
     def put_off(self, status: Status, seconds: float) -> None:
         """An answer was not believed; a second one has to agree."""

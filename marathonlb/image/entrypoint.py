@@ -17,7 +17,7 @@ from typing import IO, NoReturn
 from attrs import frozen
 from twisted.python import usage
 
-from marathonlb.errors import MarathonLBError, UsageError
+from marathonlb.errors import MarathonLBError, UsageError, described
 from marathonlb.haproxy.files.trust import require_closed
 from marathonlb.image import templates
 from marathonlb.image.certificate import self_signed, write_secret
@@ -79,7 +79,7 @@ def main(
 def _told(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
-    return str(error)
+    return described(error)
 
 
 def prepare(start: Start, world: World, stderr: IO[str]) -> None:

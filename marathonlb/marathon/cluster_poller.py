@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from marathonlb.errors import SourceError
+from marathonlb.errors import SourceError, described
 from marathonlb.marathon.cluster import Change
 from marathonlb.marathon.gatherer import Gathered, Gatherer, both
 from marathonlb.marathon.snapshot import Memory
@@ -155,8 +155,8 @@ class Side:
                 self._timers.set("doubt", gathered.again_in, self._ask_everything)
 
     def _failed(self, error: SourceError) -> None:
-        again = str(error) == self._said
-        self._said = str(error)
+        again = described(error) == self._said
+        self._said = described(error)
         self._failures += 1
         delay = self._backoff.delay(self._failures)
         self._not_before = self._clock.seconds() + min(delay, PATIENCE)
@@ -166,7 +166,7 @@ class Side:
             "The cluster {cluster} cannot be asked: {problem}; the next attempt is in {seconds:.1f} seconds, its apps "
             "are served as they are known, and the other clusters go on",
             cluster=self.name or "without a name",
-            problem=str(error),
+            problem=described(error),
             seconds=delay,
         )
         if not self.known:

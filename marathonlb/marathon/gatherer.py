@@ -15,7 +15,7 @@ from twisted.internet.defer import DeferredSemaphore, FirstError, gatherResults
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from marathonlb.errors import SourceError
+from marathonlb.errors import SourceError, described
 from marathonlb.marathon.cluster import Change, Cluster
 from marathonlb.marathon.interfaces import AppsAnswer, IMarathon, UnreadableTask
 from marathonlb.marathon.model import App
@@ -154,7 +154,7 @@ class Gatherer:
             else:
                 gathered = Gathered(change=await self._some(apps), full=False)
         except SourceError as error:
-            self.problem = str(error)
+            self.problem = described(error)
             raise
         self.problem = ""
         return gathered

@@ -10,7 +10,7 @@ from typing import Any
 from marathonlb.config.text.diff import split
 from marathonlb.config.text.model import Section
 from marathonlb.config.text.unified_diff import unified_lines
-from marathonlb.errors import MarathonLBError
+from marathonlb.errors import MarathonLBError, described
 from marathonlb.figures import visible
 from marathonlb.haproxy.files.publish import Published
 from marathonlb.haproxy.reload_reason import sentence
@@ -37,7 +37,7 @@ async def show_difference(settings: Settings, reactor: Any, terminal: Terminal, 
             before = parts.applier.texts() or Published("")
             reasons = await parts.applier.predict(wanted.config)
     except MarathonLBError as error:
-        terminal.err.write(f"{error}\n")
+        terminal.err.write(f"{described(error)}\n")
         return TROUBLE
     for line in unified(path, before, published):
         terminal.out.write(painted(line, terminal.paint))

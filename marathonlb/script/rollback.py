@@ -8,7 +8,7 @@ import msgspec
 
 from marathonlb.config.text.diff import split
 from marathonlb.config.text.model import Config
-from marathonlb.errors import DaemonUnreachable, MarathonLBError, SourceError, UsageError
+from marathonlb.errors import DaemonUnreachable, MarathonLBError, SourceError, UsageError, described
 from marathonlb.exclusive import alone
 from marathonlb.haproxy.files.state_directory import StateDirectory
 from marathonlb.haproxy.outcome import Outcome, Unchanged, action_word, explanation
@@ -34,7 +34,7 @@ async def roll_back(settings: Settings, reactor: Any, terminal: Terminal, watch:
     try:
         return await _by_daemon(Daemon.of(settings, reactor), steps, terminal)
     except DaemonUnreachable as error:
-        terminal.err.write(f"{error}. It is done here, and the next daemon holds to it\n")
+        terminal.err.write(f"{described(error)}. It is done here, and the next daemon holds to it\n")
     with alone(settings, reactor):
         async with parts_of(settings, reactor, watch) as parts:
             await parts.applier.recover()
@@ -104,7 +104,7 @@ async def _apply(parts: Parts, pin: Pin, terminal: Terminal) -> Outcome:
     try:
         return await parts.reconciler.once() or Unchanged()
     except SourceError as error:
-        terminal.err.write(f"{error}. The tasks are those of the configuration that is there\n")
+        terminal.err.write(f"{described(error)}. The tasks are those of the configuration that is there\n")
     disk = parts.applier.texts()
     today = split(disk.text, disk.maps) if disk is not None else Config()
     return await parts.applier.apply(parts.hold.instead(pin, today, None))

@@ -16,7 +16,7 @@ from twisted.internet.task import react
 from twisted.logger import ILogObserver, Logger, globalLogBeginner
 
 from marathonlb import logs
-from marathonlb.errors import MarathonLBError, UsageError
+from marathonlb.errors import MarathonLBError, UsageError, described
 from marathonlb.options import Given
 from marathonlb.script.run import run
 from marathonlb.script.terminal import Terminal
@@ -136,7 +136,7 @@ async def exit_status(name: str, work: Deferred[int], stderr: IO[str]) -> int:
     for failure in failures:
         if failure.check(MarathonLBError):
             code = USAGE if failure.check(UsageError) else FAILED
-            stderr.write(f"{name}: {failure.value}\n")
+            stderr.write(f"{name}: {described(failure.value)}\n")
         elif failure.check(CancelledError):
             stderr.write(f"{name}: interrupted; the configuration that was there is whole\n")
         elif failure.check(BrokenPipeError):  # the reader of the output has closed it

@@ -17,7 +17,7 @@ from twisted.web.http import RESPONSES
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
-from marathonlb.errors import MarathonLBError
+from marathonlb.errors import MarathonLBError, described
 from marathonlb.web.access import VARY, Access, client_of
 from marathonlb.web.page import JSON, Answer, Asked, Page, Problem, Refusal, data, text
 
@@ -103,7 +103,8 @@ class Router(Resource):
         except Refusal as error:
             answer = evolve(refused(path, error.status, str(error)), headers=error.headers)
         except MarathonLBError as error:
-            answer = refused(path, 503, str(error))
+            reason = described(error) if path.startswith("/api/") else str(error)
+            answer = refused(path, 503, reason)
         request.setResponseCode(answer.status)
         for name, value in headers_of(answer).items():
             request.setHeader(name.encode(), value.encode())

@@ -211,10 +211,10 @@ class FederationTests(Case):
         self.west.fail("it does not answer")
         self.gather("west:/shop")
         (said,) = [text for text in self.said if "cannot be asked" in text]
-        self.assertIn("The cluster west cannot be asked: http://west:8080: it does not answer", said)
+        self.assertIn("The cluster west cannot be asked: MLB-903 http://west:8080: it does not answer", said)
         self.assertEqual(
             self.federation._sides["west"].gatherer.problem,
-            "http://west:8080: it does not answer (status 503)",
+            "MLB-903 http://west:8080: it does not answer (status 503)",
         )
 
     def test_hint_after_failure(self) -> None:

@@ -78,7 +78,7 @@ class ClusterTests(PagesTestCase):
         self.assertEqual(
             reason,
             "no Marathon of the cluster west has told everything yet: "
-            "http://west:8080: it does not answer (status 503)",
+            "MLB-903 http://west:8080: it does not answer (status 503)",
         )
         self.marathons["west"].fail(None)
         self.clock.advance(3)

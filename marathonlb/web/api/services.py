@@ -16,7 +16,7 @@ from twisted.internet.defer import DeferredLock
 from twisted.internet.task import deferLater
 
 from marathonlb.config.text.model import DIRECTORY
-from marathonlb.errors import HAProxyUnavailable
+from marathonlb.errors import HAProxyUnavailable, described
 from marathonlb.haproxy.runtime.stats import BackendDetail, BackendState, ServerState
 from marathonlb.redaction import masked
 from marathonlb.routing.explain.evidence import State
@@ -222,7 +222,7 @@ class Catalogue:
         try:
             backends = await self._sight.statistics.backends()
         except HAProxyUnavailable as error:
-            problem = str(error)
+            problem = described(error)
         generation = self._sight.reconciler.status.converged
         made_from = (state.services, state.problems, backends)
         same = generation == self._generation and all(map(is_, made_from, self._made_from))
@@ -269,7 +269,7 @@ async def service_of(sight: Sight, backend: str, *, admin: bool) -> ServiceDetai
     try:
         held = await sight.statistics.backend(backend)
     except HAProxyUnavailable as error:
-        problem = str(error)
+        problem = described(error)
     shown = seen(service, state)
     ids = {service.app_id, *state.members(service.app_id)}
     problems = tuple(

@@ -8,7 +8,7 @@ import msgspec
 
 from marathonlb.controller import event_log
 from marathonlb.controller.timeline import Entry, Kind
-from marathonlb.errors import HAProxyUnavailable
+from marathonlb.errors import HAProxyUnavailable, described
 from marathonlb.web.api.health import readiness
 from marathonlb.web.api.pin import Pinned, pinned
 from marathonlb.web.api.problems import kind_of
@@ -259,12 +259,12 @@ async def _haproxy(sight: Sight) -> HAProxyStatus:
     try:
         info = await sight.statistics.info()
     except HAProxyUnavailable as error:
-        problem = str(error)
+        problem = described(error)
     try:
         capabilities = await sight.capabilities()
         binary, features = ".".join(map(str, capabilities.version)), capabilities.features
     except HAProxyUnavailable as error:
-        problem = problem or str(error)
+        problem = problem or described(error)
     workers = await sight.workers()
     return HAProxyStatus(
         managed=sight.settings.manage_haproxy,

@@ -275,6 +275,8 @@ class LaterTests(CertificateTestCase):
         self.assertEqual((self.good,), certificates.shared().paths)
         kept, (problem,) = certificates.admit([one, two])
         self.assertEqual(([two], "/one"), (kept, problem.app_id))
+        self.assertEqual(("quarantine", "MLB-504"), (problem.kind.category, problem.kind.code))
+        self.assertEqual(words, problem.haproxy)
         self.authority.issue("good.pem", "good.test")
         self.assertTrue(finished(certificates.look()))
         certificates.shared()
