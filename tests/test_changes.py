@@ -6,7 +6,7 @@ import re
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.shared import CHECKOUT
+from tests.paths import CHECKOUT
 
 BESIDE = {"README.md", "template.md.j2"}
 

@@ -23,7 +23,7 @@ from marathonlb.errors import MarathonLBError, SourceError
 from marathonlb.script import session
 from marathonlb.script.terminal import Terminal
 from marathonlb.settings import Settings
-from tests.shared import CHECKOUT
+from tests.paths import CHECKOUT
 
 
 class Reactor(MemoryReactorClock):

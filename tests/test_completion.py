@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.options import Face, options
 from marathonlb.options.manpage import manual_pages
-from tests.shared import CHECKOUT
+from tests.paths import CHECKOUT
 
 FILE = CHECKOUT / "packaging" / "completion" / "marathon-update-haproxy"
 

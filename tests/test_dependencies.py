@@ -6,7 +6,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.shared import CHECKOUT
+from tests.paths import CHECKOUT
 
 FIXED = {
     "cryptography": ("46.0.7", "CVE-2026-39892"),

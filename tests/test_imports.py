@@ -8,7 +8,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.shared import CHECKOUT
+from tests.paths import CHECKOUT
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("cli", "tap", "image", "zdd"),

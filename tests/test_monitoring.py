@@ -12,7 +12,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.metrics import METRICS, PREFIX
-from tests.shared import CHECKOUT
+from tests.paths import CHECKOUT
 
 PROMTOOL = shutil.which("promtool") or ""
 PROMETHEUS = CHECKOUT / "packaging" / "prometheus"

@@ -11,7 +11,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.options import Machine, settings_from
-from tests.shared import CHECKOUT
+from tests.paths import CHECKOUT
 
 UNITS = CHECKOUT / "packaging" / "systemd"
 PROGRAM = shutil.which("systemd-analyze")

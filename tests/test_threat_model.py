@@ -7,7 +7,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.shared import CHECKOUT
+from tests.paths import CHECKOUT
 
 TESTS = Path(CHECKOUT) / "tests"
 _MODULE = re.compile(r"`([a-z0-9_/]+\.py)`(?:: ((?:`test_[a-z0-9_]+`(?:, )?)+))?")

@@ -13,7 +13,7 @@ from marathonlb.errors import UsageError
 from marathonlb.image.start import Start, start_from
 from marathonlb.options import Machine, settings_from
 from marathonlb.tap import Options
-from tests.shared import CHECKOUT
+from tests.paths import CHECKOUT
 
 MACHINE = Machine(host_name=lambda: "lb.test", which=lambda program, path: None, bundled_haproxy=lambda: None)
 PEM = "-----BEGIN CERTIFICATE-----\\nMII\\n-----END CERTIFICATE-----\\n"

@@ -18,7 +18,7 @@ from twisted.internet.threads import deferToThread
 from minimarathon.service import MiniMarathon
 from tests.integration.haproxies import free_port
 from tests.integration.minimarathons import alive, until
-from tests.shared import CHECKOUT
+from tests.paths import CHECKOUT
 
 TWISTD = "import sys; sys.argv[0] = 'twistd'; from twisted.scripts.twistd import run; run()"
 HOST = "shop.example.com"

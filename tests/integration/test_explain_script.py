@@ -12,7 +12,7 @@ from twisted.internet.utils import getProcessOutputAndValue
 from tests.integration.controllers import Controlled, app
 from tests.integration.haproxies import PACKAGE, free_port
 from tests.integration.minimarathons import MarathonTestCase, until
-from tests.shared import CHECKOUT
+from tests.paths import CHECKOUT
 
 APP = {
     "id": "/shop/web",

@@ -30,7 +30,7 @@ from marathonlb.image.supervise import CONTROLLER_SECONDS
 from tests.integration.controllers import Controlled, app
 from tests.integration.haproxies import PACKAGE, WHEEL, free_port
 from tests.integration.minimarathons import MarathonTestCase, alive, until
-from tests.shared import CHECKOUT
+from tests.paths import CHECKOUT
 
 PATIENCE = 60
 

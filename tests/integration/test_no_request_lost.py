@@ -29,7 +29,7 @@ from tests.integration.haproxies import MORE, PACKAGE, WHEEL, free_port
 from tests.integration.load import Plan, Report
 from tests.integration.minimarathons import MarathonTestCase, until
 from tests.integration.worlds import certificate
-from tests.shared import CHECKOUT
+from tests.paths import CHECKOUT
 
 LONG = float(os.environ.get("MARATHON_LB_TEST_LOAD", "1"))
 """How many times as long as in the suite the scenarios go on."""

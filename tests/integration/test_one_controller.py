@@ -18,7 +18,7 @@ from minimarathon.service import MiniMarathon
 from tests.integration.controllers import HOST, TWISTD, Controlled, app, get
 from tests.integration.haproxies import PACKAGE, WHEEL, free_port
 from tests.integration.minimarathons import MarathonTestCase, alive, until
-from tests.shared import CHECKOUT
+from tests.paths import CHECKOUT
 
 
 class OneControllerTests(Controlled, MarathonTestCase):

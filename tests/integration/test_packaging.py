@@ -17,7 +17,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.shared import CHECKOUT
+from tests.paths import CHECKOUT
 
 SOURCES = ("marathonlb", "minimarathon", "templates", "twisted", "docs/man", "packaging/completion")
 FILES = ("setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE")

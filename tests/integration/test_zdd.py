@@ -17,7 +17,7 @@ from tests.integration.controllers import Controlled
 from tests.integration.haproxies import PACKAGE, WHEEL, free_port
 from tests.integration.minimarathons import MarathonTestCase, until
 from tests.integration.test_no_request_lost import UnderLoad, loaded
-from tests.shared import CHECKOUT
+from tests.paths import CHECKOUT
 
 ZDD = "from marathonlb.zdd.script import script; script()"
 KINDS = {"get": 2, "keep-alive": 1, "post": 2, "h2": 1, "slow": 1}

@@ -10,7 +10,7 @@ from marathonlb import documentation
 from marathonlb.problem_kinds import apps, operators, running, sharing
 from marathonlb.problem_kinds.kind import Category, ProblemKind
 from marathonlb.problem_kinds.table import BY_CODE, KINDS, TOPICS
-from tests.shared import CHECKOUT
+from tests.paths import CHECKOUT
 
 GOLDEN = """
 MLB-101 label-value

@@ -22,7 +22,7 @@ from marathonlb.zdd.options import GROUPS, Given, ZddOptions, read_options
 from marathonlb.zdd.progress import Progress
 from marathonlb.zdd.script import World, main
 from tests.fakes.processes import FakeSpawner, Unable
-from tests.shared import CHECKOUT
+from tests.paths import CHECKOUT
 from tests.zdd.worlds import EPOCH, app_file
 
 

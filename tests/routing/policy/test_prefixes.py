@@ -23,8 +23,8 @@ from marathonlb.routing.policy.prefixes import (
     network_allowed,
 )
 from marathonlb.settings import Settings
+from tests.paths import CHECKOUT
 from tests.routing.apps import app, offered, task
-from tests.shared import CHECKOUT
 
 TEXT = """\
 # every team

@@ -13,8 +13,8 @@ from marathonlb.web.api.openapi import openapi
 from marathonlb.web.router import LIMIT
 from marathonlb.web.routes import documented
 from tests.fakes.haproxy import NONSENSE
+from tests.paths import CHECKOUT
 from tests.reconciling import web
-from tests.shared import CHECKOUT
 from tests.web.contexts import STAT, PagesTestCase
 
 DOCUMENT = json.loads((CHECKOUT / "docs" / "openapi.json").read_text(encoding="utf-8"))
