@@ -1,5 +1,6 @@
 # make run      a demo: a small Marathon, its apps, the load balancer and HAProxy, without root
 # make test     everything; what needs a program that is missing is skipped with its reason
+# make test-unit      the part that needs no HAProxy, no browser and no network; done in a minute
 # make test-corpus CORPUS=DIR  the tests of tests/data over a collection of real data, which is no part of the project
 # make lint     ruff and mypy
 # make audit    known vulnerabilities of the dependencies: as installed here, and at their minimum versions
@@ -32,13 +33,17 @@ SEED ?= 1
 CASES ?= 1000
 SECONDS ?= 300
 
+# Every test module that does not lie in tests/integration.
+UNITS := $(subst /,.,$(patsubst %/__init__.py,%,$(filter-out tests/integration/%,$(wildcard tests/*/__init__.py))))
+UNITS += $(subst /,.,$(basename $(wildcard tests/test_*.py)))
+
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TOO_OLD := "Python 3.11 or later is needed and this is %d.%d; try make PYTHON=python3.12" % sys.version_info[:2]
 NO_VENV := "$(PYTHON) makes no virtual environments; install the package python3-venv (Debian, Ubuntu)"
 
-.PHONY: run test test-corpus lint lint-ruff lint-format lint-types audit docs bench fuzz dist changelog release image-test venv clean
+.PHONY: run test test-unit test-corpus lint lint-ruff lint-format lint-types audit docs bench fuzz dist changelog release image-test venv clean
 
 run: venv
 	exec $(BIN)/python -m minimarathon.demo \
@@ -47,6 +52,9 @@ run: venv
 
 test: venv
 	$(BIN)/trial $(if $(JOBS),--jobs $(JOBS)) $(TESTS)
+
+test-unit: venv
+	$(BIN)/trial $(if $(JOBS),--jobs $(JOBS)) $(UNITS)
 
 test-corpus: venv
 	CORPUS=$(abspath $(CORPUS)) $(BIN)/trial tests.corpus.documents tests.corpus.haproxy tests.corpus.marathon

@@ -1,26 +1,16 @@
-"""The benchmarks: their cluster is what it should be, and they run, in miniature."""
+"""The benchmarks: their cluster is what it should be, and the tables of their figures."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.test.requesthelper import DummyRequest
 
-from benchmarks.__main__ import find_haproxy, measure
-from benchmarks.arrivals import BEFORE, FAKE, HOST, PORT, RELOADS, Arrivals
 from benchmarks.cluster import Cluster, Shape, app_id_of, server_sent, virtual_host
 from benchmarks.marathon import ONE_APP, Marathon
-from benchmarks.measure import Plan
 from benchmarks.report import Row, as_json, between_sizes, compared, number, table
-from benchmarks.rounds import CPU, MEDIAN
-from benchmarks.traffic import COST, COST_OF_ANY, RATE, RATE_OF_ANY, Traffic
-from benchmarks.world import own_network
-from marathonlb.haproxy.process.procfs import Procfs
 from marathonlb.marathon.events.hints import ended_tasks, hint_of
 from marathonlb.marathon.events.sse import SSEParser
 from marathonlb.marathon.parsing.apps import parse_app, parse_apps
@@ -180,68 +170,3 @@ class ReportTests(SynchronousTestCase):
         """What two sizes have in common is compared; what one alone has is not."""
         rows = [Row("a", "1", 2.0, "s"), Row("b", "1", 1.0, "s"), Row("a", "10", 3.0, "s")]
         self.assertEqual([Row("a, growth", "1 → 10", 1.5, "times")], between_sizes(rows, ("a", "b")))
-
-
-class MiniatureTests(SynchronousTestCase):
-    """Everything, small: real processes, a real HAProxy."""
-
-    if find_haproxy() is None:
-        skip = "there is no HAProxy"
-
-    def test_all(self) -> None:
-        """Each figure is measured, nothing fails, and neither a process nor a directory is left."""
-        parent = tempfile.mkdtemp(prefix="mini-", dir="/tmp")
-        self.addCleanup(shutil.rmtree, parent)
-        plan = Plan(
-            rounds=1,
-            seconds=5,
-            rapid=20,
-            pause=0.1,
-            rest=0.1,
-            events=10,
-            lasting=20,
-            churn=0.1,
-            rates=(20,),
-            arrivals=Arrivals(rounds=1, at_once=2),
-        )
-        said: list[str] = []
-        shape = Shape(3, 2, network=own_network())
-        traffic = Traffic(apps=1, tasks=2, rate=20, requests=50)
-        rows, failures = measure([shape], plan, find_haproxy() or "", said.append, parent, traffic)
-        self.assertEqual([], failures)
-        self.assertEqual({"3 × 2"}, {row.size for row in rows})
-        values = {row.name: row.value for row in rows}
-        self.assertIn("memory of the controller, grown over 20 events", values)
-        for name in (
-            MEDIAN,
-            f"{MEDIAN}, after a rest of 0.1 s",
-            CPU,
-            f"{CPU}, after a rest of 0.1 s",
-            "one-shot: bytes → text",
-            "churn: CPU of one",
-            "memory of the controller, steady",
-            COST,
-            COST_OF_ANY,
-            RATE,
-            RATE_OF_ANY,
-            "rolling restart, tasks end at once: slowest request",
-            HOST,
-            PORT,
-        ):
-            # of two replaced tasks the system may count no CPU: it counts hundredths of a second
-            self.assertGreater(values[name] + ("CPU" in name), 0, name)
-        self.assertEqual(0, values["events that change nothing: reloads"])
-        self.assertEqual((0, 1), (values[FAKE + BEFORE], values[FAKE + RELOADS.format(count=2)]))
-        self.assertEqual(
-            {0}, {value for name, value in values.items() if name.endswith("requests that failed")}
-        )
-        self.assertEqual([], os.listdir(parent))
-        self.assertEqual(
-            [], [line for line in command_lines() if parent in line or f" {shape.network}" in line]
-        )
-
-
-def command_lines() -> list[str]:
-    """The processes of this machine, each as its arguments."""
-    procfs = Procfs()
-    return [" ".join(procfs.arguments(int(name))) for name in os.listdir("/proc") if name.isdigit()]
