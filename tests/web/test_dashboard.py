@@ -12,6 +12,7 @@ from attrs import evolve
 from marathonlb.controller.timeline import Entry, Kind
 from marathonlb.haproxy.files.publish import Published
 from marathonlb.marathon.model import Task
+from marathonlb.problem_kinds.apps import LABEL_VALUE
 from marathonlb.problem_kinds.operators import SSL_CERTS_UNUSABLE
 from marathonlb.routing.problems import Problem
 from marathonlb.web.dashboard.assets import DIRECTORY, FOR_EVER
@@ -30,6 +31,7 @@ PATHS = (
     "/services/shop_10000",
     "/problems",
     "/problems?kind=label",
+    "/problems/MLB-101",
     "/timeline",
     "/timeline?kind=changes",
     "/configurations",
@@ -445,6 +447,20 @@ class Elsewhere(DashboardTestCase):
         self.assertIn("HAPROXY_0_MODE=htpp is neither tcp nor http", page)
         self.serve(web("shop"))
         self.assertIn("Nobody has anything to mend", self.read("/problems").text)
+
+    def test_code(self) -> None:
+        """Each problem links to a page that says what its code means, what is served meanwhile and what to do."""
+        self.serve(web("shop", HAPROXY_0_MODE="htpp"))
+        for path in ("/problems", "/"):
+            links = [names.get("href") for tag, names in self.read(path).elements if tag == "a"]
+            self.assertIn("/problems/MLB-101", links, path)
+        page = self.read("/problems/mlb-101")
+        self.assertIn(f"MLB-101 {LABEL_VALUE.title}", page.text)
+        for text in (LABEL_VALUE.meaning, LABEL_VALUE.meanwhile, LABEL_VALUE.remedy):
+            self.assertIn(text.replace("`", ""), page.text)
+        self.assertIn("1 problem of this kind now", page.text)
+        self.assertIn("No problem of this kind now", self.read("/problems/MLB-303").text)
+        self.assertEqual(404, self.ask("GET", "/problems/MLB-999")[0])
 
     def test_kinds(self) -> None:
         """A kind narrows the list; one that does not exist narrows nothing."""
