@@ -88,6 +88,7 @@ setup(
         "twisted[tls]>=26.4",  # the reactor, twistd, HTTP and processes
         "pyopenssl>=26.0",  # TLS for Twisted
         "service-identity>=23.1",  # checks that Marathon's certificate names Marathon
+        "automat>=24.8.1",  # state machines; Twisted needs it, too
         "treq>=23.11",  # the HTTP client: streams, timeouts, redirects
         "jinja2>=3.1.6",  # the templates
         "attrs>=23.1",  # frozen values

@@ -15,7 +15,7 @@ from itertools import pairwise
 
 from attrs import field, frozen
 
-from marathonlb.haproxy.process.procfs import Procfs, Seen
+from marathonlb.haproxy.process.procfs import ProcessIdentity, Procfs
 
 ENDING = (signal.SIGTERM, signal.SIGINT)
 
@@ -32,11 +32,11 @@ class HAProxy:
     state_directory: str
     procfs: Procfs = field(factory=Procfs)
 
-    def master(self) -> Seen | None:
+    def master(self) -> ProcessIdentity | None:
         """Its master, where it runs and is ours: it was told to bind our socket."""
         with suppress(OSError, ValueError):
             with open(os.path.join(self.state_directory, "haproxy.pid"), encoding="ascii") as file:
-                seen = self.procfs.see(int(file.readline()))
+                seen = self.procfs.identify(int(file.readline()))
             socket = os.path.join(self.state_directory, "master.sock")
             if seen is not None and any(
                 option == "-S" and value.partition(",")[0] == socket
@@ -62,7 +62,7 @@ class HAProxy:
             kill(master.pid, signal.SIGKILL)
         return False
 
-    def _gone(self, master: Seen, seconds: float) -> bool:
+    def _gone(self, master: ProcessIdentity, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
         while self.procfs.alive(master):
             if time.monotonic() >= deadline or signal.sigtimedwait(ENDING, _LOOK) is not None:

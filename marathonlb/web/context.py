@@ -22,7 +22,7 @@ from marathonlb.controller.recorder import Record
 from marathonlb.errors import HAProxyUnavailable, PublishFailed
 from marathonlb.haproxy.files.publish import Published
 from marathonlb.haproxy.outcome import Outcome
-from marathonlb.haproxy.process.binary import Capabilities
+from marathonlb.haproxy.process.binary import BinaryCapabilities
 from marathonlb.haproxy.reload_reason import Reasons
 from marathonlb.haproxy.rollback.archive import Archive
 from marathonlb.haproxy.runtime.stats import Statistics
@@ -116,7 +116,7 @@ class Sight:
     hold: Hold
     statistics: Statistics
     record: Record
-    capabilities: Callable[[], Awaitable[Capabilities]]
+    capabilities: Callable[[], Awaitable[BinaryCapabilities]]
 
     @property
     def directory(self) -> str:

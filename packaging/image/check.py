@@ -261,7 +261,7 @@ def survives(container: Container, before: Mapping[int, str]) -> None:
     haproxies = {pid for pid, words in before.items() if words.startswith("/usr/sbin/haproxy")}
     os.kill(controller, signal.SIGKILL)
     answered = 0
-    while "is adopted as it is" not in container.told() or answered < 100:
+    while "Adopted the running HAProxy" not in container.told() or answered < 100:
         expect_quietly(shop(), "a request failed while there was no controller")
         answered += 1
     expect(

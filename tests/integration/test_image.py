@@ -444,7 +444,7 @@ class EntrypointTests(Controlled, MarathonTestCase):
             self.assertNotIn(b"sesame", Path(f"/proc/{pid}/cmdline").read_bytes())
         (haproxy,) = self.haproxy_pids()
         os.kill(self.controller(), signal.SIGKILL)
-        await until(lambda: "is adopted as it is" in self.log(), PATIENCE)
+        await until(lambda: "Adopted the running HAProxy" in self.log(), PATIENCE)
         self.assertEqual([haproxy], self.haproxy_pids())
         await self.answers("200 OK")
         process.terminate()

@@ -148,7 +148,7 @@ class ChecksMixin(SearchMixin):
         for word, words in (
             ("kill-it", "killed by signal 9"),
             ("abort-it", "killed by signal 6"),
-            ("silent", "ended with status 1 and said nothing"),
+            ("silent", "ended with status 1 without any output"),
         ):
             await self.one_of_ten(f"# {word}", f"haproxy -c {'was ' * ('signal' in words)}{words}")
             await self.mended()
@@ -220,7 +220,7 @@ class ReloadsMixin(SearchMixin):
         """A reload command that fails without a word over one app's text, too, however often it is to be repeated."""
         self.begin(command="! grep -q spoilt {}")
         await self.serve()
-        await self.one_of_ten("# spoilt", "it said nothing")
+        await self.one_of_ten("# spoilt", "no output")
         await self.mended()
 
 

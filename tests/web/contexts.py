@@ -34,7 +34,7 @@ from marathonlb.controller.timeline import Timeline
 from marathonlb.errors import HAProxyUnavailable
 from marathonlb.haproxy.files.publish import Published
 from marathonlb.haproxy.files.state_directory import StateDirectory
-from marathonlb.haproxy.process.binary import Capabilities
+from marathonlb.haproxy.process.binary import BinaryCapabilities
 from marathonlb.haproxy.reload_reason import Reasons, from_differences
 from marathonlb.haproxy.rollback.archive import Archive
 from marathonlb.haproxy.rollback.pin import Pins
@@ -209,8 +209,8 @@ class PagesTestCase(SynchronousTestCase):
             name=name, endpoints=endpoints, marathons=marathons, source=self.source, gatherer=gatherer
         )
 
-    async def _capabilities(self) -> Capabilities:
-        return Capabilities(version=(2, 8, 1), features=frozenset({"OPENSSL"}))
+    async def _capabilities(self) -> BinaryCapabilities:
+        return BinaryCapabilities(version=(2, 8, 1), features=frozenset({"OPENSSL"}))
 
     async def _export(self, query: str, sink: Sink) -> None:
         sink.write(b"# HELP haproxy_x x\n# TYPE haproxy_x gauge\nhaproxy_x 1\n")

@@ -1,9 +1,9 @@
 """
 The user that HAProxy's worker runs as.
 
-A HAProxy that root starts gives root up once it has bound its ports: its worker becomes ``haproxy``, and sees nothing
-but the state directory, where it meets the controller. The master stays root, so a reload binds ports below 1024 and
-reads certificates as before. An ``HAPROXY_HEAD`` that names a user, a group or a chroot decides that itself.
+A HAProxy that root starts drops root once it has bound its ports: its worker becomes ``haproxy`` and sees only the
+state directory, whose sockets connect it with the controller. The master stays root, so a reload binds ports below 1024
+and reads certificates as before. An ``HAPROXY_HEAD`` that names a user, a group or a chroot overrides this.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ from marathonlb.settings import Account, Settings
 
 USER = "haproxy"
 """
-HAProxy's, where this system has it.
+HAProxy's user, if this system has it.
 
-Whoever runs as this user may connect to the sockets of the state directory and say who a client is. So where there is
-none it is a number that no user has, and not ``nobody``, whom tasks run as, too.
+A process of this user may connect to the sockets of the state directory and claim any client address. So if the user
+does not exist, an unused number takes its place, and not ``nobody``, as which tasks run, too.
 """
 
 UNNAMED = range(64_999, 61_183, -1)
-"""User and group ids of which one that nobody has stands in for `USER`; systemd gives such to services for a while."""
+"""User and group ids, the first unused of which replaces `USER`; systemd assigns these to services temporarily."""
 
-_NAMES = frozenset({"user", "uid", "group", "gid", "chroot"})
-"""Keywords of ``global`` that say who HAProxy becomes and what it sees."""
+_ACCOUNT_KEYWORDS = frozenset({"user", "uid", "group", "gid", "chroot"})
+"""Keywords of ``global`` that set HAProxy's user, group and root directory."""
 
 _NEEDS_ROOT = re.compile(r"\busesrc\b")
-"""HAProxy does not start where it is to use addresses of clients, and may not stay root."""
+"""HAProxy does not start if it is to connect with the clients' addresses and may not stay root."""
 
 _NEEDS_FILES = re.compile(
     r"unix@|uxst@|uxdg@|\bexternal-check\b|^[ \t]*(?:log|server|server-template|peer)[ \t](?:.*[ \t])?[\"']?/",
     re.MULTILINE,
 )
-"""What a worker looks for in the file system while it runs."""
+"""Lines that make a worker open files while it runs."""
 
 _CAP_SETGID, _CAP_SETUID, _CAP_SYS_CHROOT = 6, 7, 18
 
@@ -53,10 +53,10 @@ _CAP_SETGID, _CAP_SETUID, _CAP_SYS_CHROOT = 6, 7, 18
 @frozen
 class System:
     """
-    What this machine says of users; a test gives its own.
+    The users and capabilities on this machine; tests pass their own.
 
-    :param capabilities: those in effect, as a mask of bits.
-    :param named: whether a number is a user's or a group's.
+    :param capabilities: the effective capabilities of this process, as a bit mask.
+    :param named: returns whether a number is a user's or a group's id.
     """
 
     uid: int = field(factory=os.geteuid)
@@ -74,7 +74,7 @@ class System:
         return -1
 
     def may(self, capability: int) -> bool:
-        """Whether a capability is in effect."""
+        """Return whether a capability is in effect."""
         return bool(self.capabilities >> capability & 1)
 
 
@@ -82,41 +82,41 @@ def with_account(
     settings: Settings, templates: Templates, system: System | None = None
 ) -> tuple[Settings, str]:
     """
-    The settings with HAProxy's account.
+    Return the settings with HAProxy's account.
 
-    :return: with them what the operator should know of it; empty where there is nothing to say.
+    :return: and a remark for the operator; empty if there is none.
     """
     system = system or System()
     head = templates.get("HEAD")
     text = ""
     if not head.is_default:
-        with suppress(TemplateError):  # the renderer says so
+        with suppress(TemplateError):  # the renderer reports it
             text = head.render(shared_variables(settings))
-    named = dict(_named(text))
+    named = dict(_account_settings(text))
     if named:
         if system.uid != 0 and settings.manage_haproxy:
-            return settings, ""  # such a HAProxy cannot become anyone else
+            return settings, ""  # without root HAProxy cannot change its user
         return evolve(settings, account=_of_operator(settings, named, system)), ""
     if system.uid != 0:
         return settings, ""
-    written = (each.written for each in templates.shared.values() if not each.is_default)
-    account, why = _chosen(settings, "\n".join((text, *written)), head.is_default, system)
+    written = (template.written for template in templates.shared.values() if not template.is_default)
+    account, obstacle = _chosen(settings, "\n".join((text, *written)), head.is_default, system)
     if account is None:
-        return settings, f"HAProxy's worker stays root: {why}"
+        return settings, f"HAProxy's worker stays root: {obstacle}"
     return evolve(settings, account=account), ""
 
 
 def _chosen(settings: Settings, texts: str, default_head: bool, system: System) -> tuple[Account | None, str]:
     """
-    The account that we choose.
+    Return the default account.
 
-    :param texts: of the operator's templates.
-    :return: None where the worker has to stay root, with the reason and what to do.
+    :param texts: the operator's templates.
+    :return: None if the worker has to stay root, with the reason and what to do.
     """
     if not (system.may(_CAP_SETUID) and system.may(_CAP_SETGID)):
         return None, "this process may not change users (it lacks the capabilities SETUID and SETGID)"
     if _NEEDS_ROOT.search(texts):
-        return None, "a template says `usesrc`, which only root may"
+        return None, "a template has `usesrc`, which only root may use"
     account = _account(system)
     elsewhere = (settings.access_log or "").startswith("/") or _NEEDS_FILES.search(texts)
     if default_head and not elsewhere and system.may(_CAP_SYS_CHROOT):
@@ -131,7 +131,7 @@ def _chosen(settings: Settings, texts: str, default_head: bool, system: System) 
 
 
 def _of_operator(settings: Settings, named: Mapping[str, str], system: System) -> Account:
-    """The account that ``HAPROXY_HEAD`` names; where it cannot be looked up, one that reaches nothing."""
+    """Return the account that ``HAPROXY_HEAD`` names; if it cannot be looked up, one that reaches nothing."""
     user, group = named.get("user", named.get("uid", "0")), named.get("group", named.get("gid", "0"))
     chroot = named.get("chroot", "").rstrip("/")
     account = Account(user=user, group=group, uid=0, gid=0, chroot=chroot, ours=False)
@@ -147,13 +147,13 @@ def _of_operator(settings: Settings, named: Mapping[str, str], system: System) -
 
 
 def _account(system: System) -> Account:
-    """`USER`, or a number that no user has."""
+    """Return the account of `USER`, or one with an unused number."""
     try:
-        found = system.user(USER)
+        user = system.user(USER)
     except KeyError:
-        number = next(each for each in UNNAMED if not system.named(each))
+        number = next(number for number in UNNAMED if not system.named(number))
         return Account(user=str(number), group=str(number), uid=number, gid=number)
-    account = Account(user=found.pw_name, group=str(found.pw_gid), uid=found.pw_uid, gid=found.pw_gid)
+    account = Account(user=user.pw_name, group=str(user.pw_gid), uid=user.pw_uid, gid=user.pw_gid)
     with suppress(KeyError):
         account = evolve(account, group=grp.getgrgid(account.gid).gr_name)
     return account
@@ -168,7 +168,7 @@ def _is_named(number: int) -> bool:
 
 
 def _leads_to(directory: str, account: Account) -> bool:
-    """Whether the account may go through every directory above one; above its chroot is no matter."""
+    """Return whether the account may pass every directory above this one, up to its chroot."""
     place, top = os.path.realpath(directory), os.path.realpath(account.chroot or "/")
     while place != top and place != "/":
         place = os.path.dirname(place)
@@ -179,7 +179,7 @@ def _leads_to(directory: str, account: Account) -> bool:
 
 
 def may_enter(status: os.stat_result, account: Account) -> bool:
-    """Whether the account may use names in a directory."""
+    """Return whether the account may use names in a directory."""
     if account.uid == 0:
         return True
     if status.st_uid == account.uid:
@@ -189,12 +189,12 @@ def may_enter(status: os.stat_result, account: Account) -> bool:
     return bool(status.st_mode & stat.S_IXOTH)
 
 
-def _named(head: str) -> Iterator[tuple[str, str]]:
-    """What a text says in ``global`` of who HAProxy becomes; the last word holds."""
+def _account_settings(head: str) -> Iterator[tuple[str, str]]:
+    """Yield the account keywords of ``global`` with their values, in order; the last one counts."""
     section = ""
     for line in head.split("\n"):
         words = line.partition("#")[0].split()
         if words and words[0] in SECTION_KEYWORDS:
             section = words[0]
-        elif section == "global" and len(words) > 1 and words[0] in _NAMES:
+        elif section == "global" and len(words) > 1 and words[0] in _ACCOUNT_KEYWORDS:
             yield words[0], words[1].strip("\"'")

@@ -1,4 +1,4 @@
-"""What HAProxy writes: a file in the state directory, since it outlives the controller that could read a pipe."""
+"""HAProxy's output, in a file of the state directory: HAProxy outlives the controller that could read a pipe."""
 
 from __future__ import annotations
 
@@ -6,35 +6,35 @@ import os
 from contextlib import suppress
 
 MAX_SIZE = 1024 * 1024
-"""Bytes from which on the file is cut."""
+"""Size in bytes above which the file is cut."""
 
 KEPT = 256 * 1024
-"""Bytes of its end that are kept, beside it, when it is cut."""
+"""Number of bytes at its end that are kept beside the file when it is cut."""
 
 
-class Log:
+class OutputLog:
     """
     HAProxy's output.
 
-    :param path: the file; ``.old`` beside it holds what was cut off last.
+    :param path: the file; ``.old`` beside it holds the end of what was cut off last.
     """
 
     def __init__(self, path: str) -> None:
         self._path = path
 
     def open(self) -> int:
-        """A descriptor for HAProxy to write to, always at the end. Raises `OSError`."""
+        """Return a descriptor for HAProxy to append to. Raises `OSError`."""
         return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
 
     def size(self) -> int:
-        """Bytes that are in it."""
+        """Return the size in bytes."""
         try:
             return os.stat(self._path).st_size
         except OSError:
             return 0
 
     def since(self, offset: int) -> str:
-        """What was written since it had this size, or from its beginning where it was cut meanwhile."""
+        """Return the text after this offset in bytes, or from the beginning if the file was cut meanwhile."""
         with suppress(OSError), open(self._path, "rb") as file:
             if offset <= self.size():
                 file.seek(offset)
@@ -42,12 +42,12 @@ class Log:
         return ""
 
     def tail(self, lines: int = 3) -> str:
-        """Its last lines, as one."""
-        said = self.since(max(0, self.size() - 4096)).strip().splitlines()
-        return " | ".join(said[-lines:])
+        """Return the last lines, joined to one."""
+        last = self.since(max(0, self.size() - 4096)).strip().splitlines()
+        return " | ".join(last[-lines:])
 
     def trim(self) -> None:
-        """Cut it where it is too large, keeping the end beside it. HAProxy appends, so it goes on at the new end."""
+        """Cut the file if it is too large, and keep its end beside it. HAProxy appends, so it continues there."""
         size = self.size()
         if size <= MAX_SIZE:
             return

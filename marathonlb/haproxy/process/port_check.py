@@ -1,9 +1,9 @@
 """
-Whether the ports that a new configuration binds are free, asked before HAProxy is.
+Checks before a reload whether the ports of the new configuration are free.
 
-A reload that meets a port of another process makes HAProxy pause every listener it has for two seconds, in the hope
-that it is its own old worker which holds that port: connections to all services are refused meanwhile (seen with 2.6
-and 2.8). So what can be known before is asked before, without that cost: bind, as HAProxy would, and let go.
+A reload that meets a port of another process makes HAProxy pause all its listeners for two seconds, in case its own old
+worker holds that port: connections to all services are refused meanwhile (seen with 2.6 and 2.8). So each new port is
+checked before the reload, without that cost: it is bound as HAProxy would bind it, and closed again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ADDRESS = re.compile(
     r"^(?:ipv(?P<family>[46])@)?(?:\[(?P<bracketed>[0-9a-fA-F:.]+)\]|(?P<bare>\*|[0-9a-fA-F:.]*)):(?P<port>\d+)$"
 )
 _ELSEWHERE = frozenset({"namespace", "interface", "transparent"})
-"""Options with which a bind of ours would not tell what HAProxy's will."""
+"""Options of ``bind`` with which our own bind would not predict the result of HAProxy's."""
 
 Probe = Callable[["Bind"], str | None]
 
@@ -45,14 +45,14 @@ class Bind:
 
 
 def binds(text: str) -> dict[Bind, int]:
-    """What a configuration binds, as far as it is literal, each with the line that says so, counted from 1."""
-    found: dict[Bind, int] = {}
+    """Return the literal addresses that a configuration binds, each with the number of its line, counted from 1."""
+    lines: dict[Bind, int] = {}
     for number, line in enumerate(text.split("\n"), 1):
         match = _BIND.match(line) if "bind" in line else None
         if match and not _ELSEWHERE.intersection(match["options"].split()):
             for bind in _literal(match["addresses"]):
-                found.setdefault(bind, number)
-    return found
+                lines.setdefault(bind, number)
+    return lines
 
 
 def _literal(addresses: str) -> Iterator[Bind]:
@@ -68,37 +68,37 @@ def _literal(addresses: str) -> Iterator[Bind]:
 
 def taken(running: str, wanted: Config, directory: str, probe: Probe) -> tuple[Complaint, ...]:
     """
-    The binds that are wanted, that HAProxy does not hold already, and that another process holds.
+    Return a complaint for each address of a new configuration that another process holds.
 
-    :param running: the text that HAProxy runs.
-    :param probe: says why a bind would fail, or None.
+    :param running: the text that HAProxy runs; what it binds is HAProxy's own.
+    :param probe: returns why a bind would fail, or None.
     """
     held = binds(running)
-    found = []
+    complaints = []
     for bind, line in binds(wanted.text(directory)).items():
         reason = None if bind in held else probe(bind)
         if reason is not None:
             place = wanted.locate(line)
             message = f"cannot bind socket ({reason}) for {bind}"
-            found.append(Complaint(message=message, line=line, owner=place[1].owner if place else None))
-    return tuple(found)
+            complaints.append(Complaint(message=message, line=line, owner=place[1].owner if place else None))
+    return tuple(complaints)
 
 
-def shared(text: str) -> tuple[Bind, ...]:
+def shared_binds(text: str) -> tuple[Bind, ...]:
     """
-    What of a configuration another process listens on, too, though HAProxy can bind it.
+    Return the addresses of a configuration that another process listens on, although HAProxy can bind them.
 
-    The kernel lets processes of one user share a port where all of them agree, as every HAProxy does, and deals the
-    connections out among them.
+    The kernel lets the processes of one user share a port if all of them agree, as every HAProxy does, and distributes
+    the connections among them.
     """
     return tuple(bind for bind in binds(text) if _refusal(bind, share=False) and probe(bind) is None)
 
 
 def probe(bind: Bind) -> str | None:
     """
-    Why HAProxy could not bind this, in its words; None where it could, or where that cannot be told.
+    Return why HAProxy could not bind this, in its words; None if it could, or if that is unknown.
 
-    It does not listen, so no connection of anybody's can get lost here.
+    This never listens, so no connection of a client can get lost here.
     """
     return _refusal(bind, share=True)
 

@@ -1,4 +1,4 @@
-"""What ``/proc`` says of processes: which HAProxy runs with a file, and whether one that was seen is still there."""
+"""Processes in ``/proc``: which HAProxy runs with a file, and whether a known process still runs."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from attrs import frozen
 
 
 @frozen
-class Seen:
+class ProcessIdentity:
     """
-    A process that was seen: its id may be given to another one, its id and start together are not.
+    A process. Its id may be given to another process later; its id together with its start is unique.
 
-    :param started: when it was started, in ticks since the boot, as ``/proc`` has it; empty where there is none.
+    :param started: when it was started, in ticks since the boot, as ``/proc`` says; empty if unknown.
     """
 
     pid: int
@@ -25,23 +25,23 @@ class Procfs:
     """
     The processes of this machine.
 
-    :param root: where ``/proc`` is.
+    :param root: the path of ``/proc``.
     """
 
     def __init__(self, root: str = "/proc") -> None:
         self._root = root
 
-    def see(self, pid: int) -> Seen | None:
-        """A process that runs; None where there is none, or it has ended and only waits to be noticed."""
+    def identify(self, pid: int) -> ProcessIdentity | None:
+        """Return a process that runs; None if there is none, or if it has ended and was not reaped yet."""
         fields = self._fields(pid)
-        return Seen(pid, fields[19]) if fields and fields[0] not in "ZX" else None
+        return ProcessIdentity(pid, fields[19]) if fields and fields[0] not in "ZX" else None
 
-    def alive(self, seen: Seen) -> bool:
-        """Whether it is still there."""
-        return self.see(seen.pid) == seen
+    def alive(self, process: ProcessIdentity) -> bool:
+        """Return whether a process still runs."""
+        return self.identify(process.pid) == process
 
     def arguments(self, pid: int) -> tuple[str, ...]:
-        """A process's program and arguments; empty where it is gone."""
+        """Return a process's program and arguments; none if it is gone."""
         try:
             with open(f"{self._root}/{pid}/cmdline", encoding="utf-8", errors="surrogateescape") as file:
                 return tuple(file.read().split("\0")[:-1])
@@ -49,15 +49,15 @@ class Procfs:
             return ()
 
     def haproxies(self, path: str) -> tuple[int, ...]:
-        """The ids of the HAProxy processes, masters and workers, that were started with this configuration file."""
+        """Return the ids of the HAProxy processes, masters and workers, that were started with this file."""
         return tuple(sorted(pid for pid in self._pids() if self.runs_with(pid, path)))
 
     def masters(self, path: str) -> tuple[int, ...]:
         """
-        Those of them that lead their session, as what was started as a service does, and no worker of it.
+        Return the ids of those HAProxy processes that lead their session, as a service does and its workers do not.
 
-        In a container of its own a process has another file at this path; so has, for all we may know, one of a user
-        whose processes we may not look into, and whose ports are not shared with us.
+        A process in a container has another file at this path. So may a process of another user that we may not look
+        into; its ports are not shared with ours.
         """
         directory = os.path.dirname(os.path.realpath(path))
         return tuple(
@@ -65,7 +65,7 @@ class Procfs:
         )
 
     def runs_with(self, pid: int, path: str) -> bool:
-        """Whether this process is a HAProxy that was started with this file, or with the directory it lies in."""
+        """Return whether a process is a HAProxy that was started with this file, or with the file's directory."""
         arguments = self.arguments(pid)
         if not arguments or not os.path.basename(arguments[0]).startswith("haproxy"):
             return False
@@ -85,7 +85,7 @@ class Procfs:
         return int((self._fields(pid) or ["0"] * 4)[3])
 
     def _fields(self, pid: int) -> list[str]:
-        """What ``stat`` says of a process, from its state on; empty where it is gone (proc(5))."""
+        """Return the fields of a process's ``stat`` from its state on (proc(5)); none if it is gone."""
         try:
             with open(f"{self._root}/{pid}/stat", encoding="utf-8", errors="replace") as file:
                 return file.read().rpartition(")")[2].split()
@@ -100,7 +100,7 @@ class Procfs:
 
 
 def _files(arguments: tuple[str, ...]) -> Iterator[str]:
-    """The configuration files of a HAProxy's command line: ``-f FILE``, and everything after ``--``."""
+    """Yield the configuration files of a HAProxy's command line: ``-f FILE``, and everything after ``--``."""
     words = iter(arguments[1:])
     for word in words:
         if word == "-f":

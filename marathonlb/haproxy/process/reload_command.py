@@ -1,4 +1,4 @@
-"""Reloading a HAProxy that is not ours: by the command that was given, or by the init system that knows it."""
+"""Reloading a HAProxy that is not managed: by the operator's command, or by the init system that started it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorProcess, IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -16,19 +16,22 @@ from marathonlb.config.text.model import Config
 from marathonlb.errors import ReloadFailed
 from marathonlb.haproxy.diagnostics import messages
 from marathonlb.haproxy.interfaces import IReloader, ReloadResult
-from marathonlb.haproxy.process.binary import run
+from marathonlb.haproxy.process.binary import run_program
 from marathonlb.haproxy.process.procfs import Procfs
 from marathonlb.timers import pause
 
 COMMAND_TIMEOUT = 120.0
-"""Seconds that a reload command may take."""
+"""Maximum number of seconds that a reload command may take."""
+
+QUERY_TIMEOUT = 10.0
+"""Maximum number of seconds that an init system may take to name a service's process."""
 
 
 class InitSystem:
     """
-    What starts services on this machine.
+    The init system of this machine.
 
-    :param root: the root of the file system that is looked at.
+    :param root: the root of the file system.
     """
 
     def __init__(self, spawner: IReactorProcess, clock: IReactorTime, root: str = "/") -> None:
@@ -38,16 +41,16 @@ class InitSystem:
 
     async def reload_command(self, running: Collection[int]) -> tuple[str, ...] | None:
         """
-        The command by which this HAProxy is reloaded: systemd's, upstart's, sysv's; None where none of them started it.
+        Return the command that reloads this HAProxy (systemd, upstart, sysv); None if none of them started it.
 
-        An init system that knows another HAProxy than this one is not asked: its reload would touch, or even start, a
-        stranger.
+        An init system that started another HAProxy than this one is not used: its reload would change that one, or
+        even start it.
 
-        :param running: the process ids of the HAProxy that is meant.
+        :param running: the process ids of this HAProxy.
         """
         if self._has("run/systemd/system"):
-            said = await self._ask("systemctl", "show", "--property=MainPID", "--value", "haproxy.service")
-            if _numbers(said) & set(running):
+            output = await self._ask("systemctl", "show", "--property=MainPID", "--value", "haproxy.service")
+            if _numbers(output) & set(running):
                 return ("systemctl", "reload", "haproxy.service")
         job = self._has("etc/init/haproxy.conf") and self._has("sbin/initctl")
         if job and _numbers(await self._ask("initctl", "status", "haproxy")) & set(running):
@@ -65,7 +68,7 @@ class InitSystem:
         return os.path.exists(os.path.join(self._root, path))
 
     async def _ask(self, *argv: str) -> str:
-        return (await run(self._spawner, self._clock, argv, timeout=10)).output
+        return (await run_program(self._spawner, self._clock, argv, timeout=QUERY_TIMEOUT)).output
 
 
 def _numbers(text: str) -> set[int]:
@@ -78,8 +81,8 @@ class CommandReloader:
     Runs a reload command; its exit status is the confirmation.
 
     :param path: haproxy.cfg, to find out whether a HAProxy runs with it.
-    :param command: for ``/bin/sh -c``; None means that it is found out.
-    :param retries: how often a command that fails is run again; -1 means for ever.
+    :param command: for ``/bin/sh -c``; None to use the init system's.
+    :param retries: the number of times that a failed command is run again; -1 for no limit.
     :param interval: seconds between two runs.
     """
 
@@ -111,34 +114,32 @@ class CommandReloader:
         return Deferred.fromCoroutine(self._reload(config, 0 if once else self._retries))
 
     def serving(self) -> Deferred[bool]:
-        """See `IReloader.serving`: it is not ours to start."""
-        true: Deferred[bool] = Deferred()
-        true.callback(True)
-        return true
+        """See `IReloader.serving`: HAProxy is not ours to start."""
+        return succeed(True)
 
     def pids(self) -> Deferred[tuple[int, ...]]:
         """See `IReloader.pids`: every HAProxy that was started with the file, a master included."""
-        pids: Deferred[tuple[int, ...]] = Deferred()
-        pids.callback(self._procfs.haproxies(self._path))
-        return pids
+        return succeed(self._procfs.haproxies(self._path))
 
     async def _reload(self, config: Config, retries: int) -> ReloadResult:
         argv: Sequence[str] | None = ("/bin/sh", "-c", self._command) if self._command else None
         if argv is None:
             running = self._procfs.haproxies(self._path)
             if not running:
-                return ReloadResult(running=False, output=self._nobody())
+                return ReloadResult(running=False, output=self._not_running())
             argv = await self._init.reload_command(running)
             if argv is None:
                 raise ReloadFailed(
                     reason=f"a HAProxy runs with {self._path} (pid {running[0]}), but no init system here started it; "
-                    "say how to reload it with --command, or let --manage-haproxy run HAProxy"
+                    "set the reload command with --command, or let --manage-haproxy run HAProxy"
                 )
         return await self._until_done(argv, config, retries)
 
-    def _nobody(self) -> str:
-        what = f"no HAProxy runs with {self._path}: it is written, and nobody was told"
-        text = f"{what}; start HAProxy, or use --manage-haproxy"
+    def _not_running(self) -> str:
+        text = (
+            f"no HAProxy runs with {self._path}: the file is written, and nothing was reloaded; start HAProxy, or use "
+            "--manage-haproxy"
+        )
         self._log.warn("{reason}", reason=text)
         return text
 
@@ -147,21 +148,21 @@ class CommandReloader:
         shown = self._command or " ".join(argv)
         attempt = 0
         while True:
-            finished = await run(self._spawner, self._clock, argv, timeout=COMMAND_TIMEOUT)
+            finished = await run_program(self._spawner, self._clock, argv, timeout=COMMAND_TIMEOUT)
             if finished.status == 0 and not finished.timed_out:
                 return ReloadResult(output=finished.output)
-            said = finished.output.strip()
-            reason = f"{shown!r} {finished.ending}: {said[-300:] or 'it said nothing'}"
+            output = finished.output.strip()
+            reason = f"{shown!r} {finished.ending}: {output[-300:] or 'no output'}"
             if attempt == retries:
                 raise ReloadFailed(
                     reason=reason,
-                    output=said,
-                    complaints=messages.complaints(said, config),
+                    output=output,
+                    complaints=messages.complaints(output, config),
                     repeatable=retries != self._retries,
                 )
             attempt += 1
             self._log.error(
-                "reload {attempt} failed: {reason}. It is run again in {seconds} s",
+                "Reload attempt {attempt} failed: {reason}. Running the command again in {seconds} s",
                 attempt=attempt,
                 reason=reason,
                 seconds=self._interval,

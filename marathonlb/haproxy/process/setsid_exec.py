@@ -1,8 +1,8 @@
 """
-Starts a program in a session of its own, so that no signal for the controller's group reaches it.
+Starts a program in a session of its own, so that no signal to the controller's process group reaches it.
 
-Run by path, not by name (``python -I -S setsid_exec.py PROGRAM ARGUMENTS``): it needs nothing but the standard library,
-and the process keeps its id when it becomes the program.
+Run by path, not by name (``python -I -S setsid_exec.py PROGRAM ARGUMENTS``): it needs only the standard library, and
+the process keeps its id when it becomes the program.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import sys
 
 
 def main(argv: list[str]) -> None:
-    """Leave the session and become the program."""
+    """Leave the session and execute the program."""
     try:
         os.setsid()
     except PermissionError:
-        # It leads a group already, so it has left.
+        # The process leads a process group already, so it has left the controller's.
         os.setpgid(0, 0)
     try:
         os.execv(argv[0], argv)

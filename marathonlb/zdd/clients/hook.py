@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorProcess, IReactorTime
 from zope.interface import Interface, implementer
 
-from marathonlb.haproxy.process.binary import run
+from marathonlb.haproxy.process.binary import run_program
 from marathonlb.zdd.definition import Json
 from marathonlb.zdd.errors import Failed
 
@@ -77,7 +77,7 @@ class Hook:
         if max(map(len, arguments)) >= MOST:
             raise Failed(f"{self._path}: one of the apps is too big to be its argument")
         argv = [self._path, *arguments]
-        ended = await run(self._spawner, self._clock, argv, timeout=self._timeout, env=os.environ)
+        ended = await run_program(self._spawner, self._clock, argv, timeout=self._timeout, env=os.environ)
         if ended.output.strip():
             self._say(ended.output.strip())
         if ended.status != 0:

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.errors import HAProxyUnavailable
 from marathonlb.haproxy.certificates.companions import MAX_RUNS, CompanionTrial
-from marathonlb.haproxy.process.binary import Binary, Finished
+from marathonlb.haproxy.process.binary import Binary, FinishedProgram
 
 
 class FakeBinary:
@@ -22,7 +22,7 @@ class FakeBinary:
         self.runs = 0
         self.away = False
 
-    def run(self, *arguments: str, timeout: float) -> Deferred[Finished]:
+    def run_program(self, *arguments: str, timeout: float) -> Deferred[FinishedProgram]:
         """Check a configuration as `marathonlb.haproxy.process.binary.Binary` has it checked."""
         if self.away:
             raise HAProxyUnavailable(reason="no HAProxy was found")
@@ -31,10 +31,10 @@ class FakeBinary:
             beside = [Path(path + end) for end in (".ocsp", ".issuer", ".sctl")]
             words = [each.read_text() for each in beside if each.exists()]
             if "abort" in words:
-                return succeed(Finished(status=None, signal=6))
+                return succeed(FinishedProgram(status=None, signal=6))
             if "bad" in words or ("needs issuer" in words and "issuer" not in words):
-                return succeed(Finished(status=1))
-        return succeed(Finished(status=0))
+                return succeed(FinishedProgram(status=1))
+        return succeed(FinishedProgram(status=0))
 
 
 class TrialTests(SynchronousTestCase):

@@ -16,12 +16,12 @@ from marathonlb.haproxy.process.binary import (
     MAX_OUTPUT,
     SLACK,
     Binary,
-    Finished,
+    FinishedProgram,
     HAProxyChecker,
     NoChecker,
     haproxy_environment,
     parse_capabilities,
-    run,
+    run_program,
 )
 from tests.fakes.processes import FakeSpawner, Unable
 from tests.haproxy.samples import BAD, A
@@ -41,11 +41,13 @@ class RunTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.spawner, self.clock = FakeSpawner(), Clock()
-        self.running = run(self.spawner, self.clock, ["x", "y"], timeout=10, env={"A": "b"}, cwd="/tmp")
+        self.running = run_program(
+            self.spawner, self.clock, ["x", "y"], timeout=10, env={"A": "b"}, cwd="/tmp"
+        )
         self.process = self.spawner.processes[0]
 
-    def result(self) -> Finished:
-        finished: Finished = self.successResultOf(self.running)
+    def result(self) -> FinishedProgram:
+        finished: FinishedProgram = self.successResultOf(self.running)
         self.assertEqual(self.clock.getDelayedCalls(), [])
         return finished
 
@@ -54,7 +56,7 @@ class RunTests(SynchronousTestCase):
         self.process.say("hello ")
         self.process.say("world")
         self.process.end(3)
-        self.assertEqual(self.result(), Finished(status=3, output="hello world"))
+        self.assertEqual(self.result(), FinishedProgram(status=3, output="hello world"))
         self.assertEqual(
             (self.process.argv, self.process.env, self.process.path), (["x", "y"], {"A": "b"}, "/tmp")
         )
@@ -65,9 +67,9 @@ class RunTests(SynchronousTestCase):
             f"Upon execvpe x ['x'] in environment id 140\n:Traceback …\nPermissionError: {REASON}\n"
         )
         self.process.end(1)
-        self.assertEqual(self.result(), Finished(status=1, output=f"PermissionError: {REASON}"))
-        self.running = run(Unable(), self.clock, ["x"], timeout=10)
-        self.assertEqual(self.result(), Finished(status=1, output="Exec format error: x"))
+        self.assertEqual(self.result(), FinishedProgram(status=1, output=f"PermissionError: {REASON}"))
+        self.running = run_program(Unable(), self.clock, ["x"], timeout=10)
+        self.assertEqual(self.result(), FinishedProgram(status=1, output="Exec format error: x"))
 
     def test_time_over(self) -> None:
         """It is killed when its time is over."""
@@ -83,7 +85,7 @@ class RunTests(SynchronousTestCase):
         self.process.end(0, pipes=False)
         self.assertNoResult(self.running)
         self.clock.advance(GRACE)
-        self.assertEqual(self.result(), Finished(status=0, output="started"))
+        self.assertEqual(self.result(), FinishedProgram(status=0, output="started"))
         self.process.protocol.processEnded(None)
 
     def test_too_many_words(self) -> None:
@@ -198,7 +200,7 @@ class CheckerTests(SynchronousTestCase):
         """Without a binary the error says how to get one."""
         for path, words in (
             ("", "no HAProxy was found on PATH"),
-            ("/nonexistent", "there is no such HAProxy"),
+            ("/nonexistent", "does not exist; install HAProxy"),
         ):
             error = self.failureResultOf(self.check(path=path), HAProxyUnavailable).value
             self.assertIn(words, str(error))
@@ -227,7 +229,7 @@ class CheckerTests(SynchronousTestCase):
     def test_no_verdict(self) -> None:
         """A check that ends without a word, too, and what happened is told in a few words."""
         error = self.failureResultOf(self.check(1, ""), CheckFailed).value
-        self.assertEqual(error.how, "haproxy -c ended with status 1 and said nothing")
+        self.assertEqual(error.how, "haproxy -c ended with status 1 without any output")
 
     def test_time(self) -> None:
         """One that does not end is killed after a short time; a control that does not end gets the next ones more."""

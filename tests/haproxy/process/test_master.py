@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.errors import HAProxyUnavailable, ReloadFailed
-from marathonlb.haproxy.process.master import RELOAD_TIMEOUT, Master
+from marathonlb.haproxy.process.master import RELOAD_TIMEOUT, MasterProcess
 from marathonlb.haproxy.runtime.connection import RuntimeSocket
 from marathonlb.haproxy.runtime.processes import HAProxyProcesses
 from tests.fakes.sockets import FakeSocket
@@ -29,7 +29,7 @@ class ReloadTests(SynchronousTestCase):
         self.reloaded: str | None = ""
         self.fake = FakeSocket(self.answer)
         socket = RuntimeSocket(self.fake, self.clock, "/run/master.sock", master=True)
-        self.master = Master(socket, self.clock, lambda: self.alive)
+        self.master = MasterProcess(socket, self.clock, lambda: self.alive)
 
     def answer(self, command: str) -> str | None:
         if command == "reload":

@@ -6,7 +6,7 @@ import socket
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.haproxy.process.port_check import Bind, binds, probe, shared, taken
+from marathonlb.haproxy.process.port_check import Bind, binds, probe, shared_binds, taken
 from tests.haproxy.samples import A, config, frontend
 from tests.integration.haproxies import free_port, held_port
 
@@ -64,7 +64,7 @@ class TakenTests(SynchronousTestCase):
         with held_port() as port:
             self.assertEqual(probe(Bind("127.0.0.1", port)), "Address already in use")
             self.assertEqual(probe(Bind("0.0.0.0", port)), "Address already in use")
-            self.assertEqual(shared(f"frontend f\n  bind 127.0.0.1:{port}\n"), ())
+            self.assertEqual(shared_binds(f"frontend f\n  bind 127.0.0.1:{port}\n"), ())
         self.assertIsNone(probe(Bind("127.0.0.1", free_port())))
         self.assertIsNone(probe(Bind("192.0.2.1", 80)))
 
@@ -77,7 +77,7 @@ class TakenTests(SynchronousTestCase):
             port = sharing.getsockname()[1]
             self.assertIsNone(probe(Bind("127.0.0.1", port)))
             text = f"frontend f\n  bind 127.0.0.1:{port}\n  bind 127.0.0.1:{free_port()}\n"
-            self.assertEqual(shared(text), (Bind("127.0.0.1", port),))
+            self.assertEqual(shared_binds(text), (Bind("127.0.0.1", port),))
             for _ in range(10):
                 with socket.create_connection(("127.0.0.1", port), 5):
                     sharing.accept()[0].close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -12,98 +11,10 @@ from zope.interface.verify import verifyObject
 
 from marathonlb.errors import ReloadFailed
 from marathonlb.haproxy.interfaces import IReloader
-from marathonlb.haproxy.process.procfs import Procfs, Seen
 from marathonlb.haproxy.process.reload_command import COMMAND_TIMEOUT, CommandReloader, InitSystem
+from tests.fakes.machine import FakeMachine
 from tests.fakes.processes import FakeSpawner
 from tests.haproxy.samples import A
-
-
-class Machine:
-    """A root directory with processes and an init system in it."""
-
-    def __init__(self, root: str) -> None:
-        self.root = os.path.abspath(root)
-        self.procfs = Procfs(os.path.join(self.root, "proc"))
-        os.makedirs(os.path.join(self.root, "proc"))
-
-    def has(self, path: str, mode: int = 0o644, text: str = "") -> None:
-        path = os.path.join(self.root, path)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
-            os.fchmod(file.fileno(), mode)
-
-    def runs(
-        self,
-        pid: int,
-        *arguments: str,
-        cwd: str = "/",
-        state: str = "S",
-        started: int = 7,
-        session: int = 0,
-        root: str = "/",
-    ) -> None:
-        directory = os.path.join(self.root, "proc", str(pid))
-        os.makedirs(directory, exist_ok=True)
-        with open(os.path.join(directory, "cmdline"), "w", encoding="utf-8") as file:
-            file.write("".join(f"{argument}\0" for argument in arguments))
-        fields = " ".join([state, "0", "0", str(session), *(["0"] * 15), str(started), "0"])
-        with open(os.path.join(directory, "stat"), "w", encoding="utf-8") as file:
-            file.write(f"{pid} (a name) with ) {fields}\n")
-        for name, place in (("cwd", cwd), ("root", root)):
-            if not os.path.islink(os.path.join(directory, name)):
-                os.symlink(place, os.path.join(directory, name))
-
-
-class ProcfsTests(SynchronousTestCase):
-    """What runs."""
-
-    def setUp(self) -> None:
-        self.machine = Machine(self.mktemp())
-        self.procfs = self.machine.procfs
-
-    def test_haproxies(self) -> None:
-        """A HAProxy is found by its file however it is named, and no other program and no other file's is."""
-        path = "/etc/haproxy/haproxy.cfg"
-        self.machine.runs(10, "/usr/sbin/haproxy", "-Ws", "-f", path, "-p", "/run/haproxy.pid")
-        self.machine.runs(11, "haproxy", "-sf", "9", "-f", "haproxy.cfg", cwd="/etc/haproxy")
-        self.machine.runs(12, "/opt/haproxy-2.8", "-W", "-f", "/etc/haproxy")
-        self.machine.runs(13, "haproxy", "-db", "--", path)
-        self.machine.runs(20, "vim", "-f", path)
-        self.machine.runs(21, "haproxy", "-f", "/etc/other.cfg")
-        self.machine.runs(22, "haproxy", "-f")
-        self.machine.runs(23)
-        self.assertEqual(self.procfs.haproxies(path), (10, 11, 12, 13))
-
-    def test_masters(self) -> None:
-        """What leads its session was started as a service; its workers are in it, and a container has other files."""
-        path = os.path.join(self.machine.root, "haproxy.cfg")
-        self.machine.runs(10, "haproxy", "-Ws", "-f", path, session=10)
-        self.machine.runs(11, "haproxy", "-Ws", "-f", path, session=10)
-        self.machine.runs(20, "haproxy", "-W", "-f", "/etc/other.cfg", session=20)
-        self.machine.runs(30, "vim", path, session=30)
-        self.machine.runs(40, "haproxy", "-W", "-f", path, session=40, root="/proc/self/fd")
-        self.assertEqual(self.procfs.masters(path), (10,))
-
-    def test_alive(self) -> None:
-        """A process is itself by its id and its start; one that has ended and waits is not there."""
-        self.machine.runs(10, "haproxy")
-        seen = self.procfs.see(10)
-        self.assertEqual(seen, Seen(10, "7"))
-        assert seen is not None
-        self.assertTrue(self.procfs.alive(seen))
-        self.machine.runs(10, "haproxy", started=8)
-        self.assertFalse(self.procfs.alive(seen))
-        self.machine.runs(10, "haproxy", state="Z")
-        self.assertFalse(self.procfs.alive(seen))
-        self.assertIsNone(self.procfs.see(99))
-
-    def test_this_process(self) -> None:
-        """The real one is understood."""
-        seen = Procfs().see(os.getpid())
-        assert seen is not None
-        self.assertTrue(Procfs().alive(seen))
-        self.assertGreater(int(seen.started), 0)
 
 
 class ReloaderCase(SynchronousTestCase):
@@ -112,7 +23,7 @@ class ReloaderCase(SynchronousTestCase):
     path = "/etc/haproxy/haproxy.cfg"
 
     def setUp(self) -> None:
-        self.machine, self.clock = Machine(self.mktemp()), Clock()
+        self.machine, self.clock = FakeMachine(self.mktemp()), Clock()
         self.spawner = FakeSpawner()
 
     def reloader(self, command: str | None = None, retries: int = 0) -> CommandReloader:
