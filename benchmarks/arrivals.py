@@ -126,18 +126,18 @@ class FakeNewApps:
         planner.update(apps, apps)
         applier = house.controller()
         applier.service.startService()  # the file follows later, as it does in a daemon
-        _now(applier.apply(planner.wanted(0).config))
+        _now(applier.apply(planner.plan(0).config))
         used = []
         before = len(house.reloader.reloaded)
         for _ in range(self.plan.at_once):
             began = process_time()
             arrived = cluster.arrive()
             self._take_in(planner, apps, arrived)
-            outcome = _now(applier.apply(planner.wanted(0).config, may_reload=False))
+            outcome = _now(applier.apply(planner.plan(0).config, may_reload=False))
             used.append(process_time() - began)
             self._require_led_to(house, arrived, outcome)
         early = len(house.reloader.reloaded) - before
-        _now(applier.apply(planner.wanted(0).config))
+        _now(applier.apply(planner.plan(0).config))
         self._row(
             f"{FAKE}new app: CPU until its virtual host is led to it, median",
             statistics.median(used) * 1000,

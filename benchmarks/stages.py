@@ -81,7 +81,7 @@ def bytes_to_text(apps: str, directory: str) -> dict[str, Any]:
         parsed = parse_apps(body)
         change = cluster.replace_all(parsed.apps, parsed.unreadable)
         planner.update(cluster.apps, change.touched)
-        wanted = planner.wanted(0.0)
+        wanted = planner.plan(0.0)
         config = wanted.rendered.config.text(directory)
     with file.running():
         for name, content in {"haproxy.cfg": config, **wanted.rendered.config.map_texts()}.items():

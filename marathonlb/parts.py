@@ -18,7 +18,7 @@ from marathonlb.controller.certificates.admission import CertificateAdmission
 from marathonlb.controller.hold import Hold
 from marathonlb.controller.planner import Planner
 from marathonlb.controller.reconciler import Reconciler
-from marathonlb.controller.recorder import Record
+from marathonlb.controller.recorder import Recorder
 from marathonlb.controller.timeline import Timeline
 from marathonlb.haproxy.applier import Applier
 from marathonlb.haproxy.certificates.loaded import LoadedCertificates
@@ -56,7 +56,7 @@ class Parts:
     gatherer: Gathers
     planner: Planner
     hold: Hold
-    record: Record
+    recorder: Recorder
     loaded: LoadedCertificates
     renewal: CertificateWatch
 
@@ -83,11 +83,11 @@ def make_parts(settings: Settings, reactor: Any, *, once: bool = False) -> Parts
     report(*templates.warnings, remark)
     pool = HTTPConnectionPool(reactor)
     metrics = Metrics(__version__, settings.mode, started=reactor.seconds())
-    record = Record(reactor, Timeline(), metrics)
+    recorder = Recorder(reactor, Timeline(), metrics)
     policy = read_policy(settings.policy, PER_APP_NAMES) if settings.policy else OPEN
     certificates, loaded = make_certificates(settings, reactor)
     admission = CertificateAdmission(certificates, settings, policy)
-    applier = make_applier(settings, reactor, loaded, cause=record.cause)
+    applier = make_applier(settings, reactor, loaded, cause=recorder.cause)
     hosts = AgentHosts(reactor.nameResolver, reactor)
     offers = Offers(settings, PER_APP_NAMES, hosts.address, policy)
     members = make_members(settings, reactor, pool, metrics.fetched, offers.count)
@@ -96,13 +96,24 @@ def make_parts(settings: Settings, reactor: Any, *, once: bool = False) -> Parts
         Pins(settings.state_dir), os.path.dirname(os.path.abspath(settings.haproxy_config)), hosts.address
     )
     planner = Planner(offers, Renderer(settings, templates), admission, hold, accepted)
-    reconciler = Reconciler(settings, gatherer, planner, applier, hosts, reactor, journal=record)
+    reconciler = Reconciler(settings, gatherer, planner, applier, hosts, reactor, event_log=recorder)
     hosts.changed = reconciler.poke
     if isinstance(gatherer, Federation):
         gatherer.poke = reconciler.poke
     renewal = make_renewal(settings, reactor, reconciler, applier, loaded)
     return Parts(
-        settings, members, pool, applier, hosts, reconciler, gatherer, planner, hold, record, loaded, renewal
+        settings,
+        members,
+        pool,
+        applier,
+        hosts,
+        reconciler,
+        gatherer,
+        planner,
+        hold,
+        recorder,
+        loaded,
+        renewal,
     )
 
 

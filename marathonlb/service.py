@@ -99,7 +99,7 @@ class Controller(MultiService):
             applier=parts.applier,
             hold=parts.hold,
             resolve=parts.hosts.address,
-            record=parts.record,
+            recorder=parts.recorder,
         )
 
     def startService(self) -> None:

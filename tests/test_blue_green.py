@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from marathonlb.config.render import Renderer
 from marathonlb.config.templates.loader import load_templates
 from marathonlb.config.templates.table import PER_APP_NAMES
-from marathonlb.controller.planner import Planner, Wanted
+from marathonlb.controller.planner import PlannedConfig, Planner
 from marathonlb.marathon.model import App, HealthCheck, Networking, Port, Task
 from marathonlb.routing.offers import Offers
 from marathonlb.settings import Settings
@@ -59,16 +59,16 @@ class BlueGreen(SynchronousTestCase):
         self.planner = planner()
         self.apps: dict[str, App] = {}
 
-    def wanted(self, *apps: App, gone: str | None = None) -> Wanted:
+    def wanted(self, *apps: App, gone: str | None = None) -> PlannedConfig:
         """What is wanted after these apps have changed; equal to what a controller wants that starts now."""
         self.apps |= {each.id: each for each in apps}
         if gone:
             del self.apps[gone]
         self.planner.update(self.apps, [*(each.id for each in apps), *([gone] if gone else [])])
-        wanted = self.planner.wanted(0)
+        wanted = self.planner.plan(0)
         fresh = planner()
         fresh.update(self.apps, self.apps)
-        again = fresh.wanted(0)
+        again = fresh.plan(0)
         self.assertEqual(wanted.rendered.config.template, again.rendered.config.template)
         self.assertEqual(wanted.rendered.config.map_texts(), again.rendered.config.map_texts())
         self.assertEqual((wanted.problems, wanted.servers), (again.problems, again.servers))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from twisted.internet.interfaces import IReactorTime
 
-from marathonlb.controller.event_log import Journal
-from marathonlb.controller.planner import Wanted
+from marathonlb.controller.event_log import EventLog
+from marathonlb.controller.planner import PlannedConfig
 from marathonlb.haproxy.interfaces import IApplier
 from marathonlb.marathon.gatherer import SECOND_OPINION, Gathers
 
 
-class ColdDoubt:
+class ColdStartDoubt:
     """
     Asks for a second opinion where the first configuration takes too much away.
 
@@ -21,26 +21,31 @@ class ColdDoubt:
     """
 
     def __init__(
-        self, gatherer: Gathers, applier: IApplier, journal: Journal, clock: IReactorTime, max_shrink: float
+        self,
+        gatherer: Gathers,
+        applier: IApplier,
+        event_log: EventLog,
+        clock: IReactorTime,
+        max_shrink: float,
     ) -> None:
         self._gatherer = gatherer
         self._applier = applier
-        self._journal = journal
+        self._event_log = event_log
         self._clock = clock
         self._max_shrink = max_shrink
         self._since: float | None = None
 
-    async def about(self, wanted: Wanted) -> bool:
+    async def about(self, planned: PlannedConfig) -> bool:
         """Whether this lacks too much of what HAProxy runs."""
         if self._max_shrink >= 100:
             return False
         before = self._applier.served()
-        gone = before - {service.backend for service in wanted.services if service.servers}
+        gone = before - {service.backend for service in planned.services if service.servers}
         if not before or 100 * len(gone) / len(before) <= self._max_shrink:
             return False
         if self._since is None:
             self._since = self._clock.seconds()
-            self._journal.doubted(len(gone), len(before), SECOND_OPINION)
+            self._event_log.doubted(len(gone), len(before), SECOND_OPINION)
         elif await self._gatherer.agrees(self._since):
             return False
         self._gatherer.doubt()

@@ -7,12 +7,12 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from marathonlb.controller.event_log import Journal
+from marathonlb.controller.event_log import EventLog
 from marathonlb.controller.planner import Planner
 from marathonlb.haproxy.interfaces import IApplier
 
 
-class OutOfTurn:
+class EarlyDrain:
     """
     Drains servers on the word of Marathon's event stream; the next convergence confirms it or undoes it.
 
@@ -21,11 +21,11 @@ class OutOfTurn:
 
     _log = Logger()
 
-    def __init__(self, planner: Planner, applier: IApplier, journal: Journal, clock: IReactorTime) -> None:
+    def __init__(self, planner: Planner, applier: IApplier, event_log: EventLog, clock: IReactorTime) -> None:
         self.at = 0.0
         self._planner = planner
         self._applier = applier
-        self._journal = journal
+        self._event_log = event_log
         self._clock = clock
         self._under_way: set[Deferred[None]] = set()
 
@@ -35,7 +35,7 @@ class OutOfTurn:
         if not servers:
             return
         self.at = self._clock.seconds()
-        self._journal.drained(servers)
+        self._event_log.drained(servers)
         draining = self._applier.drain(servers)
         self._under_way.add(draining)
         draining.addErrback(self._failed)

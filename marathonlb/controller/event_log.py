@@ -14,7 +14,7 @@ from attrs import evolve, frozen
 from twisted.logger import Logger
 
 from marathonlb.causes import Cause
-from marathonlb.controller.planner import Wanted
+from marathonlb.controller.planner import PlannedConfig
 from marathonlb.controller.sentences import cause_phrase, causes_sentence
 from marathonlb.errors import MarathonLBError, SourceError, described
 from marathonlb.haproxy.outcome import (
@@ -98,7 +98,7 @@ class Status:
         return evolve(self, failures=self.failures + 1, failure=described(error), blocked=blocked)
 
 
-class Journal:
+class EventLog:
     """
     Writes the log of the convergences.
 
@@ -167,17 +167,19 @@ class Journal:
             cause=cause_phrase(cause),
         )
 
-    def converged(self, status: Status, wanted: Wanted, outcome: Outcome, causes: Counter[Cause]) -> None:
+    def converged(
+        self, status: Status, planned: PlannedConfig, outcome: Outcome, causes: Counter[Cause]
+    ) -> None:
         """HAProxy runs what is wanted; the first time after a start that is news, though nothing was to be done."""
-        held = wanted.held
+        held = planned.held
         if held is not None and held.back and held.back != self._held:
             self.held_back(status, held)
         self._held = held.back if held is not None else ""
         if isinstance(outcome, Unchanged) and self._first:
             self._log.info(
                 "What is wanted is in place already: {services} services, {servers} servers; nothing to do",
-                services=len(wanted.services),
-                servers=wanted.servers,
+                services=len(planned.services),
+                servers=planned.servers,
             )
         self._first = self._first and isinstance(outcome, Postponed)
         if isinstance(outcome, Postponed) and outcome.changes:
@@ -209,8 +211,8 @@ class Journal:
             action=action_word(outcome),
             milliseconds=1000 * sum(outcome.seconds.values()),
             reason=explanation(outcome) or "nothing differs",
-            services=len(wanted.services),
-            servers=wanted.servers,
+            services=len(planned.services),
+            servers=planned.servers,
             causes=causes_sentence(causes) or "start",
         )
         output = output_of(outcome)

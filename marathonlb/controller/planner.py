@@ -35,7 +35,7 @@ from marathonlb.routing.services.servers import Resolve
 
 
 @frozen
-class Wanted:
+class PlannedConfig:
     """
     What HAProxy should run.
 
@@ -92,10 +92,10 @@ class Planner:
         self._hold = hold
         self._apps: Mapping[str, App] = {}
         self._looked = 0
-        self._last: Wanted | None = None
+        self._last: PlannedConfig | None = None
         self._renamed: Mapping[tuple[str, int], str] = {}
         self._found: tuple[Problem, ...] = ()
-        self._accepted: Wanted | None = None
+        self._accepted: PlannedConfig | None = None
         self._moved: dict[tuple[str, int], tuple[Service, Service]] = {}
 
     def update(self, apps: Mapping[str, App], touched: Iterable[str]) -> None:
@@ -118,7 +118,7 @@ class Planner:
         if self._certificates is not None:
             await self._certificates.look_at(complaint.message for complaint in error.complaints)
 
-    def wanted(self, now: float) -> Wanted:
+    def plan(self, now: float) -> PlannedConfig:
         """
         The configuration for what is known.
 
@@ -128,13 +128,13 @@ class Planner:
         retry = self.quarantine.next_retry()
         if self._certificates is not None and self._certificates.generation != self._looked:
             self._looked, self._last = self._certificates.generation, None
-        wanted = self._from_last() if retry is None or now < retry else None
-        wanted = wanted or self._from_scratch(now)
-        self._last, self._moved = wanted, {}
-        self._renamed = wanted.rendered.renamed
-        return self._held(wanted)
+        planned = self._from_last() if retry is None or now < retry else None
+        planned = planned or self._from_scratch(now)
+        self._last, self._moved = planned, {}
+        self._renamed = planned.rendered.renamed
+        return self._held(planned)
 
-    def _held(self, today: Wanted) -> Wanted:
+    def _held(self, today: PlannedConfig) -> PlannedConfig:
         held = self._hold.over(today.rendered.config, self._apps) if self._hold is not None else None
         return (
             today if held is None else evolve(today, held=held, problems=(pin_problem(held), *today.problems))
@@ -155,7 +155,7 @@ class Planner:
         if any(known):
             self._last = None
 
-    def state(self, wanted: Wanted, apps: Mapping[str, App], resolve: Resolve) -> State:
+    def state(self, planned: PlannedConfig, apps: Mapping[str, App], resolve: Resolve) -> State:
         """
         What explanations rest on.
 
@@ -165,16 +165,16 @@ class Planner:
         return State(
             apps=apps,
             settings=self._renderer.settings,
-            services=wanted.services,
-            rules=wanted.rendered.rules,
-            problems=wanted.problems,
+            services=planned.services,
+            rules=planned.rendered.rules,
+            problems=planned.problems,
             verdicts=tuple(self.quarantine.verdicts()),
             template_names=PER_APP_NAMES,
             resolve=resolve,
             members=self.offers.members,
         )
 
-    async def supposing(self, apps: Mapping[str, App], touched: Iterable[str], now: float) -> Wanted:
+    async def supposing(self, apps: Mapping[str, App], touched: Iterable[str], now: float) -> PlannedConfig:
         """
         What would be wanted if these apps ran. Nothing of this planner changes.
 
@@ -188,7 +188,7 @@ class Planner:
         other.suspects = Suspects(other.quarantine)
         other.update(apps, touched)
         await other.prepare()
-        return other.wanted(now)
+        return other.plan(now)
 
     def servers_of(self, apps: Iterable[str], tasks: frozenset[str]) -> list[tuple[str, str]]:
         """The servers, each as its backend and its name, that are these tasks of these apps."""
@@ -200,25 +200,25 @@ class Planner:
             if server.task_id in tasks
         ]
 
-    def accepted(self, wanted: Wanted, *, read: bool = True) -> None:
+    def accepted(self, planned: PlannedConfig, *, read: bool = True) -> None:
         """
         Take note that HAProxy runs this; under a pin it has not seen today's text.
 
         :param read: whether it has read the text; else it was led there by steps.
         """
-        if wanted.held is not None:
+        if planned.held is not None:
             return
-        self._accepted = wanted
-        self.culprits.accepted = wanted.services
+        self._accepted = planned
+        self.culprits.accepted = planned.services
         self.restrict(None)
-        self.texts.accepted(wanted.rendered)
-        self.readings.took(wanted.services, self.quarantine.admitted, read=read)
+        self.texts.accepted(planned.rendered)
+        self.readings.took(planned.services, self.quarantine.admitted, read=read)
 
     def forget(self) -> None:
         """Render everything anew: somebody is held, or admitted."""
         self._last = None
 
-    def _from_last(self) -> Wanted | None:
+    def _from_last(self) -> PlannedConfig | None:
         if self._last is None:
             return None
         rendered = self._renderer.render_servers(self._last.rendered, self._moved.values())
@@ -232,9 +232,9 @@ class Planner:
         problems = self._last.problems
         if any(self.offers.attributed(problem) is not problem for problem in self._found):
             problems = self._problems()  # another app of the group may lead it now
-        return Wanted(rendered, problems, self._last.servers + more)
+        return PlannedConfig(rendered, problems, self._last.servers + more)
 
-    def _from_scratch(self, now: float) -> Wanted:
+    def _from_scratch(self, now: float) -> PlannedConfig:
         kept, refused = self.quarantine.admit(self.offers.services(), now)
         shared: tuple[Problem, ...] = ()
         if self._certificates is not None:
@@ -249,7 +249,7 @@ class Planner:
         rendered = self.texts.render(kept, now, running=self._accepted is not None)
         self._found = (*shared, *refused, *rendered.problems)
         servers = sum(len(service.servers) for service in rendered.services)
-        return Wanted(rendered, self._problems(), servers)
+        return PlannedConfig(rendered, self._problems(), servers)
 
     def _problems(self) -> tuple[Problem, ...]:
         """What is wrong, in the order in which it is told."""
@@ -263,7 +263,7 @@ class Planner:
     def blame(
         self,
         error: InvalidConfiguration | ReloadFailed,
-        wanted: Wanted,
+        planned: PlannedConfig,
         clock: IReactorTime,
         *,
         running: bool = False,
@@ -278,21 +278,23 @@ class Planner:
         :return: False where nobody's line was named, or nothing but what runs can serve, or a pin holds: nobody of
             today wrote its text.
         """
-        if wanted.held is not None:
+        if planned.held is not None:
             return False
-        found = self.culprits.blame(error, wanted.rendered, clock.seconds(), running=running)
+        found = self.culprits.blame(error, planned.rendered, clock.seconds(), running=running)
         if found:
             self._last = None
         return found
 
-    async def is_of_changes(self, wanted: Wanted, passes: Passes) -> bool:
+    async def is_of_changes(self, planned: PlannedConfig, passes: Passes) -> bool:
         """See `Culprits.is_of_changes`."""
-        return await self.culprits.is_of_changes(wanted.services, passes)
+        return await self.culprits.is_of_changes(planned.services, passes)
 
-    async def search_templates(self, error: InvalidConfiguration, wanted: Wanted, passes: Passes) -> bool:
+    async def search_templates(
+        self, error: InvalidConfiguration, planned: PlannedConfig, passes: Passes
+    ) -> bool:
         """See `Culprits.search_templates`."""
         self._last = None
-        return await self.culprits.search_templates(error, wanted.rendered, passes)
+        return await self.culprits.search_templates(error, planned.rendered, passes)
 
     def take(self, templates: Templates | None) -> None:
         """
@@ -344,10 +346,10 @@ class Planner:
         """Whether no others are wanted."""
         return self._only is not None
 
-    def problems_with(self, wanted: Wanted) -> tuple[Problem, ...]:
+    def problems_with(self, planned: PlannedConfig) -> tuple[Problem, ...]:
         """What is wrong where something could not be applied: what has been found out meanwhile, too."""
         new = (*self.texts.overrides.held, *self.texts.overrides.problems)
-        return (*(problem for problem in new if problem not in wanted.problems), *wanted.problems)
+        return (*(problem for problem in new if problem not in planned.problems), *planned.problems)
 
 
 def _tasks_alone(before: AppServices, after: AppServices) -> bool:

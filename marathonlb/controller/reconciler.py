@@ -21,13 +21,13 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredList, succe
 from twisted.internet.interfaces import IReactorTime
 
 from marathonlb.causes import Cause, CauseKind
-from marathonlb.controller.cold_start import ColdDoubt
-from marathonlb.controller.early_drain import OutOfTurn
-from marathonlb.controller.event_log import Journal, Status
-from marathonlb.controller.planner import Planner, Wanted
+from marathonlb.controller.cold_start import ColdStartDoubt
+from marathonlb.controller.early_drain import EarlyDrain
+from marathonlb.controller.event_log import EventLog, Status
+from marathonlb.controller.planner import PlannedConfig, Planner
 from marathonlb.controller.refusals.search import Failure, Search
-from marathonlb.controller.reload_limiter import Floor
-from marathonlb.controller.unready import READINESS, Unready
+from marathonlb.controller.reload_limiter import ReloadLimiter
+from marathonlb.controller.unready import READINESS, UnreadyApps
 from marathonlb.errors import CheckFailed, InvalidConfiguration, ReloadFailed, ServicesRefused, described
 from marathonlb.haproxy.interfaces import IApplier
 from marathonlb.haproxy.outcome import Outcome, Postponed, Reloaded, Written
@@ -72,11 +72,11 @@ class Reconciler(Service):
         hosts: Hosts,
         clock: IReactorTime,
         jitter: Callable[[], float] = random,
-        journal: Journal | None = None,
+        event_log: EventLog | None = None,
     ) -> None:
         self.status = Status()
-        self.wanted: Wanted | None = None
-        self.journal = journal or Journal()
+        self.planned: PlannedConfig | None = None
+        self.event_log = event_log or EventLog()
         self._settings = settings
         self._gatherer = gatherer
         self._planner = planner
@@ -88,14 +88,14 @@ class Reconciler(Service):
         self._named: frozenset[str] = frozenset()
         self._causes: Counter[Cause] = Counter()
         self._settled = False
-        self._cold_doubt = ColdDoubt(gatherer, applier, self.journal, clock, settings.max_shrink)
-        self._unready = Unready()
+        self._cold_start = ColdStartDoubt(gatherer, applier, self.event_log, clock, settings.max_shrink)
+        self._unready = UnreadyApps()
         self._work: Deferred[None] | None = None
         self._idle: list[Deferred[object]] = []
         self._timers = NamedTimers(clock)
-        self._floor = Floor(settings.min_reload_interval)
+        self._reload_limiter = ReloadLimiter(settings.min_reload_interval)
         self._search = Search(planner, applier, clock)
-        self._out_of_turn = OutOfTurn(planner, applier, self.journal, clock)
+        self._early_drain = EarlyDrain(planner, applier, self.event_log, clock)
         self._not_before = 0.0
         self._asked_at = 0.0
         self._applied_as_of = 0.0
@@ -105,7 +105,7 @@ class Reconciler(Service):
     def poke(self, hint: Hint) -> None:
         """Look again. Never lost: where a convergence is under way, the next one begins when it ends."""
         self.status = evolve(self.status, generation=self.status.generation + 1)
-        self.journal.came(hint)
+        self.event_log.came(hint)
         self._causes.update(hint.causes)
         self._named |= hint.apps or frozenset()
         self._dirty = None if hint.apps is None or self._dirty is None else self._dirty | hint.apps
@@ -114,7 +114,7 @@ class Reconciler(Service):
     def reload(self, cause: Cause) -> None:
         """Let HAProxy read its configuration again, though nothing has changed."""
         if not self._gatherer.complete:
-            self.journal.reload_waits(cause)
+            self.event_log.reload_waits(cause)
         self._applier.distrust(from_cause(cause))
         self.plan_again(cause)
 
@@ -131,7 +131,7 @@ class Reconciler(Service):
         confirms it or undoes it.
         """
         if self.running:
-            self._out_of_turn.drain(apps, tasks)
+            self._early_drain.drain(apps, tasks)
 
     def idle(self) -> Deferred[object]:
         """Fires when no convergence is under way; one that has failed and waits for its retry is not."""
@@ -150,7 +150,7 @@ class Reconciler(Service):
         """Begin no more; fires when the convergence under way has ended or has been given up."""
         super().stopService()  # type: ignore[no-untyped-call]
         self._timers.cancel_all()
-        ending: list[Deferred[object]] = [self.idle(), self._out_of_turn.stop()]
+        ending: list[Deferred[object]] = [self.idle(), self._early_drain.stop()]
         if self._work is not None:
             self._work.cancel()
         return DeferredList(ending).addBoth(lambda _: self._timers.cancel_all())
@@ -198,7 +198,7 @@ class Reconciler(Service):
         delay = self._backoff.delay(self.status.failures)
         self._not_before = self._clock.seconds() + min(delay, PATIENCE)
         self._timers.set("retry", delay, lambda: self.plan_again(Cause(CauseKind.RETRY)))
-        self.journal.failed(self.status, error, delay, again=again)
+        self.event_log.failed(self.status, error, delay, again=again)
 
     # what
 
@@ -211,20 +211,20 @@ class Reconciler(Service):
         """
         dirty, self._dirty = self._dirty, frozenset()
         causes, self._causes = self._causes, Counter()
-        self.journal.begins(dirty, causes)
+        self.event_log.begins(dirty, causes)
         try:
             asks = dirty is None or dirty or self._gatherer.news
             believed = await self._gather(dirty) if asks else True
             if believed and self._gatherer.complete and self._has_work:
                 believed = await self._apply(causes)
             elif believed:
-                self.journal.unchanged(self.status)
+                self.event_log.unchanged(self.status)
         except BaseException:
             self._dirty = None if dirty is None or self._dirty is None else self._dirty | dirty
             self._causes.update(causes)
             raise
         if not believed:
-            self.journal.put_off(self.status, SECOND_OPINION)
+            self.event_log.put_off(self.status, SECOND_OPINION)
             if "doubt" not in self._timers:  # what comes meanwhile does not put it off
                 self._timers.set(
                     "doubt", SECOND_OPINION, lambda: self.poke(Hint.of(None, Cause(CauseKind.SECOND_OPINION)))
@@ -234,7 +234,7 @@ class Reconciler(Service):
             self._timers.set("quarantine", wait, lambda: self.plan_again(Cause(CauseKind.QUARANTINE)))
         return believed
 
-    async def look(self) -> Wanted:
+    async def look(self) -> PlannedConfig:
         """
         Ask Marathon about everything and say what is wanted, without applying it.
 
@@ -243,7 +243,7 @@ class Reconciler(Service):
         while not await self._gather(None):
             await pause(self._clock, SECOND_OPINION)
         await self._planner.prepare()
-        return self._planner.wanted(self._clock.seconds())
+        return self._planner.plan(self._clock.seconds())
 
     async def once(self) -> Outcome | None:
         """
@@ -266,7 +266,7 @@ class Reconciler(Service):
         named, self._named = self._named, frozenset()
         asked_at = self._clock.seconds()
         try:
-            with self.journal.stage("gather"):
+            with self.event_log.stage("gather"):
                 gathered = await self._gatherer.gather(apps)
         except BaseException:
             self._named |= named
@@ -286,7 +286,7 @@ class Reconciler(Service):
             touched |= {app.id for app in cluster.values() if not moved.isdisjoint(hosts_of([app]))}
         if touched:
             self._settled = False
-            self.journal.changed(touched)
+            self.event_log.changed(touched)
             self._planner.update(cluster, touched)
         return gathered.again_in is None
 
@@ -303,7 +303,7 @@ class Reconciler(Service):
     @property
     def _has_work(self) -> bool:
         """Whether what is wanted may differ from what HAProxy runs; servers drained on an event's word count."""
-        return not self._settled or self._out_of_turn.at > self._applied_as_of
+        return not self._settled or self._early_drain.at > self._applied_as_of
 
     def _note_drift(self, apps: frozenset[str]) -> None:
         """
@@ -314,7 +314,7 @@ class Reconciler(Service):
         if not apps or self._settings.mode == "poll":
             return
         self.status = evolve(self.status, drift=self.status.drift + len(apps))
-        self.journal.drifted(apps)
+        self.event_log.drifted(apps)
 
     async def _apply(self, causes: Counter[Cause]) -> bool:
         """Make HAProxy run what is wanted, without the services that it refuses; False where that is doubted."""
@@ -322,19 +322,19 @@ class Reconciler(Service):
         once = True
         for _ in range(MAX_CHECKS):
             await self._planner.prepare()
-            with self.journal.stage("render"):
-                wanted = self._planner.wanted(self._clock.seconds())
-            if self.wanted is None and not self._search.under_way and await self._cold_doubt.about(wanted):
+            with self.event_log.stage("render"):
+                planned = self._planner.plan(self._clock.seconds())
+            if self.planned is None and not self._search.under_way and await self._cold_start.about(planned):
                 return False
-            self._require_all(wanted)
+            self._require_all(planned)
             self._settled = True  # what comes while this is under way unsettles it again
             as_of = self._asked_at
             try:
-                outcome = await self._make(wanted, as_of, once)
+                outcome = await self._make(planned, as_of, once)
             except (InvalidConfiguration, CheckFailed, ReloadFailed) as error:
                 self._settled = False
-                self.journal.rejected(error)
-                if not await self._leave_out(error, wanted, as_of):
+                self.event_log.rejected(error)
+                if not await self._leave_out(error, planned, as_of):
                     if not (once and isinstance(error, ReloadFailed) and error.repeatable):
                         raise self._planner.texts.explained(self._search.nobodys(error)) from error
                     once = False
@@ -347,42 +347,42 @@ class Reconciler(Service):
                     self._applied_as_of = as_of
                     if self._planner.restricted:
                         self.plan_again(Cause(CauseKind.TEMPLATE))
-                    self._done(wanted, outcome, causes)
-                self._go_on(wanted, outcome)
+                    self._done(planned, outcome, causes)
+                self._go_on(planned, outcome)
                 await self._try_texts_again()
                 return True
         raise refusal
 
-    async def _make(self, wanted: Wanted, as_of: float, once: bool) -> Outcome | None:
+    async def _make(self, planned: PlannedConfig, as_of: float, once: bool) -> Outcome | None:
         """Make HAProxy run this; None where it is only checked."""
         if self._search.only_checks:
-            await self._applier.check(wanted.config)
+            await self._applier.check(planned.config)
             return None
         now = self._clock.seconds()
-        may_gather = bool(self.running) and self._floor.may_gather(now)
+        may_gather = bool(self.running) and self._reload_limiter.may_gather(now)
         return await self._applier.apply(
-            wanted.config,
-            may_reload=self._floor.may_reload(now),
+            planned.config,
+            may_reload=self._reload_limiter.may_reload(now),
             may_gather=may_gather,
             as_of=as_of,
             once=once,
         )
 
-    def _require_all(self, wanted: Wanted) -> None:
+    def _require_all(self, planned: PlannedConfig) -> None:
         """Raise `ServicesRefused` where a service is wrong and the operator wants all or nothing."""
-        wrong = tuple(str(problem) for problem in wanted.problems if problem.fatal and problem.app_id)
+        wrong = tuple(str(problem) for problem in planned.problems if problem.fatal and problem.app_id)
         if wrong and self._settings.skip_config_cleanup:
-            self.journal.problems_are(wanted.problems)
+            self.event_log.problems_are(planned.problems)
             raise ServicesRefused(problems=wrong)
 
-    async def _leave_out(self, error: Failure, wanted: Wanted, as_of: float) -> bool:
+    async def _leave_out(self, error: Failure, planned: PlannedConfig, as_of: float) -> bool:
         """Quarantine what HAProxy refuses, or may fail with; False where no service is to blame."""
         if not self._settings.skip_config_cleanup:
-            if await self._search.leave_out(error, wanted, as_of):
+            if await self._search.leave_out(error, planned, as_of):
                 return True
             if isinstance(error, InvalidConfiguration) and self._planner.restrict(self._applier.sections()):
                 return True
-        self.journal.problems_are(self._planner.problems_with(wanted))
+        self.event_log.problems_are(self._planner.problems_with(planned))
         return False
 
     async def _try_texts_again(self) -> None:
@@ -396,17 +396,17 @@ class Reconciler(Service):
             wait = max(0.0, again - self._clock.seconds())
             self._timers.set("template", wait, lambda: self.plan_again(Cause(CauseKind.TEMPLATE)))
 
-    def _go_on(self, wanted: Wanted, outcome: Outcome | None) -> None:
+    def _go_on(self, planned: PlannedConfig, outcome: Outcome | None) -> None:
         """Try the next suspects, where a search is under way."""
-        if outcome is not None and (isinstance(outcome, Postponed) or wanted.held is not None):
+        if outcome is not None and (isinstance(outcome, Postponed) or planned.held is not None):
             return
         self._search.cleared()
         if outcome is None:
-            self.journal.problems_are(wanted.problems)
+            self.event_log.problems_are(planned.problems)
         if outcome is None or self._search.under_way:
             self.plan_again(Cause(CauseKind.SEARCH))
 
-    def _done(self, wanted: Wanted, outcome: Outcome, causes: Counter[Cause]) -> None:
+    def _done(self, planned: PlannedConfig, outcome: Outcome, causes: Counter[Cause]) -> None:
         """Keep what HAProxy confirmed, and say it; a reload that may not be yet is asked for again when it may."""
         now = self._clock.seconds()
         self.status = evolve(self.status, last_outcome=outcome)
@@ -415,21 +415,21 @@ class Reconciler(Service):
             self._causes.update(causes)
             self._timers.set(
                 "floor",
-                self._floor.postponed(now),
+                self._reload_limiter.postponed(now),
                 lambda: self.plan_again(Cause(CauseKind.POSTPONED_RELOAD)),
             )
         else:
-            self._floor.caught_up()
-            self.wanted = wanted
-            self._planner.accepted(wanted, read=isinstance(outcome, Reloaded | Written))
+            self._reload_limiter.caught_up()
+            self.planned = planned
+            self._planner.accepted(planned, read=isinstance(outcome, Reloaded | Written))
         if isinstance(outcome, Reloaded):
             self._timers.cancel("floor")
-            self._floor.reloaded(now, outcome.seconds.get("reload", 0.0))
+            self._reload_limiter.reloaded(now, outcome.seconds.get("reload", 0.0))
             self.status = evolve(self.status, last_reload=now, reloads=self.status.reloads + 1)
-        self.journal.problems_are(wanted.problems)
-        self.journal.converged(self.status, wanted, outcome, causes)
+        self.event_log.problems_are(planned.problems)
+        self.event_log.converged(self.status, planned, outcome, causes)
 
     @property
     def problems(self) -> tuple[Problem, ...]:
         """What is wrong now, by app and port."""
-        return self.journal.problems
+        return self.event_log.problems

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from twisted.internet.interfaces import IReactorTime
 
 from marathonlb.causes import Cause, CauseKind
-from marathonlb.controller.event_log import LOUD, Journal, Status
-from marathonlb.controller.planner import Wanted
+from marathonlb.controller.event_log import LOUD, EventLog, Status
+from marathonlb.controller.planner import PlannedConfig
 from marathonlb.controller.sentences import cause_phrase, causes_sentence
 from marathonlb.controller.timeline import Entry, Kind, Timeline
 from marathonlb.errors import ReloadFailed, described
@@ -38,7 +38,7 @@ SHOWN = 20
 """So many apps are named in an entry."""
 
 
-class Record(Journal):
+class Recorder(EventLog):
     """
     Says, keeps and counts what the reconciler does.
 
@@ -92,9 +92,11 @@ class Record(Journal):
         finally:
             self._seconds[name] = self._seconds.get(name, 0.0) + self._clock.seconds() - began
 
-    def converged(self, status: Status, wanted: Wanted, outcome: Outcome, causes: Counter[Cause]) -> None:
-        """See `Journal.converged`."""
-        super().converged(status, wanted, outcome, causes)
+    def converged(
+        self, status: Status, planned: PlannedConfig, outcome: Outcome, causes: Counter[Cause]
+    ) -> None:
+        """See `EventLog.converged`."""
+        super().converged(status, planned, outcome, causes)
         self._seconds |= outcome.seconds
         self._measured("waiting" if isinstance(outcome, Postponed) else action_word(outcome))
         self._counted(outcome)
@@ -116,19 +118,19 @@ class Record(Journal):
             action=action,
             reason=reason,
             event_to_traffic_seconds=latency,
-            services=len(wanted.services),
-            servers=wanted.servers,
+            services=len(planned.services),
+            servers=planned.servers,
         )
         if isinstance(outcome, Reloaded):
             self.last_reload = entry
 
     def held_back(self, status: Status, held: Override) -> None:
-        """See `Journal.held_back`."""
+        """See `EventLog.held_back`."""
         super().held_back(status, held)
         self._entry(Kind.HELD, f"configuration {held.pin.name} is pinned, so this waits: {held.back}", status)
 
     def imposed(self, what: str, outcome: Outcome, who: str) -> None:
-        """See `Journal.imposed`."""
+        """See `EventLog.imposed`."""
         super().imposed(what, outcome, who)
         self._counted(outcome)
         entry = self.timeline.add(
@@ -161,14 +163,14 @@ class Record(Journal):
             self.metrics.count("reloads_total", reason="other", result="failed")
 
     def unchanged(self, status: Status) -> None:
-        """See `Journal.unchanged`."""
+        """See `EventLog.unchanged`."""
         super().unchanged(status)
         self._event = None
         self._measured("nothing")
         self._entry(Kind.UNCHANGED, "nothing differs", status, action="nothing")
 
     def failed(self, status: Status, error: Exception, delay: float, *, again: bool) -> None:
-        """See `Journal.failed`."""
+        """See `EventLog.failed`."""
         super().failed(status, error, delay, again=again)
         self._measured("failed")
         self._entry(Kind.FAILED, described(error), status, reason=described(error))
@@ -184,7 +186,7 @@ class Record(Journal):
         )
 
     def drifted(self, apps: frozenset[str]) -> None:
-        """See `Journal.drifted`."""
+        """See `EventLog.drifted`."""
         super().drifted(apps)
         self.metrics.count("drifted_apps_total", len(apps))
         self.timeline.add(
@@ -198,7 +200,7 @@ class Record(Journal):
         )
 
     def drained(self, servers: Sequence[tuple[str, str]]) -> None:
-        """See `Journal.drained`."""
+        """See `EventLog.drained`."""
         super().drained(servers)
         self.metrics.count("runtime_steps_total", len(servers), kind="drained_on_event", result="asked")
 
@@ -210,7 +212,7 @@ class Record(Journal):
         )
 
     def problems_are(self, problems: tuple[Problem, ...]) -> None:
-        """See `Journal.problems_are`."""
+        """See `EventLog.problems_are`."""
         before = self.problems
         super().problems_are(problems)
         if problems is before:

@@ -7,7 +7,7 @@ A reload that only adds ways to what is served waits as long for others of its k
 from __future__ import annotations
 
 
-class Floor:
+class ReloadLimiter:
     """
     Keeps two reloads apart. Times are seconds on one clock.
 

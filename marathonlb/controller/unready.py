@@ -10,7 +10,7 @@ READINESS = 5.0
 """Seconds after which they are asked about again."""
 
 
-class Unready:
+class UnreadyApps:
     """Remembers their ids."""
 
     def __init__(self) -> None:

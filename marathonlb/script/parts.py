@@ -21,7 +21,7 @@ async def parts_of(settings: Settings, reactor: Any, watch: Watch) -> AsyncItera
     :raises MarathonLBError: the templates or the policy cannot be used.
     """
     parts = make_parts(settings, reactor, once=True)
-    parts.record.watch = parts.applier.watch = watch
+    parts.recorder.watch = parts.applier.watch = watch
     try:
         await learn(parts, reactor)
         yield parts

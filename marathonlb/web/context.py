@@ -16,9 +16,9 @@ from twisted.internet.interfaces import IReactorTime
 
 from marathonlb.config.text.model import Config
 from marathonlb.controller.hold import Hold
-from marathonlb.controller.planner import Planner, Wanted
+from marathonlb.controller.planner import PlannedConfig, Planner
 from marathonlb.controller.reconciler import Reconciler
-from marathonlb.controller.recorder import Record
+from marathonlb.controller.recorder import Recorder
 from marathonlb.errors import HAProxyUnavailable, PublishFailed
 from marathonlb.haproxy.files.publish import Published
 from marathonlb.haproxy.outcome import Outcome
@@ -115,7 +115,7 @@ class Sight:
     archive: Archive
     hold: Hold
     statistics: Statistics
-    record: Record
+    recorder: Recorder
     capabilities: Callable[[], Awaitable[BinaryCapabilities]]
 
     @property
@@ -127,9 +127,9 @@ class Sight:
         """Seconds since the epoch."""
         return self.clock.seconds()
 
-    def wanted(self) -> Wanted:
+    def wanted(self) -> PlannedConfig:
         """What HAProxy runs, or is to run. Raises `Refusal` before Marathon's first answer."""
-        wanted = self.reconciler.wanted
+        wanted = self.reconciler.planned
         if wanted is None:
             raise Refusal(
                 503, "nothing is known yet: Marathon has not answered, or what it wants could not be applied"

@@ -10,7 +10,7 @@ import marathonlb
 from marathonlb.controller.hold import Hold
 from marathonlb.controller.planner import Planner
 from marathonlb.controller.reconciler import Reconciler
-from marathonlb.controller.recorder import Record
+from marathonlb.controller.recorder import Recorder
 from marathonlb.errors import HAProxyUnavailable, PublishFailed
 from marathonlb.haproxy.applier import Applier
 from marathonlb.haproxy.files.state_directory import StateDirectory
@@ -42,7 +42,7 @@ def make_web(
     applier: Applier,
     hold: Hold,
     resolve: Resolve,
-    record: Record,
+    recorder: Recorder,
 ) -> WebServer:
     """
     The controller's pages, on their socket once the service is started.
@@ -76,7 +76,7 @@ def make_web(
         archive=Archive(state, settings.archive_versions),
         hold=hold,
         statistics=Statistics(ask, reactor),
-        record=record,
+        recorder=recorder,
         capabilities=binary.capabilities,
     )
     exporter = exporter_at(reactor, os.path.join(settings.state_dir, EXPORTER))

@@ -64,7 +64,7 @@ class HoldTests(SynchronousTestCase):
         made = planner(web("shop"))
         made._hold = self.hold
         self.pins.put(Pin("4", 0.0, then(labelled(web("shop"), HAPROXY_0_BALANCE="first"))))
-        found = made.wanted(0)
+        found = made.plan(0)
         self.assertIn("balance first", found.config.template)
         self.assertIn("balance roundrobin", found.rendered.config.template)
         self.assertEqual([each.label for each in found.problems], ["pin"])
@@ -82,14 +82,14 @@ class HoldTests(SynchronousTestCase):
             apps = {each.id: each for each in now}
             made = planner(*now)
             made._hold = self.hold
-            before = made.wanted(0)
+            before = made.plan(0)
             for which, *ports in (("/shop", 31001), ("/shop", 31002, 31003), (now[-1].id, 31004), ("/shop",)):
                 apps[which] = moved(apps[which], *ports)
                 made.update(apps, [which])
-                found = made.wanted(0)
+                found = made.plan(0)
                 whole = planner(*apps.values())
                 whole._hold = Hold(self.pins, HERE, lambda host: host)
-                expected = whole.wanted(0)
+                expected = whole.plan(0)
                 self.assertEqual(found.config.template, expected.config.template)
                 self.assertEqual(found.config.map_texts(), expected.config.map_texts())
                 assert found.held is not None
@@ -115,6 +115,6 @@ class HoldTests(SynchronousTestCase):
             (moved(shop, 31010), ""),
         ):
             made.update({"/shop": app}, ["/shop"])
-            held = made.wanted(0).held
+            held = made.plan(0).held
             assert held is not None
             self.assertEqual(held.back, back)

@@ -14,7 +14,7 @@ from marathonlb.config.render import Renderer
 from marathonlb.config.templates.loader import load_templates
 from marathonlb.config.templates.table import PER_APP_NAMES
 from marathonlb.config.text.model import Config
-from marathonlb.controller.planner import Planner, Wanted
+from marathonlb.controller.planner import PlannedConfig, Planner
 from marathonlb.controller.refusals.operator_templates import Kept
 from marathonlb.errors import Complaint, InvalidConfiguration
 from marathonlb.marathon.model import App, Port
@@ -39,7 +39,7 @@ def planner(*apps: App, templates: str = "/no", kept: Kept | None = None, **over
     return made
 
 
-def refused(wanted: Wanted, *lines: str, words: str = "unknown keyword") -> InvalidConfiguration:
+def refused(wanted: PlannedConfig, *lines: str, words: str = "unknown keyword") -> InvalidConfiguration:
     """HAProxy's complaint about each of these lines of a configuration."""
     text = wanted.rendered.config.template.split("\n")
     found = []
@@ -60,14 +60,16 @@ ACL = "  use_backend {backend} if { hdr(host) -i {hostname} }\n"
 class TasksTests(SynchronousTestCase):
     """A change of tasks costs what has changed, whatever is special or wrong about the app."""
 
-    def change(self, made: Planner, apps: Mapping[str, App], *more: App) -> tuple[Wanted, Wanted]:
+    def change(
+        self, made: Planner, apps: Mapping[str, App], *more: App
+    ) -> tuple[PlannedConfig, PlannedConfig]:
         """What was wanted, and what is with other apps in place of some."""
-        before = made.wanted(0)
+        before = made.plan(0)
         made.update({**apps, **{each.id: each for each in more}}, {each.id for each in more})
-        return before, made.wanted(0)
+        return before, made.plan(0)
 
     def assertCostsWhatChanged(
-        self, before: Wanted, after: Wanted, names: Sequence[str], about: object = ""
+        self, before: PlannedConfig, after: PlannedConfig, names: Sequence[str], about: object = ""
     ) -> None:
         """Only these backends are others, and nobody had to look at the rest to find that out."""
         places = after.config.places_that_differ(before.config)
@@ -99,7 +101,7 @@ class TasksTests(SynchronousTestCase):
                 mine = changed(mine, tasks=tasks)
                 before, after = self.change(made, apps, mine)
                 self.assertCostsWhatChanged(before, after, names, (labels, tasks))
-                whole = planner(apps["/a"], mine, **overrides).wanted(0)
+                whole = planner(apps["/a"], mine, **overrides).plan(0)
                 self.assertEqual(after.config.template, whole.config.template, labels)
                 self.assertEqual((after.problems, after.servers), (whole.problems, whole.servers), labels)
                 self.assertEqual(after.services, whole.services, labels)
@@ -110,7 +112,7 @@ class TasksTests(SynchronousTestCase):
             old = app("/x", {"0_VHOST": "x.com"}, ports=(Port(2),))
             apps = {each.id: each for each in (app("/a", ports=(Port(1),)), old)}
             made = planner(*(apps.values() if good else [apps["/a"]]))
-            made.accepted(made.wanted(0))
+            made.accepted(made.plan(0))
             bad = changed(old, labels={**old.labels, "HAPROXY_0_BACKEND_EXTRA": "nonsense"})
             _, wanted = self.change(made, apps, bad)
             self.assertTrue(made.blame(refused(wanted, "nonsense"), wanted, Clock()))
@@ -131,7 +133,7 @@ class TasksTests(SynchronousTestCase):
         made = planner(*apps.values())
         older = changed(apps["/x"], config_changed_at="2019-01-01T00:00:00.000Z")
         _, after = self.change(made, apps, older)
-        self.assertEqual(after.problems, planner(apps["/a"], older).wanted(0).problems)
+        self.assertEqual(after.problems, planner(apps["/a"], older).plan(0).problems)
         self.assertEqual([problem.app_id for problem in after.problems], ["/a"])
 
     def test_wrong_line_of_a_server(self) -> None:
@@ -171,7 +173,7 @@ class NameTests(SynchronousTestCase):
         older = app("/a/b", ports=(Port(10000),), config_changed_at="2020")
         younger = app("/a_b", ports=(Port(10000),), tasks=(task(2),), config_changed_at="2021")
         made = planner(older, younger)
-        wanted = made.wanted(0)
+        wanted = made.plan(0)
         names = {service.app_id: service.backend for service in wanted.services}
         self.assertEqual(
             (names["/a/b"], wanted.rendered.renamed), ("a_b_10000", {("/a_b", 0): names["/a_b"]})
@@ -182,9 +184,9 @@ class NameTests(SynchronousTestCase):
             self.assertEqual([backend for backend, _ in found], ["a_b_10000", names["/a_b"]])
             more = changed(younger, tasks=(task(2), task(3)))
             made.update({older.id: older, more.id: more}, [more.id])
-            self.assertEqual({each.app_id: each.backend for each in made.wanted(0).services}, names)
+            self.assertEqual({each.app_id: each.backend for each in made.plan(0).services}, names)
         made.update({younger.id: younger}, [older.id])
-        self.assertEqual([each.backend for each in made.wanted(0).services], ["a_b_10000"])
+        self.assertEqual([each.backend for each in made.plan(0).services], ["a_b_10000"])
         self.assertEqual(made.servers_of(["/a_b"], frozenset({"task.2"}))[0][0], "a_b_10000")
 
 
@@ -198,11 +200,11 @@ class BlameTests(SynchronousTestCase):
         """Where HAProxy refuses a frontend and a backend of one name, frontends are told apart from then on."""
         head = "frontend {backend}\n  bind {bindAddr}:{servicePort}\n"
         made = planner(self.a, self.b, FRONTEND_HEAD=head)
-        wanted = made.wanted(0)
+        wanted = made.plan(0)
         self.assertIn("frontend a_1\n", wanted.rendered.config.template)
         error = refused(wanted, "backend a_1", words=CLASH)
         self.assertTrue(made.blame(error, wanted, Clock()))
-        wanted = made.wanted(0)
+        wanted = made.plan(0)
         self.assertIn("frontend a_1_in\n", wanted.rendered.config.template)
         self.assertEqual([(each.app_id, each.fatal) for each in wanted.problems], [("", False)])
         self.assertEqual(len(wanted.services), 2)
@@ -212,9 +214,9 @@ class BlameTests(SynchronousTestCase):
         head = "frontend {backend}\n  bind {bindAddr}:{servicePort}\n"
         for version, name in (((), "a_1"), ((3, 2, 9), "a_1"), ((3, 3, 0), "a_1_in"), ((3, 4, 7), "a_1_in")):
             made = planner(self.a, FRONTEND_HEAD=head)
-            made.wanted(0)
+            made.plan(0)
             made.suit(version)
-            self.assertIn(f"frontend {name}\n", made.wanted(0).rendered.config.template, version)
+            self.assertIn(f"frontend {name}\n", made.plan(0).rendered.config.template, version)
 
     def test_sessions(self) -> None:
         """Where the version is known to tell TLS sessions apart, nothing is written against them."""
@@ -222,7 +224,7 @@ class BlameTests(SynchronousTestCase):
         for version, wanted in (((), True), ((3, 0, 11), True), ((3, 2, 0), False)):
             made = planner(asks)
             made.suit(version)
-            text = made.wanted(0).rendered.config.template
+            text = made.plan(0).rendered.config.template
             self.assertEqual(wanted, "tune.ssl.cachesize 0" in text, version)
 
     def test_defaults(self) -> None:
@@ -231,16 +233,16 @@ class BlameTests(SynchronousTestCase):
             app("/a", {"0_MODE": "http", "0_BACKEND_EXTRA": "option odd"}, ports=(Port(1),)), self.b
         )
         made.suit((3, 4, 7))
-        wanted = made.wanted(0)
+        wanted = made.plan(0)
         both = refused(wanted, "option odd")
         self.assertEqual([c.owner.template for c in both.complaints], ["BACKEND_EXTRA", "DEFAULTS"])
         (alone,) = (c for c in both.complaints if c.owner.template == "DEFAULTS")
         self.assertTrue(made.blame(both, wanted, Clock()))
-        wanted = made.wanted(0)
+        wanted = made.plan(0)
         self.assertEqual([each.app_id for each in wanted.services], ["/b"])
         self.assertIn("\ndefaults marathon_lb_backend_", wanted.rendered.config.template)
         self.assertTrue(made.blame(InvalidConfiguration(complaints=(alone,)), wanted, Clock()))
-        wanted = made.wanted(0)
+        wanted = made.plan(0)
         self.assertNotIn("marathon_lb_backend_", wanted.rendered.config.template)
         self.assertEqual([each.app_id for each in wanted.services], ["/b"])
         self.assertFalse(made.blame(InvalidConfiguration(complaints=(alone,)), wanted, Clock()))
@@ -250,22 +252,22 @@ class BlameTests(SynchronousTestCase):
         bad = app("/a", {"0_BACKEND_HEAD": "backend b_2"}, ports=(Port(1),))
         made = planner(bad, self.b)
         for _ in range(2):
-            wanted = made.wanted(0)
+            wanted = made.plan(0)
             line = wanted.rendered.config.template.split("\n").index("backend b_2") + 1
             place = wanted.rendered.config.locate(line)
             assert place is not None
             complaint = Complaint(message=CLASH, line=line, owner=place[1].owner)
             self.assertTrue(made.blame(InvalidConfiguration(complaints=(complaint,)), wanted, Clock()))
-        wanted = made.wanted(0)
+        wanted = made.plan(0)
         self.assertEqual([each.label for each in wanted.problems], ["HAPROXY_0_BACKEND_HEAD"])
         self.assertEqual([each.app_id for each in wanted.services], ["/b"])
 
     def test_operator(self) -> None:
         """An operator's template that no service can use keeps them all out, and the line is told."""
         made = planner(self.a, self.b, BACKEND_EXTRA="  # mine\n  nonsense\n")
-        wanted = made.wanted(0)
+        wanted = made.plan(0)
         self.assertTrue(made.blame(refused(wanted, "nonsense"), wanted, Clock()))
-        wanted = made.wanted(0)
+        wanted = made.plan(0)
         problem, *others = wanted.problems
         self.assertEqual((problem.app_id, problem.label), ("", "HAPROXY_BACKEND_EXTRA"))
         self.assertRegex(
@@ -283,9 +285,9 @@ class BlameTests(SynchronousTestCase):
             self.a, self.b, app("/c", ports=(Port(3),)), BACKEND_EXTRA="  # {backend}\n  odd {backend}\n"
         )
         for line in ("odd a_1", "odd b_2"):
-            wanted = made.wanted(0)
+            wanted = made.plan(0)
             self.assertTrue(made.blame(refused(wanted, line), wanted, Clock()))
-        wanted = made.wanted(0)
+        wanted = made.plan(0)
         (problem,) = made.texts.overrides.closed
         self.assertEqual((problem.app_id, problem.label), ("", "HAPROXY_BACKEND_EXTRA"))
         self.assertEqual([each.label for each in wanted.problems], ["HAPROXY_BACKEND_EXTRA"] * 4)
@@ -294,7 +296,7 @@ class BlameTests(SynchronousTestCase):
     def test_used_later(self) -> None:
         """An operator's template that no service used when HAProxy accepted the others is not proven by that."""
         made = planner(self.a, BACKEND_HSTS_OPTIONS="  rspadd x\n")
-        made.accepted(made.wanted(0))
+        made.accepted(made.plan(0))
         apps = {
             f"/{name}": app(
                 f"/{name}", {"0_VHOST": f"{name}.test", "0_USE_HSTS": "true"}, ports=(Port(port),)
@@ -302,9 +304,9 @@ class BlameTests(SynchronousTestCase):
             for name, port in (("b", 2), ("c", 3))
         }
         made.update({"/a": self.a, **apps}, apps)
-        wanted = made.wanted(0)
+        wanted = made.plan(0)
         self.assertTrue(made.blame(refused(wanted, "rspadd x"), wanted, Clock()))
-        wanted = made.wanted(0)
+        wanted = made.plan(0)
         self.assertEqual({each.label for each in wanted.problems}, {"HAPROXY_BACKEND_HSTS_OPTIONS"})
         self.assertEqual([each.app_id for each in wanted.problems], ["", "/b", "/c"])
         self.assertEqual([each.app_id for each in wanted.services], ["/a"])
@@ -312,12 +314,12 @@ class BlameTests(SynchronousTestCase):
     def test_accepted_before(self) -> None:
         """Once HAProxy has accepted an operator's template, a changed service that it is refused for is to blame."""
         made = planner(self.a, self.b, BACKEND_EXTRA="  {mode}\n")
-        made.accepted(made.wanted(0))
+        made.accepted(made.plan(0))
         other = changed(self.b, labels={"HAPROXY_0_MODE": "http"})
         made.update({"/a": self.a, "/b": other}, {"/b"})
-        wanted = made.wanted(0)
+        wanted = made.plan(0)
         self.assertTrue(made.blame(refused(wanted, "http"), wanted, Clock(), running=True))
-        wanted = made.wanted(0)
+        wanted = made.plan(0)
         self.assertEqual(
             [(each.app_id, each.label) for each in wanted.problems], [("/b", "HAPROXY_BACKEND_EXTRA")]
         )
@@ -329,7 +331,7 @@ class BlameTests(SynchronousTestCase):
         error = InvalidConfiguration(complaints=(Complaint(message="no program here"),))
         for accepted in (False, True):
             made = planner(self.a, self.b, HEAD=head, BACKEND_EXTRA=extra)
-            wanted = made.wanted(0)
+            wanted = made.plan(0)
             if accepted:
                 made.accepted(wanted)
 
@@ -338,7 +340,7 @@ class BlameTests(SynchronousTestCase):
 
             found = Deferred.fromCoroutine(made.search_templates(error, wanted, passes))
             self.assertEqual(self.successResultOf(found), not accepted)
-            wanted = made.wanted(0)
+            wanted = made.plan(0)
             self.assertEqual(len(wanted.services), 2)
             self.assertIn("  # tcp\n", wanted.rendered.config.template)
             labels = [(each.label, "no program here" in each.reason) for each in wanted.problems]
@@ -347,6 +349,6 @@ class BlameTests(SynchronousTestCase):
     def test_nobody(self) -> None:
         """A complaint that names no line blames nobody."""
         made = planner(self.a)
-        wanted = made.wanted(0)
+        wanted = made.plan(0)
         error = InvalidConfiguration(complaints=(Complaint(message="no memory"),))
         self.assertFalse(made.blame(error, wanted, Clock()))

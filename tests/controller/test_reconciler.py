@@ -86,7 +86,7 @@ class HintTests(ReconcilerTestCase):
         self.marathon.release()
         self.clock.advance(1)
         self.assertEqual(len(self.marathon.asked), 2)
-        self.assertEqual(self.reconciler.wanted.servers if self.reconciler.wanted else 0, 3)
+        self.assertEqual(self.reconciler.planned.servers if self.reconciler.planned else 0, 3)
 
     def test_hint_during_apply_is_not_lost(self) -> None:
         """A hint that comes while HAProxy reloads begins another convergence."""
@@ -98,7 +98,7 @@ class HintTests(ReconcilerTestCase):
         self.reconciler.poke(event_hint({"/shop"}))
         self.applier.release()
         self.clock.advance(1)
-        self.assertEqual(self.reconciler.wanted.servers if self.reconciler.wanted else 0, 5)
+        self.assertEqual(self.reconciler.planned.servers if self.reconciler.planned else 0, 5)
 
     def test_only_dirty_apps_are_asked_for(self) -> None:
         """A hint that names an app fetches that app and nothing else."""
@@ -133,12 +133,12 @@ class HintTests(ReconcilerTestCase):
         """An app with a task that is not ready is asked about again until it is, since no event tells."""
         waiting = evolve_task(web("shop", tasks=1), ready=False)
         self.begin(web("other", 10001), waiting)
-        self.assertEqual(self.reconciler.wanted.servers if self.reconciler.wanted else 0, 1)
+        self.assertEqual(self.reconciler.planned.servers if self.reconciler.planned else 0, 1)
         self.clock.advance(READINESS)
         self.assertEqual(self.marathon.asked, ["/shop"])
         self.marathon.put(evolve_task(waiting, ready=True))
         self.clock.advance(READINESS)
-        self.assertEqual(self.reconciler.wanted.servers if self.reconciler.wanted else 0, 2)
+        self.assertEqual(self.reconciler.planned.servers if self.reconciler.planned else 0, 2)
         asked = len(self.marathon.asked)
         self.clock.advance(READINESS)
         self.clock.advance(READINESS)
@@ -250,7 +250,7 @@ class FailureTests(ReconcilerTestCase):
         self.marathon.set(web("shop", tasks=4))
         self.marathon.fail(None)
         self.clock.advance(2)
-        self.assertEqual(self.reconciler.wanted.servers if self.reconciler.wanted else 0, 4)
+        self.assertEqual(self.reconciler.planned.servers if self.reconciler.planned else 0, 4)
         self.assertEqual(self.reconciler.status.failures, 0)
 
     def test_new_hint_shortens_the_back_off(self) -> None:
@@ -293,7 +293,7 @@ class FailureTests(ReconcilerTestCase):
         self.marathon.garble("/odd")
         self.reconciler.poke(EVERYTHING)
         self.assertEqual(self.served(), {"good_10000", "odd_10001"})
-        self.assertEqual(self.reconciler.wanted.servers if self.reconciler.wanted else 0, 5)
+        self.assertEqual(self.reconciler.planned.servers if self.reconciler.planned else 0, 5)
 
     def test_stop_during_a_convergence(self) -> None:
         """Stopping gives up what is under way, and waits for its end."""
@@ -322,7 +322,7 @@ class FloorTests(ReconcilerTestCase):
         self.assertEqual(len(self.applier.applied), 1)
         self.clock.advance(5)
         self.assertEqual(len(self.applier.applied), 2)
-        self.assertEqual(self.reconciler.wanted.servers if self.reconciler.wanted else 0, 4)
+        self.assertEqual(self.reconciler.planned.servers if self.reconciler.planned else 0, 4)
 
     def test_marathon_is_asked_meanwhile(self) -> None:
         """The floor delays the reload alone: what is known is up to date when its time comes."""
@@ -348,7 +348,7 @@ class FloorTests(ReconcilerTestCase):
             self.assertEqual(len(self.applier.applied), reloads, second)
             self.clock.advance(1)
         self.assertEqual(len(self.applier.applied), reloads + 1)
-        self.assertEqual(self.reconciler.wanted.servers if self.reconciler.wanted else 0, 6)
+        self.assertEqual(self.reconciler.planned.servers if self.reconciler.planned else 0, 6)
         self.marathon.set(web("shop"))
         self.reconciler.poke(EVERYTHING)
         self.clock.advance(4.9)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.controller.reload_limiter import Floor
+from marathonlb.controller.reload_limiter import ReloadLimiter
 
 
 class FloorTests(SynchronousTestCase):
@@ -12,7 +12,7 @@ class FloorTests(SynchronousTestCase):
 
     def test_apart(self) -> None:
         """The next one comes after the interval, and after twice what the last one took where that is longer."""
-        floor = Floor(10)
+        floor = ReloadLimiter(10)
         self.assertTrue(floor.may_reload(0))
         for took, until in ((1, 110), (20, 140)):
             floor.reloaded(100, took)
@@ -22,7 +22,7 @@ class FloorTests(SynchronousTestCase):
 
     def test_gathers(self) -> None:
         """One that waits for others waits from the first of them on, and no longer than the interval."""
-        floor = Floor(10)
+        floor = ReloadLimiter(10)
         self.assertTrue(floor.may_gather(50))
         self.assertEqual([floor.postponed(now) for now in (50, 53)], [10, 7])
         self.assertTrue(floor.may_gather(59))

@@ -17,7 +17,7 @@ from marathonlb.config.render import Renderer
 from marathonlb.config.templates.loader import Templates
 from marathonlb.config.templates.table import PER_APP_NAMES
 from marathonlb.config.text.model import Config
-from marathonlb.controller.planner import Planner, Wanted
+from marathonlb.controller.planner import PlannedConfig, Planner
 from marathonlb.controller.refusals.search import Search
 from marathonlb.errors import InvalidConfiguration
 from marathonlb.haproxy.diagnostics.messages import complaints
@@ -34,7 +34,7 @@ def settled(
     templates: Templates,
     apps: Iterable[App],
     most: int = 10,
-) -> tuple[Wanted, int]:
+) -> tuple[PlannedConfig, int]:
     """
     What HAProxy accepts of a cluster, and how many checks that took.
 
@@ -49,7 +49,7 @@ def settled(
     search = Search(planner, checks, Clock())
     while checks.checked < most:
         search.advance()
-        wanted = planner.wanted(0)
+        wanted = planner.plan(0)
         checks.checked += 1
         output = refusal(binary, directory, wanted.rendered.config)
         if not output:

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.config.templates.loader import load_templates
 from marathonlb.config.templates.table import BY_NAME, PER_APP_NAMES
-from marathonlb.controller.planner import Wanted
+from marathonlb.controller.planner import PlannedConfig
 from marathonlb.marathon.parsing.apps import parse_apps
 from marathonlb.routing.labels.parse import PER_APP, PER_PORT
 from marathonlb.settings import Settings
@@ -162,7 +162,7 @@ class AnythingAcceptedTests(SynchronousTestCase):
             ssl_certs=(), groups=frozenset("*"), state_dir=str(self.directory), bind_stats="127.0.0.1:9090"
         )
 
-    def settled(self, some: list[dict[str, Any]]) -> Wanted:
+    def settled(self, some: list[dict[str, Any]]) -> PlannedConfig:
         """What HAProxy accepts of a cluster, in which somebody innocent is served as if he were alone."""
         document = {"apps": [INNOCENT, *({**each, "id": f"/a{number}"} for number, each in enumerate(some))]}
         parsed = parse_apps(json.dumps(document).encode())

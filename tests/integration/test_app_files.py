@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from marathonlb.config.templates.loader import load_templates
-from marathonlb.controller.planner import Wanted
+from marathonlb.controller.planner import PlannedConfig
 from marathonlb.marathon.model import App, Networking, Task
 from marathonlb.marathon.parsing.apps import parse_apps
 from marathonlb.settings import Settings
@@ -96,11 +96,11 @@ class AppFilesMixin:
         self.settings = Settings(ssl_certs=(), groups=frozenset("*"), state_dir=str(self.directory))
         self.templates = load_templates("/nowhere", {})
 
-    def settled(self, apps: Iterable[App]) -> tuple[Wanted, int]:
+    def settled(self, apps: Iterable[App]) -> tuple[PlannedConfig, int]:
         """What HAProxy accepts in the end, and how many checks that took."""
         return settled(self.binary, self.directory, self.settings, self.templates, apps)
 
-    def unexplained(self, wanted: Wanted, more: tuple[tuple[str, str], ...] = ()) -> list[str]:
+    def unexplained(self, wanted: PlannedConfig, more: tuple[tuple[str, str], ...] = ()) -> list[str]:
         """The problems that take a service out for a reason that is not known."""
         known = re.compile("|".join(words for words, _ in (*KNOWN, *more)))
         return [str(each) for each in wanted.problems if each.fatal and not known.search(each.reason)]

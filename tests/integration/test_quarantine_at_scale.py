@@ -89,10 +89,10 @@ class QuarantineAtScaleTests(TestCase):
         applier = make_applier(settings, reactor)
         reconciler = Reconciler(settings, gatherer, planner, applier, NoHosts(), reactor)  # type: ignore[arg-type]
         await reconciler.once()
-        assert reconciler.wanted is not None
+        assert reconciler.planned is not None
         self.assertLessEqual(self.checks(), 3)
-        self.assertEqual(len(reconciler.wanted.services), SERVICES - len(REFUSED))
-        problems = {problem.label: problem.reason for problem in reconciler.wanted.problems}
+        self.assertEqual(len(reconciler.planned.services), SERVICES - len(REFUSED))
+        problems = {problem.label: problem.reason for problem in reconciler.planned.problems}
         self.assertEqual(set(problems), {f"HAPROXY_{label}" for label in REFUSED})
         for reason in problems.values():
             self.assertTrue(reason.startswith("HAProxy says: "), reason)

@@ -12,7 +12,7 @@ from typing import Any
 from marathonlb.config.templates.legacy import LUA
 from marathonlb.config.templates.loader import load_templates
 from marathonlb.config.templates.table import BY_NAME
-from marathonlb.controller.planner import Wanted
+from marathonlb.controller.planner import PlannedConfig
 from marathonlb.marathon.model import App, HealthCheck, Port
 from marathonlb.settings import Settings
 from tests.integration.haproxies import on_each
@@ -75,7 +75,7 @@ class TemplateFilesMixin:
         self.addCleanup(shutil.rmtree, self.directory)
         self.certificate = certificate(self.directory / "site.pem", "web.test")
 
-    def settled(self, templates: Path) -> Wanted:
+    def settled(self, templates: Path) -> PlannedConfig:
         """What HAProxy accepts in the end of a cluster with these templates, found within a few checks."""
         settings = Settings(
             ssl_certs=(self.certificate,),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from marathonlb.config.templates.loader import load_templates
-from marathonlb.controller.planner import Wanted
+from marathonlb.controller.planner import PlannedConfig
 from marathonlb.marathon.model import App, HealthCheck, Port
 from marathonlb.settings import Settings
 from tests.integration.haproxies import on_each
@@ -70,7 +70,7 @@ class TemplateMistakesMixin:
         self.addCleanup(shutil.rmtree, self.directory)
         self.certificate = certificate(self.directory / "site.pem", "0.test")
 
-    def settled(self, apps: tuple[App, ...], **overrides: str) -> tuple[Wanted, int]:
+    def settled(self, apps: tuple[App, ...], **overrides: str) -> tuple[PlannedConfig, int]:
         """What HAProxy accepts in the end of a cluster with these templates, and how many checks that took."""
         environment = {f"HAPROXY_{name}": text for name, text in overrides.items()}
         settings = Settings(

@@ -14,7 +14,7 @@ from tests.reconciling import web
 
 def published(*apps: object) -> Published:
     """What is wanted for some apps."""
-    config: Config = planner(*apps).wanted(0).rendered.config  # type: ignore[arg-type]
+    config: Config = planner(*apps).plan(0).rendered.config  # type: ignore[arg-type]
     return Published(config.text("/etc/haproxy"), config.map_texts())
 
 

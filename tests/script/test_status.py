@@ -101,7 +101,7 @@ class StatusTests(PagesTestCase):
         option = Problem(
             "", None, "--ssl-certs", "/nowhere.pem", "is not there", fatal=False, kind=SSL_CERTS_UNUSABLE
         )
-        self.reconciler.journal.problems_are((*self.reconciler.problems, option))
+        self.reconciler.event_log.problems_are((*self.reconciler.problems, option))
         said = self.table()
         self.assertIn("problems     1 label, 1 operator\n", said)
         self.assertLess(max(map(len, said.splitlines())), 500)

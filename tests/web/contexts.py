@@ -29,7 +29,7 @@ from marathonlb.config.text.model import Config
 from marathonlb.controller.hold import Hold
 from marathonlb.controller.planner import Planner
 from marathonlb.controller.reconciler import Reconciler
-from marathonlb.controller.recorder import Record
+from marathonlb.controller.recorder import Recorder
 from marathonlb.controller.timeline import Timeline
 from marathonlb.errors import HAProxyUnavailable
 from marathonlb.haproxy.files.publish import Published
@@ -172,7 +172,7 @@ class PagesTestCase(SynchronousTestCase):
         planner = Planner(offers, renderer, hold=self.hold)
         gatherer = Gatherer(self.marathon, self.clock, max_shrink=100, weigh=offers.count)
         self.metrics = Metrics("1.2.3", settings.mode, processes=False)
-        self.record = Record(self.clock, Timeline(), self.metrics)
+        self.record = Recorder(self.clock, Timeline(), self.metrics)
         self.reconciler = Reconciler(
             settings, gatherer, planner, self.applier, hosts, self.clock, lambda: 1.0, self.record
         )
@@ -194,7 +194,7 @@ class PagesTestCase(SynchronousTestCase):
             archive=self.archive,
             hold=self.hold,
             statistics=Statistics(self.haproxy, self.clock),
-            record=self.record,
+            recorder=self.record,
             capabilities=self._capabilities,
         )
         self.root = router(self.sight, self._export, "lb1.example.com")

@@ -191,7 +191,7 @@ class Hostile(DashboardTestCase):
         self.record.timeline.add(
             Entry(time=NOW, kind=Kind.FAILED, summary=EVIL, came={EVIL: 2}, apps=(EVIL,))
         )
-        backend = next(s.backend for s in self.reconciler.wanted.services if s.app_id.startswith("/a"))
+        backend = next(s.backend for s in self.reconciler.planned.services if s.app_id.startswith("/a"))
         self.haproxy.answers["show stat -1 2 -1"] = f"{STAT}\n"
         evil_row = '"' + EVIL.replace('"', '""') + '"'
         self.haproxy.answers[f"show stat {backend} 6 -1"] = (
@@ -309,7 +309,7 @@ class Overview(DashboardTestCase):
         wrong = Problem(
             "", None, "--ssl-certs", "/nowhere.pem", "is not there", fatal=False, kind=SSL_CERTS_UNUSABLE
         )
-        self.reconciler.journal.problems_are((wrong,))
+        self.reconciler.event_log.problems_are((wrong,))
         page = self.read("/problems").text
         self.assertIn("warning operator’s option operator MLB-506", page)
         self.assertNotIn("template", page)

@@ -170,7 +170,7 @@ class Routing(PagesTestCase):
 
     def test_defect(self) -> None:
         """A defect is a 500 that says where to look, and nothing of itself."""
-        self.sight.record.timeline.entries = lambda after: 1 / 0  # type: ignore[method-assign, assignment]
+        self.sight.recorder.timeline.entries = lambda after: 1 / 0  # type: ignore[method-assign, assignment]
         code, text, _ = self.ask("GET", "/api/timeline")
         self.assertEqual(code, 500)
         self.assertNotIn("Zero", text)
@@ -395,13 +395,13 @@ class Questions(PagesTestCase):
     def test_what_if(self) -> None:
         """A definition is answered with what would differ, and nothing is done."""
         self.serve(web("shop"))
-        before, applied = self.reconciler.wanted, len(self.applier.wanted)
+        before, applied = self.reconciler.planned, len(self.applier.wanted)
         said = self.post("/api/what-if", self.definition("cart", HAPROXY_0_PORT="10001"))
         self.assertEqual((said["app_id"], said["exists"], said["services"]), ("/cart", False, ["cart_10001"]))
         self.assertIn("backend cart_10001 is new", said["reload"])
         self.assertIn("cart_10001", [each["name"] for each in said["difference"]["sections"]])
         self.assertEqual((said["new_problems"], said["refused"], said["unchecked"]), ([], [], ""))
-        self.assertIs(self.reconciler.wanted, before)
+        self.assertIs(self.reconciler.planned, before)
         self.assertEqual(len(self.applier.wanted), applied)
         self.serve(web("shop"))
         self.assertEqual(self.applier.served(), {"shop_10000"})

@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from marathonlb.config.text.model import Config
-from marathonlb.controller.planner import Planner, Wanted
+from marathonlb.controller.planner import PlannedConfig, Planner
 from marathonlb.errors import CheckFailed, HAProxyUnavailable, InvalidConfiguration, ReloadFailed
 from marathonlb.haproxy.diagnostics.blame import about_limits
 from marathonlb.haproxy.interfaces import IApplier
@@ -81,7 +81,7 @@ class Search:
             self._planner.suspects.cleared()
             self._planner.forget()
 
-    async def leave_out(self, error: Failure, wanted: Wanted, as_of: float) -> bool:
+    async def leave_out(self, error: Failure, planned: PlannedConfig, as_of: float) -> bool:
         """
         Leave out what HAProxy refuses, or hold what it may fail with.
 
@@ -92,22 +92,22 @@ class Search:
         self._running = await self._applier.serving()
         if not isinstance(error, CheckFailed) and not about_limits(error.complaints):
             await self._planner.look_at(error)
-            if self._blame(error, wanted):
+            if self._blame(error, planned):
                 return True
-        if wanted.held is not None or not await self._planner.is_of_changes(wanted, self.passes):
+        if planned.held is not None or not await self._planner.is_of_changes(planned, self.passes):
             return False
         suspects = self._planner.suspects
         self._how = _how(error)
         fresh = not suspects.trial
-        if fresh and not await self._begin(error, wanted):
-            return await self._templates(error, wanted)
+        if fresh and not await self._begin(error, planned):
+            return await self._templates(error, planned)
         alone = () if fresh else suspects.failed()
         self._planner.forget()
         if (fresh or alone) and not await self._control(error, as_of):
             self._alibi = True
             suspects.abandon()
             self._planner.forget()
-            return await self._templates(error, wanted)
+            return await self._templates(error, planned)
         if alone:
             suspects.convict(alone, self._how, self._clock.seconds())
             self._planner.forget()
@@ -119,15 +119,15 @@ class Search:
             return error
         return evolve(error, reason=f"{error.reason}{NOBODY}")
 
-    def _blame(self, error: Failure, wanted: Wanted) -> bool:
+    def _blame(self, error: Failure, planned: PlannedConfig) -> bool:
         return not isinstance(error, CheckFailed) and self._planner.blame(
-            error, wanted, self._clock, running=self._running
+            error, planned, self._clock, running=self._running
         )
 
-    async def _begin(self, error: Failure, wanted: Wanted) -> bool:
+    async def _begin(self, error: Failure, planned: PlannedConfig) -> bool:
         """Hold all that is suspected; whether there is anybody."""
         planner = self._planner
-        who = planner.readings.unread(wanted.services, planner.quarantine.admitted)
+        who = planner.readings.unread(planned.services, planner.quarantine.admitted)
         if not planner.readings.any and await self._runs():
             served = self._applier.served()
             if isinstance(error, ReloadFailed):  # a batch would be all that is served while it is tried
@@ -155,7 +155,7 @@ class Search:
 
     async def _control(self, error: Failure, as_of: float) -> bool:
         """Whether HAProxy takes the rest alone; a reload is tried by a reload."""
-        rest = self._planner.wanted(self._clock.seconds())
+        rest = self._planner.plan(self._clock.seconds())
         try:
             if isinstance(error, ReloadFailed):
                 self._applier.distrust(UNEXPLAINED_FAILURE)
@@ -167,11 +167,11 @@ class Search:
             return False
         return True
 
-    async def _templates(self, error: Failure, wanted: Wanted) -> bool:
+    async def _templates(self, error: Failure, planned: PlannedConfig) -> bool:
         """Whether a template of the operator's is to blame, where HAProxy has said something."""
         if not isinstance(error, InvalidConfiguration):
-            return self._blame(error, wanted)
-        return await self._planner.search_templates(error, wanted, self.passes)
+            return self._blame(error, planned)
+        return await self._planner.search_templates(error, planned, self.passes)
 
     async def passes(self, config: Config) -> bool:
         """Whether HAProxy accepts a configuration."""

@@ -58,7 +58,7 @@ class EventsPage(Page):
         async def stream(request: Request) -> None:
             follower = Follower(request, self._sight.clock)
             self._open[follower] = asked.client
-            timeline = self._sight.record.timeline
+            timeline = self._sight.recorder.timeline
             stop = timeline.follow(follower.tell)
             try:
                 follower.begin(timeline.entries(after) if after is not None else ())

@@ -118,7 +118,7 @@ async def what_if(sight: Sight, definition: bytes, *, check: bool = True, cluste
         raise Refusal(400, str(error)) from None
     refused, unchecked = await _check(sight, supposed.rendered.config) if check else ((), "it was not wanted")
     before, after = set(running.problems), set(supposed.problems)
-    since = sight.record.since
+    since = sight.recorder.since
     config, now = supposed.rendered.config, running.rendered.config
     return WhatIf(
         app_id=app.id,

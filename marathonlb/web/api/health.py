@@ -60,7 +60,7 @@ def _marathon(sight: Sight) -> list[str]:
 
 def _haproxy(sight: Sight) -> list[str]:
     status = sight.reconciler.status
-    if sight.reconciler.wanted is None:
+    if sight.reconciler.planned is None:
         return [_before(sight)]
     reasons = []
     if not sight.applier.confirmed:

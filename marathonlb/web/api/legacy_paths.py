@@ -90,7 +90,7 @@ class SignalPage(Page):
 
     async def answer(self, asked: Asked) -> Answer:
         """The signal's name, once it is under way."""
-        self._sight.record.asked(self._signal, asked.client)
+        self._sight.recorder.asked(self._signal, asked.client)
         self._act(Cause(CauseKind.SIGNAL, self._signal))
         return text(self._signal)
 

@@ -144,7 +144,7 @@ class MetricsPage(Page):
                 await self._exporter(query, request)
             except HAProxyUnavailable:
                 answers = 0.0
-            request.write(await exposition(self._sight, self._sight.record.metrics, answers))
+            request.write(await exposition(self._sight, self._sight.recorder.metrics, answers))
 
         return Answer(content_type=TYPE, stream=stream)
 
@@ -155,7 +155,7 @@ async def exposition(sight: Sight, metrics: Metrics, haproxy_answers: float) -> 
 
     :param haproxy_answers: 1 where HAProxy gave its own, else 0.
     """
-    status, wanted = sight.reconciler.status, sight.reconciler.wanted
+    status, wanted = sight.reconciler.status, sight.reconciler.planned
     staleness = sight.staleness()
     clusters = {cluster.name: _of_cluster(sight, cluster) for cluster in sight.clusters}
     draining = sight.draining(await sight.workers())

@@ -149,7 +149,7 @@ async def pin(sight: Sight, name: str, client: str) -> PinAnswer:
     except BaseException:
         _undo(sight, before)
         raise
-    sight.record.imposed(f"configuration {name} is pinned", outcome, client)
+    sight.recorder.imposed(f"configuration {name} is pinned", outcome, client)
     sight.reconciler.plan_again(Cause(CauseKind.PINNED, name))
     return PinAnswer(
         pinned=pinned(sight), applied=True, action=action_word(outcome), reason=explanation(outcome)
@@ -165,7 +165,7 @@ async def unpin(sight: Sight, client: str) -> PinAnswer:
     released = sight.hold.pins.release()
     if released is None:
         return PinAnswer(pinned=None, applied=True, action="nothing", reason="nothing is pinned")
-    sight.record.asked(f"configuration {released.name} is released", client)
+    sight.recorder.asked(f"configuration {released.name} is released", client)
     sight.reconciler.plan_again(Cause(CauseKind.RELEASED, released.name))
     status = sight.reconciler.status
     generation, failures, deadline = status.generation, status.failures, sight.now() + PATIENCE
@@ -183,8 +183,8 @@ async def unpin(sight: Sight, client: str) -> PinAnswer:
 
 def _today(sight: Sight) -> tuple[Config, Mapping[str, App] | None]:
     """What would be wanted now, and what runs; before Marathon's first answer what lies on disk is the best known."""
-    if sight.reconciler.wanted is not None:
-        return sight.reconciler.wanted.rendered.config, sight.gatherer.cluster.apps
+    if sight.reconciler.planned is not None:
+        return sight.reconciler.planned.rendered.config, sight.gatherer.cluster.apps
     try:
         published = sight.applier.texts()
     except PublishFailed as error:

@@ -67,7 +67,7 @@ def view(problem: Problem, since: float | None) -> ProblemView:
 
 def problems_of(sight: Sight) -> tuple[ProblemView, ...]:
     """Return all current problems."""
-    since = sight.record.since
+    since = sight.recorder.since
     return tuple(view(problem, since.get(problem)) for problem in sight.reconciler.problems)
 
 

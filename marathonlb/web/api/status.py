@@ -173,7 +173,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 async def status_of(sight: Sight, *, admin: bool) -> Status:
     """How everything is now."""
-    status, record, wanted = sight.reconciler.status, sight.record, sight.reconciler.wanted
+    status, record, wanted = sight.reconciler.status, sight.recorder, sight.reconciler.planned
     health = await readiness(sight)
     problems: dict[str, int] = {}
     for problem in sight.reconciler.problems:
@@ -321,4 +321,4 @@ class TimelinePage(Page):
 
     async def answer(self, asked: Asked) -> Answer:
         """What is kept of it."""
-        return data(Timeline(self._sight.record.timeline.entries(asked.number("after", 0))))
+        return data(Timeline(self._sight.recorder.timeline.entries(asked.number("after", 0))))

@@ -48,7 +48,7 @@ class TimelinePage(HtmlPage):
         """See the template."""
         name = asked.query.get("kind", "")
         name = name if name in FILTERS else ""
-        everything = self._sight.record.timeline.entries()
+        everything = self._sight.recorder.timeline.entries()
         found = [entry for entry in reversed(everything) if entry.kind in FILTERS[name][1]]
         page = max(1, asked.number("page", 1))
         shown = found[(page - 1) * ENTRIES : page * ENTRIES]

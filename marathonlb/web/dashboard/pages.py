@@ -40,7 +40,7 @@ class OverviewPage(HtmlPage):
 
     async def values(self, asked: Asked) -> Mapping[str, Any]:
         """See the template."""
-        entries = self._sight.record.timeline.entries()
+        entries = self._sight.recorder.timeline.entries()
         told = [entry for entry in entries if entry.kind is not Kind.UNCHANGED][-2 * SHOWN :]
         try:
             services = await self._site.catalogue.services()

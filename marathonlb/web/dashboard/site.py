@@ -97,7 +97,7 @@ class Site:
             "barred": asked.barred,
             "badges": {"/problems": len(sight.reconciler.problems)},
             "groups_served": sorted(sight.settings.groups),
-            "known": sight.reconciler.wanted is not None,
+            "known": sight.reconciler.planned is not None,
             "here": "/" + asked.path.split("/")[1],
             "now": sight.now(),
             "held_back": _held_back(sight),
@@ -142,7 +142,7 @@ class HtmlPage(Page):
 
 def _held_back(sight: Sight) -> str:
     """What a pin keeps from HAProxy; empty where nothing is."""
-    wanted = sight.reconciler.wanted
+    wanted = sight.reconciler.planned
     return wanted.held.back if wanted is not None and wanted.held is not None else ""
 
 

@@ -32,7 +32,7 @@ async def verdict_of(sight: Sight) -> Verdict:
     if status.failures:
         return Verdict("bad", "Not up to date", (status.failure,))
     if status.generation != status.converged:
-        return Verdict("waiting", "Catching up", _waiting(sight.record.timeline.entries()))
+        return Verdict("waiting", "Catching up", _waiting(sight.recorder.timeline.entries()))
     if health.remarks:
         return Verdict("waiting", "Pinned", health.remarks)
     return Verdict("good", "Up to date")

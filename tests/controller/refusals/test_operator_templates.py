@@ -41,10 +41,10 @@ class PlannerTests(SynchronousTestCase):
     def test_something_else_has_changed(self) -> None:
         """Where services that are as they were are refused, it is no app's doing, and nothing is given up."""
         made = planner(self.a, self.b, BACKEND_EXTRA=EXTRA)
-        made.accepted(made.wanted(0))
+        made.accepted(made.plan(0))
         c = app("/c", ports=(Port(3),))
         made.update({"/a": self.a, "/b": self.b, "/c": c}, {"/c"})
-        wanted = made.wanted(0)
+        wanted = made.plan(0)
         self.assertFalse(made.blame(refused(wanted, "odd"), wanted, Clock(), running=True))
         self.assertEqual(len(made.quarantine), 0)
         (problem,) = made.problems_with(wanted)
@@ -52,14 +52,14 @@ class PlannerTests(SynchronousTestCase):
         error = made.texts.explained(InvalidConfiguration())
         self.assertIn("HAPROXY_BACKEND_EXTRA", str(error))
         made.accepted(wanted)
-        self.assertEqual(made.problems_with(made.wanted(0)), ())
+        self.assertEqual(made.problems_with(made.plan(0)), ())
 
     def test_an_app_beside(self) -> None:
         """Where HAProxy takes the services that are as they were, what has changed is to blame."""
         made = planner(self.a, self.b, BACKEND_EXTRA=EXTRA)
-        made.accepted(made.wanted(0))
+        made.accepted(made.plan(0))
         made.update({"/a": self.a, "/b": self.b, "/c": app("/c", ports=(Port(3),))}, {"/c"})
-        wanted = made.wanted(0)
+        wanted = made.plan(0)
         tried: list[bool] = []
 
         async def without_c(config: Config) -> bool:
@@ -81,9 +81,9 @@ class PlannerTests(SynchronousTestCase):
         bad = [app(f"/x{n}", {"0_BALANCE": "hdr"}, ports=(Port(10 + n),)) for n in range(9)]
         head = "backend {backend}\n  mode {mode}\n  balance {balance}\n  http-request deny if TRUE\n"
         made = planner(self.a, *bad, BACKEND_HEAD=head)
-        wanted = made.wanted(0)
+        wanted = made.plan(0)
         self.assertTrue(made.blame(refused(wanted, "balance hdr"), wanted, Clock()))
-        wanted = made.wanted(0)
+        wanted = made.plan(0)
         self.assertEqual([each.app_id for each in wanted.services], ["/a"])
         self.assertIn("  http-request deny if TRUE\n", wanted.rendered.config.template)
         self.assertEqual(made.texts.overrides.problems, ())
@@ -91,28 +91,28 @@ class PlannerTests(SynchronousTestCase):
     def test_good_again(self) -> None:
         """A text that is good again serves at once, and whoever was refused meanwhile is tried again."""
         made = planner(self.a, self.b, BACKEND_EXTRA=EXTRA)
-        wanted = made.wanted(0)
+        wanted = made.plan(0)
         self.assertTrue(made.blame(refused(wanted, "odd"), wanted, Clock()))
-        self.assertEqual(len(made.wanted(0).services), 0)
+        self.assertEqual(len(made.plan(0).services), 0)
         self.assertFalse(self.reconsidered(made, 0, good=True))
         self.assertFalse(self.reconsidered(made, AGAIN, good=False))
         self.assertFalse(self.reconsidered(made, AGAIN, good=True))
         self.assertTrue(self.reconsidered(made, 3 * AGAIN, good=True))
-        wanted = made.wanted(0)
+        wanted = made.plan(0)
         self.assertEqual((len(wanted.services), wanted.problems), (2, ()))
 
     def test_read_anew(self) -> None:
         """A text that cannot be rendered leaves the last good one in its place, for every service."""
         made = planner(self.a, self.b, BACKEND_EXTRA="  # good\n")
-        made.accepted(made.wanted(0))
+        made.accepted(made.plan(0))
         made.take(load_templates("/no", {"HAPROXY_BACKEND_EXTRA": "  # {nothing}\n"}))
-        wanted = made.wanted(0)
+        wanted = made.plan(0)
         self.assertEqual(len(wanted.services), 2)
         self.assertIn("  # good\n", wanted.rendered.config.template)
         (problem,) = wanted.problems
         self.assertIn("; its last good text serves on", problem.reason)
         made.take(load_templates("/no", {"HAPROXY_BACKEND_EXTRA": "  # better\n"}))
-        wanted = made.wanted(0)
+        wanted = made.plan(0)
         self.assertIn("  # better\n", wanted.rendered.config.template)
         self.assertEqual(wanted.problems, ())
 
@@ -129,10 +129,10 @@ class PlannerTests(SynchronousTestCase):
         }
         for name, (section, text) in heads.items():
             made = planner(self.a, self.b, **{name: text})
-            wanted = made.wanted(0)
+            wanted = made.plan(0)
             self.assertIn(section, wanted.rendered.config.template, name)
             self.assertTrue(made.blame(refused(wanted, "odd"), wanted, Clock()), name)
-            wanted = made.wanted(0)
+            wanted = made.plan(0)
             self.assertNotIn(section, wanted.rendered.config.template, name)
             self.assertEqual(len(wanted.services), 2, name)
             self.assertEqual([each.label for each in wanted.problems], [f"HAPROXY_{name}"])
@@ -141,9 +141,9 @@ class PlannerTests(SynchronousTestCase):
         """In place of a head that is refused stands one whose statistics nobody sees, with what it said of rights."""
         head = "global\n  user nobody\n  odd\nlisten stats\n  bind *:9090\n  stats enable\n"
         made = planner(self.a, HEAD=head)
-        wanted = made.wanted(0)
+        wanted = made.plan(0)
         self.assertTrue(made.blame(refused(wanted, "odd"), wanted, Clock()))
-        text = made.wanted(0).rendered.config.sections[0].text
+        text = made.plan(0).rendered.config.sections[0].text
         self.assertNotIn("9090", text)
         self.assertNotIn("odd", text)
         self.assertIn("  user nobody\n", text.partition("\ndefaults ")[0])
@@ -164,20 +164,20 @@ class PlannerTests(SynchronousTestCase):
         runs = frozenset({("backend", "a_1"), ("frontend", "a_1_in"), ("backend", "b_2")})
         c = app("/c", ports=(Port(3),))
         made = planner(self.a, self.b, c, BACKEND_EXTRA=EXTRA, kept=Texts())
-        wanted = made.wanted(0)
+        wanted = made.plan(0)
         self.assertFalse(made.restrict(runs))
         self.assertFalse(made.blame(refused(wanted, "odd"), wanted, Clock(), running=True))
         self.assertFalse(made.restrict(frozenset()))
         self.assertTrue(made.restrict(runs))
-        wanted = made.wanted(0)
+        wanted = made.plan(0)
         served = [(each.backend, each.binds_port) for each in wanted.services]
         self.assertEqual(served, [("a_1", True), ("b_2", False)])
         self.assertIn(("/c", True), [(each.app_id, each.fatal) for each in wanted.problems])
         self.assertFalse(made.restrict(runs))  # that was refused, too
-        self.assertEqual(len(made.wanted(0).services), 3)
+        self.assertEqual(len(made.plan(0).services), 3)
         made.restrict(runs)
-        made.accepted(made.wanted(0))
-        self.assertEqual((made.restricted, len(made.wanted(0).services)), (False, 3))
+        made.accepted(made.plan(0))
+        self.assertEqual((made.restricted, len(made.plan(0).services)), (False, 3))
 
 
 class RefusedTests(ReconcilerTestCase):

@@ -14,7 +14,7 @@ HERE = "/etc/haproxy"
 
 def wanted(*apps: App, **overrides: str) -> Config:
     """What is wanted for these apps."""
-    return planner(*apps, **overrides).wanted(0).rendered.config
+    return planner(*apps, **overrides).plan(0).rendered.config
 
 
 def then(*apps: App, directory: str = HERE, **overrides: str) -> Published:

@@ -43,13 +43,13 @@ class Cluster:
         self.planner.update(self.apps, self.apps)
 
     def state(self) -> State:
-        return self.planner.state(self.planner.wanted(0), self.apps, self.resolve)
+        return self.planner.state(self.planner.plan(0), self.apps, self.resolve)
 
     def refuse(self, app_id: str, label: str, words: str) -> None:
         """Let HAProxy refuse the label of an app's first port."""
         owner = Owner(app_id, 0, label.split("_", 2)[2], f"label {label}")
         error = InvalidConfiguration(complaints=(Complaint(message=words, line=1, owner=owner),))
-        assert self.planner.blame(error, self.planner.wanted(0), Clock())
+        assert self.planner.blame(error, self.planner.plan(0), Clock())
 
     def explain(self, what: str) -> Explanation:
         return explain(question_of(what), self.state())

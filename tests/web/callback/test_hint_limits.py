@@ -120,5 +120,5 @@ class Comparisons(PagesTestCase):
         limiter.hear(event_hint(None, "deployment_success"))
         self.clock.advance(INTERVAL)
         self.assertEqual(self.marathon.asked.count("*"), 1)
-        self.assertEqual(len(self.reconciler.wanted.services[0].servers), 3)
+        self.assertEqual(len(self.reconciler.planned.services[0].servers), 3)
         limiter.stopService()
