@@ -309,7 +309,7 @@ class DirectionTests(SynchronousTestCase):
             ("marathon.client", "from twisted.internet import defer"),
             ("haproxy.applier", "from marathonlb.config.text.model import Config"),
             ("haproxy.certificates.companions", "from marathonlb.haproxy.process.binary import Binary"),
-            ("routing.offers", "from marathonlb.routing.claims import x"),
+            ("routing.offers", "from marathonlb.routing.claims.settle import x"),
             ("web.api.pin", "from marathonlb.web.context import x"),
         ):
             self.assertEqual([], faults(module, source))

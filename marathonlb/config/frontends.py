@@ -25,7 +25,7 @@ from marathonlb.config.text.model import DIRECTORY, Chunk, Owner, Section
 from marathonlb.errors import TemplateError
 from marathonlb.problem_kinds.apps import LABEL_TEMPLATE
 from marathonlb.problem_kinds.operators import TEMPLATE_CLOSED, TEMPLATE_SERVICE
-from marathonlb.routing.claims import Bound
+from marathonlb.routing.claims.ports import Bound
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.rules import AclRule, Rules, app_id_services
 from marathonlb.routing.services.addresses import bound_by

@@ -26,7 +26,7 @@ from marathonlb.errors import TemplateError
 from marathonlb.marathon.model import HealthCheck
 from marathonlb.problem_kinds.operators import TEMPLATE_SERVICE
 from marathonlb.problem_kinds.table import BY_CODE
-from marathonlb.routing.claims import settle
+from marathonlb.routing.claims.settle import settle
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.rules import MapRule, Rules, rules_of
 from marathonlb.routing.services.model import Service

@@ -16,7 +16,7 @@ from marathonlb import limits
 from marathonlb.config.templates.table import PER_APP_NAMES
 from marathonlb.marathon.model import App, HealthCheck, Port
 from marathonlb.problem_kinds.apps import LABEL_VALUE, MORE_PROBLEMS
-from marathonlb.routing.claims import settle
+from marathonlb.routing.claims.settle import settle
 from marathonlb.routing.explain.answer import explain
 from marathonlb.routing.explain.evidence import State
 from marathonlb.routing.explain.question import UrlQuestion

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.routing.claims import settle
+from marathonlb.routing.claims.settle import settle
 from marathonlb.routing.explain.router_model import route
 from marathonlb.routing.precedence import seniority, weight_of
 from marathonlb.routing.rules import Rules, app_id_services, rules_of

@@ -17,7 +17,7 @@ from marathonlb import limits
 from marathonlb.marathon.model import App
 from marathonlb.problem_kinds.running import PINNED
 from marathonlb.problem_kinds.sharing import PORT_RESERVED, PORT_TAKEN
-from marathonlb.routing.claims import Bound, own_ports
+from marathonlb.routing.claims.ports import Bound, own_ports
 from marathonlb.routing.explain.evidence import State, said, why_no_servers, why_not
 from marathonlb.routing.explain.model import Explanation, Reason
 from marathonlb.routing.explain.question import AppQuestion, PortQuestion, Question, UrlQuestion
