@@ -167,4 +167,4 @@ class Culprits:
 
     def _condemn(self, service: Service, label: str, words: str, retry_at: float | None) -> None:
         accepted = next((s for s in self.accepted or () if s.key == service.key), None)
-        self._quarantine.condemn(service, accepted, label, words, retry_at)
+        self._quarantine.add(service, accepted, label, words, retry_at)

@@ -19,7 +19,7 @@ from marathonlb.routing.explain.model import LeftOut, Reason
 from marathonlb.routing.labels.parse import AppLabels, parse_labels
 from marathonlb.routing.labels.selection import why_not_offered
 from marathonlb.routing.problems import Problem
-from marathonlb.routing.quarantine.refused import Verdict
+from marathonlb.routing.quarantine.refused import QuarantineVerdict
 from marathonlb.routing.rules import Rules
 from marathonlb.routing.services.model import Service
 from marathonlb.routing.services.servers import SERVED_STATES, Resolve, address_of
@@ -52,7 +52,7 @@ class State:
     services: Sequence[Service] = ()
     rules: Rules = Factory(Rules)
     problems: tuple[Problem, ...] = ()
-    verdicts: tuple[Verdict, ...] = ()
+    verdicts: tuple[QuarantineVerdict, ...] = ()
     template_names: frozenset[str] = frozenset()
     resolve: Resolve = lambda host: host
     members: Callable[[str], tuple[str, ...]] = lambda app_id: (app_id,)

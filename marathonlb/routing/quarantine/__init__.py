@@ -1,1 +1,1 @@
-"""The quarantine: services that HAProxy refused, and the search for the one that makes it fail. Pure."""
+"""The quarantine: services that HAProxy refused, and the search for the one that makes HAProxy fail. Pure."""

@@ -1,4 +1,4 @@
-"""Which texts of the services HAProxy has read: whoever has another one may be why it fails. Pure."""
+"""The services whose text HAProxy has read: when it fails, a service with another text may be the cause. Pure."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from marathonlb.routing.services.model import Service
 
 class Readings:
     """
-    Remembers them, tasks aside.
+    Remembers the services whose text HAProxy has read; their tasks do not count.
 
-    A service is known twice: as its owner offered it, and as it was rendered, without the names that another one got.
+    Each service is known twice: as its owner offered it, and as it was rendered, with what collisions have left it.
 
-    :ivar good: the services as they were rendered when HAProxy read them last.
-    :ivar any: whether it has read anything.
+    :ivar good: the services as they were rendered when HAProxy last read its configuration, by key.
+    :ivar any: True if HAProxy has read anything.
     """
 
     def __init__(self) -> None:
@@ -26,10 +26,10 @@ class Readings:
 
     def took(self, rendered: Iterable[Service], admitted: Mapping[Key, Service], *, read: bool) -> None:
         """
-        Take note of what HAProxy runs.
+        Remember what HAProxy runs.
 
-        :param admitted: the services that are served as they are offered.
-        :param read: whether it has read the text; else it was led there by steps.
+        :param admitted: the services that are served as they are offered, by key.
+        :param read: True if HAProxy has read the text; False if the runtime API made the changes.
         """
         self._runs = admitted
         if read or not self.any:
@@ -37,7 +37,7 @@ class Readings:
             self.good = {service.key: service for service in rendered}
 
     def unread(self, rendered: Iterable[Service], admitted: Mapping[Key, Service]) -> list[Service]:
-        """The services with a text that HAProxy has not read."""
+        """Return the services with a text that HAProxy has not read."""
         return [
             service
             for service in rendered
@@ -46,7 +46,7 @@ class Readings:
         ]
 
     def new(self, offered: Iterable[Service], held: Collection[Key]) -> list[Service]:
-        """The services that have changed since HAProxy took something; those that are held are not among them."""
+        """Return the services that have changed since HAProxy last accepted something, those that are held aside."""
         return [
             service
             for service in offered

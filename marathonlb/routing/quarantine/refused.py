@@ -1,13 +1,13 @@
 """
-Services that HAProxy has refused, so that one team's mistake is that team's alone.
+Services that HAProxy has refused, held so that one app's mistake does not affect other apps.
 
-A refused service keeps the last text that HAProxy accepted, with today's tasks in it, or is left out where it never had
-one. The verdict is remembered with what was refused: a broken app costs one check, not one for each event. It is lifted
-when the service's own text changes.
+A refused service keeps the last text that HAProxy accepted, with today's tasks in it, or is left out if there is none.
+The verdict is remembered together with the refused text, so a broken app costs one check and not one for each event.
+The verdict is lifted when the service's own text changes.
 
-A failure that names no line leaves several services under suspicion (`marathonlb.routing.quarantine.suspects`). Such a
-verdict stands for every text of a service but its last good one, until the search admits it: whoever made HAProxy hang
-once cannot do so again by another letter in a label.
+After a failure that names no line several services are suspected (`marathonlb.routing.quarantine.suspects`). Such a
+verdict holds for every text of a service but its last good one, until the search admits it: an app that made HAProxy
+hang once cannot do so again by changing a letter of a label.
 """
 
 from __future__ import annotations
@@ -26,72 +26,72 @@ Key = tuple[str, int]
 
 
 @frozen(kw_only=True)
-class Verdict:
+class QuarantineVerdict:
     """
-    What HAProxy said of a service.
+    Why a service is held.
 
     :param refused: the service as it was offered, `bare`.
-    :param fallback: the last one that HAProxy accepted, `bare`; None where there is none.
-    :param label: which of the app's labels wrote the line, or the template's name.
-    :param words: HAProxy's.
-    :param until: when it is tried again though nothing changed, on the clock of the one who asks; None means never.
-    :param silent: HAProxy named no line, so that it stands for every text but the last good one.
-    :param suspected: whether it is one of several that may be to blame.
+    :param fallback: the service as HAProxy last accepted it, `bare`; None if it never did.
+    :param label: the app's label that wrote the line, or the template's name.
+    :param message: HAProxy's message, or how HAProxy failed.
+    :param until: seconds, on the caller's clock, at which it is tried again though nothing changed; None means never.
+    :param silent: True if HAProxy named no line; the verdict then holds for every text but the last good one.
+    :param suspected: True if it is one of several services that may be to blame.
     """
 
     refused: Service
     fallback: Service | None
     label: str
-    words: str
+    message: str
     until: float | None = None
     silent: bool = False
     suspected: bool = False
 
     @property
     def problem(self) -> Problem:
-        """What the owner is told."""
-        fate = "; its last good text serves on" if self.fallback else ""
+        """The problem as the owner sees it."""
+        consequence = "; its last good text serves on" if self.fallback else ""
         if self.until is not None:
-            fate += "; it is tried again now and then"
-        says = f"HAProxy says: {self.words}"
+            consequence += "; it is tried again now and then"
+        cause = f"HAProxy says: {self.message}"
         if self.silent:
             fails = (
                 "HAProxy fails with it or with another change" if self.suspected else "HAProxy fails with it"
             )
-            says = f"{fails}: {self.words}"
+            cause = f"{fails}: {self.message}"
         if self.suspected and self.until is None:
-            fate = f"; the cause is being searched{fate}"
+            consequence = f"; the cause is being searched{consequence}"
         return Problem(
             self.refused.app_id,
             self.refused.port_index,
             self.label,
             "",
-            f"{says}{fate}",
+            f"{cause}{consequence}",
             fatal=self.fallback is None,
             kind=self.kind,
-            haproxy=self.words,
+            haproxy=self.message,
         )
 
     @property
     def kind(self) -> ProblemKind:
-        """How sure it is that this service is to blame."""
+        """The kind of that problem: refused for sure, found by a search, or suspected."""
         if not self.silent:
             return SERVICE_REFUSED
         return SERVICE_SUSPECTED if self.suspected else SERVICE_FAILS
 
 
 class Quarantine:
-    """The verdicts by service."""
+    """The verdicts, by service."""
 
     def __init__(self) -> None:
-        self._verdicts: dict[Key, Verdict] = {}
+        self._verdicts: dict[Key, QuarantineVerdict] = {}
         self._failures: dict[Key, int] = {}
         self._offered: dict[Key, Service] = {}
         self._tried: frozenset[Key] = frozenset()
         self.admitted: Mapping[Key, Service] = {}
 
     def copy(self) -> Quarantine:
-        """Another one that knows the same, for a question of what would be."""
+        """Return one with the same verdicts, to answer what-if questions."""
         other = Quarantine()
         other._verdicts, other._failures = dict(self._verdicts), dict(self._failures)
         other._offered, other._tried = dict(self._offered), self._tried
@@ -102,9 +102,9 @@ class Quarantine:
 
     def admit(self, services: Iterable[Service], now: float) -> tuple[list[Service], list[Problem]]:
         """
-        The services as they may be served, and a problem for each that may not be served as it is offered.
+        Return the services as they may be served, and a problem for each that may not be served as it is offered.
 
-        :param now: seconds, on the clock that `Verdict.until` is of.
+        :param now: seconds, on the clock of `QuarantineVerdict.until`.
         """
         kept: list[Service] = []
         problems: list[Problem] = []
@@ -127,8 +127,8 @@ class Quarantine:
         self.admitted = admitted
         return kept, problems
 
-    def _standing(self, service: Service, now: float) -> Verdict | None:
-        """The verdict on a service; it is lifted where the service is another one now, or its time has come."""
+    def _standing(self, service: Service, now: float) -> QuarantineVerdict | None:
+        """Return the verdict that holds for a service; lift it if the service has changed or its time has come."""
         verdict = self._verdicts.get(service.key)
         if verdict is None or (verdict.silent and service.key in self._tried):
             return None
@@ -139,108 +139,113 @@ class Quarantine:
         del self._verdicts[service.key]
         return None
 
-    def condemn(
-        self, service: Service, accepted: Service | None, label: str, words: str, until: float | None = None
+    def add(
+        self, service: Service, accepted: Service | None, label: str, message: str, until: float | None = None
     ) -> None:
         """
-        Serve a service as it is no more.
+        Quarantine a service.
 
-        What is remembered is the service as its owner offered it: what it was given of what others want too may change,
-        and that mends nothing.
+        The verdict remembers the service as its owner offered it. A change of what collisions have left it does not
+        lift the verdict.
 
-        :param service: as HAProxy refused it.
-        :param accepted: as HAProxy accepted it last; None where it never did.
+        :param service: the service as HAProxy refused it.
+        :param accepted: the service as HAProxy last accepted it; None if it never did.
+        :param label: the label that wrote the line, or the template's name.
+        :param message: HAProxy's message.
+        :param until: see `QuarantineVerdict`.
         """
         self._failures[service.key] = self._failures.get(service.key, 0) + 1
         before = self._verdicts.get(service.key)
         if before is not None and service.key not in self._tried:
-            # even its last good text is refused now: it goes, what is offered stays the same
-            self._verdicts[service.key] = evolve(before, fallback=None, label=label, words=words)
+            # Its last good text is refused too: drop that; what was offered stays the same.
+            self._verdicts[service.key] = evolve(before, fallback=None, label=label, message=message)
             return
         fallback = bare(accepted) if accepted is not None and bare(accepted) != bare(service) else None
         offered = self._offered.get(service.key, service)
-        self._verdicts[service.key] = Verdict(
-            refused=bare(offered), fallback=fallback, label=label, words=words, until=until
+        self._verdicts[service.key] = QuarantineVerdict(
+            refused=bare(offered), fallback=fallback, label=label, message=message, until=until
         )
 
     def release(self, keys: Iterable[Key]) -> None:
-        """Serve these services as they are offered: somebody else's text was wrong."""
+        """Serve these services as they are offered, because a text that is not theirs was wrong."""
         for key in keys:
             self._verdicts.pop(key, None)
             self._failures.pop(key, None)
 
-    def suspect(self, services: Iterable[Service], good: Mapping[Key, Service], words: str) -> None:
+    def suspect(self, services: Iterable[Service], good: Mapping[Key, Service], message: str) -> None:
         """
-        Hold services that may make HAProxy fail; which of them does is not known yet.
+        Hold services of which one may make HAProxy fail.
 
-        :param good: those that HAProxy has read, by key.
-        :param words: what happened.
+        :param good: the services that HAProxy has read, by key.
+        :param message: how HAProxy failed.
         """
         for service in services:
             before, offered = good.get(service.key), self._offered.get(service.key, service)
-            self._verdicts[service.key] = Verdict(
+            self._verdicts[service.key] = QuarantineVerdict(
                 refused=bare(offered),
                 fallback=bare(before) if before is not None and bare(before) != bare(offered) else None,
                 label="",
-                words=words,
+                message=message,
                 silent=True,
                 suspected=True,
             )
 
     def try_these(self, keys: Collection[Key]) -> None:
-        """Admit these suspects as they are offered, and no others, until it is known what comes of it."""
+        """Admit these suspects on trial as they are offered, and no other suspects."""
         self._tried = frozenset(keys)
 
     def acquit(self, keys: Iterable[Key]) -> None:
-        """Serve suspects as they are offered; that they were convicted before is not forgotten."""
+        """Serve suspects as they are offered; earlier convictions still count for the next one."""
         self._tried = frozenset()
         for key in keys:
             verdict = self._verdicts.get(key)
             if verdict is not None and verdict.silent:
                 del self._verdicts[key]
 
-    def convict(self, keys: Iterable[Key], words: str, until: float, *, alone: bool) -> None:
+    def convict(self, keys: Iterable[Key], message: str, until: float, *, alone: bool) -> None:
         """
-        Give the search up for these suspects: they are not tried again before its time.
+        Hold suspects until a time, without searching among them.
 
-        :param alone: whether these are to blame; else one of them is, and there was no time to find out which.
+        :param message: how HAProxy failed.
+        :param until: seconds; when they are tried again.
+        :param alone: True if these are to blame; False if one of them is, and the search ended before it was found.
         """
         for key in keys:
             verdict = self._verdicts.get(key)
             if verdict is not None:
                 self._failures[key] = self._failures.get(key, 0) + int(alone)
-                self._verdicts[key] = evolve(verdict, words=words, until=until, suspected=not alone)
+                self._verdicts[key] = evolve(verdict, message=message, until=until, suspected=not alone)
 
     def due(self, now: float) -> list[Key]:
-        """The suspects whose time has come; it is for the search to admit them."""
+        """Return the suspects whose time has come; the search admits them."""
         return [
             key for key, v in self._verdicts.items() if v.silent and v.until is not None and v.until <= now
         ]
 
     def suspect_again(self, keys: Iterable[Key]) -> None:
-        """Search among these, whose time has come."""
+        """Search again among suspects whose time has come."""
         for key in keys:
             self._verdicts[key] = evolve(self._verdicts[key], until=None, suspected=True)
 
     @property
     def suspects(self) -> list[Key]:
-        """The services that are held while the cause is searched."""
+        """The keys of the services that are held while the cause is searched."""
         return [key for key, v in self._verdicts.items() if v.suspected and v.until is None]
 
     def failures(self, key: Key) -> int:
-        """How often a service has been condemned since it came."""
+        """Return how often a service has been quarantined since it appeared."""
         return self._failures.get(key, 0)
 
     def next_retry(self) -> float | None:
-        """When the next one is to be tried again."""
+        """Return when the next service is tried again, in seconds; None if none is."""
         return min((v.until for v in self._verdicts.values() if v.until is not None), default=None)
 
-    def verdicts(self) -> Collection[Verdict]:
-        """What is in quarantine now."""
+    def verdicts(self) -> Collection[QuarantineVerdict]:
+        """Return the current verdicts."""
         return tuple(self._verdicts.values())
 
 
 def bare(service: Service) -> Service:
-    """A service without its servers, the app's date and what others have left it: what its owner says, tasks aside."""
+    """Return a service as its owner defines it: without servers, the app's date and the outcome of collisions."""
     plain = plain_backend(service.backend)
     return evolve(service, servers=(), since="", binds_port=True, backend=plain, copied_files=None)

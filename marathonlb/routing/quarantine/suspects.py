@@ -1,13 +1,14 @@
 """
-The search for the services that make HAProxy fail without a word about who is to blame. Pure.
+The search for the services that make HAProxy fail when HAProxy names no line. Pure.
 
 All services with a text that HAProxy has not read are suspected, and held at the text that it has read (`Quarantine`),
-so that everything else goes on. One batch of them after the other is admitted, on trial: a batch that HAProxy takes is
-cleared, one that fails is halved, and what fails alone is convicted, if HAProxy still takes the rest without it. So two
-culprits are both found, and of two that fail only together the younger one, since the older ones are tried first.
+so that everything else goes on. Batches of them are admitted on trial, one after another: a batch that HAProxy accepts
+is cleared, a batch that fails is halved, and a unit that fails alone is convicted if HAProxy accepts the rest without
+it. So two independent culprits are both found; of two that fail only together, the younger one is convicted, because
+the older ones are tried first.
 
-A batch is made of units. A unit is what one app has changed: an app with 5,000 ports is one culprit, not 5,000. The
-ports of an app that is found alone are told apart where they are few.
+A batch consists of units. A unit is what one app has changed: an app with 5,000 ports is one culprit, not 5,000. If one
+app is found and has few ports, its ports are then tried one by one.
 """
 
 from __future__ import annotations
@@ -19,19 +20,19 @@ from marathonlb.routing.quarantine.refused import Key, Quarantine
 from marathonlb.routing.services.model import Service
 
 MAX_RUNS = 64
-"""Batches that one search tries at most."""
+"""Maximum number of batches that one search tries."""
 
 MAX_SECONDS = 300.0
-"""Seconds after which one search ends at most."""
+"""Maximum seconds that one search takes."""
 
 RETRY = 30.0
-"""Seconds until what was convicted is tried again, with its text of that day; doubled each time."""
+"""Seconds until a convicted service is tried again, with the text that it has then; doubled each time."""
 
 MAX_DOUBLINGS = 6
-"""The number of times that it is doubled at most: half an hour."""
+"""Maximum number of doublings of `RETRY`: half an hour."""
 
 FEW_PORTS = 8
-"""The number of ports of one app that are told apart at most."""
+"""Maximum number of ports of one app that are tried one by one."""
 
 Unit = tuple[Key, ...]
 Batch = tuple[Unit, ...]
@@ -39,10 +40,10 @@ Batch = tuple[Unit, ...]
 
 class Suspects:
     """
-    The services that may be to blame, and whose turn it is.
+    The services that may be to blame, in the order in which they are tried.
 
-    :ivar trial: the batch that is admitted now; empty where none is.
-    :ivar runs: how many batches this search has tried.
+    :ivar trial: the batch that is admitted on trial now; empty if there is none.
+    :ivar runs: the number of batches that this search has tried.
     """
 
     def __init__(self, quarantine: Quarantine) -> None:
@@ -55,36 +56,41 @@ class Suspects:
 
     @property
     def searching(self) -> bool:
-        """Whether a search is under way."""
+        """True while a search is under way."""
         return bool(self.trial or self._queue or self._new)
 
     def __len__(self) -> int:
         return len(self._quarantine.suspects)
 
-    def begin(self, services: Sequence[Service], good: Mapping[Key, Service], words: str, now: float) -> None:
+    def begin(
+        self, services: Sequence[Service], good: Mapping[Key, Service], message: str, now: float
+    ) -> None:
         """
-        Suspect services of one failure.
+        Begin a search among services after a failure.
 
-        :param good: what HAProxy has read, by key.
-        :param words: what happened.
+        :param good: the services that HAProxy has read, by key.
+        :param message: how HAProxy failed.
+        :param now: seconds.
         """
         self.runs, self._since = 0, now
-        self._quarantine.suspect(services, good, words)
+        self._quarantine.suspect(services, good, message)
         batch = _parted(_units(services))
         self._queue.extend(_halves(batch) if len(batch) > 1 else (batch,))
 
-    def join(self, services: Sequence[Service], good: Mapping[Key, Service], words: str) -> None:
-        """Suspect services that have changed during the search: they are not to spoil the trial of others."""
-        self._quarantine.suspect(services, good, words)
+    def join(self, services: Sequence[Service], good: Mapping[Key, Service], message: str) -> None:
+        """Suspect services that have changed during the search, so that they do not spoil the trial of others."""
+        self._quarantine.suspect(services, good, message)
         self._new += _units(services)
 
     def next(self, now: float) -> bool:
         """
         Admit the next batch, unless one is on trial.
 
-        Those whose time has come are tried alone, each app by itself. What comes meanwhile waits for one turn.
+        Convicted services whose time has come are tried alone, each app by itself. Services that change meanwhile wait
+        for at most one turn.
 
-        :return: whether another batch is on trial than before.
+        :param now: seconds.
+        :return: True if a new batch is on trial.
         """
         if self.trial:
             return False
@@ -111,15 +117,15 @@ class Suspects:
         return bool(self.trial)
 
     def cleared(self) -> None:
-        """HAProxy takes what is on trial."""
+        """Release the batch on trial, which HAProxy accepts."""
         trial, self.trial = self.trial, ()
         self._quarantine.acquit(_keys(trial))
 
     def failed(self) -> Unit:
         """
-        HAProxy fails with what is on trial, which is held again.
+        Hold the batch on trial again, with which HAProxy fails.
 
-        :return: the unit that was alone, and is to be convicted or acquitted next; empty where there were several.
+        :return: the unit that was alone in the batch, to be convicted or acquitted next; empty if there were several.
         """
         trial, self.trial = self.trial, ()
         self._quarantine.try_these(())
@@ -129,24 +135,24 @@ class Suspects:
         self._queue.extendleft(reversed(_halves(batch)))
         return ()
 
-    def convict(self, unit: Unit, words: str, now: float) -> None:
-        """This unit is to blame."""
+    def convict(self, unit: Unit, message: str, now: float) -> None:
+        """Hold a unit that is to blame, until its next trial."""
         count = max((self._quarantine.failures(key) for key in unit), default=0)
         until = now + RETRY * 2.0 ** min(count, MAX_DOUBLINGS)
-        self._quarantine.convict(unit, words, until, alone=True)
+        self._quarantine.convict(unit, message, until, alone=True)
 
-    def give_up(self, words: str, now: float) -> bool:
-        """Hold those that are left for a while, where the search has used up its runs or its time; whether it has."""
+    def give_up(self, message: str, now: float) -> bool:
+        """End a search that has used up its runs or its time, and hold what is left of it; return True if it has."""
         if self.runs < MAX_RUNS and now - self._since < MAX_SECONDS:
             return False
         left = self._quarantine.suspects
-        of = f" (one of {len(left)} services; the search was ended after {self.runs} attempts)"
-        self._quarantine.convict(left, words + of, now + RETRY, alone=False)
+        result = f" (one of {len(left)} services; the search ended after {self.runs} attempts)"
+        self._quarantine.convict(left, message + result, now + RETRY, alone=False)
         self._end()
         return True
 
     def abandon(self) -> None:
-        """Suspect nobody any more: it is not a service's fault."""
+        """Release all suspects: no service is at fault."""
         self._quarantine.acquit(self._quarantine.suspects)
         self._end()
 
@@ -157,19 +163,21 @@ class Suspects:
 
 
 def _units(services: Iterable[Service]) -> Batch:
-    """What each app has changed, the oldest app first."""
-    return _by_app(service.key for service in sorted(services, key=lambda each: (each.since, each.key)))
+    """Return one unit for each app, the oldest app first."""
+    return _by_app(
+        service.key for service in sorted(services, key=lambda service: (service.since, service.key))
+    )
 
 
 def _by_app(keys: Iterable[Key]) -> Batch:
-    found: dict[str, list[Key]] = {}
+    by_app: dict[str, list[Key]] = {}
     for key in keys:
-        found.setdefault(key[0], []).append(key)
-    return tuple(map(tuple, found.values()))
+        by_app.setdefault(key[0], []).append(key)
+    return tuple(map(tuple, by_app.values()))
 
 
 def _parted(batch: Batch) -> Batch:
-    """A batch, of one app with few ports each of these by itself."""
+    """Return a batch; of a batch of one app with few ports, each port as a unit."""
     if len(batch) == 1 and 1 < len(batch[0]) <= FEW_PORTS:
         return tuple((key,) for key in batch[0])
     return batch

@@ -29,7 +29,7 @@ class QuarantineTests(SynchronousTestCase):
 
     def test_left_out(self) -> None:
         """A refused service that never was good is left out with HAProxy's words; the others are not."""
-        self.quarantine.condemn(BAD, None, "HAPROXY_0_BALANCE", "no such algorithm")
+        self.quarantine.add(BAD, None, "HAPROXY_0_BALANCE", "no such algorithm")
         kept, problems = self.quarantine.admit([BAD, GOOD], 0)
         self.assertEqual(kept, [GOOD])
         (problem,) = problems
@@ -46,22 +46,22 @@ class QuarantineTests(SynchronousTestCase):
         """A refused service keeps what HAProxy accepted before, with today's tasks; that is a warning."""
         (before,) = offered(app("/bad", labels={"0_BALANCE": "leastconn"})).services
         (after,) = offered(app("/bad", tasks=(task(7),))).services
-        self.quarantine.condemn(after, before, "HAPROXY_0_BALANCE", "no")
+        self.quarantine.add(after, before, "HAPROXY_0_BALANCE", "no")
         kept, problems = self.quarantine.admit([after], 0)
         self.assertEqual(kept, [evolve(before, servers=after.servers)])
         self.assertEqual([problem.fatal for problem in problems], [False])
 
     def test_last_good_text_is_refused_too(self) -> None:
         """Where even that is refused now the service is left out."""
-        self.quarantine.condemn(BAD, evolve(BAD, balance="leastconn"), "", "no")
-        self.quarantine.condemn(evolve(BAD, balance="leastconn"), None, "", "no to that as well")
+        self.quarantine.add(BAD, evolve(BAD, balance="leastconn"), "", "no")
+        self.quarantine.add(evolve(BAD, balance="leastconn"), None, "", "no to that as well")
         kept, (reason,) = self.admitted(BAD)
         self.assertEqual(kept, [])
         self.assertIn("no to that as well", reason)
 
     def test_remembered(self) -> None:
         """Other tasks, another date or a lost port do not lift the verdict: the text is the same."""
-        self.quarantine.condemn(BAD, None, "", "no")
+        self.quarantine.add(BAD, None, "", "no")
         (other,) = offered(app("/other")).services
         for same in (
             evolve(BAD, servers=other.servers),
@@ -73,14 +73,14 @@ class QuarantineTests(SynchronousTestCase):
 
     def test_lifted_by_a_change(self) -> None:
         """A change of what the owner wrote lifts it, and the old text is refused anew only if HAProxy says so."""
-        self.quarantine.condemn(BAD, None, "", "no")
+        self.quarantine.add(BAD, None, "", "no")
         mended = evolve(BAD, balance="leastconn")
         self.assertEqual(self.admitted(mended), ([mended], []))
         self.assertEqual(self.admitted(BAD), ([BAD], []))
 
     def test_lifted_by_time(self) -> None:
         """A verdict with a time is lifted when it has come; the failures are counted on."""
-        self.quarantine.condemn(BAD, None, "", "port in use", 30)
+        self.quarantine.add(BAD, None, "", "port in use", 30)
         self.assertEqual(self.quarantine.next_retry(), 30)
         self.assertIn("tried again", self.admitted(BAD)[1][0])
         self.assertEqual(self.admitted(BAD, now=29.9)[0], [])
@@ -90,7 +90,7 @@ class QuarantineTests(SynchronousTestCase):
 
     def test_forgotten(self) -> None:
         """What is gone leaves neither verdict nor failures."""
-        self.quarantine.condemn(BAD, None, "", "no")
+        self.quarantine.add(BAD, None, "", "no")
         self.admitted(GOOD)
         self.assertEqual((len(self.quarantine), self.quarantine.failures(BAD.key)), (0, 0))
         self.assertEqual(self.admitted(BAD), ([BAD], []))

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from marathonlb.problem_kinds.apps import LABEL_VALUE
 from marathonlb.routing.claims import settle
 from marathonlb.routing.problems import Problem
-from marathonlb.routing.quarantine.refused import Verdict
+from marathonlb.routing.quarantine.refused import QuarantineVerdict
 from marathonlb.routing.services.model import Service
 from marathonlb.settings import Settings
 from marathonlb.web.api.problems import ProblemView, kind_of, view
@@ -74,10 +74,18 @@ class HAProxyTests(SynchronousTestCase):
         words = "unknown keyword 'x; y': z"
         bad = service("a")
         for verdict, code in (
-            (Verdict(refused=bad, fallback=bad, label="HAPROXY_0_BALANCE", words=words), "MLB-701"),
-            (Verdict(refused=bad, fallback=None, label="", words=words, silent=True, until=5), "MLB-702"),
             (
-                Verdict(refused=bad, fallback=None, label="", words=words, silent=True, suspected=True),
+                QuarantineVerdict(refused=bad, fallback=bad, label="HAPROXY_0_BALANCE", message=words),
+                "MLB-701",
+            ),
+            (
+                QuarantineVerdict(refused=bad, fallback=None, label="", message=words, silent=True, until=5),
+                "MLB-702",
+            ),
+            (
+                QuarantineVerdict(
+                    refused=bad, fallback=None, label="", message=words, silent=True, suspected=True
+                ),
                 "MLB-703",
             ),
         ):
