@@ -105,26 +105,31 @@ def survey(
     known: Mapping[FileKey, Surveyed],
     copier: CopyWriter | None,
     beat: Callable[[], object],
+    *,
+    max_files: int = MAX_FILES,
+    max_bytes: int = MAX_BYTES,
 ) -> dict[FileKey, Surveyed]:
     """
     Read the files of a path.
 
     :param known: the results of the last look; a file that has not changed since is not read again.
     :param beat: called after each file, to show that there is progress.
+    :param max_files: maximum number of files in a directory.
+    :param max_bytes: maximum number of bytes to read from a directory.
     :return: the result for the path, and for each file of a directory.
     """
-    listing = _listing(kind, path)
+    listing = _listing(kind, path, max_files)
     if listing is None:
         return {(kind, path): _entry(kind, path, known.get((kind, path)), copier)}
     if kind != "crt" and not listing.reason:
         return {(kind, path): _gathered(kind, path, listing, copier)}
     found: dict[FileKey, Surveyed] = {(kind, path): listing}
-    left = MAX_BYTES
+    left = max_bytes
     for file in listing.files:
         before = known.get((kind, file))
         if left <= 0:
             found[kind, file] = CertificateFile(
-                None, reason=f"is not read: the directory holds more than {MAX_BYTES} bytes"
+                None, reason=f"is not read: the directory holds more than {max_bytes} bytes"
             )
             continue
         found[kind, file] = _entry(kind, file, before, copier)
@@ -141,7 +146,7 @@ def _size(path: str) -> int:
         return 0
 
 
-def _listing(kind: str, path: str) -> CertificateListing | None:
+def _listing(kind: str, path: str, max_files: int) -> CertificateListing | None:
     """Return the files of a directory or a bundle; None where the path is neither."""
     try:
         mode = os.stat(path).st_mode
@@ -151,8 +156,8 @@ def _listing(kind: str, path: str) -> CertificateListing | None:
     except (OSError, ValueError):
         parts = tuple(path + end for end in BUNDLE if kind == "crt" and os.path.exists(path + end))
         return CertificateListing(parts) if parts else None
-    if len(names) > MAX_FILES:
-        return CertificateListing(reason=f"is a directory of more than {MAX_FILES} files")
+    if len(names) > max_files:
+        return CertificateListing(reason=f"is a directory of more than {max_files} files")
     files, bad = list[str](), list[tuple[str, str]]()
     for name in names:
         if name.endswith(COMPANIONS) if kind == "crt" else not name.endswith(AUTHORITIES):

@@ -10,7 +10,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from marathonlb.haproxy.certificates.backup import CertificateCopies
 from marathonlb.haproxy.certificates.file_cache import GRACE
 from marathonlb.haproxy.certificates.lists import MAX_ARGUMENTS
-from marathonlb.haproxy.certificates.survey import to_be_served
 from marathonlb.routing.services.model import Service
 from marathonlb.settings import Settings
 from tests.haproxy.certificates.cases import CertificateTestCase, Prepared, finished
@@ -432,23 +431,3 @@ class CopyTests(CertificateTestCase):
         certificates = self.with_copies(self.good)
         self.served(certificates)
         self.assertEqual((self.good,), certificates.shared().paths)
-
-
-class SaidTests(CertificateTestCase):
-    """What is said to a running HAProxy."""
-
-    def test_text(self) -> None:
-        """The blocks of the certificate and its key, without an empty line and what stands around them."""
-        path = self.authority.issue("apart.pem", "apart.test", mode="apart")
-        Path(path).write_bytes(b"subject: x\n\n" + self.read(path).replace(b"\n", b"\r\n\r\n", 1))
-        text, fingerprint = to_be_served(path)
-        self.assertNotIn("\n\n", text)
-        self.assertNotIn("subject", text)
-        self.assertEqual((1, 1), (text.count("BEGIN CERTIFICATE"), text.count("BEGIN PRIVATE KEY")))
-        self.assertRegex(fingerprint, r"\A[0-9A-F]{40}\Z")
-
-    def test_more_beside_it(self) -> None:
-        """Where more than a key lies beside it, one command does not say it all."""
-        Path(f"{self.good}.ocsp").write_bytes(b"x")
-        with self.assertRaisesRegex(ValueError, "ocsp"):
-            to_be_served(self.good)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,31 +17,9 @@ from marathonlb.routing.problems import Problem
 from marathonlb.routing.services.files import UNUSABLE, UNUSABLE_AUTHORITY, UNUSABLE_KEYS
 from marathonlb.routing.services.model import Service
 from marathonlb.settings import Settings
-from tests.haproxy.certificates.cases import AtOnce, CertificateTestCase, Prepared, finished
+from tests.haproxy.certificates.cases import CertificateTestCase, Hanging, Prepared, finished
 from tests.integration.authorities import Authority
 from tests.routing.apps import service
-
-
-class Hanging(AtOnce):
-    """Reads at once what does not hang."""
-
-    def __init__(self) -> None:
-        self.hangs: set[str] = set()
-        self.hung: list[tuple[Callable[[], Any], Deferred[Any]]] = []
-
-    def run(self, path: str, work: Callable[[], Any]) -> Deferred[Any]:
-        """See `marathonlb.haproxy.files.reader.Reads`."""
-        if path not in self.hangs:
-            return super().run(path, work)
-        self.hung.append((work, Deferred()))
-        return self.hung[-1][1]
-
-    def go_on(self) -> None:
-        """The file system answers."""
-        self.hangs.clear()
-        hung, self.hung = self.hung, []
-        for work, done in hung:
-            done.callback(work())
 
 
 class HungTests(CertificateTestCase):

@@ -34,6 +34,28 @@ class AtOnce:
         return maybeDeferred(work)
 
 
+class Hanging(AtOnce):
+    """Reads at once what does not hang."""
+
+    def __init__(self) -> None:
+        self.hangs: set[str] = set()
+        self.hung: list[tuple[Callable[[], Any], Deferred[Any]]] = []
+
+    def run(self, path: str, work: Callable[[], Any]) -> Deferred[Any]:
+        """See `marathonlb.haproxy.files.reader.Reads`."""
+        if path not in self.hangs:
+            return super().run(path, work)
+        self.hung.append((work, Deferred()))
+        return self.hung[-1][1]
+
+    def go_on(self) -> None:
+        """The file system answers."""
+        self.hangs.clear()
+        hung, self.hung = self.hung, []
+        for work, done in hung:
+            done.callback(work())
+
+
 class Prepared(CertificateAdmission):
     """An admission that reads what is new whenever it is asked, as the reconciler has it done."""
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from twisted.internet.defer import Deferred
-from zope.interface.verify import verifyObject
 
 from marathonlb.causes import Cause, CauseKind
-from marathonlb.errors import HAProxyUnavailable, ReloadFailed
+from marathonlb.errors import HAProxyUnavailable
 from marathonlb.haproxy.certificates.loaded import LoadedCertificates, RememberingReloader
 from marathonlb.haproxy.certificates.reload_watch import WATCH_INTERVAL, CertificateWatch
 from marathonlb.haproxy.certificates.survey import to_be_served
 from marathonlb.haproxy.files.state_directory import StateDirectory
-from marathonlb.haproxy.interfaces import IReloader
 from tests.fakes.haproxy import FakeReloader
 from tests.haproxy.certificates.cases import CertificateTestCase, finished
 from tests.haproxy.samples import A
@@ -51,7 +49,7 @@ class FakeWorker:
         return self.says.get(verb[0], default)
 
 
-class RenewalTestCase(CertificateTestCase):
+class WatchTestCase(CertificateTestCase):
     """The service with a fake worker, and this as its reconciler."""
 
     def setUp(self) -> None:
@@ -64,7 +62,7 @@ class RenewalTestCase(CertificateTestCase):
         self.worker = FakeWorker()
         self.planned: list[Cause] = []
         self.reloads: list[Cause] = []
-        self.renewal = self.make()
+        self.watch = self.make()
 
     def make(self) -> CertificateWatch:
         """A service that looks."""
@@ -82,14 +80,14 @@ class RenewalTestCase(CertificateTestCase):
 
     def look(self) -> None:
         """One look, to its end."""
-        self.successResultOf(self.renewal.look())
+        self.successResultOf(self.watch.look())
 
     def renew(self) -> None:
         """Another certificate in the file."""
         self.good = self.authority.issue("good.pem", "good.test")
 
 
-class RenewalTests(RenewalTestCase):
+class CertificateWatchTests(WatchTestCase):
     """What a look leads to."""
 
     def test_said(self) -> None:
@@ -154,7 +152,7 @@ class RenewalTests(RenewalTestCase):
         self.certificates = self.of(str(self.directory / "dir"))
         self.plan_again(Cause(CauseKind.CERTIFICATES))
         self.loaded = LoadedCertificates(self.certificates.certificates, self.state)
-        self.renewal = self.make()
+        self.watch = self.make()
         self.look()
         self.authority.issue("dir/b.pem", "b.test")
         self.look()
@@ -172,12 +170,12 @@ class RenewalTests(RenewalTestCase):
 
     def test_every_few_seconds(self) -> None:
         """The started service looks by the clock; the stopped one does not, and gives up what it says."""
-        self.renewal.startService()
+        self.watch.startService()
         self.clock.advance(WATCH_INTERVAL)
         self.renew()
         self.worker.held = Deferred()
         self.clock.advance(WATCH_INTERVAL)
-        self.renewal.stopService()
+        self.watch.stopService()
         self.renew()
         self.clock.advance(2 * WATCH_INTERVAL)
         self.assertEqual(([], []), (self.worker.said, self.clock.getDelayedCalls()))
@@ -190,7 +188,7 @@ class RenewalTests(RenewalTestCase):
         self.loaded = LoadedCertificates(self.certificates.certificates, self.state)
         self.assertEqual([self.good], finished(self.loaded.out_of_date()))
         self.plan_again(Cause(CauseKind.CERTIFICATES))
-        self.renewal = self.make()
+        self.watch = self.make()
         self.look()
         self.assertEqual(3, len(self.worker.said))
         self.assertEqual(
@@ -204,38 +202,22 @@ class RenewalTests(RenewalTestCase):
             (self.directory / "state" / "certificates").write_text(text)
             self.loaded = LoadedCertificates(self.certificates.certificates, self.state)
             self.assertEqual([], self.loaded.changed())
-            self.renewal = self.make()
+            self.watch = self.make()
             self.look()
         self.assertEqual([], self.worker.said)
 
 
-class RememberingTests(RenewalTestCase):
-    """The reloader that takes note."""
+class DuringAReloadTests(WatchTestCase):
+    """A look while HAProxy is reloaded."""
 
-    def test_reload_reads(self) -> None:
-        """A reload reads what lies there, so nothing has to be said after it; a failed one reads nothing."""
-        self.look()
-        inner = FakeReloader()
-        reloader = RememberingReloader(inner, self.loaded)
-        verifyObject(IReloader, reloader)
-        self.renew()
-        finished(self.certificates.look())
-        inner.failures.append(ReloadFailed(reason="no"))
-        self.failureResultOf(reloader.reload(A), ReloadFailed)
-        self.assertEqual([self.good], self.loaded.changed())
-        self.successResultOf(reloader.reload(A))
-        self.assertEqual([], self.loaded.changed())
-        self.assertTrue(self.successResultOf(reloader.serving()))
-        self.assertEqual(self.successResultOf(inner.pids()), self.successResultOf(reloader.pids()))
-
-    def test_changes_during_a_reload(self) -> None:
+    def test_waits(self) -> None:
         """What changes while HAProxy is reloaded may have been read or not, so it is said afterwards."""
         self.look()
         inner = FakeReloader()
         inner.held = Deferred()
         reloading = RememberingReloader(inner, self.loaded).reload(A)
         self.renew()
-        looking = self.renewal.look()
+        looking = self.watch.look()
         self.assertNoResult(looking)
         self.assertEqual([], self.worker.said)
         inner.held.callback(None)
