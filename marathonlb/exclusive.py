@@ -8,7 +8,7 @@ from typing import Any
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred, maybeDeferred
 
-from marathonlb.haproxy.files.lock import Held, occupied
+from marathonlb.haproxy.files.lock import ControllerLocks, occupied
 from marathonlb.parts import with_state_directory
 from marathonlb.settings import Settings
 from marathonlb.web.client import SOCKET
@@ -26,7 +26,7 @@ class Alone(Service):
     :param held: let go of when the service has stopped.
     """
 
-    def __init__(self, held: Held, service: IService) -> None:
+    def __init__(self, held: ControllerLocks, service: IService) -> None:
         self._held = held
         self._service = service
 

@@ -25,7 +25,7 @@ from marathonlb.haproxy.certificates.loaded import LoadedCertificates
 from marathonlb.haproxy.certificates.reload_watch import CertificateWatch
 from marathonlb.haproxy.factory import make_applier, make_certificates, make_renewal, version_of
 from marathonlb.haproxy.files.accepted_templates import AcceptedTemplates
-from marathonlb.haproxy.files.state_directory import StateDirectory, beside
+from marathonlb.haproxy.files.state_directory import StateDirectory, state_directory_beside
 from marathonlb.haproxy.process.account import with_account
 from marathonlb.haproxy.rollback.pin import Pins
 from marathonlb.marathon.dns import AgentHosts
@@ -152,7 +152,7 @@ def with_state_directory(settings: Settings) -> Settings:
     """
     if settings.state_dir != fields(Settings).state_dir.default or _could_write(settings.state_dir):
         return settings
-    return evolve(settings, state_dir=beside(settings))
+    return evolve(settings, state_dir=state_directory_beside(settings))
 
 
 def _could_write(directory: str) -> bool:

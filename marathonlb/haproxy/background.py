@@ -12,7 +12,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from marathonlb.errors import MarathonLBError
-from marathonlb.haproxy.files.disk import told
+from marathonlb.haproxy.files.disk import explain_error
 
 FOLLOW = 0.5
 """Seconds from a step to the file that has it: many steps are one writing."""
@@ -130,7 +130,7 @@ class Chores(Service):
         else:
             self._log.error(
                 "HAProxy runs what is wanted, but the file is behind: {reason}. It is tried again in {seconds} s",
-                reason=told(failure.value),
+                reason=explain_error(failure.value),
                 seconds=AGAIN,
             )
         self.later()

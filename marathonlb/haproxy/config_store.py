@@ -10,7 +10,7 @@ from twisted.logger import Logger
 
 from marathonlb.config.text.model import Config
 from marathonlb.errors import PublishFailed
-from marathonlb.haproxy.files.disk import told
+from marathonlb.haproxy.files.disk import explain_error
 from marathonlb.haproxy.files.publish import Files, Published, Staged
 from marathonlb.haproxy.files.state_directory import StateDirectory
 from marathonlb.haproxy.rollback.archive import Archive
@@ -85,9 +85,9 @@ class Store:
     def publish(self, published: Published) -> None:
         """Put texts into place that HAProxy has not confirmed yet. Raises `PublishFailed`."""
         try:
-            self._state.doubt()
+            self._state.forget_confirmed()
         except OSError as error:
-            self._log.warn("the marker of the last confirmation stays: {reason}", reason=told(error))
+            self._log.warn("the marker of the last confirmation stays: {reason}", reason=explain_error(error))
         self._files.publish(published)
 
     def put_back(self, before: Published) -> bool:
@@ -103,7 +103,7 @@ class Store:
             self._log.error(
                 "HAProxy refuses the new configuration, and the one before could not be put back: {reason}. "
                 "HAProxy serves on, but do not restart it before this is mended",
-                reason=told(error),
+                reason=explain_error(error),
             )
             return False
         return True
@@ -115,7 +115,7 @@ class Store:
         except OSError as error:
             self._log.warn(
                 "what HAProxy runs could not be noted: {reason}. The next controller will reload once",
-                reason=told(error),
+                reason=explain_error(error),
             )
         self._archive_it(published, reason)
         self._state.remove_dead_sockets(published.text)
@@ -158,10 +158,10 @@ class Store:
     def keep_health(self, text: str | None = None) -> None:
         """See `StateDirectory.keep_health`; a failure is said and costs what is known of the servers' health."""
         try:
-            self._state.keep_health(text)
+            self._state.write_server_state(text)
         except OSError as error:
             self._log.warn(
                 "the health of servers could not be noted: {reason}. Those that are down get traffic after the reload "
                 "until their checks fail",
-                reason=told(error),
+                reason=explain_error(error),
             )

@@ -25,7 +25,7 @@ from zope.interface import implementer
 
 from marathonlb.endpoints import ChosenEndpointFactory
 from marathonlb.errors import DaemonRefused, DaemonUnreachable
-from marathonlb.haproxy.files.state_directory import MAX_SOCKET_PATH, beside
+from marathonlb.haproxy.files.state_directory import MAX_SOCKET_PATH, state_directory_beside
 from marathonlb.settings import Settings
 from marathonlb.web.page import JSON, Problem
 from marathonlb.web.tokens import AdminToken
@@ -86,7 +86,7 @@ class Daemon:
         """The one with these settings; the default state directory may also lie beside the configuration."""
         directories = [settings.state_dir]
         if settings.state_dir == fields(Settings).state_dir.default:
-            directories.append(beside(settings))
+            directories.append(state_directory_beside(settings))
         token = AdminToken(settings.admin_token) if settings.admin_token is not None else None
         return cls((os.path.join(os.path.abspath(each), SOCKET) for each in directories), reactor, token)
 

@@ -249,4 +249,6 @@ class OneControllerTests(Controlled, MarathonTestCase):
         state.rmdir()
         state.symlink_to(self.directory)
         os.chown(state, 54321, -1, follow_symlinks=False)
-        self.assertIn("is a link of user 54321", self.said(await self.program(*self.options(service.url))))
+        self.assertIn(
+            "is a symbolic link of user 54321", self.said(await self.program(*self.options(service.url)))
+        )

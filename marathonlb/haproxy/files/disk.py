@@ -1,7 +1,7 @@
 """
-The few things that are done to files, each durable or said to be not.
+The operations on files that publishing takes; each says whether it is durable.
 
-They stand behind one class so that a test can end the process, or fill the disk, after any of them.
+They are methods of one class, so that a test can end the process, or fill the disk, after any of them.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ ADVICE = {
     "EPERM": "let this user write to the directory or choose another {option}",
     "ENOENT": "make the directory or choose another {option}",
 }
-"""What to do about what the disk refuses, by the name of the error."""
+"""Advice by the name of the error."""
 
 
 class Disk(FileWriter):
-    """The real disk. Each method raises `OSError`."""
+    """The real disk. The methods raise `OSError`."""
 
     def make_directory(self, path: str) -> None:
-        """Make a directory for the owner and the group alone."""
+        """Make a directory for the owner and the group only."""
         os.mkdir(path, 0o750)
 
     def remove(self, path: str) -> None:
@@ -44,12 +44,12 @@ class Disk(FileWriter):
         os.rmdir(path)
 
     def unwritable(self, path: str) -> OSError | None:
-        """Why nothing can be made in a directory that is there; None where something can."""
+        """Return why nothing can be made in an existing directory; None if something can."""
         return None if os.access(path, os.W_OK | os.X_OK) else forbidden(path, os.statvfs(path).f_flag)
 
 
 def read_text(path: str) -> str | None:
-    """The text of a file, byte for byte; None where there is none. Raises `OSError`."""
+    """Return the text of a file, byte for byte; None if there is no file. Raises `OSError`."""
     try:
         with open(path, "rb") as file:
             return file.read().decode("utf-8", "surrogateescape")
@@ -58,7 +58,7 @@ def read_text(path: str) -> str | None:
 
 
 def holds(path: str, text: Text) -> bool:
-    """Whether a file is there and holds exactly this text. Raises `OSError`."""
+    """Return whether a file exists and holds exactly this text. Raises `OSError`."""
     try:
         with open(path, "rb") as file:
             return all(file.read(len(part)) == part for part in encoded(text)) and not file.read(1)
@@ -67,7 +67,7 @@ def holds(path: str, text: Text) -> bool:
 
 
 def ownership_of(path: str) -> Ownership:
-    """Who may read the file that is there; the default where there is none."""
+    """Return the permissions of a file; the default if there is no file."""
     try:
         status = os.stat(path)
     except OSError:
@@ -76,34 +76,34 @@ def ownership_of(path: str) -> Ownership:
 
 
 def remove_tree(path: str) -> None:
-    """Remove a directory of ours with all it holds, or nothing where it is not there."""
+    """Remove a directory with its contents; do nothing if it does not exist."""
     shutil.rmtree(path, ignore_errors=True)
 
 
 def forbidden(path: str, flags: int) -> OSError:
     """
-    Why a directory takes nothing.
+    Return the error of a directory in which nothing can be made.
 
-    :param flags: of the mount that it is on (`os.statvfs`).
+    :param flags: the flags of its mount (`os.statvfs`).
     """
     code = errno.EROFS if flags & os.ST_RDONLY else errno.EACCES
     return OSError(code, os.strerror(code), path)
 
 
-def told(error: object) -> str:
-    """What went wrong with a file of the state directory, and what to do; of any other error what it says itself."""
+def explain_error(error: object) -> str:
+    """Return what went wrong with a file of the state directory, and what to do; of any other error its own text."""
     if not isinstance(error, OSError):
         return str(error)
     where = f"{error.filename}: " if error.filename else ""
-    return where + reason(error, "--state-dir")
+    return where + explain_os_error(error, "--state-dir")
 
 
-def reason(error: OSError, option: str, where: str = "") -> str:
+def explain_os_error(error: OSError, option: str, where: str = "") -> str:
     """
-    What the disk says, and what can be done about it.
+    Return an error of the disk, and what can be done about it.
 
-    :param option: names the directory that the file lies in.
-    :param where: comes between the two.
+    :param option: the option that names the file's directory.
+    :param where: text between the two.
     """
     advice = ADVICE.get(errno.errorcode.get(error.errno or 0, ""), "choose another {option}")
     return f"{error.strerror}{where}; {advice.format(option=option)}"
@@ -111,10 +111,10 @@ def reason(error: OSError, option: str, where: str = "") -> str:
 
 @contextmanager
 def publishing(path: str) -> Iterator[None]:
-    """Turn what the disk refuses into a `PublishFailed` that says what can be done."""
+    """Turn an `OSError` into a `PublishFailed` that says what can be done."""
     try:
         yield
     except OSError as error:
         where = f" ({error.filename})" if error.filename and error.filename != path else ""
-        words = reason(error, "--haproxy-config", where)
-        raise PublishFailed(path=path, reason=f"cannot be written: {words}") from error
+        reason = explain_os_error(error, "--haproxy-config", where)
+        raise PublishFailed(path=path, reason=f"cannot be written: {reason}") from error

@@ -1,8 +1,8 @@
 """
-One controller at a time: for a state directory, for a haproxy.cfg, and for the map files beside it.
+Locks that allow one controller at a time for a state directory, for a haproxy.cfg, and for the map files beside it.
 
-Each has a file that the controller holds a lock on as long as it lives. The kernel lets go of it at any end of the
-process; no program that it starts inherits it. The file says who holds it.
+Each has a file that the controller keeps locked while it runs. The kernel releases the lock however the process ends;
+no program that it starts inherits it. The file names the holder.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from marathonlb.haproxy.files.trust import require_closed
 from marathonlb.settings import Settings
 
 LOCK = "lock"
-"""Of the state directory."""
+"""Name of the lock file in the state directory."""
 
 MODE = 0o600
-"""Nobody else may open it, since whoever can may lock it."""
+"""Mode of a lock file: no other user may open it, since a user who can open it can lock it."""
 
 _log = Logger()
 
 
 @frozen
-class _Place:
+class _LockedPlace:
     """
-    What only one controller may use.
+    A place that only one controller may use.
 
-    :param path: the file that is locked.
-    :param what: in words.
-    :param option: names another place.
+    :param path: the lock file.
+    :param what: the place's name in messages.
+    :param option: the option that selects another place.
     """
 
     path: str
@@ -48,24 +48,27 @@ class _Place:
     option: str
 
 
-def _places(settings: Settings) -> Iterator[_Place]:
+def _places(settings: Settings) -> Iterator[_LockedPlace]:
     directory, name = os.path.split(os.path.abspath(settings.haproxy_config))
     state = os.path.abspath(settings.state_dir)
-    yield _Place(os.path.join(state, LOCK), f"the state directory {state}", "--state-dir")
-    yield _Place(os.path.join(directory, f".{name}.lock"), os.path.join(directory, name), "--haproxy-config")
+    yield _LockedPlace(os.path.join(state, LOCK), f"the state directory {state}", "--state-dir")
+    yield _LockedPlace(
+        os.path.join(directory, f".{name}.lock"), os.path.join(directory, name), "--haproxy-config"
+    )
     if settings.haproxy_map:
-        yield _Place(
+        yield _LockedPlace(
             os.path.join(directory, ".maps.lock"),
             f"the map files in {directory}",
             "directory to --haproxy-config",
         )
 
 
-class Held:
+class ControllerLocks:
     """
     The locks that this process holds.
 
-    :param now: seconds since the epoch, at which it began.
+    :param now: the start of the process, in seconds since the epoch.
+    :param config: the path of haproxy.cfg, for the description of the holder.
     """
 
     def __init__(self, descriptors: Iterable[int], now: float, config: str) -> None:
@@ -75,39 +78,39 @@ class Held:
         self.sign()
 
     def sign(self) -> None:
-        """Write who holds them; again where the process has become another one, as a daemon does."""
+        """Write the holder into the files; again if the process has forked, as a daemon does."""
         since = datetime.fromtimestamp(self._now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        words = f"pid {os.getpid()} ({command(sys.argv)}, {self._config}) since {since}\n".encode()
+        holder = f"pid {os.getpid()} ({command(sys.argv)}, {self._config}) since {since}\n".encode()
         for descriptor in self._descriptors:
-            with suppress(OSError):  # a disk that is full costs the words, not the lock
+            with suppress(OSError):  # a full disk loses the description, not the lock
                 os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, words, 0)
+                os.pwrite(descriptor, holder, 0)
 
     def release(self) -> None:
-        """Let go of them."""
+        """Release the locks."""
         while self._descriptors:
             os.close(self._descriptors.pop())
 
 
 def command(argv: Iterable[str]) -> str:
-    """The name of a program without its options, in which a secret may stand."""
+    """Return the name of a program without its options, which may contain secrets."""
     program, *arguments = argv
     name = os.path.basename(program)
     return f"{name} marathon-lb" if "marathon-lb" in arguments else name
 
 
-def occupy(settings: Settings, now: float, sockets: Iterable[str] = ()) -> Held:
+def occupy(settings: Settings, now: float, sockets: Iterable[str] = ()) -> ControllerLocks:
     """
     Make the state directory and take the locks.
 
     :param sockets: names in the state directory on which a controller listens.
-    :raises AlreadyRunning: another controller has one of them.
-    :raises UsageError: the state directory cannot be used: others can write it, or its path is too long.
+    :raises AlreadyRunning: another controller holds one of them.
+    :raises UsageError: the state directory cannot be used: other users can write to it, or its path is too long.
     """
     _require_short(settings)
-    require_closed(settings)  # before anything is made in it, and after
+    require_closed(settings)  # before anything is created in it, and after
     directory = os.path.abspath(settings.state_dir)
-    with suppress(OSError):  # whoever writes there says so, and tries again
+    with suppress(OSError):  # the first write there reports it, and is tried again
         os.makedirs(directory, 0o750, exist_ok=True)
     require_closed(settings)
     descriptors: list[int] = []
@@ -117,30 +120,30 @@ def occupy(settings: Settings, now: float, sockets: Iterable[str] = ()) -> Held:
             if descriptor is not None:
                 descriptors.append(descriptor)
         for name in sockets:
-            if who := listener(os.path.join(directory, name)):
-                raise _running(next(_places(settings)), who)
+            if holder := listener(os.path.join(directory, name)):
+                raise _running(next(_places(settings)), holder)
     except BaseException:
         for descriptor in descriptors:
             os.close(descriptor)
         raise
-    return Held(descriptors, now, os.path.abspath(settings.haproxy_config))
+    return ControllerLocks(descriptors, now, os.path.abspath(settings.haproxy_config))
 
 
 @contextmanager
 def occupied(settings: Settings, now: float, sockets: Iterable[str] = ()) -> Iterator[None]:
-    """Hold the locks for a while. Raises as `occupy` does."""
-    held = occupy(settings, now, sockets)
+    """Hold the locks during a ``with`` block. Raises as `occupy` does."""
+    locks = occupy(settings, now, sockets)
     try:
         yield
     finally:
-        held.release()
+        locks.release()
 
 
 def _require_short(settings: Settings) -> None:
     """
-    See whether HAProxy could bind sockets in the state directory.
+    Require that HAProxy can bind sockets in the state directory, if it is managed; else warn.
 
-    :raises UsageError: it could not, and has to.
+    :raises UsageError: the path is too long for that.
     """
     path, most = os.path.abspath(settings.state_dir), longest_state_directory()
     if len(os.fsencode(path)) <= most:
@@ -152,8 +155,8 @@ def _require_short(settings: Settings) -> None:
     _log.warn("{error}", error=str(error))
 
 
-def _lock(place: _Place) -> int | None:
-    """The descriptor of a file that is locked now; None where it cannot be made, and so nothing beside it."""
+def _lock(place: _LockedPlace) -> int | None:
+    """Lock a place and return the file's descriptor; None if the file cannot be made, and so nothing beside it."""
     try:
         descriptor = os.open(place.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, MODE)
     except PermissionError as error:
@@ -162,8 +165,8 @@ def _lock(place: _Place) -> int | None:
         raise UsageError(
             option=place.option.rpartition(" ")[2],
             value=os.path.dirname(place.path),
-            expected=f"free: {place.path} is another user's ({error.strerror}); end the controller that runs as that "
-            "user, and remove the file",
+            expected=f"free: {place.path} belongs to another user ({error.strerror}); end the controller that runs "
+            "as that user, and remove the file",
         ) from None
     except OSError:
         return None
@@ -175,7 +178,7 @@ def _lock(place: _Place) -> int | None:
         raise _running(place, holder) from None
     except OSError as error:
         _log.warn(
-            "{path} cannot be locked: {reason}. See to it that no other controller uses {what}",
+            "{path} cannot be locked: {reason}. Make sure that no other controller uses {what}",
             path=place.path,
             reason=error.strerror,
             what=place.what,
@@ -186,9 +189,9 @@ def _lock(place: _Place) -> int | None:
 
 
 def _holder(descriptor: int) -> str:
-    words = os.pread(descriptor, 500, 0).decode("utf-8", "replace")
-    return re.sub(r"[^ -~]", "", words.partition("\n")[0]) or "is just starting"
+    holder = os.pread(descriptor, 500, 0).decode("utf-8", "replace")
+    return re.sub(r"[^ -~]", "", holder.partition("\n")[0]) or "is just starting"
 
 
-def _running(place: _Place, holder: str) -> AlreadyRunning:
+def _running(place: _LockedPlace, holder: str) -> AlreadyRunning:
     return AlreadyRunning(what=place.what, holder=holder, option=place.option)

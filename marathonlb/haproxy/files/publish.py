@@ -1,14 +1,14 @@
 """
 haproxy.cfg and its map files on disk: staged for the check, then published so that a crash leaves the old or the new.
 
-Several files cannot be renamed in one step. So the new ones are written into a directory, made durable, and that
-directory gets its committed name: from this instant the new set holds. Then each file is renamed into its place. A
-crash before the commit is undone by `Files.recover`, a crash after it is completed there: a redo journal. Each file is
-whole at any instant.
+Several files cannot be renamed in one step. So the new ones are written into a directory and made durable, and that
+directory is renamed to its committed name: from then on the new set is valid. Then each file is renamed into its place.
+`Files.recover` undoes a publication that a crash interrupted before the commit, and completes one interrupted after it:
+this is a redo journal. Each file is whole at any time.
 
 ::
 
-    haproxy.cfg                 what runs          .haproxy.cfg.staged/    what ``haproxy -c`` reads
+    haproxy.cfg                 the running one    .haproxy.cfg.staged/    is read by ``haproxy -c``
     domain2backend.map          beside it          .haproxy.cfg.writing/   a journal that is not committed
                                                    .haproxy.cfg.journal/   a committed one
 """
@@ -19,6 +19,7 @@ import hashlib
 import os
 from collections.abc import Mapping
 from contextlib import suppress
+from enum import Enum
 
 from attrs import field, frozen
 from twisted.logger import Logger
@@ -42,9 +43,9 @@ def _in_parts(text: Text) -> tuple[str, ...]:
 @frozen
 class Published:
     """
-    The texts of one configuration as they lie, or are to lie, on disk.
+    The texts of one configuration that are, or are to be, on disk.
 
-    :param parts: the text of haproxy.cfg, with the real directory in it, whole or in parts of whole lines.
+    :param parts: the text of haproxy.cfg, with the real directory in it, in one part or in parts of whole lines.
     :param maps: the text of each map file, by name.
     """
 
@@ -57,7 +58,7 @@ class Published:
         return "".join(self.parts)
 
     def digest(self) -> str:
-        """A name for exactly these texts: haproxy.cfg and the map files that it names, since only these are read."""
+        """Return a digest of haproxy.cfg and the map files that it names, since HAProxy reads only these."""
         digest = hashlib.sha256()
         for part in encoded(self.parts):
             digest.update(part)
@@ -71,9 +72,9 @@ class Published:
 @frozen
 class Staged:
     """
-    A configuration that lies ready for ``haproxy -c``.
+    A configuration that is ready for ``haproxy -c``.
 
-    :param path: the staged haproxy.cfg; its maps lie beside it.
+    :param path: the staged haproxy.cfg; its maps are beside it.
     :param published: the texts that `Files.publish` will write.
     """
 
@@ -81,11 +82,19 @@ class Staged:
     published: Published
 
 
+class Recovery(Enum):
+    """The result of `Files.recover`."""
+
+    NOTHING = "nothing"
+    COMPLETED = "completed"
+    DISCARDED = "discarded"
+
+
 class Files:
     """
     The files of one configuration.
 
-    :param path: haproxy.cfg. Where it is a symbolic link, its target is written and the link stays.
+    :param path: haproxy.cfg. If it is a symbolic link, its target is written and the link stays.
     """
 
     _log = Logger()
@@ -97,39 +106,39 @@ class Files:
         self._name = os.path.basename(self.path)
         hidden = os.path.join(self.directory, f".{self._name}.")
         self._staged, self._writing, self._journal = (
-            hidden + what for what in ("staged", "writing", "journal")
+            hidden + name for name in ("staged", "writing", "journal")
         )
 
     def texts(self, config: Config) -> Published:
-        """What a configuration looks like in these files."""
+        """Return the texts of a configuration in these files."""
         return Published(config.parts(self.directory), config.map_texts())
 
     def read(self, maps: Mapping[str, object] | None = None) -> Published | None:
         """
-        What lies on disk; None where there is no haproxy.cfg.
+        Return the texts on disk; None if there is no haproxy.cfg.
 
-        :param maps: the names of the map files to read; those that are not there are left out. None reads those beside
-            haproxy.cfg that its text names.
+        :param maps: the names of the map files to read; missing ones are left out. None reads those beside haproxy.cfg
+            that its text names.
 
-        Raises `marathonlb.errors.PublishFailed` where it cannot be read.
+        Raises `marathonlb.errors.PublishFailed` if it cannot be read.
         """
         with publishing(self.path):
             text = read_text(self.path)
             if text is None:
                 return None
             names = self._maps_named(text) if maps is None else maps
-            found = {name: read_text(os.path.join(self.directory, name)) for name in names}
-            return Published(text, {name: text for name, text in found.items() if text is not None})
+            texts = {name: read_text(os.path.join(self.directory, name)) for name in names}
+            return Published(text, {name: text for name, text in texts.items() if text is not None})
 
     def _maps_named(self, text: str) -> list[str]:
-        there = (name for name in os.listdir(self.directory) if name.endswith(".map"))
-        return sorted(name for name in there if f"{self.directory}/{name}" in text)
+        maps = (name for name in os.listdir(self.directory) if name.endswith(".map"))
+        return sorted(name for name in maps if f"{self.directory}/{name}" in text)
 
     def stage(self, config: Config) -> Staged:
         """
-        Write a configuration where ``haproxy -c`` can read it, its maps included.
+        Write a configuration and its maps where ``haproxy -c`` can read them.
 
-        Nothing of this outlives a crash, so nothing waits for the disk. Raises `marathonlb.errors.PublishFailed`.
+        None of this needs to outlive a crash, so nothing waits for the disk. Raises `marathonlb.errors.PublishFailed`.
         """
         self.unstage()
         private = Ownership(0o600)
@@ -146,14 +155,14 @@ class Files:
         return Staged(path, self.texts(config))
 
     def unstage(self) -> None:
-        """Remove what was staged."""
+        """Remove the staged files."""
         remove_tree(self._staged)
 
     def publish(self, published: Published) -> bool:
         """
-        Put these texts into place, durably, all or none. Raises `marathonlb.errors.PublishFailed`.
+        Publish these texts durably, all or none. Raises `marathonlb.errors.PublishFailed`.
 
-        :return: whether anything was written; files that hold their text already are left alone.
+        :return: whether anything was written; files that already hold their text are left alone.
         """
         with publishing(self.path):
             self._complete()
@@ -168,11 +177,11 @@ class Files:
         self.unstage()
         return bool(changed)
 
-    def recover(self) -> str:
+    def recover(self) -> Recovery:
         """
-        Complete a publication that a crash interrupted after its commit, undo one that was interrupted before.
+        Complete a publication that a crash interrupted after its commit, or undo one interrupted before it.
 
-        :return: ``completed``, ``discarded`` or ``nothing``. Raises `marathonlb.errors.PublishFailed`.
+        Raises `marathonlb.errors.PublishFailed`.
         """
         discarded = os.path.isdir(self._writing)
         remove_tree(self._writing)
@@ -180,13 +189,13 @@ class Files:
         with publishing(self.path):
             if self._complete():
                 self._log.info(
-                    "{path}: a publication that was interrupted is completed; nothing to do", path=self.path
+                    "Completed the interrupted publication of {path}; nothing to do", path=self.path
                 )
-                return "completed"
-        return "discarded" if discarded else "nothing"
+                return Recovery.COMPLETED
+        return Recovery.DISCARDED if discarded else Recovery.NOTHING
 
     def _changed(self, published: Published) -> dict[str, Text]:
-        """The files whose text is new, by name; haproxy.cfg last, since it names the others."""
+        """Return the texts of the files that change, by name; haproxy.cfg last, since it names the others."""
         wanted: dict[str, Text] = {**published.maps, self._name: published.parts}
         return {
             name: text for name, text in wanted.items() if not holds(os.path.join(self.directory, name), text)
@@ -197,15 +206,15 @@ class Files:
         self._disk.make_directory(self._writing)
         ownership = ownership_of(self.path)
         for name, text in changed.items():
-            there = os.path.join(self.directory, name)
-            kept = ownership_of(there) if os.path.exists(there) else ownership
+            path = os.path.join(self.directory, name)
+            kept = ownership_of(path) if os.path.exists(path) else ownership
             self._disk.write(os.path.join(self._writing, name), text, kept, durable=True)
         self._disk.sync(self._writing)
         self._disk.rename(self._writing, self._journal)
         self._disk.sync(self.directory)
 
     def _complete(self) -> bool:
-        """Carry a committed journal out, as often as it takes; whether there was one."""
+        """Carry out a committed journal, which may be repeated; return whether there was one."""
         try:
             names = os.listdir(self._journal)
         except FileNotFoundError:
@@ -218,7 +227,7 @@ class Files:
         return True
 
     def _place(self, new: str, path: str) -> None:
-        """Put one file of the journal into its place; where that is a symbolic link, into the place of its target."""
+        """Move one file of the journal into its place; if that is a symbolic link, into the place of its target."""
         if not os.path.islink(path):
             self._disk.rename(new, path)
             return

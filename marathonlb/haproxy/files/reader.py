@@ -1,8 +1,8 @@
 """
-Files that somebody else names: read without waiting for them, and never on the reactor's thread.
+Reading files whose paths come from labels and options: never blocking, and never on the reactor's thread.
 
 A path may lead to a FIFO, a device or a file system that does not answer. So only regular files are read, up to a size,
-in threads of their own: one that hangs keeps its thread, and no other file system's.
+in threads of their own: a file system that hangs blocks its own threads only.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ MAX_PER_MOUNT = 4
 """Maximum number of threads that read from one file system at a time."""
 
 SPECIAL = ("/proc", "/sys", "/dev")
-"""The directories whose files are no data on a disk; `/dev/shm` is."""
+"""The directories whose files are not data on a disk, except ``/dev/shm``."""
 
 T = TypeVar("T")
 
 
 def read_regular(path: str, largest: int = LARGEST) -> tuple[bytes, str]:
     """
-    Return a regular file's bytes, and the path that it really has.
+    Return a regular file's bytes, and its real path.
 
     :raises OSError: it cannot be read.
     :raises ValueError: it is no regular file, or a larger one.
@@ -44,7 +44,9 @@ def read_regular(path: str, largest: int = LARGEST) -> tuple[bytes, str]:
     with open(descriptor, "rb") as file:
         _require_regular(os.fstat(descriptor).st_mode)
         real = _real(descriptor, path)
-        if real.startswith(tuple(f"{each}/" for each in SPECIAL)) and not real.startswith("/dev/shm/"):
+        if real.startswith(tuple(f"{directory}/" for directory in SPECIAL)) and not real.startswith(
+            "/dev/shm/"
+        ):
             raise ValueError("is no regular file")
         content = file.read(largest + 1)
     if len(content) > largest:
@@ -58,7 +60,7 @@ def _require_regular(mode: int) -> None:
 
 
 def _real(descriptor: int, path: str) -> str:
-    """The path of what is open, which a change of a symbolic link meanwhile cannot forge."""
+    """Return the path of an open file, which a symbolic link that changes meanwhile cannot falsify."""
     try:
         return os.readlink(f"/proc/self/fd/{descriptor}")
     except OSError:
@@ -66,32 +68,32 @@ def _real(descriptor: int, path: str) -> str:
 
 
 def mount_points() -> tuple[str, ...]:
-    """The directories on which file systems are mounted, the longest first; asking does not touch these."""
+    """Return the mount points, the longest first; this does not access the file systems."""
     try:
         with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-            found = {line.split(" ", 5)[4] for line in file if line.count(" ") > 4}
+            mounts = {line.split(" ", 5)[4] for line in file if line.count(" ") > 4}
     except OSError:
-        found = set()
-    return tuple(sorted(found | {"/"}, key=len, reverse=True))
+        mounts = set()
+    return tuple(sorted(mounts | {"/"}, key=len, reverse=True))
 
 
 def mount_of(path: str, mounts: Sequence[str]) -> str:
-    """The one of these on which a path lies, as it is written."""
-    return next((each for each in mounts if path == each or path.startswith(each.rstrip("/") + "/")), "/")
+    """Return the mount point of a path, as it is written."""
+    return next((mount for mount in mounts if path == mount or path.startswith(mount.rstrip("/") + "/")), "/")
 
 
 class Reads(Protocol):
-    """One that runs what reads files."""
+    """Runs functions that read files."""
 
     def run(self, path: str, work: Callable[[], T]) -> Deferred[T]:
-        """Run this in a thread; `path` tells the file system."""
+        """Run this in a thread, and return its result; `path` determines the file system."""
 
 
 class Readers:
     """
     Threads that read files.
 
-    They are daemons: one that hangs keeps nobody from ending.
+    They are daemon threads: one that hangs does not keep the process from ending.
 
     :param call: runs a function on the reactor's thread (`IReactorFromThreads.callFromThread`).
     :param mounts: returns the mount points.
@@ -109,7 +111,7 @@ class Readers:
         self._known: Sequence[str] = ()
 
     def run(self, path: str, work: Callable[[], T]) -> Deferred[T]:
-        """See `Reads`. What waits for a file system that does not answer is begun when that does."""
+        """See `Reads`. Work for a file system that does not answer is begun when it answers."""
         if not self._waiting and not self._busy:
             self._known = self._mounts()
         mount = mount_of(path, self._known)
@@ -119,7 +121,7 @@ class Readers:
         return done
 
     def _begin(self, mount: str) -> None:
-        """Begin what waits for a file system, as far as there are threads."""
+        """Begin the work that waits for a file system, as far as there are threads."""
         waiting = self._waiting.get(mount)
         while waiting and self._busy[mount] < MAX_PER_MOUNT and self._busy.total() < MAX_THREADS:
             work, done = waiting.popleft()
@@ -129,11 +131,11 @@ class Readers:
             self._waiting.pop(mount, None)
 
     def _run(self, mount: str, work: Callable[[], Any], done: Deferred[Any]) -> None:
-        """In the thread."""
+        """Run the work, in its thread."""
         result: Any
         try:
             result = work()
-        except Exception:  # noqa: BLE001 whatever it is, it belongs to the one who asked
+        except Exception:  # noqa: BLE001 every error goes to the caller
             result = Failure()
         self._call(self._ended, mount, done, result)
 
@@ -141,6 +143,6 @@ class Readers:
         self._busy[mount] -= 1
         if not self._busy[mount]:
             del self._busy[mount]
-        for each in (mount, *(other for other in tuple(self._waiting) if other != mount)):
-            self._begin(each)
+        for next_mount in (mount, *(other for other in tuple(self._waiting) if other != mount)):
+            self._begin(next_mount)
         done.callback(result)

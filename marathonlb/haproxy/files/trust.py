@@ -1,8 +1,8 @@
 """
-Who else can write a directory, or put another one into its place.
+Checks which other users can write to a directory, or replace it.
 
-The sockets of the state directory are guarded by it alone: whoever can write there can take their names, and then says
-to HAProxy who its clients are, and to the controller who asks.
+Only the state directory protects its sockets: a user who can write there can take their names, and then tell HAProxy
+who its clients are, and the controller who sends a request.
 """
 
 from __future__ import annotations
@@ -28,30 +28,30 @@ Stat = Callable[[str], os.stat_result]
 
 def require_closed(settings: Settings) -> None:
     """
-    See whether nobody else can write the state directory.
+    Require that no other user can write to the state directory.
 
-    :raises UsageError: somebody can.
+    :raises UsageError: another user can.
     """
     path = os.path.abspath(settings.state_dir)
-    why = distrusted(path)
-    if why:
-        raise UsageError(option="--state-dir", value=path, expected=f"closed to other users: {why}")
+    reason = distrusted(path)
+    if reason:
+        raise UsageError(option="--state-dir", value=path, expected=f"closed to other users: {reason}")
 
 
 def distrusted(path: str, uid: int | None = None, status_of: Stat = os.lstat) -> str:
     """
-    Return who else can write a directory, or replace it, and the command that mends it; empty where nobody can.
+    Return which other user can write to a directory or replace it, and the command that fixes it; empty if none can.
 
-    A directory that is not there is looked at up to where its path ends.
+    Of a directory that does not exist, the existing part of its path is checked.
 
-    :param uid: the user who is to use it; our own where None. It is trusted, and root is.
+    :param uid: the user who is to use it; None for our own. This user and root are trusted.
     :param status_of: `os.lstat`.
     """
     uid = os.geteuid() if uid is None else uid
     todo = [part for part in os.path.abspath(path).split("/") if part][::-1]
     here, links = "/", 0
-    if why := _writable("/", status_of("/"), uid, strict=False):
-        return why
+    if reason := _writable("/", status_of("/"), uid, strict=False):
+        return reason
     while todo:
         there = os.path.join(here, todo.pop())
         try:
@@ -62,25 +62,25 @@ def distrusted(path: str, uid: int | None = None, status_of: Stat = os.lstat) ->
             links += 1
             target = os.readlink(there)
             if status.st_uid not in (0, uid) or links > MAX_LINKS:
-                return (
-                    f"{there} is a link of user {_user(status.st_uid)}; `rm {shlex.quote(there)}` removes it"
-                )
+                owner = _user(status.st_uid)
+                return f"{there} is a symbolic link of user {owner}; `rm {shlex.quote(there)}` removes it"
             todo += [part for part in target.split("/") if part][::-1]
             here = "/" if target.startswith("/") else here
             continue
         if not stat.S_ISDIR(status.st_mode):
-            return f"{there} is no directory"
-        if why := _writable(there, status, uid, strict=not todo):
-            return why
+            return f"{there} is not a directory"
+        if reason := _writable(there, status, uid, strict=not todo):
+            return reason
         here = there
     return ""
 
 
 def _writable(path: str, status: os.stat_result, uid: int, *, strict: bool) -> str:
     """
-    Return who else can change names in a directory.
+    Return which other users can change names in a directory.
 
-    :param strict: whether it is to hold the sockets themselves: then neither a sticky bit nor a group of one helps.
+    :param strict: True for the directory of the sockets themselves: then neither a sticky bit nor a user's own group is
+        enough.
     """
     quoted = shlex.quote(path)
     if status.st_uid not in (0, uid):
@@ -99,7 +99,7 @@ def _writable(path: str, status: os.stat_result, uid: int, *, strict: bool) -> s
 
 
 def _only_ours(path: str, gid: int, uid: int) -> bool:
-    """Whether a group is one that some systems give each user for himself, and no access list names others."""
+    """Return whether a group has no member but our user, as some systems set up, and no access list names others."""
     with suppress(OSError):
         if _ACL in os.listxattr(path):
             return False

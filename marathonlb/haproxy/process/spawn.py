@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 
 from marathonlb.config.text.model import Config
 from marathonlb.errors import HAProxyUnavailable, ReloadFailed
-from marathonlb.haproxy.files.disk import told
+from marathonlb.haproxy.files.disk import explain_error
 from marathonlb.haproxy.files.publish import Files
 from marathonlb.haproxy.files.sockets import listener
 from marathonlb.haproxy.process import setsid_exec
@@ -140,7 +140,7 @@ class HAProxyStarter:
         except OSError as error:
             self._log.warn(
                 "Could not record which configuration HAProxy runs: {reason}. The next controller will reload once",
-                reason=told(error),
+                reason=explain_error(error),
             )
 
 

@@ -17,7 +17,7 @@ from twisted.logger import Logger
 
 from marathonlb.errors import PublishFailed
 from marathonlb.files import Ownership
-from marathonlb.haproxy.files.disk import Disk, read_text, remove_tree, told
+from marathonlb.haproxy.files.disk import Disk, explain_error, read_text, remove_tree
 from marathonlb.haproxy.files.publish import Published
 from marathonlb.haproxy.files.state_directory import StateDirectory
 from marathonlb.haproxy.rollback.pin import FILE as PIN
@@ -123,7 +123,7 @@ class Archive:
             self._log.warn(
                 "The configuration was not archived: {reason}. It is published all the same, but there is no rollback "
                 "to it; check space and permissions of the state directory",
-                reason=told(error),
+                reason=explain_error(error),
             )
 
     def _add(self, published: Published, reason: str, time: str, cause: str) -> None:

@@ -13,7 +13,7 @@ from marathonlb.config.text.model import Config
 from marathonlb.errors import PublishFailed
 from marathonlb.files import PART
 from marathonlb.haproxy.files.disk import holds
-from marathonlb.haproxy.files.publish import Files, Published
+from marathonlb.haproxy.files.publish import Files, Published, Recovery
 from tests.haproxy.disks import Crash, FailingDisk, crashing, refusing
 from tests.haproxy.samples import HEAD, A, B, config
 
@@ -209,11 +209,11 @@ class CrashTests(FilesCase):
 
     def test_says_what_it_did(self) -> None:
         """Recovery says whether it completed, discarded, or found nothing to do."""
-        self.assertEqual(self.files.recover(), "nothing")
+        self.assertEqual(self.files.recover(), Recovery.NOTHING)
         os.mkdir(os.path.join(self.directory, ".haproxy.cfg.writing"))
-        self.assertEqual(self.files.recover(), "discarded")
+        self.assertEqual(self.files.recover(), Recovery.DISCARDED)
         os.mkdir(os.path.join(self.directory, ".haproxy.cfg.journal"))
-        self.assertEqual(self.files.recover(), "completed")
+        self.assertEqual(self.files.recover(), Recovery.COMPLETED)
         self.assertEqual(self.there(), ["domain2backend.map", "haproxy.cfg"])
 
 

@@ -9,7 +9,7 @@ import shutil
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.errors import PublishFailed
-from marathonlb.haproxy.files.disk import Disk, forbidden, told
+from marathonlb.haproxy.files.disk import Disk, explain_error, forbidden
 from marathonlb.haproxy.files.state_directory import StateDirectory
 from marathonlb.settings import Settings
 from tests.haproxy.disks import refusing
@@ -23,10 +23,10 @@ class StateTests(SynchronousTestCase):
         path = self.mktemp()
         state = StateDirectory(path)
         self.assertIsNone(state.confirmed())
-        state.doubt()
+        state.forget_confirmed()
         state.confirm("abc")
         self.assertEqual(StateDirectory(path).confirmed(), "abc")
-        state.doubt()
+        state.forget_confirmed()
         self.assertIsNone(StateDirectory(path).confirmed())
 
     def test_marker_stays_whole(self) -> None:
@@ -71,7 +71,7 @@ class StateTests(SynchronousTestCase):
         self.assertEqual(
             str(error), f"{path}: Read-only file system; mount it writable or choose another --state-dir"
         )
-        self.assertIn("Permission denied; let this user write", told(forbidden(path, os.ST_NOSUID)))
+        self.assertIn("Permission denied; let this user write", explain_error(forbidden(path, os.ST_NOSUID)))
         self.assertIsNone(Disk().unwritable(path))
 
     def test_long_path(self) -> None:

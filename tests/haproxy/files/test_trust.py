@@ -95,15 +95,15 @@ class TrustTests(SynchronousTestCase):
             status[stat.ST_UID] = OTHER if asked == link else status[stat.ST_UID]
             return os.stat_result(status)
 
-        self.assertIn(f"{link} is a link of user {OTHER}", distrusted(path, status_of=status_of))
+        self.assertIn(f"{link} is a symbolic link of user {OTHER}", distrusted(path, status_of=status_of))
         os.symlink("round", f"{self.top}/round")
-        self.assertIn("is a link", distrusted(f"{self.top}/round/state"))
+        self.assertIn("is a symbolic link", distrusted(f"{self.top}/round/state"))
 
     def test_no_directory(self) -> None:
         """A file is no state directory."""
         with open(f"{self.path}/file", "w", encoding="ascii"):
             pass
-        self.assertIn("is no directory", distrusted(f"{self.path}/file"))
+        self.assertIn("is not a directory", distrusted(f"{self.path}/file"))
 
     def test_blanks(self) -> None:
         """The command can be pasted whatever the path holds."""
