@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from marathonlb.haproxy.runtime.stats import FRESH
+from marathonlb.haproxy.runtime.stats import CACHE_SECONDS
 from marathonlb.web.api.services import SLICE, Catalogue
 from tests.reconciling import cluster, web
 from tests.web.contexts import STAT, PagesTestCase
@@ -37,7 +37,7 @@ class Shared(PagesTestCase):
         self.serve(web("shop", tasks=2))
         second = self.successResultOf(self.ask_catalogue())
         self.assertEqual([s.server_count for s in (*first.services, *second.services)], [1, 2])
-        self.clock.advance(FRESH)
+        self.clock.advance(CACHE_SECONDS)
         self.haproxy.answers["show stat -1 2 -1"] = (
             f"{STAT}\nshop_10000,BACKEND,4,0,0,0,0,0,UP,2,2,0,0,0,0,0,9,0,\n"
         )
@@ -48,7 +48,7 @@ class Shared(PagesTestCase):
         """A HAProxy that stops answering is said, though nothing else has changed."""
         self.serve(web("shop"))
         self.successResultOf(self.ask_catalogue())
-        self.clock.advance(FRESH)
+        self.clock.advance(CACHE_SECONDS)
         self.haproxy.answers.clear()
         self.assertIn("nobody listens", self.successResultOf(self.ask_catalogue()).problem)
 

@@ -1,8 +1,8 @@
 """
-HAProxy's own view of its backends and servers: ``show stat`` and ``show info``.
+HAProxy's statistics of its backends and servers: ``show stat`` and ``show info``.
 
-Of the whole cluster one row for each backend is asked for, and the servers of one backend alone: a page costs what it
-shows.
+For all backends only one row each is requested, and the servers of one backend only: the cost of a page is
+proportional to what it shows.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from twisted.internet.task import deferLater
 
 from marathonlb.errors import HAProxyUnavailable
 
-FRESH = 1.0
-"""Seconds that an answer about all backends is good for."""
+CACHE_SECONDS = 1.0
+"""Minimum number of seconds for which the statistics of all backends are reused."""
 
-A_SECOND = 2_000
-"""Of more backends than these it is good for longer: so many are read in a second at most."""
+MAX_PER_SECOND = 2_000
+"""Maximum number of backends read per second: the statistics of more backends are reused for longer."""
 
 SLICE = 500
-"""After so many rows whatever else is due comes first."""
+"""Number of rows after which the reactor may do other work."""
 
 _BACKENDS, _BACKEND_AND_SERVERS = 2, 2 | 4
-"""The types of ``show stat``."""
+"""Types of rows in ``show stat``."""
 
 _CLASSES = {f"{digit}xx": f"hrsp_{digit}xx" for digit in range(1, 6)}
 
@@ -36,18 +36,18 @@ _STATS_SOCKET = re.compile(r"^\s*stats\s+socket\s+(?:unix@)?(?P<path>/\S+)", re.
 
 class BackendState(msgspec.Struct, frozen=True, kw_only=True):
     """
-    What HAProxy says of a backend.
+    A backend's state in HAProxy.
 
-    :param status: ``UP``, or ``DOWN`` where no server takes requests.
-    :param active_servers: how many servers take requests.
-    :param backup_servers: how many of them only when all others are gone.
-    :param sessions: open now.
-    :param sessions_total: since HAProxy was loaded.
+    :param status: ``UP``, or ``DOWN`` if no server accepts requests.
+    :param active_servers: number of active servers that accept requests.
+    :param backup_servers: number of backup servers, which are used only when all active ones are down.
+    :param sessions: number of open sessions.
+    :param sessions_total: number of sessions since HAProxy was loaded.
     :param rate: new sessions in the last second.
-    :param queue: requests that wait for a server.
-    :param errors: connections that failed, and answers that were none.
-    :param retries: connections that were tried again, and requests that went to another server.
-    :param responses: answers by the first digit of their status, ``2xx`` for example; none in mode tcp.
+    :param queue: number of requests that wait for a server.
+    :param errors: failed connections and invalid responses.
+    :param retries: retried connections, and requests that were sent to another server.
+    :param responses: responses by the class of their status, ``2xx`` for example; none in mode tcp.
     """
 
     status: str
@@ -66,12 +66,12 @@ class BackendState(msgspec.Struct, frozen=True, kw_only=True):
 
 class ServerState(msgspec.Struct, frozen=True, kw_only=True):
     """
-    What HAProxy says of a server.
+    A server's state in HAProxy.
 
-    :param status: ``UP``, ``DOWN``, ``NOLB``, ``MAINT``, ``DRAIN``, ``no check``, or on its way (``UP 1/3``).
-    :param check: how the last health check ended (``L7OK``, ``L4CON``); empty without checks.
-    :param check_words: what HAProxy says of that.
-    :param changed_seconds: since the status changed last; null where it never did.
+    :param status: ``UP``, ``DOWN``, ``NOLB``, ``MAINT``, ``DRAIN``, ``no check``, or a transition (``UP 1/3``).
+    :param check: the result of the last health check (``L7OK``, ``L4CON``); empty without checks.
+    :param check_words: HAProxy's explanation of that result.
+    :param changed_seconds: seconds since the last change of the status; null if it never changed.
     """
 
     status: str
@@ -96,8 +96,8 @@ class BackendDetail(msgspec.Struct, frozen=True):
     servers: dict[str, ServerState]
 
 
-class Row:
-    """A row of ``show stat``. There are thousands of them with a hundred columns each, so none is made a dictionary."""
+class StatsRow:
+    """A row of ``show stat``. Thousands of rows have a hundred columns each, so they are not made into dictionaries."""
 
     __slots__ = ("_fields", "_places")
 
@@ -112,7 +112,7 @@ class Row:
             return ""
 
     def number(self, name: str) -> int:
-        """A column's number; 0 where it has none."""
+        """Return a column's number; 0 if it has none."""
         try:
             return int(self[name] or 0)
         except ValueError:
@@ -120,31 +120,29 @@ class Row:
 
 
 def stats_socket(text: str) -> str | None:
-    """The path of the first stats socket that a configuration has; None where it has none."""
-    found = _STATS_SOCKET.search(text)
-    return found["path"] if found else None
+    """Return the path of the first stats socket in a configuration; None if there is none."""
+    match = _STATS_SOCKET.search(text)
+    return match["path"] if match else None
 
 
-def rows(answer: str) -> Iterator[Row]:
+def rows(reply: str) -> Iterator[StatsRow]:
     """
-    The rows of ``show stat``, each with its columns by name; a column that a version lacks is empty.
+    Return the rows of a reply to ``show stat``, with columns by name; a column that a version lacks is empty.
 
-    :raises HAProxyUnavailable: it is no such answer.
+    :raises HAProxyUnavailable: it is no such reply.
     """
-    if not answer.startswith("# "):
-        raise HAProxyUnavailable(
-            reason=f"an answer to 'show stat' that cannot be understood: {answer[:100]!r}"
-        )
-    table = csv.reader(line for line in answer[2:].splitlines() if line)
+    if not reply.startswith("# "):
+        raise HAProxyUnavailable(reason=f"the reply to 'show stat' cannot be understood: {reply[:100]!r}")
+    table = csv.reader(line for line in reply[2:].splitlines() if line)
     places = {name: place for place, name in enumerate(next(table, []))}
-    return (Row(places, fields) for fields in table)
+    return (StatsRow(places, fields) for fields in table)
 
 
 class Statistics:
     """
-    Asks a HAProxy that runs.
+    The statistics of the running HAProxy.
 
-    :param ask: says a command to the worker and gives its answer; raises `HAProxyUnavailable`.
+    :param ask: sends a command to the worker and returns the reply; raises `HAProxyUnavailable`.
     """
 
     def __init__(self, ask: Callable[[str], Awaitable[str]], clock: IReactorTime) -> None:
@@ -154,39 +152,39 @@ class Statistics:
         self._backends: dict[str, BackendState] = {}
 
     async def backends(self) -> dict[str, BackendState]:
-        """All backends by name, as they were `FRESH` seconds ago or a little more. Raises `HAProxyUnavailable`."""
-        if self._clock.seconds() - self._at >= max(FRESH, len(self._backends) / A_SECOND):
-            found = {}
-            answer = await self._ask(f"show stat -1 {_BACKENDS} -1")
-            for number, row in enumerate(rows(answer), 1):
-                found[row["pxname"]] = _backend(row)
+        """Return all backends by name, not older than `CACHE_SECONDS` or a little more. Raises `HAProxyUnavailable`."""
+        if self._clock.seconds() - self._at >= max(CACHE_SECONDS, len(self._backends) / MAX_PER_SECOND):
+            backends = {}
+            reply = await self._ask(f"show stat -1 {_BACKENDS} -1")
+            for number, row in enumerate(rows(reply), 1):
+                backends[row["pxname"]] = _backend(row)
                 if number % SLICE == 0:
                     await deferLater(self._clock, 0)
-            self._backends, self._at = found, self._clock.seconds()
+            self._backends, self._at = backends, self._clock.seconds()
         return self._backends
 
     async def backend(self, name: str) -> BackendDetail:
-        """One backend and its servers; nothing where HAProxy does not have it. Raises `HAProxyUnavailable`."""
-        answer = await self._ask(f"show stat {name} {_BACKEND_AND_SERVERS} -1")
-        if "#" not in answer[:1] and "No such" in answer:
+        """Return one backend and its servers; nothing if HAProxy does not have it. Raises `HAProxyUnavailable`."""
+        reply = await self._ask(f"show stat {name} {_BACKEND_AND_SERVERS} -1")
+        if "#" not in reply[:1] and "No such" in reply:
             return BackendDetail(None, {})
-        found = [row for row in rows(answer) if row["pxname"] == name]
-        backend = next((_backend(row) for row in found if row["svname"] == "BACKEND"), None)
-        servers = {row["svname"]: _server(row) for row in found if row["svname"] != "BACKEND"}
+        own_rows = [row for row in rows(reply) if row["pxname"] == name]
+        backend = next((_backend(row) for row in own_rows if row["svname"] == "BACKEND"), None)
+        servers = {row["svname"]: _server(row) for row in own_rows if row["svname"] != "BACKEND"}
         return BackendDetail(backend, servers)
 
     async def info(self) -> dict[str, str]:
-        """``show info`` by name: ``Version``, ``Pid``, ``Uptime_sec``, … Raises `HAProxyUnavailable`."""
-        answer = await self._ask("show info")
-        pairs = (line.partition(": ") for line in answer.splitlines())
+        """Return ``show info`` by name: ``Version``, ``Pid``, ``Uptime_sec``, … Raises `HAProxyUnavailable`."""
+        reply = await self._ask("show info")
+        pairs = (line.partition(": ") for line in reply.splitlines())
         return {name: value.strip() for name, colon, value in pairs if colon}
 
 
-def _sum(row: Row, *names: str) -> int:
+def _sum(row: StatsRow, *names: str) -> int:
     return sum(map(row.number, names))
 
 
-def _backend(row: Row) -> BackendState:
+def _backend(row: StatsRow) -> BackendState:
     return BackendState(
         status=row["status"],
         active_servers=row.number("act"),
@@ -203,7 +201,7 @@ def _backend(row: Row) -> BackendState:
     )
 
 
-def _server(row: Row) -> ServerState:
+def _server(row: StatsRow) -> ServerState:
     return ServerState(
         status=row["status"],
         weight=row.number("weight"),

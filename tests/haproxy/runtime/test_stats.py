@@ -7,7 +7,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from marathonlb.errors import HAProxyUnavailable
-from marathonlb.haproxy.runtime.stats import FRESH, Statistics, stats_socket
+from marathonlb.haproxy.runtime.stats import CACHE_SECONDS, Statistics, stats_socket
 from tests.coroutines import coroutine
 
 STAT = "# pxname,svname,scur,status,act,bck,check_status,last_chk,lastchg,weight,hrsp_2xx,hrsp_5xx,\n"
@@ -42,10 +42,10 @@ class Asking(TestCase):
         """All who ask within a second share one answer."""
         self.answer = STAT
         await self.statistics.backends()
-        self.clock.advance(FRESH / 2)
+        self.clock.advance(CACHE_SECONDS / 2)
         await self.statistics.backends()
         self.assertEqual(self.asked, ["show stat -1 2 -1"])
-        self.clock.advance(FRESH / 2)
+        self.clock.advance(CACHE_SECONDS / 2)
         await self.statistics.backends()
         self.assertEqual(len(self.asked), 2)
 
