@@ -8,7 +8,7 @@ import time
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.routing.labels.balance import LONGEST, MOST_CONVERTERS, balance
-from marathonlb.routing.labels.bind_options import bind_files, bind_options, split
+from marathonlb.routing.labels.bind_options import bind_files, bind_options
 from tests.routing.apps import app, offered
 
 
@@ -82,14 +82,6 @@ class BindOptionTests(SynchronousTestCase):
             "ssl crt /a.pem crt '/b c.pem' ca-file @system-ca ca-file /ca.pem name crt crl-file \"/d\\x65\""
         )
         self.assertEqual(bind_files(text), ("/a.pem", "/b c.pem", "/ca.pem", "/de"))
-
-    def test_words(self) -> None:
-        """Words are those that HAProxy reads."""
-        for text, words in (
-            ("", []), ("  a  b\t", ["a", "b"]), ("'a b'c \"d\"", ["a bc", "d"]), ("a\\ b", ["a b"]), ("''", [""]),
-            ("\"it's\" x", ["it's", "x"]), ("'\\n'\\n", ["\\n\n"]), ("\\x41\\x4", ["Ax4"]),
-        ):  # fmt: skip
-            self.assertEqual(split(text), words)
 
     def test_problem(self) -> None:
         """The owner reads which option it is, and what to do."""

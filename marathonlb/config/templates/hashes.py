@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 from marathonlb.config.text.model import Chunk, Owner, Section
-from marathonlb.config.text.words import split_words
 from marathonlb.problem_kinds.operators import TEMPLATE_PASSWORD_COST
 from marathonlb.routing.lines.passwords import COMMAND, fault
+from marathonlb.routing.lines.words import split_words
 from marathonlb.routing.problems import Problem
 
 _USER = re.compile(r"^[ \t\v\f]*(?:user|[^\s\\\"']*[\\\"']\S*)[ \t\v\f].*$", re.MULTILINE)
@@ -27,12 +27,12 @@ def faults(text: str, most: float) -> Iterator[str]:
     :param most: milliseconds that one may cost.
     """
     for found in _USER.finditer(text):
-        words, unknown = split_words(found[0])
+        words, problem = split_words(found[0])
         if words[:1] != ["user"]:
             continue
         number = text.count("\n", 0, found.start()) + 1
-        if unknown:
-            yield f"line {number} {unknown}, so that nobody knows what a password costs HAProxy"
+        if problem is not None:
+            yield f"line {number} {problem.value}, so that nobody knows what a password costs HAProxy"
             continue
         for word, passwd in pairwise(words[1:]):
             reason = fault(passwd, most) if word == "password" else ""

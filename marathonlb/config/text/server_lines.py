@@ -17,7 +17,7 @@ from attrs import field, frozen
 
 from marathonlb.config.text.model import Section
 from marathonlb.config.text.named_defaults import PREFIX
-from marathonlb.config.text.words import split_words
+from marathonlb.routing.lines.words import split_words
 
 ARGUMENTS: Mapping[str, int] = {
     **dict.fromkeys(
@@ -188,10 +188,11 @@ def parse(section: Section, before: Backend | None = None) -> Backend:
 
 def parse_server(line: str) -> ServerLine:
     """Parse one ``server`` line; a line that cannot be applied at runtime has a problem."""
-    words, problem = split_words(line)
+    words, unknown = split_words(line)
     if len(words) < 3:
         return ServerLine(words[1] if len(words) > 1 else "", "", 0, problem="has no address")
     name, target, arguments = words[1], words[2], words[3:]
+    problem = unknown.value if unknown is not None else ""
     special = next((word for word in words[1:] if not _PLAIN.match(word)), None)
     if special is not None:
         problem = problem or f"has {special!r}, which the runtime API cannot take"

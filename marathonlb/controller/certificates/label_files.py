@@ -12,8 +12,8 @@ from itertools import chain, pairwise
 from attrs import frozen
 
 from marathonlb.config.templates.variables import escaped
-from marathonlb.config.text.words import split_words
 from marathonlb.problem_kinds.kind import ProblemKind
+from marathonlb.routing.lines.words import split_words
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.services.files import BIND_WORDS, ServiceFiles, normal
 from marathonlb.routing.services.model import Service

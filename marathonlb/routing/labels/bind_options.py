@@ -8,11 +8,11 @@ tables is no option of any HAProxy that the tests run, which refuses it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from posixpath import normpath
 
 from marathonlb.routing.labels.values import few_words, haproxy_words
+from marathonlb.routing.lines.words import split_words
 
 FLAGS = frozenset(
     "accept-proxy allow-0rtt defer-accept force-sslv3 force-tlsv10 force-tlsv11 force-tlsv12 force-tlsv13 no-alpn "
@@ -37,7 +37,6 @@ BEYOND = frozenset(
 )
 """Those that reach beyond the service's own connections, or cost others."""
 
-_CODE = re.compile(r"x([0-9A-Fa-f]{2})")
 _SPECIAL = ("/dev", "/proc", "/sys")
 
 
@@ -62,7 +61,7 @@ def bind_files(text: str) -> tuple[str, ...]:
 
 def _options(text: str) -> Iterator[tuple[str, str]]:
     """Each option with the word behind it; empty where it takes none, or none is there."""
-    words = iter(split(text))
+    words = iter(split_words(text)[0])
     for word in words:
         yield word, next(words, "") if word in WORDS or word in FILES else ""
 
@@ -73,36 +72,3 @@ def _may_be_read(path: str) -> bool:
         return False
     whole = normpath(f"/{path}" if path[:1] == "/" else path).replace("//", "/")
     return not any(whole == place or whole.startswith(f"{place}/") for place in _SPECIAL)
-
-
-def split(text: str) -> list[str]:
-    """Return the words of a line as HAProxy reads them, where every quote is closed."""
-    words: list[str] = []
-    word: list[str] | None = None
-    quote, place = "", 0
-    while place < len(text):
-        char, width = text[place], 1
-        if char == "\\" and quote != "'":
-            char, width = _escaped(text, place)
-            word = word or []
-            word.append(char)
-        elif char in (quote or "'\""):
-            quote = "" if quote else char
-            word = word or []
-        elif char in " \t" and not quote:
-            words += ["".join(word)] if word is not None else []
-            word = None
-        else:
-            word = word or []
-            word.append(char)
-        place += width
-    return words if word is None else [*words, "".join(word)]
-
-
-def _escaped(text: str, place: int) -> tuple[str, int]:
-    """The character that a backslash and what follows it stand for, and how many characters these are."""
-    code = _CODE.match(text, place + 1)
-    if code is not None:
-        return chr(int(code[1], 16)), 4
-    char = text[place + 1 : place + 2]
-    return {"n": "\n", "r": "\r", "t": "\t"}.get(char, char), 2

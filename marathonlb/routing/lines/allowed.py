@@ -20,6 +20,7 @@ from marathonlb.routing.lines.expressions import (
     address,
     condition,
     expression,
+    harmless_words,
     plain,
     require,
     shown,
@@ -28,7 +29,6 @@ from marathonlb.routing.lines.expressions import (
 )
 from marathonlb.routing.lines.expressions import effort as effort_of
 from marathonlb.routing.lines.health_checks import http_check, httpchk
-from marathonlb.routing.lines.words import words_of
 
 LITERAL = frozenset({"BACKEND_HTTP_OPTIONS", "BACKEND_HSTS_OPTIONS", "BACKEND_STICKY_OPTIONS"})
 """The labels whose braces reach HAProxy as they are: there are no variables in their text."""
@@ -131,11 +131,11 @@ def refusal(name: str, text: str) -> str:
         return ""
     try:
         if name == "BIND_OPTIONS":
-            _take(words_of(text), _BIND, "bind")
+            _take(harmless_words(text), _BIND, "bind")
         elif name in SERVER_WORDS:
             if "\n" in text.strip():
                 raise RefusedError("it has more than one line")
-            _take(words_of(_read(name, text)), _SERVER, "server")
+            _take(harmless_words(_read(name, text)), _SERVER, "server")
         elif name in LINES:
             _check_lines(name, text)
         else:
@@ -152,14 +152,14 @@ MOST_EFFORT = 10_000
 def effort(name: str, text: str) -> int:
     """Return about how many microseconds harmless lines may cost HAProxy for a request of 16 kB, which all wait for."""
     lines = _read(name, text).split("\n") if name in LINES and text.strip() else []
-    return len(text) + sum(effort_of(words_of(line)) for line in lines)
+    return len(text) + sum(effort_of(harmless_words(line)) for line in lines)
 
 
 def _check_lines(name: str, text: str) -> None:
     opened = name != "BACKEND_HEAD"  # without its first line the rest would belong to the section before
     for number, line in enumerate(_read(name, text).split("\n"), 1):
         try:
-            words = words_of(line)
+            words = harmless_words(line)
             if not words:
                 continue
             if not opened:

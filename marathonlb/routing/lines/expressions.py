@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from ipaddress import ip_network
 from itertools import pairwise
 
+from marathonlb.routing.lines.words import WordProblem, has_code_escape, quoted_parts, split_words
+
 OPEN, CLOSE = "\x01", "\x02"
 """Around the name of a variable, once the text is known to hold no control character."""
 
@@ -63,6 +65,25 @@ def variable(name: str) -> str:
 
 OWNERS_TEXT = frozenset({"balance", "healthCheckPath"})
 """Variables that hold text of an owner: a single directive each takes them."""
+
+_OWNERS = re.compile(f"{OPEN}(?:{'|'.join(sorted(OWNERS_TEXT))}){CLOSE}")
+
+
+def harmless_words(line: str) -> list[str]:
+    """
+    Return the words of a line as HAProxy splits it.
+
+    :raises RefusedError: HAProxy would refuse the line, or read something else than is written there.
+    """
+    words, problem = split_words(line)
+    require(problem is not WordProblem.VARIABLE, "variables of the environment are not allowed")
+    code = problem is WordProblem.ESCAPE or has_code_escape(line)
+    require(not code, "a backslash at the end, or \\x, is not allowed")
+    quoted = any(_OWNERS.search(part) for part in quoted_parts(line))
+    require(not quoted, "it has a variable in quotes")
+    require(problem is not WordProblem.OPEN_QUOTE, "a quote is left open")
+    return words
+
 
 NEVER_EMPTY = frozenset("backend frontend mode servicePort serverName serverId host host_ipv4 port".split())
 """Variables that always say something; where others say nothing, what is left of a word may be another one."""

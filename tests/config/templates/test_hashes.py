@@ -23,7 +23,7 @@ class FaultsTests(SynchronousTestCase):
             f"\tuser  joe groups a,b  password\t'{COSTLY}'  # x",
             f"user joe groups password password {COSTLY}",
             f"\\x75ser joe 'pass'word {COSTLY}",
-            '"user" joe password \\$6\\x24rounds=999999999$pepper$hash',
+            '"user" joe password "\\$6\\x24rounds=999999999\\$pepper\\$hash"',
             'user joe password "${HASH}"',
             "user joe password $9$unknown$scheme",
         ):
@@ -36,6 +36,7 @@ class FaultsTests(SynchronousTestCase):
             f"# user joe password {COSTLY}",
             f"log-format user password {COSTLY}",
             "user joe password no-hash",
+            "user joe password \\$6$rounds=999999999$pepper$hash",  # outside quotes that backslash stays
         ):
             self.assertEqual([], list(faults(f"{line}\n", 1)), line)
 

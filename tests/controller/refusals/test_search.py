@@ -250,7 +250,7 @@ class BoundTests(SearchTestCase):
         bad = [spoiled(f"bad{n}", 20000 + n) for n in range(100)]
         self.change(*cluster(3), *bad, web("good", 30000), seconds=20)
         self.assertLessEqual(self.attempts(), 2 * MAX_RUNS)
-        self.assertIn("the search was ended after", " ".join(str(p) for p in self.reconciler.problems))
+        self.assertIn("the search ended after", " ".join(str(p) for p in self.reconciler.problems))
         self.change(*cluster(2), changed("app2", 10002), *bad, web("good", 30000), seconds=2)
         self.assertIn("# another text", self.text())
         self.clock.pump([1] * 400)
