@@ -16,10 +16,8 @@ from attrs import field, frozen
 from marathonlb import limits
 from marathonlb.config.https import HttpsPort
 from marathonlb.config.requests import guards
-from marathonlb.config.templates import hashes
+from marathonlb.config.templates.chunks import render_chunk
 from marathonlb.config.templates.loader import Templates
-from marathonlb.config.templates.structure import checked_text
-from marathonlb.config.templates.template import Template
 from marathonlb.config.templates.variables import HOST, rule_variables, service_variables
 from marathonlb.config.text.model import DIRECTORY, Chunk, Owner, Section
 from marathonlb.errors import TemplateError
@@ -154,15 +152,6 @@ def written_ports(
     return found
 
 
-def chunk(template: Template, owner: Owner, variables: Mapping[str, Any]) -> Chunk:
-    """A template's text as whole lines that know their owner. Raises `TemplateError`."""
-    text = checked_text(template, template.render(variables))
-    if template.source.startswith("label "):
-        for reason in hashes.faults(text, variables["settings"].max_password_cost):
-            raise TemplateError(source=template.source, reason=reason, template=template.name)
-    return Chunk(whole_lines(text), owner)
-
-
 def template_problem(service: Service, error: TemplateError) -> Problem:
     """What a service's owner is told of a template that cannot be rendered for it: his own, or the operator's."""
     if not error.source.startswith("label "):
@@ -172,11 +161,6 @@ def template_problem(service: Service, error: TemplateError) -> Problem:
     label = error.source.removeprefix("label ")
     text = service.overrides.get(label.split("_", 2)[2], "")
     return Problem(service.app_id, service.port_index, label, text, error.reason, kind=LABEL_TEMPLATE)
-
-
-def whole_lines(text: str) -> str:
-    """The text, with the newline at its end that many overrides lack."""
-    return text if not text or text.endswith("\n") else text + "\n"
 
 
 @frozen
@@ -222,7 +206,7 @@ class SharedFrontends:
 
     def _shared_chunk(self, name: str) -> Chunk:
         template = self.templates.get(name)
-        return chunk(template, Owner(None, None, name, template.source), self.shared)
+        return render_chunk(template, Owner(None, None, name, template.source), self.shared)
 
     def _routing(self, kind: str, first: Sequence[AclRule], later: Sequence[AclRule]) -> Iterable[Chunk]:
         nobody = Owner(None, None, "", "default")
@@ -235,7 +219,7 @@ class SharedFrontends:
             for name in (f"MAP_{kind}_FRONTEND_ACL", f"MAP_{kind}_FRONTEND_ACL_ONLY"):
                 template = self.templates.shared.get(name)
                 if template is not None and not (name.endswith("_ONLY") and template.is_default):
-                    yield chunk(template, Owner(None, None, name, template.source), variables)
+                    yield render_chunk(template, Owner(None, None, name, template.source), variables)
             yield from self._acls(kind, later)
             yield Chunk(_WILDCARD_LOOKUP, nobody)
 
@@ -283,13 +267,13 @@ class SharedFrontends:
                 for name in (*names, "HTTP_FRONTEND_APPID_ACL"):
                     template = self.templates.get(name, service)
                     owner = Owner(service.app_id, service.port_index, template.name, template.source)
-                    yield chunk(template, owner, service_variables(service, self.settings))
+                    yield render_chunk(template, owner, service_variables(service, self.settings))
             except TemplateError as error:
                 self._refuse(service, error)
         if self.settings.haproxy_map:
             template = self.templates.get("MAP_HTTP_FRONTEND_APPID_ACL")
             owner = Owner(None, None, template.name, template.source)
-            yield chunk(template, owner, {**_NO_SERVICE, **self.shared})
+            yield render_chunk(template, owner, {**_NO_SERVICE, **self.shared})
 
     def _refuse(self, service: Service, error: TemplateError) -> None:
         self.refused.setdefault(service.key, template_problem(service, error))
@@ -377,7 +361,9 @@ class _RuleText:
         service = self.rule.service
         template = self.templates.get(name, service)
         variables = {**self.variables, **rule_variables(service, self.rule, host)}
-        return chunk(template, Owner(service.app_id, service.port_index, name, template.source), variables)
+        return render_chunk(
+            template, Owner(service.app_id, service.port_index, name, template.source), variables
+        )
 
 
 _NO_SERVICE: Mapping[str, Any] = dict.fromkeys(

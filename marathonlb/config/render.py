@@ -352,7 +352,7 @@ class Renderer:
         if cached is not None and same and self._has_app_of(cached[0], service):
             return cached[1]
         text = ServiceText(service, self.settings, self.templates, self._apart).sections()
-        made = line_check.too_long(service, text) or text
+        made = line_check.too_long(service, text.written) or text
         self._cache[service.key] = (service, made)
         return made
 

@@ -16,6 +16,7 @@ from marathonlb import limits
 from marathonlb.config import counters, frontends
 from marathonlb.config.requests import guards
 from marathonlb.config.templates import hashes, legacy
+from marathonlb.config.templates.chunks import render_chunk, whole_lines
 from marathonlb.config.templates.loader import Templates
 from marathonlb.config.templates.structure import checked_text, declared
 from marathonlb.config.templates.template import Template
@@ -44,6 +45,11 @@ class Sections:
     remarks: tuple[tuple[Owner, str, ProblemKind], ...] = ()
 
     @property
+    def written(self) -> tuple[Section, ...]:
+        """The sections that there are, in the order of the file."""
+        return tuple(filter(None, (self.userlist, self.frontend, self.backend)))
+
+    @property
     def others(self) -> list[str]:
         """The text of all but the backend."""
         return [section.text if section else "" for section in (self.userlist, self.frontend)]
@@ -57,7 +63,7 @@ class Sections:
     def userlists(self) -> tuple[frozenset[str], frozenset[str]]:
         """The userlists that it declares: those of the app's labels, and those of anybody else's templates."""
         found: tuple[set[str], set[str]] = (set(), set())
-        for section in filter(None, (self.userlist, self.frontend, self.backend)):
+        for section in self.written:
             for chunk in section.chunks:
                 if chunk.owner.source != "default" or "userlist" in chunk.text:
                     others = not chunk.owner.source.startswith("label ")
@@ -237,7 +243,7 @@ class ServiceText:
             room -= len(text)
             if room < 0 and labels:
                 raise TemplateError(source=labels[0].source, reason=_TOO_LONG, template=labels[0].name)
-        text = "".join(frontends.whole_lines(each) for each in dict.fromkeys(lines))
+        text = "".join(whole_lines(each) for each in dict.fromkeys(lines))
         others = [each for each in (line, extra, check) if each is not None and not each.is_default]
         for each in others:
             checked_text(each, text)
@@ -248,7 +254,7 @@ class ServiceText:
     def _chunk(self, name: str, more: Mapping[str, Any] | None = None) -> Chunk:
         template = self.templates.get(name, self.service)
         variables = self._variables if more is None else {**self._variables, **more}
-        chunk = frontends.chunk(template, self._owner(template), variables)
+        chunk = render_chunk(template, self._owner(template), variables)
         if template.source.startswith("label "):
             self._written["labels"] += len(chunk.text)
             if self._written["labels"] > limits.RENDERED:

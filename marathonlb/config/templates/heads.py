@@ -10,8 +10,8 @@ from typing import Any
 
 from attrs import evolve
 
-from marathonlb.config import frontends
 from marathonlb.config.templates import closed, legacy
+from marathonlb.config.templates.chunks import render_chunk
 from marathonlb.config.templates.template import Template
 from marathonlb.config.templates.variables import shared_variables
 from marathonlb.config.text.model import DIRECTORY, Chunk, Owner, Section
@@ -38,7 +38,7 @@ def head(
     """
     if template.closed:
         return _closed(template, default, settings, shared), ()
-    chunk = frontends.chunk(template, Owner(None, None, "HEAD", template.source), shared)
+    chunk = render_chunk(template, Owner(None, None, "HEAD", template.source), shared)
     if template.is_default:
         return Section("head", "", (chunk,)), ()
     today = legacy.head(

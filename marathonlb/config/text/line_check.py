@@ -16,8 +16,7 @@ from collections.abc import Iterable, Iterator
 from attrs import evolve
 
 from marathonlb import limits
-from marathonlb.config.sections import Sections
-from marathonlb.config.text.model import SECTION_KEYWORDS, Chunk
+from marathonlb.config.text.model import SECTION_KEYWORDS, Chunk, Section
 from marathonlb.problem_kinds.apps import LABEL_LINE_LENGTH, MAP_ENTRY, ROUTING_LIMIT
 from marathonlb.routing.hosts import wildcards_above
 from marathonlb.routing.precedence import seniority
@@ -175,9 +174,9 @@ def _left_out(entry: MapRule, room: int) -> Problem:
     return Problem(service.app_id, service.port_index, label, entry.key, reason, fatal=False, kind=MAP_ENTRY)
 
 
-def too_long(service: Service, sections: Sections) -> Problem | None:
+def too_long(service: Service, sections: Iterable[Section]) -> Problem | None:
     """Return the problem of a service whose labels write too long a line or name; None if there is none."""
-    for section in filter(None, (sections.userlist, sections.frontend, sections.backend)):
+    for section in sections:
         for chunk in section.chunks:
             if chunk.owner.source.startswith("label "):
                 reason = _long_line(chunk)

@@ -26,8 +26,7 @@ from marathonlb.errors import PublishFailed
 from marathonlb.files import Ownership
 from marathonlb.haproxy.files.disk import Disk, explain_os_error, read_text
 from marathonlb.haproxy.files.sockets import remove_dead
-from marathonlb.haproxy.files.trust import distrusted
-from marathonlb.haproxy.process.account import may_enter
+from marathonlb.haproxy.files.trust import distrusted, may_enter
 from marathonlb.settings import Account, Settings
 
 MAX_SOCKET_PATH = 95

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from marathonlb.errors import UsageError
-from marathonlb.settings import Settings
+from marathonlb.settings import Account, Settings
 
 MAX_LINKS = 40
 """Maximum number of symbolic links on the way to a directory."""
@@ -125,3 +125,14 @@ def _group(gid: int) -> str:
     with suppress(KeyError):
         return grp.getgrgid(gid).gr_name
     return str(gid)
+
+
+def may_enter(status: os.stat_result, account: Account) -> bool:
+    """Return whether an account may use the names in a directory."""
+    if account.uid == 0:
+        return True
+    if status.st_uid == account.uid:
+        return bool(status.st_mode & stat.S_IXUSR)
+    if status.st_gid == account.gid:
+        return bool(status.st_mode & stat.S_IXGRP)
+    return bool(status.st_mode & stat.S_IXOTH)

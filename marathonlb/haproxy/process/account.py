@@ -12,7 +12,6 @@ import grp
 import os
 import pwd
 import re
-import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 
@@ -22,6 +21,7 @@ from marathonlb.config.templates.loader import Templates
 from marathonlb.config.templates.variables import shared_variables
 from marathonlb.config.text.model import SECTION_KEYWORDS
 from marathonlb.errors import TemplateError
+from marathonlb.haproxy.files.trust import may_enter
 from marathonlb.settings import Account, Settings
 
 USER = "haproxy"
@@ -176,17 +176,6 @@ def _leads_to(directory: str, account: Account) -> bool:
             if not may_enter(os.stat(place), account):
                 return False
     return True
-
-
-def may_enter(status: os.stat_result, account: Account) -> bool:
-    """Return whether the account may use names in a directory."""
-    if account.uid == 0:
-        return True
-    if status.st_uid == account.uid:
-        return bool(status.st_mode & stat.S_IXUSR)
-    if status.st_gid == account.gid:
-        return bool(status.st_mode & stat.S_IXGRP)
-    return bool(status.st_mode & stat.S_IXOTH)
 
 
 def _account_settings(head: str) -> Iterator[tuple[str, str]]:

@@ -10,8 +10,8 @@ import tempfile
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.errors import UsageError
-from marathonlb.haproxy.files.trust import distrusted, require_closed
-from marathonlb.settings import Settings
+from marathonlb.haproxy.files.trust import distrusted, may_enter, require_closed
+from marathonlb.settings import Account, Settings
 
 OTHER = 54321
 """A user who is neither us nor root."""
@@ -127,3 +127,21 @@ def _all_of(uid: int):
         return os.stat_result(status)
 
     return status_of
+
+
+class MayEnterTests(SynchronousTestCase):
+    """`may_enter`."""
+
+    def test_classes(self) -> None:
+        """Of the bits of a mode the first class that a user is in counts."""
+        account = Account(user="u", group="g", uid=1, gid=2)
+        for uid, gid, mode, expected in (
+            (1, 0, 0o100, True),
+            (1, 2, 0o011, False),
+            (0, 2, 0o010, True),
+            (0, 2, 0o001, False),
+            (0, 0, 0o001, True),
+            (0, 0, 0o110, False),
+        ):
+            status = os.stat_result((mode, 0, 0, 0, uid, gid, 0, 0, 0, 0))
+            self.assertEqual(expected, may_enter(status, account))

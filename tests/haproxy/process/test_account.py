@@ -16,7 +16,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from marathonlb.config.templates.loader import Templates
 from marathonlb.errors import PublishFailed
 from marathonlb.haproxy.files.state_directory import StateDirectory
-from marathonlb.haproxy.process.account import System, may_enter, with_account
+from marathonlb.haproxy.files.trust import may_enter
+from marathonlb.haproxy.process.account import System, with_account
 from marathonlb.settings import Account, Settings
 from tests.config.test_render import DEFAULTS, overriding, renderer
 
@@ -153,20 +154,6 @@ class AccountTests(SynchronousTestCase):
                 renderer(overriding(HEAD="global\n  maxconn 5\n"), account=account).render([]).config.template
             )
             self.assertEqual(count, text.count("global\n  user u\n  group g\n"))
-
-    def test_may_enter(self) -> None:
-        """Of the bits of a mode the first class that a user is in counts."""
-        account = Account(user="u", group="g", uid=1, gid=2)
-        for uid, gid, mode, expected in (
-            (1, 0, 0o100, True),
-            (1, 2, 0o011, False),
-            (0, 2, 0o010, True),
-            (0, 2, 0o001, False),
-            (0, 0, 0o001, True),
-            (0, 0, 0o110, False),
-        ):
-            status = os.stat_result((mode, 0, 0, 0, uid, gid, 0, 0, 0, 0))
-            self.assertEqual(expected, may_enter(status, account))
 
 
 class StateTests(SynchronousTestCase):
