@@ -26,9 +26,10 @@ from marathonlb.problem_kinds.operators import HAPROXY_USER
 from marathonlb.routing import sni
 from marathonlb.routing.hosts import is_wildcard
 from marathonlb.routing.problems import Problem
-from marathonlb.routing.rules import AclRule, Rules
+from marathonlb.routing.rules import AclRule, Rules, RulesByHost
 from marathonlb.routing.services.model import Service
-from marathonlb.routing.sni import SHARED, Concerned, Sni, SniRule, TlsHost
+from marathonlb.routing.sni import SHARED, Sni, SniRule
+from marathonlb.routing.tls_hosts import TlsHost
 from marathonlb.settings import Settings
 
 Routing = Callable[[Sequence[AclRule], Sequence[AclRule]], Iterable[Chunk]]
@@ -115,9 +116,9 @@ class HttpsPort:
     rules: Rules
 
     @cached_property
-    def _concerned(self) -> tuple[Concerned, Concerned]:
+    def _rules_by_host(self) -> tuple[RulesByHost, RulesByHost]:
         hosts = [own.host for own in self.sni.ended]
-        return Concerned(self.rules.first, hosts), Concerned(self.rules.later, hosts)
+        return RulesByHost(self.rules.first, hosts), RulesByHost(self.rules.later, hosts)
 
     def problems(self) -> Iterator[Problem]:
         """What the operator should know."""
@@ -211,7 +212,7 @@ class HttpsPort:
         first: Sequence[AclRule] = self.rules.first
         later: Sequence[AclRule] = self.rules.later
         if host is not None:
-            first, later = (each.about(host) for each in self._concerned)
+            first, later = (rules.overlapping(host) for rules in self._rules_by_host)
         begin = (head, guards(head, self.settings), Chunk(self._guard(host), _NOBODY))
         yield _section("backend", name, (back,))
         yield _section("frontend", f"{name}_in", (*begin, *self.routing(first, later)))

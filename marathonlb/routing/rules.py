@@ -16,10 +16,11 @@ wildcard, longer host suffix and longer path first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from attrs import evolve, frozen
 
+from marathonlb.routing.acl_placement import AclPlacement
 from marathonlb.routing.hosts import hosts_below, is_wildcard, wildcards_above
 from marathonlb.routing.names import acl_stem
 from marathonlb.routing.precedence import HostPath, Key, narrows, seniority, weight_of, wishes
@@ -110,7 +111,7 @@ def rules_of(
     """
     routed = [service for service in services if service.mode == "http"]
     won = {service.key: _won(service, lost.get(service.key, frozenset())) for service in routed}
-    placement = _AclPlacement(routed, won, needs_acl) if maps else _AclPlacement.everything(won)
+    placement = AclPlacement(routed, won, needs_acl) if maps else AclPlacement.everything(won)
     first: list[AclRule] = []
     later: list[AclRule] = []
     entries = _MapEntries()
@@ -175,105 +176,8 @@ class _MapEntries:
             self.hosts.append(MapRule("domain2backend.map", host, service))
 
 
-_LIGHTEST = -2
-"""The weight of a wildcard without a weight label: a rule with a smaller one comes after all wildcards."""
-
-
-class _AclPlacement:
-    """
-    The hosts whose rules are ACLs, before the maps or after them.
-
-    A wildcard with a weight label, or one that the negative weight of an exact host puts below that host, stands before
-    the maps; so does every host that it covers, and every wildcard that overlaps it.
-
-    :ivar before_maps: the hosts and wildcards whose ACLs precede the maps.
-    :ivar after_maps: those whose ACLs follow the maps of exact hosts: mostly wildcards.
-    """
-
-    def __init__(
-        self,
-        services: Sequence[Service],
-        won: Mapping[Key, Sequence[HostPath]],
-        needs_acl: Callable[[Service], bool],
-    ) -> None:
-        self.before_maps: set[str] = set()
-        self.after_maps: set[str] = set()
-        self._weighted: set[str] = set()
-        hosts: set[str] = set()
-        below_all_wildcards = False
-        for service in services:
-            overridden = needs_acl(service)
-            deferred = overridden and (service.weight or 0) < 0
-            below_all_wildcards |= deferred and (service.weight or 0) < _LIGHTEST
-            hosts.update(host for host, _ in won[service.key])
-            self._place(service, won[service.key], overridden, deferred)
-        self._wildcards = {host for host in hosts if is_wildcard(host)}
-        self._below = hosts_below(hosts, self._wildcards)
-        self._spread_before_maps()
-        self.after_maps -= self.before_maps
-        if below_all_wildcards:
-            self.after_maps |= self._wildcards - self.before_maps
-        self._spread_after_maps()
-
-    @classmethod
-    def everything(cls, won: Mapping[Key, Sequence[HostPath]]) -> _AclPlacement:
-        """Return the placement without maps: every rule is an ACL, and none comes later."""
-        placement = cls((), {}, lambda service: False)
-        placement.before_maps = {host for pairs in won.values() for host, _ in pairs}
-        return placement
-
-    def _place(self, service: Service, pairs: Iterable[HostPath], overridden: bool, deferred: bool) -> None:
-        """
-        Place the hosts of one service by its own labels.
-
-        :param overridden: a template of its routing is overridden.
-        :param deferred: its overridden template may match more than its hosts, and its weight puts it after the maps.
-        """
-        special = service.weight is not None or service.ignore_path_case or overridden
-        negative = service.weight is not None and service.weight < 0
-        for host, path in pairs:
-            if is_wildcard(host):
-                if special or path:
-                    self.after_maps.add(host)
-                if service.weight is not None:
-                    self._weighted.add(host)
-                continue
-            if special:
-                (self.after_maps if deferred else self.before_maps).add(host)
-            if negative and not deferred:
-                self._weighted.add(host)
-
-    def _spread_before_maps(self) -> None:
-        """Move what overlaps before the maps: wildcards above a host of negative weight, then all below a wildcard."""
-        self.before_maps |= self._weighted
-        pending = {host for host in self.before_maps if is_wildcard(host)}
-        for host in self._weighted:
-            if not is_wildcard(host):
-                pending.update(self._above(host))
-        self.before_maps |= pending
-        while pending:
-            wildcard = pending.pop()
-            moved = {*self._below.get(wildcard, ()), *self._above(wildcard)} - self.before_maps
-            self.before_maps |= moved
-            pending |= {host for host in moved if is_wildcard(host)}
-
-    def _spread_after_maps(self) -> None:
-        """Take the wildcards that overlap an ACL after the maps out of the map of wildcards."""
-        pending = list(self.after_maps)
-        while pending:
-            host = pending.pop()
-            below = (name for name in self._below.get(host, ()) if name in self._wildcards)
-            moved = {*self._above(host), *below} - self.before_maps - self.after_maps
-            self.after_maps |= moved
-            pending += moved
-
-    def _above(self, host: str) -> list[str]:
-        """Return the wildcards of services above a host or a wildcard."""
-        return [wildcard for wildcard in wildcards_above(host) if wildcard in self._wildcards]
-
-
 def _acl_rules(
-    service: Service, pairs: Iterable[HostPath], placement: _AclPlacement, overridden: bool
+    service: Service, pairs: Iterable[HostPath], placement: AclPlacement, overridden: bool
 ) -> tuple[list[AclRule], list[AclRule]]:
     """
     Return a service's ACL rules, those before the maps and those after them.
@@ -328,3 +232,38 @@ def _with_unique_names(
 
     keys = frozenset(key for stem in shared for key in by_stem[stem])
     return [*map(marked, first)], [*map(marked, later)], keys
+
+
+class RulesByHost:
+    """
+    Finds the ACL rules that may match a request for a host, or for one below a wildcard.
+
+    :param hosts: the hosts that are looked up.
+    """
+
+    def __init__(self, rules: Sequence[AclRule], hosts: Iterable[str]) -> None:
+        self._rules = rules
+        self._places: dict[str, list[tuple[int, int]]] = {}
+        for place, rule in enumerate(rules):
+            for number, name in enumerate(rule.hosts):
+                self._places.setdefault(name, []).append((place, number))
+        self._below = hosts_below(self._places, {host for host in hosts if is_wildcard(host)})
+
+    def overlapping(self, host: str) -> list[AclRule]:
+        """
+        Return the rules of a host, of wildcards above it and of names below it, in their order.
+
+        Each is reduced to those of its hosts, so that thousands of frontends do not name thousands of hosts each; a
+        rule with an overridden template keeps its first host, after which its ACLs are named.
+        """
+        numbers: dict[int, set[int]] = {}
+        for name in (host, *wildcards_above(host), *self._below.get(host, ())):
+            for place, number in self._places.get(name, ()):
+                numbers.setdefault(place, set()).add(number)
+        return [_with_hosts(self._rules[place], numbers[place]) for place in sorted(numbers)]
+
+
+def _with_hosts(rule: AclRule, numbers: Collection[int]) -> AclRule:
+    """Return a rule with some of its hosts."""
+    kept = {*numbers, 0} if rule.overridden else numbers
+    return evolve(rule, hosts=tuple(rule.hosts[number] for number in sorted(kept)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 from attrs import evolve
@@ -12,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from marathonlb.routing.claims.settle import settle
 from marathonlb.routing.explain.router_model import route
 from marathonlb.routing.precedence import seniority, weight_of
-from marathonlb.routing.rules import Rules, app_id_services, rules_of
+from marathonlb.routing.rules import AclRule, Rules, RulesByHost, app_id_services, rules_of
 from marathonlb.routing.services.model import Service
 from marathonlb.settings import Settings
 from tests.routing.apps import service
@@ -225,3 +226,49 @@ class AppIdTests(SynchronousTestCase):
         self.assertEqual(len(rules([each]).app_ids), 1)
         self.assertEqual(rules([each], names_app=lambda each: True).app_ids, ())
         self.assertEqual(rules([each], maps=False).app_ids, ())
+
+
+def is_above(wildcard: str, host: str) -> bool:
+    """Return True if a wildcard covers a host and is another one, as HAProxy's ``-m end`` compares them."""
+    return wildcard.startswith("*.") and host != wildcard and host.removeprefix("*").endswith(wildcard[1:])
+
+
+def host_names(chance: random.Random) -> tuple[list[str], set[str]]:
+    """Some hosts and some wildcards of few labels, so that they overlap."""
+    made = {".".join(chance.choices("abc", k=chance.randint(1, 4))) for _ in range(chance.randint(1, 12))}
+    wildcards = {f"*.{name}" for name in made if chance.random() < 0.5}
+    return sorted(made), wildcards
+
+
+class RulesByHostTests(SynchronousTestCase):
+    """The rules that may catch a request for a host."""
+
+    def test_overlapping(self) -> None:
+        """A frontend has the rules of its host, of what covers it and of what it covers, with those hosts alone."""
+        for seed in range(300):
+            chance = random.Random(seed)
+            hosts, wildcards = host_names(chance)
+            rules = [
+                AclRule(service(str(number)), tuple(chance.sample(group, chance.randint(1, len(group)))), ())
+                for number in range(4)
+                for group in (hosts, sorted(wildcards))
+                if group
+            ]
+            for host in (*hosts, *wildcards):
+                expected = []
+                for rule in rules:
+                    kept = [
+                        name
+                        for name in rule.hosts
+                        if name == host or is_above(name, host) or is_above(host, name)
+                    ]
+                    if kept:
+                        expected.append((rule.service.key, tuple(kept)))
+                found = RulesByHost(rules, (*hosts, *wildcards)).overlapping(host)
+                self.assertEqual(expected, [(rule.service.key, rule.hosts) for rule in found], (seed, host))
+
+    def test_first_host_of_a_template(self) -> None:
+        """The ACLs that somebody's template writes are named after the first host, which stays."""
+        rule = AclRule(service(), ("a.test", "b.test", "c.test"), (), overridden=True)
+        (found,) = RulesByHost([rule], ["b.test"]).overlapping("b.test")
+        self.assertEqual(("a.test", "b.test"), found.hosts)

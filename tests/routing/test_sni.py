@@ -8,20 +8,19 @@ from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.routing.hosts import covers
-from marathonlb.routing.rules import AclRule, Rules, rules_of
+from marathonlb.routing.rules import Rules, rules_of
 from marathonlb.routing.services.model import Service
 from marathonlb.routing.sni import (
     SHARED,
-    Concerned,
     Sni,
     SniRule,
-    TlsHost,
     frontend_name,
     misdirected,
     rule_for,
     sni_of,
     tls_of,
 )
+from marathonlb.routing.tls_hosts import TlsHost
 from marathonlb.settings import Settings
 from tests.routing.apps import service
 
@@ -209,49 +208,3 @@ def sent_back(sni: Sni, frontend: str | None, host: str) -> bool:
         if not hosts or host in hosts or covers(hosts[0], host):
             found = sends_back
     return found
-
-
-def is_above(wildcard: str, host: str) -> bool:
-    """Return True if a wildcard covers a host and is another one, as HAProxy's ``-m end`` compares them."""
-    return wildcard.startswith("*.") and host != wildcard and host.removeprefix("*").endswith(wildcard[1:])
-
-
-def host_names(chance: random.Random) -> tuple[list[str], set[str]]:
-    """Some hosts and some wildcards of few labels, so that they overlap."""
-    made = {".".join(chance.choices("abc", k=chance.randint(1, 4))) for _ in range(chance.randint(1, 12))}
-    wildcards = {f"*.{name}" for name in made if chance.random() < 0.5}
-    return sorted(made), wildcards
-
-
-class ConcernedTests(SynchronousTestCase):
-    """The rules that may catch a request for a host."""
-
-    def test_overlapping(self) -> None:
-        """A frontend has the rules of its host, of what covers it and of what it covers, with those hosts alone."""
-        for seed in range(300):
-            chance = random.Random(seed)
-            hosts, wildcards = host_names(chance)
-            rules = [
-                AclRule(service(str(number)), tuple(chance.sample(group, chance.randint(1, len(group)))), ())
-                for number in range(4)
-                for group in (hosts, sorted(wildcards))
-                if group
-            ]
-            for host in (*hosts, *wildcards):
-                expected = []
-                for rule in rules:
-                    kept = [
-                        name
-                        for name in rule.hosts
-                        if name == host or is_above(name, host) or is_above(host, name)
-                    ]
-                    if kept:
-                        expected.append((rule.service.key, tuple(kept)))
-                found = Concerned(rules, (*hosts, *wildcards)).about(host)
-                self.assertEqual(expected, [(rule.service.key, rule.hosts) for rule in found], (seed, host))
-
-    def test_first_host_of_a_template(self) -> None:
-        """The ACLs that somebody's template writes are named after the first host, which stays."""
-        rule = AclRule(service(), ("a.test", "b.test", "c.test"), (), overridden=True)
-        (found,) = Concerned([rule], ["b.test"]).about("b.test")
-        self.assertEqual(("a.test", "b.test"), found.hosts)
