@@ -1,9 +1,9 @@
 """
 ``HAPROXY_{n}_BIND_OPTIONS``: the options of a ``bind`` line that are about the service's own connections.
 
-Others reach further: into other network namespaces, to addresses that are not this machine's, before other services in
-HAProxy's queue. Whoever needs one writes HAPROXY_{n}_FRONTEND_HEAD, which a policy can forbid. What is in none of these
-tables is no option of any HAProxy that the tests run, which refuses it.
+Other options reach further: into other network namespaces, to addresses that are not this machine's, before other
+services in HAProxy's queue. An app that needs one uses HAPROXY_{n}_FRONTEND_HEAD, which a policy can forbid. An option
+in none of these tables is unknown to every HAProxy that the tests run, and HAProxy refuses it.
 """
 
 from __future__ import annotations
@@ -19,39 +19,39 @@ FLAGS = frozenset(
     "no-ca-names no-sslv3 no-strict-sni no-tls-tickets no-tlsv10 no-tlsv11 no-tlsv12 no-tlsv13 prefer-client-ciphers "
     "quic-force-retry ssl strict-sni tfo tls-tickets v4v6 v6only".split()
 )
-"""The options that stand alone."""
+"""Options without an argument."""
 
 WORDS = frozenset(
     "accept-netscaler-cip alpn backlog ca-ignore-err cc ciphers ciphersuites client-sigalgs crt-ignore-err curves "
     "ecdhe id idle-ping interface ktls label maxconn mss name npn process proto quic-cc-algo quic-socket sigalgs "
     "ssl-max-ver ssl-min-ver tcp-md5sig tcp-ss tcp-ut thread verify".split()
 )
-"""Those with a word behind them."""
+"""Options with one argument."""
 
 FILES = frozenset("ca-file ca-verify-file crl-file crt crt-list default-crt tls-ticket-keys".split())
-"""Those with a file behind them."""
+"""Options whose argument is a file."""
 
 BEYOND = frozenset(
     "ca-sign-file ca-sign-pass expose-fd generate-certificates gid group guid-prefix level mode namespace nbconn nice "
     "severity-output shards transparent uid user".split()
 )
-"""Those that reach beyond the service's own connections, or cost others."""
+"""Options that reach beyond the service's own connections, or cost other services."""
 
 _SPECIAL = ("/dev", "/proc", "/sys")
 
 
 def bind_options(text: str) -> str:
-    """Words for the end of a ``bind`` line, in HAProxy's own quoting."""
-    told = few_words(haproxy_words(text))
-    for option, value in _options(told):
+    """Return words for the end of a ``bind`` line, in HAProxy's own quoting. Raises `ValueError`."""
+    options = few_words(haproxy_words(text))
+    for option, value in _options(options):
         if option in BEYOND:
             raise ValueError(
-                f"holds {option}, which is not about the service's own connections alone; the template FRONTEND_HEAD"
-                " can say it"
+                f"holds {option}, which is not about the service's own connections alone; use the template"
+                " FRONTEND_HEAD for it"
             )
         if option in FILES and not _may_be_read(value):
             raise ValueError(f"holds {option} with something that is no file of certificates")
-    return told
+    return options
 
 
 def bind_files(text: str) -> tuple[str, ...]:
@@ -60,14 +60,15 @@ def bind_files(text: str) -> tuple[str, ...]:
 
 
 def _options(text: str) -> Iterator[tuple[str, str]]:
-    """Each option with the word behind it; empty where it takes none, or none is there."""
+    """Yield each option with its argument; empty if it takes none, or has none."""
     words = iter(split_words(text)[0])
     for word in words:
-        yield word, next(words, "") if word in WORDS or word in FILES else ""
+        option = word.replace("\\", "")  # no HAProxy knows an option with a backslash
+        yield option, next(words, "") if option in WORDS or option in FILES else ""
 
 
 def _may_be_read(path: str) -> bool:
-    """Whether a path leads to no device: HAProxy would read on, and all wait."""
+    """Return True if a path is no device, which HAProxy would read on and on while all requests wait."""
     if ".." in path.split("/"):
         return False
     whole = normpath(f"/{path}" if path[:1] == "/" else path).replace("//", "/")
