@@ -23,7 +23,7 @@ from marathonlb.controller.timeline import Timeline
 from marathonlb.haproxy.applier import Applier
 from marathonlb.haproxy.certificates.loaded import LoadedCertificates
 from marathonlb.haproxy.certificates.reload_watch import CertificateWatch
-from marathonlb.haproxy.factory import make_applier, make_certificates, make_renewal, version_of
+from marathonlb.haproxy.factory import make_applier, make_certificate_watch, make_certificates, version_of
 from marathonlb.haproxy.files.accepted_templates import AcceptedTemplates
 from marathonlb.haproxy.files.state_directory import StateDirectory, state_directory_beside
 from marathonlb.haproxy.process.account import with_account
@@ -58,7 +58,7 @@ class Parts:
     hold: Hold
     recorder: Recorder
     loaded: LoadedCertificates
-    renewal: CertificateWatch
+    certificate_watch: CertificateWatch
 
     @property
     def services(self) -> tuple[IService, ...]:
@@ -100,7 +100,7 @@ def make_parts(settings: Settings, reactor: Any, *, once: bool = False) -> Parts
     hosts.changed = reconciler.poke
     if isinstance(gatherer, Federation):
         gatherer.poke = reconciler.poke
-    renewal = make_renewal(settings, reactor, reconciler, applier, loaded)
+    certificate_watch = make_certificate_watch(settings, reactor, reconciler, applier, loaded)
     return Parts(
         settings,
         members,
@@ -113,7 +113,7 @@ def make_parts(settings: Settings, reactor: Any, *, once: bool = False) -> Parts
         hold,
         recorder,
         loaded,
-        renewal,
+        certificate_watch,
     )
 
 

@@ -75,7 +75,7 @@ class Controller(MultiService):
         self._followers = MultiService()
         self._starting: Deferred[None] | None = None
         following = sources(parts, reactor)
-        services: list[IService] = [*dict.fromkeys(following.values()), parts.renewal]
+        services: list[IService] = [*dict.fromkeys(following.values()), parts.certificate_watch]
         if parts.settings.mode == "event":
             services = [*_listening(parts.settings, following, reactor), *services]
         for service in services:
@@ -151,7 +151,7 @@ class Controller(MultiService):
         cause = Cause(CauseKind.SIGNAL, name)
         self._log.info("{signal} has come", signal=name)
         if number == signal.SIGHUP:
-            self.parts.renewal.look().addErrback(
+            self.parts.certificate_watch.look().addErrback(
                 lambda failure: self._log.failure("Certificates could not be looked at: a defect", failure)
             )
             self._read_templates()

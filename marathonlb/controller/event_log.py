@@ -172,9 +172,9 @@ class EventLog:
     ) -> None:
         """HAProxy runs what is wanted; the first time after a start that is news, though nothing was to be done."""
         held = planned.held
-        if held is not None and held.back and held.back != self._held:
+        if held is not None and held.pending and held.pending != self._held:
             self.held_back(status, held)
-        self._held = held.back if held is not None else ""
+        self._held = held.pending if held is not None else ""
         if isinstance(outcome, Unchanged) and self._first:
             self._log.info(
                 "What is wanted is in place already: {services} services, {servers} servers; nothing to do",
@@ -225,7 +225,7 @@ class EventLog:
         self._log.warn(
             "Configuration {name} is pinned, so this waits: {back}. --rollback 0 releases it",
             name=held.pin.name,
-            back=held.back,
+            back=held.pending,
             generation=status.generation,
         )
 

@@ -127,7 +127,9 @@ class Recorder(EventLog):
     def held_back(self, status: Status, held: Override) -> None:
         """See `EventLog.held_back`."""
         super().held_back(status, held)
-        self._entry(Kind.HELD, f"configuration {held.pin.name} is pinned, so this waits: {held.back}", status)
+        self._entry(
+            Kind.HELD, f"configuration {held.pin.name} is pinned, so this waits: {held.pending}", status
+        )
 
     def imposed(self, what: str, outcome: Outcome, who: str) -> None:
         """See `EventLog.imposed`."""

@@ -1,4 +1,4 @@
-"""Joins the parts of this wing as the settings say."""
+"""Make the objects that drive HAProxy, as the settings ask for them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from marathonlb.settings import Settings
 
 
 def make_certificates(settings: Settings, reactor: Any) -> tuple[Certificates, LoadedCertificates]:
-    """The certificates that the settings and the services name, and what HAProxy has of them."""
+    """Make the inventory of certificates, and the note of those that HAProxy has loaded."""
     state = StateDirectory.of(settings)
 
     def lists() -> str:
@@ -62,32 +62,32 @@ def make_certificates(settings: Settings, reactor: Any) -> tuple[Certificates, L
 
 async def version_of(settings: Settings, reactor: Any) -> tuple[int, ...]:
     """
-    The version of the binary that checks the configuration, and runs it where HAProxy is ours.
+    Return the version of the binary that checks the configuration, and runs it if marathon-lb manages HAProxy.
 
-    :return: its numbers; none where there is no such binary.
+    :return: its numbers; empty where there is no such binary.
     """
     try:
         return (await Binary(reactor, reactor, settings.haproxy, "/").capabilities()).version
-    except HAProxyUnavailable:  # whoever needs it says so
+    except HAProxyUnavailable:  # reported where the binary is needed
         return ()
 
 
-def make_renewal(
+def make_certificate_watch(
     settings: Settings, reactor: Any, reconciler: ReloadRequests, applier: Applier, loaded: LoadedCertificates
 ) -> CertificateWatch:
-    """What looks at the certificates now and then."""
+    """Make the service that has HAProxy serve certificates that change on the disk."""
     connect = connection(settings, StateDirectory.of(settings), reactor)
 
-    async def say(commands: Sequence[str]) -> list[str]:
+    async def send(commands: Sequence[str]) -> list[str]:
         if applier.running is None:
-            raise HAProxyUnavailable(reason="what HAProxy runs is not known")
-        talk = await connect(applier.running)
+            raise HAProxyUnavailable(reason="HAProxy's configuration is not known yet")
+        runtime = await connect(applier.running)
         try:
-            return await talk.execute(commands)
+            return await runtime.execute(commands)
         finally:
-            talk.close()
+            runtime.close()
 
-    return CertificateWatch(loaded, say, reconciler, reactor)
+    return CertificateWatch(loaded, send, reconciler, reactor)
 
 
 def make_applier(
@@ -100,14 +100,14 @@ def make_applier(
     patience: float = RELOAD_TIMEOUT,
 ) -> Applier:
     """
-    The applier that the settings ask for. Nothing is touched until it is used.
+    Make the applier. Nothing is touched until it is used.
 
     :param reactor: provides `IReactorTime`, `IReactorProcess` and `IReactorUNIX`.
-    :param loaded: takes note of the certificates that a reload reads.
-    :param stop_with_controller: whether stopping the applier's service ends a managed HAProxy, too. Else it serves on,
-        so that a new version of the controller takes over without a request lost.
-    :param patience: seconds until a reload or a start of a managed HAProxy without a result has failed.
-    :param cause: says what has come that leads to what is applied, for the archive.
+    :param loaded: notes the certificates that a reload reads.
+    :param stop_with_controller: True if stopping the applier's service also stops a managed HAProxy. Else HAProxy
+        serves on, so that the next controller takes over without losing a request.
+    :param patience: seconds after which a reload or a start of a managed HAProxy without a result has failed.
+    :param cause: returns the trigger of what is applied, for the archive.
     """
     files = Files(settings.haproxy_config)
     state = StateDirectory.of(settings)
@@ -116,13 +116,13 @@ def make_applier(
         NoChecker() if settings.skip_validation else HAProxyChecker(binary, files.directory, reactor)
     )
     reloader = _reloader(settings, reactor, binary, files, state, stop_with_controller, patience)
-    # A stats socket is one worker's: a conversation that is kept would go on with the old one after a reload.
+    # A stats socket belongs to one worker: a connection that is kept open would lead to the old one after a reload.
     connect = connection(settings, state, reactor)
-    talks = RuntimeConnectionPool(connect) if settings.manage_haproxy else connect
+    connections = RuntimeConnectionPool(connect) if settings.manage_haproxy else connect
     services = MultiService()
-    for each in (reloader, talks):
-        if isinstance(each, Service):
-            each.setServiceParent(services)  # type: ignore[no-untyped-call]
+    for part in (reloader, connections):
+        if isinstance(part, Service):
+            part.setServiceParent(services)  # type: ignore[no-untyped-call]
     return Applier(
         files=files,
         state=state,
@@ -132,7 +132,7 @@ def make_applier(
         archive=Archive(state, settings.archive_versions, cause=cause),
         probe=probe if settings.manage_haproxy else None,
         service=services,
-        steering=Steering(talks, files.directory, reactor),
+        steering=Steering(connections, files.directory, reactor),
         in_thread=partial(deferToThreadPool, reactor, reactor.getThreadPool()),
     )
 
@@ -146,7 +146,7 @@ def _reloader(
     stop_with_controller: bool,
     patience: float,
 ) -> ManagedHAProxy | CommandReloader:
-    """Who makes HAProxy read its files: one of ours, or a command where it is not ours."""
+    """Make what reloads HAProxy: its supervisor if marathon-lb manages it, else the operator's command."""
     if settings.manage_haproxy:
         return ManagedHAProxy(
             binary=binary,
@@ -175,10 +175,10 @@ _STATS_SOCKET = re.compile(
 
 def connection(settings: Settings, state: StateDirectory, reactor: Any) -> Connect:
     """
-    How HAProxy's worker is spoken to.
+    Return the function that connects to the runtime API of HAProxy's worker.
 
-    One of our own is spoken to through its master, whatever stats socket its HEAD has; another through the stats socket
-    that its configuration names, where that one lets servers be changed.
+    A managed HAProxy is reached through its master, whatever stats socket HAPROXY_HEAD names. Another is reached
+    through the stats socket of its configuration, if that one has level admin.
     """
 
     async def through_master(config: Config) -> RuntimeConnection:
@@ -186,7 +186,7 @@ def connection(settings: Settings, state: StateDirectory, reactor: Any) -> Conne
         return await RuntimeSocket.at(reactor, path, master=True).connect()
 
     async def through_stats_socket(config: Config) -> RuntimeConnection:
-        path = stats_socket(config)
+        path = admin_socket(config)
         if path is None:
             raise HAProxyUnavailable(
                 reason="its configuration has no stats socket with level admin, so every change takes a reload"
@@ -196,8 +196,8 @@ def connection(settings: Settings, state: StateDirectory, reactor: Any) -> Conne
     return through_master if settings.manage_haproxy else through_stats_socket
 
 
-def stats_socket(config: Config) -> str | None:
-    """The path of a stats socket on which servers can be changed; None where a configuration has none."""
+def admin_socket(config: Config) -> str | None:
+    """Return the path of a stats socket with level admin; None where a configuration has none."""
     for section in config.sections:
         if section.kind in ("head", "global"):
             for found in _STATS_SOCKET.finditer(section.text):

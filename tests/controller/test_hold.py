@@ -35,7 +35,7 @@ class HoldTests(SynchronousTestCase):
         self.pins.put(Pin("4", 1_700_000_000.0, then(web("shop"))))
         held = self.hold.over(wanted(labelled(web("shop"), HAPROXY_0_BALANCE="first")), {})
         assert held is not None
-        self.assertEqual(held.back, "backend shop_10000 differs")
+        self.assertEqual(held.pending, "backend shop_10000 differs")
         self.assertIn("pin: configuration 4 is pinned", str(pin_problem(held)))
         self.assertIn("2023-11-14 22:13 UTC", str(pin_problem(held)))
 
@@ -48,7 +48,7 @@ class HoldTests(SynchronousTestCase):
             wanted(web("shop"), HEAD="global\n  maxconn 200\n\ndefaults\n  retries 1\n"), {}
         )
         assert held is not None
-        self.assertEqual(held.back, "global differs")
+        self.assertEqual(held.pending, "global differs")
 
     def test_alive(self) -> None:
         """Whether a task still runs is known by the app whose backend it is, not by its address alone."""
@@ -94,7 +94,7 @@ class HoldTests(SynchronousTestCase):
                 self.assertEqual(found.config.map_texts(), expected.config.map_texts())
                 assert found.held is not None
                 assert expected.held is not None
-                self.assertEqual(found.held.back, expected.held.back)
+                self.assertEqual(found.held.pending, expected.held.pending)
                 if len(now) > 1:
                     same = found.config is before.config
                     self.assertEqual(same, which == "/new")
@@ -117,4 +117,4 @@ class HoldTests(SynchronousTestCase):
             made.update({"/shop": app}, ["/shop"])
             held = made.plan(0).held
             assert held is not None
-            self.assertEqual(held.back, back)
+            self.assertEqual(held.pending, back)

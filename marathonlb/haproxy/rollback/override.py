@@ -16,12 +16,12 @@ class Override:
     The configuration that HAProxy is to run in place of today's.
 
     :param config: the pinned configuration with today's tasks.
-    :param back: the changes that wait for the release of the pin, in one phrase; empty where none wait.
+    :param pending: the changes that wait for the release of the pin, in one phrase; empty where none wait.
     """
 
     pin: Pin
     config: Config
-    back: str
+    pending: str
 
 
 class PinOverride:

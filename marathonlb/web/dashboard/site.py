@@ -143,7 +143,7 @@ class HtmlPage(Page):
 def _held_back(sight: Sight) -> str:
     """What a pin keeps from HAProxy; empty where nothing is."""
     wanted = sight.reconciler.planned
-    return wanted.held.back if wanted is not None and wanted.held is not None else ""
+    return wanted.held.pending if wanted is not None and wanted.held is not None else ""
 
 
 def segment(text: str) -> str:

@@ -22,7 +22,7 @@ class FakeBinary:
         self.runs = 0
         self.away = False
 
-    def run_program(self, *arguments: str, timeout: float) -> Deferred[FinishedProgram]:
+    def run(self, *arguments: str, timeout: float) -> Deferred[FinishedProgram]:
         """Check a configuration as `marathonlb.haproxy.process.binary.Binary` has it checked."""
         if self.away:
             raise HAProxyUnavailable(reason="no HAProxy was found")

@@ -38,7 +38,7 @@ class PinOverrideTests(SynchronousTestCase):
         override = self.override.over(today, nobody)
         assert override is not None
         self.assertIs(override.config, today)
-        self.assertEqual(override.back, "")
+        self.assertEqual(override.pending, "")
 
     def test_old_text(self) -> None:
         """The old text runs with today's tasks, and the change that waits is named."""
@@ -48,7 +48,7 @@ class PinOverrideTests(SynchronousTestCase):
         assert override is not None
         self.assertIn("balance roundrobin", backend(override.config, "shop_10000"))
         self.assertEqual(servers(override.config, "shop_10000"), ["127.0.0.1:31001"])
-        self.assertEqual(override.back, "backend shop_10000 differs")
+        self.assertEqual(override.pending, "backend shop_10000 differs")
 
     def test_another_pin(self) -> None:
         """Another pin in the place of the first one takes effect at once."""
