@@ -42,12 +42,13 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
 INSIDE: dict[str, tuple[tuple[str, ...], ...]] = {
     "controller": (
         ("reconciler",),
+        ("convergence", "scheduler"),
         ("recorder", "early_drain", "cold_start"),
         ("event_log",),
         ("refusals.search",),
         ("planner",),
         ("refusals",),
-        ("certificates", "hold", "reload_limiter", "sentences", "timeline", "unready"),
+        ("certificates", "hold", "reload_limiter", "sentences", "status", "timeline", "unready"),
     ),
     "haproxy": (
         ("factory",),

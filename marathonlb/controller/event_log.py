@@ -10,13 +10,13 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
-from attrs import evolve, frozen
 from twisted.logger import Logger
 
 from marathonlb.causes import Cause
 from marathonlb.controller.planner import PlannedConfig
 from marathonlb.controller.sentences import cause_phrase, causes_sentence
-from marathonlb.errors import MarathonLBError, SourceError, described
+from marathonlb.controller.status import ConvergenceStatus
+from marathonlb.errors import MarathonLBError, described
 from marathonlb.haproxy.outcome import (
     Outcome,
     Postponed,
@@ -39,63 +39,6 @@ A_LINE = 50
 
 LOUD = 20
 """Of more problems than these that come or go at once the number is logged, and each at the level debug."""
-
-
-RED_AFTER = 3
-"""Failed attempts in a row, Marathon's faults not counted, after which readiness turns red."""
-
-
-@frozen(kw_only=True)
-class Blocked:
-    """
-    The reason why what is wanted cannot be applied, though Marathon has answered.
-
-    :param since: when the first of these attempts failed, in seconds on the reactor's clock.
-    :param attempts: how many convergences in a row have failed for such a reason.
-    :param lasting: whether trying again changes nothing before somebody mends it, so that readiness is red at once.
-    """
-
-    reason: str
-    since: float
-    attempts: int = 1
-    lasting: bool = False
-
-    @property
-    def red(self) -> bool:
-        """Whether readiness says so."""
-        return self.lasting or self.attempts >= RED_AFTER
-
-
-@frozen(kw_only=True)
-class Status:
-    """
-    What an operator asks first. Times are seconds on the reactor's clock.
-
-    :param generation: how many hints have come; ``converged`` is the one that HAProxy runs.
-    :param drift: how many changed apps full comparisons have found that no hint had named.
-    :param failures: how many convergences in a row have failed, and ``failure`` why the last one did.
-    :param blocked: why what is wanted cannot be applied; None while it can, or while nobody knows since Marathon fails.
-    """
-
-    generation: int = 0
-    converged: int = 0
-    last_full: float | None = None
-    last_reload: float | None = None
-    last_outcome: Outcome | None = None
-    reloads: int = 0
-    drift: int = 0
-    failures: int = 0
-    failure: str = ""
-    blocked: Blocked | None = None
-
-    def failed(self, error: Exception, now: float) -> Status:
-        """The status after one more convergence that has failed; Marathon's faults block nothing."""
-        blocked = self.blocked
-        if not isinstance(error, SourceError):
-            since = now if blocked is None else blocked.since
-            attempts = 1 if blocked is None else blocked.attempts + 1
-            blocked = Blocked(reason=described(error), since=since, attempts=attempts)
-        return evolve(self, failures=self.failures + 1, failure=described(error), blocked=blocked)
 
 
 class EventLog:
@@ -135,10 +78,10 @@ class EventLog:
     def rejected(self, error: Exception) -> None:
         """HAProxy does not take what is wanted; who is to blame is found out next."""
 
-    def unchanged(self, status: Status) -> None:
+    def unchanged(self, status: ConvergenceStatus) -> None:
         """A convergence found nothing that differs, so that nothing was rendered."""
 
-    def put_off(self, status: Status, seconds: float) -> None:
+    def put_off(self, status: ConvergenceStatus, seconds: float) -> None:
         """An answer was not believed, which was said already; it is asked for again after so many seconds."""
 
     def _who(self, generation: int) -> str:
@@ -168,7 +111,7 @@ class EventLog:
         )
 
     def converged(
-        self, status: Status, planned: PlannedConfig, outcome: Outcome, causes: Counter[Cause]
+        self, status: ConvergenceStatus, planned: PlannedConfig, outcome: Outcome, causes: Counter[Cause]
     ) -> None:
         """HAProxy runs what is wanted; the first time after a start that is news, though nothing was to be done."""
         held = planned.held
@@ -220,7 +163,7 @@ class EventLog:
             self._log.warn("HAProxy says: {output}", output=output)
         self._advice = output
 
-    def held_back(self, status: Status, held: Override) -> None:
+    def held_back(self, status: ConvergenceStatus, held: Override) -> None:
         """Something else waits for the release of what is pinned than before."""
         self._log.warn(
             "Configuration {name} is pinned, so this waits: {back}. --rollback 0 releases it",
@@ -245,7 +188,7 @@ class EventLog:
             reason=explanation(outcome) or "nothing differs",
         )
 
-    def failed(self, status: Status, error: Exception, delay: float, *, again: bool) -> None:
+    def failed(self, status: ConvergenceStatus, error: Exception, delay: float, *, again: bool) -> None:
         """
         A convergence has failed.
 

@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from twisted.internet.interfaces import IReactorTime
 
 from marathonlb.causes import Cause, CauseKind
-from marathonlb.controller.event_log import LOUD, EventLog, Status
+from marathonlb.controller.event_log import LOUD, EventLog
 from marathonlb.controller.planner import PlannedConfig
 from marathonlb.controller.sentences import cause_phrase, causes_sentence
+from marathonlb.controller.status import ConvergenceStatus
 from marathonlb.controller.timeline import Entry, Kind, Timeline
 from marathonlb.errors import ReloadFailed, described
 from marathonlb.haproxy.outcome import (
@@ -93,7 +94,7 @@ class Recorder(EventLog):
             self._seconds[name] = self._seconds.get(name, 0.0) + self._clock.seconds() - began
 
     def converged(
-        self, status: Status, planned: PlannedConfig, outcome: Outcome, causes: Counter[Cause]
+        self, status: ConvergenceStatus, planned: PlannedConfig, outcome: Outcome, causes: Counter[Cause]
     ) -> None:
         """See `EventLog.converged`."""
         super().converged(status, planned, outcome, causes)
@@ -124,7 +125,7 @@ class Recorder(EventLog):
         if isinstance(outcome, Reloaded):
             self.last_reload = entry
 
-    def held_back(self, status: Status, held: Override) -> None:
+    def held_back(self, status: ConvergenceStatus, held: Override) -> None:
         """See `EventLog.held_back`."""
         super().held_back(status, held)
         self._entry(
@@ -164,20 +165,20 @@ class Recorder(EventLog):
         if isinstance(error, ReloadFailed):
             self.metrics.count("reloads_total", reason="other", result="failed")
 
-    def unchanged(self, status: Status) -> None:
+    def unchanged(self, status: ConvergenceStatus) -> None:
         """See `EventLog.unchanged`."""
         super().unchanged(status)
         self._event = None
         self._measured("nothing")
         self._entry(Kind.UNCHANGED, "nothing differs", status, action="nothing")
 
-    def failed(self, status: Status, error: Exception, delay: float, *, again: bool) -> None:
+    def failed(self, status: ConvergenceStatus, error: Exception, delay: float, *, again: bool) -> None:
         """See `EventLog.failed`."""
         super().failed(status, error, delay, again=again)
         self._measured("failed")
         self._entry(Kind.FAILED, described(error), status, reason=described(error))
 
-    def put_off(self, status: Status, seconds: float) -> None:
+    def put_off(self, status: ConvergenceStatus, seconds: float) -> None:
         """An answer was not believed; a second one has to agree."""
         super().put_off(status, seconds)
         self._measured("waiting")
@@ -255,7 +256,7 @@ class Recorder(EventLog):
         self,
         kind: Kind,
         summary: str,
-        status: Status,
+        status: ConvergenceStatus,
         *,
         action: str = "",
         reason: str = "",

@@ -9,7 +9,7 @@ from attrs import evolve
 from twisted.internet.defer import Deferred
 
 from marathonlb.causes import Cause, CauseKind
-from marathonlb.controller.reconciler import PATIENCE
+from marathonlb.controller.scheduler import PATIENCE
 from marathonlb.controller.unready import READINESS
 from marathonlb.errors import ReloadFailed, SourceError
 from marathonlb.haproxy.outcome import action_word

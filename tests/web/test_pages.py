@@ -6,7 +6,7 @@ import msgspec
 from attrs import evolve
 
 from marathonlb.config.text.model import Config
-from marathonlb.controller.event_log import RED_AFTER
+from marathonlb.controller.status import RED_AFTER
 from marathonlb.errors import PublishFailed
 from marathonlb.haproxy.files.publish import Published
 from marathonlb.haproxy.outcome import Written, explanation

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from marathonlb.controller import event_log
+from marathonlb.controller.status import BlockedConvergence
 from marathonlb.controller.timeline import Entry, Kind
 from marathonlb.errors import HAProxyUnavailable, described
 from marathonlb.web.api.health import readiness
@@ -206,7 +206,7 @@ async def status_of(sight: Sight, *, admin: bool) -> Status:
     )
 
 
-def _blocked(blocked: event_log.Blocked | None) -> Blocked | None:
+def _blocked(blocked: BlockedConvergence | None) -> Blocked | None:
     if blocked is None:
         return None
     return Blocked(reason=blocked.reason, since=blocked.since, attempts=blocked.attempts, red=blocked.red)

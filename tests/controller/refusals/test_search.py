@@ -9,7 +9,7 @@ from msgspec import structs
 from twisted.internet.defer import Deferred
 
 from marathonlb.config.text.model import Config, Owner
-from marathonlb.controller.event_log import RED_AFTER
+from marathonlb.controller.status import RED_AFTER
 from marathonlb.errors import Complaint, HAProxyUnavailable, ReloadFailed
 from marathonlb.haproxy.outcome import Reloaded, Stepped
 from marathonlb.marathon.model import App, Port

@@ -1,0 +1,1 @@
+"""One convergence: from hints to a HAProxy that runs what follows from Marathon's state."""
