@@ -378,9 +378,10 @@ def _remarks(services: Iterable[Service], sections: Iterable[Sections]) -> Itera
     shared = set()
     for service, own in zip(services, sections, strict=True):
         for owner, words, kind in own.remarks:
-            if owner.source.startswith("label "):
-                label = owner.source.removeprefix("label ")
-                yield Problem(service.app_id, service.port_index, label, "", words, fatal=False, kind=kind)
+            if owner.label:
+                yield Problem(
+                    service.app_id, service.port_index, owner.label, "", words, fatal=False, kind=kind
+                )
             else:
                 shared.add((f"HAPROXY_{owner.template}", owner.source, words, kind.code))
     for label, source, words, code in sorted(shared):

@@ -19,7 +19,7 @@ def render_chunk(template: Template, owner: Owner, variables: Mapping[str, Any])
     :raises TemplateError: the text cannot be rendered, or may not stand there.
     """
     text = checked_text(template, template.render(variables))
-    if template.source.startswith("label "):
+    if template.label:
         for reason in hashes.faults(text, variables["settings"].max_password_cost):
             raise TemplateError(source=template.source, reason=reason, template=template.name)
     return Chunk(whole_lines(text), owner)

@@ -43,8 +43,7 @@ def faults(text: str, most: float) -> Iterator[str]:
 def warnings(chunks: Iterable[Chunk], most: float) -> Iterator[tuple[Owner, str]]:
     """What to tell the operator of his own templates, which are used as they are."""
     for chunk in chunks:
-        source = chunk.owner.source
-        if source != "default" and not source.startswith("label ") and "userlist" in chunk.text:
+        if chunk.owner.is_operator and "userlist" in chunk.text:
             yield from ((chunk.owner, reason) for reason in faults(chunk.text, most))
 
 

@@ -150,7 +150,7 @@ def checks(chunk: Chunk) -> tuple[Chunk, ...]:
 
     Each added line is a chunk of its own. A chunk without old health checks is returned unchanged.
     """
-    if "httpchk" not in chunk.text or chunk.owner.source == "default":
+    if "httpchk" not in chunk.text or chunk.owner.is_default:
         return (chunk,)
     pieces: list[Chunk] = []
     position, line = 0, chunk.line

@@ -15,6 +15,7 @@ from attrs import field, frozen
 import marathonlb
 from marathonlb.config.templates.table import BY_NAME, nearest
 from marathonlb.config.templates.template import Template, classic, jinja
+from marathonlb.config.text.model import LABEL_SOURCE
 from marathonlb.errors import TemplateError
 from marathonlb.routing.services.model import Service
 from marathonlb.settings import Settings
@@ -75,7 +76,7 @@ class Templates:
         if service is not None:
             text = service.overrides.get(name)
             if text is not None:
-                return classic(name, text, f"label HAPROXY_{service.port_index}_{name}")
+                return classic(name, text, f"{LABEL_SOURCE}HAPROXY_{service.port_index}_{name}")
         return self.shared[name]
 
     def put(self, changed: Mapping[str, Template]) -> Templates:

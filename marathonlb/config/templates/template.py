@@ -22,6 +22,7 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from marathonlb import limits
 from marathonlb.config.templates.table import BY_NAME
+from marathonlb.config.text.model import label_in
 from marathonlb.errors import TemplateError
 
 _TOKEN = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)
@@ -79,6 +80,11 @@ class Template:
         return self.source == "default"
 
     @property
+    def label(self) -> str:
+        """The full name of the label that holds the text; empty where none does."""
+        return label_in(self.source)
+
+    @property
     def is_empty(self) -> bool:
         """True if the text is blank, which switches that part off."""
         return self.program is None and not "".join(self.parts).strip()
@@ -115,7 +121,7 @@ class Template:
                 raise TemplateError(source=self.source, reason=reason, template=self.name) from None
         try:
             values = tuple(map(variables.__getitem__, self._order))
-            if len(values) > _UNCHECKED_VARIABLES and self.source.startswith("label "):
+            if len(values) > _UNCHECKED_VARIABLES and self.label:
                 self._check_length(values)
             return self._format % values
         except KeyError as missing:

@@ -178,10 +178,10 @@ def too_long(service: Service, sections: Iterable[Section]) -> Problem | None:
     """Return the problem of a service whose labels write too long a line or name; None if there is none."""
     for section in sections:
         for chunk in section.chunks:
-            if chunk.owner.source.startswith("label "):
+            label = chunk.owner.label
+            if label:
                 reason = _long_line(chunk)
                 if reason:
-                    label = chunk.owner.source.removeprefix("label ")
                     return Problem(
                         service.app_id, service.port_index, label, "", reason, kind=LABEL_LINE_LENGTH
                     )

@@ -30,6 +30,15 @@ SECTION_KEYWORDS = frozenset(
 """Keywords that open a section. Source: HAProxy's configuration manual, 2.4 to 3.4."""
 
 
+LABEL_SOURCE = "label "
+"""The beginning of the source of a text that an app's label holds; the label's full name follows."""
+
+
+def label_in(source: str) -> str:
+    """Return the full name of the label that a source names; empty where the text is not a label's."""
+    return source.removeprefix(LABEL_SOURCE) if source.startswith(LABEL_SOURCE) else ""
+
+
 @frozen
 class Owner:
     """
@@ -45,6 +54,21 @@ class Owner:
     port_index: int | None = None
     template: str = ""
     source: str = "default"
+
+    @property
+    def is_default(self) -> bool:
+        """True if a default template has written the text."""
+        return self.source == "default"
+
+    @property
+    def label(self) -> str:
+        """The full name of the label that holds the text; empty where none does."""
+        return label_in(self.source)
+
+    @property
+    def is_operator(self) -> bool:
+        """True if a template of the operator's has written the text."""
+        return not self.is_default and not self.label
 
 
 @frozen

@@ -89,7 +89,7 @@ def blamed(
         owner = complaint.owner
         if not isinstance(owner, Owner):
             continue
-        if _is_operators(owner):
+        if owner.is_operator:
             shared.setdefault(owner.template, []).append(complaint)
         elif (key := _key(owner)) is not None and key not in services:
             services[key] = _label(owner), explained(complaint, config)
@@ -115,7 +115,7 @@ def blamed(
 def written_by_operator(complaint: Complaint, config: Config) -> str | None:
     """Return the line that a complaint is about, if an operator's template holds it and it is no server of an app."""
     owner = complaint.owner
-    if not isinstance(owner, Owner) or not _is_operators(owner):
+    if not isinstance(owner, Owner) or not owner.is_operator:
         return None
     line = _line(complaint, config)
     return None if owner.app_id is not None and line.split()[:1] == ["server"] else line or None
@@ -127,7 +127,7 @@ def operators(config: Config) -> frozenset[str]:
         chunk.owner.template
         for section in config.sections
         for chunk in section.chunks
-        if chunk.text and _is_operators(chunk.owner)
+        if chunk.text and chunk.owner.is_operator
     )
 
 
@@ -135,7 +135,7 @@ def explained(complaint: Complaint, config: Config) -> str:
     """Return HAProxy's message, the line that it is about unless that is a default, and what to do."""
     message, line = complaint.message, ""
     place = config.place(complaint.line) if complaint.line is not None else None
-    if place is not None and place[1].owner.source != "default":
+    if place is not None and not place[1].owner.is_default:
         number, line = place[2], _line(complaint, config).strip()
         message += f" (line {number}" + ("" if _SECRET.search(line) else f": `{masked(line)[:200]}`") + ")"
     advice = remedy(complaint.message, line)
@@ -162,7 +162,7 @@ def _wrong_itself(
     users: dict[Key | None, str] = {}
     for section in config.sections:
         for chunk in section.chunks:
-            if chunk.owner.template == name and chunk.text and _is_operators(chunk.owner):
+            if chunk.owner.template == name and chunk.text and chunk.owner.is_operator:
                 key = _key(chunk.owner)
                 users[key] = users.get(key, "") + chunk.text
     read = list(users)
@@ -182,10 +182,6 @@ def _line(complaint: Complaint, config: Config) -> str:
     return place[1].text.split("\n")[place[2] - place[1].line] if place is not None else ""
 
 
-def _is_operators(owner: Owner) -> bool:
-    return owner.source != "default" and not owner.source.startswith("label ")
-
-
 def _key(owner: object) -> Key | None:
     if not isinstance(owner, Owner) or owner.app_id is None or owner.port_index is None:
         return None
@@ -193,6 +189,4 @@ def _key(owner: object) -> Key | None:
 
 
 def _label(owner: Owner) -> str:
-    if owner.source.startswith("label "):
-        return owner.source.removeprefix("label ")
-    return f"HAPROXY_{owner.template}"
+    return owner.label or f"HAPROXY_{owner.template}"

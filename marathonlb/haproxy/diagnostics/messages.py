@@ -193,7 +193,7 @@ def _line_of_mode(modes: re.Match[str], config: Config) -> int:
             return line
     if frontend[1].owner.app_id is None:
         return max((line for line, _, words in _lines_from(back, config) if words[0] == "mode"), default=back)
-    return front if backend_owner.source == "default" and frontend[1].owner.source != "default" else back
+    return front if backend_owner.is_default and not frontend[1].owner.is_default else back
 
 
 _ROUTES = frozenset({"use_backend", "default_backend"})
@@ -288,11 +288,11 @@ def _offset_in(section: Section, message: str) -> tuple[int, bool]:
     """
     owned = [(line, chunk.owner) for chunk in section.chunks for line in chunk.text.split("\n")[:-1]]
     pointed = _pointed_at([line for line, _ in owned], message)
-    if pointed is not None and owned[pointed][1].source != "default":
+    if pointed is not None and not owned[pointed][1].is_default:
         return pointed, True
     quoted = {word for word in _QUOTED.findall(message) if word != section.name}
     for offset, (line, owner) in enumerate(owned):
-        if owner.source != "default" and not quoted.isdisjoint(line.split()):
+        if not owner.is_default and not quoted.isdisjoint(line.split()):
             return offset, True
     if pointed is not None:
         return pointed, True

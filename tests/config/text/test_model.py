@@ -24,6 +24,21 @@ CONFIG = Config(
 )
 
 
+class OwnerTests(SynchronousTestCase):
+    """`Owner`: the author of a text."""
+
+    def test_sources(self) -> None:
+        """A text is a default's, a label's, or a template's of the operator."""
+        for source, default, label, operator in (
+            ("default", True, "", False),
+            ("label HAPROXY_0_BACKEND_HEAD", False, "HAPROXY_0_BACKEND_HEAD", False),
+            ("environment HAPROXY_HEAD", False, "", True),
+            ("file /t/label HAPROXY_HEAD", False, "", True),
+        ):
+            owner = Owner("/one", 0, "BACKEND_HEAD", source)
+            self.assertEqual((default, label, operator), (owner.is_default, owner.label, owner.is_operator))
+
+
 class LocateTests(SynchronousTestCase):
     """From a line to its owner."""
 
