@@ -1,13 +1,15 @@
 """
-What is known of a port of an app: whether it is served, and if not, why.
+The facts that explanations rest on: whether a port of an app is served, and if not, why.
 
-The reasons are those of the code that decides: the same functions are asked again, for one port instead of all.
+The reasons come from the functions that decide: they are called again for one port instead of all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from functools import cached_property
+from heapq import nsmallest
 
 from attrs import Factory, frozen
 
@@ -15,6 +17,7 @@ from marathonlb import limits
 from marathonlb.marathon.model import App, Task, id_in_cluster
 from marathonlb.problem_kinds.apps import PROTOCOL
 from marathonlb.problem_kinds.kind import Category
+from marathonlb.routing.claims.ports import Bound, own_ports
 from marathonlb.routing.explain.model import LeftOut, Reason
 from marathonlb.routing.labels.parse import AppLabels, parse_labels
 from marathonlb.routing.labels.selection import why_not_offered
@@ -26,24 +29,30 @@ from marathonlb.routing.services.servers import SERVED_STATES, Resolve, address_
 from marathonlb.settings import Settings
 
 Key = tuple[str, int]
-"""What names a service: the app's id and the port's index."""
+"""The key of a service: the app's id and the port's index."""
 
 SHOWN = 200
-"""So many characters of a label's value are shown."""
+"""Maximum number of characters of a label's value that are shown."""
+
+NEAR = 5
+"""Maximum number of similar names in an answer."""
+
+COMPARED = 200
+"""Maximum number of names, those of the most similar length, that one is compared with: each takes up to 1 ms."""
 
 
 @frozen(slots=False)
 class State:
     """
-    Everything that an explanation rests on.
+    The state of the routing that explanations rest on.
 
-    :param apps: all that runs, by id.
-    :param services: those that are in the configuration.
-    :param rules: of the shared frontends.
-    :param problems: all of them, quarantine included.
-    :param verdicts: what HAProxy refused.
+    :param apps: every running app, by id.
+    :param services: the services that are in the configuration.
+    :param rules: the rules of the shared frontends.
+    :param problems: all problems, those of the quarantine included.
+    :param verdicts: the verdicts of the quarantine.
     :param template_names: the templates that a label can override.
-    :param resolve: gives the address of an agent's host, None where it has none.
+    :param resolve: returns the address of an agent's host; None if it has none.
     :param members: the apps whose tasks are behind a service's app id: itself, or those of a deployment group.
     """
 
@@ -67,30 +76,34 @@ class State:
         return {(app_id, s.port_index): s for s in self.services for app_id in self.members(s.app_id)}
 
     def service_of(self, app_id: str, index: int) -> Service | None:
-        """The service that a port of an app is, or has a share in; None where it is not served."""
+        """Return the service that a port of an app is, or has a share in; None if the port is not served."""
         return self._by_port.get((app_id, index))
 
     def apps_of(self, service: Service) -> tuple[App, ...]:
-        """The apps whose tasks are behind a service."""
+        """Return the apps whose tasks are behind a service."""
         return tuple(self.apps[app_id] for app_id in self.members(service.app_id) if app_id in self.apps)
 
     def labels(self, app: App) -> AppLabels:
-        """What an app's labels say."""
+        """Return the parsed labels of an app."""
         return parse_labels(app, self.template_names)
 
     def problems_of(self, app_id: str, index: int) -> Iterator[Problem]:
-        """What is wrong with a port of an app or of a deployment group, with the whole of it included."""
+        """Return the problems of a port of an app or of a deployment group, and those of the whole app."""
         ids = {app_id, *self.members(app_id)}
         return (p for p in self.problems if p.app_id in ids and p.port_index in (index, None))
 
+    def own_ports(self) -> dict[int, list[Bound]]:
+        """Return the ports of the load balancer itself; see `marathonlb.routing.claims.ports.own_ports`."""
+        return own_ports(self.settings, passing=any(service.passthrough for service in self.services))
+
     @cached_property
     def tasks(self) -> Mapping[str, Task]:
-        """All tasks by id."""
+        """All tasks, by id."""
         return {task.id: task for app in self.apps.values() for task in app.tasks}
 
 
 def why_not(app: App, index: int, state: State) -> tuple[Reason, ...]:
-    """Why a port of an app is not in the configuration."""
+    """Return why a port of an app is not in the configuration."""
     if id_in_cluster(app.id) in state.settings.own_app_ids:
         return (Reason("own", "it is the load balancer itself, which is never served", app.id, index),)
     labels = state.labels(app)
@@ -113,18 +126,18 @@ _KINDS = {Category.POLICY: "policy", Category.QUARANTINE: "quarantine"}
 
 
 def _reason(problem: Problem, app_id: str, index: int) -> Reason:
-    return Reason(_KINDS.get(problem.kind.category, "problem"), said(problem), app_id, index)
+    return Reason(_KINDS.get(problem.kind.category, "problem"), sentence_of(problem), app_id, index)
 
 
-def said(problem: Problem) -> str:
-    """A problem without its app and port; a long value is cut."""
+def sentence_of(problem: Problem) -> str:
+    """Return a problem as a sentence without its app and port; a long value is cut."""
     value = limits.shortened(problem.value, SHOWN)
     what = f"{problem.label}={value!r}" if problem.label and value else problem.label
     return f"{what}: {problem.reason}" if what else problem.reason
 
 
 def left_out(service: Service, state: State) -> tuple[LeftOut, ...]:
-    """The tasks that could be servers of a service and are none, each with the reason."""
+    """Return the tasks that could be servers of a service and are not, each with the reason."""
     served = {server.task_id for server in service.servers}
     return tuple(
         LeftOut(task.id, _why_task(app, task, service.port_index, state))
@@ -143,12 +156,9 @@ def _why_task(app: App, task: Task, index: int, state: State) -> str:
     if task.ready is False:
         return "its readiness checks have not passed yet"
     if need_health and task.alive is not True:
-        said = (
-            "its health checks fail"
-            if task.alive is False
-            else "no health check has said that it is alive yet"
-        )
-        return f"{said} (--health-check)"
+        failing = task.alive is False
+        result = "its health checks fail" if failing else "no health check has said that it is alive yet"
+        return f"{result} (--health-check)"
     place = address_of(app, task, index) if index < len(app.ports) else None
     if place is None:
         return "it has no address or no port yet"
@@ -158,7 +168,7 @@ def _why_task(app: App, task: Task, index: int, state: State) -> str:
 
 
 def why_no_servers(service: Service, state: State) -> tuple[Reason, ...]:
-    """Why a service of the configuration has no server that takes new sessions; empty where it has one."""
+    """Return why a service of the configuration has no server that takes new sessions; empty if it has one."""
     if any(server.weight != 0 for server in service.servers):
         return ()
     apps = state.apps_of(service)
@@ -178,3 +188,9 @@ def _summary(tasks: Iterable[LeftOut]) -> str:
         counts[task.reason] = counts.get(task.reason, 0) + 1
     each = "; ".join(f"{count} of them: {reason}" for reason, count in counts.items())
     return f"none of its {sum(counts.values())} tasks can be a server; {each}"
+
+
+def nearest(name: str, known: Iterable[str]) -> tuple[str, ...]:
+    """Return the known names that are most similar to one."""
+    compared = nsmallest(COMPARED, sorted(known), key=lambda other: abs(len(other) - len(name)))
+    return tuple(get_close_matches(limits.shortened(name, limits.HOST), compared, NEAR, 0.5))

@@ -1,6 +1,4 @@
-"""
-The answer to "which rule catches this, and where does it lead?" as values: for people as text, for an API as data.
-"""
+"""Explanations as values, and as text for people and data for the API."""
 
 from __future__ import annotations
 
@@ -58,7 +56,7 @@ class ServerSeen:
 
 @frozen
 class LeftOut:
-    """A task that is no server, and why."""
+    """A task that is not a server, with the reason."""
 
     task_id: str
     reason: str
@@ -67,12 +65,12 @@ class LeftOut:
 @frozen
 class Reason:
     """
-    Why something is not served, or not where one would look for it.
+    One reason why something is not served, or not where it is expected.
 
     :param kind: ``marathon`` (there is no such app), ``own`` (the load balancer's), ``group``/``disabled`` together as
         ``selection``, ``problem`` (a label, a collision), ``policy``, ``quarantine``, ``tasks``, ``path``, ``host``
         (the Host header itself), ``frontend`` or ``template``; ``pin`` where all of this is for the time after a pin.
-    :param app_id: whose it is; empty where it is nobody's.
+    :param app_id: the app concerned; empty if there is none.
     """
 
     kind: str
@@ -97,7 +95,7 @@ class ServiceSeen:
     :param bind: where its own frontend listens (``*:10000``); empty where it has none.
     :param rules: the rules of the shared frontends that lead to it.
     :param remarks: what else happens to a request: a redirect, a password, a list of networks.
-    :param problems: what its owner should mend.
+    :param problems: what its owner should correct.
     """
 
     app_id: str
@@ -123,11 +121,11 @@ class Explanation:
     :param question: as it was understood.
     :param kind: ``url``, ``app`` or ``port``.
     :param verdict: the answer in one sentence.
-    :param served: whether a request would find a server now.
+    :param served: true if a request would find a server now.
     :param rule: the rule that catches a URL; None where none does, or where no rule is asked.
     :param beaten: the rules that fit as well, in the order in which they would be asked.
-    :param reasons: why nothing is served, or what else would have to be mended.
-    :param near: names that look like the one that was asked for.
+    :param reasons: why nothing is served, or what else has to be corrected.
+    :param near: names that are similar to the one in the question.
     """
 
     question: str
@@ -142,7 +140,7 @@ class Explanation:
 
 
 def as_data(explanation: Explanation) -> dict[str, Any]:
-    """The explanation as what JSON can say: objects, lists, texts, numbers."""
+    """Return an explanation as objects, lists, texts and numbers for JSON."""
     return asdict(explanation, value_serializer=_plain)
 
 
@@ -151,23 +149,23 @@ def _plain(_: object, __: object, value: Any) -> Any:
 
 
 def render(explanation: Explanation) -> str:
-    """The explanation for people: the verdict first, then what it rests on."""
+    """Return an explanation as text: the verdict first, then its evidence."""
     return "\n".join(_lines(explanation)) + "\n"
 
 
-def _lines(said: Explanation) -> Iterator[str]:
-    yield f"{said.question}: {said.verdict}"
-    if said.rule:
-        yield f"  rule    {said.rule}"
-        if said.rule.own:
-            yield f"          its text is {said.rule.own}, which may say something else"
-    for rule in said.beaten:
+def _lines(explanation: Explanation) -> Iterator[str]:
+    yield f"{explanation.question}: {explanation.verdict}"
+    if explanation.rule:
+        yield f"  rule    {explanation.rule}"
+        if explanation.rule.own:
+            yield f"          its text is {explanation.rule.own}, which may say something else"
+    for rule in explanation.beaten:
         yield f"  before  {rule}: {rule.order}"
-    for service in said.services:
-        yield from _service(service, with_rules=said.rule is None)
-    yield from (f"  reason  {reason}" for reason in said.reasons)
-    if said.near:
-        yield f"  nearest {', '.join(said.near)}"
+    for service in explanation.services:
+        yield from _service(service, with_rules=explanation.rule is None)
+    yield from (f"  reason  {reason}" for reason in explanation.reasons)
+    if explanation.near:
+        yield f"  nearest {', '.join(explanation.near)}"
 
 
 def _service(service: ServiceSeen, *, with_rules: bool) -> Iterable[str]:

@@ -1,6 +1,4 @@
-"""
-What can be asked of the routing: a URL, an app id or a port.
-"""
+"""Questions about the routing: a URL, an app id or a port."""
 
 from __future__ import annotations
 
@@ -16,11 +14,11 @@ from marathonlb.routing.labels import values
 @frozen
 class UrlQuestion:
     """
-    Which rule catches a request?
+    The question which rule catches a request.
 
     :param host: lower case, in its ASCII form.
-    :param port: where it was named.
-    :param path: as it would be sent, without the query.
+    :param port: the port, if it was named.
+    :param path: the path as a client sends it, without the query.
     """
 
     scheme: str
@@ -35,7 +33,7 @@ class UrlQuestion:
 
 @frozen
 class AppQuestion:
-    """What becomes of an app?"""
+    """The question what becomes of an app."""
 
     app_id: str
 
@@ -45,7 +43,7 @@ class AppQuestion:
 
 @frozen
 class PortQuestion:
-    """Who listens on a port?"""
+    """The question who listens on a port."""
 
     port: int
 
@@ -60,10 +58,10 @@ EXPECTED = "a URL (http://host/path), an app id (/shop/web, or cluster:/shop/web
 
 def question_of(text: str) -> Question:
     """
-    Understand a question.
+    Parse a question.
 
-    ``10000`` and ``:10000`` are ports, what begins with ``/``, or with a cluster's name and ``:/``, is an app id, what
-    holds a dot, a colon or a slash later on is a URL, where http goes without saying; any other word is an app id
+    ``10000`` and ``:10000`` are ports. Text that begins with ``/``, or with a cluster's name and ``:/``, is an app id.
+    Text with a dot, a colon or a slash further on is a URL, of http if it names no scheme. Any other word is an app id
     without its first slash.
 
     :raises ValueError: it is none of these.
@@ -97,7 +95,7 @@ def _url(text: str) -> UrlQuestion:
 
 
 def _host(name: str) -> str:
-    """A host as a client sends it; one that is no host name stays what it is."""
+    """Return a host as a client sends it; one that is no host name is unchanged."""
     try:
         return values.host(name)
     except ValueError:
@@ -105,5 +103,5 @@ def _host(name: str) -> str:
 
 
 def _path(path: str) -> str:
-    """A path as a client sends it: what is not ASCII is encoded, and nothing else."""
+    """Return a path as a client sends it: characters outside of ASCII are encoded, and no others."""
     return "".join(char if char.isascii() else quote(char) for char in path) or "/"

@@ -1,8 +1,8 @@
 """
-A model of what HAProxy does with the rules of a shared frontend: which one catches a request.
+A model of HAProxy's routing: which rule of a shared frontend catches a request.
 
-It reads the same `Rules` that the text is made of, in the order in which the frontends ask them. Tests send the same
-requests to the model and to a real HAProxy.
+It reads the same `Rules` that the configuration's text is made of, in the order in which the frontends ask them. Tests
+send the same requests to the model and to a real HAProxy.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from marathonlb.routing.rules import AclRule, MapRule, Rules
 from marathonlb.routing.services.model import Service
 
 ODD = r"[^!$%&-+.0-;=A-Z_a-z~[\]-]"
-"""What no Host header may hold: it is answered 400."""
+"""Characters that no Host header may hold: HAProxy answers 400."""
 
 _ODD_HOST = re.compile(ODD)
 
@@ -40,12 +40,12 @@ class Match:
 
     @property
     def service(self) -> Service:
-        """Where the rule leads; its servers may be older than the rule's text."""
+        """The service that the rule leads to; its servers may be older than the rule's text."""
         return self.rule.service
 
     @property
     def wildcard(self) -> bool:
-        """Whether a wildcard fits, and no exact name."""
+        """True if a wildcard fits, and no exact name."""
         return is_wildcard(self.host)
 
     @property
@@ -56,28 +56,28 @@ class Match:
 
 def route(rules: Rules, host: str, path: str) -> Match | None:
     """
-    The rule that catches a request; None where the frontend answers 503, or 400 since the host is odd.
+    Return the rule that catches a request; None if the frontend answers 503, or 400 for an invalid host.
 
     :param host: the Host header as it was sent: any case, with or without a port.
-    :param path: as it was sent, without the query.
+    :param path: the path as it was sent, without the query.
     """
     return next(_asked(rules, plain_host(host), path), None)
 
 
 def matches(rules: Rules, host: str, path: str) -> tuple[Match, ...]:
-    """Every rule that a request fits, in the order in which they are asked: the first one catches it."""
+    """Return every rule that a request fits, in the order in which HAProxy asks them: the first one catches it."""
     return tuple(_asked(rules, plain_host(host), path))
 
 
 def plain_host(header: str) -> str:
-    """The Host header as the rules see it, by ``host_only,lower,rtrim(.)``: without its port and dots at its end."""
+    """Return the Host header as the rules see it (``host_only,lower,rtrim(.)``): without port and dots at its end."""
     place = max(header.rfind("]"), header.rfind(":"))
     host = header[:place] if header[place : place + 1] == ":" else header
     return fold_case(host).rstrip(".")
 
 
 def odd_host(header: str) -> bool:
-    """Whether a Host header is answered 400, whatever the rules are."""
+    """Return True if HAProxy answers 400 to a Host header, whatever the rules are."""
     return _ODD_HOST.search(header) is not None
 
 
@@ -87,7 +87,7 @@ def _asked(rules: Rules, host: str, path: str) -> Iterator[Match]:
     yield from _by_acls(rules.first, host, path)
     key = host + path
     found = [rule for rule in rules.paths if key.startswith(rule.key)]
-    for rule in sorted(found, key=lambda each: -len(each.key)):
+    for rule in sorted(found, key=lambda rule: -len(rule.key)):
         yield Match(rule, rule.key.partition("/")[0], rule.key[rule.key.index("/") :])
     yield from (Match(rule, rule.key) for rule in rules.hosts if rule.key == host)
     yield from _by_acls(rules.later, host, path)
@@ -96,7 +96,7 @@ def _asked(rules: Rules, host: str, path: str) -> Iterator[Match]:
 
 def _by_acls(rules: Iterable[AclRule], host: str, path: str) -> Iterator[Match]:
     for rule in rules:
-        name = next((each for each in rule.hosts if covers(each, host)), None)
+        name = next((pattern for pattern in rule.hosts if covers(pattern, host)), None)
         if name is None:
             continue
         if not rule.paths:
@@ -110,7 +110,7 @@ def _by_acls(rules: Iterable[AclRule], host: str, path: str) -> Iterator[Match]:
 
 
 def why_before(winner: Match, loser: Match) -> str:
-    """By which order one rule is asked before another one that fits as well."""
+    """Return why one rule is asked before another one that fits as well."""
     mine, other = winner.service, loser.service
     if mine.weight is not None or other.weight is not None:
         ours = weight_of(mine, narrows((winner.path,)), winner.wildcard)

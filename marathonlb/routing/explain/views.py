@@ -1,12 +1,10 @@
-"""
-What is shown of a service: its rules, its servers with what Marathon says of them, and what happens on the way.
-"""
+"""Services and rules as explanations show them: with their servers, Marathon's view of these, and remarks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from marathonlb.routing.explain.evidence import Key, State, left_out, said
+from marathonlb.routing.explain.evidence import Key, State, left_out, sentence_of
 from marathonlb.routing.explain.model import RuleSeen, ServerSeen, ServiceSeen
 from marathonlb.routing.labels.tls import NO_VERIFY
 from marathonlb.routing.rules import AclRule, MapRule
@@ -16,15 +14,15 @@ _HEALTH = {True: "alive", False: "not alive", None: "unknown"}
 
 
 def current(service: Service, state: State) -> Service:
-    """A rule's service as it is now: the rules are not made anew when nothing but tasks changes."""
+    """Return a rule's service with its current servers: rules are not made again when only tasks change."""
     return state.by_key.get(service.key, service)
 
 
 def seen(service: Service, state: State, *, https: bool | None = None) -> ServiceSeen:
     """
-    A service as it is shown.
+    Return a service as it is shown.
 
-    :param https: whether a request of the https frontend is asked about; None where no request is.
+    :param https: True if the question is about a request on the https frontend; None if it is about no request.
     """
     return ServiceSeen(
         app_id=service.app_id,
@@ -39,7 +37,7 @@ def seen(service: Service, state: State, *, https: bool | None = None) -> Servic
         left_out=left_out(service, state),
         rules=tuple(_rules(service.key, state)),
         remarks=tuple(_remarks(service, https)),
-        problems=tuple(said(problem) for problem in state.problems_of(*service.key)),
+        problems=tuple(sentence_of(problem) for problem in state.problems_of(*service.key)),
     )
 
 
@@ -51,7 +49,7 @@ def _servers(service: Service, state: State) -> Iterator[ServerSeen]:
 
 
 def _rules(key: Key, state: State) -> Iterator[RuleSeen]:
-    """The rules that lead to a service, in the order in which they are asked."""
+    """Yield the rules that lead to a service, in the order in which HAProxy asks them."""
     rules = state.rules
     for group in (rules.first, rules.paths, rules.hosts, rules.later, rules.wildcards, rules.app_ids):
         for rule in group:
@@ -60,7 +58,7 @@ def _rules(key: Key, state: State) -> Iterator[RuleSeen]:
 
 
 def rule_seen(rule: AclRule | MapRule) -> RuleSeen:
-    """A rule as it is shown."""
+    """Return a rule as it is shown."""
     service = rule.service
     if isinstance(rule, MapRule):
         return RuleSeen(rule.map, rule.key, service.app_id, service.port_index, service.backend)
@@ -71,7 +69,7 @@ def rule_seen(rule: AclRule | MapRule) -> RuleSeen:
 
 
 def _own_text(rule: AclRule) -> str:
-    """Which labels write an ACL's text in place of the default; the operator's templates are not named."""
+    """Return the labels that write an ACL's text in place of the default; the operator's templates are not named."""
     names = [
         name
         for name in sorted(rule.service.overrides)

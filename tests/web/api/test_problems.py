@@ -8,7 +8,7 @@ from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.problem_kinds.apps import LABEL_VALUE
-from marathonlb.routing.claims import settle
+from marathonlb.routing.claims.settle import settle
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.quarantine.refused import QuarantineVerdict
 from marathonlb.routing.services.model import Service
