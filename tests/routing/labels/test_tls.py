@@ -9,7 +9,7 @@ from marathonlb.routing.labels.tls import backend_proto, backend_ssl, server_wor
 from marathonlb.routing.policy.file import policy_of
 from marathonlb.settings import Settings
 from tests.routing.apps import app, offered
-from tests.routing.explain.test_answer import Cluster, shop
+from tests.routing.explain.clusters import Cluster, shop
 
 
 class LabelTests(SynchronousTestCase):
