@@ -8,9 +8,8 @@ RUN apt-get update \
  && apt-get install --yes --no-install-recommends python3-venv
 COPY setup.py pyproject.toml MANIFEST.in README.md LICENSE /src/
 COPY marathonlb /src/marathonlb
-COPY minimarathon /src/minimarathon
 COPY templates /src/templates
-COPY twisted /src/twisted
+COPY twisted/plugins/marathonlb_plugin.py /src/twisted/plugins/
 # Without git here the version is told: docker build --build-arg VERSION=2.1.0
 ARG VERSION
 RUN python3 -m venv /opt/marathon-lb \

@@ -1,4 +1,4 @@
-"""The smallest version of each dependency that setup.py accepts, a line each as pip reads it (see `make audit`)."""
+"""List the smallest version of each dependency that pyproject.toml accepts, a line each for pip (see `make audit`)."""
 
 from __future__ import annotations
 

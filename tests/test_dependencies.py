@@ -1,4 +1,4 @@
-"""The dependencies: no version that setup.py accepts has a vulnerability that was known when this was written."""
+"""The dependencies: no version that pyproject.toml accepts has a vulnerability that was known when this was written."""
 
 from __future__ import annotations
 

@@ -153,6 +153,8 @@ def inside(root: str, work: Path) -> None:
     for program in ("gcc", "cc", "pip", "make"):
         places = [Path(root, place, program) for place in ("usr/bin", "usr/local/bin", "opt/marathon-lb/bin")]
         expect(not any(place.exists() for place in places), f"it has no {program}")
+    packages = [path.name for path in Path(root, "opt/marathon-lb").rglob("*minimarathon*")]
+    expect(not packages, f"it has no minimarathon: {packages}")
     expect(
         config["User"] == "marathon-lb" and config["StopSignal"] == "SIGTERM",
         "a user and a stop signal of its own",

@@ -19,7 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.paths import CHECKOUT
 
-SOURCES = ("marathonlb", "minimarathon", "templates", "twisted", "docs/man", "packaging/completion")
+SOURCES = ("marathonlb", "minimarathon", "templates", "twisted", "docs/man", "packaging")
 FILES = ("setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE")
 TWISTD = "import sys; sys.argv[0] = 'twistd'; from twisted.scripts.twistd import run; run()"
 TEMPLATES = "from marathonlb.config.templates.loader import defaults_directory; print(defaults_directory())"
@@ -87,16 +87,21 @@ class PackagingTests(SynchronousTestCase):
         common = ("--quiet", "--no-deps", "--no-index", "--no-build-isolation")
         self.run_python(["-m", "pip", *arguments[:1], *common, *arguments[1:]], self.sources)
 
-    def check(self, directory: Path, templates: Path) -> None:
+    def plugins(self, directory: Path) -> set[str]:
+        """Return our plugins that twistd lists."""
+        listed = self.run_python(["-c", TWISTD, "--help"], directory)
+        commands = {line.split()[0] for line in listed.partition("Commands:")[2].splitlines() if line.strip()}
+        return commands & {"marathon-lb", "minimarathon"}
+
+    def check(self, directory: Path, templates: Path, *plugins: str) -> None:
         """
-        The plugins are listed, the options are read, and the templates are found.
+        Assert that the plugins are listed, the options are read, and the templates are found.
 
         :param directory: where Python runs.
         :param templates: where the templates must be found.
+        :param plugins: the plugins of ours that there must be, and no others.
         """
-        listed = self.run_python(["-c", TWISTD, "--help"], directory)
-        commands = {line.split()[0] for line in listed.partition("Commands:")[2].splitlines() if line.strip()}
-        self.assertEqual({"marathon-lb", "minimarathon"}, commands & {"marathon-lb", "minimarathon"})
+        self.assertEqual(set(plugins), self.plugins(directory))
         self.assertIn("--callback-url", self.run_python(["-c", TWISTD, "marathon-lb", "--help"], directory))
         self.assertEqual(str(templates), self.run_python(["-c", TEMPLATES], directory).strip())
         for source in (CHECKOUT / "templates").glob("HAPROXY_*.j2"):
@@ -104,20 +109,20 @@ class PackagingTests(SynchronousTestCase):
 
     def test_checkout(self) -> None:
         """A checkout that is not installed works from its own directory."""
-        self.check(self.sources, self.sources / "templates")
+        self.check(self.sources, self.sources / "templates", "marathon-lb", "minimarathon")
 
     def test_editable(self) -> None:
         """An editable install works from anywhere and uses the checkout's files."""
         self.pip(
             "install", "--ignore-installed", "--config-settings", "editable_mode=compat", "--editable", "."
         )
-        self.check(self.work, self.sources / "templates")
+        self.check(self.work, self.sources / "templates", "marathon-lb", "minimarathon")
 
     def test_wheel(self) -> None:
         """
         A wheel made of the source archive works from anywhere, with all that it needs.
 
-        That is every module, both plugins, templates, Lua files, manual pages, completion, the scripts and the version.
+        That is every module, its plugin, templates, Lua files, manual pages, completion, the scripts and the version.
         """
         self.run_python(["setup.py", "--quiet", "sdist"], self.sources)
         (archive,) = (self.sources / "dist").glob("marathon_lb-*.tar.gz")
@@ -125,18 +130,31 @@ class PackagingTests(SynchronousTestCase):
         (wheel,) = (self.work / "dist").glob("marathon_lb-*.whl")
         self.pip("install", "--ignore-installed", str(wheel))
         packages = next((self.work / "venv" / "lib").glob("python*")) / "site-packages"
-        self.check(self.work, packages / "marathonlb" / "templates")
-        for package in ("marathonlb", "minimarathon"):
-            for kind in ("*.py", "*.lua", "*.html", "*.css", "*.js", "*.svg"):
-                for module in (CHECKOUT / package).rglob(kind):
-                    self.assertTrue((packages / module.relative_to(CHECKOUT)).exists(), module)
-            self.assertTrue((packages / package / "py.typed").exists())
+        self.check(self.work, packages / "marathonlb" / "templates", "marathon-lb")
+        self.assertFalse((packages / "minimarathon").exists())
+        for kind in ("*.py", "*.lua", "*.html", "*.css", "*.js", "*.svg", "py.typed"):
+            for module in (CHECKOUT / "marathonlb").rglob(kind):
+                self.assertTrue((packages / module.relative_to(CHECKOUT)).exists(), module)
         self.assertFalse((packages / "twisted" / "plugins" / "__init__.py").exists())
         for path in ("man/man1/marathon-lb.1", "bash-completion/completions/marathon-update-haproxy"):
             self.assertTrue((self.work / "venv" / "share" / path).exists(), path)
         script = str(self.python.parent / "marathon-update-haproxy")
         self.assertIn(wheel.name.split("-")[1], self.run_python([script, "--version"], self.work))
 
+    def test_minimarathon(self) -> None:
+        """minimarathon is a distribution of its own, with its modules, its sample and its plugin, and nothing else."""
+        build = self.work / "minimarathon"
+        assemble = self.sources / "packaging" / "minimarathon" / "assemble.sh"
+        subprocess.run(["sh", str(assemble), str(build)], check=True, timeout=SECONDS)
+        self.pip("install", "--ignore-installed", str(build))
+        packages = next((self.work / "venv" / "lib").glob("python*")) / "site-packages"
+        self.assertEqual({"minimarathon"}, self.plugins(self.work))
+        source = CHECKOUT / "minimarathon"
+        for path in (*source.glob("*.py"), *source.glob("*.json"), source / "py.typed"):
+            self.assertTrue((packages / path.relative_to(CHECKOUT)).exists(), path)
+        self.assertFalse((packages / "marathonlb").exists())
+        self.assertIn("--task-ports", self.run_python(["-c", TWISTD, "minimarathon", "--help"], self.work))
+
     reason = too_old()
     if reason:
-        test_editable.skip = test_wheel.skip = reason  # type: ignore[attr-defined]
+        test_editable.skip = test_wheel.skip = test_minimarathon.skip = reason  # type: ignore[attr-defined]
