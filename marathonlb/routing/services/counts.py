@@ -1,4 +1,4 @@
-"""How many ports, hosts, paths and words of an app are served, and what its owner is told of more."""
+"""The limits of one app: how many ports, hosts, paths and words are served, and the problems of more."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from marathonlb.routing.services.model import Service
 
 
 def served_ports(app: App) -> int:
-    """How many of an app's ports are served."""
+    """Return how many of an app's ports are served."""
     return min(len(app.ports), limits.PORTS, max(1, limits.SERVERS // max(1, len(app.tasks))))
 
 
-def beyond(app: App, labels: AppLabels) -> list[Problem]:
-    """What the owner is told of ports that are not served, and of labels for ports that are not there."""
+def port_problems(app: App, labels: AppLabels) -> list[Problem]:
+    """Return the problems of ports beyond the limit, and of labels for ports that the app does not have."""
     served = served_ports(app)
     if served < len(app.ports):
         reason = (
@@ -41,48 +41,57 @@ def beyond(app: App, labels: AppLabels) -> list[Problem]:
 
 
 def ports_of(app: App) -> str:
-    """How many ports an app has, in words."""
+    """Return how many ports an app has, as a sentence."""
     count = len(app.ports) or "no"
     return f"the app has {count} port{'' if count == 1 else 's'}; labels count them from 0"
 
 
-def with_few_hosts(services: Iterable[Service], problems: list[Problem], *, grouped: bool) -> list[Service]:
+def within_host_limits(
+    services: Iterable[Service], problems: list[Problem], *, grouped: bool
+) -> list[Service]:
     """
-    The services of one app; those whose hosts and paths come on top of too many have their service ports alone.
+    Return the services of one app; a service that exceeds the app's limits of hosts loses all of its hosts.
 
-    :param grouped: hosts with certificates or bind options have their own TLS, as those have that are passed through.
+    :param problems: gets one problem for each such service.
+    :param grouped: True if hosts with certificates or bind options have TLS of their own, as passed-through ones do.
     """
     kept: list[Service] = []
-    entries = apart = 0
+    entries = tls_hosts = 0
     for service in services:
-        mine = len(service.hosts or service.passthrough) * max(1, len(service.paths))
-        own = grouped and (service.ssl_certs or service.bind_options)
-        hosts = service.passthrough or (service.hosts if own else ())
-        if entries + mine <= limits.ENTRIES and apart + len(hosts) <= limits.ACL_RULES:
-            entries += mine
-            apart += len(hosts)
+        own_entries = len(service.hosts or service.passthrough) * max(1, len(service.paths))
+        own_tls = grouped and (service.ssl_certs or service.bind_options)
+        own_tls_hosts = len(service.passthrough or (service.hosts if own_tls else ()))
+        too_many_entries = entries + own_entries > limits.ENTRIES
+        if not too_many_entries and tls_hosts + own_tls_hosts <= limits.ACL_RULES:
+            entries += own_entries
+            tls_hosts += own_tls_hosts
             kept.append(service)
             continue
-        problems.append(_problem(service, mine if entries + mine > limits.ENTRIES else 0))
+        problems.append(_host_limit(service, own_entries if too_many_entries else 0))
         kept.append(
             evolve(service, hosts=(), paths=(), passthrough=(), redirect_to_https=False, auth=None),
         )
     return kept
 
 
-def _problem(service: Service, entries: int) -> Problem:
+def _host_limit(service: Service, entries: int) -> Problem:
+    """
+    Return the problem of a service that loses its hosts.
+
+    :param entries: the number of its hosts times paths; 0 if the limit is that of hosts with TLS of their own.
+    """
     label = f"HAPROXY_{service.port_index}_VHOST"
-    what = (
+    excess = (
         f"comes to {entries} hosts and paths, and an app has {limits.ENTRIES}"
         if entries
         else f"has hosts whose TLS is their own, and an app has {limits.ACL_RULES} of them"
     )
-    reason = f"{what} in all its ports at most; no host of this port is served, its service port is"
+    reason = f"{excess} in all its ports at most; no host of this port is served, its service port is"
     return Problem(service.app_id, service.port_index, label, "", reason, fatal=False, kind=ROUTING_LIMIT)
 
 
-def too_long(service: Service) -> Iterator[Problem]:
-    """What is wrong with a service whose lines would be longer than they may, by several labels or by what is none."""
+def length_problems(service: Service) -> Iterator[Problem]:
+    """Yield the problems of lines that are too long by several labels together, or by the path of a health check."""
     index = service.port_index
     words = len(service.bind_options.split()) + 2 * len(service.ssl_certs)
     if words > limits.BIND_WORDS:

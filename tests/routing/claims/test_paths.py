@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from marathonlb.routing.claims.settle import settle
+from marathonlb.routing.services.model import Service
+from marathonlb.settings import Settings
 from tests.routing.apps import service
 from tests.routing.claims.test_settle import settled
 
@@ -83,3 +87,38 @@ class PathTests(SynchronousTestCase):
             service("d", 4, hosts=("y.x.com",)),
         )
         self.assertEqual((outcome.lost, outcome.problems, outcome.contested), ({}, (), frozenset()))
+
+
+class PathHolderTests(SynchronousTestCase):
+    """Who has a path that differs in case from others."""
+
+    def test_as_one_after_another(self) -> None:
+        """The answer is that of a comparison with every older service."""
+        for seed in range(300):
+            chance = random.Random(seed)
+            services = [
+                service(
+                    f"app{number}",
+                    10000 + number,
+                    hosts=("a.test",),
+                    paths=tuple(chance.sample(("/a", "/A", "/b", "/B", "/aB", "/AB"), chance.randint(1, 3))),
+                    ignore_path_case=chance.random() < 0.3,
+                    since=str(number),
+                )
+                for number in range(6)
+            ]
+            taken: list[tuple[str, Service]] = []
+            lost: dict[tuple[str, int], set[tuple[str, str]]] = {}
+            for each in services:
+                for path in each.paths:
+                    for theirs, other in taken:
+                        fold = other.ignore_path_case or each.ignore_path_case
+                        if theirs == path or (fold and theirs.lower() == path.lower()):
+                            if other is not each:
+                                lost.setdefault(each.key, set()).add(("a.test", path))
+                            break
+                    else:
+                        taken.append((path, each))
+            self.assertEqual(
+                lost, {key: set(pairs) for key, pairs in settle(services, Settings()).lost.items()}, seed
+            )

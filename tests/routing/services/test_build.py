@@ -190,39 +190,8 @@ class ModeTests(SynchronousTestCase):
         self.assertEqual((found.services, len(found.problems)), ((), 1))
 
 
-class ContradictionTests(SynchronousTestCase):
-    """Labels that forbid one another."""
-
-    def test_needs_host(self) -> None:
-        """Path, redirect and password without a virtual host are warnings and without effect."""
-        labels = {
-            "0_PATH": "/a",
-            "0_REDIRECT_TO_HTTPS": "1",
-            "0_AUTH": "r:u:$1$salt$hashed",
-            "0_MODE": "http",
-        }
-        found = offered(app(labels=labels))
-        (service,) = found.services
-        self.assertEqual((service.paths, service.redirect_to_https, service.auth), ((), False, None))
-        self.assertEqual(len(found.problems), 3)
-        self.assertFalse(any(problem.fatal or "hashed" in str(problem) for problem in found.problems))
-
-    def test_tcp(self) -> None:
-        """What needs HTTP has no effect in mode tcp, with a warning; no host is claimed."""
-        labels = {
-            "0_VHOST": "a",
-            "0_MODE": "tcp",
-            "0_STICKY": "true",
-            "0_USE_HSTS": "false",
-            "0_AUTH": "r:u:$1$salt$hashed",
-        }
-        found = offered(app(labels=labels))
-        self.assertEqual(found.services[0].hosts, ())
-        self.assertEqual(
-            sorted(problem.label for problem in found.problems),
-            ["HAPROXY_0_AUTH", "HAPROXY_0_STICKY", "HAPROXY_0_VHOST"],
-        )
-        self.assertFalse(any(problem.fatal or "hashed" in str(problem) for problem in found.problems))
+class HostAndPasswordTests(SynchronousTestCase):
+    """Labels of hosts and passwords."""
 
     def test_host_warning(self) -> None:
         """A URL as a virtual host is taken, with one warning."""
