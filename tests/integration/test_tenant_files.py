@@ -157,7 +157,7 @@ class LabelMixin(WithCertificates):
             "fd": "/dev/fd/0",
             "secret": secret,
         }
-        for label in ("SSL_CERT={}", "BACKEND_SSL={}", "BIND_OPTIONS=verify required c\\a-file {}"):
+        for label in ("SSL_CERT={}", "BACKEND_SSL={}", "BIND_OPTIONS=verify required ca\\x2dfile {}"):
             kind = label.partition("_")[0].lower() + str(len(label))
             said = await self.reasons(
                 service, **{f"{kind}-{name}": label.format(path) for name, path in paths.items()}

@@ -114,6 +114,9 @@ class SpecialTests(CertificateTestCase):
         ):
             kept, problems = self.of().admit([service(bind_options=text)])
             self.assertEqual((0, 1), (len(kept), len(problems)), text)
+        for text in ('ca-"file" /nowhere.pem', "ca\\x2dfile /nowhere.pem", "'ca-file' /nowhere.pem"):
+            _, (problem,) = self.of().admit([service(bind_options=text)])
+            self.assertEqual(("/nowhere.pem", UNUSABLE_AUTHORITY), (problem.value, problem.reason), text)
         kept, problems = self.of().admit([service(bind_options="ca-file @system-ca verify required")])
         self.assertEqual((1, []), (len(kept), problems))
 
