@@ -1,7 +1,7 @@
 """
-The file of `--policy`: TOML, checked as a whole before anything is served.
+Read the file of ``--policy``: TOML, checked as a whole before anything is served.
 
-What is wrong is said with the line, the key and what was expected there.
+An error names the line, the key and what was expected there.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ Place = tuple[str, ...]
 """The names of a table and of a key in it, from the top."""
 
 
-class _WrongError(ValueError):
-    """Something in the file is not what it should be."""
+class _PolicyValueError(ValueError):
+    """A key or a value of the file is not valid."""
 
     def __init__(self, place: Place, reason: str) -> None:
         super().__init__(reason)
@@ -45,13 +45,13 @@ def read_policy(path: str, template_names: frozenset[str]) -> Policy:
     Read a policy.
 
     :param template_names: the templates that a label can override.
-    :raises UsageError: the file cannot be read, or is no policy; it names line and key.
+    :raises UsageError: the file cannot be read or is not a policy; the error names the line and the key.
     """
     try:
         with open(path, encoding="utf-8") as file:
             text = file.read()
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise UsageError(
             option="--policy", value=path, expected=f"a file that can be read: {reason}"
         ) from None
@@ -63,14 +63,14 @@ def read_policy(path: str, template_names: frozenset[str]) -> Policy:
 
 def policy_of(text: str, template_names: frozenset[str]) -> Policy:
     """
-    The policy that a text says.
+    Return the policy of a text.
 
-    :raises ValueError: with the line, the key and what was expected.
+    :raises ValueError: the text is not valid; the error names the line, the key and what was expected.
     """
     table = tomllib.loads(text)
     try:
         return _policy(table, template_names)
-    except _WrongError as wrong:
+    except _PolicyValueError as wrong:
         line = _line_of(text, wrong.place)
         where = ".".join(_quoted(name) for name in wrong.place)
         raise ValueError(f"{f'line {line}, ' if line else ''}{where}: {wrong}") from None
@@ -85,11 +85,13 @@ def _policy(table: Mapping[str, Any], template_names: frozenset[str]) -> Policy:
     for prefix, section in _table(table.get("apps", {}), ("apps",)).items():
         place = ("apps", prefix)
         if not _PREFIX.match(prefix):
-            raise _WrongError(place, "an app id's prefix begins with /, or with a cluster's name and :/")
+            raise _PolicyValueError(
+                place, "an app id's prefix begins with /, or with a cluster's name and :/"
+            )
         path = id_in_cluster(prefix).rstrip("/") or "/"
         plain = qualified(cluster_of(prefix), path)
         if plain in grants:
-            raise _WrongError(place, f"{plain} is there twice")
+            raise _PolicyValueError(place, f"{plain} is defined twice")
         grants[plain] = _grant(_table(section, place), place, defaults, template_names)
     return Policy(defaults, grants)
 
@@ -108,7 +110,7 @@ def _grant(table: Mapping[str, Any], place: Place, base: Grant, template_names: 
     section = ".".join(_quoted(name) for name in place)
     lines = table.get("templates") == LINES
     if isinstance(table.get("templates"), str) and not lines:
-        raise _WrongError((*place, "templates"), f'is neither a list nor "{LINES}"')
+        raise _PolicyValueError((*place, "templates"), f'is neither a list nor "{LINES}"')
     found: dict[str, Any] = {
         key: _items(table[key], (*place, key), parsers[key])
         for key in table
@@ -125,30 +127,30 @@ def _known(table: Mapping[str, Any], names: Iterable[str], place: Place) -> None
     for key in table:
         if key not in names:
             near = get_close_matches(key, list(names), 1)
-            hint = f"; do you mean {near[0]}?" if near else ""
-            raise _WrongError((*place, key), f"is unknown here, where {', '.join(names)} can stand{hint}")
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise _PolicyValueError((*place, key), f"is unknown here, known are {', '.join(names)}{hint}")
 
 
 def _table(value: Any, place: Place) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise _WrongError(place, "is no table")
+        raise _PolicyValueError(place, "is not a table")
     return value
 
 
 def _items(value: Any, place: Place, parse: Callable[[Any], Any]) -> tuple[Any, ...] | None:
-    """The parsed items of a list; None, which is everything, where ``*`` is among them."""
+    """Return the parsed items of a list; None, which allows everything, if ``*`` is among them."""
     if not isinstance(value, list):
-        raise _WrongError(place, "is no list")
+        raise _PolicyValueError(place, "is not a list")
     try:
         found = [parse(item) for item in value if item != "*"]
     except ValueError as error:
-        raise _WrongError(place, str(error)) from None
+        raise _PolicyValueError(place, str(error)) from None
     return None if "*" in value else tuple(found)
 
 
 def _text(item: Any) -> str:
     if not isinstance(item, str) or not item.strip():
-        raise ValueError(f"{item!r} is no text")
+        raise ValueError(f"{item!r} is not a text")
     return values.no_control(item.strip())
 
 
@@ -208,25 +210,25 @@ def _quoted(name: str) -> str:
 
 
 def _line_of(text: str, place: Place) -> int | None:
-    """The line on which a key or a table stands, counted from 1; None where it is written in another form."""
-    here: Place = ()
+    """Return the line of a key or a table, counted from 1; None if it is written in a form that is not found."""
+    table: Place = ()
     best: int | None = None
     for number, line in enumerate(text.splitlines(), 1):
         with suppress(tomllib.TOMLDecodeError):
             if line.lstrip().startswith("["):
-                here = _path(tomllib.loads(line))
-                if here == place:
+                table = _path(tomllib.loads(line))
+                if table == place:
                     best = number
                 continue
         key = line.partition("=")[0].strip()
         with suppress(tomllib.TOMLDecodeError):
-            if key and (*here, *_path(tomllib.loads(f"{key} = {{}}"))) == place:
+            if key and (*table, *_path(tomllib.loads(f"{key} = {{}}"))) == place:
                 return number
     return best
 
 
 def _path(table: Mapping[str, Any]) -> Place:
-    """The names on the way into nested tables that hold one key each."""
+    """Return the names on the way into nested tables that hold one key each."""
     names: list[str] = []
     while table:
         name, inner = next(iter(table.items()))

@@ -1,8 +1,8 @@
 """
-What the apps of a cluster of many teams may claim, by the prefix of their ids.
+The policy: what the apps of a cluster of many teams may claim, by the prefix of their ids.
 
-Without a policy everything is allowed. What one forbids is a problem like any other: it takes that service out, and its
-owner reads which section of the policy says so.
+Without a policy everything is allowed. A violation is a problem like any other: that service is not served, and its
+owner reads which section of the policy forbids it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ FORBIDDEN = "the policy forbids it"
 """The first words of the reason of every such problem, for people."""
 
 TEXT_LABELS = frozenset({"BIND_OPTIONS", "FRONTEND_EXTRA", "BACKEND_EXTRA", "SERVER_EXTRA"})
-"""The labels besides the templates whose value is text of HAProxy's configuration."""
+"""Labels besides the templates whose value is text of HAProxy's configuration."""
 
 Network = IPv4Network | IPv6Network
 
@@ -45,17 +45,17 @@ _EVERYWHERE: tuple[Network, ...] = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"
 @frozen(kw_only=True)
 class Grant:
     """
-    What the apps below one prefix may claim. None allows everything; an empty tuple allows nothing.
+    The rights of the apps below one prefix. None allows everything; an empty tuple allows nothing.
 
-    :param section: where the policy says so, as the problem names it.
-    :param templates: patterns of the labels that hold text for HAProxy's configuration (``BACKEND_*``).
-    :param harmless_lines: such a label is also allowed where each of its lines concerns the service alone.
-    :param hosts: names; ``*.example.com`` covers every deeper name and the wildcards among them.
+    :param section: the section of the policy, as problems name it.
+    :param templates: patterns of labels that hold text for HAProxy's configuration (``BACKEND_*``).
+    :param harmless_lines: True to allow such a label also if each of its lines concerns the service alone.
+    :param hosts: host names; ``*.example.com`` covers every deeper name and the wildcards among them.
     :param ports: ranges of service ports, both ends included.
-    :param addresses: what a service port may be bound to: networks, or names.
-    :param networks: the clients that a service may let in.
-    :param certificates: patterns of the paths of files that labels may name.
-    :param deployment_groups: patterns of the groups that an app may join: it gets a share of what the others serve.
+    :param addresses: networks or names that a service port may be bound to.
+    :param networks: networks of clients that a service may let in.
+    :param certificates: patterns of the paths of the files that labels may name.
+    :param deployment_groups: patterns of the groups that an app may join, which gives it a share of their requests.
     """
 
     section: str = "defaults"
@@ -74,9 +74,9 @@ class Policy:
     """
     The grants of a cluster.
 
-    :param defaults: holds for apps that no prefix covers; what a prefix's grant leaves open is taken from it.
-    :param grants: by the prefix of the app ids, which begins with ``/``, or with a cluster's name and ``:/``; the
-        longest one wins.
+    :param defaults: holds for apps that no prefix covers, and for what the grant of a prefix leaves open.
+    :param grants: by prefix of the app ids, which begins with ``/``, or with a cluster's name and ``:/``; the longest
+        prefix wins.
     """
 
     defaults: Grant = field(factory=Grant)
@@ -84,10 +84,10 @@ class Policy:
 
     def grant(self, app_id: str) -> Grant:
         """
-        What one app may claim.
+        Return the grant of one app.
 
-        A prefix holds for every cluster, or with a cluster's name before it for that one; where both are there for the
-        same part of the id, the latter does.
+        A prefix holds for every cluster; with a cluster's name before it, it holds for that cluster alone. If both
+        exist for the same part of the id, the one with the cluster's name wins.
         """
         cluster = qualified(cluster_of(app_id), "")
         path = id_in_cluster(app_id)
@@ -100,14 +100,14 @@ class Policy:
             path = path.rpartition("/")[0]
 
     def file_violation(self, app_id: str, path: str) -> str:
-        """Why an app's labels may not name a file, by its normal path; empty where they may."""
+        """Return why an app's labels may not name a file, by its normal path; empty if they may."""
         grant = self.grant(app_id)
         if grant.certificates is None or covered(path, grant.certificates):
             return ""
         return f"{FORBIDDEN}: {_only(grant, 'certificates', grant.certificates)}"
 
     def applied(self, app: App, offered: AppServices) -> AppServices:
-        """What an app offers, without the services that claim what they may not."""
+        """Return what an app offers without the services that violate the policy, and a problem for each violation."""
         if not self.grants and self.defaults == Grant():
             return offered
         grant = self.grant(app.id)
@@ -127,7 +127,7 @@ class Policy:
 
 
 OPEN = Policy()
-"""Without a file everything is allowed."""
+"""The policy without a file: everything is allowed."""
 
 
 Violation = tuple[ProblemKind, str, str, str]
@@ -135,7 +135,7 @@ Violation = tuple[ProblemKind, str, str, str]
 
 
 def _violations(grant: Grant, app: App, service: Service) -> Iterator[Violation]:
-    """Everything that a service claims and may not."""
+    """Yield every violation of a service."""
     prefix = f"HAPROXY_{service.port_index}"
     yield from _text_violations(grant, service)
     if grant.hosts is not None:
@@ -144,9 +144,11 @@ def _violations(grant: Grant, app: App, service: Service) -> Iterator[Violation]
                 yield POLICY_HOST, f"{prefix}_VHOST", host, _only(grant, "hosts", grant.hosts)
     yield from _port_violations(grant, app, service)
     if grant.networks is not None:
-        refused = [each for each in service.networks if not network_allowed(ip_network(each), grant.networks)]
+        refused = [text for text in service.networks if not network_allowed(ip_network(text), grant.networks)]
         reason = _only(grant, "networks", map(str, grant.networks))
-        if not service.networks and not all(network_allowed(each, grant.networks) for each in _EVERYWHERE):
+        if not service.networks and not all(
+            network_allowed(network, grant.networks) for network in _EVERYWHERE
+        ):
             yield (
                 POLICY_NETWORK,
                 f"{prefix}_BACKEND_NETWORK_ALLOWED_ACL",
@@ -158,7 +160,7 @@ def _violations(grant: Grant, app: App, service: Service) -> Iterator[Violation]
 
 
 def _text_violations(grant: Grant, service: Service) -> Iterator[Violation]:
-    """List the labels that hold text for HAProxy's configuration that they may not hold."""
+    """Yield the labels whose text for HAProxy's configuration is not allowed."""
     spent = 0
     for name, text in _text_labels(service) if grant.templates is not None else ():
         label, patterns = f"HAPROXY_{service.port_index}_{name}", grant.templates or ()
@@ -198,8 +200,10 @@ def _port_violations(grant: Grant, app: App, service: Service) -> Iterator[Viola
 
 
 def _only(grant: Grant, key: str, allowed: Iterable[str]) -> str:
-    words = ", ".join(allowed)
-    return f"{grant.section} allows the {key} {words} alone" if words else f"{grant.section} allows no {key}"
+    listed = ", ".join(allowed)
+    return (
+        f"{grant.section} allows the {key} {listed} alone" if listed else f"{grant.section} allows no {key}"
+    )
 
 
 def _text_labels(service: Service) -> list[tuple[str, str]]:
@@ -209,7 +213,7 @@ def _text_labels(service: Service) -> list[tuple[str, str]]:
 
 
 def _claims_port(app: App, service: Service) -> bool:
-    """Whether the app or Marathon chose the service port; one that was assigned here is nobody's claim."""
+    """Return True if the app or Marathon chose the service port; a port assigned here is no claim of the app's."""
     named = app.ports[service.port_index].service_port if service.port_index < len(app.ports) else 0
     if named == service.service_port:
         return True
@@ -220,15 +224,16 @@ def _claims_port(app: App, service: Service) -> bool:
 
 
 def host_allowed(host: str, allowed: Iterable[str]) -> bool:
-    """Whether a virtual host, perhaps a wildcard itself, is covered by a pattern."""
+    """Return True if a pattern covers a virtual host, which may be a wildcard itself."""
     return any(covers(pattern, host) for pattern in allowed)
 
 
 def address_allowed(address: str, allowed: Iterable[Network | str]) -> bool:
     """
-    Whether a port may be bound to an address; ``*`` and its kin are every address, which takes a whole network.
+    Return True if a port may be bound to an address.
 
-    To the kernel ``::`` is every address of IPv4 as well.
+    ``*``, ``0.0.0.0`` and ``::`` are every address, which only ``0.0.0.0/0`` and ``::/0`` allow; to the kernel ``::``
+    includes every address of IPv4.
     """
     bare = address.strip("[]")
     if bare in ("*", "::"):
@@ -238,8 +243,8 @@ def address_allowed(address: str, allowed: Iterable[Network | str]) -> bool:
     except ValueError:
         return bare in allowed
     ip = getattr(ip, "ipv4_mapped", None) or ip
-    networks = [each for each in allowed if not isinstance(each, str) and each.version == ip.version]
-    return any(not each.prefixlen if ip.is_unspecified else ip in each for each in networks)
+    networks = [entry for entry in allowed if not isinstance(entry, str) and entry.version == ip.version]
+    return any(not network.prefixlen if ip.is_unspecified else ip in network for network in networks)
 
 
 def network_allowed(network: Network, allowed: Iterable[Network]) -> bool:
