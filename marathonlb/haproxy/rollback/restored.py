@@ -56,16 +56,16 @@ class RestoredConfig:
         return config
 
     def _from_scratch(self, today: Config, alive: Alive) -> Config:
-        theirs = {(section.kind, section.name): section for section in today.sections}
-        head, rest = self._head(today, theirs)
+        todays = {(section.kind, section.name): section for section in today.sections}
+        head, rest = self._head(today, todays)
         sections = [*head]
         self._places = {}
-        alone = len(theirs) == len(today.sections)
+        alone = len(todays) == len(today.sections)
         for number, section in enumerate(rest):
             key = section.kind, section.name
-            alone = alone and (key in theirs or section.kind != "backend") and key not in self._places
+            alone = alone and (key in todays or section.kind != "backend") and key not in self._places
             self._places[key] = section, number, len(sections)
-            sections.append(self._section(number, section, theirs.get(key), alive))
+            sections.append(self._section(number, section, todays.get(key), alive))
         if not alone:  # any change may end a task of a backend that is not in `today`
             self._places = {}
         pairs = zip(sections, today.sections, strict=False)
@@ -97,25 +97,25 @@ class RestoredConfig:
             return today if alike else None
         return made.replace(sections) if sections else made
 
-    def _head(self, today: Config, theirs: Mapping[Key, Section]) -> tuple[list[Section], Sequence[Section]]:
+    def _head(self, today: Config, todays: Mapping[Key, Section]) -> tuple[list[Section], Sequence[Section]]:
         """Return the head, today's own where the text is the same, and the other sections."""
-        ours = self._config.sections
+        past = self._config.sections
         head = today.sections[0] if today.sections and today.sections[0].kind == "head" else None
         if head is None:
-            return [], ours
+            return [], past
         text, size = head.text.replace(DIRECTORY, self._directory), 0
         read = ""
-        while size < len(ours) and len(read) < len(text):
-            read += ours[size].text.replace(DIRECTORY, self._directory)
+        while size < len(past) and len(read) < len(text):
+            read += past[size].text.replace(DIRECTORY, self._directory)
             size += 1
         if read == text:
-            return [head], ours[size:]
+            return [head], past[size:]
         parts = {(section.kind, section.name) for section in split(text, {})}
         size = 0
-        while size < len(ours) and _in_head(ours[size], parts, theirs):
+        while size < len(past) and _in_head(past[size], parts, todays):
             size += 1
-        old = "".join(section.text for section in ours[:size])
-        return [Section("head", "", (Chunk(old, head.chunks[0].owner),))] if old else [], ours[size:]
+        old = "".join(section.text for section in past[:size])
+        return [Section("head", "", (Chunk(old, head.chunks[0].owner),))] if old else [], past[size:]
 
     def _section(self, number: int, section: Section, today: Section | None, alive: Alive) -> Section:
         if today is None:
@@ -126,10 +126,10 @@ class RestoredConfig:
         return known[1]
 
 
-def _in_head(section: Section, parts: set[Key], theirs: Mapping[Key, Section]) -> bool:
+def _in_head(section: Section, parts: set[Key], todays: Mapping[Key, Section]) -> bool:
     """Return whether a section of the past belongs to its head, which may hold other sections than today's."""
     key = section.kind, section.name
-    return key in parts or (key not in theirs and section.kind not in ("userlist", "frontend", "backend"))
+    return key in parts or (key not in todays and section.kind not in ("userlist", "frontend", "backend"))
 
 
 def _movable(published: Published) -> str:
