@@ -46,7 +46,7 @@ class FakeMap:
 
 
 @implementer(IRuntimeConnection)
-class FakeTalk:
+class FakeRuntimeConnection:
     """A conversation with it."""
 
     def __init__(self, worker: FakeWorker) -> None:
@@ -95,7 +95,7 @@ class FakeWorker:
         self.over = 0
         self.before: Callable[[str], None] = lambda command: None
         self.held: Deferred[None] | None = None
-        self.talks: list[FakeTalk] = []
+        self.talks: list[FakeRuntimeConnection] = []
 
     def load(self, config: Config, directory: str) -> None:
         """Begin anew from a configuration, as another process."""
@@ -116,11 +116,11 @@ class FakeWorker:
             for name, entries in config.maps.items()
         }
 
-    async def connect(self, config: Config) -> FakeTalk:
+    async def connect(self, config: Config) -> FakeRuntimeConnection:
         """What `marathonlb.haproxy.dynamic.updater.Steering` is given."""
         if not self.up:
             raise HAProxyUnavailable(reason="nobody listens")
-        self.talks.append(FakeTalk(self))
+        self.talks.append(FakeRuntimeConnection(self))
         return self.talks[-1]
 
     def ask_pid(self) -> int:

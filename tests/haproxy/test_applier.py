@@ -20,9 +20,9 @@ from marathonlb.haproxy.files.state_directory import StateDirectory
 from marathonlb.haproxy.outcome import Outcome, action_word, explanation
 from marathonlb.haproxy.process.port_check import Bind
 from marathonlb.haproxy.rollback.archive import Archive
+from tests.fakes.disks import Crash, FailingDisk, crashing, refusing
 from tests.fakes.haproxy import FakeApplier, FakeChecker, FakeReloader
 from tests.haproxy.contracts import ApplierContract, ReloaderContract
-from tests.haproxy.disks import Crash, FailingDisk, crashing, refusing
 from tests.haproxy.samples import BAD, A, B, config, frontend
 
 

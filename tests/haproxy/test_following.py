@@ -23,7 +23,7 @@ from marathonlb.haproxy.files.state_directory import StateDirectory
 from marathonlb.haproxy.outcome import action_word, changes_of, explanation
 from marathonlb.haproxy.reload_reason import ReasonKind, ReloadReason
 from marathonlb.haproxy.rollback.archive import Archive
-from tests.haproxy.disks import Crash, FailingDisk, crashing, refusing
+from tests.fakes.disks import Crash, FailingDisk, crashing, refusing
 from tests.haproxy.dynamic.steered import S, SteeredCase, SteeredHouse, shops
 from tests.haproxy.samples import backend, config
 

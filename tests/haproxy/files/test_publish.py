@@ -14,7 +14,7 @@ from marathonlb.errors import PublishFailed
 from marathonlb.files import PART
 from marathonlb.haproxy.files.disk import holds
 from marathonlb.haproxy.files.publish import Files, Published, Recovery
-from tests.haproxy.disks import Crash, FailingDisk, crashing, refusing
+from tests.fakes.disks import Crash, FailingDisk, crashing, refusing
 from tests.haproxy.samples import HEAD, A, B, config
 
 

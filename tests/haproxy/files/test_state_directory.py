@@ -12,7 +12,7 @@ from marathonlb.errors import PublishFailed
 from marathonlb.haproxy.files.disk import Disk, explain_error, forbidden
 from marathonlb.haproxy.files.state_directory import StateDirectory
 from marathonlb.settings import Settings
-from tests.haproxy.disks import refusing
+from tests.fakes.disks import refusing
 
 
 class StateTests(SynchronousTestCase):

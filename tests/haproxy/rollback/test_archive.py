@@ -12,7 +12,7 @@ from marathonlb.haproxy.files.publish import Published
 from marathonlb.haproxy.files.state_directory import StateDirectory
 from marathonlb.haproxy.rollback.archive import Archive
 from marathonlb.haproxy.rollback.pin import Pin, Pins
-from tests.haproxy.disks import refusing
+from tests.fakes.disks import refusing
 
 
 class ArchiveTests(SynchronousTestCase):

@@ -46,21 +46,21 @@ def two_backends(head: str, port: int) -> Config:
     )
 
 
-class TalkContract:
+class RuntimeConnectionContract:
     """
-    `IRuntimeConnection`. A test case gives `talk`, a connection to a worker that has read `two_backends`, and the
+    `IRuntimeConnection`. A test case gives `connection`, a connection to a worker that has read `two_backends`, and the
     `directory` of its maps.
     """
 
-    talk: Any
+    connection: Any
     directory: str
 
     async def ask(self, *commands: str) -> list[str]:
-        answers: list[str] = await self.talk.execute(commands)
+        answers: list[str] = await self.connection.execute(commands)
         return answers
 
     async def refusals(self: Any, *commands: str) -> list[bool]:
-        answers = await self.talk.execute(commands)
+        answers = await self.connection.execute(commands)
         return [
             refusal(command, answer) is not None for command, answer in zip(commands, answers, strict=True)
         ]
@@ -73,8 +73,8 @@ class TalkContract:
     @coroutine
     async def test_interface(self: Any) -> None:
         """It provides the interface, and says who it is."""
-        self.assertTrue(verifyObject(IRuntimeConnection, self.talk))
-        self.assertGreater(await self.talk.worker_pid(), 1)
+        self.assertTrue(verifyObject(IRuntimeConnection, self.connection))
+        self.assertGreater(await self.connection.worker_pid(), 1)
         self.assertEqual(await self.ask(), [])
         self.assertRegex((await self.ask("show version"))[0], r"^\d+\.\d+")
 

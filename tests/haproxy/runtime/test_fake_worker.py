@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from twisted.trial.unittest import TestCase
 
-from tests.fakes.worker import FakeTalk, FakeWorker
-from tests.haproxy.runtime.connections import TalkContract, two_backends
+from tests.fakes.worker import FakeRuntimeConnection, FakeWorker
+from tests.haproxy.runtime.connections import RuntimeConnectionContract, two_backends
 
 
-class FakeTalkTests(TalkContract, TestCase):
+class FakeWorkerTests(RuntimeConnectionContract, TestCase):
     """The fake, in the words of HAProxy 2.8."""
 
     version = "2.8.25"
@@ -17,10 +17,10 @@ class FakeTalkTests(TalkContract, TestCase):
         self.directory = "/etc/haproxy"
         worker = FakeWorker(self.version)
         worker.load(two_backends("global\n", 80), self.directory)
-        self.talk = FakeTalk(worker)
+        self.connection = FakeRuntimeConnection(worker)
 
 
-class NewFakeTalkTests(FakeTalkTests):
+class NewFakeWorkerTests(FakeWorkerTests):
     """The fake, in the words of HAProxy 3.4."""
 
     version = "3.4.0-64a335366"
