@@ -243,7 +243,7 @@ class FailedReloadTests(ApplyCase):
         self.assertEqual(
             str(error),
             "reload failed: line 6: cannot bind socket (Address already in use) for [127.0.0.1:10100]; "
-            "end what has that port (`ss -ltnp` names it), or choose another: --bind-http and its kin for the shared "
+            "end what has that port (`ss -ltnp` names it), or choose another: --bind-http and the like for the shared "
             "frontends, HAPROXY_{n}_PORT for an app",
         )
         self.assertTrue(self.house.holds(A))
