@@ -6,7 +6,7 @@
 # make lint     ruff and mypy
 # make audit    known vulnerabilities of the dependencies, as installed here and at their minimum versions
 # make docs     the generated files of docs/
-# make bench    the benchmarks
+# make bench    the benchmarks; OLDER="python3 /path/marathon_lb.py" compares an older script with ours
 # make fuzz     random hostile apps beside plain ones: SEED=1 CASES=1000 SECONDS=300
 # make dist     wheels and source archives, each tried in an environment of its own
 # make changelog             print what the next release will say
@@ -97,7 +97,7 @@ fuzz: venv
 	$(BIN)/python -m tests.fuzz --seed $(SEED) --cases $(CASES) --seconds $(SECONDS)
 
 bench: venv
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(if $(OLDER),--older "$(OLDER)")
 
 # The wheel is built from the archive, so that the archive is known to be whole.
 dist: venv

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import shlex
 import shutil
 import signal
 import sys
@@ -23,6 +24,7 @@ from benchmarks.cluster import Shape
 from benchmarks.measure import QUICK, Measures, Plan
 from benchmarks.report import Row, as_json, between_sizes, machine, table
 from benchmarks.rounds import GROW
+from benchmarks.startup import startup
 from benchmarks.traffic import QUICK_TRAFFIC, Cost, Restarts, Traffic, cost_rows, costs, few
 from benchmarks.world import Failed, World, own_network
 from marathonlb.options.settings import Machine
@@ -44,7 +46,8 @@ def main(argv: list[str]) -> int:
     network = own_network()
     shapes = [Shape(apps, tasks, options.seed, network) for apps, tasks in sizes]
     plans = (QUICK, QUICK_TRAFFIC) if options.quick else (Plan(), Traffic())
-    rows, failures = measure(shapes, plans[0], haproxy, _say, traffic=plans[1])
+    older = shlex.split(options.older)
+    rows, failures = measure(shapes, plans[0], haproxy, _say, traffic=plans[1], older=older)
     about = machine(haproxy)
     print(", ".join(f"{name} {value}" for name, value in about.items()), end="\n\n")
     print(table(rows))
@@ -62,12 +65,14 @@ def measure(
     say: Callable[[str], object],
     parent: str = "/tmp",
     traffic: Traffic | None = None,
+    older: Sequence[str] = (),
 ) -> tuple[list[Row], list[str]]:
     """
     All rows of all sizes, and what could not be measured.
 
     :param say: takes a line for whoever waits.
     :param parent: where directories are made, and removed.
+    :param older: see `benchmarks.startup`.
     """
     traffic = traffic or Traffic()
     rows: list[Row] = []
@@ -92,6 +97,10 @@ def measure(
             rows += part(shapes, traffic, haproxy, say, parent)
         except Failed as failed:
             failures.append(str(failed))
+    try:
+        rows += startup(shapes[0], haproxy, plan.starts, older, say, parent)
+    except Failed as failed:
+        failures.append(str(failed))
     return rows, failures
 
 
@@ -154,6 +163,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=1, help="of the cluster")
     parser.add_argument("--json", metavar="FILE", help="write the figures there too")
     parser.add_argument("--haproxy", metavar="PATH", help="the binary; else that of the extra, or the path's")
+    parser.add_argument(
+        "--older", metavar="COMMAND", default="", help="a script with the same options: its start is compared"
+    )
     return parser
 
 

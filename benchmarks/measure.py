@@ -47,6 +47,7 @@ class Plan:
     :param pause: seconds between two rounds, in which what is written behind is written.
     :param rest: seconds in which nothing is asked of the controller.
     :param lasting: how many events tell whether memory grows, `lasting_rate` a second.
+    :param starts: how often the script is started, for its CPU seconds.
     :param churn: seconds of replaced tasks, at each of `rates` (in tasks a second) until one is too much.
     """
 
@@ -60,6 +61,7 @@ class Plan:
     lasting: int = 100_000
     lasting_rate: float = 5_000.0
     churn: float = 10.0
+    starts: int = 7
     rates: tuple[float, ...] = (100.0, 200.0, 400.0)
     arrivals: Arrivals = field(factory=Arrivals)
 

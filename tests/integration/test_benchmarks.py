@@ -13,6 +13,7 @@ from benchmarks.arrivals import BEFORE, FAKE, HOST, PORT, RELOADS, Arrivals
 from benchmarks.cluster import Shape
 from benchmarks.measure import Plan
 from benchmarks.rounds import CPU, MEDIAN
+from benchmarks.startup import HELP, TEN_APPS
 from benchmarks.traffic import COST, COST_OF_ANY, RATE, RATE_OF_ANY, Traffic
 from benchmarks.world import own_network
 from marathonlb.haproxy.process.procfs import Procfs
@@ -37,6 +38,7 @@ class MiniatureTests(SynchronousTestCase):
             events=10,
             lasting=20,
             churn=0.1,
+            starts=1,
             rates=(20,),
             arrivals=Arrivals(rounds=1, at_once=2),
         )
@@ -45,7 +47,7 @@ class MiniatureTests(SynchronousTestCase):
         traffic = Traffic(apps=1, tasks=2, rate=20, requests=50)
         rows, failures = measure([shape], plan, find_haproxy() or "", said.append, parent, traffic)
         self.assertEqual([], failures)
-        self.assertEqual({"3 × 2"}, {row.size for row in rows})
+        self.assertEqual({"3 × 2", "10 × 2"}, {row.size for row in rows})
         values = {row.name: row.value for row in rows}
         self.assertIn("memory of the controller, grown over 20 events", values)
         for name in (
@@ -63,6 +65,8 @@ class MiniatureTests(SynchronousTestCase):
             "rolling restart, tasks end at once: slowest request",
             HOST,
             PORT,
+            HELP,
+            TEN_APPS,
         ):
             # of two replaced tasks the system may count no CPU: it counts hundredths of a second
             self.assertGreater(values[name] + ("CPU" in name), 0, name)
