@@ -1,8 +1,4 @@
-"""
-What the reconciler has done, said to the operator: one line a decision, each problem once.
-
-It only tells; nothing is decided here.
-"""
+"""The log of the convergences: one line for each decision, each problem once. It decides nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +10,7 @@ from twisted.logger import Logger
 
 from marathonlb.causes import Cause
 from marathonlb.controller.planner import PlannedConfig
-from marathonlb.controller.sentences import cause_phrase, causes_sentence
+from marathonlb.controller.sentences import cause_phrase, causes_sentence, outcome_sentence, some_of
 from marathonlb.controller.status import ConvergenceStatus
 from marathonlb.errors import MarathonLBError, described
 from marathonlb.haproxy.outcome import (
@@ -26,157 +22,177 @@ from marathonlb.haproxy.outcome import (
     explanation,
     output_of,
 )
-from marathonlb.haproxy.reload_reason import sentence
 from marathonlb.haproxy.rollback.override import Override
 from marathonlb.marathon.events.hints import Hint
 from marathonlb.routing.problems import Problem
 
 FEW = 5
-"""So many apps are named in a line; of more the number is said, and all of them at the level debug."""
+"""Maximum number of apps or servers that a line names; for more it gives the number, and level debug names all apps."""
 
-A_LINE = 50
-"""So many apps are named in a line of the level debug: a syslog cuts off what is longer than some kilobytes."""
+APPS_A_LINE = 50
+"""Maximum number of apps in a line of level debug: syslog cuts off lines of more than some kilobytes."""
 
 LOUD = 20
-"""Of more problems than these that come or go at once the number is logged, and each at the level debug."""
+"""Maximum number of problems that are logged one by one when they come or go; of more each is logged at level debug."""
 
 
 class EventLog:
     """
     Writes the log of the convergences.
 
-    :ivar problems: what is wrong now, by app and port.
+    :ivar problems: the present problems, by app and port.
     """
 
     _log = Logger()
 
     def __init__(self) -> None:
         self.problems: tuple[Problem, ...] = ()
-        self._advice = ""
+        self._warnings = ""
         self._held = ""
         self._changed: frozenset[str] = frozenset()
         self._first = True
 
     def came(self, hint: Hint) -> None:
-        """A hint has come; of so many of them nothing is said."""
+        """Take note of a hint; there are too many to log them."""
 
     def begins(self, apps: frozenset[str] | None, causes: Counter[Cause]) -> None:
         """
-        A convergence begins.
+        Take note that a convergence begins.
 
-        :param apps: those that are looked at; None where everything is.
+        :param apps: the apps that Marathon is asked about; None for everything.
         """
 
     def changed(self, apps: frozenset[str]) -> None:
-        """These apps are not what they were; what is done next is done for them."""
+        """Take note of changed apps; the next line about a change names them."""
         self._changed |= apps
 
     def stage(self, name: str) -> AbstractContextManager[None]:
-        """Surrounds a stage of it: ``gather`` or ``render``."""
+        """Return a context for a stage of the convergence: ``gather`` or ``render``."""
         return nullcontext()
 
     def rejected(self, error: Exception) -> None:
-        """HAProxy does not take what is wanted; who is to blame is found out next."""
+        """Take note that HAProxy did not accept the planned configuration; the cause is searched next."""
 
     def unchanged(self, status: ConvergenceStatus) -> None:
-        """A convergence found nothing that differs, so that nothing was rendered."""
+        """Take note that nothing differed, so that nothing was rendered."""
 
     def put_off(self, status: ConvergenceStatus, seconds: float) -> None:
-        """An answer was not believed, which was said already; it is asked for again after so many seconds."""
+        """
+        Take note that an answer was doubted, which is logged already.
 
-    def _who(self, generation: int) -> str:
-        """Who has changed since the last line that said so."""
-        apps, self._changed = sorted(self._changed), frozenset()
-        if len(apps) <= FEW:
-            return ", ".join(apps) or "none"
-        for first in range(0, len(apps), A_LINE):
-            some = ", ".join(apps[first : first + A_LINE])
-            self._log.debug("Generation {generation} is for {apps}", generation=generation, apps=some)
-        return f"{len(apps)}: {', '.join(apps[:FEW])}, …"
+        :param seconds: until Marathon is asked again.
+        """
 
     def asked(self, what: str, who: str) -> None:
         """
-        Somebody outside asked for something.
+        Log a request from outside.
 
-        :param who: the client's address, or a signal's name.
+        :param who: the client's address.
         """
         self._log.info("{what}, asked by {who}", what=what, who=who)
 
     def reload_waits(self, cause: Cause) -> None:
-        """HAProxy is to read its configuration again, and nobody knows yet what that should be."""
+        """Log that HAProxy should be reloaded and the configuration for it is not known yet."""
         self._log.warn(
-            "{cause}: HAProxy is reloaded when Marathon has answered for the first time since the start; until then it "
-            "runs what it ran",
+            "{cause}: HAProxy is reloaded after Marathon's first answer since the start; until then it runs the "
+            "configuration from before",
             cause=cause_phrase(cause),
         )
 
     def converged(
         self, status: ConvergenceStatus, planned: PlannedConfig, outcome: Outcome, causes: Counter[Cause]
     ) -> None:
-        """HAProxy runs what is wanted; the first time after a start that is news, though nothing was to be done."""
-        held = planned.held
-        if held is not None and held.pending and held.pending != self._held:
+        """Log what a convergence did; that nothing differed is logged once after a start."""
+        self._log_pin(status, planned.held)
+        first, self._first = self._first, self._first and isinstance(outcome, Postponed)
+        match outcome:
+            case Unchanged():
+                self._changed = frozenset()
+                self._log_unchanged(status, planned, first=first)
+            case Postponed():
+                self._log_postponed(status, outcome)
+            case _:
+                self._log_applied(status, planned, outcome, causes)
+                output = output_of(outcome)
+                if isinstance(outcome, Reloaded) and output not in ("", self._warnings):
+                    self._log.warn("HAProxy says: {output}", output=output)
+                self._warnings = output
+
+    def _log_pin(self, status: ConvergenceStatus, held: Override | None) -> None:
+        pending = held.pending if held is not None else ""
+        if held is not None and pending and pending != self._held:
             self.held_back(status, held)
-        self._held = held.pending if held is not None else ""
-        if isinstance(outcome, Unchanged) and self._first:
+        self._held = pending
+
+    def _log_unchanged(self, status: ConvergenceStatus, planned: PlannedConfig, *, first: bool) -> None:
+        if first:
             self._log.info(
-                "What is wanted is in place already: {services} services, {servers} servers; nothing to do",
+                "HAProxy runs the planned configuration already: {services} services, {servers} servers",
                 services=len(planned.services),
                 servers=planned.servers,
             )
-        self._first = self._first and isinstance(outcome, Postponed)
-        if isinstance(outcome, Postponed) and outcome.changes:
+        self._log.debug("Generation {generation} changes nothing", generation=status.generation)
+
+    def _log_postponed(self, status: ConvergenceStatus, outcome: Postponed) -> None:
+        if outcome.changes:
             self._log.info(
-                "Generation {generation}: {done} in {milliseconds:.1f} ms; a reload is to come, since {reason}; "
-                "apps: {apps}",
+                "Generation {generation}: {changes} in {milliseconds:.1f} ms; {pending}; apps: {apps}",
                 generation=status.generation,
-                apps=self._who(status.generation),
-                done=str(outcome.changes),
-                milliseconds=1000 * sum(outcome.seconds.values()),
-                reason=sentence(outcome.reasons),
+                apps=self._changed_apps(status.generation),
+                changes=str(outcome.changes),
+                milliseconds=_milliseconds(outcome),
+                pending=outcome_sentence(outcome),
             )
-            return
-        if isinstance(outcome, Unchanged | Postponed):
-            if isinstance(outcome, Unchanged):
-                self._changed = frozenset()
-            reason = explanation(outcome)
+        else:
             self._log.debug(
-                "Generation {generation} {says}",
+                "Generation {generation}: {pending}",
                 generation=status.generation,
-                says=f"waits for its reload: {reason}" if reason else "changes nothing",
+                pending=outcome_sentence(outcome),
             )
-            return
+
+    def _log_applied(
+        self, status: ConvergenceStatus, planned: PlannedConfig, outcome: Outcome, causes: Counter[Cause]
+    ) -> None:
         self._log.info(
             "Generation {generation}: {action} in {milliseconds:.1f} ms, since {reason}; {services} services, "
             "{servers} servers; apps: {apps}; because of {causes}",
             generation=status.generation,
-            apps=self._who(status.generation),
+            apps=self._changed_apps(status.generation),
             action=action_word(outcome),
-            milliseconds=1000 * sum(outcome.seconds.values()),
+            milliseconds=_milliseconds(outcome),
             reason=explanation(outcome) or "nothing differs",
             services=len(planned.services),
             servers=planned.servers,
             causes=causes_sentence(causes) or "start",
         )
-        output = output_of(outcome)
-        if isinstance(outcome, Reloaded) and output not in ("", self._advice):
-            self._log.warn("HAProxy says: {output}", output=output)
-        self._advice = output
+
+    def _changed_apps(self, generation: int) -> str:
+        """Return the apps that have changed since the last line that named any."""
+        apps, self._changed = sorted(self._changed), frozenset()
+        if len(apps) <= FEW:
+            return ", ".join(apps) or "none"
+        for first in range(0, len(apps), APPS_A_LINE):
+            self._log.debug(
+                "Generation {generation} is for {apps}",
+                generation=generation,
+                apps=", ".join(apps[first : first + APPS_A_LINE]),
+            )
+        return f"{len(apps)}: {some_of(apps, FEW)}"
 
     def held_back(self, status: ConvergenceStatus, held: Override) -> None:
-        """Something else waits for the release of what is pinned than before."""
+        """Log what waits for the release of a pinned configuration, when that changes."""
         self._log.warn(
-            "Configuration {name} is pinned, so this waits: {back}. --rollback 0 releases it",
+            "Configuration {name} is pinned, so this waits: {pending}. --rollback 0 releases it",
             name=held.pin.name,
-            back=held.pending,
+            pending=held.pending,
             generation=status.generation,
         )
 
     def imposed(self, what: str, outcome: Outcome, who: str) -> None:
         """
-        Somebody outside had HAProxy run something.
+        Log that HAProxy runs something on a request from outside.
 
-        :param what: what was asked for.
+        :param what: the request.
         :param who: the client's address.
         """
         self._log.warn(
@@ -184,25 +200,26 @@ class EventLog:
             what=what,
             who=who,
             action=action_word(outcome),
-            milliseconds=1000 * sum(outcome.seconds.values()),
+            milliseconds=_milliseconds(outcome),
             reason=explanation(outcome) or "nothing differs",
         )
 
     def failed(self, status: ConvergenceStatus, error: Exception, delay: float, *, again: bool) -> None:
         """
-        A convergence has failed.
+        Log a failed convergence.
 
         :param delay: seconds until the next attempt.
-        :param again: it failed like this before, so it is said less loudly.
+        :param again: True if the one before failed for the same reason; then the level is info.
         """
         if not isinstance(error, MarathonLBError):
             self._log.failure(
-                "Generation {generation} is not applied: a defect of the load balancer. What was served goes on",
+                "Generation {generation} is not applied because of a defect in marathon-lb. HAProxy serves on "
+                "unchanged",
                 generation=status.generation,
             )
         emit = self._log.info if again else self._log.error
         emit(
-            "Generation {generation} is not applied: {error}. What was served goes on; trying again in {seconds:.1f} s",
+            "Generation {generation} is not applied: {error}. HAProxy serves on unchanged; retrying in {seconds:.1f} s",
             generation=status.generation,
             error=described(error),
             seconds=delay,
@@ -210,54 +227,68 @@ class EventLog:
         )
 
     def drained(self, servers: Sequence[tuple[str, str]]) -> None:
-        """Marathon says that the tasks behind these servers, each a backend and its name, are killed."""
+        """
+        Log servers that are drained because Marathon reports their tasks as killed.
+
+        :param servers: each as its backend and its name.
+        """
         self._log.debug(
-            "{count} servers take no new requests, since their tasks are killed: {servers}",
+            "Draining {count} servers, since their tasks are killed: {servers}",
             count=len(servers),
-            servers=", ".join("/".join(server) for server in servers[:5]),
+            servers=some_of(["/".join(server) for server in servers], FEW),
         )
 
     def drifted(self, apps: frozenset[str]) -> None:
-        """A full comparison found what no event had told of."""
+        """Log changed apps that a full comparison found and no event had named."""
         self._log.info(
             "The full comparison found {count} changed apps that no event had named: {apps}",
             count=len(apps),
-            apps=", ".join(sorted(apps)[:5]) + (", …" if len(apps) > 5 else ""),
+            apps=some_of(apps, FEW),
         )
 
     def doubted(self, gone: int, before: int, seconds: float) -> None:
-        """The first answer after a start lacks too much of what HAProxy serves."""
+        """Log that the first answer after a start lacks too many of the services that HAProxy runs."""
         self._log.warn(
-            "Marathon's first answer lacks {gone} of the {before} services that HAProxy serves; a second one has to "
-            "agree. If this is meant, wait {seconds:.0f} s, or raise --max-shrink",
+            "Marathon's first answer lacks {gone} of the {before} services that HAProxy serves; a second answer has "
+            "to agree. If this is intended, wait {seconds:.0f} s, or raise --max-shrink",
             gone=gone,
             before=before,
             seconds=seconds,
         )
 
     def problems_are(self, problems: tuple[Problem, ...]) -> None:
-        """Say each problem once, when it comes and when it is gone."""
+        """Log each problem once when it comes, and once when it is gone."""
         if problems is self.problems:
             return
         before, now = set(self.problems), set(problems)
         new = [problem for problem in problems if problem not in before]
         gone = [problem for problem in self.problems if problem not in now]
         self.problems = problems
-        if len(new) > LOUD:
-            self._log.warn("{count} new problems with labels; --log-level=debug names each", count=len(new))
-        emit = self._log.debug if len(new) > LOUD else self._log.warn
-        for problem in new:
-            fate = "; this service is not served" if problem.fatal and problem.app_id else ""
+        self._log_new(new)
+        self._log_gone(gone)
+
+    def _log_new(self, problems: Sequence[Problem]) -> None:
+        if len(problems) > LOUD:
+            self._log.warn("{count} new problems; --log-level=debug names each", count=len(problems))
+        emit = self._log.debug if len(problems) > LOUD else self._log.warn
+        for problem in problems:
+            effect = "; this service is not served" if problem.fatal and problem.app_id else ""
             emit(
-                "{problem}{fate}",
+                "{problem}{effect}",
                 problem=str(problem),
-                fate=fate,
+                effect=effect,
                 appId=problem.app_id,
                 label=problem.label,
                 code=problem.kind.code,
             )
-        if len(gone) > LOUD:
-            self._log.info("{count} problems with labels are mended", count=len(gone))
-        emit = self._log.debug if len(gone) > LOUD else self._log.info
-        for problem in gone:
-            emit("Mended: {problem}", problem=str(problem), appId=problem.app_id, label=problem.label)
+
+    def _log_gone(self, problems: Sequence[Problem]) -> None:
+        if len(problems) > LOUD:
+            self._log.info("{count} problems are fixed", count=len(problems))
+        emit = self._log.debug if len(problems) > LOUD else self._log.info
+        for problem in problems:
+            emit("Fixed: {problem}", problem=str(problem), appId=problem.app_id, label=problem.label)
+
+
+def _milliseconds(outcome: Outcome) -> float:
+    return 1000 * sum(outcome.seconds.values())

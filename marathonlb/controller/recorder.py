@@ -1,8 +1,4 @@
-"""
-The journal's other half: what is logged is also kept for people in a `Timeline`, and counted for machines in `Metrics`.
-
-Like the journal it only tells; nothing is decided here.
-"""
+"""The record of the convergences: a timeline for people and metrics for machines, next to the log."""
 
 from __future__ import annotations
 
@@ -15,7 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from marathonlb.causes import Cause, CauseKind
 from marathonlb.controller.event_log import LOUD, EventLog
 from marathonlb.controller.planner import PlannedConfig
-from marathonlb.controller.sentences import cause_phrase, causes_sentence
+from marathonlb.controller.sentences import cause_phrase, causes_sentence, outcome_sentence
 from marathonlb.controller.status import ConvergenceStatus
 from marathonlb.controller.timeline import Entry, Kind, Timeline
 from marathonlb.errors import ReloadFailed, described
@@ -29,23 +25,23 @@ from marathonlb.haproxy.outcome import (
     explanation,
     reasons_of,
 )
-from marathonlb.haproxy.reload_reason import metric_label, refused_commands, sentence
+from marathonlb.haproxy.reload_reason import metric_label, refused_commands
 from marathonlb.haproxy.rollback.override import Override
 from marathonlb.marathon.events.hints import Hint
 from marathonlb.metrics import Metrics
 from marathonlb.routing.problems import Problem
 
 SHOWN = 20
-"""So many apps are named in an entry."""
+"""Maximum number of apps that an entry names."""
 
 
 class Recorder(EventLog):
     """
-    Says, keeps and counts what the reconciler does.
+    Writes the log, keeps the timeline and counts the metrics.
 
-    :ivar since: when each problem came, in seconds since the epoch.
+    :ivar since: when each present problem came, in seconds since the epoch.
     :ivar last_reload: the entry of the last reload; None before the first.
-    :ivar watch: is told of each stage that begins.
+    :ivar watch: called with the name of each stage that begins.
     """
 
     def __init__(self, clock: IReactorTime, timeline: Timeline, metrics: Metrics) -> None:
@@ -64,7 +60,7 @@ class Recorder(EventLog):
         self._seconds: dict[str, float] = {}
 
     def came(self, hint: Hint) -> None:
-        """A hint has come; what is measured from it begins now."""
+        """Count the events of a hint; the time to traffic is measured from the first one."""
         events = [cause.name for cause in hint.causes if cause.kind is CauseKind.EVENT]
         for event in events:
             self.metrics.count("events_total", type=event)
@@ -72,7 +68,7 @@ class Recorder(EventLog):
             self._first_event = self._clock.seconds()
 
     def begins(self, apps: frozenset[str] | None, causes: Counter[Cause]) -> None:
-        """A convergence begins; what one before left undone is done by it, too."""
+        """Begin an entry; a convergence also answers the events that a failed one before it did not."""
         self._began = self._clock.seconds()
         self._causes, self._apps, self._seconds = dict(causes), apps, {}
         if self._event is None:
@@ -80,7 +76,7 @@ class Recorder(EventLog):
         self._first_event = None
 
     def cause(self) -> str:
-        """What has come that leads to what is done now, in one phrase."""
+        """Return the causes of the present convergence in one phrase."""
         return causes_sentence(self._causes)
 
     @contextmanager
@@ -101,29 +97,32 @@ class Recorder(EventLog):
         self._seconds |= outcome.seconds
         self._measured("waiting" if isinstance(outcome, Postponed) else action_word(outcome))
         self._counted(outcome)
+        summary, reason = outcome_sentence(outcome), explanation(outcome)
         if isinstance(outcome, Postponed):
-            reason = sentence(outcome.reasons)
-            self._entry(Kind.WAITING, f"a reload is to come, since {reason}", status, reason=reason)
+            self._entry(Kind.WAITING, summary, status, reason=reason)
             return
-        event, self._event = self._event, None
-        kind = Kind.UNCHANGED if isinstance(outcome, Unchanged) else Kind.CONVERGED
-        latency = None
-        if kind is Kind.CONVERGED and event is not None:
-            latency = self._clock.seconds() - event
-            self.metrics.observe("event_to_traffic_seconds", latency)
-        action, reason = action_word(outcome), explanation(outcome)
+        changed = not isinstance(outcome, Unchanged)
         entry = self._entry(
-            kind,
-            ", since ".join(filter(None, (action, reason))) if kind is Kind.CONVERGED else "nothing differs",
+            Kind.CONVERGED if changed else Kind.UNCHANGED,
+            summary,
             status,
-            action=action,
+            action=action_word(outcome),
             reason=reason,
-            event_to_traffic_seconds=latency,
+            event_to_traffic_seconds=self._event_to_traffic(changed=changed),
             services=len(planned.services),
             servers=planned.servers,
         )
         if isinstance(outcome, Reloaded):
             self.last_reload = entry
+
+    def _event_to_traffic(self, *, changed: bool) -> float | None:
+        """Observe the seconds since the first event that this convergence answers; None if there is none to observe."""
+        event, self._event = self._event, None
+        if not changed or event is None:
+            return None
+        seconds = self._clock.seconds() - event
+        self.metrics.observe("event_to_traffic_seconds", seconds)
+        return seconds
 
     def held_back(self, status: ConvergenceStatus, held: Override) -> None:
         """See `EventLog.held_back`."""
@@ -151,7 +150,7 @@ class Recorder(EventLog):
             self.last_reload = entry
 
     def _counted(self, outcome: Outcome) -> None:
-        """Count what was done to HAProxy."""
+        """Count the reloads and the commands of the runtime API."""
         for step, count in changes_of(outcome).counts.items():
             self.metrics.count("runtime_steps_total", count, kind=step, result="done")
         reasons = reasons_of(outcome)
@@ -161,7 +160,7 @@ class Recorder(EventLog):
             self.metrics.count("reloads_total", reason=metric_label(reasons), result="done")
 
     def rejected(self, error: Exception) -> None:
-        """Count a reload that has failed."""
+        """Count a failed reload."""
         if isinstance(error, ReloadFailed):
             self.metrics.count("reloads_total", reason="other", result="failed")
 
@@ -179,12 +178,12 @@ class Recorder(EventLog):
         self._entry(Kind.FAILED, described(error), status, reason=described(error))
 
     def put_off(self, status: ConvergenceStatus, seconds: float) -> None:
-        """An answer was not believed; a second one has to agree."""
+        """See `EventLog.put_off`."""
         super().put_off(status, seconds)
         self._measured("waiting")
         self._entry(
             Kind.WAITING,
-            f"Marathon's answer takes too much away; a second one has to agree, in {seconds:.0f} s",
+            f"Marathon's answer removes too many services; a second answer has to agree, in {seconds:.0f} s",
             status,
         )
 
@@ -196,7 +195,7 @@ class Recorder(EventLog):
             Entry(
                 time=self._clock.seconds(),
                 kind=Kind.DRIFT,
-                summary=f"{len(apps)} {'app' if len(apps) == 1 else 'apps'} had changed and no event had said so",
+                summary=f"{len(apps)} {'app' if len(apps) == 1 else 'apps'} had changed, and no event had named them",
                 apps=tuple(sorted(apps)[:SHOWN]),
                 app_count=len(apps),
             )
@@ -208,7 +207,7 @@ class Recorder(EventLog):
         self.metrics.count("runtime_steps_total", len(servers), kind="drained_on_event", result="asked")
 
     def asked(self, what: str, who: str) -> None:
-        """Somebody asked for something from outside."""
+        """See `EventLog.asked`."""
         super().asked(what, who)
         self.timeline.add(
             Entry(time=self._clock.seconds(), kind=Kind.ASKED, summary=f"{what}, asked by {who}", action=what)
@@ -226,7 +225,7 @@ class Recorder(EventLog):
         self._problems(Kind.MENDED, [problem for problem in old if problem not in self.since])
 
     def _problems(self, kind: Kind, problems: list[Problem]) -> None:
-        """One entry for each, or one for all where they are many."""
+        """Add an entry for each problem, or one for all if they are many."""
         now = self._clock.seconds()
         if len(problems) > LOUD:
             apps = sorted({problem.app_id for problem in problems})

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from marathonlb.causes import Cause, CauseKind
+from marathonlb.haproxy.outcome import Outcome, Postponed, Unchanged, action_word, explanation
 
 _CAUSES: dict[CauseKind, str] = {
     CauseKind.EVENT: "{name}",
@@ -60,3 +61,19 @@ def causes_sentence(causes: Mapping[Cause, int]) -> str:
 def _most_frequent(counted: tuple[str, int]) -> tuple[int, str]:
     phrase, count = counted
     return -count, phrase
+
+
+def outcome_sentence(outcome: Outcome) -> str:
+    """Return what a convergence did, and why, as one phrase."""
+    match outcome:
+        case Unchanged():
+            return "nothing differs"
+        case Postponed():
+            return f"a reload is pending, since {explanation(outcome)}"
+        case _:
+            return ", since ".join(filter(None, (action_word(outcome), explanation(outcome))))
+
+
+def some_of(names: Collection[str], maximum: int) -> str:
+    """Return the first of these names in alphabetical order, with an ellipsis if there are more."""
+    return ", ".join(sorted(names)[:maximum]) + (", …" if len(names) > maximum else "")

@@ -232,7 +232,7 @@ class QuarantineTests(ReconcilerTestCase):
         self.reconciler.poke(EVERYTHING)
         self.assertEqual(self.served(), {"good_10000", "bad_10001"})
         self.assertEqual(self.reconciler.problems, ())
-        self.assertTrue(self.said("Mended"))
+        self.assertTrue(self.said("Fixed"))
 
     def test_all_or_nothing_as_long_ago(self) -> None:
         """--skip-config-cleanup fails the whole update for one bad service."""

@@ -56,7 +56,7 @@ class HintTests(ReconcilerTestCase):
             self.clock.advance(10)
         self.assertEqual(
             self.said("already"),
-            ["What is wanted is in place already: 1 services, 1 servers; nothing to do"],
+            ["HAProxy runs the planned configuration already: 1 services, 1 servers"],
         )
 
     def test_first_hint_acts_at_once(self) -> None:
@@ -200,7 +200,7 @@ class HintTests(ReconcilerTestCase):
         self.marathon.fail("no leader")
         self.reconciler.poke(EVERYTHING)
         self.reconciler.reload(Cause(CauseKind.SIGNAL, "SIGUSR1"))
-        self.assertEqual(len(self.said("SIGUSR1: HAProxy is reloaded when Marathon has answered")), 1)
+        self.assertEqual(len(self.said("SIGUSR1: HAProxy is reloaded after Marathon's first answer")), 1)
         self.marathon.set(web("shop"))
         self.marathon.fail(None)
         self.clock.advance(10)

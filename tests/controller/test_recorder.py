@@ -89,11 +89,11 @@ class Lines(PagesTestCase):
         self.lines()
         self.event(*(web(f"app{n}", 10000 + n, HAPROXY_0_MODE="x") for n in range(500)))
         problems, decision = (line["message"] for line in self.lines())
-        self.assertEqual(problems, "500 new problems with labels; --log-level=debug names each")
+        self.assertEqual(problems, "500 new problems; --log-level=debug names each")
         self.assertIn("500 backends are gone", decision)
         self.event(*cluster(500))
         mended, _ = (line["message"] for line in self.lines())
-        self.assertEqual(mended, "500 problems with labels are mended")
+        self.assertEqual(mended, "500 problems are fixed")
 
     def test_failure(self) -> None:
         """What fails again and again is said loudly once."""
@@ -287,7 +287,7 @@ class Records(PagesTestCase):
         self.assertEqual(self.value("drifted_apps_total"), 2)
         self.serve(web("shop"), web("cart", 10001))
         (*_, said) = [e.summary for e in self.record.timeline.entries() if e.kind is Kind.DRIFT]
-        self.assertEqual(said, "1 app had changed and no event had said so")
+        self.assertEqual(said, "1 app had changed, and no event had named them")
         self.assertIn(Kind.DRIFT, [e.kind for e in self.record.timeline.entries()])
 
     def test_cause(self) -> None:

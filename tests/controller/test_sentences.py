@@ -7,7 +7,15 @@ from collections import Counter
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.causes import Cause, CauseKind
-from marathonlb.controller.sentences import MAX_CAUSES, cause_phrase, causes_sentence
+from marathonlb.controller.sentences import (
+    MAX_CAUSES,
+    cause_phrase,
+    causes_sentence,
+    outcome_sentence,
+    some_of,
+)
+from marathonlb.haproxy.outcome import Postponed, Reloaded, RuntimeChanges, Stepped, Unchanged, Written
+from marathonlb.haproxy.reload_reason import FIRST_START, UNCONFIRMED
 
 
 class CauseSentenceTests(SynchronousTestCase):
@@ -42,3 +50,27 @@ class CauseSentenceTests(SynchronousTestCase):
         many = Counter({Cause(CauseKind.ADDRESS, str(number)): 1 for number in range(9)})
         self.assertEqual(causes_sentence(many).count("the address of"), MAX_CAUSES)
         self.assertEqual(causes_sentence({}), "")
+
+
+class OutcomeSentenceTests(SynchronousTestCase):
+    """Outcomes as the log and the timeline name them."""
+
+    def test_each_outcome(self) -> None:
+        """An outcome is told with its reason, and a postponed reload as pending."""
+        changes = RuntimeChanges({"added": 2})
+        for outcome, expected in (
+            (Unchanged(), "nothing differs"),
+            (Stepped(changes=changes), "steps, since 2 servers added"),
+            (Reloaded(reasons=(FIRST_START,)), "reload, since there was no configuration"),
+            (
+                Postponed(reasons=(UNCONFIRMED,)),
+                "a reload is pending, since the last reload was not confirmed",
+            ),
+            (Written(), "written"),
+        ):
+            self.assertEqual(outcome_sentence(outcome), expected)
+
+    def test_some_of(self) -> None:
+        """A long list is cut off with an ellipsis, a short one is whole."""
+        self.assertEqual(some_of({"b", "a"}, 2), "a, b")
+        self.assertEqual(some_of(["c", "b", "a"], 2), "a, b, …")

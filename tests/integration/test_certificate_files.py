@@ -186,7 +186,7 @@ class CertificateFileTests(WithCertificates, MarathonTestCase):
             await self.shown(name, name)
         self.authority.issue("more/new.pem", "more.test")
         await self.shown("more.test", "more.test")
-        self.assertIn("Mended", self.log())
+        self.assertIn("Fixed", self.log())
 
     async def test_of_a_service(self) -> None:
         """A bad certificate of a service port costs that service alone, until it is mended."""
@@ -234,7 +234,7 @@ class CertificateFileTests(WithCertificates, MarathonTestCase):
         await deferToThread(self.daemons[0].wait)
         self.daemons.clear()
         self.daemon(service.url, "sse", "--ssl-certs", path)
-        await until(lambda: self.log().count("What is wanted is in place already") == 1, 20)
+        await until(lambda: self.log().count("HAProxy runs the planned configuration already") == 1, 20)
         await self.reloaded()
         await self.shown("x", "old.test")
         self.authority.issue("site.pem", "new.test")

@@ -122,7 +122,7 @@ class ControllerMixin(Controlled):
         self.assertIn("shop task=", await deferToThread(get, self.ports["http"]))
         before = self.reloads()
         self.daemon(service.url)
-        await until(lambda: "What is wanted is in place already" in self.log(), 20)
+        await until(lambda: "HAProxy runs the planned configuration already" in self.log(), 20)
         self.assertEqual(self.reloads(), before)
         await self.ask(service, "PATCH", "/v2/apps/shop?force=true", {"instances": 3})
         await until(lambda: self.servers() == 3, 20)

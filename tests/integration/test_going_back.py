@@ -87,7 +87,7 @@ class GoingBackTests(Controlled, MarathonTestCase):
         await self.answers("shop task=")
 
         self.daemon(service.url)
-        await until(lambda: "What is wanted is in place already" in self.log(), 30)
+        await until(lambda: "HAProxy runs the planned configuration already" in self.log(), 30)
         self.assertIn("pin: configuration 1 is pinned since", self.log())
         await self.ask(service, "PATCH", "/v2/apps/shop?force=true", {"instances": 2})
         await until(lambda: self.servers() == 2, 30)

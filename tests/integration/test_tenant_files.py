@@ -223,7 +223,7 @@ class LabelMixin(WithCertificates):
         await deferToThread(self.daemons[0].wait)
         self.daemons.clear()
         self.daemon(service.url, "sse")
-        await until(lambda: re.search("in place already|Generation 1: ", self.log()[log:]), 60)
+        await until(lambda: re.search("configuration already|Generation 1: ", self.log()[log:]), 60)
         reasons = [
             line.partition(", since ")[2] for line in self.log()[log:].splitlines() if ": reload in" in line
         ]
