@@ -1,4 +1,4 @@
-"""The collisions that were found: a problem for each service that loses something, and who was concerned."""
+"""The collisions between services: a problem for each that loses something, and the services concerned."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from marathonlb.routing.services.model import Service
 
 class Collisions:
     """
-    Collects the collisions of one set of services.
+    The collisions of one set of services.
 
     :ivar problems: in the order in which they were found.
     :ivar contested: the keys of services that want something which another one wants too, or which is reserved.

@@ -14,7 +14,7 @@ from marathonlb.routing.services.model import Service
 
 class HandshakeClaims:
     """
-    Gives each service the names of TLS handshakes that it may have passed through.
+    The names of TLS handshakes that each service may have passed through.
 
     An older app that serves the host over https keeps it; a younger one serves it over http alone.
 
@@ -45,7 +45,7 @@ class HandshakeClaims:
         return evolve(service, passthrough=won) if len(won) != len(service.passthrough) else service
 
     def _wins(self, service: Service, host: str) -> bool:
-        """Give a host to a service, unless another one has it; younger apps that serve it are told."""
+        """Give a host to a service, unless another one has it; younger apps that serve it get a warning."""
         others = [other for other in self._by_host.get(host, ()) if other.app_id != service.app_id]
         if others:
             self._collisions.contest((service, *others))

@@ -55,9 +55,9 @@ _Holders = dict[addresses.Address | None, Service]
 
 class PortClaims:
     """
-    Gives each port to the oldest of the services whose addresses overlap; the load balancer goes before all of them.
+    The ports of services: of several whose addresses overlap the oldest gets a port, after the load balancer itself.
 
-    Where a service older than the first one that passes TLS through has the https port, it keeps it.
+    If a service older than the first one with TLS passthrough has the https port, it keeps the port.
 
     :ivar https_holders: services that have the port on which TLS would be passed through.
     """

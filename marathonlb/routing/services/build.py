@@ -65,7 +65,7 @@ def services_of(
 
 class _AppBuilder:
     """
-    Builds the services of one app, port by port, and collects the problems.
+    The builder of one app's services and problems, port by port.
 
     :ivar _in_group: True if the app or one of its ports is in a group that this load balancer serves.
     """
@@ -188,11 +188,8 @@ class _AppBuilder:
     def _labelled(self, index: int, labels: PortLabels, service_port: int) -> Service:
         """Return the service of a port by its labels, with their contradictions."""
         app = self._app
-        own_check = self._checks.of_port(index)
-        check_index = labels.get("BACKEND_HEALTHCHECK_PORT_INDEX")
-        check = own_check if check_index is None else self._checks.of_port(check_index) or own_check
+        check = self._health_check(index, labels)
         hosts = labels.get("VHOST", ())
-        http = bool(hosts) or (own_check is not None and own_check.protocol in HTTP_CHECKS)
         paths, ignore_case = labels.get("PATH", ((), False))
         passthrough = labels.get("TLS_PASSTHROUGH", False)
         backend_ssl = "" if passthrough else labels.get("BACKEND_SSL", "")
@@ -201,7 +198,7 @@ class _AppBuilder:
             port_index=index,
             service_port=service_port,
             backend=backend_name(app.id, service_port),
-            mode="tcp" if passthrough else labels.get("MODE", "http" if http else "tcp"),
+            mode="tcp" if passthrough else labels.get("MODE") or self._default_mode(index, hosts),
             hosts=hosts,
             paths=paths,
             ignore_path_case=ignore_case,
@@ -219,7 +216,7 @@ class _AppBuilder:
             revproxy_path=labels.get("HTTP_BACKEND_REVPROXY_PATH"),
             redirect_path=labels.get("HTTP_BACKEND_REDIR"),
             health_check=check,
-            check_index=check_index,
+            check_index=labels.get("BACKEND_HEALTHCHECK_PORT_INDEX"),
             passthrough=hosts if passthrough else (),
             backend_ssl=self._settings.system_ca if backend_ssl == VERIFY else backend_ssl,
             backend_proto=labels.get("BACKEND_PROTO", ""),
@@ -234,6 +231,17 @@ class _AppBuilder:
             since=app.config_changed_at or app.version,
             app=self._lasting,
         )
+
+    def _health_check(self, index: int, labels: PortLabels) -> HealthCheck | None:
+        """Return the health check of a port: that of the port which its label names, else its own."""
+        own = self._checks.of_port(index)
+        check_index = labels.get("BACKEND_HEALTHCHECK_PORT_INDEX")
+        return own if check_index is None else self._checks.of_port(check_index) or own
+
+    def _default_mode(self, index: int, hosts: tuple[str, ...]) -> str:
+        """Return the mode of a port without a label: http where it has hosts or its own health check speaks HTTP."""
+        own = self._checks.of_port(index)
+        return "http" if hosts or (own is not None and own.protocol in HTTP_CHECKS) else "tcp"
 
     @cached_property
     def _lasting(self) -> App:
@@ -272,7 +280,7 @@ class _AppBuilder:
         return [Problem(self._app.id, index, label, text, reason, fatal=False, kind=HOST_NAME)]
 
     def _with_usable_password(self, service: Service, problems: list[Problem]) -> Service:
-        """Return a service whose password costs HAProxy no more than it may; a problem if nobody can sign in."""
+        """Return a service whose password costs HAProxy no more than it may; a problem if no password opens it."""
         assert service.auth is not None
         auth, reason = passwords.usable(service.auth, self._settings.max_password_cost)
         if reason:

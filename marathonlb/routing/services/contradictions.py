@@ -113,7 +113,7 @@ _HTTP = (
 
 
 def without_contradictions(app: App, service: Service, problems: list[Problem]) -> Service:
-    """Return a service without what its labels ask for in vain; each such label is a problem."""
+    """Return a service without the labels that have no effect; each of them becomes a warning."""
     port = _Port(app, service)
     table = _PASSED if port.passes_tls else _TCP if service.mode != "http" else _HTTP
     for rule in table:
@@ -124,7 +124,7 @@ def without_contradictions(app: App, service: Service, problems: list[Problem]) 
 
 
 def _warnings(port: _Port, rule: _Contradiction) -> Iterator[Problem]:
-    """Yield a warning for each label of a rule that asks for something."""
+    """Yield a warning for each label of a rule, unless it says no."""
     index = port.service.port_index
     for name in rule.labels:
         text = port.text(name)
