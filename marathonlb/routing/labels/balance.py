@@ -1,8 +1,8 @@
 """
 ``HAPROXY_{n}_BALANCE``: a balance algorithm with arguments that cost and reach nothing but the service's own requests.
 
-HAProxy takes more: ``random(2000000000)`` would keep its threads for seconds at each request, and the expression behind
-``hash`` could read files, the environment and what Lua says.
+HAProxy accepts more: ``random(2000000000)`` would block its threads for seconds at each request, and the expression
+after ``hash`` could read files, the environment and the results of Lua.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _ALGORITHMS = (
     r"rdp-cookie(?:\([A-Za-z0-9_.-]+\))?",
     r"hash (?P<expression>\S+)",
 )
-_KNOWN = tuple(re.compile(each, re.ASCII) for each in _ALGORITHMS)
-_NAMES = sorted({re.match(r"[a-z_-]+", each)[0] for each in _ALGORITHMS})  # type: ignore[index]
+_KNOWN = tuple(re.compile(pattern, re.ASCII) for pattern in _ALGORITHMS)
+_NAMES = sorted({re.match(r"[a-z_-]+", pattern)[0] for pattern in _ALGORITHMS})  # type: ignore[index]
 _STEP = re.compile(r"([a-z0-9_.]+)(?:\([A-Za-z0-9_.,:/-]*\))?", re.ASCII)
 _FETCHES = frozenset(
     "base baseq cook dst dst_port hdr hdr_ip method path pathq query rdp_cookie req.cook req.fhdr req.hdr req.hdr_ip "
@@ -44,14 +44,14 @@ _CONVERTERS = frozenset(
 
 
 def balance(text: str) -> str:
-    """A balance algorithm of HAProxy's with its arguments."""
+    """Parse a balance algorithm of HAProxy's with its arguments. Raises `ValueError`."""
     if len(text) > LONGEST:
         raise ValueError(f"is longer than {LONGEST} characters")
     words = re.sub(" +", " ", text.strip(" "))
     name = re.match(r"[a-z_-]*", words)
     if name is None or name[0] not in _NAMES:
         raise ValueError(f"is no balance algorithm; HAProxy knows {', '.join(_NAMES)}")
-    found = next(filter(None, (each.fullmatch(words) for each in _KNOWN)), None)
+    found = next(filter(None, (pattern.fullmatch(words) for pattern in _KNOWN)), None)
     if found is None:
         raise ValueError(f"has arguments that {name[0]} does not take")
     parts = found.groupdict()
@@ -63,7 +63,7 @@ def balance(text: str) -> str:
 
 
 def _check(expression: str) -> None:
-    """Look at each step of a sample expression."""
+    """Check each step of a sample expression. Raises `ValueError`."""
     place, steps = 0, []
     while True:
         found = _STEP.match(expression, place)

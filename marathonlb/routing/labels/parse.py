@@ -1,6 +1,4 @@
-"""
-The labels of an app: which values they hold, and what is wrong with them.
-"""
+"""Parse the labels of an app into checked values and problems."""
 
 from __future__ import annotations
 
@@ -27,7 +25,7 @@ OPERATORS = frozenset(
     " HTTPS_GROUPED_VHOST_FRONTEND_HEAD HTTPS_GROUPED_VHOST_BACKEND_HEAD HTTPS_GROUPED_VHOST_FRONTEND_ACL"
     " HTTP_BACKEND_ACL_ALLOW_DENY TCP_BACKEND_ACL_ALLOW_DENY".split()
 )
-"""The templates that hold for all services, which no label overrides."""
+"""Templates that hold for all services; no label overrides them."""
 
 _INDEXED = re.compile(r"HAPROXY_(0|[1-9][0-9]{0,8})_(.+)", re.ASCII | re.DOTALL)
 _SEPARATOR = re.compile(r"[,\s]+")
@@ -40,9 +38,9 @@ _SECRET = re.compile(r"AUTH|PASSW|SECRET|TOKEN|CREDENTIAL", re.IGNORECASE)
 @frozen
 class PortLabels:
     """
-    What the labels say of one port.
+    The parsed labels of one port.
 
-    :param values: checked values by the label's name; a label that is absent is absent here.
+    :param values: checked values by the label's name; absent labels are missing.
     :param templates: overrides by the template's name.
     """
 
@@ -51,7 +49,7 @@ class PortLabels:
     problems: tuple[Problem, ...] = ()
 
     def get(self, name: str, default: Any = None) -> Any:
-        """The value of a label of `LABELS`, or the default where it is absent."""
+        """Return the value of a label of `LABELS`; the default if it is absent."""
         return self.values.get(name, default)
 
 
@@ -61,7 +59,7 @@ NOTHING = PortLabels()
 @frozen
 class AppLabels:
     """
-    What the labels of one app say; ports without labels are `NOTHING`.
+    The parsed labels of one app; ports without labels are `NOTHING`.
 
     :param values: checked values of the labels for the whole app, by the label's name.
     """
@@ -72,25 +70,25 @@ class AppLabels:
     values: Mapping[str, Any] = field(factory=dict)
 
     def port(self, index: int) -> PortLabels:
-        """The labels of one port."""
+        """Return the labels of one port."""
         return self.ports.get(index, NOTHING)
 
 
 def parse_labels(app: App, template_names: frozenset[str]) -> AppLabels:
     """
-    Read an app's labels.
+    Parse an app's labels.
 
-    ``HTTP_BACKEND_REDIR`` is the name of a label and of a template: what begins with ``/`` is the label's path, and so
-    would a single word be, which is no line for HAProxy.
+    ``HTTP_BACKEND_REDIR`` is the name of a label and of a template: text that begins with ``/``, and a single word, is
+    the label's path, since neither is a line for HAProxy.
 
     :param template_names: the templates that a label can override.
     """
-    known, unknown = _told_apart(app, template_names)
+    known, unknown = _separate(app, template_names)
     held = sum(limits.size(app.labels[name]) for _, name, _ in known)
     if held > limits.TEXT:
         reason = f"hold {held} bytes, and {limits.TEXT} are the most; nothing of this app is served"
         return AppLabels(problems=(Problem(app.id, None, "HAPROXY_…", "", reason, kind=LABEL_LIMIT),))
-    reader = _Reader(app, template_names)
+    reader = _LabelParser(app, template_names)
     for index, name, stem in known[: limits.LABELS]:
         reader.read(index, name, stem)
     unread = {index for index, _, _ in known[limits.LABELS :]}
@@ -115,13 +113,14 @@ def parse_labels(app: App, template_names: frozenset[str]) -> AppLabels:
     return AppLabels(general.get("GROUP") or (), ports, tuple(reader.problems), general)
 
 
-def _told_apart(
+def _separate(
     app: App, template_names: frozenset[str]
 ) -> tuple[list[tuple[int, str, str]], list[tuple[int | None, str]]]:
     """
-    The labels that are known, those of the whole app first and then by port, and those that are not.
+    Separate the known labels, those of the whole app first and then by port, from the unknown ones.
 
-    :return: of each known one the index (-1 for the whole app), the name and its stem.
+    :return: the index (-1 for the whole app), the name and the stem of each known label; then the index and the name of
+        each unknown one.
     """
     known: list[tuple[int, str, str]] = []
     unknown: list[tuple[int | None, str]] = []
@@ -143,8 +142,8 @@ def _told_apart(
     return known, unknown
 
 
-class _Reader:
-    """Reads the labels of one app, and counts the items of its lists."""
+class _LabelParser:
+    """Parses the labels of one app, and counts the items of its lists."""
 
     def __init__(self, app: App, template_names: frozenset[str]) -> None:
         self.general: dict[str, Any] = {}
@@ -155,11 +154,11 @@ class _Reader:
         self._items: Counter[str] = Counter()
 
     def of_port(self, index: int) -> tuple[dict[str, Any], dict[str, str], list[Problem]]:
-        """The values, the templates and the problems of a port."""
+        """Return the values, the templates and the problems of a port."""
         return self.ports.setdefault(index, ({}, {}, []))
 
     def read(self, index: int, name: str, stem: str) -> None:
-        """Read a label that is known; the index is -1 where it is the whole app's."""
+        """Parse a known label; the index is -1 for one of the whole app."""
         text = self._app.labels[name]
         if index < 0:
             self.general[stem] = self._value(None, name, PER_APP[stem], text, self.problems)
@@ -190,7 +189,7 @@ class _Reader:
             return None
 
     def _count(self, name: str, text: str, most: int) -> None:
-        """Count the items of a list, before they are read. Raises `ValueError` where the app has too many of them."""
+        """Count the items of a list before they are parsed. Raises `ValueError` if the app has too many."""
         items = _SEPARATOR.split(text)
         count = len(items)
         if name == "VHOST" and not text.isascii():
@@ -203,7 +202,7 @@ class _Reader:
 def _template(
     app: App, index: int, name: str, text: str, templates: dict[str, str], problems: list[Problem]
 ) -> None:
-    """Take a template's text; ``false``, which no HAProxy would understand, switches it off as nothing does."""
+    """Take a template's text; ``false``, which is no line of HAProxy's, switches the template off like empty text."""
     if limits.size(text) > limits.LABEL:
         reason = f"holds {limits.size(text)} bytes; {limits.LABEL} are the most"
         problems.append(Problem(app.id, index, name, text, reason, kind=LABEL_VALUE))
@@ -224,10 +223,10 @@ def _unknown(
     app: App, index: int | None, name: str, text: str, template_names: frozenset[str] | None
 ) -> Problem:
     """
-    A word about a label that nobody knows.
+    Return the problem of an unknown label.
 
-    :param template_names: the templates that a label can override; None compares its name with nothing, and shows
-        nothing of what may be a secret under a misspelt name.
+    :param template_names: the templates that a label can override; None compares the name with none, and hides the
+        value, which may be a secret under a misspelt name.
     """
     stem = re.sub(r"^HAPROXY_(\d+_)?", "", name, flags=re.ASCII)
     name, text = limits.shortened(name, limits.WORD), text[: limits.LABEL]
@@ -247,7 +246,7 @@ def _unknown(
 
 
 def _full_name(index: int | None, stem: str, name: str) -> str:
-    """A known label's name with its index, where it has one: that of the misspelt name, if there is any."""
+    """Return a known label's name, with the index of the misspelt name if the label has an index."""
     if stem in PER_APP and (index is None or stem not in PER_PORT):
         return f"HAPROXY_{stem}"
     number = re.match(r"HAPROXY_(\d+)_", name, re.ASCII)

@@ -1,8 +1,4 @@
-"""
-Whether a port of an app is meant for this load balancer at all: its groups, and whether it is switched on.
-
-Said once, for what makes the services and for what explains why there is none.
-"""
+"""Decide which ports this load balancer serves, by their groups and by HAPROXY_{n}_ENABLED; also for explanations."""
 
 from __future__ import annotations
 
@@ -12,7 +8,7 @@ from marathonlb.settings import Settings
 
 def why_not_offered(labels: AppLabels, index: int, settings: Settings) -> str | None:
     """
-    Why a port is none of ours, in words that its owner understands; None where it is to be offered.
+    Return why this load balancer does not serve a port, in words for its owner; None if it does.
 
     :param index: the index of the port, from 0.
     """
@@ -34,9 +30,9 @@ def why_not_offered(labels: AppLabels, index: int, settings: Settings) -> str | 
 
 def in_group(labels: AppLabels, port: PortLabels, wanted: frozenset[str]) -> bool:
     """
-    Whether a port is of one of the wanted groups.
+    Return True if a port belongs to one of the wanted groups.
 
-    :param wanted: no group means apps without one, ``*`` all apps.
+    :param wanted: no group selects apps without a group; ``*`` selects all apps.
     """
     groups: tuple[str, ...] = port.get("GROUP", labels.groups)
     if "*" in wanted:

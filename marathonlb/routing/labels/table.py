@@ -1,7 +1,7 @@
 """
-The table of labels: what an app's owner can say, and what each value means.
+The table of labels that an app's owner can set.
 
-`LABELS` is the one place where a label is defined; parsing, ``--longhelp`` and docs/labels.md come from it.
+`LABELS` is the only definition of a label; parsing, ``--longhelp`` and docs/labels.md follow from it.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ class Label:
     """
     One row of the table.
 
-    :param name: without ``HAPROXY_`` and the index.
-    :param parse: text → value; raises `ValueError` with words for the label's owner.
-    :param default: in words, for the documentation.
+    :param name: the name without ``HAPROXY_`` and the index.
+    :param parse: returns the value of a text; raises `ValueError` with words for the label's owner.
+    :param default: the default in words, for the documentation.
     :param per_port: ``HAPROXY_{n}_NAME``; otherwise ``HAPROXY_NAME`` for the whole app.
-    :param secret: its value is never shown.
-    :param template: its value is a template's text, so that the template's rules hold for it.
+    :param secret: True if the value is never shown.
+    :param template: True if the value is a template's text, with the rules of templates.
     :param most: maximum bytes of its value.
-    :param items: maximum number of items of such lists in all ports of an app together; None where it is no such list.
+    :param items: maximum number of items in such lists of all ports of an app together; None if it is no list.
     """
 
     name: str
@@ -73,7 +73,7 @@ LABELS: tuple[Label, ...] = (
         "bool",
         values.boolean,
         "true; false under `--strict-mode`",
-        "Whether this port is offered at all.",
+        "False: this port is not served.",
     ),
     Label(
         "VHOST",
@@ -110,8 +110,8 @@ LABELS: tuple[Label, ...] = (
         "address",
         values.address,
         "`*`",
-        "Bind address of the service port: no name but `localhost`, since HAProxy would look it up while everybody"
-        " waits. `*`, `0.0.0.0` and `::` overlap every address: of two apps with one port the older has it.",
+        "Bind address of the service port: no name but `localhost`, since HAProxy would look it up while all requests"
+        " wait. `*`, `0.0.0.0` and `::` overlap every address: of two apps with one port the older has it.",
     ),
     Label(
         "BIND_OPTIONS",
@@ -144,8 +144,8 @@ LABELS: tuple[Label, ...] = (
         "`true`, `verify`, or CA path",
         tls.backend_ssl,
         "false",
-        "TLS towards the tasks: with whatever certificate they have, or verified by the system's authorities or those"
-        " of a file. They have to be the first VHOST that is no wildcard, else the host they run on.",
+        "TLS towards the tasks: with any certificate, or with one verified by the system's authorities or those of a"
+        " file. They have to be the first VHOST that is no wildcard, else the host they run on.",
         most=limits.PATH,
     ),
     Label(
@@ -160,7 +160,7 @@ LABELS: tuple[Label, ...] = (
         "`tcp`, `http`",
         values.mode,
         "`http` where VHOST is set or the port's check is HTTP(S), else `tcp`",
-        "What HAProxy understands of the connection.",
+        "The protocol that HAProxy speaks with clients.",
     ),
     Label(
         "BALANCE",
@@ -194,8 +194,8 @@ LABELS: tuple[Label, ...] = (
         "BACKEND_NETWORK_ALLOWED_ACL",
         "space list of IPs and CIDRs",
         values.networks,
-        "everybody",
-        "Only these clients; anything that is no address is a problem.",
+        "all clients",
+        "Only clients of these networks are let in; anything that is not an address is a problem.",
         most=limits.LABEL,
         items=limits.NETWORKS,
     ),
@@ -204,7 +204,7 @@ LABELS: tuple[Label, ...] = (
         "integer",
         _count,
         "the check's",
-        "Check another port of the same task.",
+        "Index of another port of the same task to check.",
     ),
     Label(
         "HTTP_BACKEND_PROXYPASS_PATH",
@@ -236,15 +236,15 @@ LABELS: tuple[Label, ...] = (
         "integer",
         _count,
         "0: no limit",
-        "So many connections at once to each server; what is more waits for `timeout queue`.",
+        "Maximum number of concurrent connections to each server; further ones wait for at most `timeout queue`.",
     ),
     Label(
         "RATE_LIMIT",
         "`N/s` or `N/m`",
         values.rate,
         "none",
-        "So many requests per client address in a second or a minute; what is more is answered 429. Mode http. Counting"
-        " goes on over reloads, unless the operator has a `HAPROXY_HEAD` of their own.",
+        "Maximum number of requests per client address in a second or a minute; further ones are answered 429. Mode"
+        " http. Counts survive reloads, unless the operator has a `HAPROXY_HEAD` of their own.",
     ),
     Label(
         "MAINTENANCE",
@@ -270,14 +270,14 @@ LABELS: tuple[Label, ...] = (
         "duration (`30s`)",
         values.duration,
         "that of `defaults`",
-        "How long a server may be silent while an answer is due.",
+        "Maximum time that a server may take between two parts of a response.",
     ),
     Label(
         "TIMEOUT_TUNNEL",
         "duration (`1h`)",
         values.duration,
         "that of `defaults`",
-        "How long both sides of a WebSocket, or of another connection that has become a tunnel, may be silent.",
+        "Maximum idle time of a WebSocket, or of another connection that has become a tunnel.",
     ),
     Label(
         "FRONTEND_EXTRA",
@@ -338,7 +338,7 @@ LABELS: tuple[Label, ...] = (
         "ISO 8601, UTC where it names no zone",
         values.moment,
         "the app's last change",
-        "Which of the group's apps is the newer one. Where one lacks it, their last changes in Marathon decide.",
+        "The newer app of the group has the later date. If one app lacks it, their last changes in Marathon decide.",
         per_port=False,
     ),
     Label(
@@ -346,7 +346,7 @@ LABELS: tuple[Label, ...] = (
         "integer",
         _count,
         "the larger app's",
-        "The newer app's: how many tasks of both together shall serve.",
+        "Set on the newer app: the number of tasks of both apps together that shall serve.",
         per_port=False,
     ),
     Label(
@@ -354,8 +354,8 @@ LABELS: tuple[Label, ...] = (
         "integer",
         _count,
         "0",
-        "The newer app's: so many of its tasks serve and no more, and the older app's are the rest of the target. 0"
-        " does not split.",
+        "Set on the newer app: the number of its tasks that serve; tasks of the older app make up the rest of the"
+        " target. 0 does not split.",
         per_port=False,
     ),
 )

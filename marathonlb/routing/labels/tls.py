@@ -1,8 +1,8 @@
 """
-TLS towards the tasks, and TLS that is not ended here: what the labels say of both.
+Labels about TLS towards the tasks, and about TLS that the tasks end themselves.
 
 ``HAPROXY_{n}_BACKEND_SSL`` and ``HAPROXY_{n}_BACKEND_PROTO`` become words of the ``server`` lines;
-``HAPROXY_{n}_TLS_PASSTHROUGH`` makes a service one of mode tcp that is found by the name in the TLS handshake.
+``HAPROXY_{n}_TLS_PASSTHROUGH`` makes a service one of mode tcp that is chosen by the name in the TLS handshake.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from marathonlb.routing.hosts import is_wildcard
 from marathonlb.routing.labels import values
 
 VERIFY = "verify"
-"""The value of BACKEND_SSL that has certificates verified by the authorities of the system."""
+"""The value of BACKEND_SSL for certificates verified by the system's authorities."""
 
 NO_VERIFY = "none"
-"""The value that stands for encryption alone."""
+"""The value of BACKEND_SSL for encryption without verification."""
 
 _NAME = re.compile(r"(?![0-9.]+\Z)[A-Za-z0-9._-]{1,253}", re.ASCII)
 
 
 def backend_ssl(text: str) -> str:
-    """``none`` (encrypt, verify nothing), ``verify`` or the path of a file of authorities; empty where it is off."""
+    """Parse ``none`` (encrypt only), ``verify`` or the path of a file of authorities; return empty text if off."""
     word = values.no_control(text).strip()
     if word.lower() == VERIFY:
         return VERIFY
@@ -38,7 +38,7 @@ def backend_ssl(text: str) -> str:
 
 
 def backend_proto(text: str) -> str:
-    """``h1`` or ``h2``."""
+    """Parse ``h1`` or ``h2``."""
     word = values.no_control(text).strip().lower()
     if word == "fcgi":
         raise ValueError("FastCGI is not spoken here: put a web server beside the application")
@@ -49,15 +49,15 @@ def backend_proto(text: str) -> str:
 
 def server_words(ssl: str, proto: str, *, hosts: tuple[str, ...], host: str) -> str:
     """
-    The words of a ``server`` line about TLS and the protocol, each with a blank before it.
+    Return the words of a ``server`` line about TLS and the protocol, each after a blank.
 
-    The task has to prove that it is the first virtual host, or the host that it runs on, where that has a name; HAProxy
-    compares names alone, so of a bare address the chain is verified and no more.
+    The task has to prove that it is the first virtual host, or else the host that it runs on if that has a name.
+    HAProxy compares names only, so for a bare address only the certificate chain is verified.
 
-    :param ssl: empty, `NO_VERIFY`, or what ``ca-file`` takes.
+    :param ssl: empty, `NO_VERIFY`, or the argument of ``ca-file``.
     :param proto: empty, ``h1`` or ``h2``.
     :param hosts: the service's virtual hosts.
-    :param host: where the task runs.
+    :param host: the host that the task runs on.
     """
     words = []
     if ssl:

@@ -1,8 +1,8 @@
 """
-The values that labels hold: each function takes a label's text and gives a checked value.
+Parse the values of labels: each function takes a label's text and returns a checked value.
 
-A value that is not what it should be raises `ValueError` with words for the label's owner. No value that is not a
-template may hold a control character: a newline in a host name would write HAProxy configuration.
+A text that is not valid raises `ValueError` with words for the label's owner. No value that is not a template may hold
+a control character: a newline in a host name would write HAProxy configuration.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from marathonlb.routing.lines.passwords import COMMAND
 
 _TRUE = frozenset({"true", "t", "yes", "y", "1", "on"})
 NOTHING = frozenset({"false", "f", "no", "n", "0", "off", ""})
-"""The words that ask for nothing, as a boolean and wherever else people write them."""
+"""Words that switch something off, as a boolean and in any other label."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029]")
 _HOST_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
@@ -25,7 +25,7 @@ _HOST = re.compile(
     rf"(?:\*\.)?(?=.{{1,{limits.HOST}}}\Z){_HOST_LABEL.pattern}(?:\.{_HOST_LABEL.pattern})*", re.ASCII
 )
 _QUOTED = re.compile(r"""(?:[^\\"'#]++|\\.|"(?:[^"\\$]++|\\.)*+"|'[^']*+')*+""")
-"""Words whose quotes are closed; nothing in it is tried twice, so that it takes as long as the text."""
+"""Words whose quotes are closed; without backtracking, so that matching takes time linear in the text."""
 
 _DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)", re.ASCII)
 _MILLISECONDS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -40,14 +40,14 @@ _MOST_OPTIONS = 40
 
 
 def no_control(text: str) -> str:
-    """The text, where it holds no control character and no line separator."""
+    """Return the text if it holds no control character and no line separator."""
     if _CONTROL.search(text):
         raise ValueError("holds a control character or a newline")
     return text
 
 
 def boolean(text: str) -> bool:
-    """``true``, ``yes``, ``1``, ``on`` and their kin, in any case."""
+    """Parse ``true``, ``t``, ``yes``, ``y``, ``1``, ``on`` and their opposites, in any case."""
     word = text.strip().lower()
     if word in _TRUE:
         return True
@@ -57,7 +57,7 @@ def boolean(text: str) -> bool:
 
 
 def integer(text: str, low: int, high: int) -> int:
-    """A decimal integer in a range, both ends included."""
+    """Parse a decimal integer in a range, both ends included."""
     word = text.strip()
     if not re.fullmatch(r"-?[0-9]{1,10}", word, re.ASCII) or not low <= int(word) <= high:
         raise ValueError(f"is no integer from {low} to {high}")
@@ -65,15 +65,15 @@ def integer(text: str, low: int, high: int) -> int:
 
 
 def words(text: str) -> tuple[str, ...]:
-    """A comma list, blanks around its items dropped."""
+    """Parse a comma list, without blanks around its items."""
     return tuple(item.strip() for item in no_control(text).split(",") if item.strip())
 
 
 def host(text: str) -> str:
     """
-    One virtual host as the routing knows it: lower case, in its ASCII form, without port.
+    Parse one virtual host: lower case, in its ASCII form, without port.
 
-    ``*.example.com`` is a wildcard. A URL or a port is dropped; `host_warning` tells its owner.
+    ``*.example.com`` is a wildcard. The other parts of a URL and a port are dropped; `host_warning` tells the owner.
     """
     name = no_control(text).strip().lower()
     if _HOST.fullmatch(name):
@@ -98,22 +98,22 @@ def host(text: str) -> str:
 
 
 def host_warning(text: str) -> str | None:
-    """What to tell the owner of a host that was given as a URL, with a path or with a port; None if it is plain."""
+    """Return a warning for the owner of a host with a scheme, a path or a port; None if the host is plain."""
     if "/" in text or ":" in text:
         return f"{text.strip()!r} holds more than a host name; only {host(text)!r} is used"
     return None
 
 
 def hosts(text: str) -> tuple[str, ...]:
-    """A comma list of virtual hosts (blanks separate too), each once, in order."""
+    """Parse a comma or blank separated list of virtual hosts, each once, in order."""
     return tuple(dict.fromkeys(host(item) for item in re.split(r"[,\s]+", no_control(text)) if item))
 
 
 def address(text: str) -> str:
     """
-    An address to bind: ``*``, an IPv4 or IPv6 address, or ``localhost``.
+    Parse an address to bind: ``*``, an IPv4 or IPv6 address, or ``localhost``.
 
-    HAProxy would look up another name each time it reads its configuration, and nobody's change is applied meanwhile.
+    HAProxy would look up any other name each time it reads its configuration, and no change is applied meanwhile.
     """
     word = no_control(text).strip()
     if word in ("", "*"):
@@ -131,7 +131,7 @@ def address(text: str) -> str:
 
 
 def networks(text: str) -> tuple[str, ...]:
-    """A blank (or comma) separated list of addresses and CIDR networks, as HAProxy's ``src`` takes them."""
+    """Parse a blank or comma separated list of addresses and CIDR networks, as HAProxy's ``src`` takes them."""
     found = []
     for item in re.split(r"[,\s]+", no_control(text)):
         if not item:
@@ -147,7 +147,7 @@ def networks(text: str) -> tuple[str, ...]:
 
 
 def paths(text: str) -> tuple[tuple[str, ...], bool]:
-    """A blank separated list of path prefixes, and whether a leading ``-i`` asks to ignore their case."""
+    """Parse a blank separated list of path prefixes; return them, and True if a leading ``-i`` ignores their case."""
     items = no_control(text).split()
     ignore_case = bool(items) and items[0] == "-i"
     if ignore_case:
@@ -156,13 +156,13 @@ def paths(text: str) -> tuple[tuple[str, ...], bool]:
 
 
 def one_path(text: str) -> str:
-    """One absolute path without blanks."""
+    """Parse one absolute path without blanks."""
     word = no_control(text).strip()
     return _path(word)
 
 
 def _path(word: str) -> str:
-    """The word, where it begins as a path does, holds no blank, and is no longer than a path may be."""
+    """Return the word if it begins with a slash, holds no blank, and is not too long."""
     if word[:1] != "/" or len(word.split(None, 1)) > 1:
         raise ValueError(f"{limits.shortened(word)!r} is no path: it begins with / and holds no blank")
     if 4 * len(word) > limits.PATH:
@@ -171,7 +171,7 @@ def _path(word: str) -> str:
 
 
 def mode(text: str) -> str:
-    """``tcp`` or ``http``."""
+    """Parse ``tcp`` or ``http``."""
     word = no_control(text).strip().lower()
     if word == "health":
         raise ValueError("HAProxy has no mode health any more; use HAPROXY_HTTP_FRONTEND_HEAD's monitor-uri")
@@ -181,7 +181,7 @@ def mode(text: str) -> str:
 
 
 def credentials(text: str) -> tuple[str, str, str]:
-    """``realm:user:hash``; a realm may hold blanks. See `marathonlb.routing.lines.passwords`."""
+    """Parse ``realm:user:hash``; a realm may hold blanks. See `marathonlb.routing.lines.passwords`."""
     parts = no_control(text).split(":", 2)
     if len(parts) != 3 or not all(part.strip() for part in parts):
         raise ValueError("is not realm:user:hash")
@@ -194,7 +194,7 @@ def credentials(text: str) -> tuple[str, str, str]:
 
 
 def duration(text: str) -> str:
-    """A HAProxy duration with its unit, from a millisecond to 24 days, which is as far as HAProxy counts."""
+    """Parse a HAProxy duration with its unit, from 1 ms to 24 days, which is HAProxy's maximum."""
     word = no_control(text).strip()
     found = _DURATION.fullmatch(word)
     if not found:
@@ -205,7 +205,7 @@ def duration(text: str) -> str:
 
 
 def rate(text: str) -> tuple[int, str]:
-    """``N/s`` or ``N/m``: how many, and per what HAProxy period (``1s`` or ``1m``)."""
+    """Parse ``N/s`` or ``N/m``; return the number and the HAProxy period (``1s`` or ``1m``)."""
     found = re.fullmatch(r"([0-9]{1,7})\s*/\s*([sm])", no_control(text).strip(), re.ASCII)
     if not found or int(found[1]) < 1:
         raise ValueError("is no rate such as 100/s or 600/m")
@@ -214,9 +214,9 @@ def rate(text: str) -> tuple[int, str]:
 
 def origins(text: str) -> tuple[str, ...]:
     """
-    A comma or blank separated list of web origins, lower case, or ``*`` for any.
+    Parse a comma or blank separated list of web origins, in lower case, or ``*`` for any.
 
-    ``https://*.example.com`` is every deeper name.
+    ``https://*.example.com`` covers every deeper name.
     """
     found = tuple(dict.fromkeys(item.lower() for item in re.split(r"[,\s]+", no_control(text)) if item))
     if len(found) > limits.ORIGINS:
@@ -228,7 +228,7 @@ def origins(text: str) -> tuple[str, ...]:
 
 
 def file_list(text: str) -> tuple[str, ...]:
-    """A comma list of file paths, absolute ones."""
+    """Parse a comma list of absolute file paths."""
     found = words(text)
     if len(found) > limits.CERTIFICATES:
         raise ValueError(f"names {len(found)} files; {limits.CERTIFICATES} are the most")
@@ -242,7 +242,7 @@ def file_list(text: str) -> tuple[str, ...]:
 
 
 def few_words(text: str, most: int = _MOST_OPTIONS) -> str:
-    """The text, where it has few words: HAProxy takes 64 on a line."""
+    """Return the text if it has few words: HAProxy takes 64 on a line."""
     count = len(text.split())
     if count > most:
         raise ValueError(f"has {count} words; {most} are the most")
@@ -250,7 +250,7 @@ def few_words(text: str, most: int = _MOST_OPTIONS) -> str:
 
 
 def groups(text: str) -> tuple[str, ...]:
-    """A comma list of groups."""
+    """Parse a comma list of groups."""
     found = words(text)
     if len(found) > limits.GROUPS:
         raise ValueError(f"names {len(found)} groups; {limits.GROUPS} are the most")
@@ -261,10 +261,10 @@ def groups(text: str) -> tuple[str, ...]:
 
 def haproxy_words(text: str) -> str:
     """
-    Words of HAProxy's configuration that stay what they are when more words follow.
+    Parse words of HAProxy's configuration that keep their meaning when more words follow.
 
-    A comment would swallow the rest of the line, and so would a quote or a backslash that is left open. In double
-    quotes a bare ``$`` would read the environment of HAProxy.
+    A comment, an open quote or a backslash at the end would take in the rest of the line. In double quotes a bare ``$``
+    would read HAProxy's environment.
     """
     words = no_control(text).strip()
     if not _QUOTED.fullmatch(words):
@@ -279,15 +279,15 @@ def haproxy_words(text: str) -> str:
 _LINE_BREAK = re.compile(r"\\[nr]|\\x0[0-9A-Da-d]|\\x1[C-Ec-e]")
 _QUOTING = re.compile(r"[\\\"']")
 _LEVEL = re.compile(r"(?<![\s\x00-\x1f])([\s\x00-\x1f]++)\[[A-Za-z]")
-"""White space before what looks like a level: all of it, so that no part of the text is read twice."""
+"""All white space before what looks like a log level; possessive, so that no text is read twice."""
 
 
 def speaks_for_haproxy(text: str) -> bool:
     """
-    Whether a line break, written as HAProxy reads it, is followed by what looks like the beginning of a message.
+    Return True if an escaped line break is followed by what looks like the beginning of a message of HAProxy's.
 
-    HAProxy repeats what it refuses, so that would stand in its output as a complaint of its own, about whichever line
-    its author names.
+    HAProxy repeats what it refuses, so such text would appear in its output as a complaint of its own, about any line
+    that the text names.
     """
     if not _LINE_BREAK.search(text):
         return False
@@ -300,7 +300,7 @@ def speaks_for_haproxy(text: str) -> bool:
 
 
 def deployment_group(text: str) -> str:
-    """A plain name, without the slashes around it; it becomes part of a backend's name."""
+    """Parse a plain name, without the slashes around it; it becomes part of a backend's name."""
     word = no_control(text).strip().strip("/")
     if word and (not word.isprintable() or " " in word):
         raise ValueError("is no name: it holds a blank")
@@ -308,7 +308,7 @@ def deployment_group(text: str) -> str:
 
 
 def moment(text: str) -> datetime | None:
-    """A date and time in ISO 8601; without a zone it is UTC, and nothing is no date."""
+    """Parse a date and time in ISO 8601, UTC if it names no zone; None if the text is empty."""
     word = no_control(text).strip()
     if not word:
         return None

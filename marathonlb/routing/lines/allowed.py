@@ -1,11 +1,11 @@
 """
-Lines of HAProxy's configuration that concern nobody but the service they stand in: ``templates = "lines"`` of a policy.
+Check that lines of HAProxy's configuration concern their own service only: ``templates = "lines"`` of a policy.
 
-An allow-list: a label's text is harmless where each of its lines begins with a directive of `_DIRECTIVES` and holds
-nothing that the directive does not take. So whatever is not listed is refused: files, sockets, addresses, Lua, maps,
-the environment, other sections, other backends, rules in the frontends that all services share.
+This is an allow-list: a label's text is harmless if each of its lines begins with a directive of `_DIRECTIVES` and
+holds only what that directive allows. Everything else is refused: files, sockets, addresses, Lua, maps, the
+environment, other sections, other backends, and rules in the frontends that all services share.
 
-Words are cut as HAProxy cuts them, quotes and backslashes resolved, since it would read a directive through them, too.
+Lines are split into words as HAProxy splits them, since HAProxy recognizes a directive through quotes and backslashes.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from marathonlb.routing.lines.expressions import effort as effort_of
 from marathonlb.routing.lines.health_checks import http_check, httpchk
 
 LITERAL = frozenset({"BACKEND_HTTP_OPTIONS", "BACKEND_HSTS_OPTIONS", "BACKEND_STICKY_OPTIONS"})
-"""The labels whose braces reach HAProxy as they are: there are no variables in their text."""
+"""Labels whose braces reach HAProxy unchanged: their text has no variables."""
 
 SERVER_WORDS = frozenset(
     {"SERVER_EXTRA", "BACKEND_SERVER_HTTP_HEALTHCHECK_OPTIONS", "BACKEND_SERVER_TCP_HEALTHCHECK_OPTIONS"}
 )
-"""The labels whose text is the end of a ``server`` line."""
+"""Labels whose text is the end of a ``server`` line."""
 
 LINES = frozenset(
     "BACKEND_HEAD BACKEND_HTTP_OPTIONS BACKEND_HSTS_OPTIONS BACKEND_STICKY_OPTIONS BACKEND_HTTP_HEALTHCHECK_OPTIONS"
@@ -44,10 +44,10 @@ LINES = frozenset(
     " BACKEND_TIMEOUTS BACKEND_EXTRA FRONTEND_EXTRA HTTP_BACKEND_PROXYPASS_GLUE HTTP_BACKEND_REVPROXY_GLUE"
     " HTTP_BACKEND_REDIR".split()
 )
-"""The labels whose text stands in the service's own backend, or in the frontend of its own port."""
+"""Labels whose text stands in the service's own backend, or in the frontend of its own port."""
 
 _MAY_BE_EMPTY = LINES | SERVER_WORDS | {"BIND_OPTIONS", "FRONTEND_HEAD"}
-"""The labels that may say nothing, which switches off what is the service's own."""
+"""Labels that may be empty, which switches off a part of the service's own sections."""
 
 _VARIABLES = frozenset(
     "backend frontend mode hostname servicePort serverName serverId host host_ipv4 port cookieOptions"
@@ -55,7 +55,7 @@ _VARIABLES = frozenset(
     " healthCheckTimeoutSeconds healthCheckIntervalSeconds healthCheckGracePeriodSeconds"
     " healthCheckMaxConsecutiveFailures healthCheckFalls".split()
 )
-"""Variables of templates whose value no owner chooses freely; the others could hold what a line may not."""
+"""Variables of templates whose values no owner chooses freely; others could hold what a line may not."""
 
 _BRACES = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
@@ -66,11 +66,11 @@ _INTERVAL = re.compile(
     r"|\x01healthCheck(?:Interval|Timeout|GracePeriod)Seconds\x02s",
     re.ASCII,
 )
-"""How often a task is checked: each costs HAProxy a connection."""
+"""Intervals of health checks, at least 200 ms: each check costs HAProxy a connection."""
 
 _STATUS = re.compile(r"[2-5][0-9][0-9]", re.ASCII)
 _FRAMING = frozenset({"content-length", "transfer-encoding"})
-"""Headers that say where a message ends, and so where the next one on the connection begins."""
+"""Headers that determine where a message ends, and so where the next one on the connection begins."""
 
 _HEADER = re.compile(r"[A-Za-z0-9!#$&'*+.^_`|~-]{1,200}", re.ASCII)
 
@@ -117,12 +117,12 @@ _BIND: Mapping[str, int] = {
         1,
     ),
 }
-"""Words of a ``server`` or a ``bind`` line, and how many arguments each has."""
+"""Words of a ``server`` or a ``bind`` line, with the number of arguments of each."""
 
 
 def refusal(name: str, text: str) -> str:
     """
-    Return why a label's text may concern others; empty where it cannot.
+    Return why a label's text may affect other services; empty if it cannot.
 
     :param name: the label's name without ``HAPROXY_`` and the index.
     :param text: its value, with the variables and braces of a classic template.
@@ -150,13 +150,13 @@ MOST_EFFORT = 10_000
 
 
 def effort(name: str, text: str) -> int:
-    """Return about how many microseconds harmless lines may cost HAProxy for a request of 16 kB, which all wait for."""
+    """Return about how many microseconds harmless lines may cost HAProxy for a request of 16 kB."""
     lines = _read(name, text).split("\n") if name in LINES and text.strip() else []
     return len(text) + sum(effort_of(harmless_words(line)) for line in lines)
 
 
 def _check_lines(name: str, text: str) -> None:
-    opened = name != "BACKEND_HEAD"  # without its first line the rest would belong to the section before
+    opened = name != "BACKEND_HEAD"  # without its first line, the rest would belong to the previous section
     for number, line in enumerate(_read(name, text).split("\n"), 1):
         try:
             words = harmless_words(line)
@@ -343,7 +343,7 @@ _DIRECTIVES: Mapping[str, Callable[[Sequence[str]], None]] = {
     "redirect": _redirect_rule,
 }
 DIRECTIVES = tuple(_DIRECTIVES)
-"""The first words of the lines that are allowed; the documentation names them."""
+"""First words of the allowed lines; the documentation names them."""
 
 
 def _read(name: str, text: str) -> str:
@@ -353,6 +353,7 @@ def _read(name: str, text: str) -> str:
 
 
 def _with_variables(text: str) -> str:
+    """Return text with the marks of `variable` around each allowed variable of a classic template."""
 
     def marked(found: re.Match[str]) -> str:
         name = found[1]

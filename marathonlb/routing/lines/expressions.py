@@ -1,8 +1,8 @@
 """
-Expressions and conditions in HAProxy's lines that ask for nothing but the request, the response and the connection.
+Check expressions and conditions: they may read only the request, the response and the connection.
 
 They may name no file, map, variable of the environment or of the process, nor another backend, and match no regular
-expression, with which one request can take long. `marathonlb.routing.lines.allowed` says which lines may hold them.
+expression, which can make one request slow. `marathonlb.routing.lines.allowed` says which lines may hold them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from itertools import pairwise
 from marathonlb.routing.lines.words import WordProblem, has_code_escape, quoted_parts, split_words
 
 OPEN, CLOSE = "\x01", "\x02"
-"""Around the name of a variable, once the text is known to hold no control character."""
+"""Marks around the name of a variable, in text that is known to hold no other control character."""
 
 _CALL = re.compile(r"([a-z][a-z0-9_.]*)(?:\(([^()\\\"']*)\))?(,|\Z)", re.ASCII)
 _PLAIN = re.compile(r"[A-Za-z0-9._:;,/=*?&!@+~()|\x01\x02-]*", re.ASCII)
@@ -35,36 +35,36 @@ _NO_VARIABLE: Mapping[str, re.Pattern[str]] = {
     "bytes": re.compile(r"-?[0-9]{1,9}(,-?[0-9]{1,9})?", re.ASCII),
     "concat": re.compile(r"[^,]*(,(,[^,]*)?)?"),
 }
-"""The arguments of converters where HAProxy reads a word as the name of a variable, which may be another's."""
+"""Patterns for arguments of converters in which HAProxy reads any other word as a variable's name."""
 
 _METHODS = frozenset("beg bool dir dom end found int ip len str sub".split())
 _SEARCHES = ("dir", "dom", "sub")
-"""The ways to compare for which HAProxy looks at each place of a text."""
+"""Ways to compare for which HAProxy searches the whole text."""
 
 _EACH_VALUE = re.compile(r"(?:req\.|res\.)?(?:hdr|cook)(?:_|\Z)", re.ASCII)
-"""Fetches that have many values, each of which is compared."""
+"""Fetches with many values, each of which is compared."""
 
 _ADDRESSES = frozenset({"dst", "src"})
 _KNOWN_ACLS = re.compile(r"!?(TRUE|FALSE|HTTP|HTTP_1\.[01]|HTTP_2\.0|METH_[A-Z]+|LOCALHOST)")
 
 
 class RefusedError(ValueError):
-    """A line holds something that is not known to be harmless; says what."""
+    """A line holds something that is not known to be harmless; the message names it."""
 
 
 def require(holds: object, otherwise: str) -> None:
-    """Raise `RefusedError` with these words unless something holds."""
+    """Raise `RefusedError` with this message unless a condition holds."""
     if not holds:
         raise RefusedError(otherwise)
 
 
 def variable(name: str) -> str:
-    """Return a template's variable as it stands in a text that is checked."""
+    """Return a template's variable as it is marked in the text that is checked."""
     return f"{OPEN}{name}{CLOSE}"
 
 
 OWNERS_TEXT = frozenset({"balance", "healthCheckPath"})
-"""Variables that hold text of an owner: a single directive each takes them."""
+"""Variables that hold text of an app's owner; only one directive each takes them."""
 
 _OWNERS = re.compile(f"{OPEN}(?:{'|'.join(sorted(OWNERS_TEXT))}){CLOSE}")
 
@@ -86,11 +86,11 @@ def harmless_words(line: str) -> list[str]:
 
 
 NEVER_EMPTY = frozenset("backend frontend mode servicePort serverName serverId host host_ipv4 port".split())
-"""Variables that always say something; where others say nothing, what is left of a word may be another one."""
+"""Variables that are never empty; without the text of others, the rest of a word may mean something else."""
 
 _MARKED = re.compile(f"{OPEN}([^{CLOSE}]*){CLOSE}")
 _GOES_ON = "/:."
-"""With these a word cannot begin that means something else than a value."""
+"""A word that begins with one of these is always a value."""
 
 _CONTROL = re.compile(r"[\r\n\t]")
 
@@ -101,7 +101,7 @@ def _no_tenants_text(text: str) -> None:
 
 
 def _stands_alone(text: str) -> None:
-    """Refuse a variable without which the rest of the word would be read in another way."""
+    """Refuse a variable if the rest of the word would mean something else without it."""
     for found in _MARKED.finditer(text):
         before, after = text[: found.start()], text[found.end() : found.end() + 1]
         safe = found[1] in NEVER_EMPTY or before or not after or after in _GOES_ON
@@ -115,7 +115,7 @@ def shown(word: str) -> str:
 
 
 def plain(words: Sequence[str]) -> None:
-    """Check words in which HAProxy fills in nothing."""
+    """Check words that HAProxy does not expand."""
     for word in words:
         _no_tenants_text(word)
         require(
@@ -141,7 +141,7 @@ def condition(words: Sequence[str]) -> None:
 
 
 def _test(words: Sequence[str]) -> None:
-    """Check what stands between the braces of a condition."""
+    """Check the words between the braces of a condition."""
     require(bool(words), "a condition is empty")
     expression(words[0], compared=True)
     numeric = re.split(r"[(,]", words[0], maxsplit=1)[0] in _ADDRESSES
@@ -162,7 +162,7 @@ def _test(words: Sequence[str]) -> None:
 
 
 def address(text: str) -> None:
-    """Check an address or a network: HAProxy looks a name up whenever it reads it, and everybody waits."""
+    """Check an address or a network: HAProxy would look up a name while all requests wait."""
     try:
         ip_network(text, strict=False)
     except ValueError:
@@ -173,8 +173,8 @@ def effort(words: Sequence[str]) -> int:
     """
     Return about how many microseconds a line may cost HAProxy for a request of 16 kB.
 
-    A converter of that much text takes 20, a word that is searched for at each place of it 100, and a test of a header,
-    which is made for each of its values, 600.
+    A converter of that much text takes 20, a search for a word in it 100, and a test of a header, which is made for
+    each of its values, 600.
     """
     found, here = 20 * sum(word.count(",") for word in words), 0
     while here < len(words):
@@ -198,7 +198,7 @@ def expression(text: str, *, compared: bool = False) -> None:
     """
     Check a sample expression: a fetch, and converters.
 
-    :param compared: its outcome is compared with something, and stands in no header: it may hold a line break.
+    :param compared: True if the result is compared and stands in no header; it may then hold a line break.
     """
     here, names = 0, _FETCHES
     while here < len(text):
@@ -215,7 +215,7 @@ def expression(text: str, *, compared: bool = False) -> None:
 
 
 def value(text: str) -> None:
-    """Check a text in which HAProxy fills in ``%[…]``."""
+    """Check a text in which HAProxy expands ``%[…]``."""
     _no_tenants_text(text)
     _stands_alone(text)
     require(not _CONTROL.search(text), "a line break or a tabulator in a word is not allowed")

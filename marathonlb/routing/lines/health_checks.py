@@ -1,4 +1,4 @@
-"""The lines of HAProxy's health checks that concern nobody but the service they stand in."""
+"""Check lines about health checks: they may concern their own service only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from marathonlb.routing.lines.expressions import require, shown, value, variable
 _PATH = variable("healthCheckPath")
 
 _SENT = {"meth": 1, "uri": 1, "uri-lf": 1, "ver": 1, "body": 1, "body-lf": 1, "comment": 1, "hdr": 2}
-"""Words of ``http-check send``, and how many words belong to each."""
+"""Words of ``http-check send``, with the number of arguments of each."""
 
 _EXPECTED = {
     "min-recv": 1,
@@ -26,9 +26,9 @@ _EXPECTED = {
     "string": 1,
 }
 """
-Words of ``http-check expect`` that are allowed.
+Allowed words of ``http-check expect``, with the number of arguments of each.
 
-Not among them are regular expressions, which the service's own task could be made to answer in a way that takes long.
+Regular expressions are not allowed: the service's own task could answer so that matching takes long.
 """
 
 _BREAKS = re.compile(r"[\r\n\t]")
@@ -36,16 +36,16 @@ _BREAKS = re.compile(r"[\r\n\t]")
 
 def httpchk(words: Sequence[str]) -> None:
     """
-    Check what stands behind ``option httpchk``.
+    Check the words after ``option httpchk``.
 
-    HAProxy fills nothing in into the method and the path, but into headers behind the version, which may hold breaks.
+    HAProxy expands nothing in the method and the path, but in headers after the version, which may hold line breaks.
     """
     for place, word in enumerate(words):
         value(_BREAKS.sub("", word.replace(_PATH, "") if place < 2 else word))
 
 
 def http_check(words: Sequence[str]) -> None:
-    """Check what stands behind ``http-check``."""
+    """Check the words after ``http-check``."""
     kind, rest = (words[0] if words else ""), words[1:]
     if kind == "send":
         _take(rest, _SENT, kind)
@@ -62,6 +62,6 @@ def _take(words: Sequence[str], table: dict[str, int], kind: str) -> None:
         require(word in table, f"{shown(word)} is not among the words of http-check {kind} that are allowed")
         arguments = words[here + 1 : here + 1 + table[word]]
         require(len(arguments) == table[word], f"{word} lacks its argument")
-        for each in arguments:
-            value(each.replace(_PATH, "") if word == "uri" else each)
+        for argument in arguments:
+            value(argument.replace(_PATH, "") if word == "uri" else argument)
         here += 1 + len(arguments)

@@ -1,12 +1,12 @@
 """
 The cost of password hashes. Pure.
 
-HAProxy computes crypt(3) in its event loop, where everybody's requests wait meanwhile: for each request that brings the
-user's name with a password, and once for each hash of its configuration whenever it reads that. So a hash is used only
-where its cost, which its own text tells, is below ``--max-password-cost``.
+HAProxy computes crypt(3) in its event loop, where all other requests wait meanwhile: for each request with the user's
+name and a password, and once for each hash whenever it reads its configuration. So a hash is used only if its cost,
+which follows from its text, is below ``--max-password-cost``.
 
-The estimates are those of an ordinary machine for the longest credentials that are looked at (`LONGEST`), on which the
-cost of most schemes depends; a password of 12 characters costs about half. docs/passwords.md has the figures.
+The estimates are for an ordinary machine and the longest credentials that are compared (`LONGEST`), on which the cost
+of most schemes depends; a password of 12 characters costs about half. docs/passwords.md has the figures.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ LONGEST = 180
 """Maximum length of an ``Authorization`` header that is compared with a hash: 129 characters of user and password."""
 
 COMMAND = r'openssl passwd -6 -salt "rounds=1000\$$(openssl rand -hex 8)"'
-"""Makes a hash that costs less than a millisecond; OpenSSL 1.1.1 and later take the rounds as part of the salt."""
+"""The command for a hash that costs less than 1 ms; OpenSSL 1.1.1 and later take the rounds as part of the salt."""
 
 LOCKED = f"$5$rounds=1000$nobody$signs.in.{'.' * 34}"
-"""Stands in the place of a hash that is not used: as cheap as one can be, and of no password that anybody knows."""
+"""Replaces a hash that is not used: as cheap as possible, and of no known password."""
 
 _BASE64 = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _DIGITS = {character: number for number, character in enumerate(_BASE64)}
@@ -40,7 +40,7 @@ _HASH = re.compile(
     r"|_[A-Za-z0-9./]{19}|[A-Za-z0-9./]{13}",
     re.ASCII,
 )
-"""What crypt(3) makes: ``$ID$SALT$HASH``, or the older ones of 20 and 13 characters; ``$apr1$`` is Apache's alone."""
+"""A hash of crypt(3): ``$ID$SALT$HASH``, or an older one of 20 or 13 characters; ``$apr1$`` is Apache's only."""
 
 _SCHEME = re.compile(r"\$(?:(md5)(?=[,$])|([A-Za-z0-9-]{1,20})\$)", re.ASCII)
 
@@ -54,9 +54,9 @@ class Unreadable(Exception):
 
 def fault(passwd: str, most: float) -> str:
     """
-    Why a hash is not used; empty where it is.
+    Return why a hash is not used; empty if it is.
 
-    :param most: milliseconds that it may cost.
+    :param most: maximum cost in milliseconds.
     """
     try:
         cost = milliseconds(passwd)
@@ -64,11 +64,11 @@ def fault(passwd: str, most: float) -> str:
         return error.reason
     if cost <= most:
         return ""
-    return f"costs HAProxy up to {_words(cost)} for each password, more than the {most:g} ms of --max-password-cost"
+    return f"costs HAProxy up to {_duration(cost)} for each password, more than the {most:g} ms of --max-password-cost"
 
 
-def _words(cost: float) -> str:
-    """Milliseconds for people."""
+def _duration(cost: float) -> str:
+    """Return milliseconds in words."""
     if cost >= 600_000:
         return "many minutes"
     return f"{cost / 1000:.1f} s" if cost >= 1000 else f"{cost:.0f} ms" if cost >= 10 else f"{cost:.1f} ms"
@@ -80,11 +80,12 @@ Auth = tuple[str, str, str]
 
 def usable(auth: Auth, most: float) -> tuple[Auth, str]:
     """
-    What is asked for a password, and why nobody can sign in; empty where somebody can.
+    Return the credentials to write, and why nobody can sign in with them; empty if users can.
 
-    A hash that is not used is `LOCKED`: the host stays closed, whoever's template names the user list.
+    A hash that is not used is replaced by `LOCKED`, so that the host stays closed in every template that names the user
+    list.
 
-    :param most: milliseconds that the hash may cost.
+    :param most: maximum cost of the hash in milliseconds.
     """
     realm, user, passwd = auth
     wrong = fault(passwd, most)
@@ -96,12 +97,12 @@ def usable(auth: Auth, most: float) -> tuple[Auth, str]:
 
 
 def is_hash(passwd: str) -> bool:
-    """Whether crypt(3) may have made this; HAProxy takes other words for a hash, too, that no password leads to."""
+    """Return True if crypt(3) may have made this; HAProxy accepts other words too, which match no password."""
     return _HASH.fullmatch(passwd) is not None
 
 
 def milliseconds(passwd: str) -> float:
-    """The cost of one comparison with a hash. Raises `Unreadable`."""
+    """Return the cost of one comparison with a hash, in milliseconds. Raises `Unreadable`."""
     if passwd.startswith("_"):
         return _extended_des(passwd)
     if not passwd.startswith("$"):
@@ -129,7 +130,7 @@ def _fixed(cost: float) -> Callable[[str], float]:
 
 
 def _sha(each: float) -> Callable[[str], float]:
-    """SHA-crypt: 5,000 rounds unless the text says otherwise."""
+    """Return the cost function of SHA-crypt: 5,000 rounds unless the text says otherwise."""
 
     def cost(rest: str) -> float:
         found = _ROUNDS.match(rest)
@@ -163,7 +164,7 @@ def _first(pattern: re.Pattern[str], rest: str) -> str:
 
 
 def _scrypt(rest: str) -> float:
-    """Scrypt: the logarithm of N in a character, then r and p in five each."""
+    """Return the cost of scrypt: one character for the logarithm of N, then five each for r and p."""
     found = _SCRYPT.match(rest)
     if found is None:
         raise ValueError
@@ -171,7 +172,7 @@ def _scrypt(rest: str) -> float:
 
 
 def _yescrypt(rest: str) -> float:
-    """Yescrypt as crypt(3) makes it: its default flavour, the logarithm of N, and r, in a character each."""
+    """Return the cost of yescrypt as crypt(3) makes it: one character each for flavour, logarithm of N, and r."""
     found = _YESCRYPT.match(rest)
     if found is None:
         raise ValueError

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from enum import Enum
 
 _SPECIAL = re.compile(r"[\\\"'#\x1c-\x1f]|[^\x00-\x7f]")
-"""What `str.split` reads otherwise than HAProxy, to which only ASCII has blanks."""
+"""Characters that `str.split` does not treat as HAProxy does; to HAProxy only ASCII blanks separate words."""
 
 _TOKEN = re.compile(
     r"(?P<blank>[ \t\n\v\f\r]+)"
