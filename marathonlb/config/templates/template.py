@@ -29,6 +29,10 @@ _TOKEN = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)
 _SIMPLE_JINJA = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}", re.ASCII)
 
 
+DEFAULT = "default"
+"""The source of a template that ships."""
+
+
 @frozen
 class Template:
     """
@@ -77,7 +81,7 @@ class Template:
     @property
     def is_default(self) -> bool:
         """True if this is the text that ships."""
-        return self.source == "default"
+        return self.source == DEFAULT
 
     @property
     def label(self) -> str:
@@ -189,17 +193,20 @@ def jinja(name: str, text: str, source: str) -> Template:
 
     :raises TemplateError: the text is not valid Jinja2.
     """
+    others = _SIMPLE_JINJA.sub("", text)
+    plain = not any(mark in others for mark in ("{{", "{%", "{#", "}}"))
+    if plain and source == DEFAULT:
+        return Template(name, source, tuple(_SIMPLE_JINJA.split(text)), text=text)
     try:
-        program = _ENVIRONMENT.from_string(text)
+        tree = _ENVIRONMENT.parse(text)
+        names = frozenset(find_undeclared_variables(tree))
+        code = _ENVIRONMENT.compile(tree)
     except jinja2.TemplateSyntaxError as error:
         raise TemplateError(source=source, reason=f"line {error.lineno}: {error.message}") from None
-    program.globals = dict(
-        program.globals
-    )  # Jinja2 copies it at each rendering, and a ChainMap is slow to copy
-    others = _SIMPLE_JINJA.sub("", text)
-    if not any(mark in others for mark in ("{{", "{%", "{#", "}}")):
+    if plain:
         return Template(name, source, tuple(_SIMPLE_JINJA.split(text)), text=text)
-    names = frozenset(find_undeclared_variables(_ENVIRONMENT.parse(text)))
+    # A plain dict: Jinja2 copies the globals at each rendering, and its own ChainMap is slow to copy.
+    program = jinja2.Template.from_code(_ENVIRONMENT, code, dict(_ENVIRONMENT.globals))
     return Template(name, source, program=program, text=text, names=names)
 
 
