@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """
-Writes HAProxy's configuration once and reloads HAProxy where something changed; ``--help`` tells more.
+Write HAProxy's configuration once, and reload HAProxy where something changed; see ``--help``.
 
 This file runs from a checkout; an installed marathon-lb has the command ``marathon-update-haproxy``.
 """

@@ -37,14 +37,14 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 BASE, IMAGE = "localhost/marathon-lb-test-base", "localhost/marathon-lb-test"
 SUITE = os.environ.get("SUITE", "trixie")
 MOST_ABOVE_BASE = 200
-"""MB that the image may be larger than its base."""
+"""Maximum number of MB by which the image may exceed its base."""
 
 LOGIN = {"MARATHON_USER": "lb", "MARATHON_PASSWORD": "sesame", "POLL_INTERVALL": "1"}
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 
 
 def mirror() -> str:
-    """Where this machine gets Debian's packages."""
+    """Return the address from which this machine gets Debian's packages."""
     lines = run(
         "apt-get", "indextargets", "--format", "$(SITE)|$(ORIGIN)", "Created-By: Packages"
     ).splitlines()
@@ -54,7 +54,7 @@ def mirror() -> str:
 
 
 def build_base(work: Path) -> None:
-    """The base, as the registry's slim image is one: the least that debootstrap makes, without its caches."""
+    """Build the base image, like the slim image of Debian: debootstrap's smallest system without its caches."""
     root = work / "base"
     run("debootstrap", "--variant=minbase", SUITE, str(root), os.environ.get("MIRROR") or mirror())
     for path in (*root.glob("var/cache/apt/archives/*.deb"), *root.glob("var/lib/apt/lists/*_*")):
@@ -68,7 +68,7 @@ def build_base(work: Path) -> None:
 
 
 def build(work: Path) -> None:
-    """The image, with what this machine's pip needs to know; that is mounted, and not a part of it."""
+    """Build the image. This machine's configuration of pip is mounted, and does not become part of the image."""
     told = ["[global]"]
     volumes = []
     if os.path.exists(CERTIFICATES):
@@ -87,7 +87,7 @@ def build(work: Path) -> None:
 
 
 def size(image: str) -> float:
-    """MB of an image, unpacked."""
+    """Return the MB of an image, unpacked."""
     return float(json.loads(run("buildah", "images", "--json", image))[0]["size"].removesuffix(" MB"))
 
 
@@ -129,7 +129,7 @@ def lift_loopback() -> None:
 
 
 def get(url: str, host: str) -> str:
-    """What a virtual host answers; certificates are not looked at. Raises `OSError`."""
+    """Return what a virtual host responds, without verifying its certificate. Raises `OSError`."""
     request = urllib.request.Request(url, headers={"Host": host})  # noqa: S310 - an address of this file's
     context = ssl._create_unverified_context()  # noqa: S323 - the certificate is self-signed
     with urllib.request.urlopen(request, timeout=5, context=context) as response:  # noqa: S310
@@ -137,7 +137,7 @@ def get(url: str, host: str) -> str:
 
 
 def tarball(path: Path) -> None:
-    """Templates of an operator's."""
+    """Write an archive with an operator's template."""
     with tarfile.open(path, "w:gz") as archive:
         text = b"\nfrontend marathon_http_in\n  bind *:80\n  mode http\n  http-response set-header X-From tarball\n"
         member = tarfile.TarInfo("templates/HAPROXY_HTTP_FRONTEND_HEAD")
@@ -146,7 +146,7 @@ def tarball(path: Path) -> None:
 
 
 def inside(root: str, work: Path) -> None:
-    """What is looked at in the namespaces."""
+    """Run the checks, inside the namespaces."""
     lift_loopback()
     config = json.loads((work / "config.json").read_text())
     container = Container(root, config, work / "log")
@@ -183,7 +183,7 @@ def inside(root: str, work: Path) -> None:
 
 @contextmanager
 def marathon(work: Path) -> Iterator[None]:
-    """The small Marathon with its sample."""
+    """Run minimarathon with its sample apps."""
     twistd = "import sys; sys.argv[0] = 'twistd'; from twisted.scripts.twistd import run; run()"
     sample = str(CHECKOUT / "minimarathon" / "sample.json")
     arguments = (
@@ -209,12 +209,12 @@ def marathon(work: Path) -> Iterator[None]:
 
 
 def shop(where: str = "http://127.0.0.1/") -> bool:
-    """Whether the sample's shop answers."""
+    """Return whether the sample's shop responds."""
     return "shop" in get(where, "shop.example.com")
 
 
 def survives_and_drains(container: Container) -> None:
-    """Start it as an operator would, kill the controller under requests, then stop the container under a connection."""
+    """Start the container, kill the controller during requests, then stop the container during a connection."""
     arguments = ("sse", "-m", "http://127.0.0.1:8080", "--auth-credentials", "lb:sesame")
     with container.running(*arguments, TEMPLATE_URL="file:///srv/templates.tgz"):
         began = time.monotonic()
@@ -226,19 +226,19 @@ def survives_and_drains(container: Container) -> None:
         head = until(lambda: socket.create_connection(("127.0.0.1", 80)), "port 80")
         head.sendall(b"GET / HTTP/1.0\r\nHost: shop.example.com\r\n\r\n")
         expect(b"x-from: tarball" in head.recv(65536).lower(), "the template of TEMPLATE_URL is in effect")
-        expect(container.healthy(), "the health check is content")
+        expect(container.healthy(), "the health check passes")
         before = family(container.first())
         expect(
             not any("sesame" in words for words in before.values()), "no password in the list of processes"
         )
         users = {os.stat(f"/proc/{pid}").st_uid for pid in before}
-        expect(0 not in users, f"no process of root's among {len(before)}, user {users}")
+        expect(0 not in users, f"none of the {len(before)} processes is root's, user {users}")
         survives(container, before)
         drains(container)
 
 
 def ends_early(container: Container, moment: str, environ: Mapping[str, str]) -> int:
-    """The status with which it ends where it is to stop as soon as its first process is this program and hears it."""
+    """Return the exit status after a SIGTERM that is sent as soon as process 1 is the named program and handles it."""
     with container.running("sse", "-m", "http://127.0.0.1:8080", **environ):
         assert container.process is not None
         process = Path(f"/proc/{container.first()}")
@@ -258,13 +258,14 @@ def ends_early(container: Container, moment: str, environ: Mapping[str, str]) ->
 
 
 def survives(container: Container, before: Mapping[int, str]) -> None:
-    """Kill the controller; HAProxy goes on, and the next controller adopts it."""
+    """Kill the controller: HAProxy goes on, and the next controller adopts it."""
     (controller,) = (pid for pid, words in before.items() if "twistd" in words and "supervise" not in words)
     haproxies = {pid for pid, words in before.items() if words.startswith("/usr/sbin/haproxy")}
     os.kill(controller, signal.SIGKILL)
-    answered = 0
+    answered, deadline = 0, time.monotonic() + 60
     while "Adopted the running HAProxy" not in container.told() or answered < 100:
         expect_quietly(shop(), "a request failed while there was no controller")
+        expect_quietly(time.monotonic() < deadline, f"no controller adopts HAProxy:\n{container.told()}")
         answered += 1
     expect(
         answered, f"{answered} requests answered while the controller was killed and came again; none failed"
@@ -276,7 +277,7 @@ def survives(container: Container, before: Mapping[int, str]) -> None:
 
 
 def drains(container: Container) -> None:
-    """Stop it while a connection is open: that may finish, no new one is taken, and the container ends."""
+    """Stop the container while a connection is open: it may finish, no new one is accepted, and the container ends."""
     with socket.create_connection(("127.0.0.1", 10100), 5) as connection:
         connection.sendall(b"one\n")
         expect(b"one" in connection.recv(100), "a connection through a service port")
@@ -284,7 +285,10 @@ def drains(container: Container) -> None:
         os.kill(container.first(), signal.SIGTERM)
         until(refused, "no new connection is taken")
         connection.sendall(b"two\n")
-        expect(b"two" in connection.recv(100), "after SIGTERM it goes on, and port 80 takes no new one")
+        expect(
+            b"two" in connection.recv(100),
+            "after SIGTERM the connection goes on, and port 80 accepts no new one",
+        )
     assert container.process is not None
     status = container.process.wait(30)
     expect(
@@ -293,7 +297,7 @@ def drains(container: Container) -> None:
 
 
 def refused() -> bool:
-    """Whether nobody listens on port 80."""
+    """Return whether port 80 refuses connections."""
     try:
         socket.create_connection(("127.0.0.1", 80), 1).close()
     except ConnectionRefusedError:

@@ -1,4 +1,4 @@
-"""A container as the check of the image runs it, and how the check waits, tells and ends."""
+"""A container as the check of the image runs it, and how the check waits, reports and ends."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ PATIENCE = 60.0
 
 
 def say(text: str) -> None:
-    """One line of the report."""
+    """Print one line of the report."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
 def run(*command: str, **more: Any) -> str:
-    """What a program prints; its failure ends this one."""
+    """Return what a program prints; exit where it fails."""
     done = subprocess.run(command, capture_output=True, text=True, check=False, **more)
     if done.returncode:
         sys.exit(f"{' '.join(command)}: status {done.returncode}\n{done.stdout[-4000:]}{done.stderr[-4000:]}")
@@ -30,7 +30,7 @@ def run(*command: str, **more: Any) -> str:
 
 
 def expect(true: object, what: str) -> None:
-    """Say what was found; end where it is not so."""
+    """Report what was found; exit where it is false."""
     if not true:
         sys.exit(f"FAILED  {what}")
     say(f"ok      {what}")
@@ -50,7 +50,7 @@ def until(true: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
 
 
 def expect_quietly(true: object, what: str) -> None:
-    """End where it is not so."""
+    """Exit where it is false."""
     if not true:
         sys.exit(f"FAILED  {what}")
 
@@ -67,7 +67,7 @@ class Container:
     def command(
         self, arguments: Sequence[str], environ: Mapping[str, str], *, first: bool = True
     ) -> list[str]:
-        """A command line that runs something in the image, as process 1 or beside what runs."""
+        """Return the command line that runs a program in the image, as process 1 or beside the running container."""
         pairs = [*self.config["Env"], *(f"{name}={value}" for name, value in environ.items())]
         working = self.config.get("WorkingDir") or "/"
         mounts = 'mount -t proc proc "$0/proc" && mount --bind /dev "$0/dev" && ' if first else ""
@@ -78,14 +78,14 @@ class Container:
         return [*apart, "sh", "-c", f'{mounts}exec "$@"', self._root, *inside]
 
     def answer(self, *arguments: str, **environ: str) -> tuple[int, str]:
-        """Exit status and output of the entrypoint with these arguments, where it ends by itself."""
+        """Return exit status and output of the entrypoint with these arguments, where it ends by itself."""
         command = self.command([*self.config["Entrypoint"], *arguments], environ)
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
         return done.returncode, done.stdout + done.stderr
 
     @contextmanager
     def running(self, *arguments: str, **environ: str) -> Iterator[None]:
-        """The container runs; at the end it is asked to stop."""
+        """Run the container; at the end send SIGTERM."""
         command = self.command([*self.config["Entrypoint"], *arguments], environ)
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
@@ -96,7 +96,7 @@ class Container:
                 self.stop()
 
     def stop(self) -> tuple[int, float]:
-        """Stop it as docker does; exit status and seconds."""
+        """Stop it as docker does. Return exit status and seconds."""
         assert self.process is not None
         began = time.monotonic()
         os.kill(self.first(), getattr(signal, self.config.get("StopSignal") or "SIGTERM"))
@@ -108,36 +108,36 @@ class Container:
         return status, time.monotonic() - began
 
     def ended(self) -> bool:
-        """Whether it has ended."""
+        """Return whether it has ended."""
         return self.process is not None and self.process.poll() is not None
 
     def first(self) -> int:
-        """Its process 1, as this side numbers it."""
+        """Return the id of its process 1, outside its namespaces."""
         assert self.process is not None
         return int(
             until(lambda: children(self.process.pid if self.process else 0), "the container starts")[0]
         )
 
     def healthy(self) -> bool:
-        """What the image's health check says."""
+        """Return whether the image's health check passes."""
         test = self.config["Healthcheck"]["Test"]
         done = subprocess.run(self.command(test[1:], {}, first=False), capture_output=True, check=False)
         return done.returncode == 0
 
     def told(self) -> str:
-        """All that it printed."""
+        """Return everything that the container printed."""
         return self._log.read_text(errors="replace")
 
 
 def children(pid: int) -> list[int]:
-    """The processes that a process has."""
+    """Return the ids of a process's children."""
     with suppress(OSError):
         return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     return []
 
 
 def family(pid: int) -> dict[int, str]:
-    """A process and all that descend from it, with their command lines."""
+    """Return the command lines of a process and its descendants, by process id."""
     found = {pid: Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")}
     for child in children(pid):
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""Makes ``twistd minimarathon`` known."""
+"""``twistd minimarathon``."""
 
 from twisted.application.service import ServiceMaker
 
