@@ -19,7 +19,6 @@ from marathonlb.routing.lines.expressions import (
     RefusedError,
     address,
     condition,
-    expression,
     harmless_words,
     plain,
     require,
@@ -29,6 +28,7 @@ from marathonlb.routing.lines.expressions import (
 )
 from marathonlb.routing.lines.expressions import effort as effort_of
 from marathonlb.routing.lines.health_checks import http_check, httpchk
+from marathonlb.routing.lines.server_words import BIND, SERVER, check_server, check_words
 
 LITERAL = frozenset({"BACKEND_HTTP_OPTIONS", "BACKEND_HSTS_OPTIONS", "BACKEND_STICKY_OPTIONS"})
 """Labels whose braces reach HAProxy unchanged: their text has no variables."""
@@ -60,14 +60,6 @@ _VARIABLES = frozenset(
 _BRACES = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _NUMBER = re.compile(r"([0-9]{1,9}|\x01healthCheck[A-Za-z]+Seconds\x02)(us|ms|s|m|h|d)?", re.ASCII)
-_INTERVALS = frozenset({"inter", "fastinter", "downinter"})
-_INTERVAL = re.compile(
-    r"(?:[2-9][0-9]{2}|[1-9][0-9]{3,7})(?:ms)?|[1-9][0-9]{0,5}[smhd]"
-    r"|\x01healthCheck(?:Interval|Timeout|GracePeriod)Seconds\x02s",
-    re.ASCII,
-)
-"""Intervals of health checks, at least 200 ms: each check costs HAProxy a connection."""
-
 _STATUS = re.compile(r"[2-5][0-9][0-9]", re.ASCII)
 _FRAMING = frozenset({"content-length", "transfer-encoding"})
 """Headers that determine where a message ends, and so where the next one on the connection begins."""
@@ -91,34 +83,6 @@ _BALANCE = re.compile(
     re.ASCII,
 )
 
-_SERVER: Mapping[str, int] = {
-    **dict.fromkeys(
-        "allow-0rtt backup check check-send-proxy check-ssl disabled enabled no-backup no-check no-check-ssl"
-        " no-send-proxy no-send-proxy-v2 no-ssl no-ssl-reuse no-sslv3 no-tls-tickets no-tlsv10 no-tlsv11 no-verifyhost"
-        " non-stick force-tlsv12 force-tlsv13 send-proxy send-proxy-v2 ssl tfo".split(),
-        0,
-    ),
-    **dict.fromkeys(
-        "alpn check-alpn check-proto check-sni ciphers ciphersuites cookie downinter error-limit fall fastinter inter"
-        " max-reuse maxconn maxqueue minconn npn observe on-error on-marked-down on-marked-up pool-low-conn"
-        " pool-max-conn pool-purge-delay proto rise slowstart ssl-max-ver ssl-min-ver verify verifyhost weight"
-        " ws".split(),
-        1,
-    ),
-}
-_BIND: Mapping[str, int] = {
-    **dict.fromkeys(
-        "defer-accept force-tlsv12 force-tlsv13 no-alpn no-sslv3 no-tls-tickets no-tlsv10 no-tlsv11"
-        " prefer-client-ciphers ssl strict-sni tfo".split(),
-        0,
-    ),
-    **dict.fromkeys(
-        "alpn backlog ciphers ciphersuites curves ecdhe maxconn mss npn proto ssl-max-ver ssl-min-ver tcp-ut".split(),
-        1,
-    ),
-}
-"""Words of a ``server`` or a ``bind`` line, with the number of arguments of each."""
-
 
 def refusal(name: str, text: str) -> str:
     """
@@ -131,11 +95,11 @@ def refusal(name: str, text: str) -> str:
         return ""
     try:
         if name == "BIND_OPTIONS":
-            _take(harmless_words(text), _BIND, "bind")
+            check_words(harmless_words(text), BIND, "bind")
         elif name in SERVER_WORDS:
             if "\n" in text.strip():
                 raise RefusedError("it has more than one line")
-            _take(harmless_words(_read(name, text)), _SERVER, "server")
+            check_words(harmless_words(_read(name, text)), SERVER, "server")
         elif name in LINES:
             _check_lines(name, text)
         else:
@@ -177,49 +141,12 @@ def _check_lines(name: str, text: str) -> None:
 def _check(name: str, words: Sequence[str]) -> None:
     first, rest = words[0], words[1:]
     if first == "server" and name == "BACKEND_SERVER_OPTIONS":
-        _check_server(rest)
+        check_server(rest)
         return
     check = _DIRECTIVES.get(first)
     require(check is not None, f"{shown(first)} is not among the directives that are allowed")
     assert check is not None
     check(rest)
-
-
-def _check_server(words: Sequence[str]) -> None:
-    """Check a ``server`` line: the task's own name and address, and harmless words."""
-    require(words[:1] == [variable("serverName")], "a server has the name {serverName}")
-    require(
-        len(words) > 1 and _ADDRESS.fullmatch(words[1]) is not None,
-        "a server has the address {host_ipv4}:{port}",
-    )
-    _take(words[2:], _SERVER, "server")
-
-
-_TAIL = "(?:\x01(?:cookieOptions|healthCheckOptions|otherOptions)\x02)*"
-_ADDRESS = re.compile(f"\x01host(?:_ipv4)?\x02:\x01port\x02{_TAIL}")
-_OURS = re.compile("(?:\x01(?:cookieOptions|healthCheckOptions|otherOptions|healthCheckPortOptions)\x02)+")
-
-
-def _take(words: Sequence[str], table: Mapping[str, int], kind: str) -> None:
-    """Check the words of a ``server`` or a ``bind`` line."""
-    here = 0
-    while here < len(words):
-        word = words[here]
-        here += 1
-        if _OURS.fullmatch(word):
-            continue
-        if word == "sni" and kind == "server" and here < len(words):
-            expression(words[here])
-            here += 1
-            continue
-        require(word in table, f"{shown(word)} is not among the words of a {kind} line that are allowed")
-        arguments = words[here : here + table[word]]
-        require(len(arguments) == table[word], f"{word} lacks its argument")
-        if word in _INTERVALS:
-            require(_INTERVAL.fullmatch(arguments[0]), f"{word} takes a duration of at least 200ms")
-        else:
-            plain(arguments)
-        here += table[word]
 
 
 def _timeout(words: Sequence[str]) -> None:
