@@ -1,4 +1,4 @@
-"""Doubts about the first configuration after a start: it may lack much of what HAProxy runs already."""
+"""Doubt the first configuration after a start if it lacks many of the services that HAProxy runs."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from marathonlb.marathon.gatherer import SECOND_OPINION, Gathers
 
 class ColdStartDoubt:
     """
-    Asks for a second opinion where the first configuration takes too much away.
+    Asks for a second opinion if the first configuration removes too many services.
 
-    Later ones are doubted where the answer comes in; before the first there is nothing to compare with but what runs.
-    Only a second answer about everything that says so is believed, as it is there.
+    The gatherer doubts later answers; before the first answer only HAProxy's running configuration is there to compare
+    with. The removal is believed when a second full answer agrees, as in the gatherer.
 
-    :param max_shrink: percent of the services that may be taken away unasked; 100 turns the doubt off.
+    :param max_shrink: percent of the services that may be removed without a second opinion; 100 turns the doubt off.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class ColdStartDoubt:
         self._since: float | None = None
 
     async def about(self, planned: PlannedConfig) -> bool:
-        """Whether this lacks too much of what HAProxy runs."""
+        """Return whether a plan lacks too many of the running services, and no second answer has agreed yet."""
         if self._max_shrink >= 100:
             return False
         before = self._applier.served()

@@ -1,4 +1,4 @@
-"""What cannot wait for Marathon's answer: a task that is killed takes no new request from the moment that is known."""
+"""Drain the servers of killed tasks at once, before Marathon is asked about them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from marathonlb.haproxy.interfaces import IApplier
 
 class EarlyDrain:
     """
-    Drains servers on the word of Marathon's event stream; the next convergence confirms it or undoes it.
+    Drains servers when an event of Marathon's stream says that their tasks are killed.
 
-    :ivar at: when it did so last, in seconds on the clock; 0 before the first time.
+    The next convergence confirms or undoes it.
+
+    :ivar at: when it last drained a server, in seconds on the clock; 0 before the first time.
     """
 
     _log = Logger()
@@ -30,7 +32,7 @@ class EarlyDrain:
         self._under_way: set[Deferred[None]] = set()
 
     def drain(self, apps: frozenset[str], tasks: frozenset[str]) -> None:
-        """Let no new request reach these tasks of these apps."""
+        """Drain the servers of these tasks of these apps."""
         servers = self._planner.servers_of(apps, tasks)
         if not servers:
             return
@@ -42,16 +44,17 @@ class EarlyDrain:
         draining.addBoth(lambda _: self._under_way.discard(draining))
 
     def stop(self) -> Deferred[object]:
-        """Give up what is under way; fires when none of it is."""
+        """Cancel what is under way; return a Deferred that fires when nothing is."""
         under_way = list(self._under_way)
-        for each in under_way:
-            each.cancel()
+        for draining in under_way:
+            draining.cancel()
         ended: Deferred[object] = DeferredList(under_way).addCallback(lambda _: None)
         return ended
 
     def _failed(self, failure: Failure) -> None:
         if not failure.check(CancelledError):
             self._log.failure(
-                "Servers of killed tasks are not drained before Marathon is asked: a defect of the load balancer",
+                "Draining servers of killed tasks failed because of a defect in marathon-lb; the next convergence "
+                "removes them",
                 failure,
             )

@@ -1,7 +1,7 @@
 """
-From the cluster's state to the wanted configuration: services, their quarantine, the text.
+Plan HAProxy's configuration from the cluster's state: services, their quarantine, the text.
 
-A pure function of the state but for the quarantine, which remembers what HAProxy refused.
+The plan depends on the state alone, except for the quarantine, which remembers what HAProxy refused.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from marathonlb.config.text import named_defaults
 from marathonlb.config.text.model import Config
 from marathonlb.controller.certificates.admission import CertificateAdmission
 from marathonlb.controller.hold import Hold, pin_problem
-from marathonlb.controller.refusals.exclude import Culprits, Passes
+from marathonlb.controller.refusals.exclude import Exclusion, Passes
 from marathonlb.controller.refusals.operator_templates import Kept, OperatorTexts, as_it_runs
 from marathonlb.errors import InvalidConfiguration, ReloadFailed
 from marathonlb.haproxy.rollback.override import Override
@@ -37,11 +37,11 @@ from marathonlb.routing.services.servers import Resolve
 @frozen
 class PlannedConfig:
     """
-    What HAProxy should run.
+    A configuration for HAProxy, with what is known about it.
 
-    :param problems: what is wrong, by app and port, quarantine included.
-    :param servers: how many there are in all services.
-    :param held: what a pin puts in its place; None where nothing is pinned.
+    :param problems: the problems, by app and port, quarantine included.
+    :param servers: number of servers in all services.
+    :param held: the pinned configuration that replaces it; None where nothing is pinned.
     """
 
     rendered: Rendered
@@ -51,25 +51,26 @@ class PlannedConfig:
 
     @property
     def config(self) -> Config:
-        """What HAProxy should run."""
+        """The configuration that HAProxy should run."""
         return self.rendered.config if self.held is None else self.held.config
 
     @property
     def services(self) -> Sequence[Service]:
-        """The services that are in it."""
+        """The services in it."""
         return self.rendered.services
 
 
 class Planner:
     """
-    Keeps what is offered, and says what is wanted.
+    Plans the configuration for everything that is known.
 
-    Where nothing but tasks has changed since the last time, what is said costs what has changed, not the cluster.
+    Where only tasks have changed since the last plan, the work depends on the number of changes, not on the cluster.
 
-    :param certificates: knows which files can be served; None takes them all for good.
-    :param hold: knows what is pinned; None pins nothing.
+    :param certificates: knows which files can be served; None serves all files.
+    :param hold: knows the pinned configuration; None pins nothing.
     :param kept: keeps the operator's texts that HAProxy accepted; None keeps none.
-    :ivar texts: which of the operator's templates serve.
+    :ivar texts: knows which of the operator's templates serve.
+    :ivar exclusion: excludes what HAProxy refuses.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class Planner:
         self.suspects = Suspects(self.quarantine)
         self.readings = Readings()
         self.texts = OperatorTexts(renderer, kept)
-        self.culprits = Culprits(renderer, self.texts, self.quarantine, certificates)
+        self.exclusion = Exclusion(renderer, self.texts, self.quarantine, certificates)
         self._only: frozenset[tuple[str, str]] | None = None
         self._renderer = renderer
         self._certificates = certificates
@@ -99,7 +100,7 @@ class Planner:
         self._moved: dict[tuple[str, int], tuple[Service, Service]] = {}
 
     def update(self, apps: Mapping[str, App], touched: Iterable[str]) -> None:
-        """Take note of apps that have changed."""
+        """Note changed apps."""
         self._apps = apps
         for before, after in self.offers.update(apps, touched):
             if self._last is None or not _tasks_alone(before, after):
@@ -109,21 +110,21 @@ class Planner:
                 self._moved[new.key] = (self._moved.get(new.key, (old, new))[0], new)
 
     async def prepare(self) -> None:
-        """Have the files read that services name, off the reactor's thread, before `wanted` judges them."""
+        """Read the files that services name outside of the reactor's thread, before `plan` judges them."""
         if self._certificates is not None and self._last is None:
             await self._certificates.prepare(self.offers.services())
 
     async def look_at(self, error: InvalidConfiguration | ReloadFailed) -> None:
-        """Have those certificates read again that HAProxy complains about."""
+        """Read the certificates again that HAProxy complains about."""
         if self._certificates is not None:
             await self._certificates.look_at(complaint.message for complaint in error.complaints)
 
     def plan(self, now: float) -> PlannedConfig:
         """
-        The configuration for what is known.
+        Plan the configuration for everything that is known.
 
-        :param now: seconds on the reactor's clock, for services that are to be tried again.
-        :raises TemplateError: a shared template is wrong.
+        :param now: seconds on the reactor's clock, for services in quarantine that are to be tried again.
+        :raises TemplateError: a shared template cannot be used.
         """
         retry = self.quarantine.next_retry()
         if self._certificates is not None and self._certificates.generation != self._looked:
@@ -142,10 +143,10 @@ class Planner:
 
     def suit(self, version: tuple[int, ...]) -> None:
         """
-        Write what suits a version of HAProxy: that from which it makes backends while it runs, names apart, and no
-        more against the sessions of TLS than it needs.
+        Adapt the text to a version of HAProxy: named defaults for backends that it adds at runtime, distinct names,
+        and only the measures about TLS sessions that it needs.
 
-        :param version: its numbers; none where it is not known.
+        :param version: its numbers; empty where it is not known.
         """
         known = (
             version >= named_defaults.SINCE and self._renderer.write_defaults(),
@@ -157,10 +158,10 @@ class Planner:
 
     def state(self, planned: PlannedConfig, apps: Mapping[str, App], resolve: Resolve) -> State:
         """
-        What explanations rest on.
+        Return the state that explanations need.
 
         :param apps: everything that runs, by id.
-        :param resolve: gives the address of an agent's host, None where it has none.
+        :param resolve: returns the address of an agent's host, None where it has none.
         """
         return State(
             apps=apps,
@@ -176,11 +177,11 @@ class Planner:
 
     async def supposing(self, apps: Mapping[str, App], touched: Iterable[str], now: float) -> PlannedConfig:
         """
-        What would be wanted if these apps ran. Nothing of this planner changes.
+        Plan as if these apps ran. This planner stays as it is.
 
         :param apps: everything that would run, by id.
-        :param touched: the apps that are not as they are.
-        :raises TemplateError: a shared template is wrong.
+        :param touched: the ids of the apps that differ from those that run.
+        :raises TemplateError: a shared template cannot be used.
         """
         certificates = self._certificates.copy() if self._certificates else None
         other = Planner(self.offers.copy(), self._renderer.copy(), certificates)
@@ -191,7 +192,7 @@ class Planner:
         return other.plan(now)
 
     def servers_of(self, apps: Iterable[str], tasks: frozenset[str]) -> list[tuple[str, str]]:
-        """The servers, each as its backend and its name, that are these tasks of these apps."""
+        """Return the servers of these tasks of these apps, each as its backend and its name."""
         return [
             (self._renamed.get(service.key, service.backend), server.name)
             for app_id in sorted(apps)
@@ -202,20 +203,20 @@ class Planner:
 
     def accepted(self, planned: PlannedConfig, *, read: bool = True) -> None:
         """
-        Take note that HAProxy runs this; under a pin it has not seen today's text.
+        Note that HAProxy runs this plan; under a pin it has not seen the plan's text.
 
-        :param read: whether it has read the text; else it was led there by steps.
+        :param read: True if HAProxy has read the text; False if it was updated at runtime.
         """
         if planned.held is not None:
             return
         self._accepted = planned
-        self.culprits.accepted = planned.services
+        self.exclusion.accepted = planned.services
         self.restrict(None)
         self.texts.accepted(planned.rendered)
         self.readings.took(planned.services, self.quarantine.admitted, read=read)
 
     def forget(self) -> None:
-        """Render everything anew: somebody is held, or admitted."""
+        """Render everything again at the next plan, since a service is held or admitted."""
         self._last = None
 
     def _from_last(self) -> PlannedConfig | None:
@@ -252,7 +253,7 @@ class Planner:
         return PlannedConfig(rendered, self._problems(), servers)
 
     def _problems(self) -> tuple[Problem, ...]:
-        """What is wrong, in the order in which it is told."""
+        """Return the problems in the order in which they are shown."""
         found = map(self.offers.attributed, self._found)
         problems = [*self.offers.problems(), *self.texts.overrides.problems, *found]
         problems.sort(
@@ -269,36 +270,36 @@ class Planner:
         running: bool = False,
     ) -> bool:
         """
-        Put what HAProxy complains about out of the way: services into quarantine, and the operator's templates as
-        `Overrides` says.
+        Exclude what HAProxy complains about: quarantine services, and refuse templates of the operator as `Overrides`
+        says.
 
-        A port that somebody else holds may be free later, so what failed at a reload is tried again after a while.
+        A port that another process holds may be free later, so what failed at a reload is tried again after a while.
 
-        :param running: whether HAProxy runs.
-        :return: False where nobody's line was named, or nothing but what runs can serve, or a pin holds: nobody of
-            today wrote its text.
+        :param running: True if HAProxy runs.
+        :return: False if no owner was named, or only the running configuration can serve, or a pin holds: then the
+            text is none of today's owners'.
         """
         if planned.held is not None:
             return False
-        found = self.culprits.blame(error, planned.rendered, clock.seconds(), running=running)
+        found = self.exclusion.exclude(error, planned.rendered, clock.seconds(), running=running)
         if found:
             self._last = None
         return found
 
     async def is_of_changes(self, planned: PlannedConfig, passes: Passes) -> bool:
-        """See `Culprits.is_of_changes`."""
-        return await self.culprits.is_of_changes(planned.services, passes)
+        """See `Exclusion.is_of_changes`."""
+        return await self.exclusion.is_of_changes(planned.services, passes)
 
     async def search_templates(
         self, error: InvalidConfiguration, planned: PlannedConfig, passes: Passes
     ) -> bool:
-        """See `Culprits.search_templates`."""
+        """See `Exclusion.search_templates`."""
         self._last = None
-        return await self.culprits.search_templates(error, planned.rendered, passes)
+        return await self.exclusion.search_templates(error, planned.rendered, passes)
 
     def take(self, templates: Templates | None) -> None:
         """
-        Use the operator's templates as they were read anew, and try every one that was refused again.
+        Use the operator's templates as they were read now, and try every refused one again.
 
         :param templates: None where they could not be read.
         """
@@ -309,10 +310,10 @@ class Planner:
 
     async def reconsider(self, now: float, passes: Passes) -> bool:
         """
-        Try the operator's refused templates again in whose place another text serves.
+        Try the operator's refused templates again for which another text serves.
 
-        :param passes: whether HAProxy accepts a configuration.
-        :return: whether one is good now.
+        :param passes: returns whether HAProxy accepts a configuration.
+        :return: True if HAProxy accepts one now.
         """
         services, _ = self.quarantine.copy().admit(self.offers.services(), now)
         found = await self.texts.reconsider(services, now, passes)
@@ -322,17 +323,18 @@ class Planner:
         return found
 
     def _release_all(self) -> None:
-        """Try every service again: what it was refused with may have lacked what another text holds."""
+        """Try every service again: the cause of its refusal may have been another text."""
         refused = (verdict for verdict in self.quarantine.verdicts() if not verdict.silent)
         self.quarantine.release([verdict.refused.key for verdict in refused])
 
     def restrict(self, sections: frozenset[tuple[str, str]] | None) -> bool:
         """
-        Want no services but those that HAProxy runs already, where this controller has just begun and a template of the
-        operator's lets nothing else be done: so that their servers come and go.
+        Plan only the services that HAProxy runs already, so that their servers come and go.
 
-        :param sections: what HAProxy runs, each as its keyword and its name; None ends it.
-        :return: whether another configuration follows.
+        That is for a controller that has just started, while a refused template of the operator prevents all else.
+
+        :param sections: the sections that HAProxy runs, each as its keyword and its name; None ends it.
+        :return: True if another configuration follows.
         """
         before, self._only = self._only, None
         if before is not None:
@@ -343,17 +345,17 @@ class Planner:
 
     @property
     def restricted(self) -> bool:
-        """Whether no others are wanted."""
+        """True if only the services are planned that HAProxy runs already."""
         return self._only is not None
 
     def problems_with(self, planned: PlannedConfig) -> tuple[Problem, ...]:
-        """What is wrong where something could not be applied: what has been found out meanwhile, too."""
+        """Return the problems of a plan that could not be applied, with those found since it was made."""
         new = (*self.texts.overrides.held, *self.texts.overrides.problems)
         return (*(problem for problem in new if problem not in planned.problems), *planned.problems)
 
 
 def _tasks_alone(before: AppServices, after: AppServices) -> bool:
-    """Whether an app's services differ in their servers and dates at most."""
+    """Return whether an app's services differ in their servers and dates only."""
     return (
         before.problems == after.problems
         and len(before.services) == len(after.services)

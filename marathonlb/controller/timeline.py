@@ -1,9 +1,9 @@
 """
-What happened, the last so many things of it: for the pages, and for whoever follows along.
+The last events of the controller, for the pages and for clients that follow along.
 
-An `Entry` tells of one convergence what came, what was decided, what was done and how long each took. Convergences
-that change nothing, or fail or wait for the same reason, one after another, are one entry with a count: neither a storm
-of events nor a Marathon that is away for a night pushes anything away that matters.
+An `Entry` holds the causes of one convergence, the decision, the result and the time of each stage. Successive
+convergences that change nothing, or that fail or wait for the same reason, share one entry with a count. So neither a
+burst of events nor a night without Marathon pushes out the entries that matter.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from enum import Enum
 import msgspec
 
 LENGTH = 500
-"""So many entries are kept."""
+"""Maximum number of entries."""
 
 
 class Kind(Enum):
-    """What an entry tells of."""
+    """The kinds of entries."""
 
     CONVERGED = "converged"
     UNCHANGED = "unchanged"
@@ -71,7 +71,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     first_time: float | None = None
 
     def repeats(self, other: Entry) -> bool:
-        """Whether it tells the same as the one before."""
+        """Return whether this entry says the same as the one before it."""
         if self.kind is not other.kind or self.kind not in _REPEATED:
             return False
         return self.kind is Kind.UNCHANGED or self.summary == other.summary
@@ -86,7 +86,7 @@ class Timeline:
     """
     A bounded ring of entries.
 
-    :param length: how many are kept.
+    :param length: maximum number of entries.
     """
 
     def __init__(self, length: int = LENGTH) -> None:
@@ -96,11 +96,9 @@ class Timeline:
 
     def add(self, entry: Entry) -> Entry:
         """
-        Take an entry, and tell those that follow.
+        Add an entry and pass it to the followers. An entry that `repeats` the one before replaces it.
 
-        One that `repeats` the one before takes its place.
-
-        :return: the entry as it was taken.
+        :return: the entry with its id and count.
         """
         self._last += 1
         if self._entries and entry.repeats(self._entries[-1]):
@@ -114,14 +112,14 @@ class Timeline:
         return taken
 
     def entries(self, after: int = 0) -> tuple[Entry, ...]:
-        """What is kept, the oldest first, but for what was told up to this id."""
+        """Return the entries with a greater id than this one, the oldest first."""
         return tuple(entry for entry in self._entries if entry.id > after)
 
     def follow(self, follower: Follower) -> Callable[[], None]:
         """
-        Be told of each entry from now on.
+        Call the follower with each entry from now on.
 
-        :return: ends that.
+        :return: a function that ends this.
         """
         self._followers.append(follower)
         return lambda: self._followers.remove(follower)

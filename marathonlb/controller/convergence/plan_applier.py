@@ -93,7 +93,7 @@ class PlanApplier:
                 self._event_log.rejected(error)
                 if not await self._exclude(error, planned, as_of):
                     if not (once and isinstance(error, ReloadFailed) and error.repeatable):
-                        raise self._planner.texts.explained(self.search.nobodys(error)) from error
+                        raise self._planner.texts.explained(self.search.explained(error)) from error
                     once = False
                 refusal: Failure = error
             except BaseException:
@@ -145,7 +145,7 @@ class PlanApplier:
     async def _exclude(self, error: Failure, planned: PlannedConfig, as_of: float) -> bool:
         """Quarantine what HAProxy refuses or may fail with; False if no service is to blame."""
         if not self._all_or_nothing:
-            if await self.search.leave_out(error, planned, as_of):
+            if await self.search.exclude(error, planned, as_of):
                 return True
             if isinstance(error, InvalidConfiguration) and self._planner.restrict(self._applier.sections()):
                 return True

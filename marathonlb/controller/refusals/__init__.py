@@ -1,1 +1,1 @@
-"""What HAProxy refuses is left out: the services, templates or certificates that cause it."""
+"""Exclude what HAProxy refuses: the services, templates or certificates that cause a refusal or a failure."""

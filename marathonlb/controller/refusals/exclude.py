@@ -1,12 +1,12 @@
 """
-The offenders of what HAProxy refuses, put out of the way: services, the operator's templates, certificates.
+Exclude what HAProxy's complaints name: services, templates of the operator, certificates.
 
-`marathonlb.haproxy.diagnostics.blame` says whom HAProxy's words name; here that is carried out.
+`marathonlb.haproxy.diagnostics.blame` finds the owners of the lines; this module quarantines or replaces them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 from marathonlb.config.render import Rendered, Renderer
 from marathonlb.config.templates.table import BY_NAME
@@ -27,15 +27,15 @@ PORT_RETRY = Backoff(initial=RETRY_BIND, longest=16 * RETRY_BIND, jitter=lambda:
 """Delays between the attempts to bind such a port."""
 
 Passes = Callable[[Config], Awaitable[bool]]
-"""Whether HAProxy accepts a configuration."""
+"""Returns whether HAProxy accepts a configuration."""
 
 
-class Culprits:
+class Exclusion:
     """
-    Carries out what HAProxy's complaints come to.
+    Excludes what HAProxy complains about from the next configuration.
 
     :param texts: the operator's templates.
-    :param certificates: knows which files can be served; None takes them all for good.
+    :param certificates: knows which files can be served; None serves all files.
     :ivar accepted: the services that HAProxy accepted last; None before the first time.
     """
 
@@ -52,77 +52,94 @@ class Culprits:
         self._quarantine = quarantine
         self._certificates = certificates
         self._doubted: dict[str, frozenset[Key]] = {}
-        self._blamed = 0.0, False
+        self._last = 0.0, False
 
-    def blame(
+    def exclude(
         self, error: InvalidConfiguration | ReloadFailed, rendered: Rendered, now: float, *, running: bool
     ) -> bool:
         """
-        Put whom the complaints name out of the way.
+        Exclude what the complaints name.
 
-        :param now: in seconds.
-        :param running: whether HAProxy runs.
-        :return: whether another configuration follows.
+        :param now: seconds on the clock.
+        :param running: True if HAProxy runs.
+        :return: True if another configuration follows.
         """
-        self._blamed = now, running
+        self._last = now, running
         if names_clash(error.complaints) and self._renderer.tell_apart():
             return True
-        if self._blame_somebody(error, rendered, now, running=running):
+        if self._exclude_owners(error, rendered, now, running=running):
             return True
         return about_defaults(error.complaints) and self._renderer.write_defaults(False)
 
-    def _blame_somebody(
+    def _exclude_owners(
         self, error: InvalidConfiguration | ReloadFailed, rendered: Rendered, now: float, *, running: bool
     ) -> bool:
-        found, complaints = self._texts.amend(error.complaints, rendered.config)
-        others: list[Complaint] = []
-        for complaint in complaints:
-            if self._is_certificates(complaint):
-                found = True
-            else:
-                others.append(complaint)
+        amended, complaints = self._texts.amend(error.complaints, rendered.config)
+        others = [complaint for complaint in complaints if not self._exclude_certificate(complaint)]
         starting = isinstance(error, ReloadFailed)
-        who = blamed(
+        owners = blamed(
             others,
             rendered.config,
             trusted=self._trusted(starting=starting),
             doubted=self._doubted,
             unchanged=() if starting else self._unchanged(rendered.services),
         )
-        for name, words in who.templates.items():
-            not_before = now + RETRY_BIND if starting else 0.0
-            if self._texts.refuse(
-                name,
-                f"HAProxy says: {words}",
-                now,
-                running=running,
-                used=rendered.templates,
-                not_before=not_before,
-                haproxy=words,
-            ):
-                found = True
-                self._quarantine.release(self._doubted.pop(name, ()))
-        self._doubted |= who.doubted
-        by_key = {service.key: service for service in rendered.services}
-        for key in who.services.keys() & by_key.keys():
-            label, words = who.services[key]
+        not_before = now + RETRY_BIND if starting else 0.0
+        refused = [
+            self._refuse(name, message, now, rendered, running=running, not_before=not_before)
+            for name, message in owners.templates.items()
+        ]
+        self._doubted |= owners.doubted
+        quarantined = self._quarantine_services(owners.services, rendered, now, starting=starting)
+        return amended or len(others) < len(complaints) or any(refused) or quarantined
+
+    def _refuse(
+        self, name: str, message: str, now: float, rendered: Rendered, *, running: bool, not_before: float
+    ) -> bool:
+        """Have another text serve for a template; return False if HAProxy serves on unchanged."""
+        reason = f"HAProxy says: {message}"
+        if not self._texts.refuse(
+            name,
+            reason,
+            now,
+            running=running,
+            used=rendered.templates,
+            not_before=not_before,
+            haproxy=message,
+        ):
+            return False
+        self._quarantine.release(self._doubted.pop(name, ()))
+        return True
+
+    def _quarantine_services(
+        self, labels: Mapping[Key, tuple[str, str]], rendered: Rendered, now: float, *, starting: bool
+    ) -> bool:
+        """
+        Put services into quarantine; return whether there were any.
+
+        :param labels: of each service the label and the message.
+        """
+        services = {service.key: service for service in rendered.services if service.key in labels}
+        accepted = {service.key: service for service in self.accepted or ()}
+        for key, service in services.items():
+            label, message = labels[key]
             retry_at = None
             if starting or label.removeprefix("HAPROXY_") in self._renderer.templates.changed:
                 retry_at = now + PORT_RETRY.delay(1 + self._quarantine.failures(key))
-            self._condemn(by_key[key], label_of(label, by_key[key], words), words, retry_at)
-            found = True
-        return found
+            name = label_of(label, service, message)
+            self._quarantine.add(service, accepted.get(key), name, message, retry_at)
+        return bool(services)
 
     def _unchanged(self, services: Sequence[Service]) -> Collection[Key]:
-        """The services that are, tasks aside, as HAProxy accepted them last."""
+        """Return the services that are, tasks aside, as HAProxy accepted them last."""
         good = {service.key: service for service in self.accepted or ()}
         return {s.key for s in services if s.key in good and bare(good[s.key]) == bare(s)}
 
     async def is_of_changes(self, services: Sequence[Service], passes: Passes) -> bool:
         """
-        Whether services that have changed may be why HAProxy refuses this, and not a template with which it runs on.
+        Return whether changed services may be why HAProxy refuses a configuration, and not a refused template.
 
-        :param passes: whether HAProxy accepts a configuration.
+        :param passes: returns whether HAProxy accepts a configuration.
         """
         if not self._texts.overrides.held:
             return True
@@ -134,11 +151,11 @@ class Culprits:
         return True
 
     def _trusted(self, *, starting: bool) -> Collection[str]:
-        """The operator's templates that HAProxy has accepted; at a start it has read all that is there."""
+        """Return the operator's templates that HAProxy has accepted; at a start, it has accepted all of them."""
         return BY_NAME if starting else self._texts.overrides.proven
 
-    def _is_certificates(self, complaint: Complaint) -> bool:
-        """Whether a file is to blame, which is left out from now on."""
+    def _exclude_certificate(self, complaint: Complaint) -> bool:
+        """Exclude the certificate file that a complaint names; return whether it names one."""
         certificates, owner = self._certificates, complaint.owner
         if certificates is None or not isinstance(owner, Owner):
             return False
@@ -147,14 +164,14 @@ class Culprits:
     async def search_templates(self, error: InvalidConfiguration, rendered: Rendered, passes: Passes) -> bool:
         """Find the one template without which HAProxy accepts the rest, HAPROXY_HEAD first."""
         doubtful = operators(rendered.config) - frozenset(self._trusted(starting=False))
-        for name in sorted(doubtful, key=lambda each: (each != "HEAD", each)):
+        for name in sorted(doubtful, key=lambda name: (name != "HEAD", name)):
             templates = self._texts.overrides.without(name)
             if templates is None:
                 continue
             trial = self._renderer.copy()
             trial.use(templates)
             if await passes(trial.render(rendered.services).config):
-                now, running = self._blamed
+                now, running = self._last
                 return self._texts.refuse(
                     name,
                     f"HAProxy says: {error.words}",
@@ -164,7 +181,3 @@ class Culprits:
                     haproxy=error.words,
                 )
         return False
-
-    def _condemn(self, service: Service, label: str, words: str, retry_at: float | None) -> None:
-        accepted = next((s for s in self.accepted or () if s.key == service.key), None)
-        self._quarantine.add(service, accepted, label, words, retry_at)

@@ -1,4 +1,4 @@
-"""The label whose value stands in a line that HAProxy refuses, where a default template has written the line."""
+"""Find the label whose value is in a line that HAProxy refuses, where a default template wrote the line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _WRITTEN = {
     "HAPROXY_HTTP_BACKEND_REVPROXY_GLUE": "HTTP_BACKEND_REVPROXY_PATH",
     "HAPROXY_HTTP_BACKEND_REDIR": "HTTP_BACKEND_REDIR",
 }
-"""The label whose value stands in a line of a default template."""
+"""The label whose value is in the lines of each of these default templates."""
 
 
 def label_of(label: str, service: Service, message: str) -> str:

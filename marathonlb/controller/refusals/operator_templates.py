@@ -1,7 +1,7 @@
 """
-The operator's templates as HAProxy takes them: rendered, refused, written in another way, tried again.
+Use the operator's templates as far as HAProxy accepts them: render, refuse, amend and retry them.
 
-What becomes of each text is decided in `marathonlb.config.templates.overrides`; here the renderer is made to follow.
+`marathonlb.config.templates.overrides` decides about each text; this module has the renderer follow.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from marathonlb.problem_kinds.operators import TEMPLATE_WAITS
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.services.model import Service
 
-WAITS = "waits until a template of the operator's is good: HAProxy runs on with what it has until then"
+WAITS = "waits until a refused template of the operator is corrected: HAProxy serves on unchanged until then"
 
 
 class Kept(Protocol):
-    """What keeps the operator's texts that HAProxy accepted, for the controllers after this one."""
+    """Keeps the operator's texts that HAProxy accepted, for later controllers."""
 
     def read(self) -> Mapping[str, Template]:
-        """Those that a controller before has kept, by name."""
+        """Return the kept templates by name."""
 
     def write(self, templates: Mapping[str, Template]) -> None:
-        """Keep these. Never fails."""
+        """Keep these templates. Never fails."""
 
 
 class OperatorTexts:
     """
-    Has the renderer use what serves of each template.
+    Has the renderer use the text of each template that serves.
 
     :param kept: keeps the texts that HAProxy accepted; None keeps none.
-    :ivar overrides: which texts serve.
+    :ivar overrides: decides which texts serve.
     """
 
     def __init__(self, renderer: Renderer, kept: Kept | None = None) -> None:
@@ -55,11 +55,11 @@ class OperatorTexts:
 
     def render(self, services: Sequence[Service], now: float, *, running: bool) -> Rendered:
         """
-        The configuration for these services, with what stands in the place of a template that cannot be rendered.
+        Render the configuration for these services, with other texts for templates that cannot be rendered.
 
-        :param now: in seconds.
-        :param running: whether HAProxy runs what was accepted before.
-        :raises TemplateError: nothing can stand in its place, or the operator wants all or nothing.
+        :param now: seconds on the clock.
+        :param running: True if HAProxy runs what was accepted before.
+        :raises TemplateError: there is no other text, or the operator wants all services or none.
         """
         while True:
             try:
@@ -88,9 +88,9 @@ class OperatorTexts:
         haproxy: str = "",
     ) -> bool:
         """
-        Have another text serve in the place of one that cannot be used; see `Overrides.refuse`.
+        Have another text serve instead of one that cannot be used; see `Overrides.refuse`.
 
-        :return: False where HAProxy runs on as it is.
+        :return: False if HAProxy serves on unchanged.
         """
         found = self.overrides.refuse(
             name, reason, now, running=running, used=used, not_before=not_before, haproxy=haproxy
@@ -100,7 +100,7 @@ class OperatorTexts:
         return found
 
     def amend(self, complaints: Iterable[Complaint], config: Config) -> tuple[bool, list[Complaint]]:
-        """Write lines that guard nothing in another way; with it the complaints about others."""
+        """Amend lines that protect nothing; return whether there were any, and the complaints about other lines."""
         found, others = False, []
         for complaint in complaints:
             line = written_by_operator(complaint, config)
@@ -115,20 +115,20 @@ class OperatorTexts:
         return found, others
 
     def accepted(self, rendered: Rendered) -> None:
-        """Take note that HAProxy runs this."""
+        """Note that HAProxy runs this configuration."""
         used = rendered.templates
         if used is not None and self.overrides.accepted(operators(rendered.config), used) and self._kept:
             self._kept.write(self.overrides.good)
 
     def try_all_again(self) -> None:
-        """Let every template that was refused be tried at once."""
+        """Try every refused template at once."""
         self.overrides.hasten()
         self._follow()
 
     async def reconsider(
         self, services: Sequence[Service], now: float, passes: Callable[[Config], Awaitable[bool]]
     ) -> bool:
-        """Try each refused text again in whose place another one serves; whether one is good now."""
+        """Try the refused texts again whose time has come; return whether HAProxy accepts one of them now."""
         found = False
         for name in self.overrides.due(now):
             trial = self._renderer.copy()
@@ -145,7 +145,7 @@ class OperatorTexts:
         return found
 
     def explained(self, error: MarathonLBError) -> MarathonLBError:
-        """The error, with the templates because of which HAProxy runs on as it is."""
+        """Return the error, with the templates because of which HAProxy serves on unchanged."""
         held = self.overrides.held
         if not held or not isinstance(error, InvalidConfiguration):
             return error
@@ -160,10 +160,11 @@ def as_it_runs(
     services: Iterable[Service], sections: frozenset[tuple[str, str]]
 ) -> tuple[list[Service], list[Problem]]:
     """
-    The services with as much of them as HAProxy runs: steps may have made a backend, and not its port.
+    Return the services as far as HAProxy runs them, and a problem for each of the others.
 
-    :param sections: what HAProxy runs, each as its keyword and its name.
-    :return: with them a problem for each of the others.
+    A backend may run without its port: the runtime API adds backends, and no frontends.
+
+    :param sections: the sections that HAProxy runs, each as its keyword and its name.
     """
     kept: list[Service] = []
     waiting: list[Problem] = []

@@ -1,13 +1,14 @@
 """
-A failure without a line is searched for its cause: who is held, what is tried next, and when nobody is to blame.
+Search the cause of a failure that names no line.
 
-``haproxy -c`` may hang, be killed or end without a word; a start or a reload may fail and name no line. Then every
-service with a text that HAProxy has not read is held at the text that it has read, and everything else goes on.
-`marathonlb.routing.quarantine.suspects` admits them batch by batch, one with each convergence: so a search delays
-others by one check, and what it clears is served at once.
+``haproxy -c`` may hang, be killed or fail without a message; a start or a reload may fail and name no line. Then every
+service with a text that HAProxy has not read is held at the text that it has read, and all other services go on.
+`marathonlb.routing.quarantine.suspects` admits the held ones in batches, one with each convergence. So a search delays
+other changes by one check, and cleared services are served at once.
 
-The control: before the first batch, and before anybody is convicted, HAProxy has to take the rest alone, under the same
-limit of time. Where it does not, memory, a disk, the operator's templates or the machine are at fault, and no service.
+The control: before the first batch, and before any service is convicted, HAProxy has to accept the rest without them,
+under the same time limit. If it does not, memory, a disk, the operator's templates or the machine are at fault, and no
+service is.
 """
 
 from __future__ import annotations
@@ -24,17 +25,19 @@ from marathonlb.haproxy.interfaces import IApplier
 from marathonlb.haproxy.reload_reason import UNEXPLAINED_FAILURE
 
 Failure = InvalidConfiguration | CheckFailed | ReloadFailed
-"""What HAProxy makes of a configuration that some service may have spoiled."""
+"""Failures of a configuration that a service may have caused."""
 
-NOBODY = "; without the changed services it fails, too, so none of them is to blame: look at memory, disk and limits"
+NOBODY = (
+    "; without the changed services it fails, too, so none of them is to blame: check memory, disk and limits"
+)
 
 
 class Search:
     """
-    Finds who makes HAProxy fail.
+    Finds the services that make HAProxy fail.
 
-    :ivar only_checks: whether batches are only checked: nothing that the controller knows runs yet, and what HAProxy
-        runs has more services than a batch.
+    :ivar only_checks: True if batches are only checked and not applied: this controller has applied nothing yet, and
+        HAProxy runs more services than a batch has.
     """
 
     _log = Logger()
@@ -50,15 +53,17 @@ class Search:
 
     @property
     def under_way(self) -> bool:
-        """Whether it is to go on with the next convergence."""
+        """Return whether it goes on with the next convergence."""
         return self._planner.suspects.searching
 
     def advance(self) -> None:
-        """Admit the next batch, or those whose time has come."""
+        """Admit the next batch, or the suspects whose time has come."""
         now = self._clock.seconds()
         suspects = self._planner.suspects
         if suspects.searching and not suspects.trial and suspects.give_up(self._how, now):
-            self._log.warn("The search for the cause has ended without finding it: {how}", how=self._how)
+            self._log.warn(
+                "The search for the cause of a failure ended without finding it: {how}", how=self._how
+            )
             self._planner.forget()
         if suspects.searching:
             self._join()
@@ -67,7 +72,7 @@ class Search:
         self.only_checks = self.only_checks and suspects.searching
 
     def _join(self) -> None:
-        """Suspect what has changed since the search began."""
+        """Suspect the services that have changed since the search began."""
         planner = self._planner
         held = {verdict.refused.key for verdict in planner.quarantine.verdicts()}
         new = planner.readings.new(planner.offers.services(), held) if planner.readings.any else []
@@ -76,17 +81,17 @@ class Search:
             planner.forget()
 
     def cleared(self) -> None:
-        """Take note that HAProxy takes what is on trial."""
+        """Note that HAProxy accepts the batch on trial."""
         if self._planner.suspects.trial:
             self._planner.suspects.cleared()
             self._planner.forget()
 
-    async def leave_out(self, error: Failure, planned: PlannedConfig, as_of: float) -> bool:
+    async def exclude(self, error: Failure, planned: PlannedConfig, as_of: float) -> bool:
         """
-        Leave out what HAProxy refuses, or hold what it may fail with.
+        Exclude the services that HAProxy refuses, or hold those that it may fail with.
 
         :param as_of: see `IApplier.apply`.
-        :return: False where no service is to blame.
+        :return: False if no service is to blame.
         """
         self._alibi = False
         self._running = await self._applier.serving()
@@ -113,8 +118,8 @@ class Search:
             self._planner.forget()
         return True
 
-    def nobodys(self, error: Failure) -> Failure:
-        """The error, with the words that no service is to blame where that was seen."""
+    def explained(self, error: Failure) -> Failure:
+        """Return the error; if the control failed, it says that no service is to blame."""
         if not self._alibi or isinstance(error, InvalidConfiguration):
             return error
         return evolve(error, reason=f"{error.reason}{NOBODY}")
@@ -125,36 +130,36 @@ class Search:
         )
 
     async def _begin(self, error: Failure, planned: PlannedConfig) -> bool:
-        """Hold all that is suspected; whether there is anybody."""
+        """Hold all suspects; return whether there are any."""
         planner = self._planner
-        who = planner.readings.unread(planned.services, planner.quarantine.admitted)
+        suspects = planner.readings.unread(planned.services, planner.quarantine.admitted)
         if not planner.readings.any and await self._runs():
             served = self._applier.served()
             if isinstance(error, ReloadFailed):  # a batch would be all that is served while it is tried
-                who = [service for service in who if service.backend not in served]
+                suspects = [service for service in suspects if service.backend not in served]
             else:
                 self.only_checks = bool(served)
-        if who:
-            planner.suspects.begin(who, planner.readings.good, self._how, self._clock.seconds())
+        if suspects:
+            planner.suspects.begin(suspects, planner.readings.good, self._how, self._clock.seconds())
             planner.forget()
             self._log.warn(
-                "{how}, and nothing says why: {services} changed services of {apps} apps wait while the cause is "
+                "{how}, and no line is named: {services} changed services of {apps} apps wait while the cause is "
                 "searched",
                 how=self._how,
-                services=len(who),
-                apps=len({service.app_id for service in who}),
+                services=len(suspects),
+                apps=len({service.app_id for service in suspects}),
             )
-        return bool(who)
+        return bool(suspects)
 
     async def _runs(self) -> bool:
-        """Whether a HAProxy serves."""
+        """Return whether a HAProxy runs; one that does not answer counts."""
         try:
             return bool(await self._applier.pids())
         except HAProxyUnavailable:
             return True
 
     async def _control(self, error: Failure, as_of: float) -> bool:
-        """Whether HAProxy takes the rest alone; a reload is tried by a reload."""
+        """Return whether HAProxy accepts the rest without the suspects; after a failed reload that takes a reload."""
         rest = self._planner.plan(self._clock.seconds())
         try:
             if isinstance(error, ReloadFailed):
@@ -168,13 +173,13 @@ class Search:
         return True
 
     async def _templates(self, error: Failure, planned: PlannedConfig) -> bool:
-        """Whether a template of the operator's is to blame, where HAProxy has said something."""
+        """Exclude the template of the operator that is to blame, if HAProxy gave a message; return whether one is."""
         if not isinstance(error, InvalidConfiguration):
             return self._blame(error, planned)
         return await self._planner.search_templates(error, planned, self.passes)
 
     async def passes(self, config: Config) -> bool:
-        """Whether HAProxy accepts a configuration."""
+        """Return whether HAProxy accepts a configuration."""
         try:
             await self._applier.check(config)
         except (InvalidConfiguration, CheckFailed):
@@ -183,7 +188,7 @@ class Search:
 
 
 def _how(error: Failure) -> str:
-    """What happened, in words for an app's owner."""
+    """Return what happened as a phrase for an app's owner."""
     if isinstance(error, CheckFailed):
         return error.how
     return error.words if isinstance(error, InvalidConfiguration) else f"{error}"
