@@ -53,8 +53,9 @@ INSIDE: dict[str, tuple[tuple[str, ...], ...]] = {
     "haproxy": (
         ("factory",),
         ("applier",),
-        ("running_config",),
-        ("config_store", "background"),
+        ("update_sequence",),
+        ("background", "reload_sequence"),
+        ("running_config", "config_store", "stage_times"),
         ("certificates", "rollback", "dynamic"),
         ("process",),
         ("files",),

@@ -1,4 +1,4 @@
-"""The texts on disk, and the note of which of them HAProxy confirmed, in an order that survives a crash."""
+"""The files of the configuration, and the marker of what HAProxy confirmed, in an order that survives a crash."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from marathonlb.haproxy.files.state_directory import StateDirectory
 from marathonlb.haproxy.rollback.archive import Archive
 
 InThread = Callable[[Callable[[], None]], Deferred[None]]
-"""Runs something beside the reactor."""
+"""Runs a function beside the reactor."""
 
 
-class Store:
+class ConfigStore:
     """
-    What lies on disk.
+    The files of the configuration with their marker and their archive.
 
-    :param in_thread: for what takes long while steps go on.
-    :ivar lock: held by whoever is about to change or to check files.
+    :param in_thread: for writes that take long while updates go on.
+    :ivar lock: held while files are changed or checked.
     """
 
     _log = Logger()
@@ -43,16 +43,17 @@ class Store:
         self._archive = archive
         self._clock = clock
         self._in_thread = in_thread or maybeDeferred
-        self._to_keep: tuple[str, float, str] | None = None
+        self._to_archive: tuple[str, float, str] | None = None
 
     @property
     def directory(self) -> str:
-        """Where haproxy.cfg and its maps lie."""
+        """The directory of haproxy.cfg and its map files."""
         return self._files.directory
 
     def recover(self) -> None:
-        """Put right what a crash left. Raises `PublishFailed`."""
+        """Complete or undo what a crash interrupted. Raises `PublishFailed`."""
         self._files.recover()
+        self.keep_health()
 
     def read(self, maps: Mapping[str, object] | None = None) -> Published | None:
         """See `Files.read`."""
@@ -71,11 +72,11 @@ class Store:
         self._files.unstage()
 
     def trusts(self, published: Published) -> bool:
-        """Whether HAProxy confirmed these texts."""
+        """Return whether HAProxy confirmed these texts."""
         return self._state.trusts(published.digest())
 
     def confirmed_on_disk(self) -> Published | None:
-        """What lies on disk, where HAProxy confirmed it."""
+        """Return the texts on disk where HAProxy confirmed them; else None."""
         try:
             disk = self._files.read()
         except PublishFailed:
@@ -92,24 +93,29 @@ class Store:
 
     def put_back(self, before: Published) -> bool:
         """
-        Put back the files that HAProxy runs; whether that went well.
+        Put back the files that HAProxy runs; return whether that succeeded.
 
-        A HAProxy that ends is started from what lies on disk, and that must not be what it just refused.
+        A HAProxy that ends is started again from the files, and these must not be the ones that it has just refused.
         """
         try:
             self._files.publish(before)
             self._state.confirm(before.digest())
         except (OSError, PublishFailed) as error:
             self._log.error(
-                "HAProxy refuses the new configuration, and the one before could not be put back: {reason}. "
-                "HAProxy serves on, but do not restart it before this is mended",
+                "HAProxy refuses the new configuration, and the files before could not be put back: {reason}. "
+                "HAProxy serves on; do not restart it before this is fixed",
                 reason=explain_error(error),
             )
             return False
         return True
 
-    def confirm(self, published: Published, reason: str) -> None:
-        """Note that HAProxy runs these texts, and keep them."""
+    def confirm(self, published: Published, reason: str, archive_reason: str) -> None:
+        """
+        Note that HAProxy runs these texts, and archive them where they differ in more than tasks, or are the first.
+
+        :param reason: of the reload.
+        :param archive_reason: see `archive_next`.
+        """
         try:
             self._state.confirm(published.digest())
         except OSError as error:
@@ -117,32 +123,29 @@ class Store:
                 "what HAProxy runs could not be noted: {reason}. The next controller will reload once",
                 reason=explain_error(error),
             )
-        self._archive_it(published, reason)
+        self.archive_next(archive_reason)
+        if self._to_archive is None and not self._archive.list():
+            self.archive_next(reason)
+        self._archive_texts(published, reason)
         self._state.remove_dead_sockets(published.text)
 
-    def keep(self, reason: str) -> None:
-        """Let what is confirmed or followed next be archived, since it changes more than tasks."""
-        self._to_keep = reason, self._clock.seconds(), self._archive.cause
+    def archive_next(self, reason: str) -> None:
+        """Let the texts that are confirmed or written next be archived for a reason; an empty one changes nothing."""
+        if reason:
+            self._to_archive = reason, self._clock.seconds(), self._archive.cause
 
-    def _archive_it(self, published: Published, why: str = "") -> None:
-        """
-        Keep a configuration where it was said to be worth it, or it is the first.
-
-        :param why: of the reload; what changed, where it was none.
-        """
-        kept, self._to_keep = self._to_keep, None
-        if kept is None and why and not self._archive.list():
-            kept = why, self._clock.seconds(), self._archive.cause
-        if kept is not None:
-            reason, seconds, cause = kept
-            self._archive.add(published, reason=why or reason, seconds=seconds, cause=cause)
+    def _archive_texts(self, published: Published, reload_reason: str = "") -> None:
+        to_archive, self._to_archive = self._to_archive, None
+        if to_archive is not None:
+            reason, seconds, cause = to_archive
+            self._archive.add(published, reason=reload_reason or reason, seconds=seconds, cause=cause)
 
     def follow(self, config: Config) -> Deferred[None]:
         """
         Write what HAProxy runs already.
 
-        Until the file has changed both texts are noted as confirmed: HAProxy runs either, but for steps, and what steps
-        change can be read back. Fails with `PublishFailed` or `OSError`.
+        Until the files have changed both texts are noted as confirmed: HAProxy runs either, apart from runtime changes,
+        which can be read back. Fails with `PublishFailed` or `OSError`.
         """
         return self._in_thread(lambda: self._follow(config))
 
@@ -153,10 +156,10 @@ class Store:
         self._state.confirm(*may_lie_there[:1], *may_lie_there[1:][-10:], digest)
         self._files.publish(published)
         self._state.confirm(digest)
-        self._archive_it(published)
+        self._archive_texts(published)
 
     def keep_health(self, text: str | None = None) -> None:
-        """See `StateDirectory.keep_health`; a failure is said and costs what is known of the servers' health."""
+        """See `StateDirectory.keep_health`; a failure is logged, and loses what is known of the servers' health."""
         try:
             self._state.write_server_state(text)
         except OSError as error:

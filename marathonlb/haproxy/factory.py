@@ -19,7 +19,8 @@ from marathonlb.haproxy.certificates.companions import CompanionTrial
 from marathonlb.haproxy.certificates.inventory import Certificates
 from marathonlb.haproxy.certificates.loaded import LoadedCertificates, RememberingReloader
 from marathonlb.haproxy.certificates.reload_watch import CertificateWatch, ReloadRequests
-from marathonlb.haproxy.dynamic.updater import Connect, Steering
+from marathonlb.haproxy.config_store import ConfigStore
+from marathonlb.haproxy.dynamic.updater import Connect, RuntimeUpdater
 from marathonlb.haproxy.files.publish import Files
 from marathonlb.haproxy.files.reader import Readers
 from marathonlb.haproxy.files.state_directory import StateDirectory
@@ -123,17 +124,16 @@ def make_applier(
     for part in (reloader, connections):
         if isinstance(part, Service):
             part.setServiceParent(services)  # type: ignore[no-untyped-call]
+    archive = Archive(state, settings.archive_versions, cause=cause)
+    in_thread = partial(deferToThreadPool, reactor, reactor.getThreadPool())
     return Applier(
-        files=files,
-        state=state,
+        store=ConfigStore(files, state, archive, reactor, in_thread),
         checker=checker,
         reloader=reloader if loaded is None else RememberingReloader(reloader, loaded),
+        updater=RuntimeUpdater(connections, files.directory, reactor),
         clock=reactor,
-        archive=Archive(state, settings.archive_versions, cause=cause),
         probe=probe if settings.manage_haproxy else None,
         service=services,
-        steering=Steering(connections, files.directory, reactor),
-        in_thread=partial(deferToThreadPool, reactor, reactor.getThreadPool()),
     )
 
 

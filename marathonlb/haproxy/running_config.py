@@ -1,119 +1,180 @@
 """
-What HAProxy runs: known from the last confirmation, or found out from its files and from itself.
+What HAProxy runs: the one owner of this knowledge, and the only place where it changes. Pure.
 
-A controller that begins, and one whose HAProxy's worker was started anew, knows the file and nothing else. The marker
-in the state directory says whether HAProxy confirmed that file; what steps have changed since is read back.
+::
+
+               adopted                    reloaded (confirmed)
+    unknown ────────────→ found on disk ────────────────────────→ known ←──┐
+       ↑                        │   observed, stepped                 │    │ stepped
+       └────────────────────────┴──────────── lost ───────────────────┴────┘
+
+A controller that begins, and one whose HAProxy's worker was restarted, knows only the files. The marker in the state
+directory says whether HAProxy confirmed them; what the runtime API has changed since is read back from the worker. What
+is known changes only by what HAProxy has confirmed: by a reload, or by an update that was read back.
 """
 
 from __future__ import annotations
 
-from attrs import frozen
-from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
+from collections.abc import Iterable
 
-from marathonlb.config.text.diff import Difference, Fate, differences, split, with_new
+from attrs import evolve, frozen
+
+from marathonlb.config.text.diff import MAP, Difference, Fate, differences, phrase, split, with_new
 from marathonlb.config.text.model import Config, Section
-from marathonlb.haproxy.config_store import Store
-from marathonlb.haproxy.dynamic.plan import UpdateResult, is_done
-from marathonlb.haproxy.dynamic.updater import OtherWorkerError, Steering
-from marathonlb.haproxy.interfaces import IReloader, ReloadResult
+from marathonlb.haproxy.dynamic.maps import holds_wanted
+from marathonlb.haproxy.dynamic.plan import plan_update
+from marathonlb.haproxy.dynamic.update import (
+    Comparison,
+    ServerName,
+    Trouble,
+    UpdatePlan,
+    UpdateResult,
+    WorkerIdentity,
+    WorkerObservation,
+)
+from marathonlb.haproxy.dynamic.worker_state import WorkerState
+from marathonlb.haproxy.files.publish import Published
 from marathonlb.haproxy.reload_reason import (
-    ADOPTED,
     FIRST_START,
     NOT_RUNNING,
     UNCONFIRMED,
-    WHITE_SPACE_DIFFERS,
+    UNKNOWN_STATE,
     Reasons,
-    from_differences,
+    ReloadReason,
     sentence,
 )
-from marathonlb.timers import pause
-
-MEETING = 5.0
-"""Seconds that the new worker of a HAProxy which is not ours is waited for: its reload may be under way yet."""
+from marathonlb.haproxy.rollback.restored import only_tasks_differ
 
 READ_BACK = 200
-"""So many backends at most are read back after a reload; of all of them the file was confirmed."""
+"""Maximum number of backends that are read back after a reload; the file of all of them was confirmed."""
 
 
 @frozen
-class Way:
+class AfterReload:
     """
-    From what runs to what is wanted.
+    What has to be done to a worker that has just read its configuration.
 
-    :param running: what runs, and `wanted` what should, in texts that can be compared.
-    :param found: where they differ.
-    :param reasons: of a reload, where what runs is not known well enough for steps; empty else.
-    :param adopted: whether it was found out, not remembered.
+    :param drained: the servers to drain again, each with the time at which it was drained early.
+    :param changed: the backends that differed before, to be read back.
     """
 
-    running: Config
-    wanted: Config
-    found: tuple[Difference, ...] = ()
-    reasons: Reasons = ()
-    adopted: bool = False
-
-    def because(self, reasons: Reasons) -> Reasons:
-        """Return the reasons of the reload that does what steps could not."""
-        return (ADOPTED, *reasons) if reasons and self.adopted else reasons
+    config: Config
+    drained: dict[ServerName, float]
+    changed: tuple[str, ...]
 
 
-class Bearings:
+class RunningConfig:
     """
-    Keeps what HAProxy runs.
+    What HAProxy runs, as far as it is known.
 
-    :ivar running: what it confirmed; None where that has to be found out.
-    :ivar confirmed: whether a worker that is started from the file runs that.
-    :ivar known: what it ran last, as far as was ever known.
+    :param directory: where haproxy.cfg and the map files lie.
+    :ivar text: what it runs, in a text that may have been read from disk; None where it has to be found out.
+    :ivar confirmed: whether HAProxy has confirmed the files, so that a worker that starts from them runs the same.
+    :ivar worker: what the worker holds that takes new connections.
     """
 
-    _log = Logger()
-
-    def __init__(self, store: Store, reloader: IReloader, steering: Steering | None) -> None:
-        self.running: Config | None = None
-        self.known: Config | None = None
+    def __init__(self, directory: str) -> None:
+        self.text: Config | None = None
         self.confirmed = False
-        self._store = store
-        self._reloader = reloader
-        self._steering = steering
-        self._touched: tuple[str, ...] = ()
-        self._left: tuple[Config, tuple[Difference, ...]] | None = None
+        self.worker = WorkerState()
+        self._directory = directory
+        self._doubt: ReloadReason | None = None
+        self._adopted = False
+        self._digest = ""
+        self._is_file_behind = False
+        self._postponed: tuple[Config, tuple[Difference, ...]] | None = None
+        self._requested: Reasons = ()
 
-    def lose(self) -> None:
-        """What runs has to be found out."""
-        self.running = self._left = None
-        if self._steering is not None:
-            self._steering.forget()
+    @property
+    def config(self) -> Config | None:
+        """The configuration that HAProxy confirmed, as it was rendered; None where it is known from disk at most."""
+        return None if self._adopted else self.text
 
-    async def way(self, wanted: Config) -> Way:
-        """From what runs to this. Raises `PublishFailed` where the files cannot be read."""
-        serving = await self._reloader.serving()
-        way = await (self._from_memory(wanted, serving) if self.running else self._from_disk(wanted, serving))
-        self.known = way.running
-        self._touched = tuple(d.name for d in way.found if d.kind == "backend" and d.new is not None)
-        return way
+    @property
+    def is_trusted(self) -> bool:
+        """True if HAProxy has confirmed the text, so that its worker can be asked what it holds beside that."""
+        return self._doubt is None and (self._adopted or self.confirmed)
 
-    async def _from_memory(self, wanted: Config, serving: bool) -> Way:
-        running = self.running
-        assert running is not None
-        found = self._differences(running, wanted)
-        doubt = (UNCONFIRMED,) if not self.confirmed else () if serving else (NOT_RUNNING,)
-        steering = self._steering
-        if doubt or steering is None:
-            return Way(running, wanted, found, from_differences(found) or doubt)
-        if found and steering.worker is None:
-            looked = await self._look(steering, running)
-            if looked is None:
-                return Way(running, wanted, found, from_differences(found))
-            if looked is not running:
-                running, found = looked, differences(looked, wanted)
-        return Way(running, wanted, found)
+    @property
+    def to_write(self) -> Config | None:
+        """The configuration that the files have to follow; None where they say what runs, or a reload is under way."""
+        return self.config if self._is_file_behind and self.confirmed else None
+
+    def request_reload(self, reason: ReloadReason) -> None:
+        """Note that a reload was asked for."""
+        self._requested = (reason,)
+
+    # what is to be done
+
+    def plan_for(self, wanted: Config, *, is_serving: bool, as_of: float | None) -> UpdatePlan:
+        """
+        Plan the way from what runs to what is wanted.
+
+        :param is_serving: whether a HAProxy runs.
+        :param as_of: see `plan_update`.
+        """
+        if self._doubt is FIRST_START:
+            return UpdatePlan(
+                wanted,
+                Comparison(Config(), wanted, adopted=True),
+                reasons=(FIRST_START,),
+                archive_reason=sentence((FIRST_START,)),
+                requested=self._requested,
+            )
+        comparison = self._compare(wanted)
+        doubts = self._doubts(is_serving)
+        if doubts or self.worker.pid is None:
+            plan = UpdatePlan(wanted, comparison, reasons=comparison.reasons or doubts or self._requested)
+        elif self._requested:
+            plan = UpdatePlan(wanted, comparison, reasons=self._requested)
+        else:
+            plan = self._plan_update(wanted, comparison, as_of)
+        only_tasks = all(map(only_tasks_differ, comparison.differences))
+        archive_reason = "" if only_tasks else phrase(comparison.differences)
+        return evolve(plan, archive_reason=archive_reason, requested=self._requested)
+
+    def _doubts(self, is_serving: bool) -> Reasons:
+        if not self.is_trusted:
+            return (self._doubt or UNCONFIRMED,)
+        return () if is_serving else (NOT_RUNNING,)
+
+    def _plan_update(self, wanted: Config, comparison: Comparison, as_of: float | None) -> UpdatePlan:
+        """Plan an update; of what was found on disk, one that does everything, or none."""
+        worker = self.worker
+        if worker.has_to_be_read:
+            unsure, look = tuple(sorted(worker.unsure)), bool(worker.backends.unsure)
+            return UpdatePlan(wanted, comparison, unsure=unsure, look_for_backends=look)
+        plan = plan_update(wanted, comparison, worker, as_of)
+        if comparison.adopted and plan.reasons:
+            return UpdatePlan(wanted, comparison, reasons=comparison.explained(plan.reasons))
+        return plan
+
+    def foresee(self, wanted: Config) -> Reasons:
+        """Return why HAProxy would have to be reloaded to run this; none where the runtime API is enough."""
+        if self.config is None:
+            return (UNKNOWN_STATE,)
+        comparison = self._compare(wanted)
+        if self.worker.pid is None:
+            return comparison.reasons
+        return plan_update(wanted, comparison, self.worker).reasons
+
+    def _compare(self, wanted: Config) -> Comparison:
+        running = self.text or Config()
+        if not self._adopted:
+            found = self._differences(running, wanted)
+            return Comparison(running, wanted, found, identical=not found)
+        files = Published(wanted.parts(self._directory), wanted.map_texts())
+        if self._digest and files.digest() == self._digest:
+            return Comparison(running, running, identical=True, adopted=True)
+        named = {name: text for name, text in files.maps.items() if f"{self._directory}/{name}" in files.text}
+        target = split(files.text, named)
+        return Comparison(running, target, differences(running, target), adopted=True)
 
     def _differences(self, running: Config, wanted: Config) -> tuple[Difference, ...]:
-        """Where they differ; while a reload is postponed, what it is to do and what has changed since it was."""
-        if self._left is None or self._steering is None:
+        """Return the differences; while a reload is postponed, those that it waits for and what has changed since."""
+        if self._postponed is None:
             return differences(running, wanted)
-        before, left = self._left
+        before, left = self._postponed
         places = () if wanted is before else wanted.places_that_differ(before)
         if places is None:
             return differences(running, wanted)
@@ -121,10 +182,10 @@ class Bearings:
         for place in places:
             new = wanted.sections[place]
             key = (new.kind, new.name)
-            there = found.get(key)
-            old = there.old if there is not None else None
-            if there is None:
-                at = self._steering.ledger.place(new.name, running) if new.kind == "backend" else None
+            known = found.get(key)
+            old = known.old if known is not None else None
+            if known is None:
+                at = self.worker.place(new.name, running) if new.kind == "backend" else None
                 if at is None:
                     return differences(running, wanted)
                 old = running.sections[at]
@@ -134,111 +195,145 @@ class Bearings:
                 found[key] = Difference(*key, Fate.NEW if old is None else Fate.CHANGED, old, new)
         return tuple(found.values())
 
-    async def _from_disk(self, wanted: Config, serving: bool) -> Way:
-        disk, texts = self._store.read(wanted.maps), self._store.texts(wanted)
-        if disk is None:
-            return Way(Config(), wanted, (), (FIRST_START,))
-        running, target = wanted, wanted
-        found: tuple[Difference, ...] = ()
-        differs: Reasons = ()
-        if disk.digest() != texts.digest():
-            running, target = split(disk.text, disk.maps), split(texts.text, texts.maps)
-            found = differences(running, target)
-            differs = (ADOPTED, *(from_differences(found) or (WHITE_SPACE_DIFFERS,)))
-        if not self._store.trusts(disk):
-            return Way(running, target, found, differs or (UNCONFIRMED,), adopted=True)
-        if not serving:
-            return Way(running, target, found, differs or (NOT_RUNNING,), adopted=True)
-        looked = await self._look(self._steering, running) if self._steering is not None else None
-        if looked is None:
-            return Way(running, target, found, differs, adopted=True)
-        if looked is not running:
-            running, found = looked, differences(looked, target)
-        return Way(running, target, found, adopted=True)
+    # what has changed
 
-    async def _look(self, steering: Steering, running: Config) -> Config | None:
-        """What a worker that has read this runs; its servers are in the ledger. None where nobody answers."""
-        maps = await steering.adopt(running)
-        if maps is None:
-            return None
-        return Config(running.sections, {**running.maps, **maps}) if maps else running
-
-    def arrive(self, way: Way, stepped: UpdateResult, wanted: Config) -> bool:
+    def adopted(self, files: Published | None, *, confirmed: bool) -> None:
         """
-        Take note of what steps came to.
+        Take the files for what HAProxy runs.
 
-        :param wanted: what was asked for, as it was rendered.
-        :return: whether the file has to follow.
+        :param files: None where there are none.
+        :param confirmed: whether the marker says that HAProxy runs them.
         """
-        if not stepped.reasons:
-            same_text = not way.found and not (way.adopted and way.running is not wanted)
-            self.running, self.confirmed, self._left = wanted, True, None
-            moved = way.adopted or len(way.running.sections) != len(wanted.sections)
-            if moved and self._steering is not None:
-                self._steering.ledger.index(wanted)
-            return not same_text
-        if way.adopted:
-            return False
-        done = {("backend", name) for name in stepped.backends}
-        done |= {("map", name) for name in stepped.maps if is_done(name, stepped.maps, wanted)}
-        self._left = wanted, tuple(d for d in way.found if (d.kind, d.name) not in done)
+        self.lost()
+        self.text = Config() if files is None else split(files.text, files.maps)
+        self._adopted = True
+        self._digest = "" if files is None else files.digest()
+        self._doubt = FIRST_START if files is None else None if confirmed else UNCONFIRMED
+
+    def observed(self, observation: WorkerObservation) -> list[str]:
+        """
+        Take what a worker holds for what runs.
+
+        :return: the backends and maps in which that is something else than was believed.
+        """
+        running = self.text or Config()
+        deviating = self.worker.observed(running, observation)
+        if observation.maps:
+            self.text = Config(running.sections, {**running.maps, **observation.maps})
+            self._digest, self._postponed = "", None
+        return [*deviating, *observation.maps, *sorted(observation.backends.published)]
+
+    def begun(self, plan: UpdatePlan) -> None:
+        """Note that an update is about to be carried out."""
+        self.worker.begun(plan)
+
+    def stepped(self, plan: UpdatePlan, result: UpdateResult) -> None:
+        """Take note of the result of an update; `to_write` says whether the files have to follow."""
+        if result.trouble is Trouble.OTHER_WORKER:
+            self.lost()
+            return
+        self.worker.updated(plan, result)
+        if plan.looks:
+            return
+        if result.reasons:
+            self._advance(plan, result)
+            return
+        comparison = plan.comparison
+        if comparison.adopted or len(comparison.running.sections) != len(plan.config.sections):
+            self.worker.index(plan.config)
+        self._arrive(plan.config)
+        self._is_file_behind = self._is_file_behind or not comparison.identical
+
+    def _arrive(self, config: Config) -> None:
+        self.text, self.confirmed = config, True
+        self._adopted, self._doubt, self._postponed = False, None, None
+
+    def _advance(self, plan: UpdatePlan, result: UpdateResult) -> None:
+        """Take note of what is done, where a reload has to do the rest."""
+        comparison = plan.comparison
+        running, found = comparison.running, comparison.differences
+        done = {("backend", name) for name in (*result.backends, *result.created)}
+        done |= {(MAP, name) for name in result.maps if holds_wanted(name, result.maps, comparison.wanted)}
         sections: dict[int, Section] = {}
         new: list[str] = []
-        assert self._steering is not None
-        ledger, running = self._steering.ledger, way.running
-        for each in way.found:
-            if each.new is not None and (each.kind, each.name) in done:
-                place = ledger.place(each.name, running)
+        for difference in found:
+            if difference.new is not None and (difference.kind, difference.name) in done:
+                place = self.worker.place(difference.name, running)
                 if place is None:
-                    new.append(each.name)
+                    new.append(difference.name)
                 else:
-                    sections[place] = each.new
+                    sections[place] = difference.new
         if sections:
             running = running.replace(sections)
-        if new or stepped.maps:
-            running = with_new(running, way.wanted, new, stepped.maps)
+        if new or result.maps:
+            running = with_new(running, comparison.wanted, new, result.maps)
         if new:
-            ledger.index(running)
-        self.running = running
-        return running is not way.running
+            self.worker.index(running)
+        if running is not comparison.running:
+            self.text, self._digest, self._is_file_behind = running, "", True
+        if not self._adopted:
+            self._postponed = plan.config, tuple(d for d in found if (d.kind, d.name) not in done)
 
-    async def met(
-        self,
-        wanted: Config,
-        reloaded: ReloadResult,
-        before: int | None,
-        as_of: float | None,
-        clock: IReactorTime,
-    ) -> None:
-        """
-        HAProxy confirmed a reload: know the new worker, drain again what was drained out of turn, and read back what
-        differed.
+    def written(self, config: Config) -> None:
+        """Note that the files are those of this configuration."""
+        if config is self.text:
+            self._is_file_behind = False
 
-        :param before: the worker before.
+    def publishing(self) -> None:
+        """Note that the files are about to change for a reload; until it is confirmed they are not what runs."""
+        self.confirmed = False
+        if self._adopted:
+            self.text = None
+
+    def put_back(self) -> None:
+        """Note that HAProxy refused the new files, and that those which it runs are back in place."""
+        self.confirmed = self.config is not None
+
+    def reloaded(self, plan: UpdatePlan, as_of: float | None) -> AfterReload:
         """
-        self.running, self.confirmed, self._left = wanted, True, None
-        steering = self._steering
-        if steering is None:
-            return
-        if not reloaded.running:
-            steering.forget()
-            return
-        drained = steering.ledger.drained_since(as_of)
-        deadline = clock.seconds() + MEETING
-        while not await steering.meet(wanted, before):
-            if before is None or clock.seconds() >= deadline:
-                return
-            await pause(clock, 0.05)
-        for target, when in drained.items():
-            await steering.drain(wanted, [target], when)
-        steering.ledger.unsure.update(self._touched[:READ_BACK])
-        try:
-            stepped = await steering.step((), wanted, wanted, as_of)
-        except OtherWorkerError:
-            self.lose()
-            return
-        if stepped.reasons:
-            self._log.error(
-                "After the reload HAProxy does not hold what its file says: {why}; the next change tries again",
-                why=sentence(stepped.reasons),
-            )
+        Take a configuration for what runs: HAProxy has confirmed its reload.
+
+        :return: what its worker needs; see `met`.
+        """
+        after = AfterReload(
+            plan.config,
+            self.worker.drained_since(as_of),
+            tuple(
+                difference.name
+                for difference in plan.comparison.differences
+                if difference.kind == "backend" and difference.new is not None
+            )[:READ_BACK],
+        )
+        self._arrive(plan.config)
+        self._is_file_behind = False
+        self.worker.forget()
+        if self._requested is plan.requested:
+            self._requested = ()
+        return after
+
+    def met(self, identity: WorkerIdentity, after: AfterReload) -> tuple[ServerName, ...]:
+        """
+        Note the worker that has read the configuration of a reload; what differed before is read back next.
+
+        :return: the servers that have to be drained at once.
+        """
+        self.worker.read(after.config, identity)
+        targets = [self.worker.drain(after.config, [server], when) for server, when in after.drained.items()]
+        self.worker.unsure.update(after.changed)
+        return tuple(server for group in targets for server in group)
+
+    def drain(self, servers: Iterable[ServerName], now: float) -> tuple[ServerName, ...]:
+        """
+        Note servers as drained early; see `WorkerState.drain`.
+
+        :return: the servers that have to be drained at once.
+        """
+        if self.config is None or self.worker.pid is None:
+            return ()
+        return tuple(self.worker.drain(self.config, servers, now))
+
+    def lost(self) -> None:
+        """Note that it has to be found out what runs."""
+        self.text = self._postponed = self._doubt = None
+        self._adopted = self._is_file_behind = False
+        self.worker.forget()

@@ -16,7 +16,7 @@ from zope.interface import implementer
 from marathonlb.config.text.model import Config
 from marathonlb.config.text.server_lines import parse, parse_server
 from marathonlb.errors import HAProxyUnavailable
-from marathonlb.haproxy.dynamic.capabilities import Abilities
+from marathonlb.haproxy.dynamic.capabilities import RuntimeCapabilities
 from marathonlb.haproxy.runtime.interfaces import IRuntimeConnection
 
 HEADER = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight …"
@@ -166,8 +166,8 @@ class FakeWorker:
             if command.startswith(beginning):
                 return answer
         words, _, payload = command.partition("\n")
-        makes_backends = Abilities.of(self.version).limits.makes_backends
-        for pattern, method in (*_COMMANDS, *(_SINCE_3_4 if makes_backends else ())):
+        creates_backends = RuntimeCapabilities.of(self.version).limits.creates_backends
+        for pattern, method in (*_COMMANDS, *(_SINCE_3_4 if creates_backends else ())):
             match = re.fullmatch(pattern, words)
             if match:
                 return method(self, *match.groups(), *([payload] if payload else []))

@@ -12,18 +12,25 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from marathonlb.config.text.model import Config
-from marathonlb.errors import InvalidConfiguration, PublishFailed, ReloadFailed
+from marathonlb.errors import HAProxyUnavailable, InvalidConfiguration, PublishFailed, ReloadFailed
 from marathonlb.haproxy.applier import Applier
+from marathonlb.haproxy.config_store import ConfigStore
+from marathonlb.haproxy.dynamic.updater import RuntimeUpdater
 from marathonlb.haproxy.files.disk import Disk
 from marathonlb.haproxy.files.publish import Files
 from marathonlb.haproxy.files.state_directory import StateDirectory
 from marathonlb.haproxy.outcome import Outcome, action_word, explanation
 from marathonlb.haproxy.process.port_check import Bind
 from marathonlb.haproxy.rollback.archive import Archive
+from marathonlb.haproxy.runtime.interfaces import IRuntimeConnection
 from tests.fakes.disks import Crash, FailingDisk, crashing, refusing
 from tests.fakes.haproxy import FakeApplier, FakeChecker, FakeReloader
 from tests.haproxy.contracts import ApplierContract, ReloaderContract
 from tests.haproxy.samples import BAD, A, B, config, frontend
+
+
+async def no_runtime_api(config: Config) -> IRuntimeConnection:
+    raise HAProxyUnavailable(reason="there is no stats socket")
 
 
 class House:
@@ -41,12 +48,11 @@ class House:
         """One that begins."""
         state = StateDirectory(os.path.join(self.directory, "state"), disk=disk)
         return Applier(
-            files=Files(self.path, disk),
-            state=state,
+            store=ConfigStore(Files(self.path, disk), state, Archive(state, 3), self.clock),
             checker=self.checker,
             reloader=self.reloader,
+            updater=RuntimeUpdater(no_runtime_api, self.directory, self.clock),
             clock=self.clock,
-            archive=Archive(state, 3),
             probe=lambda bind: "Address already in use" if bind in self.taken else None,
         )
 
@@ -357,12 +363,11 @@ class DiskTests(ApplyCase):
         house = House(self.mktemp())
         state = StateDirectory("/proc/nowhere")
         applier = Applier(
-            files=Files(house.path),
-            state=state,
+            store=ConfigStore(Files(house.path), state, Archive(state, 3), Clock()),
             checker=FakeChecker(),
             reloader=FakeReloader(),
+            updater=RuntimeUpdater(no_runtime_api, house.directory, Clock()),
             clock=Clock(),
-            archive=Archive(state, 3),
         )
         error = self.refused(A, PublishFailed, applier)
         self.assertIn("choose another --state-dir", str(error))

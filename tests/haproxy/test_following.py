@@ -18,7 +18,7 @@ from twisted.logger import (
 from marathonlb.config.text.model import Config
 from marathonlb.errors import PublishFailed
 from marathonlb.haproxy.applier import Applier
-from marathonlb.haproxy.background import AGAIN, DIG, FOLLOW
+from marathonlb.haproxy.background import DELETE_INTERVAL, RETRY_DELAY, WRITE_DELAY
 from marathonlb.haproxy.files.state_directory import StateDirectory
 from marathonlb.haproxy.outcome import action_word, changes_of, explanation
 from marathonlb.haproxy.reload_reason import ReasonKind, ReloadReason
@@ -44,11 +44,11 @@ class FileTests(SteeredCase):
         first = shops(S[1])
         for number in range(2, 6):
             self.apply(shops(S[number]))
-            self.house.clock.advance(FOLLOW / 5)
+            self.house.clock.advance(WRITE_DELAY / 5)
             self.assertTrue(self.house.holds(first))
-        self.house.clock.advance(FOLLOW)
+        self.house.clock.advance(WRITE_DELAY)
         self.assertTrue(self.house.holds(shops(S[5])))
-        self.assertLess(2 * FOLLOW, 1.1)
+        self.assertLess(2 * WRITE_DELAY, 1.1)
         self.assertEqual(self.reloads(), 1)
 
     def test_stop_and_flush(self) -> None:
@@ -70,7 +70,7 @@ class FileTests(SteeredCase):
         self.apply(shops(S[2]))
         wanted = shops(f"{S[2]} maxconn 5")
         self.assertEqual(action_word(self.apply(wanted)), "reload")
-        self.house.clock.advance(2 * FOLLOW)
+        self.house.clock.advance(2 * WRITE_DELAY)
         self.assertTrue(self.house.holds(wanted))
 
     def test_unconfirmed_reload(self) -> None:
@@ -80,10 +80,10 @@ class FileTests(SteeredCase):
         self.apply(shops(S[2]))
         self.reloader.held = Deferred()
         waiting = self.applier.apply(shops(f"{S[2]} maxconn 5"))
-        self.house.clock.advance(2 * FOLLOW)
+        self.house.clock.advance(2 * WRITE_DELAY)
         waiting.cancel()
         self.failureResultOf(waiting)
-        self.house.clock.advance(2 * FOLLOW)
+        self.house.clock.advance(2 * WRITE_DELAY)
         self.assertTrue(self.house.holds(shops(f"{S[2]} maxconn 5")))
 
     def test_disk_full(self) -> None:
@@ -102,12 +102,12 @@ class FileTests(SteeredCase):
         self.apply(shops(S[1]))
         self.assertEqual(disk.done, [])
         self.assertEqual(action_word(self.apply(shops(S[2]))), "steps")
-        self.house.clock.advance(FOLLOW)
+        self.house.clock.advance(WRITE_DELAY)
         self.assertTrue(self.house.holds(shops(S[1])))
         (words,) = said
         self.assertIn("the file is behind: No space left on device; free some space. It is tried", words)
         self.assertEqual(action_word(self.apply(shops(S[3]))), "steps")
-        self.house.clock.advance(AGAIN)
+        self.house.clock.advance(RETRY_DELAY)
         self.assertTrue(self.house.holds(shops(S[3])))
 
     def test_disk_full_without_a_service(self) -> None:
@@ -124,7 +124,7 @@ class FileTests(SteeredCase):
         self.apply(wanted)
         self.reloader.read()
         self.assertFalse(self.house.serves(wanted))
-        self.house.clock.advance(FOLLOW)
+        self.house.clock.advance(WRITE_DELAY)
         self.assertTrue(self.house.serves(wanted))
         self.assertTrue(self.house.holds(wanted))
         self.assertEqual(self.reloads(), 1)
@@ -137,12 +137,12 @@ class FileTests(SteeredCase):
         self.apply(wanted)
         self.reloader.read()
         self.worker.up = False
-        self.house.clock.advance(FOLLOW)
+        self.house.clock.advance(WRITE_DELAY)
         self.worker.up = True
         self.assertFalse(self.house.serves(wanted))
-        self.house.clock.advance(AGAIN)
+        self.house.clock.advance(RETRY_DELAY)
         self.assertTrue(self.house.serves(wanted))
-        self.house.clock.advance(10 * AGAIN)
+        self.house.clock.advance(10 * RETRY_DELAY)
         self.assertEqual(self.reloads(), 1)
 
 
@@ -159,7 +159,7 @@ class HistoryTests(SteeredCase):
     def kept(self, *shop: str, **more: dict[str, str]) -> list[str]:
         """The reasons in the archive after a change."""
         self.apply(shops(*shop, **more))
-        self.house.clock.advance(2 * FOLLOW)
+        self.house.clock.advance(2 * WRITE_DELAY)
         archive = Archive(StateDirectory(os.path.join(self.house.directory, "state")), 9)
         return [each.reason for each in archive.list()]
 
@@ -197,14 +197,14 @@ class GraveTests(SteeredCase):
     def test_waits(self) -> None:
         """It takes no new request, is out of the text, and is deleted when nobody uses it any more."""
         self.assertEqual(self.worker.server("shop/s2").admin, 1)
-        self.house.clock.advance(DIG)
+        self.house.clock.advance(DELETE_INTERVAL)
         self.assertIn("s2", self.worker.backends["shop"])
         self.assertTrue(self.house.holds(shops(S[1])))
         self.worker.server("shop/s2").busy = False
-        self.house.clock.advance(DIG)
+        self.house.clock.advance(DELETE_INTERVAL)
         self.assertNotIn("s2", self.worker.backends["shop"])
         self.worker.commands()
-        self.house.clock.advance(DIG)
+        self.house.clock.advance(DELETE_INTERVAL)
         self.assertEqual(self.worker.commands(), [])
         self.assertEqual(self.reloads(), 1)
 
@@ -220,7 +220,7 @@ class GraveTests(SteeredCase):
         self.assertEqual((action_word(outcome), explanation(outcome)), ("steps", "1 server put back"))
         self.assertTrue(self.house.serves(shops(S[1], S[2])))
         self.worker.server("shop/s2").busy = False
-        self.house.clock.advance(DIG)
+        self.house.clock.advance(DELETE_INTERVAL)
         self.assertIn("s2", self.worker.backends["shop"])
 
     def test_wanted_again_otherwise(self) -> None:
@@ -237,7 +237,7 @@ class GraveTests(SteeredCase):
         """A reload forgets it: the old worker ends what it holds."""
         self.apply(shops(S[1], S[3], f"{S[4]} track x/y"))
         self.worker.commands()
-        self.house.clock.advance(DIG)
+        self.house.clock.advance(DELETE_INTERVAL)
         self.assertEqual(self.worker.commands(), [])
 
     def test_in_use_and_changed(self) -> None:
@@ -428,7 +428,7 @@ class AdoptionTests(SteeredCase):
         applier.service.startService()
         self.addCleanup(applier.service.stopService)
         self.assertEqual(action_word(self.apply(shops(S[1]), applier)), "nothing")
-        self.house.clock.advance(DIG)
+        self.house.clock.advance(DELETE_INTERVAL)
         self.assertEqual(list(self.worker.backends["shop"]), ["s1"])
 
     def test_nobody_answers(self) -> None:

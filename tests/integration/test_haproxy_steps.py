@@ -23,7 +23,7 @@ from twisted.trial.unittest import TestCase
 from marathonlb.config.text.model import DIRECTORY, Chunk, Config, MapEntry, Owner, Section
 from marathonlb.errors import HAProxyUnavailable
 from marathonlb.haproxy.applier import Applier
-from marathonlb.haproxy.dynamic.server_state import Seen, parse_state
+from marathonlb.haproxy.dynamic.server_state import ReportedServer, parse_state
 from marathonlb.haproxy.dynamic.servers import DRAIN, MAINTENANCE, READY
 from marathonlb.haproxy.factory import make_applier
 from marathonlb.haproxy.outcome import action_word, explanation
@@ -132,7 +132,7 @@ class StepsMixin:
         with contextlib.closing(await self.talk()) as talk:
             return await talk.execute(commands)
 
-    async def seen(self: Any) -> dict[str, dict[str, Seen]]:
+    async def seen(self: Any) -> dict[str, dict[str, ReportedServer]]:
         """What the worker says of its servers."""
         return parse_state((await self.say("show servers state"))[0])
 

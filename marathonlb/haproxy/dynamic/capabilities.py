@@ -1,5 +1,5 @@
 """
-What a HAProxy can be told at runtime: asked where it tells, known by version else, learnt from refusals. Pure.
+Capabilities of a HAProxy's runtime API: asked where it tells, known by version, learnt from refusals. Pure.
 """
 
 from __future__ import annotations
@@ -8,23 +8,26 @@ from attrs import evolve, field, frozen
 
 from marathonlb.config.text.named_defaults import SINCE
 from marathonlb.config.text.server_lines import ARGUMENTS
-from marathonlb.haproxy.dynamic.servers import Limits, Obstacle
+from marathonlb.haproxy.dynamic.servers import RuntimeLimits, UpdateObstacle
 from marathonlb.haproxy.runtime.replies import CommandRefusal, supported
 
 COOKIES_SINCE = (2, 7)
-"""Before this version ``cookie`` is refused in ``add server``."""
+"""The first version that takes ``cookie`` in ``add server``."""
+
+_OF_BACKENDS = ("experimental-mode ", "publish backend ", "unpublish backend ")
+"""Beginnings of commands without which no backend is created."""
 
 
 @frozen
-class Abilities:
+class RuntimeCapabilities:
     """
-    The abilities of one version.
+    What the runtime API of one version of HAProxy can do.
 
     :param version: as ``show version`` has it; empty where it was not asked yet.
     """
 
     version: str = ""
-    limits: Limits = field(factory=Limits)
+    limits: RuntimeLimits = field(factory=RuntimeLimits)
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -32,42 +35,47 @@ class Abilities:
         return tuple(int(part) for part in self.version.split("-")[0].split(".")[:2] if part.isdigit())
 
     @classmethod
-    def of(cls, version: str, helped: str = "") -> Abilities:
+    def of(cls, version: str, server_help: str = "") -> RuntimeCapabilities:
         """
-        What a version can do.
+        Return the capabilities of a version.
 
-        :param helped: the answer to ``add server help``, which tells in newer versions (3.4).
+        :param server_help: the reply to ``add server help``, which lists arguments in newer versions (3.4).
         """
         self = cls(version)
+        obstacle = UpdateObstacle(f"which HAProxy {version} does not take at runtime")
         arguments = {}
         if self.numbers < COOKIES_SINCE:
-            arguments["cookie"] = Obstacle(f"which HAProxy {version} does not take at runtime")
-        there = supported(helped, ARGUMENTS)
-        if there is not None:
-            obstacle = Obstacle(f"which HAProxy {version} does not take at runtime")
-            arguments.update(dict.fromkeys(ARGUMENTS.keys() - there, obstacle))
-        return cls(version, Limits(arguments, makes_backends=self.numbers >= SINCE))
+            arguments["cookie"] = obstacle
+        listed = supported(server_help, ARGUMENTS)
+        if listed is not None:
+            arguments.update(dict.fromkeys(ARGUMENTS.keys() - listed, obstacle))
+        return cls(version, RuntimeLimits(arguments, creates_backends=self.numbers >= SINCE))
 
-    def without(self, refused: CommandRefusal, rest: str) -> Abilities:
+    def updated(self, version: str, server_help: str) -> RuntimeCapabilities:
+        """Return the capabilities of a worker that answers so; with the same version what was learnt stays."""
+        return self if version == self.version else self.of(version, server_help)
+
+    def without(self, refusal: CommandRefusal, rest: str) -> RuntimeCapabilities:
         """
-        What is left after a refusal.
+        Return what is left after a refusal.
 
-        :param rest: of the text of the backend that it was about; with another text it may do.
+        :param rest: the text without servers of the backend that it was about; with another text it may do.
         """
         limits = self.limits
-        if refused.argument:
-            obstacle = Obstacle(f"which HAProxy refuses: {refused.reason}", refused=True)
-            arguments = {**limits.arguments, refused.argument: obstacle}
-            return evolve(self, limits=evolve(limits, arguments=arguments))
-        if refused.lasting and refused.command.startswith("add server "):
-            why = (rest, f"HAProxy refuses new servers: {refused.reason}")
-            return evolve(self, limits=evolve(limits, backends={**limits.backends, refused.backend: why}))
-        if refused.lasting and refused.command.startswith("add backend "):
-            origins = {**limits.origins, refused.command.split()[-1]: refused.reason}
-            return evolve(self, limits=evolve(limits, origins=origins))
-        if refused.lasting and refused.command.startswith(_OF_BACKENDS):
-            return evolve(self, limits=evolve(limits, makes_backends=False))
+        if refusal.argument:
+            obstacle = UpdateObstacle(f"which HAProxy refuses: {refusal.reason}", refused=True)
+            return self._limited(evolve(limits, arguments={**limits.arguments, refusal.argument: obstacle}))
+        if not refusal.lasting:
+            return self
+        if refusal.command.startswith("add server "):
+            refused = (rest, f"HAProxy refuses new servers: {refusal.reason}")
+            return self._limited(evolve(limits, backends={**limits.backends, refusal.backend: refused}))
+        if refusal.command.startswith("add backend "):
+            section = refusal.command.split()[-1]
+            return self._limited(evolve(limits, defaults={**limits.defaults, section: refusal.reason}))
+        if refusal.command.startswith(_OF_BACKENDS):
+            return self._limited(evolve(limits, creates_backends=False))
         return self
 
-
-_OF_BACKENDS = ("experimental-mode ", "publish backend ", "unpublish backend ")
+    def _limited(self, limits: RuntimeLimits) -> RuntimeCapabilities:
+        return evolve(self, limits=limits)

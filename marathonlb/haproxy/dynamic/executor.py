@@ -1,10 +1,10 @@
 """
-Saying steps: in which order, what a refusal of each kind leads to, and what is put back.
+Execution of steps through the runtime API: their order, the consequences of a refusal, and what is put back.
 
-What adds capacity is said first, and what takes it away only where all of that succeeded; what takes none away, since
-it was drained before, goes along with the first. The questions what came of it go along with the last, so the usual
-change of a task is one writing and one answer. A server that is made anew is taken out for the moment that it takes to
-become idle, one at a time in each backend; where it does not, it is put back.
+Gains are executed first, and losses only where all gains succeeded; the loss of a server that was drained before takes
+no capacity away and goes along with the gains. The commands that read back go along with the last steps, so the usual
+change of a task is one write and one reply. A server that is replaced is out of service for the moment that it takes to
+become idle, one at a time in each backend; where it does not become idle, it is put back.
 """
 
 from __future__ import annotations
@@ -19,83 +19,86 @@ from marathonlb.haproxy.runtime.interfaces import IRuntimeConnection
 from marathonlb.haproxy.runtime.replies import CommandRefusal, refusal
 from marathonlb.timers import pause
 
-PATIENCE = (0.002, 0.01, 0.03, 0.1)
-"""Seconds that a server in maintenance is given to become idle, again and again, until it is put back."""
+IDLE_WAITS = (0.002, 0.01, 0.03, 0.1)
+"""Seconds between attempts to delete a server in maintenance that is in use; after the last one it is put back."""
 
 
 @define
-class Said:
+class Execution:
     """
-    What came of it.
+    The result of executing steps.
 
-    :ivar refused: the first refusal after which nothing more was said.
-    :ivar buried: the servers that are to go and are in use, by backend.
-    :ivar answers: to the questions that were asked.
+    :ivar refused: the first refusal after which nothing more was executed.
+    :ivar undeleted: the servers that are to go and are in use, by backend.
+    :ivar replies: to the commands that read back.
     """
 
     refused: CommandRefusal | None = None
-    buried: dict[str, set[str]] = field(factory=dict)
-    answers: Sequence[str] = ()
+    undeleted: dict[str, set[str]] = field(factory=dict)
+    replies: Sequence[str] = ()
 
 
-async def say(
-    talk: IRuntimeConnection, steps: Steps, clock: IReactorTime, questions: Sequence[str] = ()
-) -> Said:
+async def execute_steps(
+    connection: IRuntimeConnection, steps: Steps, clock: IReactorTime, questions: Sequence[str] = ()
+) -> Execution:
     """
-    Carry steps out, and ask what came of them. Raises `HAProxyUnavailable`; then nobody knows which of them were.
+    Execute steps, and read back what HAProxy holds then.
 
-    :param questions: commands that change nothing, asked when all is done; not asked after a refusal.
+    :param questions: commands that change nothing, executed last; not executed after a refusal.
+    :raises HAProxyUnavailable: it is unknown which of the steps were carried out.
     """
-    said = Said()
+    execution = Execution()
     replaced = [step for step in steps.losses if step.kind == "replaced"]
     idle = [step for step in steps.losses if step.idle]
     others = [step for step in steps.losses if not step.idle and step.kind != "replaced"]
     more = bool(replaced or others)
-    said.refused = await _say(talk, [*steps.gains, *idle], said, () if more else questions)
-    for wave in _waves(replaced):
-        if said.refused is None:
-            said.refused = await _replace(talk, wave, clock)
-    if said.refused is None and more:
-        said.refused = await _say(talk, others, said, questions)
-    return said
+    first = [*steps.gains, *idle]
+    execution.refused = await _execute(connection, first, execution, () if more else questions)
+    for wave in _one_of_each_backend(replaced):
+        if execution.refused is None:
+            execution.refused = await _replace(connection, wave, clock)
+    if execution.refused is None and more:
+        execution.refused = await _execute(connection, others, execution, questions)
+    return execution
 
 
-async def _say(
-    talk: IRuntimeConnection, steps: Sequence[Step], said: Said, questions: Sequence[str]
+async def _execute(
+    connection: IRuntimeConnection, steps: Sequence[Step], execution: Execution, questions: Sequence[str]
 ) -> CommandRefusal | None:
-    """Say steps, one after another, and then ask; the first refusal that cannot be helped."""
+    """Execute steps one after another, then the questions; return the first refusal that counts."""
     again: list[Step] = []
     first: CommandRefusal | None = None
-    refusals, said.answers = await _refusals(talk, [step.commands for step in steps], questions)
+    refusals, execution.replies = await _refusals(connection, [step.commands for step in steps], questions)
     for step, refused in zip(steps, refusals, strict=True):
         if refused is None:
             continue
         if step.kind == "removed" and refused.command.startswith("del server "):
             backend, _, server = step.target.partition("/")
-            said.buried.setdefault(backend, set()).add(server)
+            execution.undeleted.setdefault(backend, set()).add(server)
         elif step.kind == "added" and refused.id_taken:
             again.append(step.without_id())
         else:
             first = first or refused
     if first is None and again:
-        return await _say(talk, again, said, questions)
+        return await _execute(connection, again, execution, questions)
     return first
 
 
 async def _refusals(
-    talk: IRuntimeConnection, groups: Sequence[Sequence[str]], questions: Sequence[str] = ()
+    connection: IRuntimeConnection, groups: Sequence[Sequence[str]], questions: Sequence[str] = ()
 ) -> tuple[list[CommandRefusal | None], list[str]]:
-    """Say groups of commands, and ask; the first refusal of each group, and the answers."""
-    answers = iter(await talk.execute([*(command for group in groups for command in group), *questions]))
+    """Execute groups of commands, then the questions; return the first refusal of each group, and the replies."""
+    commands = [command for group in groups for command in group]
+    replies = iter(await connection.execute([*commands, *questions]))
     refusals = []
     for group in groups:
-        said = [refusal(command, next(answers)) for command in group]
-        refusals.append(next((each for each in said if each is not None), None))
-    return refusals, list(answers)
+        of_group = [refusal(command, next(replies)) for command in group]
+        refusals.append(next((refused for refused in of_group if refused is not None), None))
+    return refusals, list(replies)
 
 
-def _waves(steps: Sequence[Step]) -> Iterator[list[Step]]:
-    """One server of each backend at a time."""
+def _one_of_each_backend(steps: Sequence[Step]) -> Iterator[list[Step]]:
+    """Yield the steps in waves with at most one server of each backend."""
     backends: dict[str, list[Step]] = {}
     for step in steps:
         backends.setdefault(step.target.partition("/")[0], []).append(step)
@@ -104,40 +107,40 @@ def _waves(steps: Sequence[Step]) -> Iterator[list[Step]]:
 
 
 async def _replace(
-    talk: IRuntimeConnection, wave: Sequence[Step], clock: IReactorTime
+    connection: IRuntimeConnection, wave: Sequence[Step], clock: IReactorTime
 ) -> CommandRefusal | None:
-    """Make servers anew; one that stays in use, or cannot be made so, is put back as it was."""
+    """Replace servers; one that stays in use, or cannot be added again, is put back as it was."""
     first: CommandRefusal | None = None
-    await talk.execute([step.commands[0] for step in wave])
+    await connection.execute([step.commands[0] for step in wave])
     left = list(wave)
-    for seconds in PATIENCE:
+    for seconds in IDLE_WAITS:
         await pause(clock, seconds)
         in_use: list[Step] = []
-        gone: list[Step] = []
-        refusals, _ = await _refusals(talk, [step.commands[1:2] for step in left])
+        deleted: list[Step] = []
+        refusals, _ = await _refusals(connection, [step.commands[1:2] for step in left])
         for step, refused in zip(left, refusals, strict=True):
             if refused is None:
-                gone.append(step)
-            elif refused.in_use and seconds != PATIENCE[-1]:
+                deleted.append(step)
+            elif refused.in_use and seconds != IDLE_WAITS[-1]:
                 in_use.append(step)
             else:
                 first = first or refused
-                await talk.execute([f"enable server {step.target}"])
-        first = await _make(talk, gone) or first
+                await connection.execute([f"enable server {step.target}"])
+        first = await _add_again(connection, deleted) or first
         left = in_use
         if not left:
             break
     return first
 
 
-async def _make(talk: IRuntimeConnection, steps: Sequence[Step]) -> CommandRefusal | None:
-    """Add the servers that were deleted."""
+async def _add_again(connection: IRuntimeConnection, steps: Sequence[Step]) -> CommandRefusal | None:
+    """Add the servers that were deleted; one that is refused is added as it was before."""
     first: CommandRefusal | None = None
-    refusals, _ = await _refusals(talk, [step.commands[2:] for step in steps])
+    refusals, _ = await _refusals(connection, [step.commands[2:] for step in steps])
     for step, refused in zip(steps, refusals, strict=True):
         if refused is not None and refused.id_taken:
-            ((refused,), _) = await _refusals(talk, [step.without_id().commands[2:]])
+            ((refused,), _) = await _refusals(connection, [step.without_id().commands[2:]])
         if refused is not None:
             first = first or refused
-            await talk.execute(step.undo)
+            await connection.execute(step.undo)
     return first

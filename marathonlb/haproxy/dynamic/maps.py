@@ -1,5 +1,5 @@
 """
-Two texts of a map file → the commands that lead from one to the other. Pure.
+Map files of a running HAProxy: the commands from one content to another, and their execution.
 
 Where the order of a map does not matter, single entries are added, set and deleted. Where it does, or where most of the
 map differs, a new version of it is filled and put in force at once.
@@ -8,52 +8,67 @@ map differs, a new version of it is filled and put in force at once.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-from marathonlb.config.text.model import MapEntry
+from attrs import frozen
+
+from marathonlb.config.text.model import Config, MapEntry, Owner
 from marathonlb.haproxy.dynamic.servers import Step, Steps
+from marathonlb.haproxy.reload_reason import ReasonKind, Reasons, ReloadReason, from_refusal
+from marathonlb.haproxy.runtime.interfaces import IRuntimeConnection
+from marathonlb.haproxy.runtime.replies import CommandRefusal, refusal
 
 UNORDERED = frozenset({"path2backend.map", "domain2backend.map", "app2backend.map"})
-"""Looked up by exact key or longest prefix, so that the order of their entries means nothing."""
+"""Maps that are looked up by exact key or longest prefix, so that the order of their entries means nothing."""
 
-PAYLOAD = 8_000
-"""Bytes of entries in one command at most; HAProxy 2.6 swallows one of more than its buffer without a word."""
+MAX_PAYLOAD = 8_000
+"""Maximum bytes of entries in one command; HAProxy 2.6 drops a command longer than its buffer without an error."""
+
+NEW_VERSION = "@NEW"
+"""Placeholder for the version that ``prepare map`` returns."""
 
 Pairs = Sequence[tuple[str, str]]
 """The entries of a map: key and value, in the order of the file."""
 
+Maps = Mapping[str, tuple[MapEntry, ...]]
+"""The entries of map files, by file name."""
+
 _PLAIN = re.compile(r"[A-Za-z0-9_.:/@%,+=~*!?&$()\[\]-]+\Z")
 _VERSION = re.compile(r"New version created: (\d+)")
-NEW_VERSION = "@NEW"
-"""Stands for the version that ``prepare map`` names."""
+_LISTED = re.compile(r"^-?\d+ \((?P<path>[^)]*)\) .*?entry_cnt=(?P<count>\d+)", re.MULTILINE)
 
 
 def pairs(entries: Iterable[MapEntry]) -> list[tuple[str, str]]:
-    """The entries of a map without their owners."""
+    """Return the entries of a map without their owners."""
     return [(entry.key, entry.value) for entry in entries]
 
 
 def same_entries(name: str, one: Pairs, other: Pairs) -> bool:
-    """Whether two texts of a map mean the same."""
+    """Return whether two contents of a map mean the same."""
     if len(one) != len(other):
         return False
     return sorted(one) == sorted(other) if name in UNORDERED else list(one) == list(other)
 
 
+def holds_wanted(name: str, maps: Maps, wanted: Config) -> bool:
+    """Return whether a map is among `maps` and has the entries that are wanted."""
+    return name in maps and same_entries(name, pairs(maps[name]), pairs(wanted.maps[name]))
+
+
 def plan_map(name: str, path: str, running: Pairs, wanted: Pairs) -> Steps:
     """
-    The steps for one map.
+    Return the steps from one content of a map to another.
 
     :param path: the file, as HAProxy knows it.
     """
     if same_entries(name, running, wanted):
         return Steps()
     before, after = dict(running), dict(wanted)
-    alone = name in UNORDERED and len(before) == len(running) and len(after) == len(wanted)
-    changes = list(_changes(path, before, after)) if alone else []
-    odd = not all(_PLAIN.match(word) for key in before.items() ^ after.items() for word in key)
-    if not alone or odd or len(changes) > len(after):
-        return Steps((Step("map", name, tuple(_anew(path, wanted))),))
+    single = name in UNORDERED and len(before) == len(running) and len(after) == len(wanted)
+    changes = list(_changes(path, before, after)) if single else []
+    odd = not all(_PLAIN.match(word) for entry in before.items() ^ after.items() for word in entry)
+    if not single or odd or len(changes) > len(after):
+        return Steps((Step("map", name, tuple(_transaction(path, wanted))),))
     gains = tuple(Step("map", name, (command,)) for command in changes if not command.startswith("del "))
     losses = tuple(Step("map", name, (command,)) for command in changes if command.startswith("del "))
     return Steps(gains, losses)
@@ -70,46 +85,186 @@ def _changes(path: str, before: dict[str, str], after: dict[str, str]) -> Iterat
             yield f"del map {path} {key}"
 
 
-def _anew(path: str, entries: Pairs) -> Iterator[str]:
-    """A transaction: what is looked up meanwhile sees the old entries, then the new ones."""
+def _transaction(path: str, entries: Pairs) -> Iterator[str]:
+    """Yield the commands that replace all entries at once: a look-up sees the old ones, then the new ones."""
     yield f"prepare map {path}"
-    for lines in _parcels(f"{key} {value}\n" for key, value in entries):
+    for lines in _payloads(f"{key} {value}\n" for key, value in entries):
         yield f"add map {NEW_VERSION} {path} <<\n{lines}"
     yield f"commit map {NEW_VERSION} {path}"
 
 
-def _parcels(lines: Iterable[str]) -> Iterator[str]:
-    parcel, size = list[str](), 0
+def _payloads(lines: Iterable[str]) -> Iterator[str]:
+    payload, size = list[str](), 0
     for line in lines:
         length = len(line.encode())
-        if parcel and size + length > PAYLOAD:
-            yield "".join(parcel)
-            parcel, size = [], 0
-        parcel.append(line)
+        if payload and size + length > MAX_PAYLOAD:
+            yield "".join(payload)
+            payload, size = [], 0
+        payload.append(line)
         size += length
-    if parcel:
-        yield "".join(parcel)
+    if payload:
+        yield "".join(payload)
 
 
-def version_of(answer: str) -> str | None:
-    """The version that ``prepare map`` named, as later commands take it."""
-    found = _VERSION.match(answer)
-    return f"@{found[1]}" if found else None
+def version_of(reply: str) -> str | None:
+    """Return the version in a reply to ``prepare map``, as later commands take it; None where there is none."""
+    match = _VERSION.match(reply)
+    return f"@{match[1]}" if match else None
 
 
-_LISTED = re.compile(r"^-?\d+ \((?P<path>[^)]*)\) .*?entry_cnt=(?P<count>\d+)", re.MULTILINE)
+def parse_maps(reply: str) -> dict[str, int]:
+    """Return the maps in use by path, each with its number of entries, from a reply to ``show map``."""
+    return {match["path"]: int(match["count"]) for match in _LISTED.finditer(reply)}
 
 
-def parse_maps(answer: str) -> dict[str, int]:
-    """What ``show map`` says: the maps that are in use, by their paths, each with the number of its entries."""
-    return {match["path"]: int(match["count"]) for match in _LISTED.finditer(answer)}
-
-
-def parse_entries(answer: str) -> list[tuple[str, str]]:
-    """What ``show map PATH`` says: the entries, in their order."""
+def parse_entries(reply: str) -> list[tuple[str, str]]:
+    """Return the entries in their order, from a reply to ``show map PATH``."""
     entries = []
-    for line in answer.splitlines():
+    for line in reply.splitlines():
         words = line.split(" ", 2)
         if len(words) == 3:
             entries.append((words[1], words[2]))
     return entries
+
+
+# before a reload
+
+
+def maps_before_reload(wanted: Maps, running: Maps, available: Collection[str]) -> Maps:
+    """
+    Return the entries that maps can have before a reload has done the rest, where these are others than they have.
+
+    Entries for a backend that takes requests already are added and changed. None is taken away, so that no request
+    loses its way before the reload opens another.
+
+    :param available: the backends that take requests.
+    """
+    early = {}
+    for name, entries in wanted.items():
+        held = running[name]
+        ready = {entry.key: entry for entry in entries if entry.value in available}
+        if name in UNORDERED:
+            kept = tuple(ready.pop(entry.key, entry) for entry in held)
+            new = (*kept, *ready.values())
+        else:
+            whole = len(ready) == len(entries) and all(entry.key in ready for entry in held)
+            new = entries if whole else held
+        if pairs(new) != pairs(held):
+            early[name] = new
+    return early
+
+
+class EarlyMaps:
+    """
+    Remembers the result of `maps_before_reload`.
+
+    While a reload is postponed, many changes are planned that leave the maps alone; then it is not computed again.
+    """
+
+    def __init__(self) -> None:
+        self._key: Sequence[tuple[object, object]] = []
+        self._created: Collection[str] = ()
+        self._result: Maps = {}
+
+    def of(
+        self, wanted: Maps, running: Maps, available: Callable[[], Collection[str]], created: Collection[str]
+    ) -> Maps:
+        """
+        Return `maps_before_reload` for these maps.
+
+        :param available: returns the backends that run.
+        :param created: the backends that are created before the maps change.
+        """
+        key = [(entries, running[name]) for name, entries in wanted.items()]
+        same = len(key) == len(self._key) and all(
+            a is c and b is d for (a, b), (c, d) in zip(key, self._key, strict=True)
+        )
+        if not same or set(created) != set(self._created):
+            self._key, self._created = key, tuple(created)
+            self._result = maps_before_reload(wanted, running, {*available(), *created})
+        return self._result
+
+
+# execution
+
+
+@frozen
+class MapUpdater:
+    """
+    Changes the maps of a worker.
+
+    :param directory: where the map files lie.
+    """
+
+    directory: str
+
+    def _path(self, name: str) -> str:
+        return f"{self.directory}/{name}"
+
+    async def differing(self, connection: IRuntimeConnection, config: Config) -> Maps:
+        """Return the maps in use that hold something else than a configuration says, with what they hold."""
+        if not config.maps:
+            return {}
+        (reply,) = await connection.execute(["show map"])
+        used = parse_maps(reply)
+        differing = {}
+        for name, entries in config.maps.items():
+            if self._path(name) in used:
+                held = await self._held(connection, name)
+                if not same_entries(name, held, pairs(entries)):
+                    differing[name] = tuple(MapEntry(key, value, Owner()) for key, value in held)
+        return differing
+
+    async def _held(self, connection: IRuntimeConnection, name: str) -> Pairs:
+        (reply,) = await connection.execute([f"show map {self._path(name)}"])
+        return parse_entries(reply)
+
+    async def change(
+        self, connection: IRuntimeConnection, wanted: Maps, running: Maps
+    ) -> tuple[Steps, Reasons]:
+        """
+        Give maps these entries, and compare their numbers afterwards. A map that HAProxy does not use needs nothing.
+
+        :return: the steps, and the reasons of a reload where one of them failed.
+        """
+        (reply,) = await connection.execute(["show map"])
+        used = parse_maps(reply)
+        names = [name for name in wanted if self._path(name) in used]
+        done = Steps()
+        for name in names:
+            held = pairs(running[name])
+            if used[self._path(name)] != len(held):
+                held = list(await self._held(connection, name))
+            steps = plan_map(name, self._path(name), held, pairs(wanted[name]))
+            refused = await _execute(connection, steps)
+            if refused is not None:
+                return done, (from_refusal(refused, name),)
+            done += steps
+        return done, await self._compare(connection, names, wanted) if done else ()
+
+    async def _compare(self, connection: IRuntimeConnection, names: Sequence[str], wanted: Maps) -> Reasons:
+        (reply,) = await connection.execute(["show map"])
+        counts = parse_maps(reply)
+        for name in names:
+            count = counts.get(self._path(name), 0)
+            if count != len(wanted[name]):
+                detail = f"holds {count} entries in place of {len(wanted[name])}"
+                return (ReloadReason(ReasonKind.READ_BACK_DIFFERS, name, detail, "map"),)
+        return ()
+
+
+async def _execute(connection: IRuntimeConnection, steps: Steps) -> CommandRefusal | None:
+    """Execute steps in order; the version of a transaction is known only once HAProxy has returned it."""
+    for step in (*steps.gains, *steps.losses):
+        commands = list(step.commands)
+        if commands[0].startswith("prepare map "):
+            (reply,) = await connection.execute(commands[:1])
+            version = version_of(reply)
+            if version is None:
+                return refusal(commands[0], reply) or CommandRefusal(commands[0], reply)
+            commands = [command.replace(NEW_VERSION, version, 1) for command in commands[1:]]
+        for command, reply in zip(commands, await connection.execute(commands), strict=True):
+            refused = refusal(command, reply)
+            if refused is not None:
+                return refused
+    return None

@@ -1,130 +1,58 @@
 """
-What is to be done to a worker, as far as steps lead, and why a reload has to do the rest. Pure.
+Plan the runtime update from what HAProxy runs to what is wanted, and the reasons of a reload that does the rest. Pure.
+
+Everything that the runtime API cannot do is left to a reload. What it can do is done before that reload, as long as no
+request loses its way by it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Sequence
 
 from attrs import evolve, field, frozen
 
 from marathonlb.config.text.diff import MAP, Difference, Fate
-from marathonlb.config.text.model import Config, MapEntry, Section
+from marathonlb.config.text.model import Config, Section
 from marathonlb.config.text.named_defaults import PREFIX
 from marathonlb.config.text.server_lines import Backend
-from marathonlb.haproxy.dynamic.maps import UNORDERED, pairs, same_entries
-from marathonlb.haproxy.dynamic.servers import MAINTENANCE, Held, Limits, Steps, held_by
-from marathonlb.haproxy.reload_reason import Reasons
+from marathonlb.haproxy.dynamic.backends import BackendCreation, unmentioned
+from marathonlb.haproxy.dynamic.maps import Maps, holds_wanted
+from marathonlb.haproxy.dynamic.servers import Impossible, RuntimeLimits, Step, Steps, plan_servers
+from marathonlb.haproxy.dynamic.update import BackendChange, Comparison, UpdatePlan
+from marathonlb.haproxy.dynamic.worker_state import WorkerState
+from marathonlb.haproxy.reload_reason import ReasonKind, Reasons, ReloadReason, from_differences
 
-Maps = Mapping[str, tuple[MapEntry, ...]]
-"""The entries of map files, by name."""
-
-
-@frozen
-class Touched:
-    """
-    A backend that is to change.
-
-    :param old: its text that runs.
-    :param new: the one that is wanted.
-    :param held: what HAProxy held of it before.
-    :param wanted: what it should hold.
-    :param readable: whether its text says all that HAProxy holds of it, so that the two can be compared.
-    """
-
-    old: Section
-    new: Section
-    held: Mapping[str, Held]
-    wanted: Backend
-    readable: bool = True
-
-    def expected(self, buried: Collection[str]) -> dict[str, Held]:
-        """What it holds once the steps are done."""
-        expected = held_by(self.wanted)
-        expected.update(self.graves(buried))
-        return expected
-
-    def graves(self, buried: Collection[str]) -> dict[str, Held]:
-        """The servers that are to go and are still there, `buried` being the new ones of them."""
-        return {
-            name: evolve(held, admin=MAINTENANCE)
-            for name, held in self.held.items()
-            if name not in self.wanted.servers and (held.admin == MAINTENANCE or name in buried)
-        }
+MAX_STEPS = 10_000
+"""Maximum number of steps of one update; of more a reload costs less."""
 
 
 @frozen
-class Sketch:
+class DifferenceKinds:
     """
-    What is to be done.
+    Differences by what the runtime API can do about them.
 
-    :param steps: for servers, and for backends that are made.
-    :param backends: those that change, by name.
-    :param made: those that are made, by name.
-    :param maps: the maps that are to change, and what they should hold: where a reload follows, before it.
-    :param withdrawn: the backends that go, when the maps lead to them no more.
-    :param reasons: what steps cannot do, as the reasons of a reload; empty where they do everything.
-    :param may_wait: whether that is nothing but more ways to what serves then.
-    """
-
-    steps: Steps = field(factory=Steps)
-    backends: Mapping[str, Touched] = field(factory=dict)
-    made: Mapping[str, Backend] = field(factory=dict)
-    maps: Maps = field(factory=dict)
-    withdrawn: tuple[str, ...] = ()
-    reasons: Reasons = ()
-    may_wait: bool = False
-
-    def __bool__(self) -> bool:
-        return bool(self.steps or self.maps or self.withdrawn)
-
-
-@frozen
-class UpdateResult:
-    """
-    What steps came to.
-
-    :param steps: what was done.
-    :param backends: those that are what is wanted now.
-    :param maps: what maps hold now.
-    :param reasons: of a reload that has to do the rest; empty where nothing is left.
-    :param may_wait: see `Sketch`.
-    """
-
-    steps: Steps = field(factory=Steps)
-    backends: tuple[str, ...] = ()
-    maps: Maps = field(factory=dict)
-    reasons: Reasons = ()
-    may_wait: bool = False
-
-
-@frozen
-class Sorted:
-    """
-    Differences by what can be done about them.
-
-    :param pairs: backends that were there and still are, by name.
-    :param new: backends that may be made.
+    :param changed: backends that run and are wanted, by name, each with both sections.
+    :param new: backends that may be created.
     :param gone: backends that may be withdrawn.
     :param maps: maps whose entries differ.
-    :param others: what only a reload does. Those ``defaults`` that backends are made from need none: what the worker
-        has read of them it keeps, and no section inherits from them.
+    :param others: what only a reload does. The ``defaults`` from which backends are created need none: the worker
+        keeps what it has read of them, and no section inherits from them.
     """
 
-    pairs: dict[str, tuple[Section, Section]] = field(factory=dict)
+    changed: dict[str, tuple[Section, Section]] = field(factory=dict)
     new: list[Difference] = field(factory=list)
     gone: list[Difference] = field(factory=list)
     maps: list[Difference] = field(factory=list)
     others: list[Difference] = field(factory=list)
 
     @classmethod
-    def of(cls, found: Iterable[Difference], limits: Limits) -> Sorted:
-        """Sort them for a HAProxy of these limits."""
+    def of(cls, found: Iterable[Difference], limits: RuntimeLimits) -> DifferenceKinds:
+        """Sort differences for a HAProxy of these limits."""
         self = cls()
         for difference in found:
             if difference.kind == "backend" and difference.old is not None and difference.new is not None:
-                self.pairs[difference.name] = (difference.old, difference.new)
-            elif difference.kind == "backend" and limits.makes_backends:
+                self.changed[difference.name] = (difference.old, difference.new)
+            elif difference.kind == "backend" and limits.creates_backends:
                 (self.gone if difference.new is None else self.new).append(difference)
             elif difference.kind == MAP and difference.fate is Fate.CHANGED:
                 self.maps.append(difference)
@@ -133,11 +61,120 @@ class Sorted:
         return self
 
 
-def alone(differences: Iterable[Difference]) -> bool:
-    """
-    Whether what a reload is to do leaves alone all that serves now: sections come and go, and none changes.
+@frozen
+class ServersPlan:
+    """The changes of backends that run and are wanted; `obstacles` are the reasons why others take a reload."""
 
-    Then maps may lead to what is there already before it.
+    steps: Steps
+    backends: dict[str, BackendChange]
+    obstacles: Reasons
+
+
+def plan_update(
+    config: Config, comparison: Comparison, worker: WorkerState, as_of: float | None = None
+) -> UpdatePlan:
+    """
+    Plan the update of a worker.
+
+    :param config: the configuration that is wanted, as it was rendered.
+    :param as_of: when the state was asked for from which it was made, in seconds; servers that were drained early after
+        that stay drained. None undoes what the configuration does not confirm.
+    """
+    kinds = DifferenceKinds.of(comparison.differences, worker.limits)
+    servers = _plan_backends(_with_pending(kinds.changed, comparison, worker), worker, as_of)
+    creation = worker.backends.plan_creation(kinds.new, worker.parsed.of, worker.inherited, worker.limits)
+    steps = Steps((*creation.steps, *servers.steps.gains), servers.steps.losses)
+    if len(steps) > MAX_STEPS:
+        detail = f"{len(steps)} servers change at once"
+        reason = ReloadReason(ReasonKind.TOO_MANY_CHANGES, detail=detail)
+        return UpdatePlan(config, comparison, reasons=(reason,))
+    plan = UpdatePlan(config, comparison, steps, servers.backends, creation.backends)
+    return _with_maps(plan, kinds, creation, servers.obstacles, worker)
+
+
+def _with_pending(
+    changed: dict[str, tuple[Section, Section]], comparison: Comparison, worker: WorkerState
+) -> dict[str, tuple[Section, Section]]:
+    """Add the backends whose text stays, and in which the worker holds something else."""
+    running, wanted = comparison.running, comparison.wanted
+    for name in sorted(worker.pending - changed.keys()):
+        old, new = worker.place(name, running), worker.place(name, wanted)
+        if old is not None and new is not None:
+            changed[name] = (running.sections[old], wanted.sections[new])
+    return changed
+
+
+def _plan_backends(
+    changed: dict[str, tuple[Section, Section]], worker: WorkerState, as_of: float | None
+) -> ServersPlan:
+    gains, losses = list[Step](), list[Step]()
+    backends: dict[str, BackendChange] = {}
+    obstacles: list[ReloadReason] = []
+    for name, (old, new) in changed.items():
+        before = worker.parsed.of(old)
+        held = worker.held(before)
+        after = _with_drained(worker.parsed.of(new), worker, as_of)
+        planned = plan_servers(before, held, after, worker.inherited, worker.limits)
+        if isinstance(planned, Impossible):
+            obstacles.append(planned.reason)
+            continue
+        gains += planned.gains
+        losses += planned.losses
+        backends[name] = BackendChange(old, new, held, after, worker.is_readable(after))
+    return ServersPlan(Steps(tuple(gains), tuple(losses)), backends, tuple(obstacles))
+
+
+def _with_drained(backend: Backend, worker: WorkerState, as_of: float | None) -> Backend:
+    """Return the backend with the servers drained that were drained early since."""
+    since = worker.drained_since(as_of)
+    if not any((backend.name, name) in since for name in backend.servers):
+        return backend
+    servers = {
+        name: evolve(server, weight=0) if (backend.name, name) in since else server
+        for name, server in backend.servers.items()
+    }
+    return evolve(backend, servers=servers)
+
+
+def _with_maps(
+    plan: UpdatePlan,
+    kinds: DifferenceKinds,
+    creation: BackendCreation,
+    obstacles: Reasons,
+    worker: WorkerState,
+) -> UpdatePlan:
+    """
+    Add the changes of maps, the backends that are withdrawn, and the reasons of a reload.
+
+    :param obstacles: why the runtime API cannot change servers of some backends.
+    """
+    running, wanted = plan.comparison.running, plan.comparison.wanted
+    others = [*kinds.others, *creation.others]
+    gone = tuple(difference.name for difference in kinds.gone)
+    if gone and (others or creation.reasons or obstacles or not unmentioned(gone, wanted)):
+        others, gone = others + kinds.gone, ()
+    maps: Maps = {difference.name: wanted.maps[difference.name] for difference in kinds.maps}
+    left: list[Difference] = []
+    if others or creation.reasons or obstacles:
+        early = _leaves_alone_what_serves(others) and not obstacles
+        maps = (
+            worker.early_maps.of(maps, running.maps, lambda: worker.names, creation.backends) if early else {}
+        )
+        left = [difference for difference in kinds.maps if not holds_wanted(difference.name, maps, wanted)]
+    reasons = (*from_differences([*others, *left]), *obstacles, *creation.reasons)
+    may_wait = (
+        worker.limits.creates_backends
+        and _only_adds_ways([*others, *left])
+        and not (obstacles or creation.reasons)
+    )
+    return evolve(plan, maps=maps, withdrawn=gone, reasons=reasons, may_wait=may_wait)
+
+
+def _leaves_alone_what_serves(differences: Sequence[Difference]) -> bool:
+    """
+    Return whether a reload leaves alone all that serves now: sections come and go, and none changes.
+
+    Then maps may name what is there already before it.
     """
     return all(
         difference.kind in ("frontend", "backend", "userlist") and difference.fate is not Fate.CHANGED
@@ -145,38 +182,9 @@ def alone(differences: Iterable[Difference]) -> bool:
     )
 
 
-def only_ways(differences: Iterable[Difference]) -> bool:
-    """Whether a reload has nothing to do but to add frontends, with the users that these ask for passwords."""
+def _only_adds_ways(differences: Sequence[Difference]) -> bool:
+    """Return whether a reload only adds frontends, with the users that these ask for passwords."""
     return all(
         difference.kind in ("frontend", "userlist") and difference.fate is Fate.NEW
         for difference in differences
     )
-
-
-def before_a_reload(wanted: Maps, running: Maps, there: Collection[str]) -> dict[str, tuple[MapEntry, ...]]:
-    """
-    What maps can hold before a reload has done the rest, where that is something else than they hold.
-
-    Entries that lead to a backend which is there are added and changed; none is taken away, lest a request finds no
-    way before the reload makes a new one.
-
-    :param there: the backends that requests may be led to.
-    """
-    early = {}
-    for name, entries in wanted.items():
-        held = running[name]
-        now = {entry.key: entry for entry in entries if entry.value in there}
-        if name in UNORDERED:
-            kept = tuple(now.pop(entry.key, entry) for entry in held)
-            new = (*kept, *now.values())
-        else:
-            whole = len(now) == len(entries) and all(entry.key in now for entry in held)
-            new = entries if whole else held
-        if pairs(new) != pairs(held):
-            early[name] = new
-    return early
-
-
-def is_done(name: str, maps: Maps, wanted: Config) -> bool:
-    """Whether a map holds with these what is wanted of it."""
-    return name in maps and same_entries(name, pairs(maps[name]), pairs(wanted.maps[name]))

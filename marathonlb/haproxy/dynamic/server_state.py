@@ -1,5 +1,6 @@
 """
-What HAProxy says of its servers (``show servers state``) against what it should hold, and what a reload keeps. Pure.
+What HAProxy reports of its servers (``show servers state``), compared with what it should hold, and the health that a
+reload keeps. Pure.
 """
 
 from __future__ import annotations
@@ -11,19 +12,25 @@ from attrs import evolve, frozen
 
 from marathonlb.config.text.model import Section
 from marathonlb.config.text.server_lines import Backend, ServerLine, parse
-from marathonlb.haproxy.dynamic.servers import DRAIN, MAINTENANCE, READY, Held
+from marathonlb.haproxy.dynamic.servers import DRAIN, MAINTENANCE, READY, HeldServer
 from marathonlb.haproxy.files.state_directory import STATE_HEADER
 
 LONGEST_LINE = 1_999
-"""Bytes of a line that HAProxy reads in one piece; it takes the rest of a longer one for another line."""
+"""Maximum bytes of a line of the state file; HAProxy takes the rest of a longer one for another line."""
 
 _FORCED_MAINTENANCE, _FORCED_DRAIN = 0x01 | 0x04, 0x08
-"""Of ``srv_admin_state``: maintenance by the socket or the file, drain by the socket (management guide)."""
+"""Bits of ``srv_admin_state``: maintenance by runtime API or file, drain by runtime API (management guide)."""
+
+_DOWN = re.compile(r"^\d+ (?P<backend>\S+) \d+ (?P<server>\S+) \S+ 0 0 .*$", re.MULTILINE)
 
 
 @frozen
-class Seen:
-    """A server as HAProxy tells of it."""
+class ReportedServer:
+    """
+    A server as HAProxy reports it.
+
+    :param line: the whole line of the report.
+    """
 
     address: str
     port: int
@@ -31,12 +38,12 @@ class Seen:
     admin: str
     line: str
 
-    def agrees(self, held: Held) -> bool:
+    def agrees(self, held: HeldServer) -> bool:
         """
-        Whether this is that server, in all that can be read.
+        Return whether this is that server, in all that can be read back.
 
-        A drained server may have kept its weight; in maintenance the weight says nothing. Of a server whose line holds
-        what we do not understand, only that it is there can be told.
+        A drained server may have kept its weight; in maintenance the weight means nothing. Of a server whose line has
+        words that are not understood, only its presence can be compared.
         """
         server = held.server
         if server.problem:
@@ -49,97 +56,101 @@ class Seen:
             return self.admin == DRAIN or self.weight == 0
         return self.admin == READY and self.weight == server.weight
 
-    def as_held(self, believed: Held | None) -> Held:
-        """What HAProxy holds, with the arguments that it is believed to have."""
+    def as_held(self, believed: HeldServer | None) -> HeldServer:
+        """Return what HAProxy holds, with the arguments that it is believed to have."""
         if believed is None:
-            return Held(ServerLine("", self.address, self.port, self.weight), self.admin, known=False)
+            return HeldServer(ServerLine("", self.address, self.port, self.weight), self.admin, known=False)
         if believed.server.problem:
             return evolve(believed, admin=self.admin)
         server = evolve(believed.server, address=self.address, port=self.port, weight=self.weight)
         return evolve(believed, server=server, admin=self.admin)
 
 
-def parse_state(answer: str) -> dict[str, dict[str, Seen]]:
-    """What ``show servers state`` says, by backend and server."""
-    backends: dict[str, dict[str, Seen]] = {}
-    for line in answer.splitlines():
+def parse_state(reply: str) -> dict[str, dict[str, ReportedServer]]:
+    """Return the servers in a reply to ``show servers state``, by backend and server."""
+    backends: dict[str, dict[str, ReportedServer]] = {}
+    for line in reply.splitlines():
         fields = line.split(" ", 19)
         if len(fields) < 20 or fields[0] == "#":
             continue
         admin = int(fields[6])
         state = MAINTENANCE if admin & _FORCED_MAINTENANCE else DRAIN if admin & _FORCED_DRAIN else READY
         port = int(fields[18]) if fields[18].isdigit() else 0
-        seen = Seen(fields[4], port, int(fields[7]), state, line)
-        backends.setdefault(fields[1], {})[fields[3]] = seen
+        server = ReportedServer(fields[4], port, int(fields[7]), state, line)
+        backends.setdefault(fields[1], {})[fields[3]] = server
     return backends
 
 
-def is_unpublished(answer: str) -> bool:
-    """Whether no request is led to a backend, by ``show stat BACKEND 2 -1`` (HAProxy 3.4)."""
-    fields = answer.rpartition("\n")[2].split(",", 18)
+def is_unpublished(reply: str) -> bool:
+    """Return whether a backend takes no requests, by the reply to ``show stat BACKEND 2 -1`` (HAProxy 3.4)."""
+    fields = reply.rpartition("\n")[2].split(",", 18)
     return len(fields) > 17 and fields[17].endswith("(UNPUB)")
 
 
-def deviations(believed: Mapping[str, Held], seen: Mapping[str, Seen]) -> dict[str, Held | None]:
-    """
-    Where HAProxy does not hold what it is believed to hold.
-
-    :return: by server what it holds, None where it lacks one.
-    """
-    found: dict[str, Held | None] = {}
-    for name, held in believed.items():
-        there = seen.get(name)
-        if there is None:
-            found[name] = None
-        elif not there.agrees(held):
-            found[name] = there.as_held(held)
-    for name, there in seen.items():
-        if name not in believed:
-            found[name] = there.as_held(None)
-    return found
-
-
 def questions(backends: Iterable[str]) -> list[str]:
-    """The commands that ask what backends hold."""
+    """Return the commands that ask what backends hold."""
     return [f"show servers state {name}" for name in backends]
 
 
+def deviations(
+    believed: Mapping[str, HeldServer], reported: Mapping[str, ReportedServer]
+) -> dict[str, HeldServer | None]:
+    """
+    Return where HAProxy does not hold what it is believed to hold.
+
+    :return: by server what it holds; None for a server that it lacks.
+    """
+    differing: dict[str, HeldServer | None] = {}
+    for name, held in believed.items():
+        server = reported.get(name)
+        if server is None:
+            differing[name] = None
+        elif not server.agrees(held):
+            differing[name] = server.as_held(held)
+    for name, server in reported.items():
+        if name not in believed:
+            differing[name] = server.as_held(None)
+    return differing
+
+
 def deviations_of(
-    expected: Mapping[str, Mapping[str, Held]], answers: Iterable[str]
-) -> dict[str, dict[str, Held | None]]:
-    """Where backends hold something else than is expected, by the answers to `questions` about them."""
-    found = {}
-    for (name, held), answer in zip(expected.items(), answers, strict=True):
-        wrong = deviations(held, parse_state(answer).get(name, {}))
-        if wrong:
-            found[name] = wrong
-    return found
-
-
-_DOWN = re.compile(r"^\d+ (?P<backend>\S+) \d+ (?P<server>\S+) \S+ 0 0 .*$", re.MULTILINE)
-
-
-def state_file(answer: str, wanted: Iterable[Section]) -> str:
+    expected: Mapping[str, Mapping[str, HeldServer]], replies: Iterable[str]
+) -> dict[str, dict[str, HeldServer | None]]:
     """
-    The state file for a reload: which servers are down by their checks, nothing else.
+    Return where backends hold something else than is expected, by backend and server.
 
-    HAProxy's own would bring back the old ports, weights and drains over the new text. A server that is up needs no
-    line: it is up after a reload. One whose address, port, weight or admin state is not what the new text wants gets
-    none.
-
-    :param answer: what ``show servers state`` says.
-    :param wanted: the sections of the new text.
+    :param replies: to `questions` about these backends.
     """
-    down = {match["backend"] for match in _DOWN.finditer(answer)}
+    differing = {}
+    for (name, held), reply in zip(expected.items(), replies, strict=True):
+        servers = deviations(held, parse_state(reply).get(name, {}))
+        if servers:
+            differing[name] = servers
+    return differing
+
+
+def state_file(reply: str, wanted: Iterable[Section]) -> str:
+    """
+    Return the state file for a reload: which servers are down by their checks, and nothing else.
+
+    HAProxy's own state file would bring back old ports, weights and drains. A server that is up needs no line, because
+    it is up after a reload. A server whose address, port, weight or admin state is not as wanted gets none.
+
+    :param reply: to ``show servers state``.
+    :param wanted: the sections of the new configuration.
+    """
+    down = {match["backend"] for match in _DOWN.finditer(reply)}
     backends = {s.name: parse(s) for s in wanted if s.kind == "backend" and s.name in down}
-    found = (match[0] for match in _DOWN.finditer(answer))
-    kept = [line for line in found if len(line.encode()) < LONGEST_LINE and _is_wanted(line, backends)]
+    lines = (match[0] for match in _DOWN.finditer(reply))
+    kept = [line for line in lines if len(line.encode()) < LONGEST_LINE and _is_wanted(line, backends)]
     return "".join([STATE_HEADER, *(f"{line}\n" for line in kept)])
 
 
 def _is_wanted(line: str, backends: Mapping[str, Backend]) -> bool:
     for name, servers in parse_state(line).items():
-        for server, seen in servers.items():
+        for server, reported in servers.items():
             wanted = backends[name].servers.get(server) if name in backends else None
-            return bool(wanted and wanted.checked and not wanted.problem and seen.agrees(Held(wanted)))
+            return bool(
+                wanted and wanted.checked and not wanted.problem and reported.agrees(HeldServer(wanted))
+            )
     return False

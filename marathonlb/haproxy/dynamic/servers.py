@@ -1,7 +1,8 @@
 """
-What a backend runs and what it should run → the commands in between, or why only a reload leads there. Pure.
+Servers of one backend: the runtime API commands from what HAProxy holds to what is wanted. Pure.
 
-Steps come in two parts: what adds capacity is said and confirmed before anything that takes capacity away.
+A plan has two parts. The gains add or move capacity, and all of them have to succeed before the losses, which take
+capacity away, are executed. Where the runtime API cannot make a change, the plan is a reason for a reload.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ READY, DRAIN, MAINTENANCE = "ready", "drain", "maint"
 
 
 @frozen
-class Held:
+class HeldServer:
     """
     A server as HAProxy holds it.
 
-    :param server: where it leads and its weight now; the arguments are those that it was made with.
+    :param server: its address, port and weight now; the arguments are those that it was created with.
     :param admin: `READY`, `DRAIN` or `MAINTENANCE`.
     :param known: whether its arguments are known. They cannot be read back.
     """
@@ -36,11 +37,11 @@ class Held:
 
     @property
     def drained(self) -> bool:
-        """Whether it takes nothing but the requests that are bound to it."""
+        """True if it takes only requests that are bound to it."""
         return self.admin == DRAIN or self.server.weight == 0
 
     def is_as_read(self, server: ServerLine) -> bool:
-        """Whether this is what a HAProxy holds that has just read the server's line."""
+        """Return whether a HAProxy that has just read this line would hold the same."""
         same = self.server is server or self.server == server
         return same and self.admin == READY and self.known
 
@@ -48,13 +49,13 @@ class Held:
 @frozen
 class Step:
     """
-    One thing that is done to a server or a map, by commands that are said one after another.
+    One change of a server, a backend or a map, by commands that are executed one after another.
 
-    :param kind: what is counted: ``added``, ``removed``, …; see `RuntimeChanges`.
+    :param kind: the kind that is counted: ``added``, ``removed``, …; see `RuntimeChanges`.
     :param target: ``backend/server``, or the name of a backend or of a map file.
-    :param server: what is added, where something is.
-    :param undo: the commands that put back a server that was deleted to be made anew, and could not be.
-    :param idle: whether what it takes away was drained before, so that it takes no capacity.
+    :param server: the server that is added, where one is.
+    :param undo: the commands that put back a server that was deleted to be replaced, and could not be.
+    :param idle: whether the server that goes was drained before, so that no capacity is lost.
     """
 
     kind: str
@@ -65,19 +66,19 @@ class Step:
     idle: bool = False
 
     def without_id(self) -> Step:
-        """The same without the server's id, which somebody else has."""
+        """Return the same step without the server's id, which another server has."""
         assert self.server is not None
-        said, bare = self.server.add_arguments(), self.server.add_arguments(with_id=False)
-        return evolve(self, commands=tuple(c.replace(said, bare) for c in self.commands))
+        full, bare = self.server.add_arguments(), self.server.add_arguments(with_id=False)
+        return evolve(self, commands=tuple(command.replace(full, bare) for command in self.commands))
 
 
 @frozen
 class Steps:
     """
-    The way from what runs to what is wanted.
+    Changes at runtime.
 
-    :param gains: what adds or moves capacity; all of it has to succeed before the rest is said.
-    :param losses: what takes capacity away.
+    :param gains: the steps that add or move capacity; all of them have to succeed before a loss is executed.
+    :param losses: the steps that take capacity away.
     """
 
     gains: tuple[Step, ...] = ()
@@ -86,16 +87,19 @@ class Steps:
     def __bool__(self) -> bool:
         return bool(self.gains or self.losses)
 
+    def __len__(self) -> int:
+        return len(self.gains) + len(self.losses)
+
+    def __add__(self, other: Steps) -> Steps:
+        return Steps(self.gains + other.gains, self.losses + other.losses)
+
     @property
-    def admin_states_alone(self) -> bool:
-        """Whether they do nothing but drain servers and put them back, which every backend allows."""
+    def only_admin_states(self) -> bool:
+        """True if servers are drained and put back, and nothing else; every backend allows that."""
         return all(
             step.kind in ("drained", "readied") and all(" state " in command for command in step.commands)
             for step in (*self.gains, *self.losses)
         )
-
-    def __add__(self, other: Steps) -> Steps:
-        return Steps(self.gains + other.gains, self.losses + other.losses)
 
     def changes(self) -> RuntimeChanges:
         """Return the number of steps of each kind, and the maps that they change."""
@@ -112,12 +116,12 @@ class Impossible:
 
 
 @frozen
-class Obstacle:
+class UpdateObstacle:
     """
     A property of a server or a backend that the runtime API does not take.
 
     :param detail: in words that follow ``server shop/a`` or ``backend shop:``.
-    :param refused: whether that is known since HAProxy refused it.
+    :param refused: whether that is known because HAProxy refused it.
     """
 
     detail: str
@@ -125,40 +129,41 @@ class Obstacle:
 
     def of_server(self, name: str) -> Impossible:
         """Return the reason for a server: ``backend/server``."""
-        kind = ReasonKind.SERVER_NOT_UPDATABLE
-        return Impossible(ReloadReason(kind, name, self.detail, "server", refused=self.refused))
+        return self._impossible(ReasonKind.SERVER_NOT_UPDATABLE, name, "server")
 
     def of_backend(self, name: str) -> Impossible:
         """Return the reason for the servers of a backend."""
-        kind = ReasonKind.BACKEND_NOT_UPDATABLE
-        return Impossible(ReloadReason(kind, name, self.detail, "backend", refused=self.refused))
+        return self._impossible(ReasonKind.BACKEND_NOT_UPDATABLE, name, "backend")
 
     def of_new_backend(self, name: str) -> Impossible:
         """Return the reason for a backend that cannot be created."""
-        kind = ReasonKind.BACKEND_NOT_CREATABLE
-        return Impossible(ReloadReason(kind, name, self.detail, "backend", refused=self.refused))
+        return self._impossible(ReasonKind.BACKEND_NOT_CREATABLE, name, "backend")
+
+    def _impossible(self, kind: ReasonKind, name: str, section: str) -> Impossible:
+        return Impossible(ReloadReason(kind, name, self.detail, section, refused=self.refused))
 
 
 @frozen
-class Limits:
+class RuntimeLimits:
     """
-    What cannot be said to this HAProxy, though it could be to another.
+    Limits of the runtime API of one HAProxy.
 
-    :param arguments: of a server, each with the reason.
-    :param backends: by name, each with the text at which HAProxy refused, servers apart, and its words.
-    :param makes_backends: whether whole backends come and go without a reload (HAProxy 3.4).
-    :param origins: the ``defaults`` from which it refuses to make one, each with its words.
+    :param arguments: arguments of a server that it does not take, each with the reason.
+    :param backends: backends in which it refused a server, by name: the text without servers at which it did, and its
+        words. With another text it may take one.
+    :param creates_backends: whether whole backends are created and deleted without a reload (HAProxy 3.4).
+    :param defaults: the ``defaults`` sections from which it refuses to create a backend, each with its words.
     """
 
-    arguments: Mapping[str, Obstacle] = field(factory=dict)
+    arguments: Mapping[str, UpdateObstacle] = field(factory=dict)
     backends: Mapping[str, tuple[str, str]] = field(factory=dict)
-    makes_backends: bool = False
-    origins: Mapping[str, str] = field(factory=dict)
+    creates_backends: bool = False
+    defaults: Mapping[str, str] = field(factory=dict)
 
-    def of(self, server: ServerLine) -> Obstacle | None:
+    def obstacle_to(self, server: ServerLine) -> UpdateObstacle | None:
         """Return why this server cannot be added; None where it can."""
         if server.problem:
-            return Obstacle(server.problem)
+            return UpdateObstacle(server.problem)
         for word in server.arguments:
             if word in self.arguments:
                 obstacle = self.arguments[word]
@@ -166,80 +171,74 @@ class Limits:
         return None
 
 
-def held_by(backend: Backend) -> dict[str, Held]:
-    """What a HAProxy holds that has just read this text."""
-    return {name: Held(server) for name, server in backend.servers.items()}
+def held_by(backend: Backend) -> dict[str, HeldServer]:
+    """Return what a HAProxy holds that has just read this backend, by server."""
+    return {name: HeldServer(server) for name, server in backend.servers.items()}
 
 
 def plan_servers(
-    running: Backend, held: Mapping[str, Held], wanted: Backend, inherited: Inherited, limits: Limits
+    running: Backend,
+    held: Mapping[str, HeldServer],
+    wanted: Backend,
+    inherited: Inherited,
+    limits: RuntimeLimits,
 ) -> Steps | Impossible:
     """
-    The steps for one backend.
+    Plan the steps for the servers of one backend.
 
-    :param running: the text that runs.
-    :param held: the servers that HAProxy holds, which may be others than the text has.
+    :param running: the backend as the running configuration has it.
+    :param held: the servers that HAProxy holds, which may be others than the configuration has.
     """
     if running.rest != wanted.rest:
         changed = Difference("backend", wanted.name, Fate.CHANGED)
         return Impossible(from_differences([changed])[0])
     balance = wanted.balance or inherited.balance
-    steps = _Planner(held, wanted, balance).steps(limits)
-    if isinstance(steps, Impossible) or not steps:
-        return steps
-    if steps.admin_states_alone:
+    steps = _BackendPlanner(held, wanted, balance).steps(limits)
+    if isinstance(steps, Impossible) or not steps or steps.only_admin_states:
         return steps
     if running.problem:
-        return Obstacle(running.problem).of_backend(wanted.name)
-    obstacle = unchangeable(wanted, inherited, limits)
+        return UpdateObstacle(running.problem).of_backend(wanted.name)
+    obstacle = obstacle_to_servers(wanted, inherited, limits)
     return steps if obstacle is None else obstacle.of_backend(wanted.name)
 
 
-def unchangeable(backend: Backend, inherited: Inherited, limits: Limits) -> Obstacle | None:
+def obstacle_to_servers(
+    backend: Backend, inherited: Inherited, limits: RuntimeLimits
+) -> UpdateObstacle | None:
     """Return why no server can be added to a backend; None where one can."""
     problem = backend.problem or inherited.problem
     if problem:
-        return Obstacle(problem)
+        return UpdateObstacle(problem)
     if not backend.balance and inherited.balance:
-        return Obstacle(f"inherits balance {inherited.balance}")
-    at, refused = limits.backends.get(backend.name, ("", ""))
-    return Obstacle(refused, refused=True) if refused and at == backend.rest else None
+        return UpdateObstacle(f"inherits balance {inherited.balance}")
+    text, refusal = limits.backends.get(backend.name, ("", ""))
+    return UpdateObstacle(refusal, refused=True) if refusal and text == backend.rest else None
 
 
-def adding(target: str, server: ServerLine) -> tuple[str, ...]:
-    """The commands that add a server and put it in service."""
+def add_server_commands(target: str, server: ServerLine) -> tuple[str, ...]:
+    """Return the commands that add a server, ``backend/server``, and put it in service."""
     health = (f"enable health {target}",) if server.checked else ()
     return (f"add server {target} {server.add_arguments()}", *health, f"enable server {target}")
 
 
 @frozen
-class _Planner:
-    held: Mapping[str, Held]
+class _BackendPlanner:
+    held: Mapping[str, HeldServer]
     wanted: Backend
     balance: str
 
-    def steps(self, limits: Limits) -> Steps | Impossible:
+    def steps(self, limits: RuntimeLimits) -> Steps | Impossible:
+        order = self._order_differs()
+        if order:
+            return UpdateObstacle(order).of_backend(self.wanted.name)
         gains: list[Step] = []
         losses: list[Step] = []
-        order = self._order_matters()
-        if order:
-            return Obstacle(order).of_backend(self.wanted.name)
         for name, server in self.wanted.servers.items():
-            held = self.held.get(name)
-            if held is not None and held.known and held.server.arguments == server.arguments:
-                step = self._changed(held, server)
-                if step is not None:
-                    (losses if step.kind == "drained" else gains).append(step)
-                moved = step is not None and step.kind == "moved" and server.problem
-                obstacle = Obstacle(server.problem) if moved else None
-            else:
-                obstacle = limits.of(server) or (self._alone(server) if held is not None else None)
-                if held is None:
-                    gains.append(self._added(server))
-                else:
-                    losses.append(self._replaced(held, server))
+            step, obstacle = self._step(server, self.held.get(name), limits)
             if obstacle is not None:
                 return obstacle.of_server(self._target(name))
+            if step is not None:
+                (losses if step.kind in ("drained", "replaced") else gains).append(step)
         losses += [
             self._removed(name, held)
             for name, held in self.held.items()
@@ -247,11 +246,22 @@ class _Planner:
         ]
         return Steps(tuple(gains), tuple(losses))
 
-    def _order_matters(self) -> str:
-        """
-        What differs in ids or order, where the algorithm goes by them.
+    def _step(
+        self, server: ServerLine, held: HeldServer | None, limits: RuntimeLimits
+    ) -> tuple[Step | None, UpdateObstacle | None]:
+        if held is None:
+            return self._added(server), limits.obstacle_to(server)
+        if not held.known or held.server.arguments != server.arguments:
+            return self._replaced(held, server), limits.obstacle_to(server) or self._irreplaceable(server)
+        step = self._changed(held, server)
+        moved = step is not None and step.kind == "moved"
+        return step, UpdateObstacle(server.problem) if moved and server.problem else None
 
-        One that hashes does not let servers be changed at all; then any difference counts.
+    def _order_differs(self) -> str:
+        """
+        Return how ids or order of the servers differ, where the balance algorithm depends on them.
+
+        With one that hashes, the runtime API cannot change servers at all; then any difference counts.
         """
         balance = self.balance
         if balance in ("", "roundrobin", "leastconn") or balance.startswith("random"):
@@ -261,43 +271,41 @@ class _Planner:
         by_ids = balance == "first" and all(after.values())
         if before == after and (by_ids or list(before) == list(after)):
             return ""
-        return f"ids or order of its servers differ, and balance {balance} goes by them"
+        return f"ids or order of its servers differ, and balance {balance} depends on them"
 
-    def _alone(self, server: ServerLine) -> Obstacle | None:
-        """Return why a server cannot be taken out for the moment that replacing it takes."""
-        others = [
-            s
-            for s in self.wanted.servers.values()
-            if s.weight and s.name in self.held and s.name != server.name
-        ]
-        new = [s for s in self.wanted.servers.values() if s.weight and s.name not in self.held]
-        return None if others or new else Obstacle("is the only one, and its arguments differ")
+    def _irreplaceable(self, server: ServerLine) -> UpdateObstacle | None:
+        """Return why a server cannot be out of service for the moment that replacing it takes."""
+        if any(other.weight and other.name != server.name for other in self.wanted.servers.values()):
+            return None
+        return UpdateObstacle("is the only one, and its arguments differ")
 
     def _target(self, name: str) -> str:
         return f"{self.wanted.name}/{name}"
 
     def _added(self, server: ServerLine) -> Step:
-        return Step("added", self._target(server.name), self._adding(server), server)
-
-    def _adding(self, server: ServerLine) -> tuple[str, ...]:
-        return adding(self._target(server.name), server)
-
-    def _replaced(self, held: Held, server: ServerLine) -> Step:
-        """Out of service, away, and in again with other arguments."""
         target = self._target(server.name)
-        commands = (f"set server {target} state maint", f"del server {target}", *self._adding(server))
-        undo = self._adding(held.server) if held.known and not held.server.problem else ()
+        return Step("added", target, add_server_commands(target, server), server)
+
+    def _replaced(self, held: HeldServer, server: ServerLine) -> Step:
+        """Take a server out, delete it, and add it with other arguments."""
+        target = self._target(server.name)
+        commands = (
+            f"set server {target} state maint",
+            f"del server {target}",
+            *add_server_commands(target, server),
+        )
+        undo = add_server_commands(target, held.server) if held.known and not held.server.problem else ()
         return Step("replaced", target, commands, server, undo)
 
-    def _removed(self, name: str, held: Held) -> Step:
-        """No new request, then away with it; where it is in use, that is refused and tried again later."""
+    def _removed(self, name: str, held: HeldServer) -> Step:
+        """Drain a server and delete it; where it is in use, the deletion is refused and tried again later."""
         target = self._target(name)
         commands = (f"set server {target} state maint", f"del server {target}")
         return Step("removed", target, commands, idle=held.drained)
 
-    def _changed(self, held: Held, server: ServerLine) -> Step | None:
-        """Address, weight and admin state change in place."""
-        target = f"{self.wanted.name}/{server.name}"
+    def _changed(self, held: HeldServer, server: ServerLine) -> Step | None:
+        """Change address, weight and admin state in place."""
+        target = self._target(server.name)
         now = held.server
         commands = []
         kinds = []

@@ -1,354 +1,273 @@
 """
-Steering a HAProxy that runs: says steps to its worker, reads back what came of them, and believes nothing else.
+Apply changes through the runtime API and verify each by reading the state back; on a mismatch, ask for a reload.
 
-A step that HAProxy refuses, one that it answers with silence, and a server that reads back as something else all end in
-a reload with that as its reason. A worker that is not the one that confirmed the text that runs is told nothing.
+The updater keeps no state: it is given what is to be done to which worker, and returns what HAProxy answered. A command
+that HAProxy refuses or does not answer, and a server that reads back as something else, are reasons for a reload. A
+worker that is not the one that confirmed the running configuration gets no command.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-from attrs import evolve, frozen
+from attrs import evolve
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
 
-from marathonlb.config.text.diff import Difference
-from marathonlb.config.text.model import Config, MapEntry
+from marathonlb.config.text.model import Config
 from marathonlb.errors import HAProxyUnavailable
-from marathonlb.haproxy.dynamic import backend_updates
-from marathonlb.haproxy.dynamic.capabilities import Abilities
-from marathonlb.haproxy.dynamic.executor import Said, say
-from marathonlb.haproxy.dynamic.map_updates import MapSteering
-from marathonlb.haproxy.dynamic.plan import Sketch, UpdateResult
+from marathonlb.haproxy.dynamic.backends import (
+    ReportedBackends,
+    delete_unused,
+    find_backends,
+    require_published,
+    unpublish,
+)
+from marathonlb.haproxy.dynamic.capabilities import RuntimeCapabilities
+from marathonlb.haproxy.dynamic.executor import Execution, execute_steps
+from marathonlb.haproxy.dynamic.maps import MapUpdater
 from marathonlb.haproxy.dynamic.server_state import deviations_of, parse_state, questions
-from marathonlb.haproxy.dynamic.servers import Steps, held_by
-from marathonlb.haproxy.dynamic.worker_state import Ledger, Target
-from marathonlb.haproxy.reload_reason import ReasonKind, Reasons, ReloadReason, from_refusal
+from marathonlb.haproxy.dynamic.servers import HeldServer, held_by
+from marathonlb.haproxy.dynamic.update import (
+    Deletions,
+    ServerName,
+    Trouble,
+    UpdatePlan,
+    UpdateResult,
+    WorkerIdentity,
+    WorkerObservation,
+)
+from marathonlb.haproxy.reload_reason import (
+    WORKER_RESTARTED,
+    ReasonKind,
+    ReloadReason,
+    from_refusal,
+)
 from marathonlb.haproxy.runtime.interfaces import IRuntimeConnection
-from marathonlb.haproxy.runtime.replies import CommandRefusal, refusal
+from marathonlb.haproxy.runtime.replies import refusal
 from marathonlb.timers import pause
 
-MAX_STEPS = 10_000
-"""Of more steps than these a reload is the smaller one."""
-
-GRAVES_AT_ONCE = 200
-"""So many servers of the graveyard are tried at a time."""
-
-TRIES = 2
-"""So often at most a backend that does not read back as it was told is put right before it takes a reload."""
-
-ATTEMPTS = 2
-"""So often at most a conversation is begun; one that was kept may be over, and that was not noticed yet."""
-
-MOVING = (0.002, 0.02, 0.2)
-"""Seconds that an address is given to change: HAProxy 3.0 and later say so a moment before."""
+MOVE_WAITS = (0.002, 0.02, 0.2)
+"""Seconds between looks at a new address: HAProxy 3.0 and later confirm it a moment before it changes."""
 
 Connect = Callable[[Config], Awaitable[IRuntimeConnection]]
-"""Opens a conversation with the worker of a HAProxy that runs a configuration; raises `HAProxyUnavailable`."""
+"""Connects to the worker of a HAProxy that runs a configuration; raises `HAProxyUnavailable`."""
 
 
-class OtherWorkerError(Exception):
-    """The worker is not the one that confirmed what is believed to run."""
-
-
-@frozen
-class _Wrong:
-    """A backend does not read back as it was told, after these steps."""
-
-    reason: ReloadReason
-    steps: Steps
-
-
-class Steering:
+class RuntimeUpdater:
     """
-    Leads one worker from text to text.
+    Carries out what was planned, and reads back what came of it.
 
     :param directory: where the map files lie.
-    :ivar worker: the process id of the worker that confirmed the text that runs; None where nobody knows.
     """
 
-    _log = Logger()
-
     def __init__(self, connect: Connect, directory: str, clock: IReactorTime) -> None:
-        self.worker: int | None = None
-        self.ledger = Ledger()
-        self.abilities = Abilities()
         self._connect = connect
         self._clock = clock
-        self._maps = MapSteering(directory)
+        self._maps = MapUpdater(directory)
 
     @asynccontextmanager
-    async def _talk(self, config: Config) -> AsyncIterator[IRuntimeConnection]:
-        talk = await self._connect(config)
+    async def _connection(self, config: Config) -> AsyncIterator[IRuntimeConnection]:
+        connection = await self._connect(config)
         try:
-            yield talk
+            yield connection
         finally:
-            talk.close()
+            connection.close()
 
-    # who runs
+    # which worker runs, and what it holds
 
-    def forget(self) -> None:
-        """Nobody knows what the worker holds."""
-        self.worker = None
-        self.ledger = Ledger()
-
-    async def meet(self, config: Config, before: int | None = None) -> bool:
+    async def identify(self, config: Config, known: RuntimeCapabilities) -> WorkerIdentity | None:
         """
-        A worker has read this configuration: remember who, and what it can do.
+        Return the worker that takes new connections; None where the runtime API does not answer.
 
-        :param before: the worker that it must not be any more.
-        :return: False where it is still that one, or cannot be asked.
+        :param config: the configuration that it runs.
+        :param known: what was learnt of its version before.
         """
-        self.worker = None
         try:
-            async with self._talk(config) as talk:
-                worker = await talk.worker_pid(refresh=True)
-                if worker == before:
-                    return False
-                version, helped = await talk.execute(["show version", "add server help"])
-        except HAProxyUnavailable:
-            return False
-        if version != self.abilities.version:
-            self.abilities = Abilities.of(version, helped)
-        self.ledger.began(config)
-        self.worker = worker
-        return True
-
-    async def same_worker(self, config: Config) -> bool | None:
-        """Whether the worker is the one that confirmed what runs; None where that cannot be asked."""
-        try:
-            async with self._talk(config) as talk:
-                return await talk.worker_pid(refresh=True) == self.worker
+            async with self._connection(config) as connection:
+                return await _identify(connection, known)
         except HAProxyUnavailable:
             return None
 
-    async def state(self, config: Config) -> tuple[int | None, str]:
-        """The worker and what it says of all its servers; None and nothing where it cannot be asked."""
+    async def observe(self, config: Config, known: RuntimeCapabilities) -> WorkerObservation | None:
+        """Return all that the worker holds; None where the runtime API does not answer. See `identify`."""
         try:
-            async with self._talk(config) as talk:
-                worker = await talk.worker_pid(refresh=True)
-                (answer,) = await talk.execute(["show servers state"])
-                return worker, answer
+            async with self._connection(config) as connection:
+                identity = await _identify(connection, known)
+                (reply,) = await connection.execute(["show servers state"])
+                maps = await self._maps.differing(connection, config)
+                backends = ReportedBackends()
+                if identity.capabilities.limits.creates_backends:
+                    backends = await find_backends(connection, config)
+                return WorkerObservation(identity, parse_state(reply), maps, backends)
+        except HAProxyUnavailable:
+            return None
+
+    async def runs(self, worker: int, config: Config) -> bool | None:
+        """Return whether this worker still takes new connections; None where the runtime API does not answer."""
+        try:
+            async with self._connection(config) as connection:
+                return await connection.worker_pid(refresh=True) == worker
+        except HAProxyUnavailable:
+            return None
+
+    async def server_state(self, config: Config) -> tuple[int | None, str]:
+        """Return the worker and its reply to ``show servers state``; None and nothing where it does not answer."""
+        try:
+            async with self._connection(config) as connection:
+                worker = await connection.worker_pid(refresh=True)
+                (reply,) = await connection.execute(["show servers state"])
+                return worker, reply
         except HAProxyUnavailable:
             return None, ""
 
-    async def adopt(self, config: Config) -> dict[str, tuple[MapEntry, ...]] | None:
-        """
-        Find out where a worker that runs already holds something else than this configuration.
+    # updates
 
-        :return: the maps that hold something else, with what they hold; None where it cannot be asked.
+    async def carry_out(self, worker: int | None, plan: UpdatePlan) -> UpdateResult:
         """
-        if not await self.meet(config):
-            return None
+        Carry out a plan.
+
+        :param worker: the process id of the worker that it is for; another one gets no command.
+        """
         try:
-            async with self._talk(config) as talk:
-                (answer,) = await talk.execute(["show servers state"])
-                seen = parse_state(answer)
-                backends = [s.name for s in config.sections if s.kind == "backend"]
-                wrong = [n for n in backends if not self.ledger.saw(n, config, seen.get(n, {}))]
-                maps = await self._maps.others(talk, config)
-                if self.abilities.limits.makes_backends:
-                    await backend_updates.look(talk, config, self.ledger.originals)
-        except HAProxyUnavailable:
-            self.worker = None
-            return None
-        strays = self.ledger.originals.strays
-        if wrong or maps or strays:
-            self._log.info(
-                "HAProxy holds something else than its file in {count} places ({names}); it is put right",
-                count=len(wrong) + len(maps) + len(strays),
-                names=", ".join([*wrong[:3], *maps, *sorted(strays)[:3]]),
+            async with self._connection(plan.comparison.running) as connection:
+                if await connection.worker_pid() != worker:
+                    return UpdateResult(reasons=(WORKER_RESTARTED,), trouble=Trouble.OTHER_WORKER)
+                if plan.looks:
+                    return await _read(connection, plan)
+                return await self._apply_steps(connection, plan)
+        except HAProxyUnavailable as error:
+            reason = ReloadReason(ReasonKind.RUNTIME_API_UNAVAILABLE, detail=str(error))
+            return UpdateResult(reasons=(reason,), trouble=Trouble.UNAVAILABLE)
+
+    async def _apply_steps(self, connection: IRuntimeConnection, plan: UpdatePlan) -> UpdateResult:
+        readable = [name for name, change in plan.backends.items() if change.readable]
+        looks = questions([*readable, *plan.created])
+        execution = await execute_steps(connection, plan.steps, self._clock, looks)
+        if execution.refused is not None:
+            return UpdateResult(reasons=(from_refusal(execution.refused),), refusal=execution.refused)
+        failed = await self._read_back(connection, plan, execution)
+        if failed is not None:
+            return failed
+        result = UpdateResult(
+            plan.steps,
+            {name: execution.undeleted.get(name, ()) for name in plan.backends},
+            tuple(plan.created),
+            reasons=plan.reasons,
+            may_wait=plan.may_wait,
+        )
+        return await self._change_ways(connection, plan, result)
+
+    async def _change_ways(
+        self, connection: IRuntimeConnection, plan: UpdatePlan, result: UpdateResult
+    ) -> UpdateResult:
+        """Change the maps, and withdraw the backends that they do not name any more."""
+        if plan.maps:
+            steps, failed = await self._maps.change(connection, plan.maps, plan.comparison.running.maps)
+            result = evolve(
+                result,
+                steps=result.steps + steps,
+                maps={} if failed else plan.maps,
+                reasons=(*failed, *plan.reasons),
+                may_wait=plan.may_wait and not failed,
             )
-        return maps
+        if plan.withdrawn and not result.reasons:
+            steps, failed = await unpublish(connection, plan.withdrawn)
+            result = evolve(
+                result, steps=result.steps + steps, withdrawn=plan.withdrawn, reasons=failed, may_wait=False
+            )
+        return result
 
-    # steps
-
-    async def step(
-        self,
-        found: Sequence[Difference],
-        running: Config,
-        wanted: Config,
-        as_of: float | None = None,
-        *,
-        whole: bool = False,
-    ) -> UpdateResult:
-        """
-        Do what steps can do of the way from one configuration to another.
-
-        :param found: where they differ.
-        :param as_of: see `Ledger.sketch`.
-        :param whole: whether nothing is to be done where steps cannot do everything.
-
-        Raises `OtherWorkerError` where it has to be found out anew what runs; then nothing was said to that worker.
-        """
-        if not found and not self.ledger.pending:
-            return UpdateResult()
-
-        def sketch() -> Sketch:
-            return self.ledger.sketch(found, running, wanted, self.abilities.limits, as_of)
-
-        if not self.ledger.doubts:
-            first = sketch()
-            if whole and first.reasons:
-                return UpdateResult(reasons=first.reasons)
-            if not first:
-                return self._silently(first)
-        reasons: Reasons = ()
-        for _ in range(ATTEMPTS):
-            told: set[str] = set()
-            try:
-                return await self._converse(sketch, told, running, wanted, whole=whole)
-            except HAProxyUnavailable as error:
-                self.ledger.unsure |= told
-                reasons = reasons or (ReloadReason(ReasonKind.RUNTIME_API_UNAVAILABLE, detail=str(error)),)
-            except BaseException:
-                self.ledger.unsure |= told
-                raise
-        return UpdateResult(reasons=reasons)
-
-    async def _converse(
-        self, sketch: Callable[[], Sketch], told: set[str], running: Config, wanted: Config, *, whole: bool
-    ) -> UpdateResult:
-        """
-        One conversation. Raises `HAProxyUnavailable` and `OtherWorkerError`.
-
-        :param told: takes the backends of which something was said.
-        """
-        async with self._talk(running) as talk:
-            if await talk.worker_pid() != self.worker:
-                raise OtherWorkerError
-            if self.ledger.doubts:
-                await self._look(talk, running)
-            before, reasons = Steps(), tuple[ReloadReason, ...]()
-            for _ in range(TRIES):
-                plan = sketch()
-                if whole and plan.reasons:
-                    return UpdateResult(reasons=plan.reasons)
-                told.update(plan.backends)
-                self.ledger.begun(plan)
-                done = await self._carry_out(talk, plan, running, wanted)
-                if isinstance(done, UpdateResult):
-                    return evolve(done, steps=before + done.steps)
-                before, reasons = before + done.steps, (done.reason,)
-            return UpdateResult(before, reasons=reasons)
-
-    def _silently(self, sketch: Sketch) -> UpdateResult:
-        """The texts differ where that means nothing at runtime, or where steps do not help."""
-        for touched in sketch.backends.values():
-            self.ledger.done(touched, ())
-        return UpdateResult(backends=tuple(sketch.backends), reasons=sketch.reasons, may_wait=sketch.may_wait)
-
-    async def _look(self, talk: IRuntimeConnection, running: Config) -> None:
-        """Look at the backends of which nobody knows what they hold."""
-        names = sorted(self.ledger.unsure)
-        answers = await talk.execute(questions(names))
-        for name, answer in zip(names, answers, strict=True):
-            self.ledger.saw(name, running, parse_state(answer).get(name, {}))
-        if self.ledger.originals.doubtful:
-            await backend_updates.look(talk, running, self.ledger.originals)
-
-    async def _carry_out(
-        self, talk: IRuntimeConnection, sketch: Sketch, running: Config, wanted: Config
-    ) -> UpdateResult | _Wrong:
-        steps = sketch.steps
-        if len(steps.gains) + len(steps.losses) > MAX_STEPS:
-            detail = f"{len(steps.gains) + len(steps.losses)} servers change at once"
-            return UpdateResult(reasons=(ReloadReason(ReasonKind.TOO_MANY_CHANGES, detail=detail),))
-        readable = [name for name, each in sketch.backends.items() if each.readable]
-        said = await say(talk, steps, self._clock, questions([*readable, *sketch.made]))
-        if said.refused is not None:
-            return UpdateResult(reasons=(self._refused(said.refused, sketch),))
-        wrong = await self._read_back(talk, sketch, said)
-        if wrong is not None:
-            return UpdateResult(reasons=(wrong,)) if sketch.made else _Wrong(wrong, steps)
-        for name, touched in sketch.backends.items():
-            self.ledger.done(touched, said.buried.get(name, ()))
-        self.ledger.made(sketch.made)
-        maps, reasons = sketch.maps, sketch.reasons
-        if maps:
-            mapped, failed = await self._maps.change(talk, maps, running)
-            steps, maps = steps + mapped, {} if failed else maps
-            reasons = (*failed, *reasons)
-        if sketch.withdrawn and not reasons:
-            withdrawn, reasons = await backend_updates.withdraw(talk, sketch.withdrawn)
-            steps += withdrawn
-            self.ledger.forgot(sketch.withdrawn)
-        may_wait = sketch.may_wait and reasons == sketch.reasons
-        return UpdateResult(steps, (*sketch.backends, *sketch.made), maps, reasons, may_wait)
-
-    def _refused(self, refused: CommandRefusal, sketch: Sketch) -> ReloadReason:
-        """Remember it, and that nobody knows what was done before; the reason of the reload."""
-        self.ledger.unsure |= sketch.backends.keys()
-        touched = sketch.backends.get(refused.backend)
-        about = touched.wanted if touched is not None else sketch.made.get(refused.backend)
-        self.abilities = self.abilities.without(refused, about.rest if about is not None else "")
-        return from_refusal(refused)
-
-    async def _read_back(self, talk: IRuntimeConnection, sketch: Sketch, said: Said) -> ReloadReason | None:
-        """
-        Compare what HAProxy holds with what it was told, and note what it holds where that is something else.
-
-        :return: the first thing that is wrong.
-        """
+    async def _read_back(
+        self, connection: IRuntimeConnection, plan: UpdatePlan, execution: Execution
+    ) -> UpdateResult | None:
+        """Compare what HAProxy holds with what was planned; return the result where that is something else."""
         expected = {
-            name: each.expected(said.buried.get(name, ()))
-            for name, each in sketch.backends.items()
-            if each.readable
+            name: change.expected(execution.undeleted.get(name, ()))
+            for name, change in plan.backends.items()
+            if change.readable
         }
-        expected.update({name: held_by(backend) for name, backend in sketch.made.items()})
-        found = deviations_of(expected, said.answers)
-        if found and any(step.kind == "moved" for step in sketch.steps.gains):
-            for seconds in MOVING:
-                await pause(self._clock, seconds)
-                found = deviations_of(expected, await talk.execute(questions(expected)))
-                if not found:
-                    break
-        if not found:
-            closed = await backend_updates.unpublished(talk, list(sketch.made)) if sketch.made else []
-            return backend_updates.not_published(closed[0]) if closed else None
-        for name in sketch.backends.keys() & expected.keys():
-            self.ledger.hold(sketch.backends[name].old, {**expected[name], **found.get(name, {})})
-        name, wrong = next(iter(found.items()))
-        server = f"{name}/{next(iter(wrong))}"
-        return ReloadReason(ReasonKind.READ_BACK_DIFFERS, server, "does not read back as set", "server")
+        expected.update({name: held_by(backend) for name, backend in plan.created.items()})
+        differing = deviations_of(expected, execution.replies)
+        if differing and any(step.kind == "moved" for step in plan.steps.gains):
+            differing = await self._wait_for_move(connection, expected)
+        if not differing:
+            closed = await require_published(connection, tuple(plan.created)) if plan.created else ()
+            return UpdateResult(reasons=closed) if closed else None
+        held = {
+            name: {**expected[name], **differing.get(name, {})} for name in expected if name in plan.backends
+        }
+        backend, servers = next(iter(differing.items()))
+        reason = ReloadReason(
+            ReasonKind.READ_BACK_DIFFERS,
+            f"{backend}/{next(iter(servers))}",
+            "does not read back as set",
+            "server",
+        )
+        if plan.created:
+            return UpdateResult(held=held, reasons=(reason,))
+        return UpdateResult(plan.steps, held=held, reasons=(reason,), trouble=Trouble.MISMATCH)
 
-    # out of turn
+    async def _wait_for_move(
+        self, connection: IRuntimeConnection, expected: Mapping[str, Mapping[str, HeldServer]]
+    ) -> dict[str, dict[str, HeldServer | None]]:
+        """Return what still differs after the moment that a new address takes."""
+        differing: dict[str, dict[str, HeldServer | None]] = {}
+        for seconds in MOVE_WAITS:
+            await pause(self._clock, seconds)
+            differing = deviations_of(expected, await connection.execute(questions(expected)))
+            if not differing:
+                break
+        return differing
 
-    async def drain(self, running: Config, targets: Iterable[Target], now: float) -> None:
-        """
-        Let servers take no new requests, until `step` says what becomes of them.
+    # servers that are drained early, and what is deleted
 
-        :param now: seconds on the clock that `step` is given `as_of` by.
-        """
-        new = self.ledger.drain(running, targets, now)
-        if not new:
-            return
+    async def drain(self, worker: int, config: Config, servers: Sequence[ServerName]) -> bool:
+        """Let servers take no new requests; return False where the runtime API does not answer. See `carry_out`."""
         try:
-            async with self._talk(running) as talk:
-                if await talk.worker_pid() == self.worker:
-                    await talk.execute(
-                        [f"set server {backend}/{server} state drain" for backend, server in new]
+            async with self._connection(config) as connection:
+                if await connection.worker_pid() == worker:
+                    await connection.execute(
+                        [f"set server {backend}/{server} state drain" for backend, server in servers]
                     )
         except HAProxyUnavailable:
-            self.ledger.unsure |= {backend for backend, _ in new}
+            return False
+        return True
 
-    async def dig(self, running: Config) -> None:
-        """Delete the servers of the graveyard that nobody uses any more."""
-        targets = self.ledger.graves[:GRAVES_AT_ONCE]
-        leaving = list(self.ledger.originals.leaving)[:GRAVES_AT_ONCE]
-        commands = [f"del server {backend}/{server}" for backend, server in targets]
+    async def delete(
+        self, worker: int, config: Config, servers: Sequence[ServerName], backends: Sequence[str]
+    ) -> Deletions | None:
+        """
+        Delete drained servers and unpublished backends that are not in use any more.
+
+        :return: None where the runtime API does not answer; then it is unknown what is deleted.
+        """
+        commands = [f"del server {backend}/{server}" for backend, server in servers]
         try:
-            async with self._talk(running) as talk:
-                if await talk.worker_pid() != self.worker:
-                    return
-                answers = await talk.execute(commands)
-                buried = await backend_updates.bury(talk, leaving) if leaving else []
+            async with self._connection(config) as connection:
+                if await connection.worker_pid() != worker:
+                    return Deletions({}, ())
+                replies = await connection.execute(commands)
+                deleted = await delete_unused(connection, backends) if backends else ()
         except HAProxyUnavailable:
-            self.ledger.unsure |= {backend for backend, _ in targets}
-            return
-        for name in buried:
-            self.ledger.originals.leaving.pop(name, None)
-        for target, command, answer in zip(targets, commands, answers, strict=True):
-            self.ledger.dug(target, gone=refusal(command, answer) is None)
+            return None
+        gone = (refusal(command, reply) is None for command, reply in zip(commands, replies, strict=True))
+        return Deletions(dict(zip(servers, gone, strict=True)), deleted)
+
+
+async def _identify(connection: IRuntimeConnection, known: RuntimeCapabilities) -> WorkerIdentity:
+    pid = await connection.worker_pid(refresh=True)
+    version, server_help = await connection.execute(["show version", "add server help"])
+    return WorkerIdentity(pid, known.updated(version, server_help))
+
+
+async def _read(connection: IRuntimeConnection, plan: UpdatePlan) -> UpdateResult:
+    """Read back the backends that are unsure."""
+    replies = await connection.execute(questions(plan.unsure))
+    reported = {
+        name: parse_state(reply).get(name, {}) for name, reply in zip(plan.unsure, replies, strict=True)
+    }
+    backends = None
+    if plan.look_for_backends:
+        backends = await find_backends(connection, plan.comparison.running)
+    return UpdateResult(reported=reported, reported_backends=backends)

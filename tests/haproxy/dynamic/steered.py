@@ -12,8 +12,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from marathonlb.config.text.diff import split
 from marathonlb.config.text.model import Config
 from marathonlb.haproxy.applier import Applier
-from marathonlb.haproxy.dynamic.executor import PATIENCE
-from marathonlb.haproxy.dynamic.updater import Steering
+from marathonlb.haproxy.config_store import ConfigStore
+from marathonlb.haproxy.dynamic.executor import IDLE_WAITS
+from marathonlb.haproxy.dynamic.updater import RuntimeUpdater
 from marathonlb.haproxy.files.disk import Disk
 from marathonlb.haproxy.files.publish import Files
 from marathonlb.haproxy.files.state_directory import StateDirectory
@@ -81,13 +82,11 @@ class SteeredHouse:
         """One that begins."""
         state = StateDirectory(os.path.join(self.directory, "state"), disk=disk)
         return Applier(
-            files=Files(self.path, disk),
-            state=state,
+            store=ConfigStore(Files(self.path, disk), state, Archive(state, 9), self.clock),
             checker=self.checker,
             reloader=self.reloader,
+            updater=RuntimeUpdater(self.worker.connect, self.directory, self.clock),
             clock=self.clock,
-            archive=Archive(state, 9),
-            steering=Steering(self.worker.connect, self.directory, self.clock),
         )
 
     def text(self) -> str:
@@ -132,7 +131,7 @@ class SteeredCase(SynchronousTestCase):
             return result
 
         waiting.addBoth(tell)
-        for seconds in PATIENCE:
+        for seconds in IDLE_WAITS:
             if not done:
                 self.house.clock.advance(seconds)
         return self.successResultOf(waiting)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from marathonlb.config.text import named_defaults
 from marathonlb.config.text.model import Config, Section
-from marathonlb.haproxy.dynamic.backends import MAX_MADE
+from marathonlb.haproxy.dynamic.backends import MAX_CREATED
 from marathonlb.haproxy.outcome import action_word, changes_of, explanation
 from tests.haproxy.dynamic.steered import S, SteeredCase
 from tests.haproxy.samples import backend, config, frontend
@@ -122,10 +122,10 @@ class MadeTests(BackendCase):
 
     def test_many(self) -> None:
         """Of many at once a reload is the smaller step."""
-        many = [backend(f"b{number}", BALANCE) for number in range(MAX_MADE + 1)]
+        many = [backend(f"b{number}", BALANCE) for number in range(MAX_CREATED + 1)]
         outcome = self.apply(mall(SHOP, *many, a="shop"))
         self.assertEqual(
-            (action_word(outcome), explanation(outcome)), ("reload", f"{MAX_MADE + 1} backends are new")
+            (action_word(outcome), explanation(outcome)), ("reload", f"{MAX_CREATED + 1} backends are new")
         )
         self.assertEqual(self.worker.commands(), [])
 

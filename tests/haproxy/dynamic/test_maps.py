@@ -5,8 +5,8 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.haproxy.dynamic.maps import (
+    MAX_PAYLOAD,
     NEW_VERSION,
-    PAYLOAD,
     parse_entries,
     parse_maps,
     plan_map,
@@ -68,8 +68,8 @@ class PlanTests(SynchronousTestCase):
         new = {f"h{n}.example.com": "backend" for n in range(2000)}
         said = commands(WILDCARDS, {}, new)
         self.assertGreater(len(said), 5)
-        self.assertLess(max(len(command) for command in said), PAYLOAD + 200)
-        self.assertLess(PAYLOAD + 200, MAX_COMMAND)
+        self.assertLess(max(len(command) for command in said), MAX_PAYLOAD + 200)
+        self.assertLess(MAX_PAYLOAD + 200, MAX_COMMAND)
         lines = [line for command in said for line in command.split("\n")[1:] if line]
         self.assertEqual(lines, [f"{key} {value}" for key, value in new.items()])
 

@@ -6,8 +6,8 @@ from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.config.text.server_lines import parse_server
-from marathonlb.haproxy.dynamic.server_state import Seen, deviations, parse_state, state_file
-from marathonlb.haproxy.dynamic.servers import DRAIN, MAINTENANCE, READY, Held
+from marathonlb.haproxy.dynamic.server_state import ReportedServer, deviations, parse_state, state_file
+from marathonlb.haproxy.dynamic.servers import DRAIN, MAINTENANCE, READY, HeldServer
 from marathonlb.haproxy.files.state_directory import STATE_HEADER
 from tests.haproxy.runtime.connections import backend
 
@@ -27,7 +27,7 @@ def line(
     return f"3 {shop} 11 {name} {address} {state} {admin} {weight} 1 6 6 3 4 6 0 0 1 - {port} - 0 0 - - 0"
 
 
-def seen(text: str) -> Seen:
+def seen(text: str) -> ReportedServer:
     (servers,) = parse_state(text).values()
     (server,) = servers.values()
     return server
@@ -72,7 +72,7 @@ class AgreementTests(SynchronousTestCase):
 
     def test_agrees(self) -> None:
         """A server that reads back as it should is that server; anything else is not."""
-        ready, drained, grave = Held(A), Held(evolve(A, weight=0)), Held(A, MAINTENANCE)
+        ready, drained, grave = HeldServer(A), HeldServer(evolve(A, weight=0)), HeldServer(A, MAINTENANCE)
         for what, text, held, agrees in [
             ("same", line("a"), ready, True),
             ("address", line("a", address="10.0.0.2"), ready, False),
@@ -91,7 +91,7 @@ class AgreementTests(SynchronousTestCase):
             (
                 "odd arguments",
                 line("a", address="-", weight=9),
-                Held(parse_server("server a db:80 id 11")),
+                HeldServer(parse_server("server a db:80 id 11")),
                 True,
             ),
         ]:
@@ -100,11 +100,11 @@ class AgreementTests(SynchronousTestCase):
     def test_deviations(self) -> None:
         """What is missing, what is too much and what is otherwise is named; the rest is not."""
         found = deviations(
-            {"a": Held(A), "b": Held(A), "c": Held(A)},
+            {"a": HeldServer(A), "b": HeldServer(A), "c": HeldServer(A)},
             {"a": seen(line("a")), "b": seen(line("b", weight=3)), "x": seen(line("x", admin=1))},
         )
         self.assertEqual(set(found), {"b", "c", "x"})
-        self.assertEqual(found["b"], Held(evolve(A, weight=3)))
+        self.assertEqual(found["b"], HeldServer(evolve(A, weight=3)))
         self.assertIsNone(found["c"])
         extra = found["x"]
         assert extra is not None

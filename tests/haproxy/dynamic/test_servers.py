@@ -11,11 +11,11 @@ from marathonlb.config.text.server_lines import Backend, Inherited
 from marathonlb.haproxy.dynamic.servers import (
     DRAIN,
     MAINTENANCE,
-    Held,
+    HeldServer,
     Impossible,
-    Limits,
-    Obstacle,
+    RuntimeLimits,
     Steps,
+    UpdateObstacle,
     held_by,
     plan_servers,
 )
@@ -25,7 +25,7 @@ from tests.config.text.test_server_lines import backend
 A, B, C = "server a 10.0.0.1:80 id 1", "server b 10.0.0.2:80 id 2", "server c 10.0.0.3:80 id 3"
 
 
-NO_COOKIES = Limits({"cookie": Obstacle("which 2.6 refuses", refused=True)})
+NO_COOKIES = RuntimeLimits({"cookie": UpdateObstacle("which 2.6 refuses", refused=True)})
 
 
 def refusal_of(found: Steps | Impossible) -> str:
@@ -36,14 +36,14 @@ def refusal_of(found: Steps | Impossible) -> str:
 def planned(
     old: Backend,
     new: Backend,
-    held: Mapping[str, Held | None] | None = None,
+    held: Mapping[str, HeldServer | None] | None = None,
     defaults: Inherited | None = None,
-    limits: Limits | None = None,
+    limits: RuntimeLimits | None = None,
 ) -> Steps | Impossible:
     """The plan; `held` says where HAProxy holds something else than the old text."""
     holds = {**held_by(old), **(held or {})}
     there = {name: it for name, it in holds.items() if it is not None}
-    return plan_servers(old, there, new, defaults or Inherited(), limits or Limits())
+    return plan_servers(old, there, new, defaults or Inherited(), limits or RuntimeLimits())
 
 
 def said(steps: Steps | Impossible) -> list[str]:
@@ -160,19 +160,19 @@ REASONS: list[tuple[str, list[str], list[str], str]] = [
         "hash and id",
         ["balance source", A, B],
         ["balance source", A, B.replace("id 2", "id 3")],
-        "backend shop: ids or order of its servers differ, and balance source goes by them",
+        "backend shop: ids or order of its servers differ, and balance source depends on them",
     ),
     (
         "hash and order",
         ["balance uri", A, B],
         ["balance uri", B, A],
-        "backend shop: ids or order of its servers differ, and balance uri goes by them",
+        "backend shop: ids or order of its servers differ, and balance uri depends on them",
     ),
     (
         "first and id",
         ["balance first", A, B],
         ["balance first", A, B.replace("id 2", "id 3")],
-        "backend shop: ids or order of its servers differ, and balance first goes by them",
+        "backend shop: ids or order of its servers differ, and balance first depends on them",
     ),
     ("the only one", [A], [f"{A} maxconn 5"], "server shop/a is the only one, and its arguments differ"),
     (
@@ -216,9 +216,9 @@ class PlanTests(SynchronousTestCase):
     def test_admin_states(self) -> None:
         """Any backend lets its servers be drained and put back."""
         fixed = backend("balance source", "default-server weight 5", A, B)
-        drained = {"a": evolve(Held(fixed.servers["a"]), admin=DRAIN)}
+        drained = {"a": evolve(HeldServer(fixed.servers["a"]), admin=DRAIN)}
         self.assertEqual(said(planned(fixed, fixed, drained)), ["set server shop/a state ready", "--"])
-        weighed = {"a": evolve(Held(evolve(fixed.servers["a"], weight=0)), admin=DRAIN)}
+        weighed = {"a": evolve(HeldServer(evolve(fixed.servers["a"], weight=0)), admin=DRAIN)}
         self.assertIsInstance(planned(fixed, fixed, weighed), Impossible)
 
     def test_first_by_order(self) -> None:
@@ -238,9 +238,9 @@ class PlanTests(SynchronousTestCase):
             refusal_of(planned(old, new, limits=NO_COOKIES)),
             "server shop/b has the argument cookie, which 2.6 refuses",
         )
-        limits = Limits({}, {"shop": (new.rest, "it said no")})
+        limits = RuntimeLimits({}, {"shop": (new.rest, "it said no")})
         self.assertEqual(refusal_of(planned(old, new, limits=limits)), "backend shop: it said no")
-        elsewhere = Limits({}, {"shop": ("another text", "it said no")})
+        elsewhere = RuntimeLimits({}, {"shop": ("another text", "it said no")})
         self.assertIsInstance(planned(old, new, limits=elsewhere), Steps)
 
     def test_limits_do_not_hold_up_removals(self) -> None:
@@ -254,7 +254,7 @@ class HeldTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.text = backend(A, B)
-        self.a = Held(self.text.servers["a"])
+        self.a = HeldServer(self.text.servers["a"])
 
     def test_drained_out_of_turn(self) -> None:
         """A server that was drained out of turn is put back where the text wants it."""
@@ -301,7 +301,7 @@ class HeldTests(SynchronousTestCase):
 
     def test_moved_and_weighed_by_somebody(self) -> None:
         """Another address and weight are put right in place."""
-        held = {"a": Held(evolve(self.a.server, address="10.9.9.9", weight=3))}
+        held = {"a": HeldServer(evolve(self.a.server, address="10.9.9.9", weight=3))}
         self.assertEqual(
             said(planned(self.text, self.text, held)),
             ["set server shop/a addr 10.0.0.1 port 80", "set server shop/a weight 1", "--"],

@@ -7,7 +7,7 @@ from typing import Any
 from zope.interface.verify import verifyObject
 
 from marathonlb.config.text.model import DIRECTORY, Chunk, Config, MapEntry, Owner, Section
-from marathonlb.haproxy.dynamic.capabilities import Abilities
+from marathonlb.haproxy.dynamic.capabilities import RuntimeCapabilities
 from marathonlb.haproxy.dynamic.maps import parse_entries, parse_maps, version_of
 from marathonlb.haproxy.dynamic.server_state import is_unpublished, parse_state
 from marathonlb.haproxy.dynamic.servers import DRAIN, MAINTENANCE, READY
@@ -175,7 +175,7 @@ class RuntimeConnectionContract:
 
     async def makes(self: Any) -> bool:
         (version,) = await self.ask("show version")
-        return Abilities.of(version).limits.makes_backends
+        return RuntimeCapabilities.of(version).limits.creates_backends
 
     @coroutine
     async def test_make(self: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.config.text.server_lines import ARGUMENTS
-from marathonlb.haproxy.dynamic.capabilities import Abilities
+from marathonlb.haproxy.dynamic.capabilities import RuntimeCapabilities
 from marathonlb.haproxy.runtime.replies import CommandRefusal, refusal, supported
 from tests.paths import data
 
@@ -104,15 +104,15 @@ class AbilitiesTests(SynchronousTestCase):
 
     def test_versions(self) -> None:
         """Versions before 2.7 take no cookie."""
-        self.assertEqual(set(Abilities.of("2.6.12-1+deb12u4").limits.arguments), {"cookie"})
-        self.assertEqual(set(Abilities.of("2.8.25-5cf5d0683").limits.arguments), set())
-        self.assertEqual(set(Abilities.of("3.4.7-1").limits.arguments), set())
+        self.assertEqual(set(RuntimeCapabilities.of("2.6.12-1+deb12u4").limits.arguments), {"cookie"})
+        self.assertEqual(set(RuntimeCapabilities.of("2.8.25-5cf5d0683").limits.arguments), set())
+        self.assertEqual(set(RuntimeCapabilities.of("3.4.7-1").limits.arguments), set())
 
     def test_help(self) -> None:
         """Where HAProxy names what it takes, the rest is not said to it."""
         names = sorted(ARGUMENTS.keys() - {"ws", "proto"})
         answer = "List of keywords supported for dynamic server:\n" + "\n".join([*names, "weight"])
-        self.assertEqual(set(Abilities.of("3.4.7", answer).limits.arguments), {"proto"})
+        self.assertEqual(set(RuntimeCapabilities.of("3.4.7", answer).limits.arguments), {"proto"})
         self.assertIsNone(supported("Require 'backend/server'.", ARGUMENTS))
 
     def test_argument(self) -> None:
@@ -121,7 +121,7 @@ class AbilitiesTests(SynchronousTestCase):
             "'cookie' option is not accepted for dynamic server",
             "unknown keyword 'cookie'; did you mean …",
         ):
-            learnt = Abilities.of("2.8").without(
+            learnt = RuntimeCapabilities.of("2.8").without(
                 CommandRefusal("add server b/a 1.2.3.4:5 cookie x", words), ""
             )
             self.assertEqual(set(learnt.limits.arguments), {"cookie"})
@@ -129,12 +129,14 @@ class AbilitiesTests(SynchronousTestCase):
     def test_backend(self) -> None:
         """A backend that refused a server is remembered with its text."""
         words = "Backend must use a dynamic load balancing to support dynamic servers."
-        learnt = Abilities.of("2.8").without(CommandRefusal("add server b/a 1.2.3.4:5", words), "the text")
+        learnt = RuntimeCapabilities.of("2.8").without(
+            CommandRefusal("add server b/a 1.2.3.4:5", words), "the text"
+        )
         self.assertEqual(learnt.limits.backends, {"b": ("the text", f"HAProxy refuses new servers: {words}")})
 
     def test_moment(self) -> None:
         """A refusal of the moment teaches nothing; nor does one of a deletion."""
-        before = Abilities.of("2.8")
+        before = RuntimeCapabilities.of("2.8")
         self.assertIs(
             before.without(CommandRefusal("add server b/a 1.2.3.4:5", "No such backend."), ""), before
         )

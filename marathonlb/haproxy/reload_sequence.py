@@ -1,0 +1,157 @@
+"""
+One reload: stage, check, publish, reload, confirm; and what is put back where HAProxy refuses.
+
+The marker of the last confirmation is removed before the files change and written when HAProxy has confirmed the new
+ones. So after a crash at any instant the next controller knows whether the files are what runs, and reloads only where
+they are not.
+"""
+
+from __future__ import annotations
+
+from twisted.internet.interfaces import IReactorTime
+
+from marathonlb.config.text.model import Config
+from marathonlb.errors import ReloadFailed
+from marathonlb.haproxy.config_store import ConfigStore
+from marathonlb.haproxy.diagnostics.hints import in_one_line
+from marathonlb.haproxy.dynamic.server_state import state_file
+from marathonlb.haproxy.dynamic.update import UpdatePlan
+from marathonlb.haproxy.dynamic.updater import RuntimeUpdater
+from marathonlb.haproxy.files.publish import Published
+from marathonlb.haproxy.interfaces import IChecker, IReloader, ReloadResult
+from marathonlb.haproxy.outcome import Reloaded, Written
+from marathonlb.haproxy.process.port_check import Probe, taken
+from marathonlb.haproxy.reload_reason import Reasons, sentence
+from marathonlb.haproxy.running_config import AfterReload, RunningConfig
+from marathonlb.haproxy.stage_times import StageTimes
+from marathonlb.timers import pause
+
+NEW_WORKER_TIMEOUT = 5.0
+"""Seconds to wait for the new worker of a HAProxy that is not managed: its reload may be under way yet."""
+
+NEW_WORKER_INTERVAL = 0.05
+"""Seconds between two looks for it."""
+
+
+class ReloadSequence:
+    """
+    Makes HAProxy read a configuration.
+
+    :param probe: returns why a port cannot be bound; None where HAProxy may run elsewhere or as another user.
+    """
+
+    def __init__(
+        self,
+        running: RunningConfig,
+        store: ConfigStore,
+        checker: IChecker,
+        reloader: IReloader,
+        updater: RuntimeUpdater,
+        clock: IReactorTime,
+        probe: Probe | None,
+    ) -> None:
+        self._running = running
+        self._store = store
+        self._checker = checker
+        self._reloader = reloader
+        self._updater = updater
+        self._clock = clock
+        self._probe = probe
+
+    async def check(self, config: Config, *, control: bool) -> str:
+        """See `IApplier.check`."""
+        async with self._store.lock:
+            staged = self._store.stage(config)
+            try:
+                return await self._checker.check(staged.path, config, control=control)
+            finally:
+                self._store.unstage()
+
+    async def reload_to(
+        self, plan: UpdatePlan, reasons: Reasons, times: StageTimes, *, as_of: float | None, once: bool
+    ) -> Reloaded | Written:
+        """
+        Make HAProxy run the configuration of a plan by a reload.
+
+        :raises MarathonLBError: see `IApplier.apply`; where HAProxy refused it, the files before are put back.
+        """
+        async with self._store.lock:
+            published, warnings, worker, before = await self._publish(plan.config, times)
+            try:
+                with times.stage("reload"):
+                    result = await self._reload(plan.config, before, once)
+                self._store.confirm(published, sentence(reasons), plan.archive_reason)
+                after = self._running.reloaded(plan, as_of)
+                if result.running:
+                    await self._meet_worker(after, worker)
+            finally:
+                self._store.keep_health()
+        if result.running:
+            return Reloaded(reasons=reasons, seconds=times.seconds, output=warnings)
+        output = "\n".join(filter(None, (warnings, result.output.strip())))
+        return Written(reasons=reasons, seconds=times.seconds, output=output)
+
+    async def _publish(
+        self, config: Config, times: StageTimes
+    ) -> tuple[Published, str, int | None, Published | None]:
+        """
+        Check a configuration and put it into place.
+
+        :return: its texts, HAProxy's warnings, the worker before, and the texts to put back if HAProxy refuses these.
+        """
+        staged = self._store.stage(config)
+        try:
+            with times.stage("check"):
+                warnings = await self._checker.check(staged.path, config)
+            before = self._confirmed_texts()
+            self._require_ports(before, config)
+            with times.stage("publish"):
+                worker, state = await self._updater.server_state(self._running.text or config)
+                self._store.keep_health(state_file(state, config))
+                self._running.publishing()
+                self._store.publish(staged.published)
+        finally:
+            self._store.unstage()
+        return staged.published, warnings, worker, before
+
+    def _confirmed_texts(self) -> Published | None:
+        """Return the texts that HAProxy confirmed; None where they are not known."""
+        config = self._running.config
+        if config is None:
+            return self._store.confirmed_on_disk()
+        return self._store.texts(config) if self._running.confirmed else None
+
+    def _require_ports(self, before: Published | None, wanted: Config) -> None:
+        """Raise `ReloadFailed` where another process has a new port: HAProxy would stop serving to find out."""
+        if self._probe is None or before is None:
+            return
+        complaints = taken(before.text, wanted, self._store.directory, self._probe)
+        if complaints:
+            raise ReloadFailed(reason=in_one_line(complaints), complaints=complaints, refused=True)
+
+    async def _reload(self, config: Config, before: Published | None, once: bool) -> ReloadResult:
+        try:
+            return await self._reloader.reload(config, once=once)
+        except ReloadFailed as error:
+            if error.refused and before is not None and self._store.put_back(before):
+                self._running.put_back()
+            raise
+
+    async def _meet_worker(self, after: AfterReload, before: int | None) -> None:
+        """
+        Find the worker that has read the configuration, and drain again what was drained early.
+
+        :param before: the worker before.
+        """
+        capabilities = self._running.worker.capabilities
+        deadline = self._clock.seconds() + NEW_WORKER_TIMEOUT
+        while True:
+            identity = await self._updater.identify(after.config, capabilities)
+            if identity is not None and identity.pid != before:
+                break
+            if before is None or self._clock.seconds() >= deadline:
+                return
+            await pause(self._clock, NEW_WORKER_INTERVAL)
+        servers = self._running.met(identity, after)
+        if servers and not await self._updater.drain(identity.pid, after.config, servers):
+            self._running.worker.unsure.update(backend for backend, _ in servers)
