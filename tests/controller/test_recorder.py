@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from typing import Any
 
 from attrs import evolve
-from twisted.logger import LogEvent, LogLevel, globalLogPublisher
-from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.causes import Cause, CauseKind
 from marathonlb.controller.event_log import LOUD
-from marathonlb.controller.timeline import LENGTH, Entry, Kind, Timeline
+from marathonlb.controller.timeline import Entry, Kind
 from marathonlb.errors import ReloadFailed
-from marathonlb.logs import json_line, text_line
 from marathonlb.marathon.events.hints import Hint
-from marathonlb.marathon.model import App
-from marathonlb.metrics import METRICS, PREFIX, Metrics, markdown
+from marathonlb.metrics import PREFIX
 from tests.fakes.hints import event_hint
 from tests.reconciling import cluster, web
 from tests.web.contexts import EVERYTHING, NOW, SETTINGS, PagesTestCase
@@ -30,149 +24,7 @@ def entry(kind: Kind = Kind.CONVERGED, summary: str = "x") -> Entry:
     return Entry(time=1.0, kind=kind, summary=summary)
 
 
-class Lines(PagesTestCase):
-    """The log of what is done."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.logged: list[LogEvent] = []
-        globalLogPublisher.addObserver(self.logged.append)
-        self.addCleanup(globalLogPublisher.removeObserver, self.logged.append)
-
-    def lines(self, level: LogLevel = LogLevel.info) -> list[dict[str, Any]]:
-        """What is logged at a level or above, as JSON says it, since this was asked last."""
-        found = [json.loads(json_line(event)) for event in self.logged if event["log_level"] >= level]
-        self.logged.clear()
-        return found
-
-    def event(self, *apps: App) -> None:
-        """Marathon runs these now, and an event has named them."""
-        self.marathon.set(*apps)
-        self.reconciler.poke(event_hint(app.id for app in apps))
-        self.clock.advance(1)
-
-    def test_one_decision(self) -> None:
-        """A decision is one line with its app, generation, reason and duration."""
-        self.serve(web("shop"), web("cart", 10001))
-        self.lines()
-        self.event(web("shop", tasks=2), web("cart", 10001))
-        (line,) = self.lines()
-        self.assertEqual((line["apps"], line["generation"], line["level"]), ("/shop", 2, "info"))
-        self.assertEqual(line["reason"], "backend shop_10000 differs")
-        self.assertIsInstance(line["milliseconds"], float)
-        self.assertIn("; apps: /shop; because of status_update_event", line["message"])
-
-    def test_nothing(self) -> None:
-        """What changes nothing is no line, and what changed then is not said of the next decision."""
-        self.serve(web("shop"))
-        self.lines()
-        self.event(web("shop"), web("other", 10001, HAPROXY_GROUP="others"))
-        self.assertEqual(self.lines(), [])
-        self.event(web("shop", tasks=2))
-        self.assertEqual(self.lines()[0]["apps"], "/shop")
-
-    def test_many(self) -> None:
-        """A change of 500 apps is one summary line, with the apps at the level debug, in lines that a syslog takes."""
-        self.serve(*cluster(500))
-        self.lines()
-        self.event(*(web(f"app{n}", 10000 + n, tasks=2) for n in range(500)))
-        said = [json.loads(json_line(event)) for event in self.logged]
-        (line,) = self.lines()
-        self.assertIn("; apps: 500: /app0, /app1, /app10, /app100, /app101, …; because of", line["message"])
-        details = [each["apps"] for each in said if each["level"] == "debug" and "apps" in each]
-        self.assertEqual(len(", ".join(details).split(", ")), 500)
-        self.assertEqual({len(names.split(", ")) for names in details}, {50})
-
-    def test_many_problems(self) -> None:
-        """So are 500 problems that come or go at once."""
-        self.serve(*cluster(500))
-        self.lines()
-        self.event(*(web(f"app{n}", 10000 + n, HAPROXY_0_MODE="x") for n in range(500)))
-        problems, decision = (line["message"] for line in self.lines())
-        self.assertEqual(problems, "500 new problems; --log-level=debug names each")
-        self.assertIn("500 backends are gone", decision)
-        self.event(*cluster(500))
-        mended, _ = (line["message"] for line in self.lines())
-        self.assertEqual(mended, "500 problems are fixed")
-
-    def test_failure(self) -> None:
-        """What fails again and again is said loudly once."""
-        self.marathon.fail("no leader")
-        for _ in range(3):
-            self.reconciler.poke(EVERYTHING)
-            self.clock.advance(2)
-        levels = [line["level"] for line in self.lines() if "is not applied" in line["message"]]
-        self.assertEqual((levels[0], set(levels[1:])), ("error", {"info"}))
-
-    def test_no_secret(self) -> None:
-        """A password of a label is in no line, at no level, also where its value is wrong or HAProxy refuses it."""
-        for value in ("realm:joe:$5$a$hunter2", "realm:joe:hunter2", "hunter2", "realm:joe:hunter2\nx"):
-            self.serve(web("shop", HAPROXY_0_AUTH=value))
-        self.assertNotIn("hunter2", "".join(text_line(event) + json_line(event) for event in self.logged))
-
-
-class Timelines(SynchronousTestCase):
-    """The ring."""
-
-    def test_bounded(self) -> None:
-        """It holds so many entries and no more, and their ids go on."""
-        timeline = Timeline()
-        for number in range(LENGTH + 5):
-            timeline.add(entry(summary=str(number)))
-        kept = timeline.entries()
-        self.assertEqual((len(kept), kept[0].id, kept[-1].id), (LENGTH, 6, LENGTH + 5))
-        self.assertEqual([each.id for each in timeline.entries(LENGTH + 3)], [LENGTH + 4, LENGTH + 5])
-
-    def test_repeated(self) -> None:
-        """What fails again and again for the same reason is one entry, with how often and since when."""
-        timeline = Timeline()
-        for time, kind, summary in (
-            (1.0, Kind.FAILED, "refused"),
-            (2.0, Kind.FAILED, "refused"),
-            (3.0, Kind.FAILED, "refused"),
-            (4.0, Kind.FAILED, "late"),
-            (5.0, Kind.PROBLEM, "late"),
-            (6.0, Kind.PROBLEM, "late"),
-        ):
-            timeline.add(Entry(time=time, kind=kind, summary=summary))
-        self.assertEqual(
-            [(e.kind, e.count, e.time, e.first_time) for e in timeline.entries()],
-            [
-                (Kind.FAILED, 3, 3.0, 1.0),
-                (Kind.FAILED, 1, 4.0, None),
-                (Kind.PROBLEM, 1, 5.0, None),
-                (Kind.PROBLEM, 1, 6.0, None),
-            ],
-        )
-
-    def test_unchanged(self) -> None:
-        """What changes nothing, again and again, is one entry that counts, and its id is new each time."""
-        timeline = Timeline()
-        for kind in (Kind.UNCHANGED, Kind.UNCHANGED, Kind.CONVERGED, Kind.UNCHANGED, Kind.UNCHANGED):
-            timeline.add(entry(kind))
-        self.assertEqual(
-            [(e.kind.value, e.count, e.id) for e in timeline.entries()],
-            [("unchanged", 2, 2), ("converged", 1, 3), ("unchanged", 2, 5)],
-        )
-
-    def test_followers(self) -> None:
-        """Who follows is told each entry until it stops, though it stops while it is told."""
-        timeline, heard = Timeline(), list[int]()
-
-        def once(each: Entry) -> None:
-            heard.append(-each.id)
-            stop()
-
-        stop = timeline.follow(once)
-        end = timeline.follow(lambda each: heard.append(each.id))
-        timeline.add(entry())
-        timeline.add(entry())
-        end()
-        timeline.add(entry())
-        self.assertEqual(heard, [-1, 1, 2])
-
-
-class Records(PagesTestCase):
+class RecorderTests(PagesTestCase):
     """A reconciler that is recorded."""
 
     def value(self, name: str, **labels: str) -> float:
@@ -297,43 +149,3 @@ class Records(PagesTestCase):
             None, Counter({Cause(CauseKind.EVENT, kind): count for kind, count in counts.items()})
         )
         self.assertEqual(self.record.cause(), "3 x b, a, c, d")
-
-
-class MetricsPage(PagesTestCase):
-    """/metrics."""
-
-    def test_one_exposition(self) -> None:
-        """HAProxy's come first with their types corrected, then ours as they are now."""
-        self.serve(web("shop", tasks=2), web("bad", 10001, HAPROXY_0_MODE="x"))
-        code, text, headers = self.ask("GET", "/metrics?scope=frontend")
-        self.assertEqual((code, headers["content-type"]), (200, "text/plain; version=0.0.4; charset=utf-8"))
-        self.assertIn("haproxy_x 1\n", text)
-        for line in (
-            "marathon_lb_services 1.0",
-            "marathon_lb_servers 2.0",
-            "marathon_lb_ready 1.0",
-            'marathon_lb_problems{fatal="true",kind="label"} 1.0',
-            "marathon_lb_draining_workers 0.0",
-            "marathon_lb_haproxy_answers 1.0",
-            "marathon_lb_staleness_seconds 1.0",
-        ):
-            self.assertIn(f"\n{line}\n", text)
-
-    def test_mended(self) -> None:
-        """A kind of problem that there is no more is no series any more."""
-        self.serve(web("bad", HAPROXY_0_MODE="x"))
-        self.ask("GET", "/metrics")
-        self.serve(web("bad"))
-        self.assertNotIn("marathon_lb_problems{", self.ask("GET", "/metrics")[1])
-
-
-class Table(SynchronousTestCase):
-    """The table of metrics."""
-
-    def test_documented(self) -> None:
-        """Every metric stands in the documentation, and every series in the table."""
-        text = markdown()
-        for row in METRICS:
-            self.assertIn(f"| `{PREFIX}{row.name}` |", text)
-        names = {metric.name for metric in Metrics("1", "sse", processes=False).registry.collect()}
-        self.assertEqual(names, {PREFIX + row.name.removesuffix("_total") for row in METRICS})
