@@ -105,7 +105,7 @@ def measure(
 
 
 def fake(shape: Shape, plan: Plan, say: Callable[[str], object], failures: list[str]) -> list[Row]:
-    """New apps where a fake stands for HAProxy 3.4."""
+    """Measure new apps with a fake of HAProxy 3.4."""
     say(f"{shape}: new apps, with a fake for HAProxy 3.4")
     with TemporaryDirectory(prefix="bench-") as directory:
         found = FakeNewApps(shape, plan.arrivals, Path(directory))
@@ -119,7 +119,7 @@ def fake(shape: Shape, plan: Plan, say: Callable[[str], object], failures: list[
 def hosts(
     shapes: Sequence[Shape], plan: Traffic, haproxy: str, say: Callable[[str], object], parent: str
 ) -> list[Row]:
-    """What a request costs HAProxy with few virtual hosts and with many. Raises `Failed`."""
+    """Measure what a request costs HAProxy with few virtual hosts and with many. Raises `Failed`."""
     found: dict[Shape, tuple[Cost, Cost]] = {}
     for shape in (few(shapes[0]), *shapes):
         say(f"{shape}: requests to all virtual hosts")
@@ -133,7 +133,7 @@ def hosts(
 def restarts(
     shapes: Sequence[Shape], plan: Traffic, haproxy: str, say: Callable[[str], object], parent: str
 ) -> list[Row]:
-    """Rolling restarts in the smallest of the clusters. Raises `Failed`."""
+    """Measure rolling restarts in the smallest of the clusters. Raises `Failed`."""
     with World(evolve(shapes[0], mortal=2 * plan.apps), haproxy, parent) as world:
         world.start()
         found = Restarts(world, plan, say)
@@ -142,7 +142,7 @@ def restarts(
 
 
 def find_haproxy() -> str | None:
-    """The binary of the extra ``haproxy``, whose version is known; else the one on the path."""
+    """Return the binary of the extra ``haproxy``, whose version is known; else the one on the path."""
     here = Machine()
     return (
         here.bundled_haproxy()

@@ -166,12 +166,12 @@ class FakeNewApps:
 
 
 def cluster_document(arrived: Arrived) -> bytes:
-    """The answer of ``/v2/apps/{id}`` about a new app."""
+    """Return the answer of ``/v2/apps/{id}`` about a new app."""
     return b'{"app":%b}' % arrived.app.document
 
 
 def _now(waiting: Any) -> Any:
-    """What a Deferred has come to, which has come to something. Raises `Failed`."""
+    """Return the result of a Deferred that has fired. Raises `Failed`."""
     found: list[Any] = []
     waiting.addCallbacks(found.append, lambda failure: found.append(failure.value))
     if not found or isinstance(found[0], BaseException):

@@ -67,7 +67,7 @@ class Shape:
         return min(self.mortal, self.apps) * self.tasks
 
     def place(self, number: int) -> tuple[str, int]:
-        """Where the nth place is: a shared one, or a task's own."""
+        """Return the address of the nth place: a shared one, or a task's own."""
         if number < HOSTS * len(PORTS):
             return f"{self.network}.{10 + number // len(PORTS)}", PORTS[number % len(PORTS)]
         row, host = divmod(number - HOSTS * len(PORTS), HOSTS)
@@ -75,7 +75,7 @@ class Shape:
 
     @property
     def places(self) -> list[tuple[str, int]]:
-        """Where tasks can stand together with those of other apps."""
+        """Return the places that tasks share with those of other apps."""
         return [self.place(number) for number in range(HOSTS * len(PORTS))]
 
 
@@ -154,16 +154,16 @@ class Cluster:
         self.by_id = {app.id: app for app in self.apps}
 
     def all_apps(self) -> bytes:
-        """The answer of ``/v2/apps``."""
+        """Return the answer of ``/v2/apps``."""
         return b'{"apps":[%b]}' % b",".join([app.document for app in self.apps])
 
     def one_app(self, app_id: str) -> bytes | None:
-        """The answer of ``/v2/apps/{id}``; None where there is no such app."""
+        """Return the answer of ``/v2/apps/{id}``; None where there is no such app."""
         app = self.by_id.get(app_id)
         return None if app is None else b'{"app":%b}' % app.document
 
     def replace(self, index: int) -> Replaced:
-        """A task of the nth app is killed, and another one runs at a place where none of this app's did."""
+        """Kill a task of the nth app, and run another one at a place where none of this app's did."""
         app = self.apps[index % len(self.apps)]
         slot = self._random.randrange(len(app.tasks))
         old = app.tasks[slot]
@@ -173,7 +173,7 @@ class Cluster:
         return Replaced(app, f"{host}:{port}", events)
 
     def arrive(self) -> Arrived:
-        """A new app, the one after the last, runs."""
+        """Run a new app, the one after the last."""
         index = len(self.apps)
         app = self._make(index)
         self.apps.append(app)
@@ -188,7 +188,7 @@ class Cluster:
         return app.tasks[-1]
 
     def remove(self, app: App, task: Task) -> None:
-        """A task is told to end and counts no more."""
+        """Kill a task, which counts no more."""
         app.tasks.remove(task)
 
     def _elsewhere(self, app: App) -> Task:
@@ -197,7 +197,7 @@ class Cluster:
         return self._task(app.id, app.version, place, self._random)
 
     def unchanged(self, index: int) -> bytes:
-        """An event of the nth app that tells what was so before: one of its tasks runs."""
+        """Return an event of the nth app that changes nothing: one of its tasks runs."""
         app = self.apps[index % len(self.apps)]
         return self.event(app, app.tasks[0], "TASK_RUNNING")
 
@@ -249,7 +249,7 @@ class Cluster:
         return Task(task_id, place, piece)
 
     def event(self, app: App, task: Task, status: str) -> bytes:
-        """What Marathon tells of a task, as JSON."""
+        """Return Marathon's JSON of a task."""
         host, port = self.shape.place(task.place)
         return _encode(
             {
@@ -269,12 +269,12 @@ class Cluster:
 
 
 def app_id_of(index: int) -> str:
-    """The nth app's id."""
+    """Return the nth app's id."""
     return f"/prod/team-{index % 40:02d}/service-{index:05d}"
 
 
 def virtual_host(index: int) -> str:
-    """The nth app's virtual host."""
+    """Return the nth app's virtual host."""
     return f"service-{index:05d}.team-{index % 40:02d}.example.com"
 
 
@@ -346,7 +346,7 @@ def _health_check(*, by_http: bool) -> dict[str, Any]:
 
 
 def _moment(random: Random) -> str:
-    """Some time in February."""
+    """Return a time in February."""
     number = random.randrange(28 * 86_400_000)
     seconds, thousandths = divmod(number, 1000)
     minutes, second = divmod(seconds, 60)

@@ -33,7 +33,7 @@ KEEPS_UP = 1.0
 """Seconds within which the last of many replaced tasks is served where the controller has not fallen behind."""
 
 LAST = 50
-"""So many of the last tasks of the churn are asked for."""
+"""Number of the last tasks of the churn that are requested."""
 
 
 @frozen(kw_only=True)
@@ -111,7 +111,7 @@ class Measures:
         self.rows += new.rows
 
     def next_app(self) -> int:
-        """An app whose turn it is: in no order, and none again before all others."""
+        """Return the next app: in no order, and none again before all others."""
         apps = self.world.shape.apps
         self._next += 1
         return Random(self.world.shape.seed).sample(range(apps), apps)[self._next % apps]
@@ -230,7 +230,7 @@ class Measures:
         self.row(f"{told}, after SIGHUP: fetches of the whole", whole, "requests", many)
 
     def churn(self, controller: Controller) -> None:
-        """Replaced tasks at a rate, for seconds; then at a higher one, until the controller falls behind."""
+        """Replace tasks at a rate for some seconds, then at a higher rate, until the controller falls behind."""
         kept = 0.0
         for number, rate in enumerate(self.plan.rates):
             seconds = self.plan.churn if number == 0 else min(self.plan.churn, 3.0)
@@ -260,7 +260,7 @@ class Measures:
         return end - told[-1]["at"], controller.child.cpu_by_threads().each(before, len(told))
 
     def resync(self, controller: Controller) -> None:
-        """A full comparison that finds nothing, rest, and what all this has cost in memory."""
+        """Measure a full comparison that finds nothing, then rest, and then the memory."""
         controller.child.idle()
         cpu, rest = controller.child.cpu(), self.plan.rest
         sleep(rest)

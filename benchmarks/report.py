@@ -1,4 +1,4 @@
-"""What was measured, as a table and as JSON."""
+"""The measurements as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Row:
 def compared(
     name: str, size: str, value: float, unit: str, to: float, reference: str, scale: float = 1.0
 ) -> Row:
-    """A row with a reference: `to` is it, in the same unit; what is shown of both is multiplied by `scale`."""
+    """Return a row with the reference `to`, in the same unit; both are shown multiplied by `scale`."""
     said = f"{reference}: {number(to * scale)} {unit}"
     return Row(name, size, value * scale, unit, said, value / to if to else None)
 
@@ -63,7 +63,7 @@ def between_sizes(rows: Sequence[Row], names: Sequence[str]) -> list[Row]:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """The rows as a table that is also Markdown."""
+    """Return the rows as a table that is also Markdown."""
     cells = [HEADINGS, *(_cells(row) for row in rows)]
     widths = [max(len(line[column]) for line in cells) for column in range(len(HEADINGS))]
     rule = tuple(
@@ -87,7 +87,7 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def machine(haproxy: str) -> dict[str, str]:
-    """What the figures depend on; nothing that says whose machine it is."""
+    """Return what the figures depend on, and nothing that identifies the machine's owner."""
     said = subprocess.run([haproxy, "-v"], capture_output=True, text=True, timeout=30, check=True).stdout
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     return {

@@ -35,14 +35,14 @@ class Answer(Protocol):
         self._place.open.discard(self)
 
     def dataReceived(self, data: bytes) -> None:
-        """A request without a body, or several; one that comes in pieces ends with its last piece."""
+        """Answer a request without a body, or several; one that comes in pieces ends with its last piece."""
         assert self.transport is not None
         if data.startswith(b"GET /bench/"):
             self._place.told(data.split()[1].decode())
         self.transport.write(self._place.answer * data.count(b"\r\n\r\n"))
 
     def cut(self) -> None:
-        """The process has ended."""
+        """Close the connection: the task has ended."""
         assert self.transport is not None
         self.transport.abortConnection()  # type: ignore[attr-defined]
 
@@ -64,7 +64,7 @@ class Place(ServerFactory):
         self.answer = (head + body).encode()
 
     def buildProtocol(self, address: object) -> Protocol:
-        """A connection."""
+        """Return a protocol for a connection."""
         return Answer(self)
 
 
@@ -109,7 +109,7 @@ class UntilInputEnds(Protocol):
         self._reactor = reactor
 
     def connectionLost(self, reason: object = None) -> None:
-        """Standard input has ended."""
+        """Stop: standard input has ended."""
         if self._reactor.running:
             self._reactor.stop()
 

@@ -20,7 +20,7 @@ WORK_ENDS = 0.25
 """Seconds after a request was answered by the newcomer in which the controller ends what it does at once."""
 
 ASKED = 100
-"""So many requests tell how long one takes."""
+"""Number of requests by which the duration of one is measured."""
 
 MEDIAN = "event → traffic, median"
 LATE = "event → traffic, 99th percentile"
@@ -57,7 +57,7 @@ class Rounds:
         self._fetched(fetched, reloaded, documents)
 
     def _paced(self, plan: Plan) -> Iterator[int]:
-        """Rounds with everything ended in between; gives the bytes of each app's document."""
+        """Measure rounds with everything ended in between, and return the bytes of each app's document."""
         last = monotonic() + plan.seconds
         child = self.controller.child
         for _ in range(plan.rounds):

@@ -34,13 +34,13 @@ class Watch:
         self.cpu += process_time() - cpu
 
     def told(self) -> dict[str, float]:
-        """What it comes to."""
+        """Return the result."""
         return {"wall": self.wall, "cpu": self.cpu}
 
 
 def peak() -> float:
     """
-    The most memory this process has had, in MB.
+    Return the largest memory that this process has had, in MB.
 
     Not of getrusage(2), which also counts what the process was before it became this program.
     """
@@ -100,7 +100,7 @@ def bytes_to_text(apps: str, directory: str) -> dict[str, Any]:
 
 
 def json_loads(apps: str) -> dict[str, Any]:
-    """The standard library's way to read the same bytes."""
+    """Read the same bytes with the standard library."""
     body = Path(apps).read_bytes()
     watch = Watch()
     with watch.running():
@@ -147,7 +147,7 @@ def _deferred(coroutine: Any) -> Any:
 
 
 def script(path: str, *arguments: str) -> dict[str, Any]:
-    """A program in Python, run to its end in this process."""
+    """Run a program in Python to its end, in this process."""
     sys.argv = [path, *arguments]
     status: object = 0
     try:

@@ -144,7 +144,7 @@ class Cost:
 
 
 def cost(world: World, controller: Controller, requests: int, hosts: int) -> Cost:
-    """What requests to so many virtual hosts cost, on a connection that is kept."""
+    """Measure what requests to a number of virtual hosts cost, on a connection that is kept open."""
     (worker,) = controller.workers()
     random = Random(world.shape.seed)
     names = [virtual_host(index) for index in random.sample(range(world.shape.apps), hosts)]
@@ -171,7 +171,7 @@ def _ask(connection: socket.socket, heads: Sequence[bytes]) -> None:
 
 
 def costs(world: World, plan: Traffic) -> tuple[Cost, Cost]:
-    """What a request costs: to few of the virtual hosts in turn, and to all of them. Raises `Failed`."""
+    """Measure what a request costs: to few of the virtual hosts in turn, and to all of them. Raises `Failed`."""
     controller = world.controller()
     there = world.shape.apps
     some = cost(world, controller, plan.requests, min(FEW, there))
@@ -179,7 +179,7 @@ def costs(world: World, plan: Traffic) -> tuple[Cost, Cost]:
 
 
 def cost_rows(shape: Shape, here: tuple[Cost, Cost], reference: Cost) -> list[Row]:
-    """What a request costs here, against a HAProxy of few virtual hosts."""
+    """Measure what a request costs here, compared with a HAProxy of few virtual hosts."""
     said, size = f"with {FEW} virtual hosts", str(shape)
     cpu = [
         compared(name, size, found.cpu, "µs", reference.cpu, said, 1e6)
@@ -193,5 +193,5 @@ def cost_rows(shape: Shape, here: tuple[Cost, Cost], reference: Cost) -> list[Ro
 
 
 def few(shape: Shape) -> Shape:
-    """A cluster of few virtual hosts."""
+    """Make a cluster of few virtual hosts."""
     return evolve(shape, apps=min(FEW, shape.apps))

@@ -46,7 +46,7 @@ def own_network() -> str:
 
 
 def environment() -> dict[str, str]:
-    """What children get: nothing of ours that could change what they do."""
+    """Return the environment of children: nothing of ours that could change what they do."""
     ours = ("HAPROXY_", "MARATHON", "DCOS_", "FRAMEWORK_NAME")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return {**kept, "PYTHONPATH": str(CHECKOUT)}
@@ -75,7 +75,7 @@ class Cpu:
     whole: float
 
     def each(self, before: Cpu, count: int) -> Cpu:
-        """What has been added, for each of so many."""
+        """Return what has been added, divided by a number."""
         return Cpu((self.own - before.own) / count, (self.whole - before.whole) / count)
 
     @property
@@ -118,19 +118,19 @@ class Child:
         self.wait_until(lambda: word in self.output(), f"waiting for {word!r}")
 
     def output(self) -> str:
-        """What it has written."""
+        """Return what it has written."""
         return self._output.read_text(errors="replace")
 
     def cpu(self) -> float:
         """
-        The seconds of CPU it has had, of all its threads.
+        Return the seconds of CPU of all its threads.
 
         The clock of another process is that of clock_getcpuclockid(3): far finer than the ticks of ``/proc/PID/stat``.
         """
         return clock_gettime((~self.pid << 3) | 2)
 
     def cpu_by_threads(self) -> Cpu:
-        """The same with its first thread's apart, which the system tells in hundredths alone."""
+        """Return the same with its first thread's apart, which the system counts in hundredths alone."""
         stat = Path(f"/proc/{self.pid}/task/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return Cpu((int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK"), self.cpu())
 
@@ -164,7 +164,7 @@ class Child:
 
 @frozen
 class Answer:
-    """What a request got: who answered (``host:port``; empty where nobody did) and when."""
+    """The response to a request: the task that responded (``host:port``; empty where none did) and when."""
 
     address: str
     at: float
@@ -241,12 +241,12 @@ class World(ExitStack):
             connection.close()
 
     def counts(self) -> Counts:
-        """What Marathon has served so far."""
+        """Return the number of requests and bytes that Marathon has served so far."""
         told = self.move("counts")
         return Counts(told["requests"], told["bytes"])
 
     def arguments(self, **more: str) -> list[str]:
-        """The options that the daemon and the script share."""
+        """Return the options that the daemon and the script share."""
         binds = {name: f"{self.shape.frontend}:{port}" for name, port in BINDS.items()}
         options = {
             "marathon": self.url,
@@ -301,7 +301,7 @@ class Counts:
     bytes: Mapping[str, int]
 
     def since(self, before: Counts) -> Counts:
-        """What has been added."""
+        """Return what has been added."""
         return Counts(_minus(self.requests, before.requests), _minus(self.bytes, before.bytes))
 
 
@@ -327,7 +327,7 @@ class Controller:
         return self._processes().reloads
 
     def workers(self) -> tuple[int, ...]:
-        """The process ids of the workers that take new connections. Raises `Failed`."""
+        """Return the process ids of the workers that accept new connections. Raises `Failed`."""
         return tuple(sorted(self._processes().current))
 
     def _processes(self) -> HAProxyProcesses:
@@ -335,7 +335,7 @@ class Controller:
         return found
 
     def _asked(self) -> HAProxyProcesses | None:
-        """What the master says; None where it is just being loaded and does not answer."""
+        """Return what the master replies; None where it is just being loaded and does not respond."""
         heard = b""
         with suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(5)

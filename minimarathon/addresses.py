@@ -1,4 +1,4 @@
-"""Where tasks listen: free ports of this machine, and loopback addresses for tasks that have one of their own."""
+"""The addresses of tasks: free ports of this machine, and loopback addresses for tasks that have one of their own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from minimarathon.model import App, Networking, Task
 
 
 def bindable(host: str, port: int) -> bool:
-    """Whether a TCP port can be bound right now."""
+    """Return whether a TCP port can be bound now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -57,7 +57,7 @@ class Addresses:
 
     def take(self, app: App) -> tuple[str, tuple[int, ...]]:
         """
-        An address and host ports for one more task of an app.
+        Reserve an address and host ports for one more task of an app.
 
         A port that the app asks for by number (``hostPort``, or ``requirePorts``) is given as it is.
 
@@ -78,7 +78,7 @@ class Addresses:
         return self._address(app.networking), tuple(ports)
 
     def give_back(self, ports: tuple[int, ...]) -> None:
-        """A task that had these is over."""
+        """Release the address and ports of a task that has ended."""
         self._taken.difference_update(ports)
 
     def _port(self) -> int:
@@ -93,8 +93,10 @@ class Addresses:
 
     def _address(self, networking: Networking) -> str:
         """
-        The host's own address, or one of its own: a container's is a loopback address that works on this machine;
-        a bridge's cannot be reached from outside, and as with Docker nobody should try.
+        Return a task's address: the host's, or one of its own.
+
+        A container's is a loopback address that works on this machine; a bridge's cannot be reached from outside, as
+        with Docker.
         """
         if networking is Networking.HOST:
             return self.host

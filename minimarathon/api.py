@@ -16,10 +16,10 @@ from minimarathon.shapes import app_json, deployment_json, group_json, task_json
 
 
 class Subscribers(Protocol):
-    """Who is told of events by HTTP callbacks (`minimarathon.callbacks`)."""
+    """The subscribers of HTTP callbacks (`minimarathon.callbacks`)."""
 
     def urls(self) -> list[str]:
-        """The addresses."""
+        """Return the subscribers' addresses."""
 
     def add(self, url: str) -> None:
         """One more; one that is there stays."""
@@ -74,7 +74,7 @@ class Api:
         )
 
     def answer(self, call: Call) -> Answer:
-        """What a call is answered with; refusals included."""
+        """Return the response to a call, refusals included."""
         for pattern, methods in self._routes:
             found = pattern.fullmatch(call.path)
             if found is None:
@@ -117,11 +117,11 @@ class Api:
     # Groups, deployments, queue.
 
     def group(self, call: Call, path: str = "") -> Answer:
-        """A group with everything in it."""
+        """Return a group with everything in it."""
         return Answer(body=self._group(path))
 
     def group_versions(self, call: Call, path: str) -> Answer:
-        """Groups keep no history here: the present version alone."""
+        """Return the present version of a group: groups keep no history here."""
         return Answer(body=[self._group(path)["version"]])
 
     def _group(self, path: str) -> dict[str, Any]:
@@ -132,7 +132,7 @@ class Api:
         return body
 
     def deployments(self, call: Call) -> Answer:
-        """The deployments under way."""
+        """Return the deployments in progress."""
         return Answer(body=[deployment_json(one.deployment) for one in self.engine.state.underway.values()])
 
     def cancel(self, call: Call, deployment_id: str) -> Answer:
@@ -141,7 +141,7 @@ class Api:
         return Answer(status=202) if deployment is None else started(deployment)
 
     def queue(self, call: Call) -> Answer:
-        """The launches that wait, after failures or for a port."""
+        """Return the launches that wait, after failures or for a port."""
         state = self.engine.state
         rows = []
         for app, record in state.delayed():
@@ -200,7 +200,7 @@ class Api:
     # HTTP callbacks, until 1.4.
 
     def subscriptions(self, call: Call) -> Answer:
-        """Who is called back."""
+        """Return the subscribers."""
         return Answer(body={"callbackUrls": self.subscribers.urls()})
 
     def subscribe(self, call: Call) -> Answer:
@@ -236,7 +236,7 @@ def _has_status(task: Task, wanted: set[str]) -> bool:
 
 
 def _task_lines(tasks: list[Task]) -> str:
-    """The old text: an app and a service port a line, with where each task listens."""
+    """Return the old text format: one line per app and service port, with the addresses of its tasks."""
     rows: dict[tuple[str, str], list[str]] = {}
     for task in tasks:
         for service_port, port in zip(task.service_ports, task.ports, strict=False):

@@ -22,7 +22,7 @@ FAILURES = frozenset(("tasks", "counts", "deployments", "lastTaskFailure"))
 
 
 def embeds(call: Call) -> frozenset[str]:
-    """What a call wants embedded, without prefixes."""
+    """Return what a call wants embedded, without prefixes."""
     found: set[str] = set()
     for value in call.args.get("embed", ()):
         name = next(value[len(prefix) :] for prefix in PREFIXES if value.startswith(prefix))
@@ -31,13 +31,13 @@ def embeds(call: Call) -> frozenset[str]:
 
 
 def started(deployment: Deployment, status: int = 200) -> Answer:
-    """The answer to what began a deployment."""
+    """Return the response to a call that began a deployment."""
     body = {"version": deployment.version, "deploymentId": deployment.id}
     return Answer(status=status, body=body, headers={"Marathon-Deployment-Id": deployment.id})
 
 
 def absolute_id(path: str) -> str:
-    """An app's id out of a request's path, whatever number of slashes stands before it."""
+    """Return the app's id in a request's path, after any number of slashes."""
     return absolute("/" + path)
 
 
@@ -75,7 +75,7 @@ class AppApi:
     # Reading.
 
     def shown(self, app: App, embed: frozenset[str]) -> dict[str, Any]:
-        """An app with what is embedded."""
+        """Return an app with what is embedded."""
         state = self.engine.state
         body = app_json(app, state.dialect)
         tasks = state.tasks(app.id) if embed & {"tasks", "counts"} else ()
@@ -122,13 +122,13 @@ class AppApi:
         return Answer(body={"app": self.shown(app, embeds(call) | FAILURES)})
 
     def versions(self, call: Call, path: str) -> Answer:
-        """An app's versions, the newest first."""
+        """Return an app's versions, the newest first."""
         return Answer(
             body={"versions": [app.version for app in self.engine.state.versions(absolute_id(path))]}
         )
 
     def version(self, call: Call, path: str, version: str) -> Answer:
-        """An app as it was at a version."""
+        """Return an app as it was at a version."""
         return Answer(body=app_json(self._at(absolute_id(path), version), self.engine.state.dialect))
 
     def _at(self, app_id: str, version: str) -> App:
@@ -138,7 +138,7 @@ class AppApi:
         raise Refused(404, f"App '{app_id}' with version '{version}' does not exist")
 
     def tasks(self, call: Call, path: str) -> Answer:
-        """An app's tasks."""
+        """Return an app's tasks."""
         state = self.engine.state
         app = state.app(absolute_id(path))
         return Answer(body={"tasks": [task_json(task, state.dialect) for task in state.tasks(app.id)]})

@@ -18,7 +18,7 @@ SAMPLE = Path(__file__).with_name("sample.json")
 
 def load(path: Path) -> dict[str, App]:
     """
-    The apps of a file, by id; relative ids lie in their group.
+    Read the apps of a file, by id; relative ids lie in their group.
 
     :raise ValueError: where the file cannot be read, is no JSON, or holds an app that cannot be; names it.
     """

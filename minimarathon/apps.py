@@ -124,7 +124,7 @@ class Web(Handler):
         self.wfile.write((self.head(len(text.encode())) + ("" if method == "HEAD" else text)).encode())
 
     def head(self, length: int) -> str:
-        """What stands before a body of so many bytes."""
+        """Return the head of a response whose body has this many bytes."""
         return (
             "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\n"
             f"Content-Length: {length}\r\nConnection: {'close' if self.last else 'keep-alive'}\r\n\r\n"

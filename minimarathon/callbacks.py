@@ -39,7 +39,7 @@ class Callbacks:
         self.bus.listen(self._hear)
 
     def urls(self) -> list[str]:
-        """The subscribers' addresses."""
+        """Return the subscribers' addresses."""
         return list(self._subscribers)
 
     def add(self, url: str) -> None:

@@ -29,17 +29,17 @@ class Call:
     accept: tuple[str, ...] = ()
 
     def arg(self, name: str) -> str | None:
-        """The last value of a query parameter."""
+        """Return the last value of a query parameter."""
         values = self.args.get(name)
         return values[-1] if values else None
 
     def flag(self, name: str) -> bool:
-        """Whether a query parameter says true, in any case."""
+        """Return whether a query parameter is true, in any case."""
         return (self.arg(name) or "").lower() == "true"
 
     def json(self) -> Any:
         """
-        The body as JSON.
+        Return the body as JSON.
 
         :raise Refused: 400 where it is none.
         """
@@ -50,7 +50,7 @@ class Call:
 
     def mapping(self) -> dict[str, Any]:
         """
-        The body as a JSON object.
+        Return the body as a JSON object.
 
         :raise Refused: 400 where it is none.
         """
@@ -61,7 +61,7 @@ class Call:
 
     def mappings(self) -> list[dict[str, Any]]:
         """
-        The body as a list of JSON objects.
+        Return the body as a list of JSON objects.
 
         :raise Refused: 400 where it is none.
         """
@@ -85,7 +85,7 @@ class Answer:
     content_type: str = "application/json"
 
     def encode(self) -> bytes:
-        """The bytes of the body."""
+        """Return the bytes of the body."""
         if self.body is None:
             return b""
         return self.body.encode() if isinstance(self.body, str) else msgspec.json.encode(self.body)
@@ -96,12 +96,12 @@ Handler = Callable[..., Answer]
 
 
 def refusal(refused: Refused) -> Answer:
-    """A refusal as an answer."""
+    """Return a refusal as a response."""
     return Answer(status=refused.status, body=refused.body)
 
 
 def html_error(status: int, reason: str, message: str, headers: Mapping[str, str] | None = None) -> Answer:
-    """A page of the web server below Marathon's API: errors that the API itself never sees are HTML."""
+    """Return an HTML page of the web server below Marathon's API, for errors that the API itself never sees."""
     page = (
         '<html>\n<head>\n<meta http-equiv="Content-Type" content="text/html;charset=utf-8"/>\n'
         f"<title>Error {status} {reason}</title>\n</head>\n"

@@ -57,7 +57,7 @@ def ensure(path: Path) -> bool:
 
 
 def _good(path: Path) -> bool:
-    """Whether the file holds a certificate that lasts a while."""
+    """Return whether the file holds a certificate that is valid for a while."""
     try:
         certificate = x509.load_pem_x509_certificate(path.read_bytes())
     except (OSError, ValueError):

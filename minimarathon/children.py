@@ -27,7 +27,7 @@ class Child:
     log: Path
 
     def last_words(self, lines: int = 15) -> str:
-        """The end of its log."""
+        """Return the end of its log."""
         return "\n".join(self.log.read_text("utf-8", "replace").splitlines()[-lines:])
 
 
@@ -73,7 +73,7 @@ def end(child: Child, seconds: float) -> bool:
 
 
 def haproxies(config: Path) -> Iterator[int]:
-    """The HAProxy processes, masters and workers, that run with a configuration file."""
+    """Return the HAProxy processes, masters and workers, that run with a configuration file."""
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
@@ -125,7 +125,7 @@ def until(true: Callable[[], bool], seconds: float) -> bool:
 
 
 def taken(address: str, port: int) -> bool:
-    """Whether somebody listens on a port, so that we cannot."""
+    """Return whether another process listens on a port."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -27,7 +27,7 @@ class Connections(WrappingFactory):
         return self._gone
 
     def unregisterProtocol(self, p: ProtocolWrapper) -> None:
-        """A connection is over."""
+        """Forget a connection that was closed."""
         super().unregisterProtocol(p)  # type: ignore[no-untyped-call]
         if self._gone is not None and not self.protocols:
             gone, self._gone = self._gone, None

@@ -58,14 +58,14 @@ UNDERSTOOD = frozenset(
 
 
 def absolute(text: str, base: str = "/") -> str:
-    """An id with its leading slash: `text` as it is where it has one, else below the group `base`."""
+    """Return an absolute id: `text` where it has a leading slash, else `text` below the group `base`."""
     path = text if text.startswith("/") else f"{base.rstrip('/')}/{text}"
     return "/" + "/".join(part for part in path.split("/") if part)
 
 
 def parse(body: Mapping[str, Any], app_id: str | None = None, base: str = "/") -> App:
     """
-    An app's JSON as an `App` that has no version and whose service ports may be 0.
+    Return an app's JSON as an `App` that has no version and whose service ports may be 0.
 
     :param app_id: the id that the request's path names; it wins over the body's.
     :param base: the group that a relative id lies in.
@@ -108,7 +108,7 @@ def parse(body: Mapping[str, Any], app_id: str | None = None, base: str = "/") -
 
 def update(app: App, body: Mapping[str, Any]) -> App:
     """
-    What Marathon's PUT and PATCH do: the fields that the body has, over those that the app has.
+    Apply Marathon's PUT and PATCH: the fields of the body replace those of the app.
 
     Fields that say the same thing in two ways (ports, networks, cmd and args) push each other out.
 
@@ -149,7 +149,7 @@ def _check_id(fields: Fields, named: str | None) -> None:
 
 def _container(fields: Fields) -> dict[str, Any] | None:
     """
-    The container without its network and ports, which lie elsewhere in an `App`; None where nothing else is said.
+    Return the container without network and ports, which are elsewhere in an `App`; None where nothing else is given.
 
     So an app that was written with old names is the same app when it is written with today's.
     """
@@ -164,7 +164,7 @@ def _container(fields: Fields) -> dict[str, Any] | None:
 
 
 def _networking(fields: Fields) -> tuple[Networking, str | None]:
-    """The mode and the network's name, by whichever of three generations of fields says it."""
+    """Return the mode and the network's name, from whichever of three generations of fields has them."""
     networks = fields.each("networks")
     if networks:
         mode = networks[0].word("mode", "container", tuple(one.value for one in Networking))

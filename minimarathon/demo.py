@@ -90,7 +90,7 @@ class Plan:
 
 def parse(arguments: Sequence[str], environ: Mapping[str, str]) -> Plan:
     """
-    The command line and the environment as a plan.
+    Return the command line and the environment as a plan.
 
     :raise SystemExit: with argparse's words, where they are wrong.
     """
@@ -137,7 +137,7 @@ def _port(text: str) -> int:
 
 
 def complaints(plan: Plan, apps: Mapping[str, App]) -> Iterator[str]:
-    """A line for each port that is taken or given twice, the apps' service ports included."""
+    """Return a line for each port that is taken or given twice, the apps' service ports included."""
     names = ["http", "https", "stats", "appid", *([] if plan.marathon else ["marathon"])]
     given = {
         port: f"the service port of {app.id}" for app in apps.values() for port in app.service_ports if port
@@ -242,7 +242,7 @@ class Demo:
             self._until(lambda: 200 <= _status(ports.http, path, host) < 400, f"{host}{path} answers")  # noqa: B023
 
     def _hosts(self) -> Iterator[tuple[str, str]]:
-        """The virtual hosts of the small Marathon's apps, each with a path."""
+        """Return the virtual hosts of minimarathon's apps, each with a path."""
         for app in self._apps.values():
             host = app.labels.get("HAPROXY_0_VHOST")
             if host:
@@ -302,7 +302,7 @@ class Demo:
             time.sleep(0.2)
 
     def _end(self) -> None:
-        """The load balancer first, then the HAProxy that it leaves running, then the apps behind it."""
+        """Stop the load balancer first, then the HAProxy that it leaves running, then the apps behind it."""
         for child in reversed(self._children):
             if not end(child, 20):
                 print(f"{child.name} had to be killed; look into {child.log}", file=sys.stderr, flush=True)
@@ -340,7 +340,7 @@ class _Lock:
 
 
 def _status(port: int, path: str, host: str = LOCAL) -> int:
-    """The status that a GET is answered with; 0 where there is no answer."""
+    """Return the status of the response to a GET; 0 where there is none."""
     connection = http.client.HTTPConnection(LOCAL, port, timeout=2)
     try:
         connection.request("GET", path, headers={"Host": host})

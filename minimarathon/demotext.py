@@ -1,4 +1,4 @@
-"""What ``make run`` says to try, once traffic flows: commands that work when they are pasted."""
+"""The text of ``make run`` about what to try, once traffic flows: commands that work when they are pasted."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ Logs are in {directory}. Ctrl-C ends everything.
 
 def instructions(ports: DemoPorts, marathons: Sequence[str], directory: Path, echo: int | None) -> str:
     """
-    What to try.
+    Return the text about what to try.
 
     :param marathons: addresses of real Marathons; empty where a small one runs.
     :param echo: the service port of the sample's echo; None where other apps run.

@@ -33,7 +33,7 @@ class Move:
 
 def plan(app: App | None, tasks: Collection[Task]) -> Move:
     """
-    The next move.
+    Return the next move.
 
     At least ``ceil(instances × minimumHealthCapacity)`` tasks stay ready, and while tasks of an old version are there
     at most ``floor(instances × (1 + maximumOverCapacity))`` exist; where both bounds are the same number, one more may
@@ -68,7 +68,7 @@ def _most(app: App) -> int:
 
 
 def _superfluous(app: App, current: list[Task]) -> list[Task]:
-    """The tasks that are too many: those that are not ready first, then by the app's kill selection."""
+    """Return the surplus tasks: those that are not ready first, then by the app's kill selection."""
     youngest_first = app.kill_selection == "YOUNGEST_FIRST"
     ordered = sorted(current, key=lambda task: task.staged_at, reverse=youngest_first)
     ordered.sort(key=lambda task: task.ready)
@@ -76,7 +76,7 @@ def _superfluous(app: App, current: list[Task]) -> list[Task]:
 
 
 def _replaceable(app: App, old: list[Task], ready: int) -> list[Task]:
-    """The tasks of old versions that may go now: all that are not ready, and as many ready ones as can be spared."""
+    """Return the tasks of old versions that may end now: all that are not ready, and ready ones that can be spared."""
     spare = max(0, ready - _least(app))
     useless = [task for task in old if not task.ready]
     useful = sorted((task for task in old if task.ready), key=lambda task: task.staged_at)

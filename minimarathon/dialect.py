@@ -29,7 +29,7 @@ class Dialect:
     @classmethod
     def parse(cls, text: str) -> Dialect:
         """
-        The dialect of ``1.5`` or ``1.5.15``.
+        Return the dialect of ``1.5`` or ``1.5.15``.
 
         :raise ValueError: where this is no version that is spoken here.
         """
@@ -77,7 +77,7 @@ class Dialect:
 
     @property
     def unknown_path_status(self) -> int:
-        """What an unknown path is answered with: later Marathons call it their own error."""
+        """The response to an unknown path: later Marathons call it their own error."""
         return 404 if self.version < (1, 6) else 500
 
     @property

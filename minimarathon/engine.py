@@ -46,7 +46,7 @@ class Engine:
     _stopped: bool = False
     _log = Logger()
 
-    # What is wanted.
+    # Changes to what is wanted.
 
     def deploy(
         self,

@@ -1,4 +1,4 @@
-"""What minimarathon refuses, in Marathon's words: each refusal knows its status and its JSON."""
+"""Refusals of minimarathon, in Marathon's words: each has its status and its JSON."""
 
 from __future__ import annotations
 

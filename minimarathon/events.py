@@ -34,7 +34,7 @@ class Event:
 
     def json(self, light: bool = False) -> bytes:
         """
-        The event as one line of JSON.
+        Return the event as one line of JSON.
 
         :param light: leave the whole cluster out of a deployment's plan.
         """
@@ -84,7 +84,7 @@ class Announcer:
     now: Callable[[], float]
 
     def event(self, kind: str, plan: Deployment | None = None, **fields: Any) -> Event:
-        """An event of now."""
+        """Return an event with the present time."""
         return Event(kind, self.now(), fields, self.dialect, plan)
 
     def posted(self, app: App, client: str, uri: str) -> Event:
@@ -93,7 +93,7 @@ class Announcer:
         return self.event("api_post_event", clientIp=client, uri=uri, appDefinition=definition)
 
     def status(self, task: Task, message: str = "") -> tuple[Event, ...]:
-        """A task has a new state: Mesos's word about it, and Marathon's about the instance."""
+        """Announce a task's new state: Mesos's event about it, and Marathon's about the instance."""
         update = self.event(
             "status_update_event",
             slaveId=AGENT,
@@ -109,7 +109,7 @@ class Announcer:
         return (update, self.instance(task, task.state.removeprefix("TASK_").capitalize()))
 
     def instance(self, task: Task, condition: str) -> Event:
-        """An instance has a new condition."""
+        """Announce an instance's new condition."""
         return self.event(
             "instance_changed_event",
             instanceId=task.instance_id,
@@ -131,7 +131,7 @@ class Announcer:
         )
 
     def healthy(self, task: Task) -> Event:
-        """The health of the whole instance changed."""
+        """Announce that the health of a whole instance changed."""
         return self.event(
             "instance_health_changed_event",
             instanceId=task.instance_id,
@@ -141,14 +141,14 @@ class Announcer:
         )
 
     def check_failed(self, task: Task, check: HealthCheck) -> Event:
-        """A check failed. From 1.5 on the instance's id stands under the old name ``taskId``."""
+        """Announce a failed check. From 1.5 on ``taskId`` holds the instance's id."""
         named: dict[str, Any] = {"instanceId" if self.dialect.old_ports else "taskId": task.instance_id}
         return self.event(
             "failed_health_check_event", appId=task.app_id, **named, healthCheck=check_json(check)
         )
 
     def unhealthy_kill(self, task: Task, reason: str) -> Event:
-        """A task is killed since its checks fail."""
+        """Announce that a task is killed because its checks fail."""
         return self.event(
             "unhealthy_instance_kill_event",
             appId=task.app_id,
@@ -167,10 +167,10 @@ class Announcer:
         return self.event(kind, deployment, currentStep=now)
 
     def deployed(self, deployment: Deployment) -> Event:
-        """A deployment is done."""
+        """Announce that a deployment is done."""
         return self.event("deployment_success", deployment, id=deployment.id)
 
     def undeployed(self, deployment: Deployment, reason: str) -> Event:
-        """A deployment was cancelled."""
+        """Announce that a deployment was cancelled."""
         named: dict[str, Any] = {"reason": reason} if self.dialect.failure_reasons else {}
         return self.event("deployment_failed", deployment, id=deployment.id, **named)

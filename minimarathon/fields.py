@@ -53,7 +53,7 @@ class Fields:
         self.mistakes.values.append({"path": f"{self.path}/{name}", "errors": [error]})
 
     def text(self, name: str) -> str | None:
-        """A string."""
+        """Return a string."""
         value = self.body.get(name)
         if value is not None and not isinstance(value, str):
             self._mistyped(name, "jsstring")
@@ -61,7 +61,7 @@ class Fields:
         return value
 
     def word(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
-        """A string out of a list."""
+        """Return a string, which must be one of a list."""
         value = self.text(name)
         if value is None:
             return default
@@ -71,14 +71,14 @@ class Fields:
         return value
 
     def flag(self, name: str) -> bool:
-        """A boolean; absent is false."""
+        """Return a boolean; absent is false."""
         value = self.body.get(name)
         if value is not None and not isinstance(value, bool):
             self._mistyped(name, "jsboolean")
         return value is True
 
     def number(self, name: str, default: float, low: float = 0, high: float | None = None) -> float:
-        """A number between `low` and `high`, both included."""
+        """Return a number between `low` and `high`, both included."""
         value = self.body.get(name)
         if value is None:
             return default
@@ -92,18 +92,18 @@ class Fields:
         return value
 
     def integer(self, name: str, default: int, low: int = 0, high: int | None = None) -> int:
-        """A whole number between `low` and `high`, both included."""
+        """Return a whole number between `low` and `high`, both included."""
         value = self.number(name, default, low, high)
         if value != int(value):
             self._mistyped(name, "jsnumber")
         return int(value)
 
     def optional_integer(self, name: str, low: int = 0, high: int | None = None) -> int | None:
-        """A whole number, or None where it is absent."""
+        """Return a whole number, or None where it is absent."""
         return None if self.body.get(name) is None else self.integer(name, 0, low, high)
 
     def texts(self, name: str) -> tuple[str, ...] | None:
-        """A list of strings."""
+        """Return a list of strings."""
         value = self.body.get(name)
         if value is None:
             return None
@@ -113,7 +113,7 @@ class Fields:
         return tuple(value)
 
     def mapping(self, name: str, only_texts: bool = False) -> dict[str, Any]:
-        """An object; with `only_texts`, numbers and booleans become texts and nothing else is allowed."""
+        """Return an object; with `only_texts`, numbers and booleans become texts and nothing else is allowed."""
         value = self.body.get(name)
         if value is None:
             return {}
@@ -132,13 +132,13 @@ class Fields:
         }
 
     def inner(self, name: str) -> Fields | None:
-        """An object, to be read on; None where it is absent."""
+        """Return a reader of an object; None where it is absent."""
         if self.body.get(name) is None:
             return None
         return Fields(self.mapping(name), self.mistakes, f"{self.path}/{name}")
 
     def each(self, name: str) -> list[Fields] | None:
-        """The objects of a list; None where it is absent."""
+        """Return readers of the objects of a list; None where it is absent."""
         value = self.body.get(name)
         if value is None:
             return None

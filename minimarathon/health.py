@@ -23,7 +23,7 @@ def judge(
     had: Health | None, cause: str | None, now: float, check: HealthCheck, age: float
 ) -> tuple[Health | None, bool]:
     """
-    What one more result makes of a task's health.
+    Return a task's health after one more result.
 
     A failure in the grace period counts for nothing as long as the check never succeeded.
 
@@ -60,7 +60,7 @@ class IProbes(Interface):
     """Asks a task how it is."""
 
     def probe(check: HealthCheck, task: Task, app: App) -> Deferred[None]:
-        """Fires when the task is well, fails with the reason when not. May be cancelled; knows no time limit."""
+        """Probe a task: fire when it is well, fail with the reason when not. May be cancelled; has no time limit."""
 
 
 @implementer(IHealth)

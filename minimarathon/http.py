@@ -35,12 +35,12 @@ class Face:
     server: object = None
 
     def getChildWithDefault(self, name: bytes, request: Request) -> IResource:
-        """A leaf has no children."""
+        """Return this resource: a leaf has no children."""
         return self
 
     def putChild(self, path: bytes, child: IResource) -> None:
         """
-        A leaf takes no children.
+        Refuse: a leaf takes no children.
 
         :raise TypeError: always.
         """
@@ -58,7 +58,7 @@ class Face:
         return _send(request, self.api.answer(call))
 
     def _events(self, request: Request, call: Call) -> bytes | int:
-        """The stream, for who asks for nothing but a stream."""
+        """Respond with the stream to clients that accept nothing else."""
         if call.method != "GET" or "text/event-stream" not in call.accept:
             message = f"HTTP method {call.method} is not supported by this URL"
             return _send(request, html_error(405, "Method Not Allowed", message))

@@ -1,4 +1,4 @@
-"""What minimarathon holds, as frozen values: apps as their owners want them, and tasks as they are."""
+"""The state of minimarathon as frozen values: apps as their owners want them, and tasks as they are."""
 
 from __future__ import annotations
 

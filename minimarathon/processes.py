@@ -68,7 +68,7 @@ class IRunner(Interface):
 
 def environment(task: Task, app: App, host: Mapping[str, str]) -> dict[str, str]:
     """
-    What a task's process finds in its environment: where to listen, who it is, and what its app says.
+    Return the environment of a task's process: where to listen, its ids, and the variables of its app.
 
     ``MINIMARATHON_PYTHON`` is the Python that runs us, so that the sample's commands work in any virtual environment;
     ``PYTHONPATH`` leads to this package, from a checkout as well.
@@ -108,7 +108,7 @@ class _Process(ProcessProtocol):
     _timer: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
-        """The process is there."""
+        """Note that the process has started."""
         assert self.transport is not None
         self._group = int(self.transport.pid)
         self.clock.callLater(0, self.running)
@@ -143,7 +143,7 @@ class _Process(ProcessProtocol):
         return True
 
     def processEnded(self, reason: Failure) -> None:
-        """The leader is over: what it left behind is told to end, and the end is reported when that is gone."""
+        """End what the group's leader left behind, and report the end when that is gone."""
         self.transport = None
         if self._timer is not None:
             self._timer.cancel()

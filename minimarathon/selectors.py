@@ -18,7 +18,7 @@ _ONE = re.compile(
 
 def parse_selector(text: str) -> Selector:
     """
-    What tells whether an app's labels are meant.
+    Return a function that tells whether an app's labels match.
 
     :raise Refused: 400 where the text is no selector.
     """

@@ -59,7 +59,7 @@ class Config:
 
 
 def unique() -> str:
-    """A new id, as Marathon makes them."""
+    """Return a new id, as Marathon makes them."""
     return str(uuid.uuid1())
 
 
@@ -102,7 +102,7 @@ class MiniMarathon(Service):
 
     @property
     def url(self) -> str:
-        """Where it listens, once it was started."""
+        """The address of the API, once it was started."""
         return f"http://{self.face.api.leader}"
 
     def privilegedStartService(self) -> None:

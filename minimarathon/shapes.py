@@ -27,7 +27,7 @@ NEW_DEFAULTS: Mapping[str, Any] = {
 
 
 def app_json(app: App, dialect: Dialect) -> dict[str, Any]:
-    """An app as ``/v2/apps`` shows it, without what is embedded."""
+    """Return an app as ``/v2/apps`` shows it, without what is embedded."""
     body = _old_definition(app) if dialect.old_ports else {**DEFAULTS, **NEW_DEFAULTS, **new_definition(app)}
     if dialect.roles:
         body.setdefault("role", "*")
@@ -37,7 +37,7 @@ def app_json(app: App, dialect: Dialect) -> dict[str, Any]:
 
 
 def new_definition(app: App) -> dict[str, Any]:
-    """What its owner wrote, with today's names (Marathon 1.5+), nothing empty: `minimarathon.definitions` reads it."""
+    """Return what an app's owner wrote, with today's names (Marathon 1.5+) and nothing empty."""
     body = {**app.rest, **_common(app)}
     for name, value in (
         ("cmd", app.cmd),
@@ -64,7 +64,7 @@ def new_definition(app: App) -> dict[str, Any]:
 
 
 def _common(app: App) -> dict[str, Any]:
-    """The fields that every version has and names the same."""
+    """Return the fields that every version has under the same names."""
     return {
         "id": app.id,
         "instances": app.instances,
@@ -82,7 +82,7 @@ def _common(app: App) -> dict[str, Any]:
 
 
 def _old_definition(app: App) -> dict[str, Any]:
-    """The same until 1.4: ``ports`` beside ``portDefinitions``, ``docker.network``, ``ipAddress``, nulls."""
+    """Return an app as until 1.4: ``ports`` beside ``portDefinitions``, ``docker.network``, ``ipAddress``, nulls."""
     body = {**DEFAULTS, **OLD_DEFAULTS, **app.rest, **_common(app)}
     body["cmd"], body["args"] = app.cmd, None if app.args is None else list(app.args)
     body["env"] = dict(app.env)
@@ -150,7 +150,7 @@ def check_json(check: HealthCheck) -> dict[str, Any]:
 
 
 def task_json(task: Task, dialect: Dialect) -> dict[str, Any]:
-    """A task as ``/v2/tasks`` and the embedded lists show it; what is empty is left out as Marathon does."""
+    """Return a task as ``/v2/tasks`` and the embedded lists show it, without empty fields, as Marathon does."""
     body: dict[str, Any] = {
         "appId": task.app_id,
         "host": task.host,
@@ -179,7 +179,7 @@ AGENT = "6d696e69-6d61-4172-b174-686f6e000000-S0"
 
 
 def addresses(task: Task) -> list[dict[str, str]]:
-    """The task's own addresses."""
+    """Return the task's own addresses."""
     return [{"ipAddress": task.address, "protocol": "IPv4"}]
 
 
@@ -218,7 +218,7 @@ def step_json(deployment: Deployment, index: int) -> dict[str, Any]:
 
 
 def plan_json(deployment: Deployment, dialect: Dialect, light: bool) -> dict[str, Any]:
-    """A deployment as its events show it; heavy ones hold the whole cluster twice."""
+    """Return a deployment as its events show it; heavy ones hold the whole cluster twice."""
     body: dict[str, Any] = {"id": deployment.id}
     if not light:
         body["original"] = group_json("/", deployment.before, deployment.version, dialect)
@@ -229,7 +229,7 @@ def plan_json(deployment: Deployment, dialect: Dialect, light: bool) -> dict[str
 
 
 def deployment_json(deployment: Deployment) -> dict[str, Any]:
-    """A deployment as ``/v2/deployments`` lists it."""
+    """Return a deployment as ``/v2/deployments`` lists it."""
     now = min(deployment.step, len(deployment.steps) - 1)
     current = [{**one, "readinessCheckResults": []} for one in step_json(deployment, now)["actions"]]
     return {
@@ -246,7 +246,7 @@ def deployment_json(deployment: Deployment) -> dict[str, Any]:
 
 def group_json(group_id: str, apps: Iterable[App], version: str, dialect: Dialect) -> dict[str, Any]:
     """
-    A group with its apps and the groups in it, as the ids of the apps lay them out.
+    Return a group with its apps and groups, as the ids of the apps lay them out.
 
     :param apps: those in the group, transitively; others are left out.
     """

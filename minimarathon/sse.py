@@ -106,23 +106,23 @@ class Stream:
             self.request.loseConnection()
 
     def closed(self) -> None:
-        """The connection is over."""
+        """Forget the connection, which was closed."""
         self.open = False
         self._unsent.clear()
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
 
     def pauseProducing(self) -> None:
-        """The client does not read as fast as we write."""
+        """Stop writing: the client does not read as fast as we write."""
         self._paused = True
 
     def resumeProducing(self) -> None:
-        """It reads again."""
+        """Write again: the client reads."""
         self._paused = False
         self._flush()
 
     def stopProducing(self) -> None:
-        """It is gone."""
+        """Close the stream: the client is gone."""
         self.closed()
 
 

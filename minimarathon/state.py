@@ -72,10 +72,10 @@ class State:
         self.announce = Announcer(self.dialect, self.now)
         self.version = iso(self.now())
 
-    # What is there.
+    # The present state.
 
     def app(self, app_id: str) -> App:
-        """The app as it is wanted; `Refused` (404) where there is none."""
+        """Return the app as it is wanted; raises `Refused` (404) where there is none."""
         record = self.records.get(app_id)
         if record is None or record.app is None:
             raise unknown_app(app_id)
@@ -86,7 +86,7 @@ class State:
         return tuple(record.app for record in self.records.values() if record.app is not None)
 
     def tasks(self, app_id: str) -> tuple[Task, ...]:
-        """The tasks of an app that have not ended."""
+        """Return the tasks of an app that have not ended."""
         record = self.records.get(app_id)
         return () if record is None else tuple(record.tasks.values())
 
@@ -103,11 +103,11 @@ class State:
         return self.records[app_id].history[::-1]
 
     def deployments_of(self, app_id: str) -> list[Deployment]:
-        """The deployments that hold an app."""
+        """Return the deployments that hold an app."""
         return [one.deployment for one in self.underway.values() if app_id in one.deployment.apps]
 
     def delayed(self) -> Iterator[tuple[App, Record]]:
-        """The apps with tasks that wait to be launched."""
+        """Return the apps with tasks that wait to be launched."""
         for record in self.records.values():
             if record.app is not None and record.waiting:
                 yield record.app, record
@@ -152,7 +152,7 @@ class State:
         return deployment, events
 
     def _stamp(self) -> str:
-        """A version that is later than every one before."""
+        """Return a version that is later than every one before."""
         stamp = iso(self.now())
         later = self.now()
         while stamp <= self.version:
@@ -197,7 +197,7 @@ class State:
         return [self.announce.undeployed(one.deployment, reason)]
 
     def undo(self, deployment_id: str) -> dict[str, App | None]:
-        """The changes that would take a deployment back."""
+        """Return the changes that would roll a deployment back."""
         if deployment_id not in self.underway:
             raise Refused(404, f"DeploymentPlan {deployment_id} does not exist")
         deployment = self.underway[deployment_id].deployment
@@ -224,7 +224,7 @@ class State:
         return events
 
     def settle(self, app_id: str) -> list[Event]:
-        """An app may have come to rest: go on with the deployments that waited for it."""
+        """Go on with the deployments that waited for an app, which may have come to rest."""
         events: list[Event] = []
         if not self._settled(app_id):
             return events
@@ -257,10 +257,10 @@ class State:
         for app_id in stopped:
             yield self.announce.event("app_terminated_event", appId=app_id)
 
-    # What became of tasks.
+    # Tasks as they start and end.
 
     def stage(self, app: App, host: str, address: str, ports: tuple[int, ...]) -> tuple[Task, list[Event]]:
-        """A new task of an app, which is about to be started."""
+        """Add a new task of an app, which is about to be started."""
         unique = self.new_id()
         name = app.id.strip("/").replace("/", "_")
         goals = self.dialect.goals
@@ -284,7 +284,7 @@ class State:
         return task, [*events, *self.announce.status(task)]
 
     def running(self, task_id: str) -> list[Event]:
-        """A task's process is there. Nothing where it is already told to end."""
+        """Note that a task's process has started; nothing where it is already being killed."""
         task = self.task(task_id)
         if task.killing:
             return []
@@ -292,7 +292,7 @@ class State:
         return list(self.announce.status(task))
 
     def killing(self, task_id: str) -> list[Event]:
-        """A task is told to end."""
+        """Note that a task is being killed."""
         task = self.task(task_id)
         if task.killing:
             return []
@@ -300,7 +300,7 @@ class State:
 
     def ended(self, task_id: str, state: str, message: str) -> list[Event]:
         """
-        A task is over.
+        Note that a task has ended.
 
         :param state: ``TASK_KILLED``, ``TASK_FAILED`` or ``TASK_FINISHED``; what was not killed delays the next launch.
         """

@@ -92,7 +92,7 @@ class _Plugin(MiniMarathon):
 
 
 def makeService(options: Options) -> IService:
-    """The service that the options describe."""
+    """Return the service that the options describe."""
     from twisted.internet import reactor
 
     work_dir = options["work-dir"] or (

@@ -1,4 +1,4 @@
-"""What a new definition of an app amounts to beside the one it had: service ports, version, kind of change."""
+"""A new definition of an app compared with the one before: service ports, version, kind of change."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def free_service_ports(used: set[int]) -> Iterator[int]:
 def with_service_ports(
     ports: tuple[Port, ...], had: tuple[Port, ...], free: Iterator[int]
 ) -> tuple[Port, ...]:
-    """The ports with a service port each: their own, else the one the app had in that place, else a free one."""
+    """Give each port a service port: its own, else the app's former one in that place, else a free one."""
     given = []
     for index, port in enumerate(ports):
         if port.service_port == 0:
@@ -33,7 +33,7 @@ def with_service_ports(
 
 def versioned(had: App | None, app: App, now: str, restart: bool) -> tuple[str | None, App]:
     """
-    What kind of change this is, and the app with the versions that come of it.
+    Return the kind of change, and the app with its resulting versions.
 
     :param now: the version of the change.
     :param restart: replace the tasks though nothing differs.
