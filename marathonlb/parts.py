@@ -19,7 +19,7 @@ from marathonlb.controller.hold import Hold
 from marathonlb.controller.planner import Planner
 from marathonlb.controller.reconciler import Reconciler
 from marathonlb.controller.recorder import Recorder
-from marathonlb.controller.timeline import Timeline
+from marathonlb.controller.timeline import EventTimeline
 from marathonlb.haproxy.applier import Applier
 from marathonlb.haproxy.certificates.loaded import LoadedCertificates
 from marathonlb.haproxy.certificates.reload_watch import CertificateWatch
@@ -83,7 +83,7 @@ def make_parts(settings: Settings, reactor: Any, *, once: bool = False) -> Parts
     report(*templates.warnings, remark)
     pool = HTTPConnectionPool(reactor)
     metrics = Metrics(__version__, settings.mode, started=reactor.seconds())
-    recorder = Recorder(reactor, Timeline(), metrics)
+    recorder = Recorder(reactor, EventTimeline(), metrics)
     policy = read_policy(settings.policy, PER_APP_NAMES) if settings.policy else OPEN
     certificates, loaded = make_certificates(settings, reactor)
     admission = CertificateAdmission(certificates, settings, policy)

@@ -13,7 +13,7 @@ from marathonlb.controller.event_log import LOUD, EventLog
 from marathonlb.controller.planner import PlannedConfig
 from marathonlb.controller.sentences import cause_phrase, causes_sentence, outcome_sentence
 from marathonlb.controller.status import ConvergenceStatus
-from marathonlb.controller.timeline import Entry, Kind, Timeline
+from marathonlb.controller.timeline import Entry, EventTimeline, Kind
 from marathonlb.errors import ReloadFailed, described
 from marathonlb.haproxy.outcome import (
     Outcome,
@@ -44,7 +44,7 @@ class Recorder(EventLog):
     :ivar watch: called with the name of each stage that begins.
     """
 
-    def __init__(self, clock: IReactorTime, timeline: Timeline, metrics: Metrics) -> None:
+    def __init__(self, clock: IReactorTime, timeline: EventTimeline, metrics: Metrics) -> None:
         super().__init__()
         self.timeline = timeline
         self.metrics = metrics

@@ -82,7 +82,7 @@ _REPEATED = frozenset({Kind.UNCHANGED, Kind.FAILED, Kind.WAITING})
 Follower = Callable[[Entry], object]
 
 
-class Timeline:
+class EventTimeline:
     """
     A bounded ring of entries.
 

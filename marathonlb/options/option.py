@@ -7,22 +7,22 @@ from enum import Enum
 from attrs import frozen
 
 from marathonlb.options import values
-from marathonlb.options.values import Kind
+from marathonlb.options.values import ValueKind
 
 PREFIX = "MARATHON_LB_"
 """What the environment variable of every option begins with."""
 
-SECONDS = Kind(values.seconds, "a number of seconds above 0", "SECONDS")
-PAUSE = Kind(values.pause, "a number of seconds, 0 or more", "SECONDS")
-PERCENT = Kind(values.integer(0, 100), "a whole number from 0 to 100", "PERCENT")
-COUNT = Kind(values.integer(0, 100_000), "a whole number from 0 to 100000", "N")
-RETRIES = Kind(values.integer(-1, 1_000_000), "a whole number, 0 for none or -1 for ever", "N")
-PORT = Kind(values.integer(0, 65535), "a port from 1 to 65535, or 0", "PORT")
-PATH = Kind(values.plain, "a path", "PATH")
-TEXT = Kind(values.plain, "a text of one line", "TEXT")
-BIND = Kind(values.bind, "an address and a port such as *:80, 10.0.0.1:80 or [::]:80", "ADDR:PORT")
-ITEMS = Kind(values.words, "a list of names, separated by commas", "NAME[,NAME]")
-FLAG = Kind(values.boolean, "true or false", "")
+SECONDS = ValueKind(values.seconds, "a number of seconds above 0", "SECONDS")
+PAUSE = ValueKind(values.pause, "a number of seconds, 0 or more", "SECONDS")
+PERCENT = ValueKind(values.integer(0, 100), "a whole number from 0 to 100", "PERCENT")
+COUNT = ValueKind(values.integer(0, 100_000), "a whole number from 0 to 100000", "N")
+RETRIES = ValueKind(values.integer(-1, 1_000_000), "a whole number, 0 for none or -1 for ever", "N")
+PORT = ValueKind(values.integer(0, 65535), "a port from 1 to 65535, or 0", "PORT")
+PATH = ValueKind(values.plain, "a path", "PATH")
+TEXT = ValueKind(values.plain, "a text of one line", "TEXT")
+BIND = ValueKind(values.bind, "an address and a port such as *:80, 10.0.0.1:80 or [::]:80", "ADDR:PORT")
+ITEMS = ValueKind(values.words, "a list of names, separated by commas", "NAME[,NAME]")
+FLAG = ValueKind(values.boolean, "true or false", "")
 
 
 class Face(Enum):
@@ -57,7 +57,7 @@ class Option:
     """
 
     name: str
-    kind: Kind
+    kind: ValueKind
     help: str
     default: str | None = None
     default_help: str | None = None

@@ -22,14 +22,14 @@ from marathonlb.options.option import (
     Group,
     Option,
 )
-from marathonlb.options.values import Kind
+from marathonlb.options.values import ValueKind
 
 _MARATHON = Group(
     "Marathon",
     (
         Option(
             name="mode",
-            kind=Kind(values.choice(*values.MODES), "one of sse, event, poll", "MODE", values.MODES),
+            kind=ValueKind(values.choice(*values.MODES), "one of sse, event, poll", "MODE", values.MODES),
             default="sse",
             face=Face.DAEMON,
             help="how changes are learned: sse reads Marathon's event stream, event has Marathon post to us "
@@ -38,7 +38,7 @@ _MARATHON = Group(
         Option(
             name="marathon",
             short="m",
-            kind=Kind(
+            kind=ValueKind(
                 values.marathons,
                 "an address such as http://marathon:8080 or name=http://marathon:8080",
                 "[NAME=]URL",
@@ -51,19 +51,19 @@ _MARATHON = Group(
         ),
         Option(
             name="auth-credentials",
-            kind=Kind(values.credentials, "user:pass", "USER:PASS"),
+            kind=ValueKind(values.credentials, "user:pass", "USER:PASS"),
             secret=True,
             help="user and password for Marathon; also MARATHON_USER and MARATHON_PASSWORD",
         ),
         Option(
             name="marathon-auth-credential-file",
-            kind=Kind(values.plain, "the path of a file with user:pass", "[NAME=]PATH"),
+            kind=ValueKind(values.plain, "the path of a file with user:pass", "[NAME=]PATH"),
             repeated=True,
             help="a file with user:pass, read again when it changes; NAME= is for that cluster alone",
         ),
         Option(
             name="dcos-auth-credentials",
-            kind=Kind(values.secret, "a DC/OS service account (JSON, or a path)", "[NAME=]JSON|PATH"),
+            kind=ValueKind(values.secret, "a DC/OS service account (JSON, or a path)", "[NAME=]JSON|PATH"),
             secret=True,
             repeated=True,
             environment=("DCOS_SERVICE_ACCOUNT_CREDENTIAL",),
@@ -72,7 +72,7 @@ _MARATHON = Group(
         ),
         Option(
             name="marathon-ca-cert",
-            kind=Kind(values.plain, "the path of a PEM bundle", "[NAME=]PATH"),
+            kind=ValueKind(values.plain, "the path of a PEM bundle", "[NAME=]PATH"),
             repeated=True,
             default_help="the system's",
             help="PEM bundle of the authorities that Marathon's certificate is verified with; NAME= is for that "
@@ -80,7 +80,7 @@ _MARATHON = Group(
         ),
         Option(
             name="marathon-client-cert",
-            kind=Kind(values.plain, "the path of a PEM file", "[NAME=]PATH"),
+            kind=ValueKind(values.plain, "the path of a PEM file", "[NAME=]PATH"),
             repeated=True,
             help="PEM file with a certificate, its private key and its chain that show Marathon who we are; "
             "read again when it changes; NAME= is for that cluster alone",
@@ -95,14 +95,14 @@ _MARATHON = Group(
         Option(
             name="callback-url",
             short="u",
-            kind=Kind(values.callback, "a URL or host:port", "URL"),
+            kind=ValueKind(values.callback, "a URL or host:port", "URL"),
             default_help="http://$HOST:8081/, else this host's full name",
             help="where Marathon reaches us in event mode; host:port alone means http://host:port/",
         ),
         Option(
             name="listening",
             short="l",
-            kind=Kind(values.listening, "an endpoint such as :8081, host:8081 or tcp:8081", "ENDPOINT"),
+            kind=ValueKind(values.listening, "an endpoint such as :8081, host:8081 or tcp:8081", "ENDPOINT"),
             default_help="the callback's port",
             help="where the callback listens in event mode: a Twisted endpoint string, :8081 or host:8081; "
             "given to the script it starts event mode",
@@ -174,7 +174,7 @@ _HAPROXY = Group(
         ),
         Option(
             name="haproxy",
-            kind=Kind(values.plain, "a program that can be run", "PATH"),
+            kind=ValueKind(values.plain, "a program that can be run", "PATH"),
             default_help="haproxy on PATH, else the one from the haproxy extra",
             help="the HAProxy binary",
         ),
@@ -194,7 +194,7 @@ _HAPROXY = Group(
         Option(
             name="command",
             short="c",
-            kind=Kind(values.command, "a command", "COMMAND"),
+            kind=ValueKind(values.command, "a command", "COMMAND"),
             default_help="found out: systemd, upstart, sysv",
             help="the reload command where HAProxy is not ours",
         ),
@@ -218,7 +218,7 @@ _HAPROXY = Group(
         ),
         Option(
             name="hard-stop-after",
-            kind=Kind(values.duration, "a duration with its unit such as 30s, 15m or 1h", "DURATION"),
+            kind=ValueKind(values.duration, "a duration with its unit such as 30s, 15m or 1h", "DURATION"),
             default="1h",
             help="how long an old HAProxy worker may serve what it holds",
         ),
@@ -294,7 +294,9 @@ _SERVICES = Group(
         ),
         Option(
             name="ssl-certs",
-            kind=Kind(values.words, "a list of PEM files or directories, separated by commas", "PATH[,PATH]"),
+            kind=ValueKind(
+                values.words, "a list of PEM files or directories, separated by commas", "PATH[,PATH]"
+            ),
             default="/etc/ssl/cert.pem",
             environment=("HAPROXY_SSL_CERTS",),
             help="PEM files or directories of the certificates for https, separated by commas",
@@ -316,7 +318,7 @@ _SERVICES = Group(
         ),
         Option(
             name="max-password-cost",
-            kind=Kind(values.milliseconds, "a number of milliseconds from 0.5 to 100", "MILLISECONDS"),
+            kind=ValueKind(values.milliseconds, "a number of milliseconds from 0.5 to 100", "MILLISECONDS"),
             default="1",
             help="what the hash of a password may cost HAProxy, in milliseconds in which it serves nobody",
             note="5 takes the hashes of `openssl passwd -5` and `-6` as they are",
@@ -357,7 +359,7 @@ _SCRIPT = Group(
         ),
         Option(
             name="explain",
-            kind=Kind(values.plain, "a URL, an app id or a port", "WHAT"),
+            kind=ValueKind(values.plain, "a URL, an app id or a port", "WHAT"),
             face=Face.SCRIPT,
             only_on_command_line=True,
             help="say which rule catches a URL, an app id or a port, or why nothing does; change nothing. The daemon "
@@ -379,7 +381,7 @@ _SCRIPT = Group(
         ),
         Option(
             name="rollback",
-            kind=Kind(values.integer(0, 100_000), "a whole number, 0 to release", "N"),
+            kind=ValueKind(values.integer(0, 100_000), "a whole number, 0 to release", "N"),
             face=Face.SCRIPT,
             only_on_command_line=True,
             help="go back by N configurations, with today's tasks in it, and stay there; 0 releases it",
@@ -398,7 +400,7 @@ _OPERATION = Group(
     (
         Option(
             name="admin-allow",
-            kind=Kind(values.networks, "a list of networks, separated by commas", "NET[,NET]"),
+            kind=ValueKind(values.networks, "a list of networks, separated by commas", "NET[,NET]"),
             repeated=True,
             default="127.0.0.0/8,::1/128",
             default_help="loopback",
@@ -406,7 +408,7 @@ _OPERATION = Group(
         ),
         Option(
             name="admin-token",
-            kind=Kind(
+            kind=ValueKind(
                 values.token,
                 "a token of ASCII without blanks, or the path of a file that holds one",
                 "TOKEN|PATH",
@@ -419,7 +421,7 @@ _OPERATION = Group(
         ),
         Option(
             name="trusted-proxies",
-            kind=Kind(values.networks, "a list of networks, separated by commas", "NET[,NET]"),
+            kind=ValueKind(values.networks, "a list of networks, separated by commas", "NET[,NET]"),
             repeated=True,
             default_help="none",
             help="networks of proxies whose X-Forwarded-Proto is believed, and by whose X-Forwarded-For wrong "
@@ -433,13 +435,13 @@ _OPERATION = Group(
         ),
         Option(
             name="log-format",
-            kind=Kind(values.choice(*values.LOG_FORMATS), "text or json", "FORMAT", values.LOG_FORMATS),
+            kind=ValueKind(values.choice(*values.LOG_FORMATS), "text or json", "FORMAT", values.LOG_FORMATS),
             default="text",
             help="text, or json: one object a line",
         ),
         Option(
             name="log-level",
-            kind=Kind(
+            kind=ValueKind(
                 values.choice(*values.LOG_LEVELS),
                 "one of " + ", ".join(values.LOG_LEVELS),
                 "LEVEL",

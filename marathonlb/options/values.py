@@ -29,7 +29,7 @@ _FALSE = frozenset({"false", "f", "no", "n", "0", "off"})
 
 
 @frozen
-class Kind:
+class ValueKind:
     """
     One sort of value.
 

@@ -17,7 +17,7 @@ from marathonlb.errors import UsageError
 from marathonlb.options import CommandLine, Face, Group, Option, group_markdown, read_values, settings_from
 from marathonlb.options import options as rows
 from marathonlb.options.option import FLAG, PATH, SECONDS
-from marathonlb.options.values import Kind, integer, marathons, without_userinfo
+from marathonlb.options.values import ValueKind, integer, marathons, without_userinfo
 from marathonlb.settings import Credentials, Settings
 from marathonlb.zdd.course import Wish
 
@@ -52,7 +52,7 @@ def balancers(text: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-_INSTANCES = Kind(integer(1, 100_000), "a whole number from 1 to 100000", "N")
+_INSTANCES = ValueKind(integer(1, 100_000), "a whole number from 1 to 100000", "N")
 
 DEPLOYMENT = Group(
     "Deployment",
@@ -66,7 +66,7 @@ DEPLOYMENT = Group(
         Option(
             name="marathon-lb",
             short="l",
-            kind=Kind(balancers, "an address such as http://marathon-lb:9090", "URL"),
+            kind=ValueKind(balancers, "an address such as http://marathon-lb:9090", "URL"),
             default="http://marathon-lb.marathon.mesos:9090",
             repeated=True,
             help="the load balancers' stats address; of a name, every address that it has. Repeated, or several "
@@ -82,7 +82,7 @@ DEPLOYMENT = Group(
         Option(
             name="new-instances",
             short="n",
-            kind=Kind(integer(0, 100_000), "a whole number from 0 to 100000", "N"),
+            kind=ValueKind(integer(0, 100_000), "a whole number from 0 to 100000", "N"),
             default="0",
             help="stop when so many of the new app's serve, beside the rest of the old one's; 0 replaces it",
         ),

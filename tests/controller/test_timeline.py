@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.controller.timeline import LENGTH, Entry, Kind, Timeline
+from marathonlb.controller.timeline import LENGTH, Entry, EventTimeline, Kind
 from tests.fakes.hints import event_hint
 
 EVENT = event_hint(["/shop"], "status_update_event", "health_status_changed_event")
@@ -20,7 +20,7 @@ class TimelineTests(SynchronousTestCase):
 
     def test_bounded(self) -> None:
         """It holds so many entries and no more, and their ids go on."""
-        timeline = Timeline()
+        timeline = EventTimeline()
         for number in range(LENGTH + 5):
             timeline.add(entry(summary=str(number)))
         kept = timeline.entries()
@@ -29,7 +29,7 @@ class TimelineTests(SynchronousTestCase):
 
     def test_repeated(self) -> None:
         """What fails again and again for the same reason is one entry, with how often and since when."""
-        timeline = Timeline()
+        timeline = EventTimeline()
         for time, kind, summary in (
             (1.0, Kind.FAILED, "refused"),
             (2.0, Kind.FAILED, "refused"),
@@ -51,7 +51,7 @@ class TimelineTests(SynchronousTestCase):
 
     def test_unchanged(self) -> None:
         """What changes nothing, again and again, is one entry that counts, and its id is new each time."""
-        timeline = Timeline()
+        timeline = EventTimeline()
         for kind in (Kind.UNCHANGED, Kind.UNCHANGED, Kind.CONVERGED, Kind.UNCHANGED, Kind.UNCHANGED):
             timeline.add(entry(kind))
         self.assertEqual(
@@ -61,7 +61,7 @@ class TimelineTests(SynchronousTestCase):
 
     def test_followers(self) -> None:
         """Who follows is told each entry until it stops, though it stops while it is told."""
-        timeline, heard = Timeline(), list[int]()
+        timeline, heard = EventTimeline(), list[int]()
 
         def once(each: Entry) -> None:
             heard.append(-each.id)

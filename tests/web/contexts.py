@@ -30,7 +30,7 @@ from marathonlb.controller.hold import Hold
 from marathonlb.controller.planner import Planner
 from marathonlb.controller.reconciler import Reconciler
 from marathonlb.controller.recorder import Recorder
-from marathonlb.controller.timeline import Timeline
+from marathonlb.controller.timeline import EventTimeline
 from marathonlb.errors import HAProxyUnavailable
 from marathonlb.haproxy.files.publish import Published
 from marathonlb.haproxy.files.state_directory import StateDirectory
@@ -172,7 +172,7 @@ class PagesTestCase(SynchronousTestCase):
         planner = Planner(offers, renderer, hold=self.hold)
         gatherer = Gatherer(self.marathon, self.clock, max_shrink=100, weigh=offers.count)
         self.metrics = Metrics("1.2.3", settings.mode, processes=False)
-        self.record = Recorder(self.clock, Timeline(), self.metrics)
+        self.record = Recorder(self.clock, EventTimeline(), self.metrics)
         self.reconciler = Reconciler(
             settings, gatherer, planner, self.applier, hosts, self.clock, lambda: 1.0, self.record
         )
