@@ -60,7 +60,7 @@ def settled(
             return wanted, checks.checked
         found = complaints(output, wanted.rendered.config)
         error = InvalidConfiguration(complaints=found, output=output)
-        if not _result(search.leave_out(error, wanted, 0)):
+        if not _result(search.exclude(error, wanted, 0)):
             raise AssertionError(f"nobody is to blame for {output}")
     raise AssertionError(f"still refused after {checks.checked} checks: {output}")
 
