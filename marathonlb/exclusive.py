@@ -1,4 +1,4 @@
-"""A controller that is the only one with its state directory and its files."""
+"""Make sure that only one controller uses a state directory and its files."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from marathonlb.web.client import SOCKET
 
 
 def alone(settings: Settings, reactor: Any) -> AbstractContextManager[None]:
-    """Hold for a while what only one controller may have. Raises as `marathonlb.haproxy.files.lock.occupy` does."""
+    """Hold the locks of a controller for a while. Raises as `marathonlb.haproxy.files.lock.occupy` does."""
     return occupied(with_state_directory(settings), reactor.seconds(), [SOCKET])
 
 
 class Alone(Service):
     """
-    A daemon's service with the locks that make it the only one.
+    A daemon's service together with the locks that keep others out.
 
-    :param held: let go of when the service has stopped.
+    :param held: the locks; they are released when the service has stopped.
     """
 
     def __init__(self, held: ControllerLocks, service: IService) -> None:
@@ -31,7 +31,7 @@ class Alone(Service):
         self._service = service
 
     def startService(self) -> None:
-        """Write into the locks who we are by now, since twistd may have forked, then start."""
+        """Write this process into the locks, since twistd may have forked, then start."""
         super().startService()  # type: ignore[no-untyped-call]
         self._held.sign()
         self._service.startService()

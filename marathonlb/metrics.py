@@ -1,8 +1,8 @@
 """
-The metrics: one table that makes the code's metrics and their documentation.
+The metrics: one table for the code's metrics and their documentation.
 
-Each controller has a registry of its own. What can be counted when it happens is; what is a state (a number of
-services, an age) is set when somebody asks, by `Metrics.now`.
+Each controller has a registry of its own. Events are counted when they happen; states (a number of services, an age)
+are set when the metrics are read, by `Metrics.now`.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         Histogram,
         "event_to_traffic_seconds",
-        "From the first event of Marathon's to HAProxy's confirmation, where something changed",
+        "From Marathon's first event to HAProxy's confirmation, for each change",
     ),
-    Metric(Histogram, "convergence_seconds", "What each stage of a convergence took", ("stage",)),
-    Metric(Histogram, "validation_seconds", "What the checks of configurations (haproxy -c) took"),
+    Metric(Histogram, "convergence_seconds", "Duration of each stage of a convergence", ("stage",)),
+    Metric(Histogram, "validation_seconds", "Duration of the checks of configurations (haproxy -c)"),
     Metric(
         Counter,
         "convergences_total",
-        "Convergences by what came of them: nothing, steps, reload, written, failed or waiting",
+        "Convergences by result: nothing, steps, reload, written, failed or waiting",
         ("result",),
     ),
     Metric(
@@ -61,27 +61,26 @@ METRICS: tuple[Metric, ...] = (
         "Bytes of Marathon's answers, after decompression",
         ("endpoint", "code"),
     ),
-    Metric(Counter, "events_total", "Marathon's events that asked for a look, by type", ("type",)),
+    Metric(Counter, "events_total", "Marathon's events that led to a hint, by type", ("type",)),
     Metric(
         Gauge,
         "event_source_connected",
-        "Whether Marathon's events reach the controller (1) or not (0); of several clusters, those of all",
+        "1 if Marathon's events reach the controller, else 0; of several clusters, 1 if those of all do",
     ),
     Metric(
         Gauge,
         "last_event_age_seconds",
-        "Seconds since Marathon's last event; of several clusters, of the most silent one",
+        "Seconds since Marathon's last event; of several clusters, the greatest",
     ),
     Metric(
         Gauge,
         "staleness_seconds",
-        "Seconds since everything was last compared with a Marathon that answered; of several clusters, of the one "
-        "whose word is oldest",
+        "Seconds since the last full comparison with Marathon; of several clusters, the greatest",
     ),
     Metric(
         Gauge,
         "cluster_event_source_connected",
-        "Whether the events of each cluster's Marathon reach the controller; the label is empty for one without a name",
+        "1 if the events of a cluster's Marathon reach the controller, else 0; the label of the unnamed one is empty",
         ("cluster",),
     ),
     Metric(
@@ -93,47 +92,45 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         Gauge,
         "cluster_staleness_seconds",
-        "Seconds since everything of each cluster was last compared with a Marathon that answered",
+        "Seconds since the last full comparison with each cluster's Marathon",
         ("cluster",),
     ),
     Metric(Gauge, "cluster_apps", "Apps and pods that each cluster runs", ("cluster",)),
-    Metric(Gauge, "max_staleness_seconds", "The staleness past which readiness turns red (--max-staleness)"),
     Metric(
-        Gauge, "ready", "Whether the controller is ready (1) or not (0); /api/health/ready has the reason"
+        Gauge, "max_staleness_seconds", "Staleness in seconds above which readiness is red (--max-staleness)"
     ),
+    Metric(Gauge, "ready", "1 if the controller is ready, else 0; /api/health/ready gives the reason"),
     Metric(Counter, "reloads_total", "Reloads of HAProxy by reason and result", ("reason", "result")),
     Metric(
         Counter,
         "runtime_steps_total",
-        "Steps on HAProxy's runtime socket by kind and result",
+        "Commands of HAProxy's runtime API by kind and result",
         ("kind", "result"),
     ),
-    Metric(Gauge, "services", "Services that HAProxy is to serve"),
-    Metric(Gauge, "servers", "Servers in them"),
+    Metric(Gauge, "services", "Services in the planned configuration"),
+    Metric(Gauge, "servers", "Servers in these services"),
     Metric(
         Gauge,
         "problems",
-        "Problems of apps and templates by kind, and whether they take the service out",
+        "Problems of apps and templates by kind; fatal is true if the service is not served",
         ("kind", "fatal"),
     ),
     Metric(
         Gauge,
         "suspected_services",
-        "Services whose change waits while the cause of a failure is searched that named no line",
+        "Services whose changes wait while the cause of a failure is searched that names no line",
     ),
-    Metric(
-        Gauge, "pinned", "Whether a configuration of the past is pinned (1), so that changes wait, or not (0)"
-    ),
-    Metric(Gauge, "draining_workers", "Old workers of HAProxy that still finish what they hold"),
+    Metric(Gauge, "pinned", "1 if an earlier configuration is pinned, so that changes wait, else 0"),
+    Metric(Gauge, "draining_workers", "Old workers of HAProxy that still finish their connections"),
     Metric(
         Counter,
         "drifted_apps_total",
-        "Changed apps that a full comparison found and no event had named; none in poll mode, which has no events",
+        "Changed apps that a full comparison found and no event had named; always 0 in poll mode, which has no events",
     ),
-    Metric(Gauge, "failures_in_a_row", "Convergences that failed since one succeeded"),
-    Metric(Gauge, "generation", "How many hints have come"),
-    Metric(Gauge, "converged_generation", "Up to which of them HAProxy runs what is wanted"),
-    Metric(Gauge, "haproxy_answers", "Whether HAProxy's own metrics could be fetched (1) or not (0)"),
+    Metric(Gauge, "failures_in_a_row", "Convergences that have failed since the last success"),
+    Metric(Gauge, "generation", "Number of hints"),
+    Metric(Gauge, "converged_generation", "Number of the last hint whose configuration HAProxy runs"),
+    Metric(Gauge, "haproxy_answers", "1 if HAProxy's own metrics could be fetched, else 0"),
 )
 
 
@@ -142,7 +139,7 @@ class Metrics:
     The metrics of one controller.
 
     :param version: the controller's.
-    :param processes: whether CPU, memory and open files of this process are among them.
+    :param processes: True to have CPU, memory and open files of this process among them.
     """
 
     def __init__(self, version: str, mode: str, *, started: float = 0.0, processes: bool = True) -> None:
@@ -160,7 +157,7 @@ class Metrics:
         (metric.labels(**labels) if labels else metric).inc(by)
 
     def observe(self, name: str, seconds: float, **labels: str) -> None:
-        """Note one duration."""
+        """Add a duration in seconds to a histogram."""
         metric = self._metrics[name]
         assert isinstance(metric, Histogram)
         (metric.labels(**labels) if labels else metric).observe(seconds)
@@ -175,7 +172,7 @@ class Metrics:
         """
         Count a request to a Marathon.
 
-        :param code: the status of its answer, or ``error``.
+        :param code: the HTTP status, or ``error`` without an answer.
         :param size: bytes of the body.
         """
         self.count("fetches_total", endpoint=endpoint, code=code)
@@ -188,10 +185,10 @@ class Metrics:
         clusters: Mapping[str, Mapping[str, float]],
     ) -> None:
         """
-        Set what is a state.
+        Set the gauges.
 
-        :param values: gauges by name; one that is not known now (an age before the first event) is NaN.
-        :param problems: of each problem its kind, and whether it takes a service out.
+        :param values: gauges by name; NaN for an unknown value (an age before the first event).
+        :param problems: the kind of each problem, and True if its service is not served.
         :param clusters: gauges of each cluster, by name and cluster.
         """
         for name, value in values.items():
@@ -206,7 +203,7 @@ class Metrics:
             gauge.labels(kind=kind, fatal=str(fatal).lower()).inc()
 
     def exposition(self) -> bytes:
-        """All of them in the text format of Prometheus, 0.0.4."""
+        """Return all metrics in the text format of Prometheus, 0.0.4."""
         text: bytes = generate_latest(self.registry)
         return text
 
@@ -219,7 +216,7 @@ def _made(row: Metric, registry: CollectorRegistry) -> MetricWrapperBase:
 
 
 def markdown() -> str:
-    """The table as Markdown."""
+    """Return the table as Markdown."""
     lines = [_DOCUMENT]
     for row in METRICS:
         labels = ", ".join(f"`{label}`" for label in row.labels) or "–"
@@ -231,10 +228,10 @@ _DOCUMENT = """\
 # Metrics
 
 `/metrics` of the stats address (`--bind-stats`) gives HAProxy's own metrics (`haproxy_*`) and these in one answer, in
-the text format of Prometheus. Where the controller is down, HAProxy answers with its own alone. A query is passed on to
-HAProxy's exporter: `/metrics?scope=frontend&scope=backend` leaves its servers out.
+the text format of Prometheus. While the controller is down, HAProxy answers with its own metrics only. The query is
+passed on to HAProxy's exporter: `/metrics?scope=frontend&scope=backend` leaves out the servers.
 
 `packaging/prometheus/` has alert rules and `packaging/grafana/` a dashboard.
 
-| metric | type | labels | what it says |
+| metric | type | labels | meaning |
 | --- | --- | --- | --- |"""

@@ -62,16 +62,16 @@ class Parts:
 
     @property
     def services(self) -> tuple[IService, ...]:
-        """What runs as long as the daemon does, in the order in which it starts; what pokes comes after it."""
+        """The services of the daemon in the order in which they start; the sources of hints start after them."""
         gathering = (self.gatherer,) if isinstance(self.gatherer, Federation) else ()
         return (self.applier.service, self.hosts, *gathering, self.reconciler)
 
 
 def make_parts(settings: Settings, reactor: Any, *, once: bool = False) -> Parts:
     """
-    Join what both faces need. Nothing is touched but the files of the templates and the policy, which are read.
+    Make the objects that the daemon and a single run need. Only the files of the templates and the policy are read.
 
-    :param once: they are for a single run.
+    :param once: True for a single run.
     :raises TemplateError: a template cannot be used.
     :raises UsageError: the policy, a certificate or an account cannot be used.
     """
@@ -120,7 +120,7 @@ def make_parts(settings: Settings, reactor: Any, *, once: bool = False) -> Parts
 def _gatherer(
     members: tuple[Member, ...], settings: Settings, reactor: Any, applier: Applier, *, once: bool
 ) -> Gathers:
-    """Who asks the clusters: of one without a name its own, of others each by itself."""
+    """Return the gatherer of the cluster without a name, or one that asks several clusters separately."""
     if not settings.named_clusters:
         return members[0].gatherer
     if once:
@@ -140,15 +140,16 @@ def _gatherer(
 
 
 async def learn(parts: Parts, reactor: Any) -> None:
-    """Find out what of the text HAProxy's version decides, before any is written."""
+    """Ask for HAProxy's version and adapt the text to it, before any is written."""
     parts.planner.suit(await version_of(parts.settings, reactor))
 
 
 def with_state_directory(settings: Settings) -> Settings:
     """
-    The settings with a state directory that this user can write to.
+    Return the settings with a state directory that this user can write to.
 
-    The default is root's; where it is not ours to write and nobody chose it, the place is beside the configuration.
+    The default belongs to root; if this user cannot write to it and no option names another, the directory is next to
+    the configuration.
     """
     if settings.state_dir != fields(Settings).state_dir.default or _could_write(settings.state_dir):
         return settings
@@ -163,12 +164,12 @@ def _could_write(directory: str) -> bool:
 
 def with_system_ca(settings: Settings) -> Settings:
     """
-    The settings with a file of the authorities that this system trusts, where one of the usual places has it.
+    Return the settings with the file of the authorities that this system trusts, if it is in one of the usual places.
 
-    HAProxy's own ``@system-ca`` is where its OpenSSL was built to look, which a binary from elsewhere does not have.
+    HAProxy's own ``@system-ca`` is the path that its OpenSSL was built with; a binary from elsewhere does not find it.
     """
-    found = next((path for path in SYSTEM_CAS if os.path.isfile(path)), None)
-    return settings if found is None else evolve(settings, system_ca=found)
+    path = next(filter(os.path.isfile, SYSTEM_CAS), None)
+    return settings if path is None else evolve(settings, system_ca=path)
 
 
 SYSTEM_CAS = (
@@ -177,7 +178,7 @@ SYSTEM_CAS = (
     "/etc/pki/tls/certs/ca-bundle.crt",
     "/etc/ssl/ca-bundle.pem",
 )
-"""Debian and Alpine, Red Hat, its older releases, SUSE."""
+"""The paths in Debian and Alpine, Red Hat, its older releases, SUSE."""
 
 
 def report(*warnings: str) -> None:

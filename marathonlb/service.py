@@ -36,7 +36,7 @@ _log = Logger()
 
 def make_service(settings: Settings, reactor: Any) -> IService:
     """
-    The daemon.
+    Make the daemon.
 
     :raises MarathonLBError: the settings or the templates cannot be used.
     """
@@ -45,9 +45,9 @@ def make_service(settings: Settings, reactor: Any) -> IService:
 
 def make_daemon(settings: Settings, reactor: Any) -> IService:
     """
-    The daemon, once it is sure that it is the only one with its state directory and its files.
+    Make the daemon with the locks of its state directory and its files.
 
-    :raises MarathonLBError: another one has them, or the settings or the templates cannot be used.
+    :raises MarathonLBError: another controller has them, or the settings or the templates cannot be used.
     """
     settings = with_state_directory(settings)
     held = occupy(settings, reactor.seconds(), [SOCKET])
@@ -61,9 +61,9 @@ def make_daemon(settings: Settings, reactor: Any) -> IService:
 
 class Controller(MultiService):
     """
-    The daemon's services: HAProxy first, then the reconciler, then what pokes it.
+    The daemon's services: HAProxy first, then the reconciler, then the sources of hints.
 
-    They stop in the other order: what pokes, then the reconciler; HAProxy serves on.
+    They stop in the reverse order; HAProxy serves on.
     """
 
     _log = Logger()
@@ -103,7 +103,7 @@ class Controller(MultiService):
         )
 
     def startService(self) -> None:
-        """Put right what a crash left, then start everything."""
+        """Recover from a crash, then start all services."""
         super().startService()  # type: ignore[no-untyped-call]
         self._starting = Deferred.fromCoroutine(self._start())
         self._starting.addErrback(self._cannot_start)
@@ -115,7 +115,8 @@ class Controller(MultiService):
             await parts.applier.recover()
         except PublishFailed as error:
             self._log.error(
-                "The files that are there cannot be looked at: {error}. It is tried again", error=str(error)
+                "Reading the published configuration failed: {error}. Retrying with the first convergence",
+                error=str(error),
             )
         await learn(parts, self._reactor)
         for service in (*parts.services, self._followers):
@@ -124,11 +125,11 @@ class Controller(MultiService):
 
     def _cannot_start(self, failure: Failure) -> None:
         if not failure.check(CancelledError):
-            self._log.failure("The load balancer cannot start: a defect", failure)
+            self._log.failure("marathon-lb cannot start because of a defect", failure)
             self._reactor.stop()
 
     def stopService(self) -> Deferred[None]:
-        """Stop in order; fires when everything has."""
+        """Stop all services in order; return a Deferred that fires when all have stopped."""
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
@@ -146,13 +147,15 @@ class Controller(MultiService):
             signal.signal(number, lambda number, _: self._reactor.callFromThread(self._signalled, number))
 
     def _signalled(self, number: int) -> None:
-        """SIGHUP looks at everything and reads the templates, SIGUSR1 lets HAProxy read its configuration again."""
+        """SIGHUP compares everything and reads templates and certificates; SIGUSR1 reloads HAProxy."""
         name = signal.Signals(number).name
         cause = Cause(CauseKind.SIGNAL, name)
-        self._log.info("{signal} has come", signal=name)
+        self._log.info("Received {signal}", signal=name)
         if number == signal.SIGHUP:
             self.parts.certificate_watch.look().addErrback(
-                lambda failure: self._log.failure("Certificates could not be looked at: a defect", failure)
+                lambda failure: self._log.failure(
+                    "Reading certificates failed because of a defect in marathon-lb", failure
+                )
             )
             self._read_templates()
             self.parts.reconciler.plan_again(cause)
@@ -161,7 +164,7 @@ class Controller(MultiService):
             self.parts.reconciler.reload(cause)
 
     def _read_templates(self) -> None:
-        """Read the templates anew; where that cannot be done those of before serve on."""
+        """Read the templates again; if that fails, those from before serve on."""
         settings, planner = self.parts.settings, self.parts.planner
         try:
             templates = load_templates(settings.templates, settings.environment)
@@ -175,18 +178,18 @@ class Controller(MultiService):
 
 
 def sources(parts: Parts, reactor: Any) -> dict[str, EventSource | Poller]:
-    """What pokes the reconciler, as ``--mode`` says, by the name of the cluster that it is about."""
+    """Return the sources of hints for ``--mode``, by the name of their cluster."""
     settings = parts.settings
     if settings.mode == "poll":
         poller = Poller(parts.reconciler.poke, reactor, settings.poll_interval, parts.reconciler.idle)
         return {member.name: poller for member in parts.members}
     make = _event_stream if settings.mode == "sse" else _subscription
-    found: dict[str, EventSource | Poller] = {}
+    by_cluster: dict[str, EventSource | Poller] = {}
     for member in parts.members:
-        source = found[member.name] = make(parts, member, reactor)
+        source = by_cluster[member.name] = make(parts, member, reactor)
         if member.name:
             source.name = f"{source.name} of {member.name}"
-    return found
+    return by_cluster
 
 
 def _event_stream(parts: Parts, member: Member, reactor: Any) -> EventStream:
@@ -216,7 +219,7 @@ def _subscription(parts: Parts, member: Member, reactor: Any) -> Subscription:
 
 
 def _poke(parts: Parts, member: Member) -> Poke:
-    """How a cluster's own Marathon pokes: where there are several, what it calls everything is its own alone."""
+    """Return how a cluster's sources give hints; of several clusters, everything means everything of that one."""
     poke = parts.reconciler.poke
     if not parts.settings.named_clusters:
         return poke
@@ -227,7 +230,7 @@ def _listening(
     settings: Settings, following: Mapping[str, EventSource | Poller], reactor: Any
 ) -> tuple[IService, ...]:
     """
-    Where Marathon posts its events, and what bounds the hints that come of them.
+    Return the services that receive Marathon's callbacks and limit their hints.
 
     :raises UsageError: ``--listening`` is no endpoint.
     """
