@@ -62,7 +62,7 @@ def bytes_to_text(apps: str, directory: str) -> dict[str, Any]:
     from marathonlb.config.templates.loader import load_templates
     from marathonlb.config.templates.table import PER_APP_NAMES
     from marathonlb.controller.planner import Planner
-    from marathonlb.marathon.cluster import Cluster
+    from marathonlb.marathon.cluster import ClusterState
     from marathonlb.marathon.parsing.apps import parse_apps
     from marathonlb.routing.offers import Offers
     from marathonlb.settings import Settings
@@ -77,7 +77,7 @@ def bytes_to_text(apps: str, directory: str) -> dict[str, Any]:
         )
         offers = Offers(settings, PER_APP_NAMES, lambda host: host)
         planner = Planner(offers, Renderer(settings, load_templates(settings.templates, {})))
-        cluster = Cluster()
+        cluster = ClusterState()
         parsed = parse_apps(body)
         change = cluster.replace_all(parsed.apps, parsed.unreadable)
         planner.update(cluster.apps, change.touched)

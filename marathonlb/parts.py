@@ -29,10 +29,10 @@ from marathonlb.haproxy.files.state_directory import StateDirectory, state_direc
 from marathonlb.haproxy.process.account import with_account
 from marathonlb.haproxy.rollback.pin import Pins
 from marathonlb.marathon.dns import AgentHosts
-from marathonlb.marathon.factory import Member, make_members
-from marathonlb.marathon.federation import Everyone, Federation
-from marathonlb.marathon.gatherer import Gathers
-from marathonlb.marathon.snapshot import Memory
+from marathonlb.marathon.factory import ClusterMember, make_members
+from marathonlb.marathon.federation import AllClusters, Federation
+from marathonlb.marathon.gatherer import AppGatherer
+from marathonlb.marathon.snapshot import ClusterSnapshots
 from marathonlb.metrics import Metrics
 from marathonlb.routing.names import cluster_of_backend
 from marathonlb.routing.offers import Offers
@@ -48,12 +48,12 @@ class Parts:
     """The objects that a daemon and a single run have in common."""
 
     settings: Settings
-    members: tuple[Member, ...]
+    members: tuple[ClusterMember, ...]
     pool: HTTPConnectionPool
     applier: Applier
     hosts: AgentHosts
     reconciler: Reconciler
-    gatherer: Gathers
+    gatherer: AppGatherer
     planner: Planner
     hold: Hold
     recorder: Recorder
@@ -118,13 +118,13 @@ def make_parts(settings: Settings, reactor: Any, *, once: bool = False) -> Parts
 
 
 def _gatherer(
-    members: tuple[Member, ...], settings: Settings, reactor: Any, applier: Applier, *, once: bool
-) -> Gathers:
+    members: tuple[ClusterMember, ...], settings: Settings, reactor: Any, applier: Applier, *, once: bool
+) -> AppGatherer:
     """Return the gatherer of the cluster without a name, or one that asks several clusters separately."""
     if not settings.named_clusters:
         return members[0].gatherer
     if once:
-        return Everyone(member.gatherer for member in members)
+        return AllClusters(member.gatherer for member in members)
     names = {member.name for member in members}
 
     def serves(cluster: str) -> bool:
@@ -135,7 +135,7 @@ def _gatherer(
         reactor,
         serves,
         max_backoff=settings.max_backoff,
-        memory=Memory(StateDirectory.of(settings).file),
+        snapshots=ClusterSnapshots(StateDirectory.of(settings).file),
     )
 
 

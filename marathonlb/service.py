@@ -17,10 +17,10 @@ from marathonlb.config.templates.loader import load_templates, require_directory
 from marathonlb.errors import PublishFailed, TemplateError, UsageError
 from marathonlb.exclusive import Alone
 from marathonlb.haproxy.files.lock import occupy
-from marathonlb.marathon.events.base import EventSource, Poke
+from marathonlb.marathon.events.base import Poke, ReconnectingEventSource
 from marathonlb.marathon.events.hints import Hint
 from marathonlb.marathon.events.poller import EventStream, Poller, Subscription
-from marathonlb.marathon.factory import Member
+from marathonlb.marathon.factory import ClusterMember
 from marathonlb.marathon.qualified import hint_within, ids_within
 from marathonlb.parts import Parts, learn, make_parts, report, with_state_directory
 from marathonlb.settings import Settings
@@ -177,14 +177,14 @@ class Controller(MultiService):
             planner.take(templates)
 
 
-def sources(parts: Parts, reactor: Any) -> dict[str, EventSource | Poller]:
+def sources(parts: Parts, reactor: Any) -> dict[str, ReconnectingEventSource | Poller]:
     """Return the sources of hints for ``--mode``, by the name of their cluster."""
     settings = parts.settings
     if settings.mode == "poll":
         poller = Poller(parts.reconciler.poke, reactor, settings.poll_interval, parts.reconciler.idle)
         return {member.name: poller for member in parts.members}
     make = _event_stream if settings.mode == "sse" else _subscription
-    by_cluster: dict[str, EventSource | Poller] = {}
+    by_cluster: dict[str, ReconnectingEventSource | Poller] = {}
     for member in parts.members:
         source = by_cluster[member.name] = make(parts, member, reactor)
         if member.name:
@@ -192,7 +192,7 @@ def sources(parts: Parts, reactor: Any) -> dict[str, EventSource | Poller]:
     return by_cluster
 
 
-def _event_stream(parts: Parts, member: Member, reactor: Any) -> EventStream:
+def _event_stream(parts: Parts, member: ClusterMember, reactor: Any) -> EventStream:
     settings = parts.settings
     stream = EventStream(
         member.client,
@@ -206,7 +206,7 @@ def _event_stream(parts: Parts, member: Member, reactor: Any) -> EventStream:
     return stream
 
 
-def _subscription(parts: Parts, member: Member, reactor: Any) -> Subscription:
+def _subscription(parts: Parts, member: ClusterMember, reactor: Any) -> Subscription:
     settings = parts.settings
     return Subscription(
         member.client,
@@ -218,7 +218,7 @@ def _subscription(parts: Parts, member: Member, reactor: Any) -> Subscription:
     )
 
 
-def _poke(parts: Parts, member: Member) -> Poke:
+def _poke(parts: Parts, member: ClusterMember) -> Poke:
     """Return how a cluster's sources give hints; of several clusters, everything means everything of that one."""
     poke = parts.reconciler.poke
     if not parts.settings.named_clusters:
@@ -227,7 +227,7 @@ def _poke(parts: Parts, member: Member) -> Poke:
 
 
 def _listening(
-    settings: Settings, following: Mapping[str, EventSource | Poller], reactor: Any
+    settings: Settings, following: Mapping[str, ReconnectingEventSource | Poller], reactor: Any
 ) -> tuple[IService, ...]:
     """
     Return the services that receive Marathon's callbacks and limit their hints.

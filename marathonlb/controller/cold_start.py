@@ -7,7 +7,7 @@ from twisted.internet.interfaces import IReactorTime
 from marathonlb.controller.event_log import EventLog
 from marathonlb.controller.planner import PlannedConfig
 from marathonlb.haproxy.interfaces import IApplier
-from marathonlb.marathon.gatherer import SECOND_OPINION, Gathers
+from marathonlb.marathon.gatherer import SECOND_OPINION, AppGatherer
 
 
 class ColdStartDoubt:
@@ -22,7 +22,7 @@ class ColdStartDoubt:
 
     def __init__(
         self,
-        gatherer: Gathers,
+        gatherer: AppGatherer,
         applier: IApplier,
         event_log: EventLog,
         clock: IReactorTime,

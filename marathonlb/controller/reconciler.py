@@ -26,9 +26,9 @@ from marathonlb.controller.unready import UnreadyApps
 from marathonlb.haproxy.interfaces import IApplier
 from marathonlb.haproxy.outcome import Outcome
 from marathonlb.haproxy.reload_reason import from_cause
-from marathonlb.marathon.dns import Hosts
 from marathonlb.marathon.events.hints import Hint
-from marathonlb.marathon.gatherer import SECOND_OPINION, Gathers
+from marathonlb.marathon.gatherer import SECOND_OPINION, AppGatherer
+from marathonlb.marathon.interfaces import Hosts
 from marathonlb.routing.problems import Problem
 from marathonlb.settings import Settings
 from marathonlb.timers import Backoff, NamedTimers, pause
@@ -54,7 +54,7 @@ class Reconciler(Service):
     def __init__(
         self,
         settings: Settings,
-        gatherer: Gathers,
+        gatherer: AppGatherer,
         planner: Planner,
         applier: IApplier,
         hosts: Hosts,

@@ -66,7 +66,7 @@ def offered_ports(app: App) -> int:
     return len(app.ports) if app.labels else 0
 
 
-class Cluster:
+class ClusterState:
     """What is known to run. Not thread safe; its values are frozen."""
 
     def __init__(self) -> None:

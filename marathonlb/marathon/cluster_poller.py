@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 from marathonlb.errors import SourceError, described
 from marathonlb.marathon.cluster import Change
 from marathonlb.marathon.gatherer import Gathered, Gatherer, both
-from marathonlb.marathon.snapshot import Memory
+from marathonlb.marathon.snapshot import ClusterSnapshots
 from marathonlb.timers import Backoff, NamedTimers
 
 PATIENCE = 1.0
@@ -22,7 +22,7 @@ PATIENCE = 1.0
 NOTHING: frozenset[str] = frozenset()
 
 
-class Side:
+class ClusterPoller:
     """
     Asks one cluster, one question at a time.
 
@@ -46,7 +46,7 @@ class Side:
         arrived: Callable[[], object],
         max_backoff: float,
         jitter: Callable[[], float],
-        memory: Memory | None,
+        snapshots: ClusterSnapshots | None,
     ) -> None:
         self.name = name
         self.gatherer = gatherer
@@ -55,7 +55,7 @@ class Side:
         self._clock = clock
         self._arrived = arrived
         self._backoff = Backoff(longest=max_backoff, jitter=jitter)
-        self._memory = memory
+        self._snapshots = snapshots
         self._owed: frozenset[str] | None = NOTHING
         self._named = NOTHING
         self._asking: Deferred[None] | None = None
@@ -174,7 +174,7 @@ class Side:
 
     def _recall(self) -> None:
         """Take what it ran before the start for what it runs."""
-        kept = self._memory.recall(self.name) if self._memory else None
+        kept = self._snapshots.recall(self.name) if self._snapshots else None
         if kept is None:
             return
         self.gatherer.last_full, apps = kept

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import Protocol
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
@@ -58,19 +57,6 @@ def resolve(resolver: IHostnameResolver, name: str) -> Deferred[list[str]]:
     else:
         receiver.resolutionComplete()
     return receiver.done
-
-
-class Hosts(Protocol):
-    """Who knows the agents' addresses."""
-
-    async def learn(self, hosts: Iterable[str]) -> None:
-        """Resolve those that are not known."""
-
-    def keep(self, hosts: Iterable[str]) -> None:
-        """Forget those that are not among these."""
-
-    def moved(self) -> frozenset[str]:
-        """The hosts whose address has changed since this was asked last."""
 
 
 class AgentHosts(Service):

@@ -1,4 +1,4 @@
-"""How the settings let us in to each cluster: the agents, the credentials, the client with them, and who asks it."""
+"""Make the client and the gatherer of each cluster from the settings, with their agents and credentials."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.web.client import HTTPConnectionPool
 from twisted.web.iweb import IAgent
 
-from marathonlb.marathon.api.agent import Identity, make_agent, policy_for
+from marathonlb.marathon.api.agent import ClientCertificate, make_agent, policy_for
 from marathonlb.marathon.api.auth import (
     BasicAuthorization,
     FileAuthorization,
@@ -27,12 +27,12 @@ from marathonlb.settings import Settings
 
 
 @frozen
-class Member:
+class ClusterMember:
     """
-    A cluster.
+    One of the clusters.
 
-    :param name: empty where it has none.
-    :param settings: as this cluster has them.
+    :param name: empty if it has none.
+    :param settings: the settings for this cluster.
     """
 
     name: str
@@ -47,13 +47,13 @@ def make_members(
     pool: HTTPConnectionPool,
     observe: Observe,
     weigh: Callable[[App], int],
-) -> tuple[Member, ...]:
+) -> tuple[ClusterMember, ...]:
     """
-    The clusters that the settings name.
+    Return the clusters that the settings name.
 
-    :param pool: keeps their connections; whoever made it closes it.
-    :param observe: as in `marathonlb.marathon.api.request.Fetcher`.
-    :param weigh: how many services an app has.
+    :param pool: keeps the connections, and is closed by its owner.
+    :param observe: see `marathonlb.marathon.api.request.Fetcher`.
+    :param weigh: returns the number of services of an app.
     :raises UsageError: a certificate or an account cannot be used.
     """
     members = []
@@ -61,15 +61,15 @@ def make_members(
         client = make_client(own, reactor, pool, observe)
         marathon = NamedMarathon(name, client) if name else client
         gatherer = Gatherer(marathon, reactor, max_shrink=settings.max_shrink, weigh=weigh)
-        members.append(Member(name, own, client, gatherer))
+        members.append(ClusterMember(name, own, client, gatherer))
     return tuple(members)
 
 
 def authorization_for(settings: Settings, agent: IAgent, clock: IReactorTime) -> IAuthorization:
     """
-    What the settings ask for: a service account before a file, a file, which may change, before a password.
+    Return the credentials that the settings name: a service account, else a file, else a password.
 
-    :param agent: signs in.
+    :param agent: sends the login of a service account.
     :raises UsageError: the service account cannot be used.
     """
     if settings.dcos_auth_credentials:
@@ -83,12 +83,12 @@ def authorization_for(settings: Settings, agent: IAgent, clock: IReactorTime) ->
 
 def check_access(settings: Settings) -> None:
     """
-    See whether a cluster's certificates and service account can be used, without asking anybody.
+    Check a cluster's certificates and service account, without a request.
 
-    :raises UsageError: one cannot.
+    :raises UsageError: one cannot be used.
     """
     path = settings.marathon_client_cert
-    policy_for(settings, Identity(path) if path else None)
+    policy_for(settings, ClientCertificate(path) if path else None)
     if settings.dcos_auth_credentials:
         check_account(settings.dcos_auth_credentials)
 
@@ -97,10 +97,10 @@ def make_client(
     settings: Settings, reactor: Any, pool: HTTPConnectionPool, observe: Observe
 ) -> MarathonClient:
     """
-    The client of a cluster.
+    Return the client of a cluster.
 
-    :param pool: keeps its connections; whoever made it closes it.
-    :param observe: as in `marathonlb.marathon.api.request.Fetcher`.
+    :param pool: keeps its connections, and is closed by its owner.
+    :param observe: see `marathonlb.marathon.api.request.Fetcher`.
     :raises UsageError: a certificate or an account cannot be used.
     """
     agent = make_agent(settings, reactor, pool)

@@ -22,12 +22,12 @@ from twisted.logger import Logger
 
 from marathonlb.causes import Cause, CauseKind
 from marathonlb.marathon.cluster import Change
-from marathonlb.marathon.cluster_poller import Side
+from marathonlb.marathon.cluster_poller import ClusterPoller
 from marathonlb.marathon.events.hints import Hint
 from marathonlb.marathon.gatherer import Gathered, Gatherer, both
 from marathonlb.marathon.model import App, cluster_of
 from marathonlb.marathon.qualified import everything_of
-from marathonlb.marathon.snapshot import Memory
+from marathonlb.marathon.snapshot import ClusterSnapshots
 
 WAIT = 1.0
 """Seconds that those who gather wait for a cluster; what comes later is gathered when it has come."""
@@ -45,12 +45,12 @@ class _Union:
 
 class Federation(Service):
     """
-    Keeps what is known of several clusters in step with their Marathons; see `marathonlb.marathon.gatherer.Gathers`.
+    Keeps the known apps of several clusters in step with their Marathons; an `AppGatherer`.
 
     :ivar poke: is told when something has come that nobody waits for any more; set by who wants to know.
     :param gatherers: by the name of the cluster; their apps' ids are those among several clusters.
     :param serves: whether HAProxy serves something of a cluster.
-    :param memory: what was known before the start.
+    :param snapshots: what was known before the start.
     :param jitter: gives a number from 0 to 1.
     """
 
@@ -63,7 +63,7 @@ class Federation(Service):
         serves: Callable[[str], bool],
         *,
         max_backoff: float = 300,
-        memory: Memory | None = None,
+        snapshots: ClusterSnapshots | None = None,
         jitter: Callable[[], float] = random,
     ) -> None:
         self.poke: Callable[[Hint], object] = lambda hint: None
@@ -71,16 +71,16 @@ class Federation(Service):
         self.cluster = _Union(ChainMap(*(_held(each) for each in gatherers.values())))
         self._clock = clock
         self._serves = serves
-        self._memory = memory
-        self._sides = {
-            name: Side(
+        self._snapshots = snapshots
+        self._pollers = {
+            name: ClusterPoller(
                 name,
                 gatherer,
                 clock,
                 lambda name=name: self._arrived(name),  # type: ignore[misc]
                 max_backoff,
                 jitter,
-                memory,
+                snapshots,
             )
             for name, gatherer in gatherers.items()
         }
@@ -91,46 +91,46 @@ class Federation(Service):
     @property
     def complete(self) -> bool:
         """Whether what is known may be served: a cluster is, and of those that are not HAProxy serves nothing."""
-        return any(side.known for side in self._sides.values()) and not self._missing()
+        return any(poller.known for poller in self._pollers.values()) and not self._missing()
 
     @property
     def last_full(self) -> float | None:
         """When the cluster that was compared least lately was compared; None where one never was."""
-        return _earliest(side.gatherer for side in self._sides.values())
+        return _earliest(poller.gatherer for poller in self._pollers.values())
 
     def stopService(self) -> None:
         """Ask no more, and keep what is known."""
         super().stopService()  # type: ignore[no-untyped-call]
-        for side in self._sides.values():
-            side.stop()
+        for poller in self._pollers.values():
+            poller.stop()
         if self._keeping is not None:
             self._keeping.cancel()
             self._keep()
 
     def doubt(self) -> None:
-        """See `Gathers`."""
+        """See `AppGatherer`."""
         for gatherer in self._answering():
             gatherer.doubt()
 
     async def agrees(self, since: float) -> bool:
-        """See `Gathers`; a cluster that has not answered since the start has nothing to say."""
+        """See `AppGatherer`; a cluster that has not answered since the start has nothing to say."""
         return await _all_agree(self._answering(), since)
 
     def _answering(self) -> list[Gatherer]:
-        return [side.gatherer for side in self._sides.values() if side.gatherer.complete]
+        return [poller.gatherer for poller in self._pollers.values() if poller.gatherer.complete]
 
     async def gather(self, apps: frozenset[str] | None) -> Gathered:
         """Ask about these apps, or about everything; `everything_of` a cluster may be among the ids."""
         asked_at = self._clock.seconds()
         self.news = False
         asked = []
-        for name, side in self._sides.items():
+        for name, poller in self._pollers.items():
             mine = frozenset(app_id for app_id in apps or () if cluster_of(app_id) == name)
             marker = everything_of(name)
-            everything = apps is None or marker in mine or not side.asked
+            everything = apps is None or marker in mine or not poller.asked
             if everything or mine:
-                side.owe(mine - {marker}, everything=everything)
-                asked.append(side.ask())
+                poller.owe(mine - {marker}, everything=everything)
+                asked.append(poller.ask())
         await self._answered(asked)
         self._say_what_is_missing()
         return self._taken(asked_at)
@@ -144,8 +144,8 @@ class Federation(Service):
         left = len(waiting)
 
         def give_up() -> None:
-            for side in self._sides.values():
-                side.late = side.asking
+            for poller in self._pollers.values():
+                poller.late = poller.asking
             over.callback(None)
 
         def answered(_: object) -> None:
@@ -162,7 +162,7 @@ class Federation(Service):
 
     def _missing(self) -> frozenset[str]:
         """The clusters that have not answered since the start, and of which HAProxy serves something."""
-        unknown = (name for name, side in self._sides.items() if not side.known)
+        unknown = (name for name, poller in self._pollers.items() if not poller.known)
         return frozenset(name for name in unknown if self._serves(name))
 
     def _say_what_is_missing(self) -> None:
@@ -179,12 +179,12 @@ class Federation(Service):
         """What has come from all, as one."""
         change, full = Change(), False
         drifted: frozenset[str] = frozenset()
-        for name, side in self._sides.items():
-            come = side.take()
+        for name, poller in self._pollers.items():
+            come = poller.take()
             change, full, drifted = both(change, come.change), full or come.full, drifted | come.drifted
             if come.change:
                 self._keep_later(name)
-        as_of = min(now, *(side.as_of for side in self._sides.values()))
+        as_of = min(now, *(poller.as_of for poller in self._pollers.values()))
         return Gathered(change=change, full=full, drifted=drifted, as_of=as_of)
 
     def _arrived(self, name: str) -> None:
@@ -194,7 +194,7 @@ class Federation(Service):
     # what outlives the controller
 
     def _keep_later(self, name: str) -> None:
-        if self._memory is None:
+        if self._snapshots is None:
             return
         self._to_keep.add(name)
         if self._keeping is None:
@@ -202,11 +202,11 @@ class Federation(Service):
 
     def _keep(self) -> None:
         self._keeping = None
-        assert self._memory is not None
+        assert self._snapshots is not None
         for name in sorted(self._to_keep):
-            gatherer = self._sides[name].gatherer
+            gatherer = self._pollers[name].gatherer
             if gatherer.complete and gatherer.last_full is not None:
-                self._memory.keep(name, gatherer.cluster.apps.values(), gatherer.last_full)
+                self._snapshots.keep(name, gatherer.cluster.apps.values(), gatherer.last_full)
         self._to_keep.clear()
 
 
@@ -229,9 +229,9 @@ async def _all_agree(gatherers: Iterable[Gatherer], since: float) -> bool:
     return True
 
 
-class Everyone:
+class AllClusters:
     """
-    Several clusters for a single run, which needs every one of them; see `marathonlb.marathon.gatherer.Gathers`.
+    Several clusters for a single run, which needs every one of them; see `marathonlb.marathon.gatherer.AppGatherer`.
 
     :param gatherers: as those of `Federation`.
     """
@@ -253,12 +253,12 @@ class Everyone:
         return _earliest(self._gatherers)
 
     def doubt(self) -> None:
-        """See `Gathers`."""
+        """See `AppGatherer`."""
         for gatherer in self._gatherers:
             gatherer.doubt()
 
     async def agrees(self, since: float) -> bool:
-        """See `Gathers`."""
+        """See `AppGatherer`."""
         return await _all_agree(self._gatherers, since)
 
     async def gather(self, apps: frozenset[str] | None) -> Gathered:

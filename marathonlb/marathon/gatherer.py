@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from marathonlb.errors import SourceError, described
-from marathonlb.marathon.cluster import Change, Cluster
+from marathonlb.marathon.cluster import Change, ClusterState
 from marathonlb.marathon.interfaces import AppsAnswer, IMarathon, UnreadableTask
 from marathonlb.marathon.model import App
 
@@ -65,19 +65,19 @@ class _Doubt:
     since: float
 
 
-class Known(Protocol):
-    """What is known to run: see `Cluster`."""
+class KnownApps(Protocol):
+    """What is known to run: see `ClusterState`."""
 
     @property
     def apps(self) -> Mapping[str, App]:
         """The apps by id, a live view."""
 
 
-class Gathers(Protocol):
+class AppGatherer(Protocol):
     """Who keeps what is known in step with Marathon, be it of one cluster or of several."""
 
     @property
-    def cluster(self) -> Known:
+    def cluster(self) -> KnownApps:
         """What is known."""
 
     @property
@@ -104,7 +104,7 @@ class Gathers(Protocol):
 
 class Gatherer:
     """
-    Keeps a `Cluster` in step with Marathon.
+    Keeps a `ClusterState` in step with Marathon.
 
     :ivar last_full: when everything was last compared, on the clock, be it before the start; None where it never was.
     :ivar problem: why Marathon could not be asked the last time; empty where it could.
@@ -122,7 +122,7 @@ class Gatherer:
         max_shrink: float,
         weigh: Callable[[App], int],
     ) -> None:
-        self.cluster = Cluster()
+        self.cluster = ClusterState()
         self._marathon = marathon
         self._clock = clock
         self._max_shrink = max_shrink
@@ -160,11 +160,11 @@ class Gatherer:
         return gathered
 
     def doubt(self) -> None:
-        """See `Gathers`."""
+        """See `AppGatherer`."""
         self._doubt = self._doubt or _Doubt(self._url, self._clock.seconds())
 
     async def agrees(self, since: float) -> bool:
-        """See `Gathers`. Raises `SourceError`."""
+        """See `AppGatherer`. Raises `SourceError`."""
         again = self.last_full is not None and self.last_full - since >= SECOND_OPINION
         return again and bool(await self._marathon.elected())
 

@@ -1,6 +1,9 @@
-"""What the reconciler wants of Marathon; the client and the tests' fake both provide it."""
+"""The interfaces through which the reconciler asks Marathon and resolves the hosts of agents, and their values."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
@@ -12,9 +15,9 @@ from marathonlb.marathon.model import App
 @frozen(kw_only=True)
 class UnreadableApp:
     """
-    An app in an answer that could not be understood; the others of that answer can be believed.
+    An app of an answer that cannot be read; the other apps of that answer are valid.
 
-    :param app_id: its id, or a placeholder such as ``#3`` (the third of the list) where even that is missing.
+    :param app_id: its id, or a placeholder such as ``#3`` (the third of the list) if even the id is missing.
     """
 
     app_id: str
@@ -23,7 +26,7 @@ class UnreadableApp:
 
 @frozen(kw_only=True)
 class UnreadableTask:
-    """A task that could not be understood and was left out; its app and the other tasks can be believed."""
+    """A task that cannot be read and was left out; its app and the other tasks are valid."""
 
     app_id: str
     task_id: str
@@ -33,11 +36,11 @@ class UnreadableTask:
 @frozen(kw_only=True)
 class AppsAnswer:
     """
-    One answer to "what runs?".
+    One answer about running apps.
 
-    :param left_out: single tasks that could not be understood, of apps that are otherwise good.
+    :param left_out: single tasks that cannot be read, of apps that are otherwise valid.
     :param size: bytes of the answer's body, after decompression.
-    :param url: the Marathon that gave it.
+    :param url: the base URL of the Marathon that gave it.
     """
 
     apps: tuple[App, ...]
@@ -48,17 +51,30 @@ class AppsAnswer:
 
 
 class IMarathon(Interface):
-    """A cluster that can be asked. Each failure is a `marathonlb.errors.SourceError`, never an empty answer."""
+    """A cluster's Marathon. Each failure is a `marathonlb.errors.SourceError`, never an empty answer."""
 
     def apps(avoid: str | None = None) -> Deferred[AppsAnswer]:
         """
-        Every app and pod with its tasks.
+        Return every app and pod with its tasks.
 
-        :param avoid: the URL of a Marathon not to ask where there is another: a second opinion.
+        :param avoid: the URL of a Marathon that is asked only if all others fail; for a second answer.
         """
 
     def app(app_id: str) -> Deferred[AppsAnswer]:
-        """One app with its tasks: an answer with one app, with one unreadable app, or with none where it is gone."""
+        """Return one app with its tasks: an answer with one app, one unreadable app, or none if it is gone."""
 
     def elected() -> Deferred[bool]:
-        """Whether ``/v2/info`` says that a leader is elected."""
+        """Return whether a leader is elected, according to ``/v2/info``."""
+
+
+class Hosts(Protocol):
+    """The addresses of the agents' hosts."""
+
+    async def learn(self, hosts: Iterable[str]) -> None:
+        """Resolve the hosts that are not known yet."""
+
+    def keep(self, hosts: Iterable[str]) -> None:
+        """Forget all hosts but these."""
+
+    def moved(self) -> frozenset[str]:
+        """Return the hosts whose address has changed since the last call."""

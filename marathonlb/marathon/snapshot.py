@@ -26,7 +26,7 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_Kept)
 
 
-class Memory:
+class ClusterSnapshots:
     """
     A file for each cluster. It is a help and no promise: what cannot be written or read is said and does no harm.
 

@@ -26,7 +26,7 @@ from marathonlb.haproxy.process.binary import BinaryCapabilities
 from marathonlb.haproxy.reload_reason import Reasons
 from marathonlb.haproxy.rollback.archive import Archive
 from marathonlb.haproxy.runtime.stats import Statistics
-from marathonlb.marathon.gatherer import Gatherer, Gathers
+from marathonlb.marathon.gatherer import AppGatherer, Gatherer
 from marathonlb.routing.explain.evidence import State
 from marathonlb.routing.services.servers import Resolve
 from marathonlb.settings import Settings
@@ -43,7 +43,7 @@ class Marathons(Protocol):
 
 
 class EventSource(Protocol):
-    """How a source of hints is: see `marathonlb.marathon.events.base.EventSource`."""
+    """How a source of hints is: see `marathonlb.marathon.events.base.ReconnectingEventSource`."""
 
     last_event_at: float | None
     connected_to: str | None
@@ -108,7 +108,7 @@ class Sight:
     clock: IReactorTime
     reconciler: Reconciler
     planner: Planner
-    gatherer: Gathers
+    gatherer: AppGatherer
     clusters: tuple[ClusterSight, ...]
     applier: Applied
     resolve: Resolve

@@ -18,7 +18,7 @@ from marathonlb.haproxy.process.binary import Binary
 from marathonlb.haproxy.rollback.archive import Archive
 from marathonlb.haproxy.runtime.connection import RuntimeSocket
 from marathonlb.haproxy.runtime.stats import Statistics, stats_socket
-from marathonlb.marathon.gatherer import Gathers
+from marathonlb.marathon.gatherer import AppGatherer
 from marathonlb.routing.services.servers import Resolve
 from marathonlb.settings import Settings
 from marathonlb.web.api.metrics import exporter_at
@@ -37,7 +37,7 @@ def make_web(
     *,
     reconciler: Reconciler,
     planner: Planner,
-    gatherer: Gathers,
+    gatherer: AppGatherer,
     clusters: tuple[ClusterSight, ...],
     applier: Applier,
     hold: Hold,

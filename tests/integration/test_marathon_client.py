@@ -157,7 +157,7 @@ class BadInput(Base):
         ("a reset", http.hang_up, None, "onnection"),
         ("not HTTP", lambda connection, _: (connection.write(b"220 smtp\r\n"), connection.close()), None, ""),
         ("redirect to itself", http.redirect(302, "/v2/apps"), None, "redirects more than"),
-        ("redirect to nowhere", http.redirect(302, "gopher://x/"), 302, "nowhere"),
+        ("redirect to nowhere", http.redirect(302, "gopher://x/"), 302, "not to an HTTP URL"),
         (
             "without tasks",
             http.json_body({"apps": [{"id": "/a", "tasksRunning": 1}]}),

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.marathon.cluster import Change, Cluster, Shrink
+from marathonlb.marathon.cluster import Change, ClusterState, Shrink
 from marathonlb.marathon.interfaces import UnreadableApp
 from marathonlb.marathon.model import App, HealthCheck, Port, Task
 
@@ -35,12 +35,12 @@ class ReplaceAll(SynchronousTestCase):
     """An answer about everything."""
 
     def setUp(self) -> None:
-        self.cluster = Cluster()
+        self.cluster = ClusterState()
         self.cluster.replace_all([app("/a"), app("/b")])
 
     def test_first(self) -> None:
         """Everything is new to an empty cluster."""
-        self.assertEqual(Cluster().replace_all([app("/a")]), Change(added=ids("/a")))
+        self.assertEqual(ClusterState().replace_all([app("/a")]), Change(added=ids("/a")))
 
     def test_equal(self) -> None:
         """An answer that says the same changes nothing, in whatever order."""
@@ -69,14 +69,14 @@ class ReplaceAll(SynchronousTestCase):
         """An unreadable app without an id may be any that is missing, so none is removed."""
         self.assertEqual(self.cluster.replace_all([app("/c")], unreadable("#2")), Change(added=ids("/c")))
         self.assertEqual(set(self.cluster.apps), {"/a", "/b", "/c"})
-        named = Cluster()
+        named = ClusterState()
         named.replace_all([app("east:/a"), app("east:/b")])
         self.assertEqual(named.replace_all([], unreadable("east:#2")), Change())
         self.assertEqual(named.shrink([], unreadable("east:/a")).vanished, 1)
 
     def test_stale(self) -> None:
         """An older version is not taken until it is confirmed; a missing version is no older one."""
-        cluster = Cluster()
+        cluster = ClusterState()
         cluster.replace_all([app("/a", version="2018-04-15T14:39:38.264Z", instances=3)])
         for older in ("2018-04-15T14:39:38.263Z", "2018-04-15T14:39:38Z", "2017-12-31T23:59:59.999Z"):
             change = cluster.replace_all([app("/a", version=older)])
@@ -93,7 +93,7 @@ class Replace(SynchronousTestCase):
     """An answer about one app."""
 
     def setUp(self) -> None:
-        self.cluster = Cluster()
+        self.cluster = ClusterState()
         self.cluster.replace_all([app("/a", version="2"), app("/b")])
 
     def test_steps(self) -> None:
@@ -134,7 +134,7 @@ class Verdicts(SynchronousTestCase):
 
     def after(self, *answers: App) -> list[bool | None]:
         """The verdicts that are held after these answers."""
-        cluster = Cluster()
+        cluster = ClusterState()
         for answer in answers:
             cluster.replace_all([answer])
         return [task.alive for task in cluster.apps["/a"].tasks]
@@ -149,7 +149,7 @@ class Verdicts(SynchronousTestCase):
 
     def test_silence_is_no_change(self) -> None:
         """An answer that differs by missing results alone changes nothing."""
-        cluster = Cluster()
+        cluster = ClusterState()
         cluster.replace_all([app("/a", health_checks=(HealthCheck(),), tasks=(Task("1", alive=True),))])
         silent = app("/a", health_checks=(HealthCheck(),), tasks=(Task("1"),))
         self.assertFalse(cluster.replace_all([silent]))
@@ -177,7 +177,7 @@ class HowMuch(SynchronousTestCase):
     """What an answer would take away."""
 
     def setUp(self) -> None:
-        self.cluster = Cluster()
+        self.cluster = ClusterState()
         tasks = (Task("1"),)
         self.cluster.replace_all(
             [
@@ -196,7 +196,7 @@ class HowMuch(SynchronousTestCase):
     def test_nothing(self) -> None:
         """The same answer takes nothing away; an empty cluster has nothing to lose."""
         self.assertEqual(self.cluster.shrink(self.apps), Shrink(5, 0))
-        self.assertEqual(Cluster().shrink([]).percent, 0)
+        self.assertEqual(ClusterState().shrink([]).percent, 0)
 
     def test_everything(self) -> None:
         """An empty answer takes everything away."""
@@ -241,7 +241,7 @@ class Order(SynchronousTestCase):
     )
     def test_order(self, answers: list[dict[str, int]], shuffle: random.Random) -> None:
         """However the apps of an answer are ordered and whatever came before, the last answer is what is held."""
-        cluster = Cluster()
+        cluster = ClusterState()
         for answer in answers:
             apps = [app(name, instances=count) for name, count in answer.items()]
             shuffle.shuffle(apps)

@@ -16,12 +16,12 @@ from marathonlb.causes import Cause, CauseKind
 from marathonlb.errors import PublishFailed, SourceError
 from marathonlb.marathon.cluster_poller import PATIENCE
 from marathonlb.marathon.events.hints import Hint
-from marathonlb.marathon.federation import KEEP, WAIT, Everyone, Federation
+from marathonlb.marathon.federation import KEEP, WAIT, AllClusters, Federation
 from marathonlb.marathon.gatherer import SECOND_OPINION, Gathered, Gatherer
 from marathonlb.marathon.interfaces import AppsAnswer, IMarathon, UnreadableApp, UnreadableTask
 from marathonlb.marathon.model import App, Port, Task
 from marathonlb.marathon.qualified import NamedMarathon, everything_of, hint_within
-from marathonlb.marathon.snapshot import Memory
+from marathonlb.marathon.snapshot import ClusterSnapshots
 from tests.fakes.hints import event_hint
 from tests.fakes.marathon import FakeMarathon
 
@@ -92,7 +92,7 @@ class Case(SynchronousTestCase):
         self.hints: list[Hint] = []
         self.directory = self.mktemp()
         os.mkdir(self.directory)
-        self.memory = Memory(lambda name: os.path.join(self.directory, name))
+        self.snapshots = ClusterSnapshots(lambda name: os.path.join(self.directory, name))
         self.said: list[str] = []
         globalLogPublisher.addObserver(self._observe)
         self.addCleanup(globalLogPublisher.removeObserver, self._observe)
@@ -117,7 +117,7 @@ class Case(SynchronousTestCase):
             self.gatherers(),
             self.clock,
             lambda cluster: cluster in self.served,
-            memory=self.memory,
+            snapshots=self.snapshots,
             jitter=lambda: 1.0,
         )
         self.federation.poke = self.hints.append
@@ -213,7 +213,7 @@ class FederationTests(Case):
         (said,) = [text for text in self.said if "cannot be asked" in text]
         self.assertIn("The cluster west cannot be asked: MLB-903 http://west:8080: it does not answer", said)
         self.assertEqual(
-            self.federation._sides["west"].gatherer.problem,
+            self.federation._pollers["west"].gatherer.problem,
             "MLB-903 http://west:8080: it does not answer (status 503)",
         )
 
@@ -382,19 +382,19 @@ class StartTests(Case):
         """A change that was not kept yet is kept at the end."""
         self.gather()
         self.federation.stopService()
-        kept = self.memory.recall("east")
+        kept = self.snapshots.recall("east")
         assert kept is not None
         self.assertEqual([app.id for app in kept[1]], ["east:/shop"])
         self.assertEqual(kept[0], self.clock.seconds())
 
 
 class MemoryTests(SynchronousTestCase):
-    """`Memory`."""
+    """`ClusterSnapshots`."""
 
     def setUp(self) -> None:
         self.directory = self.mktemp()
         os.mkdir(self.directory)
-        self.memory = Memory(lambda name: os.path.join(self.directory, name))
+        self.snapshots = ClusterSnapshots(lambda name: os.path.join(self.directory, name))
         self.said: list[str] = []
         globalLogPublisher.addObserver(self._observe)
         self.addCleanup(globalLogPublisher.removeObserver, self._observe)
@@ -404,11 +404,11 @@ class MemoryTests(SynchronousTestCase):
 
     def test_back(self) -> None:
         """What is kept comes back whole, for each cluster, and nobody else may read it."""
-        self.memory.keep("east", [SHOP], 5.0)
-        self.memory.keep("", [App("/cart")], 6.0)
-        self.assertEqual(self.memory.recall("east"), (5.0, (SHOP,)))
-        self.assertEqual(self.memory.recall(""), (6.0, (App("/cart"),)))
-        self.assertIsNone(self.memory.recall("west"))
+        self.snapshots.keep("east", [SHOP], 5.0)
+        self.snapshots.keep("", [App("/cart")], 6.0)
+        self.assertEqual(self.snapshots.recall("east"), (5.0, (SHOP,)))
+        self.assertEqual(self.snapshots.recall(""), (6.0, (App("/cart"),)))
+        self.assertIsNone(self.snapshots.recall("west"))
         modes = {
             stat.S_IMODE(os.stat(os.path.join(self.directory, name)).st_mode)
             for name in os.listdir(self.directory)
@@ -421,7 +421,7 @@ class MemoryTests(SynchronousTestCase):
         for text in (b"", b"\x00", b"half", b"\x82\xa2at"):
             with open(os.path.join(self.directory, "cluster-east"), "wb") as file:
                 file.write(text)
-            self.assertIsNone(self.memory.recall("east"))
+            self.assertIsNone(self.snapshots.recall("east"))
         self.assertEqual(len([text for text in self.said if "east" in text]), 4)
 
     def test_no_place(self) -> None:
@@ -430,21 +430,21 @@ class MemoryTests(SynchronousTestCase):
         def nowhere(name: str) -> str:
             raise PublishFailed(path="/x", reason="choose another --state-dir")
 
-        for memory in (Memory(nowhere), Memory(lambda name: "/proc/none/x")):
+        for snapshots in (ClusterSnapshots(nowhere), ClusterSnapshots(lambda name: "/proc/none/x")):
             self.said.clear()
-            memory.keep("east", [SHOP], 5.0)
-            self.assertIsNone(memory.recall("west"))
+            snapshots.keep("east", [SHOP], 5.0)
+            self.assertIsNone(snapshots.recall("west"))
             self.assertIn("--state-dir", "".join(self.said))
 
 
-class EveryoneTests(Case):
+class AllClustersTests(Case):
     """A single run."""
 
-    def all(self) -> Everyone:
+    def all(self) -> AllClusters:
         """Those of a single run."""
-        return Everyone(self.gatherers().values())
+        return AllClusters(self.gatherers().values())
 
-    def ask(self, everyone: Everyone) -> Deferred[Any]:
+    def ask(self, everyone: AllClusters) -> Deferred[Any]:
         """Ask all."""
         return Deferred.fromCoroutine(everyone.gather(None))
 

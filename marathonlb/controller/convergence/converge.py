@@ -15,7 +15,7 @@ from marathonlb.controller.event_log import EventLog
 from marathonlb.controller.planner import Planner
 from marathonlb.controller.status import CurrentStatus
 from marathonlb.marathon.events.hints import Hint
-from marathonlb.marathon.gatherer import SECOND_OPINION, Gathers
+from marathonlb.marathon.gatherer import SECOND_OPINION, AppGatherer
 from marathonlb.timers import NamedTimers
 
 
@@ -30,7 +30,7 @@ class Convergence:
 
     def __init__(
         self,
-        gatherer: Gathers,
+        gatherer: AppGatherer,
         gathering: Gathering,
         planner: Planner,
         plan_applier: PlanApplier,

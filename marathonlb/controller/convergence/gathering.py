@@ -9,8 +9,8 @@ from marathonlb.controller.convergence.pending_hints import PendingHints
 from marathonlb.controller.event_log import EventLog
 from marathonlb.controller.status import CurrentStatus
 from marathonlb.controller.unready import UnreadyApps
-from marathonlb.marathon.dns import Hosts
-from marathonlb.marathon.gatherer import Gathers, hosts_of
+from marathonlb.marathon.gatherer import AppGatherer, hosts_of
+from marathonlb.marathon.interfaces import Hosts
 
 
 @frozen
@@ -36,7 +36,7 @@ class Gathering:
 
     def __init__(
         self,
-        gatherer: Gathers,
+        gatherer: AppGatherer,
         hosts: Hosts,
         hints: PendingHints,
         unready: UnreadyApps,

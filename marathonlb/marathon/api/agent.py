@@ -1,8 +1,8 @@
 """
-The agent that talks to Marathon: TLS with verified host names, and connections that are kept for a while.
+The HTTP agent for Marathon: TLS with verified host names, and persistent connections.
 
-``--marathon-ca-cert`` replaces the system's authorities; only ``--marathon-insecure`` turns verification off.
-``--marathon-client-cert`` shows Marathon who we are, and is shown to nobody whom no listed Marathon vouches for.
+``--marathon-ca-cert`` replaces the system's authorities; only ``--marathon-insecure`` turns verification off. The
+certificate of ``--marathon-client-cert`` is shown only to listed Marathons and to the leader that one of them names.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from marathonlb.files import ChangedFile
 from marathonlb.settings import Settings
 
 CONNECT_TIMEOUT = 5.0
-"""Seconds; Marathon's own proxy gives its leader as long."""
+"""Maximum number of seconds to connect; Marathon's own proxy gives its leader the same."""
 
 IDLE_TIMEOUT = 20
-"""Seconds that an idle connection is kept; Marathon closes them after 30."""
+"""Seconds that an idle connection is kept; Marathon closes it after 30."""
 
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\r?\n?", re.DOTALL)
 
@@ -40,14 +40,14 @@ _UNUSABLE = (OSError, crypto.Error, SSL.Error, ValueError)
 _PAIR = "a readable PEM file with a certificate and its private key, without a passphrase"
 
 
-class Identity:
+class ClientCertificate:
     """
-    What shows Marathon who we are: ``--marathon-client-cert``, a PEM file with a certificate, its key and its chain.
+    The client certificate (``--marathon-client-cert``): a PEM file with the certificate, its key and its chain.
 
-    It is read again when it changes, since such certificates are often replaced every few days. While it holds nothing
-    that can be used, what it held before is.
+    It is read again when it changes, since such certificates are often replaced every few days. While the file cannot
+    be used, the certificate read before is used.
 
-    :raises UsageError: the file cannot be read, or does not hold what it should.
+    :raises UsageError: the file cannot be read, or does not hold a certificate with its key.
     """
 
     _log = Logger()
@@ -61,12 +61,13 @@ class Identity:
             raise UsageError(option="--marathon-client-cert", value=path, expected=_PAIR) from None
 
     def options(self) -> dict[str, Any]:
-        """As `CertificateOptions` takes them."""
+        """Return the arguments of `CertificateOptions`."""
         try:
             self._options = self._read()
         except _UNUSABLE:
             self._log.warn(
-                "{path}: --marathon-client-cert is not {expected}; the certificate that it held before is shown",
+                "--marathon-client-cert {path} has changed and is not {expected}; the certificate read before stays in "
+                "use, correct the file",
                 path=self._path,
                 expected=_PAIR,
             )
@@ -79,26 +80,26 @@ class Identity:
         self._file.accept(version)
         text = Path(self._path).read_bytes()
         own, *chain = (Certificate.loadPEM(block).original for block in _PEM.findall(text))
-        found = {
-            # Without a passphrase of ours OpenSSL would ask for one on the terminal.
+        options = {
+            # Without this function OpenSSL would ask for a passphrase on the terminal.
             "privateKey": crypto.load_privatekey(crypto.FILETYPE_PEM, text, lambda *_: b""),
             "certificate": own,
             "extraCertChain": chain,
         }
-        CertificateOptions(**found).getContext()  # raises where the key is another one's
-        return found
+        CertificateOptions(**options).getContext()  # raises if the key does not belong to the certificate
+        return options
 
 
 @implementer(IOpenSSLClientConnectionCreator)
-class _Unverified:
-    """Starts TLS with anyone who answers."""
+class _UnverifiedConnectionCreator:
+    """Starts TLS without verifying the other side."""
 
     def __init__(self, hostname: bytes, options: dict[str, Any]) -> None:
         self._hostname = hostname
         self._context = CertificateOptions(verify=False, **options).getContext()
 
     def clientConnectionForTLS(self, tlsProtocol: object) -> SSL.Connection:
-        """A connection that names the host it wants, and believes every certificate."""
+        """Return a connection that sends the host name and accepts every certificate."""
         connection = SSL.Connection(self._context, None)
         if not re.fullmatch(rb"[0-9.]+|.*:.*", self._hostname):
             connection.set_tlsext_host_name(self._hostname)
@@ -107,58 +108,60 @@ class _Unverified:
 
 @implementer(IPolicyForHTTPS)
 class UnverifiedPolicy:
-    """``--marathon-insecure``: whoever answers is Marathon."""
+    """The TLS policy of ``--marathon-insecure``: every certificate is accepted."""
 
     _log = Logger()
 
-    def __init__(self, identity: Identity | None = None) -> None:
-        self._identity = identity
+    def __init__(self, client_certificate: ClientCertificate | None = None) -> None:
+        self._client_certificate = client_certificate
 
     def warn(self) -> None:
-        """Say what that means."""
+        """Log the risk."""
         self._log.warn(
-            "--marathon-insecure: Marathon's certificate and host name are not verified, so anyone on the way can "
-            "read its credentials and change what is served; give --marathon-ca-cert instead"
+            "--marathon-insecure is set: Marathon's certificate and host name are not verified, so anyone on the "
+            "network path can read the credentials and change the configuration; use --marathon-ca-cert instead"
         )
 
     def creatorForNetloc(self, hostname: bytes, port: int) -> IOpenSSLClientConnectionCreator:
-        """How TLS is started with this host."""
-        return _Unverified(hostname, self._identity.options() if self._identity else {})
+        """Return the object that starts TLS with this host."""
+        return _UnverifiedConnectionCreator(
+            hostname, self._client_certificate.options() if self._client_certificate else {}
+        )
 
 
 @implementer(IPolicyForHTTPS)
 class VerifiedPolicy:
     """
-    Marathon is who shows a certificate for its host name, or its address, that an authority vouches for.
+    The usual TLS policy: Marathon's certificate must be valid for its host name or address.
 
-    :param trust: the authorities; None for the system's.
+    :param trust: the trusted authorities; None for the system's.
     """
 
-    def __init__(self, trust: Any = None, identity: Identity | None = None) -> None:
+    def __init__(self, trust: Any = None, client_certificate: ClientCertificate | None = None) -> None:
         self._trust = trust
-        self._identity = identity
+        self._client_certificate = client_certificate
 
     def creatorForNetloc(self, hostname: bytes, port: int) -> IOpenSSLClientConnectionCreator:
-        """How TLS is started with this host."""
-        options = self._identity.options() if self._identity else {}
+        """Return the object that starts TLS with this host."""
+        options = self._client_certificate.options() if self._client_certificate else {}
         creator: IOpenSSLClientConnectionCreator = optionsForClientTLS(
             hostname.decode("ascii"), trustRoot=self._trust, extraCertificateOptions=dict(options)
         )
         return creator
 
 
-def policy_for(settings: Settings, identity: Identity | None = None) -> IPolicyForHTTPS:
+def policy_for(settings: Settings, client_certificate: ClientCertificate | None = None) -> IPolicyForHTTPS:
     """
-    Whom to believe that it is Marathon.
+    Return the TLS policy that the settings ask for.
 
-    :param identity: who we are; None shows nobody.
-    :raises UsageError: the bundle cannot be read, or holds no certificate.
+    :param client_certificate: the client certificate; None for none.
+    :raises UsageError: the bundle of authorities cannot be read, or holds no certificate.
     """
     if settings.marathon_insecure:
-        return UnverifiedPolicy(identity)
+        return UnverifiedPolicy(client_certificate)
     path = settings.marathon_ca_cert
     if path is None:
-        return VerifiedPolicy(None, identity)
+        return VerifiedPolicy(None, client_certificate)
     try:
         blocks = _PEM.findall(Path(path).read_bytes())
         certificates = [Certificate.loadPEM(block) for block in blocks]
@@ -168,7 +171,7 @@ def policy_for(settings: Settings, identity: Identity | None = None) -> IPolicyF
         raise UsageError(
             option="--marathon-ca-cert", value=path, expected="a readable file with PEM certificates"
         )
-    return VerifiedPolicy(trustRootFromCertificates(certificates), identity)
+    return VerifiedPolicy(trustRootFromCertificates(certificates), client_certificate)
 
 
 def make_agent(
@@ -180,16 +183,16 @@ def make_agent(
     anonymous: bool = False,
 ) -> IAgent:
     """
-    An agent for `marathonlb.marathon.api.client.MarathonClient`.
+    Return an agent for `marathonlb.marathon.api.client.MarathonClient`.
 
-    :param pool: whose owner closes it at the end; without one no connection outlives its request.
-    :param anonymous: it shows nobody who we are.
-    :raises UsageError: ``--marathon-ca-cert`` or ``--marathon-client-cert`` is not what it should be.
+    :param pool: keeps the connections, and is closed by its owner; without one each request has its own connection.
+    :param anonymous: do not use the client certificate.
+    :raises UsageError: ``--marathon-ca-cert`` or ``--marathon-client-cert`` cannot be used.
     """
     if pool is not None:
         pool.cachedConnectionTimeout = IDLE_TIMEOUT
     path = None if anonymous else settings.marathon_client_cert
-    policy = policy_for(settings, Identity(path) if path else None)
+    policy = policy_for(settings, ClientCertificate(path) if path else None)
     if isinstance(policy, UnverifiedPolicy) and not anonymous:
         policy.warn()
     agent: IAgent = Agent(reactor, policy, connectTimeout=connect_timeout, pool=pool)

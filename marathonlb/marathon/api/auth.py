@@ -1,4 +1,4 @@
-"""Credentials for Marathon: who gives them, never who gets them (that is `marathonlb.marathon.api.request`)."""
+"""The credentials for Marathon; `marathonlb.marathon.api.request` decides which Marathon gets them."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ Headers = dict[str, str]
 
 
 class IAuthorization(Interface):
-    """Gives the headers that open Marathon's door."""
+    """A source of the headers that authorize a request."""
 
     def headers(url: str) -> Deferred[Headers]:
         """
-        The headers for a request; empty where no credentials are needed.
+        Return the headers for a request; empty if no credentials are needed.
 
-        Fails with `marathonlb.errors.SourceError` where there should be some and none can be had.
+        Fails with `marathonlb.errors.SourceError` if credentials are needed and there are none.
         """
 
     def refused(headers: Headers) -> bool:
-        """Marathon said 401 to these. Whether asking again with new ones is worth it."""
+        """Take note that Marathon refused these with a 401; return whether to repeat the request with new ones."""
 
 
 @implementer(IAuthorization)
 class NoAuthorization:
-    """For a Marathon that lets everyone in."""
+    """No credentials, for a Marathon that needs none."""
 
     def headers(self, url: str) -> Deferred[Headers]:
-        """Nothing."""
+        """Return no headers."""
         return succeed({})
 
     def refused(self, headers: Headers) -> bool:
-        """There is nothing else to try."""
+        """Return False, since there are no other credentials."""
         return False
 
 
@@ -49,11 +49,11 @@ class BasicAuthorization:
         self._headers = _basic(f"{user}:{password}")
 
     def headers(self, url: str) -> Deferred[Headers]:
-        """The same for every request."""
+        """Return the same headers for every request."""
         return succeed(dict(self._headers))
 
     def refused(self, headers: Headers) -> bool:
-        """There is nothing else to try."""
+        """Return False, since there are no other credentials."""
         return False
 
 
@@ -62,7 +62,7 @@ class FileAuthorization:
     """
     HTTP basic authentication from a file that holds ``user:pass`` and is read again when it changes.
 
-    While the file is being replaced, what it held before is used.
+    While the file cannot be used, the credentials read before are used.
     """
 
     def __init__(self, path: str) -> None:
@@ -72,15 +72,15 @@ class FileAuthorization:
         self._problem = ""
 
     def headers(self, url: str) -> Deferred[Headers]:
-        """The file's present credentials."""
+        """Return the credentials that the file holds now."""
         self._refresh()
         if self._headers is None:
-            reason = f"no credentials in {self._path}: {self._problem}; --marathon-auth-credential-file wants user:pass"
+            reason = f"no credentials in {self._path}: {self._problem}; --marathon-auth-credential-file needs user:pass"
             return fail(SourceError(url=url, reason=reason))
         return succeed(dict(self._headers))
 
     def refused(self, headers: Headers) -> bool:
-        """Whether the file holds something else now."""
+        """Return whether the file holds other credentials now."""
         self._file.forget()
         self._refresh()
         return self._headers != headers
@@ -93,7 +93,9 @@ class FileAuthorization:
             text = self._path.read_text("utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             self._problem = (
-                error.strerror or "it cannot be read" if isinstance(error, OSError) else "it is no text"
+                error.strerror or "it cannot be read"
+                if isinstance(error, OSError)
+                else "it is not UTF-8 text"
             )
             return
         if ":" not in text or "\n" in text:

@@ -1,4 +1,4 @@
-"""A response's body as it comes, with an end that can be told from a breaking off."""
+"""The bodies of requests and responses; a complete body is told from one that breaks off."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from zope.interface import implementer
 
 
 class TooBig(Exception):
-    """A body is longer than anyone should send."""
+    """A body is longer than its limit."""
 
 
 @implementer(IBodyProducer)
-class Content:
-    """A body that is sent at once, without the global reactor's help that others take."""
+class BytesBody:
+    """A body that is written at once; Twisted's own `FileBodyProducer` needs the global reactor."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content
         self.length = len(content)
 
     def startProducing(self, consumer: IConsumer) -> Deferred[None]:
-        """Write it."""
+        """Write the whole body."""
         consumer.write(self._content)
         return succeed(None)
 
     def pauseProducing(self) -> None:
-        """It is written already."""
+        """Do nothing, since all is written already."""
 
     resumeProducing = stopProducing = pauseProducing
 
 
 class BodyReader(Protocol):
     """
-    Hands on a body as it comes.
+    Passes on a body as it comes.
 
     :param received: takes the bytes.
-    :param limit: bytes after which it ends with `TooBig`; None for a stream without end.
+    :param limit: maximum number of bytes, past which it ends with `TooBig`; None for an endless stream.
     """
 
     def __init__(self, received: Callable[[bytes], object], limit: int | None = None) -> None:
@@ -51,18 +51,18 @@ class BodyReader(Protocol):
         self._finished: Deferred[None] | None = Deferred(self._cancelled)
 
     def read(self, response: IResponse) -> Deferred[None]:
-        """Fires when the body is complete or ends with the connection; cancelling closes the connection."""
+        """Return a Deferred that fires when the body is complete or the connection ends; cancelling closes it."""
         finished = self._finished
         assert finished is not None
         response.deliverBody(self)
         return finished
 
     def refuse(self, response: IResponse) -> None:
-        """Close the connection without reading."""
+        """Close the connection without reading the body."""
         self.read(response).addErrback(lambda _: None).cancel()
 
     def dataReceived(self, data: bytes) -> None:
-        """Count and hand on."""
+        """Count the bytes and pass them on."""
         if self._finished is None:
             return
         if self._left is not None:
@@ -75,9 +75,9 @@ class BodyReader(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """
-        The end, as HTTP sees it.
+        End the body, with an error if HTTP knows that a part is missing.
 
-        Without a length HTTP cannot tell a whole body from one that was cut off; JSON can, so that is no error here.
+        Without a length HTTP cannot tell a complete body from a cut one; JSON can, so that is not an error here.
         """
         whole = reason.check(ResponseDone, PotentialDataLoss) is not None
         self._finish(None if whole else reason)

@@ -1,8 +1,8 @@
 """
-Marathon's API: asks the Marathons of the list in turn until one gives an answer that can be believed.
+The client of Marathon's API: it asks the listed Marathons in turn until one gives a usable answer.
 
-What cannot be had is a `SourceError` that names each Marathon and what is wrong with it. An answer that is empty, cut
-off, a page for humans or without its tasks is such an error too: "no apps" is only what Marathon says in so many words.
+If none does, a `SourceError` names each Marathon and its fault. An answer that is empty, cut off, an HTML page or
+without its tasks is such a fault, too: only an empty list of apps means that there are no apps.
 """
 
 from __future__ import annotations
@@ -22,10 +22,16 @@ from zope.interface import implementer
 
 from marathonlb.errors import SourceError
 from marathonlb.marathon.api.agent import make_agent
+from marathonlb.marathon.api.answer import (
+    MarathonAnswer,
+    MarathonRefusal,
+    event_stream_refused,
+    subscriptions_refused,
+)
 from marathonlb.marathon.api.auth import IAuthorization, NoAuthorization
 from marathonlb.marathon.api.body import BodyReader
 from marathonlb.marathon.api.failures import FAILURES, failure
-from marathonlb.marathon.api.request import Answer, Fetcher, Observe, origin
+from marathonlb.marathon.api.request import Fetcher, Observe, origin
 from marathonlb.marathon.events.hints import EVENT_TYPES
 from marathonlb.marathon.interfaces import AppsAnswer, IMarathon
 from marathonlb.marathon.parsing.apps import Body, Parsed, UnusableAnswer, parse_app, parse_apps
@@ -36,32 +42,36 @@ __all__ = ["MarathonClient", "make_agent"]
 T = TypeVar("T")
 
 APPS = "/v2/apps?embed=apps.tasks&embed=apps.readiness"
-APPS_AS_OF_OLD = "/v2/apps?embed=apps.tasks"
-"""Marathon up to 0.9 compares ``embed`` as a whole."""
+APPS_UP_TO_0_9 = "/v2/apps?embed=apps.tasks"
+"""The same for Marathon up to 0.9, which compares ``embed`` as a whole."""
 
 PODS = "/v2/pods::status"
 ASK_FOR_PODS_AGAIN = 3600.0
-"""Seconds after which a Marathon that had no pods is asked again: it may have been upgraded."""
+"""Seconds after which a Marathon without pods is asked for them again: it may have been upgraded."""
 
 
 class _Info(msgspec.Struct):
+    """The answer of ``/v2/info``."""
+
     elected: bool | None = None
     leader: str | None = None
 
 
 class _Subscriptions(msgspec.Struct, rename="camel"):
+    """The answer of ``/v2/eventSubscriptions``."""
+
     callback_urls: tuple[str, ...]
 
 
 @implementer(IMarathon)
 class MarathonClient:
     """
-    A cluster that can be asked through any of its Marathons.
+    A cluster, asked through any of its Marathons.
 
     :param endpoints: base URLs without credentials or trailing slash.
-    :param timeout: seconds that one Marathon may take for one answer, and for the head of the event stream.
-    :param max_body: bytes of an answer, unpacked; 100,000 tasks make 100 MB.
-    :param observe: see `marathonlb.marathon.api.request.Fetcher`, as for ``anonymous``.
+    :param timeout: maximum number of seconds for one Marathon's answer, and for the head of its event stream.
+    :param max_body: maximum number of bytes of an answer, unpacked; 100,000 tasks make 100 MB.
+    :param observe: see `marathonlb.marathon.api.request.Fetcher`; ``anonymous``, too.
     """
 
     _log = Logger()
@@ -80,7 +90,7 @@ class MarathonClient:
     ) -> None:
         self.endpoints = tuple(endpoints)
         self.preferred = self.endpoints[0]
-        """The Marathon that answered last; it is asked first."""
+        """The base URL of the Marathon that answered last; it is asked first."""
         self._clock = clock
         self._timeout = timeout
         self._fetcher = Fetcher(
@@ -90,7 +100,7 @@ class MarathonClient:
         self._without_pods: dict[str, float] = {}
 
     def leader(self) -> str | None:
-        """Which of the Marathons was called the leader last; the address that was named where it is none of them."""
+        """Return the base URL of the Marathon named as leader last; the named address if it is not a listed one."""
         named = self._fetcher.leader()
         return next((each for each in self.endpoints if origin(each) == named), named)
 
@@ -122,42 +132,43 @@ class MarathonClient:
 
         :param opened: called once with the URL of the Marathon that streams, before the first bytes.
         :param received: called with the bytes as they come.
-        :return: fires when Marathon ends the stream, fails with `SourceError` where it cannot be opened or breaks;
+        :return: fires when Marathon ends the stream, fails with `SourceError` if it cannot be opened or breaks off;
             cancelling ends it at once.
         """
         return Deferred.fromCoroutine(self._event_stream(endpoint, opened, received, event_types))
 
     def subscriptions(self) -> Deferred[tuple[str, ...]]:
-        """The callback URLs that are registered at ``/v2/eventSubscriptions``."""
+        """Return the callback URLs that are registered at ``/v2/eventSubscriptions``."""
 
         async def ask(endpoint: str) -> tuple[str, ...]:
             answer = await self._fetcher.fetch(endpoint, "/v2/eventSubscriptions")
-            self._check_subscription(answer)
+            if answer.status != 200:
+                raise subscriptions_refused(answer)
             try:
                 return msgspec.json.decode(answer.body, type=_Subscriptions).callback_urls
             except (msgspec.DecodeError, UnicodeDecodeError):
-                raise _unusable(answer, "the answer is no list of callbacks") from None
+                raise answer.unusable("the answer is no list of callbacks") from None
 
         return Deferred.fromCoroutine(self._in_turn(ask))
 
     def subscribe(self, callback_url: str) -> Deferred[None]:
-        """Have events posted to this URL; doing it again is harmless."""
+        """Register a URL that events are posted to; repeating it is harmless."""
         return Deferred.fromCoroutine(self._change_subscription("POST", callback_url))
 
     def unsubscribe(self, callback_url: str) -> Deferred[None]:
-        """Have no more events posted to this URL."""
+        """Remove the registration of a URL."""
         return Deferred.fromCoroutine(self._change_subscription("DELETE", callback_url))
 
-    # how one Marathon is asked
+    # asking one Marathon
 
     async def _apps(self, endpoint: str) -> AppsAnswer:
         answer = await self._page(endpoint, APPS)
         parsed = _read(parse_apps, answer)
         if parsed.without_tasks:
-            answer = await self._page(endpoint, APPS_AS_OF_OLD)
+            answer = await self._page(endpoint, APPS_UP_TO_0_9)
             parsed = _read(parse_apps, answer)
             if parsed.without_tasks:
-                raise _unusable(answer, "the apps come without their tasks, though some run")
+                raise answer.unusable("the apps come without their tasks, though some run")
         pods, size = await self._all_pods(endpoint)
         self._pods = frozenset(app.id for app in pods.apps) | frozenset(
             each.app_id for each in pods.unreadable
@@ -176,7 +187,8 @@ class MarathonClient:
         answer = await self._fetcher.fetch(endpoint, PODS)
         if answer.status == 200:
             return _read(parse_pods, answer), len(answer.body)
-        if _is_unknown_page(answer) or (answer.status in (404, 405) and not self._pods):
+        unknown = answer.refusal is MarathonRefusal.UNKNOWN_PAGE
+        if unknown or (answer.status in (404, 405) and not self._pods):
             self._without_pods[endpoint] = self._clock.seconds()
             return Parsed(), 0
         raise answer.error()
@@ -194,19 +206,19 @@ class MarathonClient:
         answer = await self._fetcher.fetch(endpoint, f"/v2/apps/{path}?embed=app.tasks&embed=app.readiness")
         if answer.status == 200:
             return _one(_read(parse_app, answer), app_id, answer, endpoint)
-        if answer.status != 404 or "does not exist" not in (answer.message or ""):
+        if answer.refusal is not MarathonRefusal.UNKNOWN_APP:
             raise answer.error()
         if app_id not in self._pods and self._may_have_pods(endpoint):
             return await self._pod(endpoint, app_id, path)
         return AppsAnswer(apps=(), size=len(answer.body), url=endpoint)
 
     async def _pod(self, endpoint: str, app_id: str, path: str) -> AppsAnswer:
-        """One pod; an answer with none where there is no such pod, or no pods at all."""
+        """Return an answer with one pod; with none if there is no such pod, or this Marathon has no pods at all."""
         answer = await self._fetcher.fetch(endpoint, f"/v2/pods/{path}::status")
         if answer.status == 200:
             self._pods |= {app_id}
             return _one(_read(parse_pod, answer), app_id, answer, endpoint)
-        if _is_unknown_page(answer) or (answer.status == 404 and answer.message):
+        if answer.refusal is MarathonRefusal.UNKNOWN_PAGE or (answer.status == 404 and answer.message):
             return AppsAnswer(apps=(), size=len(answer.body), url=endpoint)
         raise answer.error()
 
@@ -215,7 +227,7 @@ class MarathonClient:
         try:
             info = msgspec.json.decode(answer.body, type=_Info)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            raise _unusable(answer, "the answer says nothing about a leader") from None
+            raise answer.unusable("the answer says nothing about a leader") from None
         return bool(info.elected or info.leader)
 
     async def _event_stream(
@@ -227,7 +239,7 @@ class MarathonClient:
     ) -> None:
         query = urlencode([("plan-format", "light"), *(("event_type", kind) for kind in event_types)])
         opening = Deferred.fromCoroutine(
-            self._fetcher.open(endpoint, f"/v2/events?{query}", "text/event-stream", _no_stream)
+            self._fetcher.open(endpoint, f"/v2/events?{query}", "text/event-stream", event_stream_refused)
         )
         response, url = await self._limited(endpoint, opening)
         kind = (response.headers.getRawHeaders("Content-Type") or [""])[0]
@@ -246,35 +258,24 @@ class MarathonClient:
     async def _change_subscription(self, method: str, callback_url: str) -> None:
         async def ask(endpoint: str) -> None:
             path = "/v2/eventSubscriptions?" + urlencode({"callbackUrl": callback_url})
-            self._check_subscription(await self._fetcher.fetch(endpoint, path, method))
+            answer = await self._fetcher.fetch(endpoint, path, method)
+            if answer.status != 200:
+                raise subscriptions_refused(answer)
 
         await self._in_turn(ask)
 
-    def _check_subscription(self, answer: Answer) -> None:
-        if answer.status == 200:
-            return
-        if answer.status == 404 or _is_unknown_page(answer):
-            raise _unusable(answer, "this Marathon posts no events (1.5 and later cannot); use --mode=sse")
-        if answer.status == 400 and "not running" in (answer.message or ""):
-            raise _unusable(
-                answer,
-                "this Marathon runs without --event_subscriber http_callback; add it, or use --mode=sse",
-            )
-        if answer.status == 422:
-            raise _unusable(answer, "this Marathon refuses the callback's URL; check --callback-url")
-        raise answer.error()
-
-    async def _page(self, endpoint: str, path: str) -> Answer:
+    async def _page(self, endpoint: str, path: str) -> MarathonAnswer:
         answer = await self._fetcher.fetch(endpoint, path)
         if answer.status != 200:
             raise answer.error()
         return answer
 
-    # how one after the other is asked
+    # asking the Marathons in turn
 
     async def _in_turn(
         self, ask: Callable[[str], Coroutine[Deferred[Any], Any, T]], avoid: str | None = None
     ) -> T:
+        """Ask the preferred Marathon first and ``avoid`` last; return the first usable answer. Raises `SourceError`."""
         problems: list[SourceError] = []
         first = self.preferred
         for endpoint in sorted(self.endpoints, key=lambda each: (each == avoid, each != first)):
@@ -285,7 +286,7 @@ class MarathonClient:
                 continue
             if problems:
                 self._log.info(
-                    "Marathon answers at {url}, after {problems}",
+                    "{url} answered after other Marathons had failed, and is asked first from now on: {problems}",
                     url=endpoint,
                     problems="; ".join(map(str, problems)),
                 )
@@ -300,29 +301,29 @@ class MarathonClient:
         )
 
     async def _limited(self, endpoint: str, asked: Deferred[T]) -> T:
-        """What was asked, or a `SourceError` where it takes too long."""
+        """Return the result, or fail with a `SourceError` if it takes too long."""
 
         def too_late(result: object, timeout: float) -> Failure:
-            reason = f"no whole answer within {timeout:g} seconds"
+            reason = f"no complete answer within {timeout:g} seconds"
             return Failure(SourceError(url=endpoint, reason=reason))
 
         return await asked.addTimeout(self._timeout, self._clock, onTimeoutCancel=too_late)
 
 
-def _read(parse: Callable[[Body], Parsed], answer: Answer) -> Parsed:
+def _read(parse: Callable[[Body], Parsed], answer: MarathonAnswer) -> Parsed:
     try:
         return parse(answer.body)
     except UnusableAnswer as error:
-        raise _unusable(answer, str(error)) from None
+        raise answer.unusable(str(error)) from None
 
 
-def _one(parsed: Parsed, app_id: str, answer: Answer, endpoint: str) -> AppsAnswer:
-    """The answer about one app, which must be about that app."""
+def _one(parsed: Parsed, app_id: str, answer: MarathonAnswer, endpoint: str) -> AppsAnswer:
+    """Return the answer about one app; raise `SourceError` if it is about another app, or lacks the tasks."""
     for app in parsed.apps:
         if app.id != app_id:
-            raise _unusable(answer, f"asked about {app_id}, the answer is about {app.id}")
+            raise answer.unusable(f"asked about {app_id}, the answer is about {app.id}")
     if parsed.without_tasks:
-        raise _unusable(answer, f"{app_id} comes without its tasks, though some run")
+        raise answer.unusable(f"{app_id} comes without its tasks, though some run")
     return AppsAnswer(
         apps=parsed.apps,
         unreadable=tuple(evolve(each, app_id=app_id) for each in parsed.unreadable),
@@ -330,26 +331,3 @@ def _one(parsed: Parsed, app_id: str, answer: Answer, endpoint: str) -> AppsAnsw
         size=len(answer.body),
         url=endpoint,
     )
-
-
-def _unusable(answer: Answer, reason: str) -> SourceError:
-    status = None if answer.status == 200 else answer.status
-    return SourceError(url=answer.url, reason=reason, status=status)
-
-
-def _no_stream(answer: Answer) -> SourceError:
-    """What a refusal of ``/v2/events`` means: Marathon has it since 0.9, for who accepts nothing else."""
-    if _is_unknown_page(answer):
-        reason = (
-            "this Marathon has no event stream (0.8 and earlier have none); use --mode=event or --mode=poll"
-        )
-        return _unusable(answer, reason)
-    if answer.status == 405:
-        reason = "what is on the way changes the header Accept; give --marathon another address, or use --mode=poll"
-        return _unusable(answer, reason)
-    return answer.error()
-
-
-def _is_unknown_page(answer: Answer) -> bool:
-    """Marathon's word for a page it does not have: a 404 to 1.5, a 500 later."""
-    return answer.status in (404, 500) and "URI not found" in (answer.message or "")

@@ -1,9 +1,9 @@
 """
-Signing in as a DC/OS service account: a signed word for a token, the token for every request.
+Sign in as a DC/OS service account, and authorize each request with the token of that login.
 
-The account's private key signs who we are; ``/acs/api/v1/auth/login`` gives a token for it that holds for some days.
-One login serves all who wait for it. What fails is tried again with back-off, so that a key which was revoked does not
-become a storm of logins.
+The account's private key signs a login token; ``/acs/api/v1/auth/login`` exchanges it for an authentication token that
+is valid for some days. One login serves all requests that wait for it. A failed login is repeated with back-off, so
+that a revoked key does not cause a storm of logins.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from urllib.parse import urlsplit
 
 import msgspec
 from attrs import field, frozen
-from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IConsumer, IReactorTime
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers as HTTPHeaders
-from twisted.web.iweb import IAgent, IBodyProducer, IResponse
+from twisted.web.iweb import IAgent, IResponse
 from zope.interface import implementer
 
 from marathonlb.errors import SourceError, UsageError
 from marathonlb.marathon.api.auth import Headers, IAuthorization
-from marathonlb.marathon.api.body import BodyReader, TooBig
-from marathonlb.marathon.api.failures import FAILURES, Whom, failure
+from marathonlb.marathon.api.body import BodyReader, BytesBody, TooBig
+from marathonlb.marathon.api.failures import FAILURES, AskedServer, failure
 from marathonlb.marathon.api.request import ERROR_BODY
 from marathonlb.marathon.api.single_flight import SingleFlight
 from marathonlb.timers import Backoff
@@ -37,71 +37,82 @@ from marathonlb.timers import Backoff
 OPTION = "--dcos-auth-credentials"
 LOGIN = "/acs/api/v1/auth/login"
 
-WORD = 300
-"""Seconds that the signed word holds; DC/OS takes it at once, so this is what its clock may differ by."""
+LOGIN_TOKEN_LIFETIME = 300
+"""Seconds that a login token is valid. It is used at once, so this is how far the clock of DC/OS may be off."""
 
 TIMEOUT = 20.0
-"""Seconds that one login may take."""
+"""Maximum number of seconds of one login."""
 
 PATIENCE = 60.0
-"""Seconds at most between two logins that fail."""
+"""Maximum number of seconds between two failed logins."""
 
 FRESH = 60.0
-"""Seconds for which a new token is not replaced, whatever is said of it: another one would fare no better."""
+"""Seconds for which a new token is not replaced though it is refused: another one would be refused, too."""
 
-_DCOS = Whom(f"login_endpoint of {OPTION}", "DC/OS")
+_DCOS = AskedServer(f"login_endpoint of {OPTION}", "DC/OS")
 
-SHARE = 0.9
-"""Of a token's life, after which a new one is asked for."""
+RENEWAL = 0.9
+"""Part of a token's lifetime after which a new one is requested."""
 
 
 class UnusableAccount(Exception):
-    """Why a text is no service account, without a word of it."""
+    """A text is not a usable service account; the message says what was expected, and quotes nothing of it."""
 
 
 @frozen
-class Account:
-    """A service account, as ``dcos security org service-accounts`` makes it."""
+class DCOSAccount:
+    """
+    A service account, as ``dcos security org service-accounts`` makes it.
+
+    :param key: the private key, in PEM.
+    :param login: the URL of the login.
+    """
 
     uid: str
     key: str = field(repr=False)
     login: str
 
-    def word(self, now: float) -> str:
+    def login_token(self, now: float) -> str:
         """
-        What shows that we hold the key.
+        Return a login token, signed with the key.
 
         :param now: seconds since the epoch.
-        :raises UnusableAccount: it is no key that RS256 can sign with, or PyJWT is not installed.
+        :raises UnusableAccount: RS256 cannot sign with this key, or PyJWT is not installed.
         """
         try:
             import jwt
         except ImportError:
             raise UnusableAccount("possible without PyJWT: pip install 'marathon-lb[dcos]'") from None
         try:
-            return jwt.encode({"uid": self.uid, "exp": int(now) + WORD}, self.key, algorithm="RS256")
+            return jwt.encode(
+                {"uid": self.uid, "exp": int(now) + LOGIN_TOKEN_LIFETIME}, self.key, algorithm="RS256"
+            )
         except (ValueError, TypeError, jwt.PyJWTError):
             raise UnusableAccount("an account with an RSA private key as PEM in private_key") from None
 
 
-class _Given(msgspec.Struct):
+class _AccountJSON(msgspec.Struct):
+    """The JSON of a service account."""
+
     uid: str
     private_key: str
     login_endpoint: str = ""
     scheme: str = "RS256"
 
 
-class _Login(msgspec.Struct):
+class _LoginAnswer(msgspec.Struct):
+    """The answer to a login."""
+
     token: str
 
 
-def read_account(given: str, login: str) -> Account:
+def read_account(given: str, login: str) -> DCOSAccount:
     """
-    The account that an option gives.
+    Return the account that an option names.
 
     :param given: JSON, or the path of a file that holds it.
-    :param login: where to sign in where the account does not say.
-    :raises UnusableAccount: it is none.
+    :param login: the URL of the login if the account names none.
+    :raises UnusableAccount: it is not a service account.
     """
     text = given
     if not given.lstrip().startswith("{"):
@@ -113,7 +124,7 @@ def read_account(given: str, login: str) -> Account:
             ) from None
     try:
         # Secret stores like to turn \n into real line ends, which JSON does not have in its strings.
-        account = msgspec.convert(json.loads(text, strict=False), _Given)
+        account = msgspec.convert(json.loads(text, strict=False), _AccountJSON)
     except (ValueError, RecursionError):
         raise UnusableAccount("the JSON of a service account, with uid and private_key") from None
     if account.scheme != "RS256":
@@ -122,17 +133,17 @@ def read_account(given: str, login: str) -> Account:
     parts = urlsplit(endpoint)
     if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
         raise UnusableAccount("an account whose login_endpoint is a URL")
-    return Account(account.uid, account.private_key.replace("\\n", "\n"), endpoint)
+    return DCOSAccount(account.uid, account.private_key.replace("\\n", "\n"), endpoint)
 
 
 def check_account(given: str) -> None:
     """
-    See whether an option gives an account with which one can sign in.
+    Check that an option names a usable account, without a login.
 
     :raises UsageError: it does not, or PyJWT is not installed.
     """
     try:
-        read_account(given, "http://localhost" + LOGIN).word(0)
+        read_account(given, "http://localhost" + LOGIN).login_token(0)
     except UnusableAccount as error:
         shown = given if given.startswith(("/", "./")) else "***"
         raise UsageError(option=OPTION, value=shown, expected=str(error)) from None
@@ -141,9 +152,9 @@ def check_account(given: str) -> None:
 @frozen
 class _Token:
     """
-    A token that was given. Times are in the clock's seconds.
+    An authentication token. Times are in the clock's seconds.
 
-    :param renew_at: when a new one is to be asked for, though this one still holds.
+    :param renew_at: when a new one is to be requested, though this one is still valid.
     """
 
     text: str = field(repr=False)
@@ -153,27 +164,8 @@ class _Token:
 
     @property
     def headers(self) -> Headers:
-        """As DC/OS wants it."""
+        """The header that DC/OS expects."""
         return {"Authorization": f"token={self.text}"}
-
-
-@implementer(IBodyProducer)
-class _Body:
-    """A body of a few bytes."""
-
-    def __init__(self, text: bytes) -> None:
-        self._text = text
-        self.length = len(text)
-
-    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
-        """All of it."""
-        consumer.write(self._text)
-        return succeed(None)
-
-    def pauseProducing(self) -> None:
-        """It is over already."""
-
-    resumeProducing = stopProducing = pauseProducing
 
 
 @implementer(IAuthorization)
@@ -181,10 +173,10 @@ class ServiceAccount:
     """
     The credentials of a DC/OS service account (``--dcos-auth-credentials``).
 
-    :param given: as `read_account` takes it; a file is read at each login, so it may be replaced.
-    :param marathon: a Marathon's base URL; its host is asked where the account names no login endpoint.
-    :param clock: whose seconds are since the epoch.
-    :param jitter: gives a number from 0 to 1.
+    :param given: see `read_account`; a file is read at each login, so it may be replaced.
+    :param marathon: a Marathon's base URL; its host has the login if the account names no login endpoint.
+    :param clock: its seconds are since the epoch.
+    :param jitter: returns a number from 0 to 1.
     :raises UsageError: the account cannot be used, or PyJWT is not installed.
     """
 
@@ -211,11 +203,11 @@ class ServiceAccount:
         check_account(given)
 
     def headers(self, url: str) -> Deferred[Headers]:
-        """The token, which may have to be asked for first."""
+        """Return the token as a header, after a login if there is none yet."""
         return Deferred.fromCoroutine(self._headers())
 
     def refused(self, headers: Headers) -> bool:
-        """Whether another token is there, or can be asked for."""
+        """Return whether there is another token, or one may be requested."""
         token = self._token
         if token is None or token.headers != headers:
             return True
@@ -236,14 +228,14 @@ class ServiceAccount:
             raise
 
     async def _sign_in(self) -> _Token:
-        """A new token, or the reason why there is none; after a failure nobody is asked for a while."""
+        """Return a new token. After a failure no login is sent until the back-off is over. Raises `SourceError`."""
         wait = self._not_before - self._clock.seconds()
         if wait > 0:
             raise SourceError(
                 url=self._endpoint, reason=f"{self._reason}; the next login is in {wait:.0f} seconds"
             )
         try:
-            token = await self._asked()
+            token = await self._login_once()
         except SourceError as error:
             self._failures += 1
             self._reason = error.reason
@@ -252,25 +244,25 @@ class ServiceAccount:
         self._failures = 0
         self._token = token
         self._log.info(
-            "DC/OS takes the service account at {url}; the next login is in {hours:.1f} hours",
+            "Signed in to DC/OS at {url}; the next login is in {hours:.1f} hours",
             url=self._endpoint,
             hours=(token.renew_at - token.got_at) / 3600,
         )
         return token
 
-    async def _asked(self) -> _Token:
+    async def _login_once(self) -> _Token:
         try:
             account = read_account(self._given, self._endpoint)
-            word = account.word(self._clock.seconds())
+            login_token = account.login_token(self._clock.seconds())
         except UnusableAccount as error:
             raise SourceError(url=self._endpoint, reason=f"{OPTION} is not {error}") from None
         self._endpoint = account.login
-        asked = Deferred.fromCoroutine(self._post(account, word))
+        asked = Deferred.fromCoroutine(self._post(account, login_token))
         status, body = await asked.addTimeout(TIMEOUT, self._clock, onTimeoutCancel=self._too_late)
         if status != 200:
-            raise SourceError(url=account.login, reason=_REFUSALS.get(status, _ODD), status=status)
+            raise SourceError(url=account.login, reason=_REASONS.get(status, _OTHER_REASON), status=status)
         try:
-            text = msgspec.json.decode(body, type=_Login).token
+            text = msgspec.json.decode(body, type=_LoginAnswer).token
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise SourceError(
                 url=account.login, reason="its answer holds no token; is this DC/OS's login?"
@@ -279,46 +271,46 @@ class ServiceAccount:
             raise SourceError(url=account.login, reason="its answer holds no token that a header could hold")
         return _token(text, self._clock.seconds())
 
-    async def _post(self, account: Account, word: str) -> tuple[int, bytes]:
+    async def _post(self, account: DCOSAccount, login_token: str) -> tuple[int, bytes]:
         body = bytearray()
         headers = {"Accept": ["application/json"], "Content-Type": ["application/json"]}
-        said = _Body(msgspec.json.encode({"uid": account.uid, "token": word}))
+        content = BytesBody(msgspec.json.encode({"uid": account.uid, "token": login_token}))
         try:
             url = account.login.encode("ascii")
-            response: IResponse = await self._agent.request(b"POST", url, HTTPHeaders(headers), said)
+            response: IResponse = await self._agent.request(b"POST", url, HTTPHeaders(headers), content)
             await BodyReader(body.extend, ERROR_BODY).read(response)
         except TooBig:
             body.clear()
         except FAILURES as error:
-            raise failure(account.login, error, whom=_DCOS) from None
+            raise failure(account.login, error, server=_DCOS) from None
         return response.code, bytes(body)
 
     def _too_late(self, result: object, timeout: float) -> Failure:
         return Failure(SourceError(url=self._endpoint, reason=f"no answer within {timeout:g} seconds"))
 
 
-_ODD = "DC/OS cannot sign us in; its log says why"
-_REFUSALS = {
+_OTHER_REASON = "DC/OS cannot complete the login; see its log"
+_REASONS = {
     400: f"DC/OS does not understand the login; check uid and scheme of {OPTION}",
     401: f"DC/OS refuses the service account; check uid and private_key of {OPTION}, and this machine's clock",
     403: f"DC/OS refuses the service account; check uid and private_key of {OPTION}",
     404: f"there is no login here; check login_endpoint of {OPTION}",
     **dict.fromkeys(
         (301, 302, 303, 307, 308),
-        f"it wants the login elsewhere, where it is not sent; correct login_endpoint of {OPTION}",
+        f"it redirects the login, which is not sent elsewhere; correct login_endpoint of {OPTION}",
     ),
 }
 
 
 def _token(text: str, now: float) -> _Token:
-    """A token with its times, as its ``exp`` says; one that does not say so holds until it is refused."""
+    """Return a token with the times that its ``exp`` gives; without one it is used until it is refused."""
     import jwt
 
     try:
-        said: Any = jwt.decode(text, options={"verify_signature": False}).get("exp")
+        expires: Any = jwt.decode(text, options={"verify_signature": False}).get("exp")
     except jwt.PyJWTError:
-        said = None
-    if not isinstance(said, int | float):
+        expires = None
+    if not isinstance(expires, int | float):
         return _Token(text, now, inf, inf)
-    life = said - now
-    return _Token(text, now, now + (SHARE * life if life > 0 else FRESH), float(said))
+    lifetime = expires - now
+    return _Token(text, now, now + (RENEWAL * lifetime if lifetime > 0 else FRESH), float(expires))

@@ -1,4 +1,4 @@
-"""What goes wrong below HTTP, in words that say what an operator can do about it."""
+"""Failures below HTTP (name resolution, connection, TLS) as errors that name the remedy."""
 
 from __future__ import annotations
 
@@ -42,56 +42,59 @@ FAILURES = (
 
 
 @frozen
-class Whom:
+class AskedServer:
     """
-    Who was asked, as advice names it.
+    The server that was asked, as the advice in errors names it.
 
-    :param option: where its address stands.
-    :param believed: what to do where its certificate is not believed.
-    :param shown: what to do where ours is not.
+    :param option: the option that holds its address.
+    :param untrusted: the advice if its certificate is refused here.
+    :param unknown_client: the advice if it refuses the client certificate.
     """
 
     option: str
     name: str
-    believed: str = (
-        "--marathon-ca-cert says whom to believe; a certificate that has expired has to be renewed"
-    )
-    shown: str = "--marathon-client-cert shows who we are"
+    untrusted: str = "--marathon-ca-cert names the trusted authorities; renew a certificate that has expired"
+    unknown_client: str = "--marathon-client-cert names the client certificate"
 
 
-MARATHON = Whom("--marathon", "Marathon")
+MARATHON = AskedServer("--marathon", "Marathon")
 
-_ABOUT_US = re.compile(
+_ALERT_ABOUT_CLIENT = re.compile(
     r"alert (bad |unknown |unsupported )?(certificate|ca\b|access denied)|alert handshake failure"
 )
 
 
-def failure(url: str, error: Exception, prefix: str = "", whom: Whom = MARATHON) -> SourceError:
+def failure(url: str, error: Exception, prefix: str = "", server: AskedServer = MARATHON) -> SourceError:
     """
-    What went wrong below HTTP, and what can be done.
+    Return the error of a failure below HTTP, with the remedy.
 
-    :param whom: who was asked.
-    :raises CancelledError: it was our own doing.
+    :param server: the server that was asked.
+    :raises CancelledError: the request was cancelled here.
     """
     while isinstance(error, _WRAPPERS) and error.reasons:
         error = error.reasons[0].value
     if isinstance(error, CancelledError | ConnectingCancelledError):
         raise CancelledError
     if isinstance(error, VerificationError):
-        reason = f"its certificate is not for this name or address; give {whom.option} one that the certificate names"
+        reason = f"its certificate is not for this name or address; give {server.option} one that the certificate names"
     elif isinstance(error, SSL.Error):
-        said = (
-            "; ".join(str(part[-1]) for part in (error.args[0] if error.args else ()) if part) or "no words"
-        )
-        # An alert is what the other side says of us: after our certificate, that it does not like it.
-        advice = whom.shown if _ABOUT_US.search(said) else whom.believed
-        reason = f"TLS failed ({said}); {advice}"
+        reason = _tls_reason(error, server)
     elif isinstance(error, DNSLookupError):
-        reason = f"its name is not known; check {whom.option} and the name server"
+        reason = f"its name is not known; check {server.option} and the name server"
     elif isinstance(error, TimeoutError):
         reason = "it does not answer"
     elif isinstance(error, ConnectionRefusedError):
-        reason = f"the connection is refused; check {whom.option}, and that {whom.name} runs there"
+        reason = f"the connection is refused; check {server.option}, and that {server.name} runs there"
     else:
         reason = str(error).rstrip(".") or type(error).__name__
     return SourceError(url=url, reason=prefix + reason)
+
+
+def _tls_reason(error: SSL.Error, server: AskedServer) -> str:
+    """Return OpenSSL's messages, which have no codes in Python, with the advice for them."""
+    parts = error.args[0] if error.args else ()
+    messages = "; ".join(str(part[-1]) for part in parts if part)
+    # An alert comes from the other side: after the client certificate was sent, it refuses that.
+    refused = _ALERT_ABOUT_CLIENT.search(messages) is not None
+    advice = server.unknown_client if refused else server.untrusted
+    return f"TLS failed ({messages or 'without a message'}); {advice}"

@@ -1,4 +1,4 @@
-"""Doing a thing once for all who ask for it at the same time."""
+"""Run an operation once for all that ask for it at the same time."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ T = TypeVar("T")
 
 class SingleFlight(Generic[T]):
     """
-    One run of something, shared by those who wait for it.
+    One run of an operation, shared by all that wait for it.
 
-    They own it together: when the last of them is cancelled, the run is, too.
+    When the last waiting Deferred is cancelled, the run is cancelled, too.
 
-    :param start: begins a run.
+    :param start: starts a run.
     """
 
     def __init__(self, start: Callable[[], Deferred[T]]) -> None:
@@ -26,7 +26,7 @@ class SingleFlight(Generic[T]):
         self._running: Deferred[None] | None = None
 
     def join(self) -> Deferred[T]:
-        """What the run that is under way comes to, or a new one where there is none."""
+        """Return a Deferred of the result of the current run; start one if none is under way."""
         waiting: Deferred[T] = Deferred(self._leave)
         self._waiting.append(waiting)
         if len(self._waiting) == 1:
@@ -36,11 +36,11 @@ class SingleFlight(Generic[T]):
     def _leave(self, waiting: Deferred[T]) -> None:
         self._waiting.remove(waiting)
         if not self._waiting and self._running is not None:
-            self._waiting = []  # who comes from now on wants a new run
+            self._waiting = []  # later callers start a new run
             self._running.cancel()
 
     def _land(self, result: T | Failure, waiting: list[Deferred[T]]) -> None:
         if waiting is self._waiting:
             self._waiting = []
-        for each in waiting:
-            each.callback(result)
+        for deferred in waiting:
+            deferred.callback(result)

@@ -19,7 +19,7 @@ Poke = Callable[[Hint], object]
 """Takes a hint: asks the reconciler to look again."""
 
 
-class EventSource(Service):
+class ReconnectingEventSource(Service):
     """
     A service with a loop that receives events, and a full comparison at an interval.
 

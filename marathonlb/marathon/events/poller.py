@@ -2,7 +2,7 @@
 Poll Marathon at an interval (``--mode=poll``), and the names of the other sources of hints.
 
 Each source is a service that calls ``poke`` with a `Hint` and knows nothing else of the controller. The status page
-reads the attributes that `marathonlb.marathon.events.base.EventSource` names.
+reads the attributes that `marathonlb.marathon.events.base.ReconnectingEventSource` names.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from twisted.logger import Logger
 
 from marathonlb.causes import Cause, CauseKind
 from marathonlb.errors import SourceError
-from marathonlb.marathon.events.base import EventSource, Poke
+from marathonlb.marathon.events.base import Poke, ReconnectingEventSource
 from marathonlb.marathon.events.hints import Hint, ended_tasks, hint_of, together
 from marathonlb.marathon.events.sse import Oversized, SSEParser
 
@@ -40,7 +40,7 @@ class StreamingClient(Protocol):
         """See `marathonlb.marathon.api.client.MarathonClient.event_stream`."""
 
 
-class EventStream(EventSource):
+class EventStream(ReconnectingEventSource):
     """
     Follows ``/v2/events`` (``--mode=sse``).
 

@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 
 from marathonlb.causes import Cause, CauseKind
 from marathonlb.errors import SourceError
-from marathonlb.marathon.events.base import EventSource, Poke
+from marathonlb.marathon.events.base import Poke, ReconnectingEventSource
 from marathonlb.marathon.events.hints import Hint
 from marathonlb.timers import pause
 
@@ -33,7 +33,7 @@ class SubscribingClient(Protocol):
         """Remove a callback."""
 
 
-class Subscription(EventSource):
+class Subscription(ReconnectingEventSource):
     """
     Keeps the callback registered; the events arrive at `marathonlb.web.callback.resource`.
 

@@ -25,11 +25,11 @@ from marathonlb.marathon.parsing.schema import (
     AppList,
     Check,
     Durations,
-    Identity,
     LabelValue,
     OneApp,
     PatchyApp,
     WireApp,
+    WireId,
     WireTask,
 )
 
@@ -44,7 +44,7 @@ _patchy_app = msgspec.json.Decoder(
     PatchyApp, strict=False
 )  # numbers may be texts there, as in some old definitions
 _task = msgspec.json.Decoder(WireTask, strict=False)
-_identity = msgspec.json.Decoder(Identity)
+_identity = msgspec.json.Decoder(WireId)
 
 
 class UnusableAnswer(ValueError):

@@ -167,7 +167,7 @@ class PatchyApp(AppHead):
     tasks: tuple[Raw, ...] | None | UnsetType = UNSET
 
 
-class Identity(Wire):
+class WireId(Wire):
     """Enough of anything to say which one it was."""
 
     id: str

@@ -18,7 +18,7 @@ from zope.interface import Interface, implementer
 from marathonlb.endpoints import ChosenEndpointFactory
 from marathonlb.errors import MarathonLBError, SourceError
 from marathonlb.marathon.api.body import BodyReader, TooBig
-from marathonlb.marathon.api.failures import FAILURES, Whom, failure
+from marathonlb.marathon.api.failures import FAILURES, AskedServer, failure
 from marathonlb.marathon.api.unpack import UnpackingAgent
 from marathonlb.marathon.dns import is_address, resolve
 from marathonlb.zdd.clients.statistics import View, parse
@@ -33,11 +33,11 @@ MAX_BODY = 256 * 1024 * 1024
 CONNECT_TIMEOUT = 5.0
 
 
-_BALANCER = Whom(
+_BALANCER = AskedServer(
     "--marathon-lb",
     "marathon-lb",
-    believed="its certificate has to be one that the system's authorities vouch for",
-    shown="this tool shows a load balancer no certificate",
+    untrusted="its certificate has to be one that the system's authorities vouch for",
+    unknown_client="this tool shows a load balancer no certificate",
 )
 
 
@@ -133,7 +133,7 @@ class Balancers:
         except TooBig:
             raise SourceError(url=where, reason=f"the answer is longer than {MAX_BODY} bytes") from None
         except FAILURES as error:
-            raise failure(where, error, whom=_BALANCER) from None
+            raise failure(where, error, server=_BALANCER) from None
         if response.code != 200:
             raise SourceError(
                 url=where, reason=_STATUS.get(response.code, "no statistics"), status=response.code

@@ -14,7 +14,8 @@ from twisted.python.failure import Failure
 from zope.interface import Interface, implementer
 
 from marathonlb.errors import SourceError
-from marathonlb.marathon.api.request import Answer, Fetcher
+from marathonlb.marathon.api.answer import MarathonAnswer, MarathonRefusal
+from marathonlb.marathon.api.request import Fetcher
 from marathonlb.marathon.parsing.apps import UnusableAnswer, absolute, parse_apps
 from marathonlb.routing.labels.values import deployment_group
 from marathonlb.routing.names import group_id
@@ -123,15 +124,14 @@ class Cluster:
     ) -> Deferred[None]:
         async def change() -> None:
             answer = await self._ask(method, path, body)
-            locked = answer.status == 409 and "locked" in (answer.message or "")
-            if locked:
+            if answer.refusal is MarathonRefusal.LOCKED:
                 raise Busy(app_id)
             if answer.status not in (200, 201, *fine):
                 raise Failed(f"{method} of {app_id}: {answer.error()}{_details(answer)}")
 
         return Deferred.fromCoroutine(change())
 
-    async def _ask(self, method: str, path: str, body: Any = None) -> Answer:
+    async def _ask(self, method: str, path: str, body: Any = None) -> MarathonAnswer:
         problems: list[SourceError] = []
         content = b"" if body is None else json.dumps(body).encode()
         for endpoint in tuple(self._endpoints):
@@ -175,7 +175,7 @@ def _group_of(body: Any) -> str | None:
         return ""
 
 
-def _details(answer: Answer) -> str:
+def _details(answer: MarathonAnswer) -> str:
     """What Marathon says of a definition that it refuses; its shape has changed with the years."""
     try:
         details = json.loads(bytes(answer.body)).get("details")
