@@ -1,10 +1,9 @@
 """
-Counters that outlast a reload: those of ``HAPROXY_{n}_RATE_LIMIT``, and those of wrong passwords. Pure.
+Counters that survive a reload: those of ``HAPROXY_{n}_RATE_LIMIT`` and those of wrong passwords. Pure.
 
-HAProxy's old worker hands the tables of a ``peers`` section over to the new one, which it meets on a socket of the
-state directory. It has to reach it with the rights that it has by then, and would try as long as it may live
-(``hard-stop-after``). What our HAPROXY_HEAD says is known; somebody else's may name a ``user`` or a ``chroot``, and
-counters begin anew there.
+HAProxy's old worker passes the tables of a ``peers`` section to the new one through a socket in the state directory. It
+has to reach the socket with its reduced rights, and would retry until it ends (``hard-stop-after``). With our
+HAPROXY_HEAD it can. Another HAPROXY_HEAD may have a ``user`` or a ``chroot``, so there the counters start from zero.
 """
 
 from __future__ import annotations
@@ -12,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 
-from marathonlb.config.frontends import auth_in_frontends
 from marathonlb.config.requests import network_lines
+from marathonlb.config.rule_templates import auth_in_frontends
 from marathonlb.config.templates.loader import Templates
 from marathonlb.config.text.model import Chunk, Owner, Section
 from marathonlb.routing.lines.passwords import LONGEST
@@ -21,22 +20,22 @@ from marathonlb.routing.services.model import Service
 from marathonlb.settings import Settings
 
 NAME = "marathon_lb"
-"""Of the section."""
+"""The name of the ``peers`` section."""
 
 WRONG_PASSWORDS = "marathon_lb_auth"
-"""The table of wrong passwords; no app's backend has this name, which ends in no port."""
+"""The table of wrong passwords; no app's backend has this name, because theirs end in a port."""
 
 MOST_WRONG, SECONDS = 20, 10
-"""Wrong passwords from one address for one service in so many seconds, after which no password is looked at."""
+"""Maximum wrong passwords per address and service in this number of seconds; then no password is checked."""
 
 
 def peers(templates: Templates) -> str:
-    """What stands behind a ``stick-table`` that is to be handed over; empty where that cannot be."""
+    """Return the words with which a ``stick-table`` is passed on at a reload; empty if that is not possible."""
     return f" peers {NAME}" if templates.get("HEAD").is_default else ""
 
 
 def sections(templates: Templates, settings: Settings, services: Iterable[Service]) -> Iterator[Section]:
-    """The table of wrong passwords where one is asked for, and ``peers`` where there is any table of ours."""
+    """Yield the table of wrong passwords if a backend asks for passwords, and ``peers`` if there is a table."""
     http = [service for service in services if service.mode == "http"]
     asks = any(service.auth and not auth_in_frontends(service, templates) for service in http)
     if peers(templates) and (asks or any(service.rate_limit for service in http)):
@@ -55,15 +54,16 @@ backend {WRONG_PASSWORDS}
 
 def guarded(backend: str, own: str, realm: str, trusted: Sequence[str] = ()) -> str:
     """
-    The rules of a backend that asks for its password, of those who do not come by its own ways.
+    Return the rules of a backend that asks for its password, except for requests from its own frontends.
 
-    Wrong passwords are counted by address and backend, and past `MOST_WRONG` no hash is computed: of IPv6 by the
-    network of 64 bits, which one client has to itself. A hash is computed once a request, and not of words that are too
-    long. Whatever cannot be found out of a request, it has not brought the password.
+    Wrong passwords are counted per client address and backend; beyond `MOST_WRONG` no hash is computed. For IPv6 the
+    network of 64 bits counts, which belongs to one client. A hash is computed once per request, and not for credentials
+    that are too long. If any check of a request cannot be made, its password counts as not given.
 
-    :param own: the names of the frontends that ask for none.
-    :param realm: in double quotes.
-    :param trusted: networks of proxies that say whose request it is: else one client could shut out all of theirs.
+    :param own: the names of the frontends without a password, separated by blanks.
+    :param realm: the realm, in double quotes.
+    :param trusted: networks of proxies whose ``X-Forwarded-For`` is believed; otherwise one client of a proxy could
+        lock out all others.
     """
     key = f"var(txn.marathon_lb_from),concat(/{sha256(backend.encode()).hexdigest()[:32]})"
     asked = f"!{{ fe_name -m str {own} }}"
@@ -73,8 +73,8 @@ def guarded(backend: str, own: str, realm: str, trusted: Sequence[str] = ()) -> 
         f"set-var(txn.marathon_lb_auth) str(given) if {asked} {{ req.hdr(authorization) -m beg -i basic }}",
         f"set-var(txn.marathon_lb_from) src,ipmask(32,64) if {given}",
         *(
-            f"set-var(txn.marathon_lb_from) req.hdr_ip(x-forwarded-for,-1),ipmask(32,64) if {given} {{ src {each} }}"
-            for each in network_lines(trusted)
+            f"set-var(txn.marathon_lb_from) req.hdr_ip(x-forwarded-for,-1),ipmask(32,64) if {given} {{ src {line} }}"
+            for line in network_lines(trusted)
         ),
         f"deny deny_status 429 if {given} {{ {key},table_gpc0_rate({WRONG_PASSWORDS}) ge {MOST_WRONG} }}",
         f"set-var(txn.marathon_lb_auth) str(right) if {given}"

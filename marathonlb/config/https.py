@@ -1,9 +1,9 @@
 """
-The https port: one frontend that ends TLS, or one that asks for the name in the handshake and those behind it.
+The https port: one frontend that terminates TLS, or a TCP frontend that reads the SNI and TLS frontends behind it.
 
-Where it has to ask (`marathonlb.routing.sni`), a TCP frontend stands on the port. The frontends behind it listen on
-sockets in the state directory, where the PROXY protocol tells them the client's address. Nobody but HAProxy may connect
-to these: whoever can says who the client is.
+If the SNI decides (`marathonlb.routing.sni`), a TCP frontend is bound to the port. The TLS frontends behind it listen
+on sockets in the state directory and get the client's address by the PROXY protocol. Only HAProxy may connect to these
+sockets, because a program that can connect may claim any client address.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import Any
 from attrs import frozen
 
 from marathonlb.config.requests import guards
+from marathonlb.config.templates.chunks import render_chunk
 from marathonlb.config.templates.loader import Templates
-from marathonlb.config.templates.structure import checked_text
 from marathonlb.config.templates.variables import HOST, certificates
 from marathonlb.config.text.model import Chunk, Owner, Section
 from marathonlb.problem_kinds.operators import HAPROXY_USER
@@ -33,19 +33,19 @@ from marathonlb.routing.tls_hosts import TlsHost
 from marathonlb.settings import Settings
 
 Routing = Callable[[Sequence[AclRule], Sequence[AclRule]], Iterable[Chunk]]
-"""The ACL rules before the maps and those after them → the chunks of the routing of a TLS frontend."""
+"""Function of the ACL rules before and after the maps, which returns the routing rules of a TLS frontend."""
 
 SOCKET_PREFIX = "tls-"
-"""How the names of the sockets begin."""
+"""Prefix of the names of the sockets."""
 
 _DIGEST_BYTES = 10
 
 LONGEST_SOCKET_NAME = len(SOCKET_PREFIX) + len(base64.b32encode(bytes(_DIGEST_BYTES)))
-"""Bytes; no other socket of the state directory has a longer name."""
+"""Bytes of the longest name of a socket in the state directory."""
 
-_NOBODY = Owner(None, None, "", "default")
-_MANY = 40
-"""So many hosts stand on one line, which HAProxy cuts off after 64 words."""
+_OURS = Owner(None, None, "", "default")
+_HOSTS_PER_LINE = 40
+"""Maximum number of hosts on one line; HAProxy takes 64 words."""
 
 _SECTION = re.compile(r"^([ \t]*)(?:frontend|listen)[ \t]+\S+", re.MULTILINE)
 _FRONTEND = re.compile(r"^([ \t]*frontend[ \t]+)(\S+)[ \t]*$", re.MULTILINE)
@@ -53,12 +53,12 @@ _BIND = re.compile(r"^([ \t]*bind)[ \t]+\S+(.*)\n?", re.MULTILINE)
 
 
 @frozen
-class Behind:
+class TlsSocket:
     """
-    The socket of a frontend behind the https port.
+    The socket of a TLS frontend behind the https port.
 
-    :param address: as HAProxy takes it.
-    :param options: what a bind line says besides: who may connect.
+    :param address: the address as HAProxy takes it.
+    :param options: the further words of the bind line, which restrict who may connect.
     """
 
     address: str
@@ -66,36 +66,37 @@ class Behind:
 
     @property
     def bound(self) -> str:
-        """The words of a bind line."""
+        """The words of the bind line."""
         return self.address + self.options
 
-    def instead(self, text: str, name: str) -> str:
-        """The text of an operator's template, in which an abstract socket of this name stands for ours."""
+    def inserted(self, text: str, name: str) -> str:
+        """Return an operator's text with this socket in place of the abstract socket of this name."""
         if f"abns@{name}" not in text:
             return text
         pattern = rf"^([ \t]*bind[ \t]+)?(.*?)abns@{re.escape(name)}(?=\s|$)"
         return re.sub(
             pattern,
-            lambda found: f"{found[1] or ''}{found[2]}{self.bound if found[1] else self.address}",
+            lambda match: f"{match[1] or ''}{match[2]}{self.bound if match[1] else self.address}",
             text,
             flags=re.MULTILINE,
         )
 
 
-def behind(settings: Settings, name: str) -> Behind:
+def tls_socket(settings: Settings, name: str) -> TlsSocket:
     """
-    The socket of the frontend with this name.
+    Return the socket of the TLS frontend with this name.
 
-    Its path differs with the user that it is for, since HAProxy hands a socket on over reloads as it was bound. Where
-    HAProxy's worker cannot reach the state directory it is an abstract one, to which every local user can connect.
+    The path depends on the socket's owner, because HAProxy passes a socket on over reloads with the rights it was bound
+    with. If HAProxy's worker cannot reach the state directory, the socket is an abstract one, to which every local user
+    can connect.
     """
     account = settings.account
     if account is not None and not account.reaches:
-        return Behind(f"abns@{name}")
+        return TlsSocket(f"abns@{name}")
     owner = f" uid {account.uid} gid {account.gid}" if account is not None else ""
     digest = hashlib.sha256(f"{name}{owner}".encode()).digest()[:_DIGEST_BYTES]
     word = base64.b32encode(digest).decode().lower()
-    return Behind(f"unix@{settings.state_dir}/{SOCKET_PREFIX}{word}", f" mode 600{owner}")
+    return TlsSocket(f"unix@{settings.state_dir}/{SOCKET_PREFIX}{word}", f" mode 600{owner}")
 
 
 @frozen(slots=False)
@@ -104,8 +105,8 @@ class HttpsPort:
     Renders the sections of the https port.
 
     :param shared: the variables of templates that belong to no service.
-    :param routing: writes the routing rules, which are the same in every TLS frontend.
-    :param rules: those rules.
+    :param routing: renders the routing rules, which are the same in every TLS frontend.
+    :param rules: the routing rules.
     """
 
     settings: Settings
@@ -121,104 +122,110 @@ class HttpsPort:
         return RulesByHost(self.rules.first, hosts), RulesByHost(self.rules.later, hosts)
 
     def problems(self) -> Iterator[Problem]:
-        """What the operator should know."""
+        """Yield the problems of the operator's."""
         account = self.settings.account
         if self.sni.split and account is not None and not account.reaches:
             value = f"user {account.user}" + (f", chroot {account.chroot}" if account.chroot else "")
             reason = (
                 "keeps HAProxy from the state directory, so every local user can connect to the frontends behind the "
-                "https port and say that it is any client. Leave `user`, `group` and `chroot` out: HAProxy gives root "
-                "up anyway; or choose a --state-dir that this user reaches, within the chroot"
+                "https port and claim any client address. Leave `user`, `group` and `chroot` out: HAProxy gives up "
+                "root anyway; or choose a --state-dir that this user reaches, within the chroot"
             )
             yield Problem("", None, "HAPROXY_HEAD", value, reason, fatal=False, kind=HAPROXY_USER)
 
     def sections(self) -> Iterator[Section]:
-        """The sections, each where its head is not switched off. Raises `TemplateError` where one is closed."""
+        """Yield the sections that are not switched off. Raises `TemplateError` if one needs a closed template."""
         if not self.sni.split:
-            if self._ends_shared:
-                head = self._chunk("HTTPS_FRONTEND_HEAD", self.shared)
-                if head.text.strip():
-                    shared = self.routing(self.rules.first, self.rules.later)
-                    begin = (head, guards(head, self.settings))
-                    yield _section("frontend", "marathon_https_in", (*begin, *shared))
+            if self._has_shared_frontend:
+                yield from self._only_frontend()
             return
-        yield from self._asking()
-        for own in self.sni.ended:
-            yield from self._ended(own)
-        if self._ends_shared:
-            yield from self._ended(None)
+        yield from self._sni_frontend()
+        for tls_host in self.sni.ended:
+            yield from self._tls_frontend(tls_host)
+        if self._has_shared_frontend:
+            yield from self._tls_frontend(None)
+
+    def _only_frontend(self) -> Iterator[Section]:
+        """Yield the TLS frontend on the https port if no SNI frontend is needed."""
+        head = self._chunk("HTTPS_FRONTEND_HEAD", self.shared)
+        if head.text.strip():
+            routing = self.routing(self.rules.first, self.rules.later)
+            yield _section("frontend", "marathon_https_in", (head, guards(head, self.settings), *routing))
 
     @property
-    def _ends_shared(self) -> bool:
-        """Whether there is a frontend that ends TLS with the shared certificates."""
+    def _has_shared_frontend(self) -> bool:
+        """True if a frontend terminates TLS with the shared certificates."""
         head = self.templates.get("HTTPS_FRONTEND_HEAD")
         used = not (self.sni.split and self.settings.group_https_by_vhost)
         return bool(self.settings.ssl_certs) and not (used and head.closed)
 
-    def _asking(self) -> Iterator[Section]:
-        """The TCP frontend that asks for the name."""
+    def _sni_frontend(self) -> Iterator[Section]:
+        """Yield the TCP frontend that reads the SNI."""
         head = self._chunk("HTTPS_GROUPED_FRONTEND_HEAD", self.shared)
-        led = [rule for rule in self.sni.rules if self._leads_to(rule)]
-        exact = [rule for rule in led if not is_wildcard(rule.host)]
-        apart = [rule for rule in exact if not rule.plain]
+        routed = [rule for rule in self.sni.rules if self._backend(rule)]
+        exact = [rule for rule in routed if not is_wildcard(rule.host)]
         shared = [rule.host for rule in exact if rule.plain]
-        rules = [self._rule(rule, rule.host) for rule in apart]
-        for first in range(0, len(shared), _MANY):  # they lead to one place, and may be very many
-            rules.append(self._rule(SniRule(""), " ".join(shared[first : first + _MANY])))
-        wild = [rule for rule in led if is_wildcard(rule.host)]
-        rules += [self._rule(rule, f"-m end {rule.host[1:]}") for rule in wild]
-        rest = Chunk(f"  default_backend {self._name(SHARED)}\n", _NOBODY)
-        chunks = (head, *rules, *((rest,) if self._ends_shared else ()))
+        rules = [self._rule(rule, rule.host) for rule in exact if not rule.plain]
+        for first in range(0, len(shared), _HOSTS_PER_LINE):  # one backend for all, and possibly very many
+            rules.append(self._rule(SniRule(""), " ".join(shared[first : first + _HOSTS_PER_LINE])))
+        wildcards = [rule for rule in routed if is_wildcard(rule.host)]
+        rules += [self._rule(rule, f"-m end {rule.host[1:]}") for rule in wildcards]
+        default = Chunk(f"  default_backend {self._name(SHARED)}\n", _OURS)
+        chunks = (head, *rules, *((default,) if self._has_shared_frontend else ()))
         if head.text.strip() and len(chunks) > 1:
             yield _section("frontend", "marathon_https_in", chunks)
 
-    def _leads_to(self, rule: SniRule) -> str:
-        """The backend of a rule; empty where there is none, since there is no certificate."""
+    def _backend(self, rule: SniRule) -> str:
+        """Return the backend of a rule; empty if there is none because there is no certificate."""
         if rule.passed is not None:
             return rule.passed.backend
         if rule.ended is not None:
             return self._name(rule.host)
-        return self._name(SHARED) if self._ends_shared else ""
+        return self._name(SHARED) if self._has_shared_frontend else ""
 
     def _rule(self, rule: SniRule, host: str) -> Chunk:
-        variables = {**self.shared, "backend": self._leads_to(rule), "host": host}
+        variables = {**self.shared, "backend": self._backend(rule), "host": host}
         service = rule.passed or (rule.ended.service if rule.ended is not None else None)
         return self._chunk("HTTPS_GROUPED_VHOST_FRONTEND_ACL", variables, service)
 
-    def _ended(self, own: TlsHost | None) -> Iterator[Section]:
-        """The TLS frontend of a host, or that of the shared certificates, and the backend that leads there."""
+    def _tls_frontend(self, own: TlsHost | None) -> Iterator[Section]:
+        """Yield the backend and the TLS frontend of a host; with None those of the shared certificates."""
         name = self._name(own.host if own is not None else SHARED)
+        head, back = self._heads(own, name)
+        if not head.text.strip() or not back.text.strip():
+            return
+        first: Sequence[AclRule] = self.rules.first
+        later: Sequence[AclRule] = self.rules.later
+        host = own.host if own is not None else None
+        if host is not None:
+            first, later = (rules.overlapping(host) for rules in self._rules_by_host)
+        lines = (guards(head, self.settings), Chunk(self._guard(host), _OURS), *self.routing(first, later))
+        yield _section("backend", name, (back,))
+        yield _section("frontend", f"{name}_in", (head, *lines))
+
+    def _heads(self, own: TlsHost | None, name: str) -> tuple[Chunk, Chunk]:
+        """Return the first lines of a TLS frontend and of the backend that connects to it."""
         service = own.service if own is not None else None
-        place = behind(self.settings, name)
+        socket = tls_socket(self.settings, name)
         variables = {
             **self.shared,
             "name": name,
-            "address": place.address,
-            "bound": place.bound,
+            "address": socket.address,
+            "bound": socket.bound,
             "sslCerts": certificates((own.certs if own is not None else ()) or self.settings.ssl_certs),
             "bindOpts": f" {own.bind_options}" if own is not None and own.bind_options else "",
         }
         if own is None and not self.settings.group_https_by_vhost:
             head = self._chunk("HTTPS_FRONTEND_HEAD", variables)
-            head = Chunk(moved(head.text, name, place.bound), head.owner)
+            head = Chunk(moved(head.text, name, socket.bound), head.owner)
         else:
             head = self._chunk("HTTPS_GROUPED_VHOST_FRONTEND_HEAD", variables, service)
-            head = Chunk(place.instead(renamed(head.text, name), name), head.owner)
+            head = Chunk(socket.inserted(renamed(head.text, name), name), head.owner)
         back = self._chunk("HTTPS_GROUPED_VHOST_BACKEND_HEAD", variables, service)
-        back = Chunk(place.instead(back.text, name), back.owner)
-        if not head.text.strip() or not back.text.strip():
-            return
-        host = own.host if own is not None else None
-        first: Sequence[AclRule] = self.rules.first
-        later: Sequence[AclRule] = self.rules.later
-        if host is not None:
-            first, later = (rules.overlapping(host) for rules in self._rules_by_host)
-        begin = (head, guards(head, self.settings), Chunk(self._guard(host), _NOBODY))
-        yield _section("backend", name, (back,))
-        yield _section("frontend", f"{name}_in", (*begin, *self.routing(first, later)))
+        return head, Chunk(socket.inserted(back.text, name), back.owner)
 
     def _guard(self, host: str | None) -> str:
-        """What sends a request back to the client whose host is another frontend's."""
+        """Return the rules that answer 421 to requests whose host belongs to another frontend."""
         steps = sni.misdirected(self.sni, host)
         lines: list[str] = []
         for number, (sends_back, names) in enumerate(steps):
@@ -240,42 +247,39 @@ class HttpsPort:
     def _chunk(self, name: str, variables: Mapping[str, Any], service: Service | None = None) -> Chunk:
         template = self.templates.get(name)
         app_id, index = service.key if service is not None else (None, None)
-        text = checked_text(template, template.render(variables))
-        if text and not text.endswith("\n"):
-            text += "\n"
-        return Chunk(text, Owner(app_id, index, name, template.source))
+        return render_chunk(template, Owner(app_id, index, name, template.source), variables)
 
 
 def moved(text: str, name: str, bound: str) -> str:
     """
-    A frontend of the https port as one behind it: under another name, on its socket.
+    Return the text of a frontend on the https port as one behind it: with another name, on its socket.
 
-    :param bound: the words of the bind line for that.
+    :param bound: the words of the bind line.
     """
-    taken = False
+    is_bound = False
 
-    def instead(found: re.Match[str]) -> str:
-        nonlocal taken
-        if taken:
+    def replacement(match: re.Match[str]) -> str:
+        nonlocal is_bound
+        if is_bound:
             return ""
-        taken = True
-        return f"{found[1]} {bound} accept-proxy{found[2]}\n"
+        is_bound = True
+        return f"{match[1]} {bound} accept-proxy{match[2]}\n"
 
-    return _BIND.sub(instead, _SECTION.sub(rf"\1frontend {name}_in", text, count=1))
+    return _BIND.sub(replacement, _SECTION.sub(rf"\1frontend {name}_in", text, count=1))
 
 
 def renamed(text: str, name: str) -> str:
-    """The frontend under a name that is not its backend's, since HAProxy 3.3 refuses two of one name."""
-    return _FRONTEND.sub(lambda found: f"{found[1]}{name}_in" if found[2] == name else found[0], text)
+    """Return a frontend's text with a name other than its backend's, as HAProxy 3.3 requires."""
+    return _FRONTEND.sub(lambda match: f"{match[1]}{name}_in" if match[2] == name else match[0], text)
 
 
 def _acl(name: str, hosts: Sequence[str]) -> Iterator[str]:
-    """An ACL that matches some exact hosts, or one wildcard."""
+    """Yield the lines of an ACL for exact hosts, or for one wildcard."""
     if hosts and is_wildcard(hosts[0]):
         yield f"  acl {name} {HOST} -m end {hosts[0][1:]}\n"
         return
-    for first in range(0, len(hosts), _MANY):
-        yield f"  acl {name} {HOST} -m str {' '.join(hosts[first : first + _MANY])}\n"
+    for first in range(0, len(hosts), _HOSTS_PER_LINE):
+        yield f"  acl {name} {HOST} -m str {' '.join(hosts[first : first + _HOSTS_PER_LINE])}\n"
 
 
 def _section(kind: str, name: str, chunks: Iterable[Chunk]) -> Section:

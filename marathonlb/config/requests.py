@@ -1,7 +1,7 @@
 """
-Rules that every request passes before it is routed, beside whatever text a template has.
+Rules for every request before it is routed. Pure.
 
-They stand in the frontends, after the head, so no template that an app overrides takes them away.
+They are written into the frontends after the first lines, so no template that an app overrides removes them.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from marathonlb.settings import Settings
 
 ODD_HOST = f"  http-request deny deny_status 400 if {{ req.fhdr(host) -m reg '{router_model.ODD}' }}\n"
 """
-HAProxy 2.6 lets such a Host header pass, which later ones refuse, and some say two things at once.
+Refuses malformed Host headers, which HAProxy 2.6 accepts and later versions refuse, because they are ambiguous.
 
-To ACLs a comma makes several hosts and to maps it leaves the last one; a slash makes a host and path in the eyes of
-``path2backend.map`` and another host in those of the rules that guard the hosts of client certificates.
+With a comma an ACL matches each of several hosts, and a map only the last one. With a slash ``path2backend.map``
+matches a host and a path, and the rules that protect hosts with client certificates match another host.
 """
 
 _UPGRADE = "  http-request del-header Upgrade if { req.hdr(Upgrade) -m sub -i h2c }\n"
 """
-An upgrade to HTTP/2 without TLS would make the connection a tunnel, in which a client asks the task for what it likes:
-no path, password, network or rate limit would be looked at any more.
+Removes upgrades to HTTP/2 without TLS. They would make the connection a tunnel to the task, in which no path, password,
+network or rate limit is checked.
 """
 
 _UNDERSCORES = """\
   http-request del-header x_forwarded -m beg
   http-request del-header x-forwarded_ -m beg
 """
-"""CGI and its kin take ``X_Forwarded_Proto`` and ``X-Forwarded-Proto`` for one header."""
+"""Removes variants with an underscore: CGI takes ``X_Forwarded_Proto`` for the header ``X-Forwarded-Proto``."""
 
 _FORWARDED_PROTO = re.compile(r"x-forwarded-proto", re.IGNORECASE)
 
@@ -45,7 +45,7 @@ _SCHEMES = (
     "Front-End-Https",
     "Forwarded",
 )
-"""Headers that tell frameworks the scheme: ``X-Forwarded-Proto`` and its kin first."""
+"""Headers from which frameworks read the scheme: ``X-Forwarded-Proto`` and similar ones first."""
 
 _TRUSTED = "marathon_lb_trusted_proxy"
 
@@ -54,9 +54,8 @@ def guards(head: Chunk, settings: Settings, *, routed: bool = True) -> Chunk:
     """
     Return the rules for an HTTP frontend.
 
-    :param head: the frontend's own text. Where an operator or an app says there what ``X-Forwarded-Proto`` is, that
-        holds.
-    :param routed: requests are routed by their Host header there.
+    :param head: the first lines of the frontend. If they set ``X-Forwarded-Proto``, the scheme is left to them.
+    :param routed: True if the frontend routes requests by their Host header.
     """
     text = ODD_HOST if routed else ""
     text += _UPGRADE + _UNDERSCORES
@@ -67,18 +66,18 @@ def guards(head: Chunk, settings: Settings, *, routed: bool = True) -> Chunk:
 
 def _scheme(settings: Settings) -> str:
     """
-    Drop a client's word on the scheme, unless it is a trusted proxy's.
+    Return the rules that remove headers about the scheme, unless a trusted proxy sent them.
 
-    HAPROXY_BACKEND_HTTP_OPTIONS, or whatever overrides it, says the true one later.
+    HAPROXY_BACKEND_HTTP_OPTIONS, or its override, sets the correct one later.
     """
     networks = settings.trusted_proxies
-    acls = "".join(f"  acl {_TRUSTED} src {each}\n" for each in network_lines(networks))
+    acls = "".join(f"  acl {_TRUSTED} src {line}\n" for line in network_lines(networks))
     condition = f" if !{_TRUSTED}" if networks else ""
     return acls + "".join(f"  http-request del-header {name}{condition}\n" for name in _SCHEMES)
 
 
 def network_lines(networks: Sequence[str]) -> list[str]:
-    """Return the networks as words of lines that HAProxy takes."""
+    """Return the networks as the words of lines that are short enough for HAProxy."""
     return [
         " ".join(networks[first : first + _NETWORKS_A_LINE])
         for first in range(0, len(networks), _NETWORKS_A_LINE)

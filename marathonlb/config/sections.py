@@ -1,5 +1,5 @@
 """
-The sections of one service: its userlist, its frontend, its backend.
+The sections of one service: its userlist, its frontend and its backend. Pure.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from marathonlb import limits
-from marathonlb.config import counters, frontends
+from marathonlb.config import counters
 from marathonlb.config.requests import guards
+from marathonlb.config.rule_templates import auth_in_frontends
 from marathonlb.config.templates import hashes, legacy
 from marathonlb.config.templates.chunks import render_chunk, whole_lines
 from marathonlb.config.templates.loader import Templates
@@ -28,7 +29,23 @@ from marathonlb.problem_kinds.apps import LABEL_REWRITTEN
 from marathonlb.problem_kinds.kind import ProblemKind
 from marathonlb.problem_kinds.operators import TEMPLATE_PASSWORD_COST, TEMPLATE_REWRITTEN
 from marathonlb.routing.services.model import Service
+from marathonlb.routing.services.servers import Server
 from marathonlb.settings import Settings
+
+
+@frozen
+class Remark:
+    """
+    A warning about a text of a service's sections.
+
+    :param owner: the owner of the text.
+    :param words: the warning, as a phrase after the template's name.
+    :param kind: the kind of the problem.
+    """
+
+    owner: Owner
+    words: str
+    kind: ProblemKind
 
 
 @frozen(slots=False)
@@ -36,43 +53,44 @@ class Sections:
     """
     The sections of one service.
 
-    :param remarks: text that was rewritten for this HAProxy: its owner, the words for the owner, and the kind.
+    :param remarks: warnings about their text, for the owners of the templates.
     """
 
     userlist: Section | None
     frontend: Section | None
     backend: Section | None
-    remarks: tuple[tuple[Owner, str, ProblemKind], ...] = ()
+    remarks: tuple[Remark, ...] = ()
 
     @property
     def written(self) -> tuple[Section, ...]:
-        """The sections that there are, in the order of the file."""
+        """The sections that the service has, in the order of the file."""
         return tuple(filter(None, (self.userlist, self.frontend, self.backend)))
 
     @property
     def others(self) -> list[str]:
-        """The text of all but the backend."""
+        """The text of all sections but the backend."""
         return [section.text if section else "" for section in (self.userlist, self.frontend)]
 
     @cached_property
-    def demands(self) -> bool:
-        """Whether its own port asks clients for certificates."""
+    def asks_clients(self) -> bool:
+        """True if the service's own port asks clients for certificates."""
         return self.frontend is not None and asks_clients(self.frontend)
 
     @cached_property
     def userlists(self) -> tuple[frozenset[str], frozenset[str]]:
-        """The userlists that it declares: those of the app's labels, and those of anybody else's templates."""
-        found: tuple[set[str], set[str]] = (set(), set())
+        """The names of the userlists in these sections: those of the app's labels, and those of other templates."""
+        of_labels: set[str] = set()
+        of_templates: set[str] = set()
         for section in self.written:
-            for chunk in section.chunks:
-                if chunk.owner.source != "default" or "userlist" in chunk.text:
-                    others = not chunk.owner.source.startswith("label ")
-                    found[others].update(declared(chunk.text, "userlist"))
-        return frozenset(found[False]), frozenset(found[True])
+            for piece in section.chunks:
+                if not piece.owner.is_default or "userlist" in piece.text:
+                    names = of_labels if piece.owner.label else of_templates
+                    names.update(declared(piece.text, "userlist"))
+        return frozenset(of_labels), frozenset(of_templates)
 
     @cached_property
     def body(self) -> str:
-        """What the backend says besides its name and its servers."""
+        """The directives of the backend, without its name and its servers."""
         chunks = self.backend.chunks if self.backend else ()
         return named_defaults.body("".join(c.text for c in chunks if c.owner.template not in _SERVER_LINES))
 
@@ -81,7 +99,7 @@ _ASKS = re.compile(r"^[ \t]*bind[ \t].*[ \t]verify[ \t]+(?:required|optional)\b"
 
 
 def asks_clients(section: Section) -> bool:
-    """Whether a port of a section asks clients for certificates."""
+    """Return whether a bind line of a section asks clients for certificates."""
     return _ASKS.search(section.text) is not None
 
 
@@ -100,22 +118,27 @@ class ServiceText:
     """
     Renders the sections of one service.
 
-    :param apart: this HAProxy refuses a frontend and a backend of one name.
+    :param distinct_names: True if HAProxy refuses a frontend and a backend with the same name.
     """
 
     service: Service
     settings: Settings
     templates: Templates
-    apart: bool = False
+    distinct_names: bool = False
+    _remarks: list[Remark] = field(factory=list, init=False)
     _variables: dict[str, Any] = field(init=False)
-    _written: Counter[str] = field(factory=Counter, init=False)
+    _label_characters: Counter[str] = field(factory=Counter, init=False)
 
     @_variables.default
     def _make_variables(self) -> dict[str, Any]:
         return {**service_variables(self.service, self.settings), "ratePeers": counters.peers(self.templates)}
 
     def sections(self) -> Sections:
-        """The service's userlist, frontend and backend, each where it has one."""
+        """
+        Return the service's userlist, frontend and backend; none at all if its backend is switched off.
+
+        :raises TemplateError: a template cannot be rendered.
+        """
         service = self.service
         head = self._chunk("BACKEND_HEAD")
         if not head.text.strip():
@@ -123,34 +146,43 @@ class ServiceText:
         userlist = None
         if service.auth:
             userlist = Section("userlist", f"user_{service.backend}", (self._chunk("USERLIST_HEAD"),))
-        frontend = None
-        remarks: list[tuple[Owner, str, ProblemKind]] = []
-        if service.binds_port:
-            front = self._chunk("FRONTEND_HEAD")
-            if self.apart and front.owner.source != "default":
-                text = legacy.frontend(front.text, service.backend, service.frontend)
-                if text != front.text:
-                    remarks.append((front.owner, legacy.RENAMED, _rewritten(front.owner)))
-                front = Chunk(text, front.owner)
-            if front.text.strip():
-                guard = (guards(front, self.settings, routed=False),) if service.mode == "http" else ()
-                chunks = (front, *guard, self._chunk("FRONTEND_EXTRA"), self._chunk("FRONTEND_BACKEND_GLUE"))
-                frontend = Section("frontend", service.frontend, tuple(c for c in chunks if c.text))
-        body: list[Chunk] = []
-        for chunk in (head, *self._body()):
-            pieces = legacy.checks(chunk)
-            body += (piece for piece in pieces if piece.text)
+        frontend = self._frontend() if service.binds_port else None
+        backend = Section("backend", service.backend, tuple(self._modernized((head, *self._body()))))
+        sections = Sections(userlist, frontend, backend)
+        chunks = [piece for section in sections.written for piece in section.chunks]
+        costly = hashes.warnings(chunks, self.settings.max_password_cost)
+        self._remarks.extend(Remark(owner, words, TEMPLATE_PASSWORD_COST) for owner, words in costly)
+        return evolve(sections, remarks=tuple(self._remarks))
+
+    def _frontend(self) -> Section | None:
+        """Return the frontend of the service's own port; None if it is switched off."""
+        service = self.service
+        head = self._chunk("FRONTEND_HEAD")
+        if self.distinct_names and not head.owner.is_default:
+            text = legacy.frontend(head.text, service.backend, service.frontend)
+            if text != head.text:
+                self._remark_rewrite(head.owner, legacy.RENAMED)
+            head = Chunk(text, head.owner)
+        if not head.text.strip():
+            return None
+        guard = (guards(head, self.settings, routed=False),) if service.mode == "http" else ()
+        chunks = (head, *guard, self._chunk("FRONTEND_EXTRA"), self._chunk("FRONTEND_BACKEND_GLUE"))
+        return Section("frontend", service.frontend, tuple(piece for piece in chunks if piece.text))
+
+    def _modernized(self, chunks: Iterable[Chunk]) -> Iterable[Chunk]:
+        """Yield the chunks with old health checks in their new form, without empty ones."""
+        for original in chunks:
+            pieces = legacy.checks(original)
+            yield from (piece for piece in pieces if piece.text)
             if len(pieces) > 1:
-                remarks.append((chunk.owner, legacy.OLD_CHECK, _rewritten(chunk.owner)))
-        backend = Section("backend", service.backend, tuple(body))
-        written = (*(userlist.chunks if userlist else ()), *(frontend.chunks if frontend else ()), *body)
-        remarks += (
-            (owner, words, TEMPLATE_PASSWORD_COST)
-            for owner, words in hashes.warnings(written, self.settings.max_password_cost)
-        )
-        return Sections(userlist, frontend, backend, tuple(remarks))
+                self._remark_rewrite(original.owner, legacy.OLD_CHECK)
+
+    def _remark_rewrite(self, owner: Owner, words: str) -> None:
+        kind = LABEL_REWRITTEN if owner.label else TEMPLATE_REWRITTEN
+        self._remarks.append(Remark(owner, words, kind))
 
     def _body(self) -> Iterable[Chunk]:
+        """Yield the chunks of the backend after its first lines."""
         service = self.service
         http = service.mode == "http"
         if service.networks:
@@ -158,7 +190,7 @@ class ServiceText:
             for network in service.networks:
                 yield self._chunk(f"{kind}_BACKEND_NETWORK_ALLOWED_ACL", {"network_allowed": network})
             yield self._chunk(f"{kind}_BACKEND_ACL_ALLOW_DENY")
-        if service.cors and http:  # first, so that the pages may read whatever is answered
+        if service.cors and http:  # first, so that pages may read every response
             yield self._chunk("BACKEND_CORS")
         if service.maintenance:
             yield self._chunk("BACKEND_MAINTENANCE")
@@ -181,12 +213,12 @@ class ServiceText:
             name = "BACKEND_REDIRECT_HTTP_TO_HTTPS" + ("_WITH_PATH" if service.paths else "")
             if not self.templates.overridden(name, service):
                 yield self._chunk(name)
-        if service.auth and not frontends.auth_in_frontends(service, self.templates):
+        if service.auth and not auth_in_frontends(service, self.templates):
             yield self._auth()
         yield self._chunk("BACKEND_HTTP_OPTIONS")
         if service.use_hsts:
             yield self._chunk("BACKEND_HSTS_OPTIONS")
-        # Before the path is cut: what is cut down to / is not the client's /.
+        # Before the path is cut: a path that is cut to / is not the client's /.
         if service.redirect_path or "HTTP_BACKEND_REDIR" in service.overrides:
             yield self._chunk("HTTP_BACKEND_REDIR")
         if service.proxypass_path:
@@ -196,10 +228,10 @@ class ServiceText:
 
     def _auth(self) -> Chunk:
         """
-        Basic auth on what comes from the shared frontends.
+        Return the rules for basic auth of requests from the shared frontends.
 
-        Asked in the backend, where the routing is decided: a frontend's rule would also ask for the password of
-        paths that another service of the host answers.
+        The backend asks for the password, after the routing: a rule in a frontend would also ask for it on paths of the
+        host's other services.
         """
         service = self.service
         own = " ".join((service.frontend, service.backend, "marathon_http_appid_in"))
@@ -214,68 +246,120 @@ class ServiceText:
         return "HTTP" if self.service.checks_http else "TCP"
 
     def _servers(self) -> Chunk:
-        line = self.templates.get("BACKEND_SERVER_OPTIONS", self.service)
-        extra = self.templates.get("SERVER_EXTRA", self.service)
-        check = None
-        if self.service.health_check is not None:
-            check = self.templates.get(f"BACKEND_SERVER_{self._check_kind}_HEALTHCHECK_OPTIONS", self.service)
-        alike = check is not None and SERVER_VARIABLES.isdisjoint(check.names - {"healthCheckPortOptions"})
-        options: dict[str, str] = {}
-        whole = not line.names <= SERVER_VARIABLES
-        labels = [each for each in (line, extra, check) if each and each.source.startswith("label ")]
-        room = limits.RENDERED + limits.PER_SERVER * len(self.service.servers)
-        lines = []
-        for server in self.service.servers:
-            own = server_variables(server, self.service)
-            port = own["healthCheckPortOptions"]
-            if check is None:
-                said = ""
-            elif alike and port in options:
-                said = options[port]
-            else:
-                said = check.render({**self._variables, **own}).strip()
-                options[port] = said = f" {said}" if said else ""
-            own["healthCheckOptions"] = said
-            text = line.render({**self._variables, **own} if whole else own)
-            if not extra.is_empty:
-                text = _with_words(text, extra.render({**self._variables, **own}))
-            lines.append(text)
-            room -= len(text)
-            if room < 0 and labels:
-                raise TemplateError(source=labels[0].source, reason=_TOO_LONG, template=labels[0].name)
-        text = "".join(whole_lines(each) for each in dict.fromkeys(lines))
-        others = [each for each in (line, extra, check) if each is not None and not each.is_default]
-        for each in others:
-            checked_text(each, text)
-        told = [each for each in others if not each.is_empty]
-        theirs = [each for each in told if each.source.startswith("label ")]
-        return Chunk(text, self._owner([*theirs, *reversed(told), line][0]))
+        """Return the ``server`` lines; they belong to the label among their templates, else to the operator's."""
+        check = f"BACKEND_SERVER_{self._check_kind}_HEALTHCHECK_OPTIONS"
+        lines = ServerLines(
+            self.service,
+            self.templates.get("BACKEND_SERVER_OPTIONS", self.service),
+            self.templates.get("SERVER_EXTRA", self.service),
+            self.templates.get(check, self.service) if self.service.health_check is not None else None,
+            self._variables,
+        )
+        return Chunk(lines.text(), self._owner(lines.author))
 
     def _chunk(self, name: str, more: Mapping[str, Any] | None = None) -> Chunk:
+        """Render a template. Raises `TemplateError`, also if the labels' texts are too long together."""
         template = self.templates.get(name, self.service)
         variables = self._variables if more is None else {**self._variables, **more}
-        chunk = render_chunk(template, self._owner(template), variables)
-        if template.source.startswith("label "):
-            self._written["labels"] += len(chunk.text)
-            if self._written["labels"] > limits.RENDERED:
+        rendered = render_chunk(template, self._owner(template), variables)
+        if template.label:
+            self._label_characters["all"] += len(rendered.text)
+            if self._label_characters["all"] > limits.RENDERED:
                 reason = f"comes to more than {limits.RENDERED} characters with the service's other labels"
                 raise TemplateError(source=template.source, reason=reason, template=name)
-        return chunk
+        return rendered
 
     def _owner(self, template: Template) -> Owner:
         return Owner(self.service.app_id, self.service.port_index, template.name, template.source)
+
+
+@frozen
+class ServerLines:
+    """
+    Renders the ``server`` lines of a service.
+
+    :param line: the template of a line.
+    :param extra: the template of the words at its end.
+    :param check: the template of its health check; None if the service has no health check.
+    :param variables: the variables of the service.
+    """
+
+    service: Service
+    line: Template
+    extra: Template
+    check: Template | None
+    variables: Mapping[str, Any]
+    _checks: dict[str, str] = field(factory=dict, init=False)
+    _has_extra: bool = field(init=False)
+    _line_is_of_server: bool = field(init=False)
+    _check_is_shared: bool = field(init=False)
+
+    @_has_extra.default
+    def _has_extra_words(self) -> bool:
+        return not self.extra.is_empty
+
+    @_line_is_of_server.default
+    def _reads_server_only(self) -> bool:
+        """Return whether the line needs no variables but a server's, so that it renders without the service's."""
+        return self.line.names <= SERVER_VARIABLES
+
+    @_check_is_shared.default
+    def _check_reads_port_only(self) -> bool:
+        """Return whether the check is the same for all servers with the same check port."""
+        check = self.check
+        return check is not None and SERVER_VARIABLES.isdisjoint(check.names - {"healthCheckPortOptions"})
+
+    @property
+    def author(self) -> Template:
+        """The template that owns the lines: a label's if any, else the last overridden one, else the default."""
+        written = [template for template in self._overridden if not template.is_empty]
+        labels = [template for template in written if template.label]
+        return [*labels, *reversed(written), self.line][0]
+
+    @property
+    def _overridden(self) -> list[Template]:
+        return [
+            each for each in (self.line, self.extra, self.check) if each is not None and not each.is_default
+        ]
+
+    def text(self) -> str:
+        """Return the lines, equal ones once. Raises `TemplateError` if they are too long or open a section."""
+        labels = [template for template in self._overridden if template.label]
+        room = limits.RENDERED + limits.PER_SERVER * len(self.service.servers)
+        lines = []
+        for server in self.service.servers:
+            line = self._line(server)
+            lines.append(line)
+            room -= len(line)
+            if room < 0 and labels:
+                raise TemplateError(source=labels[0].source, reason=_TOO_LONG, template=labels[0].name)
+        text = "".join(map(whole_lines, dict.fromkeys(lines)))
+        for template in self._overridden:
+            checked_text(template, text)
+        return text
+
+    def _line(self, server: Server) -> str:
+        """Return the text of one server."""
+        own = server_variables(server, self.service)
+        own["healthCheckOptions"] = "" if self.check is None else self._check_options(self.check, own)
+        text = self.line.render(own if self._line_is_of_server else {**self.variables, **own})
+        return _with_words(text, self.extra.render({**self.variables, **own})) if self._has_extra else text
+
+    def _check_options(self, check: Template, own: Mapping[str, Any]) -> str:
+        """Return the health check's words, with a blank before them; cached if other servers share them."""
+        port = own["healthCheckPortOptions"]
+        if self._check_is_shared and port in self._checks:
+            return self._checks[port]
+        words = check.render({**self.variables, **own}).strip()
+        options = self._checks[port] = f" {words}" if words else ""
+        return options
 
 
 _TOO_LONG = "comes to too much text with all servers"
 
 
 def _with_words(text: str, words: str) -> str:
-    """The lines, with words at the end of each ``server`` line."""
+    """Return the lines with words added to the end of each ``server`` line."""
     more = " ".join(words.split("\n")).strip()
     lines = text.rstrip("\n").split("\n")
     return "\n".join(f"{line} {more}" if line.split()[:1] == ["server"] else line for line in lines)
-
-
-def _rewritten(owner: Owner) -> ProblemKind:
-    """Return the kind of problem where an owner's text was rewritten: an app's label's, or the operator's."""
-    return LABEL_REWRITTEN if owner.source.startswith("label ") else TEMPLATE_REWRITTEN

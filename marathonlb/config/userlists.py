@@ -1,8 +1,8 @@
 """
-Whose a userlist is. Pure.
+The owners of userlists. Pure.
 
-Of two userlists of one name HAProxy takes the first and says next to nothing, so that an app could set the passwords of
-another one's host, or two that have copied the same lines would share those of one of them.
+HAProxy uses the first of two userlists with the same name, with hardly a warning. So an app could set the passwords of
+another app's host, and two apps that have copied the same lines would share the passwords of one of them.
 """
 
 from __future__ import annotations
@@ -20,42 +20,44 @@ def settled(
     head: Section, services: list[Service], sections: list[Sections]
 ) -> tuple[list[Service], list[Sections], list[Problem], frozenset[tuple[str, int]]]:
     """
-    The services without those whose labels declare a userlist which is another one's, and a problem for each of these.
+    Leave out the services whose labels declare a userlist that belongs to another owner.
 
-    It is that of the service whose name it bears, else the operator's whose template declares it, else the oldest's.
+    A userlist belongs to the service with its name, else to the operator if a template declares it, else to the oldest
+    service that declares it.
 
-    :return: last the services, by key, whose labels declare any, where there is a problem: their age may matter.
+    :return: the remaining services and sections, the problems of the others, and, if there are any problems, the keys
+        of all services whose labels declare a userlist, because their age decided.
     """
     owners: dict[str, Service | None] = {}
     claims: list[tuple[Service, frozenset[str]]] = []
     shared = set(declared(head.text, "userlist"))
     for service, own in zip(services, sections, strict=True):
-        claimed, given = own.userlists
-        mine = f"user_{service.backend}"
-        if mine in claimed or mine in given:
-            owners[mine] = service
-        shared |= given - {mine}
+        claimed, others = own.userlists
+        name = f"user_{service.backend}"
+        if name in claimed or name in others:
+            owners[name] = service
+        shared |= others - {name}
         if claimed:
             claims.append((service, claimed))
     owners = {**dict.fromkeys(shared), **owners}
     problems = []
-    for service, claimed in sorted(claims, key=lambda each: seniority(each[0])):
+    for service, claimed in sorted(claims, key=lambda claim: seniority(claim[0])):
         for name in sorted(claimed):
             owner = owners.setdefault(name, service)
             if owner is not service:
                 problems.append(_problem(service, name, owner))
     if not problems:
         return services, sections, [], frozenset()
-    out = {(problem.app_id, problem.port_index) for problem in problems}
-    kept = [(s, own) for s, own in zip(services, sections, strict=True) if s.key not in out]
-    keys = frozenset(service.key for service, _ in claims)
-    return [service for service, _ in kept], [own for _, own in kept], problems, keys
+    left_out = {(problem.app_id, problem.port_index) for problem in problems}
+    remaining = [(s, own) for s, own in zip(services, sections, strict=True) if s.key not in left_out]
+    claimants = frozenset(service.key for service, _ in claims)
+    return [service for service, _ in remaining], [own for _, own in remaining], problems, claimants
 
 
 def _problem(service: Service, name: str, owner: Service | None) -> Problem:
-    whose = "the operator's" if owner is None else f"{owner.app_id}'s"
-    template = next((each for each, text in service.overrides.items() if name in text), "USERLIST_HEAD")
+    owned_by = "the operator's" if owner is None else f"{owner.app_id}'s"
+    template = next((key for key, text in service.overrides.items() if name in text), "USERLIST_HEAD")
     label = f"HAPROXY_{service.port_index}_{template}"
-    reason = f"declares a userlist that is {whose}: give it another name"
+    reason = f"declares a userlist that is {owned_by}: give it another name"
     rival = "" if owner is None else owner.app_id
     return Problem(service.app_id, service.port_index, label, name, reason, kind=USERLIST_TAKEN, rival=rival)

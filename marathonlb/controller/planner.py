@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from attrs import evolve, frozen
 from twisted.internet.interfaces import IReactorTime
 
-from marathonlb.config.render import SESSIONS_SINCE, Rendered, Renderer
+from marathonlb.config.render import SESSIONS_SINCE, Renderer
+from marathonlb.config.rendered import Rendered
 from marathonlb.config.templates import legacy
 from marathonlb.config.templates.loader import Templates
 from marathonlb.config.templates.table import PER_APP_NAMES

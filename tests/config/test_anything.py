@@ -9,7 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.config.render import Rendered, Renderer
+from marathonlb.config.render import Renderer
+from marathonlb.config.rendered import Rendered
 from marathonlb.config.templates.loader import defaults_directory, load_templates
 from marathonlb.config.templates.table import PER_APP_NAMES
 from marathonlb.marathon.model import App, HealthCheck, Networking, Port

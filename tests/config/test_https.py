@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.config.https import LONGEST_SOCKET_NAME, behind, moved, renamed
-from marathonlb.config.render import Rendered
+from marathonlb.config.https import LONGEST_SOCKET_NAME, moved, renamed, tls_socket
+from marathonlb.config.rendered import Rendered
 from marathonlb.config.templates.loader import Templates
 from marathonlb.routing.services.model import Service
 from marathonlb.settings import Account, Settings
@@ -41,7 +41,7 @@ class TextTests(SynchronousTestCase):
         name = asking.text.split("use_backend ")[1].split()[0]
         self.assertIn(f"use_backend {name} if {{ req.ssl_sni,lower,rtrim(.) own.test }}\n", asking.text)
         self.assertIn("\n  default_backend marathon_https_shared_", asking.text)
-        place = behind(Settings(), name)
+        place = tls_socket(Settings(), name)
         self.assertIn(f" {place.address} send-proxy-v2", text(rendered, "backend", name))
         front = text(rendered, "frontend", f"{name}_in")
         self.assertIn(
@@ -85,7 +85,7 @@ class TextTests(SynchronousTestCase):
         front = text(rendered, "frontend", "marathon_https_own")
         (name,) = (line.split()[1] for line in front.splitlines() if line.startswith("frontend "))
         self.assertTrue(name.endswith("_in"))
-        place = behind(Settings(), name.removesuffix("_in"))
+        place = tls_socket(Settings(), name.removesuffix("_in"))
         self.assertIn(f"bind {place.address} mode 600 accept-proxy ssl crt /own.pem ca-file", front)
         back = text(rendered, "backend", name.removesuffix("_in"))
         self.assertIn(f"server loopback {place.address} send-proxy-v2\n", back)
@@ -141,7 +141,7 @@ class TextTests(SynchronousTestCase):
         """Each frontend, and each user that it may be for, has a socket of its own, which only that user may use."""
         account = Account(user="h", group="h", uid=7, gid=8)
         places = [
-            behind(Settings(account=whose), name)
+            tls_socket(Settings(account=whose), name)
             for name in ("a", "b")
             for whose in (None, account, Account(user="i", group="h", uid=9, gid=8))
         ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.config.render import Rendered
+from marathonlb.config.rendered import Rendered
 from marathonlb.routing.services.model import Service
 from tests.config.test_render import overriding, renderer
 from tests.routing.apps import service

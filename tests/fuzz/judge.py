@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator
 
 from attrs import evolve, frozen
 
-from marathonlb.config.render import Rendered, Renderer
+from marathonlb.config.render import Renderer
+from marathonlb.config.rendered import Rendered
 from marathonlb.config.templates.loader import load_templates
 from marathonlb.config.templates.table import PER_APP_NAMES
 from marathonlb.marathon.model import App

@@ -12,7 +12,8 @@ from pathlib import Path
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.config.render import Rendered, Renderer
+from marathonlb.config.render import Renderer
+from marathonlb.config.rendered import Rendered
 from marathonlb.config.templates.loader import load_templates
 from marathonlb.routing.explain.router_model import odd_host, route
 from marathonlb.routing.names import backend_name

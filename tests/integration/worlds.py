@@ -23,7 +23,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from marathonlb.config.render import SESSIONS_SINCE, Rendered, Renderer
+from marathonlb.config.render import SESSIONS_SINCE, Renderer
+from marathonlb.config.rendered import Rendered
 from marathonlb.config.templates.loader import load_templates
 from marathonlb.config.templates.table import PER_APP_NAMES
 from marathonlb.config.text import named_defaults

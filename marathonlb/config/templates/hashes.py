@@ -1,7 +1,7 @@
 """
 The cost of the password hashes that templates write. Pure.
 
-HAProxy computes each when it reads the configuration, and at each request with the user's password, whoever wrote it.
+HAProxy computes each hash when it reads the configuration, and at each request with the user's password.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from marathonlb.routing.lines.words import split_words
 from marathonlb.routing.problems import Problem
 
 _USER = re.compile(r"^[ \t\v\f]*(?:user|[^\s\\\"']*[\\\"']\S*)[ \t\v\f].*$", re.MULTILINE)
-"""A line that may be a user's, however its first word is written."""
+"""A line whose first word may be ``user``, in any quoting."""
 
 
 def faults(text: str, most: float) -> Iterator[str]:
     """
-    Why hashes of a text are not used, each with its line.
+    Yield the reasons why hashes of a text are refused, each with its line.
 
-    :param most: milliseconds that one may cost.
+    :param most: maximum milliseconds per hash.
     """
-    for found in _USER.finditer(text):
-        words, problem = split_words(found[0])
+    for line in _USER.finditer(text):
+        words, problem = split_words(line[0])
         if words[:1] != ["user"]:
             continue
-        number = text.count("\n", 0, found.start()) + 1
+        number = text.count("\n", 0, line.start()) + 1
         if problem is not None:
-            yield f"line {number} {problem.value}, so that nobody knows what a password costs HAProxy"
+            yield f"line {number} {problem.value}, so that the cost of its password hash is not known"
             continue
         for word, passwd in pairwise(words[1:]):
             reason = fault(passwd, most) if word == "password" else ""
@@ -41,14 +41,14 @@ def faults(text: str, most: float) -> Iterator[str]:
 
 
 def warnings(chunks: Iterable[Chunk], most: float) -> Iterator[tuple[Owner, str]]:
-    """What to tell the operator of his own templates, which are used as they are."""
+    """Yield warnings about costly hashes in the operator's templates, which are used nevertheless."""
     for chunk in chunks:
         if chunk.owner.is_operator and "userlist" in chunk.text:
             yield from ((chunk.owner, reason) for reason in faults(chunk.text, most))
 
 
 def shared(sections: Iterable[Section], most: float) -> Iterator[Problem]:
-    """The same of the sections that are no service's."""
+    """Yield the same warnings about shared sections, as problems."""
     chunks = (chunk for section in sections for chunk in section.chunks)
     for owner, words in warnings(chunks, most):
         yield Problem(

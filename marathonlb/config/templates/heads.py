@@ -1,5 +1,5 @@
 """
-The section that HAPROXY_HEAD writes. Pure, but for the directories of its sockets.
+The first section of haproxy.cfg, from HAPROXY_HEAD. Pure, but for the directories of its sockets.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ def head(
     is_directory: Callable[[str], bool],
 ) -> tuple[Section, Sequence[Problem]]:
     """
-    The first section of the file, and what the operator should know of it.
+    Return the first section of haproxy.cfg, and warnings about it for the operator.
 
     :param default: the template that ships.
     :param shared: the variables of templates that belong to no service.
-    :param is_directory: whether there is a directory of this path.
+    :param is_directory: returns whether a path is a directory.
     :raises TemplateError: the template is wrong.
     """
     if template.closed:
         return _closed(template, default, settings, shared), ()
-    chunk = render_chunk(template, Owner(None, None, "HEAD", template.source), shared)
+    own = render_chunk(template, Owner(None, None, "HEAD", template.source), shared)
     if template.is_default:
-        return Section("head", "", (chunk,)), ()
-    today = legacy.head(
-        chunk.text,
+        return Section("head", "", (own,)), ()
+    modern = legacy.head(
+        own.text,
         managed=settings.manage_haproxy,
         socket=f"{settings.state_dir}/web.sock",
         config=f"{DIRECTORY}/{basename(settings.haproxy_config)}",
@@ -50,27 +50,27 @@ def head(
         stats=f"{settings.state_dir}/haproxy.sock",
         is_directory=is_directory,
     )
-    pieces = legacy.checks(Chunk(today.text, chunk.owner))
-    warnings = [*today.warnings, *([legacy.OLD_CHECK] if len(pieces) > 1 else [])]
-    told = [
+    pieces = legacy.checks(Chunk(modern.text, own.owner))
+    warnings = [*modern.warnings, *([legacy.OLD_CHECK] if len(pieces) > 1 else [])]
+    problems = [
         Problem("", None, "HAPROXY_HEAD", template.source, words, fatal=False, kind=TEMPLATE_REWRITTEN)
         for words in warnings
     ]
-    return _section(Chunk(today.before, Owner()), *pieces), told
+    return _section(Chunk(modern.before, Owner()), *pieces), problems
 
 
 def _closed(template: Template, default: Template, settings: Settings, shared: Mapping[str, Any]) -> Section:
-    """A head of ours; of the operator's only what makes it stricter: see `marathonlb.config.templates.closed`."""
+    """Return a minimal head with the operator's restrictions; see `marathonlb.config.templates.closed`."""
     text = default.render(shared_variables(closed.minimal(settings)))
     try:
-        theirs = evolve(template, closed="").render(shared)
+        overridden = evolve(template, closed="").render(shared)
     except TemplateError:
-        theirs = template.text
+        overridden = template.text
     before, opening, after = text.partition("\ndefaults ")
     owner = Owner(None, None, "HEAD", template.source)
     return _section(
         Chunk(f"{before}\n", Owner()),
-        Chunk(closed.kept(theirs, rights=settings.account is None), owner),
+        Chunk(closed.kept(overridden, rights=settings.account is None), owner),
         Chunk(f"{opening}{after}", Owner()),
     )
 

@@ -11,7 +11,8 @@ from typing import Protocol
 
 from attrs import evolve
 
-from marathonlb.config.render import Rendered, Renderer
+from marathonlb.config.render import Renderer
+from marathonlb.config.rendered import Rendered
 from marathonlb.config.templates.loader import Templates
 from marathonlb.config.templates.overrides import Overrides
 from marathonlb.config.templates.removed_lines import amendment

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from marathonlb.config.render import Rendered, Renderer
+from marathonlb.config.render import Renderer
+from marathonlb.config.rendered import Rendered
 from marathonlb.config.templates.loader import load_templates
 from marathonlb.routing.services.model import Service
 from marathonlb.settings import Settings

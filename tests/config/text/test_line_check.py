@@ -8,7 +8,8 @@ from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb import limits
-from marathonlb.config.render import Rendered, Renderer
+from marathonlb.config.render import Renderer
+from marathonlb.config.rendered import Rendered
 from marathonlb.config.templates.loader import load_templates
 from marathonlb.config.text.line_check import LINE, MAP_LINE, NAME, room_of_maps
 from marathonlb.routing.explain.router_model import route
