@@ -304,7 +304,7 @@ class Planner:
 
         :param templates: None where they could not be read.
         """
-        if templates is not None and self.texts.overrides.take(templates):
+        if templates is not None and self.texts.overrides.use(templates):
             self._release_all()
         self._last = None
         self.texts.try_all_again()

@@ -1,9 +1,9 @@
 """
-What is closed where a template of the operator's cannot be used. Pure.
+The parts of the configuration that stay closed while a template of the operator's cannot be used. Pure.
 
-A section that such a template opens is not written; a service that has lines of it is left out. Without HAPROXY_HEAD
-HAProxy cannot run at all: then a minimal one is written, whose statistics listen on a socket of the state directory
-alone, with the lines of the operator's that say with which rights HAProxy runs and which TLS it speaks.
+A section that such a template opens is left out, and so is a service that uses it. HAProxy cannot run without
+HAPROXY_HEAD: a minimal one is written then. Its statistics listen on a socket in the state directory only, and it has
+the operator's lines about HAProxy's account and about TLS.
 """
 
 from __future__ import annotations
@@ -25,26 +25,28 @@ SHARED = {
     "MAP_HTTPS_FRONTEND_ACL": "the https port is",
     "MAP_HTTP_FRONTEND_APPID_ACL": "the port for requests by app id is",
 }
-"""By the templates that no service is left out for, what is closed in their place."""
+"""Template name to the part that is closed without it, for templates that no service is left out for."""
 
 _RULES = frozenset(
     "acl http-request http-response http-after-response tcp-request tcp-response filter email-alert".split()
 )
-"""What a ``defaults`` section may say that holds for each request of each service."""
+"""Directives of a ``defaults`` section that apply to every request of every service."""
 
-_RIGHTS = frozenset({"user", "group", "uid", "gid", "chroot"})
-_KEPT = frozenset({"unix-bind", "ca-base", "crt-base", "ssl-server-verify"})
-"""What a ``global`` section may say about rights and certificates."""
+_ACCOUNT = frozenset({"user", "group", "uid", "gid", "chroot"})
+"""Directives of a ``global`` section about HAProxy's account."""
+
+_RESTRICTIONS = frozenset({"unix-bind", "ca-base", "crt-base", "ssl-server-verify"})
+"""Directives of a ``global`` section about the rights of sockets and about certificates."""
 
 _TLS = "ssl-default-"
-"""How its lines begin that say which TLS is spoken."""
+"""Prefix of the directives of a ``global`` section about TLS versions and ciphers."""
 
 
-def what(template: Template) -> str | None:
+def closed_part(template: Template) -> str | None:
     """
-    What is closed without a template, with its verb; None where nothing can be served without it.
+    Return the part that is closed without a template, as a subject with its verb; None if nothing can be served.
 
-    :param template: the one that cannot be used.
+    :param template: the template that cannot be used.
     """
     if template.name == "HEAD":
         return None if _rules_for_all(template.text) else "the statistics and whatever else it opens are"
@@ -55,24 +57,24 @@ def what(template: Template) -> str | None:
     return "the services that use it are"
 
 
-def why(template: Template) -> str:
-    """What the owner of a service is told that a closed template keeps out."""
+def closed_reason(template: Template) -> str:
+    """Return the reason for the owner of a service that is left out because of a closed template."""
     name = f"HAPROXY_{template.name}"
-    return f"is closed: the operator's {name} may guard it and cannot be used; the problem of {name} says why"
+    return f"is closed: the operator's {name} may protect it and cannot be used; see the problem of {name}"
 
 
 def minimal(settings: Settings) -> Settings:
-    """The settings with which our own HAPROXY_HEAD shows its statistics on a socket of the state directory alone."""
+    """Return settings for our HAPROXY_HEAD whose statistics listen on a socket in the state directory only."""
     return evolve(settings, bind_stats=f"unix@{settings.state_dir}/closed.sock mode 600")
 
 
-def kept(text: str, *, rights: bool = True) -> str:
+def restrictions(text: str, *, account: bool = True) -> str:
     """
-    The lines of an operator's HAPROXY_HEAD that hold without the rest, as a ``global`` section.
+    Return the lines of an operator's HAPROXY_HEAD that restrict HAProxy, as a ``global`` section; empty if none do.
 
-    :param rights: whether those that say who HAProxy becomes are among them; else the settings say so.
+    :param account: True if the lines about HAProxy's account are among them; otherwise the settings name it.
     """
-    names = _KEPT | (_RIGHTS if rights else frozenset())
+    names = _RESTRICTIONS | (_ACCOUNT if account else frozenset())
     lines = [
         line
         for section, words, line in _lines(text)
@@ -82,12 +84,12 @@ def kept(text: str, *, rights: bool = True) -> str:
 
 
 def _rules_for_all(text: str) -> bool:
-    """Whether a HAPROXY_HEAD holds rules that hold for each service."""
+    """Return whether a HAPROXY_HEAD has rules that apply to every service."""
     return any(section == "defaults" and words[0] in _RULES for section, words, _ in _lines(text))
 
 
 def _lines(text: str) -> Iterator[tuple[str, list[str], str]]:
-    """Each line that says something: the section that it stands in, its words, and itself."""
+    """Yield each line with a directive: the keyword of its section, its words, and the line."""
     section = ""
     for line in text.split("\n"):
         words = line.partition("#")[0].split()

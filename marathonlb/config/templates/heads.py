@@ -70,7 +70,7 @@ def _closed(template: Template, default: Template, settings: Settings, shared: M
     owner = Owner(None, None, "HEAD", template.source)
     return _section(
         Chunk(f"{before}\n", Owner()),
-        Chunk(closed.kept(overridden, rights=settings.account is None), owner),
+        Chunk(closed.restrictions(overridden, account=settings.account is None), owner),
         Chunk(f"{opening}{after}", Owner()),
     )
 

@@ -1,13 +1,14 @@
 """
-The operator's templates: today's texts, the last good ones, and what becomes of a text that is refused.
+Which text of each operator's template is used: today's, the last good one, or none. Pure.
 
-A text of the operator's may guard something, so that no default ever takes its place. One that HAProxy refuses, or that
-cannot be rendered, has one of these fates:
+An operator's text may protect something, so a default never replaces it silently. A text that HAProxy refuses, or that
+cannot be rendered, has one of these consequences:
 
-* its last good text serves, where that is another one;
-* HAProxy runs on as it is, where it runs with this very text: something that the text needs has changed (a file, say);
-* what the text guards is closed, where there never was a good one, or HAProxy does not run;
-* the default serves in place of that, where the operator has asked for it (``--template-fallback``).
+* its last good text is used, if that is a different one;
+* HAProxy keeps running unchanged, if it runs with this very text: something that the text needs has changed (a file,
+  for example);
+* the part that the text may protect is closed, if there never was a good text, or HAProxy does not run;
+* the default is used instead of closing, if the operator has asked for it (``--template-fallback``).
 
 It is tried again; see `Overrides.due`.
 """
@@ -31,38 +32,61 @@ from marathonlb.problem_kinds.operators import (
 from marathonlb.routing.problems import Problem
 
 AGAIN = 5.0
-"""Seconds at least between two attempts with a text that is refused."""
+"""Minimum seconds between two attempts with a refused text."""
 
 LONGEST = 80.0
-"""Seconds at most until it is tried again where nothing else happens; they double from `AGAIN` on."""
+"""Maximum seconds until the next attempt if nothing else happens; they double from `AGAIN` on."""
 
 AGAIN_AT = "it is tried again at each change and at SIGHUP"
-LAST_GOOD = "its last good text serves on"
-DEFAULT = "the default serves in its place, since --template-fallback says so"
-RUNS_ON = "HAProxy runs on with what it has, where servers still come and go, until the text is good"
-FOR_ALL = "it holds rules for everything that HAProxy serves, so that nothing else is done without it"
+LAST_GOOD = "its last good text is used"
+DEFAULT = "the default is used instead, because of --template-fallback"
+RUNS_ON = (
+    "HAProxy keeps running with its configuration, where servers still come and go, until the text is good"
+)
+FOR_ALL = "it has rules for everything that HAProxy serves, so nothing else is changed without it"
 UNTIL_GOOD = "until it is good, "
 
 
 @frozen(kw_only=True)
-class Refusal:
+class TemplateFailure:
+    """
+    The failure of an operator's template.
+
+    :param name: the template's name.
+    :param reason: why it cannot be used, and what to do about it.
+    :param running: True if HAProxy runs.
+    :param used: the templates with which it failed; others may have been read since. None for the current ones.
+    :param not_before: the earliest time of the next attempt, in seconds.
+    :param haproxy: HAProxy's words; empty if the template could not be rendered.
+    """
+
+    name: str
+    reason: str
+    running: bool
+    used: Templates | None = None
+    not_before: float = 0.0
+    haproxy: str = ""
+
+
+@frozen(kw_only=True)
+class RefusedTemplate:
     """
     An operator's text that may not be used.
 
     :param template: the text.
-    :param instead: what stands in its place; None where HAProxy runs on as it is.
-    :param reason: why.
-    :param haproxy: HAProxy's words; empty where the text could not even be rendered.
-    :param fate: what that means, and what is to be done.
-    :param tried: when it was tried last, in seconds.
-    :param failures: how often it was refused.
-    :param not_before: when it may be tried again at the earliest.
+    :param replacement: the template used instead; None if HAProxy keeps running unchanged.
+    :param reason: why it was refused.
+    :param consequence: the consequence, and what to do, as a phrase.
+    :param tried: the time of the last attempt, in seconds.
+    :param failures: number of attempts that failed.
+    :param not_before: the earliest time of the next attempt, in seconds.
+    :param haproxy: HAProxy's words; empty if the template could not be rendered.
     """
 
     template: Template
-    instead: Template | None
+    replacement: Template | None
     reason: str
-    fate: str
+    consequence: str
     tried: float
     failures: int = 1
     not_before: float = 0.0
@@ -70,95 +94,95 @@ class Refusal:
 
     @property
     def problem(self) -> Problem:
-        """What the operator is told."""
+        """The problem for the operator."""
         return Problem(
             "",
             None,
             f"HAPROXY_{self.template.name}",
             self.template.source,
-            f"{self.reason}; {self.fate}",
+            f"{self.reason}; {self.consequence}",
             kind=TEMPLATE_REFUSED if self.haproxy else TEMPLATE_ERROR,
             haproxy=self.haproxy,
         )
 
     @property
     def closes(self) -> bool:
-        """Whether something is kept closed because of it."""
-        return self.instead is not None and bool(self.instead.closed)
+        """True if a part of the configuration is closed because of it."""
+        return self.replacement is not None and bool(self.replacement.closed)
 
     @property
     def again(self) -> float:
-        """When it is tried again though nothing happens."""
+        """The time of the next attempt if nothing else happens, in seconds."""
         pause = min(AGAIN * 2.0 ** min(self.failures - 1, 10), LONGEST)
         return max(self.tried + pause, self.not_before)
 
 
 class Overrides:
     """
-    Keeps which text of each template serves.
+    Decides which text of each template is used.
 
-    :param today: the templates as they were read.
-    :param good: the operator's texts that HAProxy accepted last, by name, as a controller before knew them.
-    :param fallback: whether the default serves where something would be closed.
+    :param current: the templates as they were read.
+    :param good: template name to the operator's text that HAProxy accepted last, as an earlier controller kept it.
+    :param fallback: True if the default is used where a part of the configuration would be closed.
     """
 
     def __init__(
-        self, today: Templates, good: Mapping[str, Template] | None = None, *, fallback: bool = False
+        self, current: Templates, good: Mapping[str, Template] | None = None, *, fallback: bool = False
     ) -> None:
-        self._today = today
+        self._current = current
         self._good = dict(good or {})
         self._fallback = fallback
         self._proven: dict[str, Template] = {}
-        self._refused: dict[str, Refusal] = {}
+        self._refused: dict[str, RefusedTemplate] = {}
         self._amended: dict[str, dict[str, Amendment]] = {}
-        self._unread: Problem | None = None
+        self._unreadable: Problem | None = None
 
     def copy(self) -> Overrides:
-        """Another one that knows the same, for a question of what would be."""
-        other = Overrides(self._today, self._good, fallback=self._fallback)
+        """Return an independent copy, to find out what would follow from a change."""
+        other = Overrides(self._current, self._good, fallback=self._fallback)
         other._proven, other._refused = dict(self._proven), dict(self._refused)
         other._amended = {name: dict(lines) for name, lines in self._amended.items()}
-        other._unread = self._unread
+        other._unreadable = self._unreadable
         return other
 
-    # what serves
+    # texts in use
 
     def templates(self, trying: str = "") -> Templates:
         """
-        The templates as they serve.
+        Return the templates in use.
 
-        :param trying: the name of one whose text of today stands in its place though it is refused.
+        :param trying: the name of a template whose current text is used although it is refused.
         """
         names = {name for name, lines in self._amended.items() if lines} | self._refused.keys()
-        return self._today.put({name: self._serving(name, again=name == trying) for name in names})
+        return self._current.put({name: self._in_use(name, trying=name == trying) for name in names})
 
-    def _serving(self, name: str, *, again: bool = False) -> Template:
-        refusal = self._refused.get(name)
-        template = self._today.shared[name]
-        if refusal is not None and refusal.instead is not None and not again:
-            template = refusal.instead
-        amended = self._amended.get(name, {}).values()
-        return evolve(template, amended=tuple((each.line, each.replacement) for each in amended))
+    def _in_use(self, name: str, *, trying: bool = False) -> Template:
+        refused = self._refused.get(name)
+        template = self._current.shared[name]
+        if refused is not None and refused.replacement is not None and not trying:
+            template = refused.replacement
+        amendments = self._amended.get(name, {}).values()
+        return evolve(template, amended=tuple((each.line, each.replacement) for each in amendments))
 
     @property
     def proven(self) -> frozenset[str]:
-        """The names of those whose text HAProxy has accepted since this controller began."""
-        return frozenset(name for name, text in self._proven.items() if self._serving(name).same_text(text))
+        """The names of the templates whose text HAProxy has accepted since this controller started."""
+        return frozenset(name for name, text in self._proven.items() if self._in_use(name).same_text(text))
 
     @property
     def good(self) -> Mapping[str, Template]:
-        """The texts that HAProxy accepted last, by name."""
+        """Template name to the operator's text that HAProxy accepted last."""
         return self._good
 
     def accepted(self, names: Iterable[str], used: Templates) -> bool:
         """
-        Take note that HAProxy runs these.
+        Record that HAProxy runs with these texts.
 
-        :param names: those that have a line in what it runs.
-        :param used: the templates that it was rendered from; others may have been read since then.
-        :return: whether that changes what is good.
+        :param names: the templates that have a line in the running configuration.
+        :param used: the templates from which it was rendered; others may have been read since.
+        :return: True if `good` has changed.
         """
-        self.acquit()
+        self.clear_held()
         before = dict(self._good)
         for name in names:
             text = used.shared[name]
@@ -171,178 +195,165 @@ class Overrides:
                 del self._good[name]
         return before != self._good
 
-    # what is refused
+    # refused texts
 
-    def refuse(
-        self,
-        name: str,
-        reason: str,
-        now: float,
-        *,
-        running: bool,
-        used: Templates | None = None,
-        not_before: float = 0.0,
-        haproxy: str = "",
-    ) -> bool:
+    def refuse(self, failure: TemplateFailure, now: float) -> bool:
         """
-        Decide what becomes of a text that cannot be used.
+        Decide the consequence of a failure.
 
-        :param reason: why, and what to do about it.
         :param now: in seconds.
-        :param running: whether HAProxy runs.
-        :param used: the templates that it was found out with; others may have been read since then.
-        :param not_before: when it may be tried again at the earliest.
-        :param haproxy: HAProxy's words; empty where the text could not be rendered.
-        :return: whether another configuration follows; else HAProxy runs on as it is.
+        :return: True if another configuration follows; False if HAProxy keeps running unchanged.
         """
-        if name not in self._today.shared:
+        name = failure.name
+        if name not in self._current.shared:
             return False
-        before, serving = self._refused.get(name), self._serving(name)
-        if self._today.shared[name].is_default or serving.is_default or serving.closed:
+        before, in_use = self._refused.get(name), self._in_use(name)
+        if self._current.shared[name].is_default or in_use.is_default or in_use.closed:
             return False
-        if used is not None and not used.shared[name].same_text(serving):
+        if failure.used is not None and not failure.used.shared[name].same_text(in_use):
             return True
-        good = self._good.get(name)
-        instead, fate = self._instead(serving, good, running=running)
-        if before is not None and before.instead is not None:
+        replacement, consequence = self._replacement(in_use, running=failure.running)
+        reason, haproxy = failure.reason, failure.haproxy
+        if before is not None and before.replacement is not None:
             reason = f"{before.reason}; its last good text is refused, too: {reason}"
             haproxy = "; ".join(filter(None, (before.haproxy, haproxy)))
-        self._refused[name] = Refusal(
-            template=self._today.shared[name],
-            instead=instead,
+        self._refused[name] = RefusedTemplate(
+            template=self._current.shared[name],
+            replacement=replacement,
             reason=reason,
-            fate=fate,
+            consequence=f"{consequence}; {AGAIN_AT}",
             tried=now,
             failures=before.failures + 1 if before is not None else 1,
-            not_before=not_before,
+            not_before=failure.not_before,
             haproxy=haproxy,
         )
-        return instead is not None
+        return replacement is not None
 
-    def _instead(
-        self, serving: Template, good: Template | None, *, running: bool
-    ) -> tuple[Template | None, str]:
-        if good is not None and not good.same_text(serving):
-            return good, f"{LAST_GOOD}; {AGAIN_AT}"
+    def _replacement(self, in_use: Template, *, running: bool) -> tuple[Template | None, str]:
+        """Return the template used instead of a refused one, or None, and the consequence as a phrase."""
+        good = self._good.get(in_use.name)
+        if good is not None and not good.same_text(in_use):
+            return good, LAST_GOOD
         if good is not None and running:
-            return None, f"{RUNS_ON}; {AGAIN_AT}"
+            return None, RUNS_ON
         if self._fallback:
-            return self._today.defaults[serving.name], f"{DEFAULT}; {AGAIN_AT}"
-        what = closed.what(serving)
-        if what is None:
-            return None, f"{FOR_ALL}; {AGAIN_AT}"
-        return evolve(serving, closed=closed.why(serving)), f"{UNTIL_GOOD}{what} closed; {AGAIN_AT}"
+            return self._current.defaults[in_use.name], DEFAULT
+        part = closed.closed_part(in_use)
+        if part is None:
+            return None, FOR_ALL
+        return evolve(in_use, closed=closed.closed_reason(in_use)), f"{UNTIL_GOOD}{part} closed"
 
-    def acquit(self) -> None:
-        """Take note that HAProxy takes the texts with which it runs on."""
-        for name in [name for name, refusal in self._refused.items() if refusal.instead is None]:
+    def clear_held(self) -> None:
+        """Forget the refusals because of which HAProxy kept running unchanged: it accepts these texts now."""
+        for name in [name for name, refused in self._refused.items() if refused.replacement is None]:
             del self._refused[name]
 
     def replaceable(self, name: str) -> bool:
-        """Whether the last good text of a template is another one than that which serves."""
+        """Return whether a template has a last good text other than the one in use."""
         good = self._good.get(name)
-        return good is not None and not good.same_text(self._serving(name))
+        return good is not None and not good.same_text(self._in_use(name))
 
     def without(self, name: str) -> Templates | None:
-        """The templates with what stands in the place of a refused one; None where nothing can."""
+        """Return the templates as if this one were refused; None if nothing can replace it."""
         trial = self.copy()
-        return trial.templates() if trial.refuse(name, "", 0.0, running=False) else None
+        failure = TemplateFailure(name=name, reason="", running=False)
+        return trial.templates() if trial.refuse(failure, 0.0) else None
 
     def tried(self, name: str, now: float, *, good: bool) -> None:
-        """Take note of what came of another attempt with a refused text."""
-        refusal = self._refused[name]
+        """Record the result of another attempt with a refused text."""
+        refused = self._refused[name]
         if good:
             del self._refused[name]
         else:
-            self._refused[name] = evolve(refusal, tried=now, failures=refusal.failures + 1)
+            self._refused[name] = evolve(refused, tried=now, failures=refused.failures + 1)
 
     def amend(self, name: str, amendments: Iterable[Amendment]) -> None:
-        """Write lines that HAProxy refuses and that guard nothing in another way."""
+        """Replace lines that HAProxy refuses and that protect nothing."""
         self._amended.setdefault(name, {}).update({each.line: each for each in amendments})
 
     def due(self, now: float) -> list[str]:
-        """The refused texts in whose place another one serves and that may be tried again, ``HAPROXY_HEAD`` first."""
+        """Return the names of the replaced texts that may be tried again, ``HAPROXY_HEAD`` first."""
         names = (
             name
-            for name, each in self._refused.items()
-            if each.instead is not None and now >= max(each.tried + AGAIN, each.not_before)
+            for name, refused in self._refused.items()
+            if refused.replacement is not None and now >= max(refused.tried + AGAIN, refused.not_before)
         )
         return sorted(names, key=lambda name: (name != "HEAD", name))
 
     def next_try(self) -> float | None:
-        """When one of them is tried again though nothing happens."""
-        return min((each.again for each in self._refused.values() if each.instead is not None), default=None)
+        """Return the time of the next attempt if nothing else happens, in seconds; None if no text is replaced."""
+        replaced = (refused for refused in self._refused.values() if refused.replacement is not None)
+        return min((refused.again for refused in replaced), default=None)
 
-    def hasten(self) -> None:
+    def retry_soon(self) -> None:
         """Let every refused text be tried again at the next change."""
-        for name, each in self._refused.items():
-            self._refused[name] = evolve(each, tried=-AGAIN, failures=1, not_before=0.0)
+        for name, refused in self._refused.items():
+            self._refused[name] = evolve(refused, tried=-AGAIN, failures=1, not_before=0.0)
 
-    # what was read
+    # reading
 
-    def take(self, today: Templates) -> bool:
+    def use(self, current: Templates) -> bool:
         """
-        Use what was read anew.
+        Use templates that were just read.
 
-        :return: whether a text is another one.
+        :return: True if a text has changed.
         """
-        self._unread = None
-        before = self._today
+        self._unreadable = None
+        before = self._current
         changed = [
             name
-            for name, template in today.shared.items()
+            for name, template in current.shared.items()
             if not template.same_text(before.shared[name]) or template.source != before.shared[name].source
         ]
-        self._today = today
+        self._current = current
         for name in changed:
             self._refused.pop(name, None)
             self._amended.pop(name, None)
         return bool(changed)
 
     def unreadable(self, source: str, reason: str) -> None:
-        """Take note that the templates could not be read anew: what was read before serves on."""
-        fate = "the templates that were read before serve on until it can be read; send SIGHUP then"
-        self._unread = Problem(
-            "", None, "--templates", source, f"{reason}; {fate}", kind=TEMPLATES_UNREADABLE
+        """Record that the templates could not be read again; the ones read before stay in use."""
+        advice = "the templates that were read before stay in use until it can be read; send SIGHUP then"
+        self._unreadable = Problem(
+            "", None, "--templates", source, f"{reason}; {advice}", kind=TEMPLATES_UNREADABLE
         )
 
-    # what is told
+    # problems
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """What the operator should mend, and what was written anew for him; but for what is `held`."""
-        told = [each.problem for _, each in sorted(self._refused.items()) if each.instead is not None]
+        """The problems and warnings for the operator, except those of `held`."""
+        problems = [self._unreadable] if self._unreadable is not None else []
+        problems += (each.problem for each in self._by_name() if each.replacement is not None)
         for name, lines in sorted(self._amended.items()):
-            source = self._today.shared[name].source
-            told += (
-                Problem(
-                    "", None, f"HAPROXY_{name}", source, _amended(each), fatal=False, kind=TEMPLATE_REWRITTEN
-                )
-                for each in lines.values()
-            )
-        return (*((self._unread,) if self._unread is not None else ()), *told)
+            problems += (_warning(self._current.shared[name], amendment) for amendment in lines.values())
+        return tuple(problems)
 
     @property
     def held(self) -> tuple[Problem, ...]:
-        """Why HAProxy runs on as it is, one problem for each template."""
-        return tuple(each.problem for _, each in sorted(self._refused.items()) if each.instead is None)
+        """The problems because of which HAProxy keeps running unchanged, one per template."""
+        return tuple(refused.problem for refused in self._by_name() if refused.replacement is None)
 
     @property
     def replaced(self) -> tuple[Problem, ...]:
-        """Why another text serves, one problem for each template."""
+        """The problems because of which another text is used, one per template."""
         return tuple(
-            each.problem
-            for _, each in sorted(self._refused.items())
-            if each.instead is not None and not each.closes
+            refused.problem
+            for refused in self._by_name()
+            if refused.replacement is not None and not refused.closes
         )
 
     @property
     def closed(self) -> tuple[Problem, ...]:
-        """Why something is closed, one problem for each template."""
-        return tuple(each.problem for _, each in sorted(self._refused.items()) if each.closes)
+        """The problems because of which a part is closed, one per template."""
+        return tuple(refused.problem for refused in self._by_name() if refused.closes)
+
+    def _by_name(self) -> list[RefusedTemplate]:
+        return [refused for _, refused in sorted(self._refused.items())]
 
 
-def _amended(each: Amendment) -> str:
-    return (
-        f"{each.warning}, because HAProxy refuses the line and it protects nothing; write it so, or remove it"
+def _warning(template: Template, amendment: Amendment) -> Problem:
+    reason = f"{amendment.warning}, because HAProxy refuses the line and it protects nothing; write it so, or remove it"
+    return Problem(
+        "", None, f"HAPROXY_{template.name}", template.source, reason, fatal=False, kind=TEMPLATE_REWRITTEN
     )

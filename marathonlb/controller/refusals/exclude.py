@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 from marathonlb.config.render import Renderer
 from marathonlb.config.rendered import Rendered
+from marathonlb.config.templates.overrides import TemplateFailure
 from marathonlb.config.templates.table import BY_NAME
 from marathonlb.config.text.model import Config, Owner
 from marathonlb.controller.certificates.admission import CertificateAdmission
@@ -86,30 +87,20 @@ class Exclusion:
             unchanged=() if starting else self._unchanged(rendered.services),
         )
         not_before = now + RETRY_BIND if starting else 0.0
-        refused = [
-            self._refuse(name, message, now, rendered, running=running, not_before=not_before)
+        failures = [
+            _failure(name, message, rendered, running=running, not_before=not_before)
             for name, message in owners.templates.items()
         ]
+        refused = [self._refuse(failure, now) for failure in failures]
         self._doubted |= owners.doubted
         quarantined = self._quarantine_services(owners.services, rendered, now, starting=starting)
         return amended or len(others) < len(complaints) or any(refused) or quarantined
 
-    def _refuse(
-        self, name: str, message: str, now: float, rendered: Rendered, *, running: bool, not_before: float
-    ) -> bool:
+    def _refuse(self, failure: TemplateFailure, now: float) -> bool:
         """Have another text serve for a template; return False if HAProxy serves on unchanged."""
-        reason = f"HAProxy says: {message}"
-        if not self._texts.refuse(
-            name,
-            reason,
-            now,
-            running=running,
-            used=rendered.templates,
-            not_before=not_before,
-            haproxy=message,
-        ):
+        if not self._texts.refuse(failure, now):
             return False
-        self._quarantine.release(self._doubted.pop(name, ()))
+        self._quarantine.release(self._doubted.pop(failure.name, ()))
         return True
 
     def _quarantine_services(
@@ -148,7 +139,7 @@ class Exclusion:
         rest = [service for service in services if service.key in unchanged]
         if len(rest) in (0, len(services)) or not await passes(self._renderer.render(rest).config):
             return False
-        self._texts.overrides.acquit()
+        self._texts.overrides.clear_held()
         return True
 
     def _trusted(self, *, starting: bool) -> Collection[str]:
@@ -173,12 +164,19 @@ class Exclusion:
             trial.use(templates)
             if await passes(trial.render(rendered.services).config):
                 now, running = self._last
-                return self._texts.refuse(
-                    name,
-                    f"HAProxy says: {error.words}",
-                    now,
-                    running=running,
-                    used=rendered.templates,
-                    haproxy=error.words,
-                )
+                return self._texts.refuse(_failure(name, error.words, rendered, running=running), now)
         return False
+
+
+def _failure(
+    name: str, message: str, rendered: Rendered, *, running: bool, not_before: float = 0.0
+) -> TemplateFailure:
+    """Return the failure of a template in a configuration that HAProxy refuses."""
+    return TemplateFailure(
+        name=name,
+        reason=f"HAProxy says: {message}",
+        running=running,
+        used=rendered.templates,
+        not_before=not_before,
+        haproxy=message,
+    )

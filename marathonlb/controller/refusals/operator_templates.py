@@ -13,8 +13,7 @@ from attrs import evolve
 
 from marathonlb.config.render import Renderer
 from marathonlb.config.rendered import Rendered
-from marathonlb.config.templates.loader import Templates
-from marathonlb.config.templates.overrides import Overrides
+from marathonlb.config.templates.overrides import Overrides, TemplateFailure
 from marathonlb.config.templates.removed_lines import amendment
 from marathonlb.config.templates.template import Template
 from marathonlb.config.text.model import Config, Owner
@@ -66,39 +65,26 @@ class OperatorTexts:
             try:
                 rendered = self._renderer.render(services)
             except TemplateError as error:
-                if self._renderer.settings.skip_config_cleanup or not self.refuse(
-                    error.template, error.reason, now, running=running
-                ):
+                failure = TemplateFailure(name=error.template, reason=error.reason, running=running)
+                if self._renderer.settings.skip_config_cleanup or not self.refuse(failure, now):
                     raise
                 continue
             wrong = [name for name in rendered.wrong if self.overrides.replaceable(name)]
             for name in wrong:
-                self.refuse(name, rendered.wrong[name], now, running=True)
+                self.refuse(TemplateFailure(name=name, reason=rendered.wrong[name], running=True), now)
             if not wrong:
                 return rendered
 
-    def refuse(
-        self,
-        name: str,
-        reason: str,
-        now: float,
-        *,
-        running: bool,
-        used: Templates | None = None,
-        not_before: float = 0.0,
-        haproxy: str = "",
-    ) -> bool:
+    def refuse(self, failure: TemplateFailure, now: float) -> bool:
         """
         Have another text serve instead of one that cannot be used; see `Overrides.refuse`.
 
         :return: False if HAProxy serves on unchanged.
         """
-        found = self.overrides.refuse(
-            name, reason, now, running=running, used=used, not_before=not_before, haproxy=haproxy
-        )
-        if found:
+        replaced = self.overrides.refuse(failure, now)
+        if replaced:
             self._follow()
-        return found
+        return replaced
 
     def amend(self, complaints: Iterable[Complaint], config: Config) -> tuple[bool, list[Complaint]]:
         """Amend lines that protect nothing; return whether there were any, and the complaints about other lines."""
@@ -123,7 +109,7 @@ class OperatorTexts:
 
     def try_all_again(self) -> None:
         """Try every refused template at once."""
-        self.overrides.hasten()
+        self.overrides.retry_soon()
         self._follow()
 
     async def reconsider(

@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.config.templates import closed
 from marathonlb.config.templates.loader import Templates, load_templates
-from marathonlb.config.templates.overrides import AGAIN, Overrides
+from marathonlb.config.templates.overrides import AGAIN, Overrides, TemplateFailure
 from marathonlb.config.templates.removed_lines import Amendment
 from marathonlb.config.templates.table import BY_NAME
 from marathonlb.errors import TemplateError
@@ -19,6 +19,19 @@ NAME = "BACKEND_EXTRA"
 def templates(text: str, name: str = NAME) -> Templates:
     """The templates of an operator with one text of his own."""
     return load_templates("/nowhere", {f"HAPROXY_{name}": text})
+
+
+def refuse(
+    overrides: Overrides,
+    reason: str,
+    now: float,
+    *,
+    running: bool,
+    name: str = NAME,
+    used: Templates | None = None,
+) -> bool:
+    """Refuse a template."""
+    return overrides.refuse(TemplateFailure(name=name, reason=reason, running=running, used=used), now)
 
 
 class OverridesTests(SynchronousTestCase):
@@ -38,17 +51,17 @@ class OverridesTests(SynchronousTestCase):
         """Where there never was a good text, what it guards is closed, whether HAProxy runs or not."""
         for running in (False, True):
             made = Overrides(templates("a"))
-            self.assertTrue(made.refuse(NAME, "why", 0, running=running))
+            self.assertTrue(refuse(made, "why", 0, running=running))
             self.assertClosed(made)
-            self.assertFalse(made.refuse(NAME, "again", 0, running=running))
+            self.assertFalse(refuse(made, "again", 0, running=running))
 
     def test_last_good(self) -> None:
         """The last good text serves in the place of another one, of this controller's time or of one before."""
         for running in (False, True):
             made = Overrides(templates("b"), templates("a").shared)
-            self.assertTrue(made.refuse(NAME, "why", 0, running=running))
+            self.assertTrue(refuse(made, "why", 0, running=running))
             self.assertEqual((self.text(made), made.closed, len(made.replaced)), ("a", (), 1))
-            self.assertEqual(made.refuse(NAME, "that, too", 1, running=running), not running)
+            self.assertEqual(refuse(made, "that, too", 1, running=running), not running)
             (told,) = made.held if running else made.problems
             self.assertIn("why; its last good text is refused, too: that, too", told.reason)
 
@@ -57,11 +70,11 @@ class OverridesTests(SynchronousTestCase):
         made = Overrides(templates("a"))
         made.accepted([NAME], made.templates())
         self.assertEqual(made.proven, {NAME})
-        self.assertFalse(made.refuse(NAME, "a file is empty", 0, running=True))
+        self.assertFalse(refuse(made, "a file is empty", 0, running=True))
         self.assertEqual((self.text(made), len(made.held), made.closed), ("a", 1, ()))
         made.accepted([NAME], made.templates())
         self.assertEqual(made.held, ())
-        self.assertTrue(made.refuse(NAME, "a file is empty", 0, running=False))
+        self.assertTrue(refuse(made, "a file is empty", 0, running=False))
         self.assertClosed(made)
 
     def test_forgotten(self) -> None:
@@ -69,7 +82,7 @@ class OverridesTests(SynchronousTestCase):
         made = Overrides(templates("a"))
         self.assertTrue(made.accepted([NAME], made.templates()))
         self.assertFalse(made.accepted([NAME], made.templates()))
-        made.refuse(NAME, "why", 0, running=False)
+        refuse(made, "why", 0, running=False)
         self.assertTrue(made.accepted([], made.templates()))
         self.assertEqual(made.good, {})
 
@@ -77,32 +90,32 @@ class OverridesTests(SynchronousTestCase):
         """What HAProxy accepted or refused is the text that it was given, though another one was read since then."""
         made = Overrides(templates("a"))
         used = made.templates()
-        self.assertTrue(made.take(templates("b")))
-        self.assertTrue(made.refuse(NAME, "why", 0, running=True, used=used))
+        self.assertTrue(made.use(templates("b")))
+        self.assertTrue(refuse(made, "why", 0, running=True, used=used))
         self.assertEqual((self.text(made), made.problems), ("b", ()))
         made.accepted([NAME], used)
         self.assertEqual((made.good[NAME].text, made.proven), ("a", frozenset()))
-        self.assertTrue(made.refuse(NAME, "why", 0, running=True))
+        self.assertTrue(refuse(made, "why", 0, running=True))
         self.assertEqual(self.text(made), "a")
 
     def test_fallback(self) -> None:
         """The default serves where the operator asks for it, and only where there never was a good text."""
         made = Overrides(templates("a"), fallback=True)
-        self.assertTrue(made.refuse(NAME, "why", 0, running=True))
+        self.assertTrue(refuse(made, "why", 0, running=True))
         self.assertEqual((self.text(made), made.closed), ("", ()))
         self.assertIn("--template-fallback", made.problems[0].reason)
         made = Overrides(templates("a"), fallback=True)
         made.accepted([NAME], made.templates())
-        self.assertFalse(made.refuse(NAME, "why", 0, running=True))
+        self.assertFalse(refuse(made, "why", 0, running=True))
 
     def test_due(self) -> None:
         """It is tried again a while later, ever more rarely where nothing happens, and at once when that is asked."""
         made = Overrides(templates("a"))
-        made.refuse(NAME, "why", 10, running=False)
+        refuse(made, "why", 10, running=False)
         self.assertEqual((made.due(10), made.due(10 + AGAIN), made.next_try()), ([], [NAME], 10 + AGAIN))
         made.tried(NAME, 20, good=False)
         self.assertEqual((made.due(20), made.next_try()), ([], 20 + 2 * AGAIN))
-        made.hasten()
+        made.retry_soon()
         self.assertEqual(made.due(20), [NAME])
         self.assertEqual(made.templates(trying=NAME).shared[NAME].render({}), "a")
         made.tried(NAME, 20, good=True)
@@ -117,9 +130,9 @@ class OverridesTests(SynchronousTestCase):
         self.assertEqual((problem.label, problem.fatal), (f"HAPROXY_{NAME}", False))
         made.accepted([NAME], made.templates())
         self.assertEqual((made.good[NAME].text, made.proven), ("nbproc 4\nx", {NAME}))
-        self.assertFalse(made.take(templates("nbproc 4\nx")))
+        self.assertFalse(made.use(templates("nbproc 4\nx")))
         self.assertEqual(self.text(made), "# nbproc 4\nx")
-        self.assertTrue(made.take(templates("y")))
+        self.assertTrue(made.use(templates("y")))
         self.assertEqual((self.text(made), made.problems), ("y", ()))
 
     def test_unreadable(self) -> None:
@@ -127,16 +140,16 @@ class OverridesTests(SynchronousTestCase):
         made = Overrides(templates("a"))
         made.unreadable("/templates", "cannot be read")
         self.assertEqual(self.text(made), "a")
-        self.assertIn("serve on", made.problems[0].reason)
-        made.take(templates("a"))
+        self.assertIn("stay in use", made.problems[0].reason)
+        made.use(templates("a"))
         self.assertEqual(made.problems, ())
 
     def test_defaults(self) -> None:
         """A default is never refused, and a copy knows the same."""
         made = Overrides(templates("a"))
-        self.assertFalse(made.refuse("BACKEND_HEAD", "why", 0, running=False))
+        self.assertFalse(refuse(made, "why", 0, name="BACKEND_HEAD", running=False))
         other = made.copy()
-        made.refuse(NAME, "why", 0, running=False)
+        refuse(made, "why", 0, running=False)
         self.assertEqual((other.problems, len(made.copy().closed)), ((), 1))
 
 
@@ -147,7 +160,7 @@ class ClosingTests(SynchronousTestCase):
         """For each template somebody is told what is closed; the names of the special ones are templates'."""
         self.assertLessEqual(set(closed.SHARED), set(BY_NAME))
         for name in BY_NAME:
-            said = closed.what(templates("x", name).shared[name])
+            said = closed.closed_part(templates("x", name).shared[name])
             self.assertRegex(said or "", "(is|are|,)$", name)
 
     def test_rules_for_all(self) -> None:
@@ -157,18 +170,18 @@ class ClosingTests(SynchronousTestCase):
             ("listen x\n http-request deny\n", True),
         ):
             head = templates(text, "HEAD").shared["HEAD"]
-            self.assertEqual(closed.what(head) is not None, closes, text)
+            self.assertEqual(closed.closed_part(head) is not None, closes, text)
             made = Overrides(templates(text, "HEAD"))
-            self.assertEqual(made.refuse("HEAD", "why", 0, running=False), closes, text)
+            self.assertEqual(refuse(made, "why", 0, name="HEAD", running=False), closes, text)
 
     def test_kept(self) -> None:
         """What makes HAProxy stricter is kept of a head, and its statistics listen in the state directory alone."""
         tls = "  ssl-default-bind-options ssl-min-ver TLSv1.3\n"
         text = f"global\n  user nobody # x\n  nbproc 3\n{tls}defaults\n  user x\n"
         self.assertEqual(
-            closed.kept(text),
+            closed.restrictions(text),
             f"\nglobal\n  user nobody # x\n{tls}",
         )
-        self.assertEqual(closed.kept("listen x\n  bind *:1\n"), "")
+        self.assertEqual(closed.restrictions("listen x\n  bind *:1\n"), "")
         minimal = closed.minimal(evolve(Settings(), state_dir="/run/x"))
         self.assertEqual(minimal.bind_stats, "unix@/run/x/closed.sock mode 600")

@@ -48,7 +48,7 @@ class PlannerTests(SynchronousTestCase):
         self.assertFalse(made.blame(refused(wanted, "odd"), wanted, Clock(), running=True))
         self.assertEqual(len(made.quarantine), 0)
         (problem,) = made.problems_with(wanted)
-        self.assertIn("HAProxy runs on with what it has", problem.reason)
+        self.assertIn("HAProxy keeps running with its configuration", problem.reason)
         error = made.texts.explained(InvalidConfiguration())
         self.assertIn("HAPROXY_BACKEND_EXTRA", str(error))
         made.accepted(wanted)
@@ -110,7 +110,7 @@ class PlannerTests(SynchronousTestCase):
         self.assertEqual(len(wanted.services), 2)
         self.assertIn("  # good\n", wanted.rendered.config.template)
         (problem,) = wanted.problems
-        self.assertIn("; its last good text serves on", problem.reason)
+        self.assertIn("; its last good text is used", problem.reason)
         made.take(load_templates("/no", {"HAPROXY_BACKEND_EXTRA": "  # better\n"}))
         wanted = made.plan(0)
         self.assertIn("  # better\n", wanted.rendered.config.template)
