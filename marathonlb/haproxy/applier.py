@@ -187,7 +187,7 @@ class Applier:
 
     @property
     def confirmed(self) -> bool:
-        """Whether HAProxy has confirmed what is believed to run."""
+        """True if HAProxy has confirmed what is believed to run."""
         return self._running.config is not None and self._running.confirmed
 
     def served(self) -> frozenset[str]:

@@ -13,6 +13,7 @@ from marathonlb.errors import PublishFailed
 from marathonlb.haproxy.files.disk import explain_error
 from marathonlb.haproxy.files.publish import Files, Published, Staged
 from marathonlb.haproxy.files.state_directory import StateDirectory
+from marathonlb.haproxy.reload_reason import Reasons, sentence
 from marathonlb.haproxy.rollback.archive import Archive
 
 InThread = Callable[[Callable[[], None]], Deferred[None]]
@@ -43,7 +44,7 @@ class ConfigStore:
         self._archive = archive
         self._clock = clock
         self._in_thread = in_thread or maybeDeferred
-        self._to_archive: tuple[str, float, str] | None = None
+        self._to_archive: tuple[Reasons, float, str] | None = None
 
     @property
     def directory(self) -> str:
@@ -109,12 +110,12 @@ class ConfigStore:
             return False
         return True
 
-    def confirm(self, published: Published, reason: str, archive_reason: str) -> None:
+    def confirm(self, published: Published, reasons: Reasons, archive_reasons: Reasons) -> None:
         """
         Note that HAProxy runs these texts, and archive them where they differ in more than tasks, or are the first.
 
-        :param reason: of the reload.
-        :param archive_reason: see `archive_next`.
+        :param reasons: of the reload.
+        :param archive_reasons: see `archive_next`.
         """
         try:
             self._state.confirm(published.digest())
@@ -123,22 +124,23 @@ class ConfigStore:
                 "what HAProxy runs could not be noted: {reason}. The next controller will reload once",
                 reason=explain_error(error),
             )
-        self.archive_next(archive_reason)
+        self.archive_next(archive_reasons)
         if self._to_archive is None and not self._archive.list():
-            self.archive_next(reason)
-        self._archive_texts(published, reason)
+            self.archive_next(reasons)
+        self._archive_texts(published, reasons)
         self._state.remove_dead_sockets(published.text)
 
-    def archive_next(self, reason: str) -> None:
-        """Let the texts that are confirmed or written next be archived for a reason; an empty one changes nothing."""
-        if reason:
-            self._to_archive = reason, self._clock.seconds(), self._archive.cause
+    def archive_next(self, reasons: Reasons) -> None:
+        """Let the texts that are confirmed or written next be archived for these reasons; without any, nothing is."""
+        if reasons:
+            self._to_archive = reasons, self._clock.seconds(), self._archive.cause
 
-    def _archive_texts(self, published: Published, reload_reason: str = "") -> None:
+    def _archive_texts(self, published: Published, reload_reasons: Reasons = ()) -> None:
         to_archive, self._to_archive = self._to_archive, None
         if to_archive is not None:
-            reason, seconds, cause = to_archive
-            self._archive.add(published, reason=reload_reason or reason, seconds=seconds, cause=cause)
+            reasons, seconds, cause = to_archive
+            reason = sentence(reload_reasons or reasons)
+            self._archive.add(published, reason=reason, seconds=seconds, cause=cause)
 
     def follow(self, config: Config) -> Deferred[None]:
         """

@@ -1,7 +1,7 @@
 """
-What `marathonlb.haproxy.applier` wants of the world, and what the reconciler wants of it.
+Interfaces of the applier, and of what it uses: the check and the reload of a configuration.
 
-Each interface has a real implementation here and a fake in the tests; both pass the same contract tests.
+Each has a real implementation in this wing and a fake in the tests; both pass the same contract tests.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ class ReloadResult:
 
 
 class IApplier(Interface):
-    """The one that makes HAProxy run what is wanted."""
+    """Makes HAProxy run a configuration."""
 
     running: Config | None = Attribute(
-        "What HAProxy confirmed that it runs; None where nothing is known yet."
+        "The configuration that HAProxy confirmed; None where it is not known yet."
     )
 
     def recover() -> Deferred[None]:
@@ -49,82 +49,82 @@ class IApplier(Interface):
         once: bool = False,
     ) -> Deferred[Outcome]:
         """
-        Take the smallest step that makes HAProxy run this.
+        Make HAProxy run a configuration, by the smallest step that does.
 
-        :param may_reload: whether now is a time for a reload. Where not and one is needed, the outcome is `Postponed`;
-            it is to be asked again later.
-        :param may_gather: whether a reload may wait for others which only adds ports to what steps let serve already;
-            then the outcome is `Postponed`, too.
-        :param as_of: when that was asked from which `wanted` was made, in seconds on the clock; servers that `drain`
-            named after that stay drained. None undoes what `wanted` does not confirm.
+        :param may_reload: whether a reload is allowed now. Where it is not and one is needed, the outcome is
+            `Postponed`; the caller asks again later.
+        :param may_gather: whether a reload may wait for others that only adds ports to what is served already; then
+            the outcome is `Postponed`, too.
+        :param as_of: when the state was asked for from which `wanted` was made, in seconds on the clock; servers that
+            `drain` named after that stay drained. None undoes what `wanted` does not confirm.
         :param once: see `IReloader.reload`.
 
         Fails with `InvalidConfiguration` or `CheckFailed` (nothing was touched), `PublishFailed`, `ReloadFailed` or
-        `HAProxyUnavailable`; what was served goes on being served. After a failure the same configuration is tried
-        anew when asked again.
+        `HAProxyUnavailable`; HAProxy serves on. After a failure the same configuration is tried again when asked for
+        again.
         """
 
     def drain(servers: Iterable[tuple[str, str]]) -> Deferred[None]:
         """
-        Let servers take no new requests, at once; the next `apply` confirms or undoes it.
+        Drain servers at once; the next `apply` confirms or undoes it.
 
         :param servers: each a backend and the name of a server in it; those that HAProxy does not run are left out.
 
-        Never fails: where HAProxy cannot be asked, the next `apply` does what is needed.
+        Never fails: where the runtime API does not answer, the next `apply` does what is needed.
         """
 
     def flush() -> Deferred[None]:
-        """Write what HAProxy was led to by steps and its file does not say yet. Fails with `PublishFailed`."""
+        """Write the runtime changes that the files do not have yet. Fails with `PublishFailed`."""
 
     def check(config: Config, *, control: bool = False) -> Deferred[str]:
-        """Whether HAProxy accepts a configuration; see `IChecker.check`. Nothing is applied."""
+        """Check a configuration without applying it; see `IChecker.check`."""
 
     def distrust(reason: ReloadReason) -> None:
         """Reload at the next `apply` though nothing differs, for this reason."""
 
     def served() -> frozenset[str]:
         """
-        The names of the backends with servers that HAProxy runs, or after a start those of the file on disk.
+        Return the names of the running backends that have servers, or after a start those of the file on disk.
 
         Raises `PublishFailed` where the file cannot be read.
         """
 
     def sections() -> frozenset[tuple[str, str]]:
-        """All sections of what HAProxy runs, each as its keyword and its name; see `served`."""
+        """Return all running sections, each as its keyword and its name; see `served`."""
 
     def pids() -> Deferred[tuple[int, ...]]:
-        """The process ids of HAProxy's workers, old ones that still drain included."""
+        """Return the process ids of HAProxy's workers, old ones that still drain included."""
 
     def serving() -> Deferred[bool]:
-        """Whether HAProxy runs on with what it has where nothing is applied; see `IReloader.serving`."""
+        """Return whether HAProxy serves on where nothing is applied; see `IReloader.serving`."""
 
 
 class IChecker(Interface):
-    """One that knows whether HAProxy would accept a file."""
+    """Checks whether HAProxy accepts a configuration."""
 
     def check(path: str, config: Config, *, control: bool = False) -> Deferred[str]:
         """
-        Whether HAProxy accepts this file.
+        Check a file.
 
         :param path: the staged file; map files lie beside it.
-        :param config: what it was written from, to tell who wrote a line.
-        :param control: whether HAProxy has accepted this before. Where even that takes too long, the machine is slow:
-            the next checks are given more time.
-        :return: HAProxy's words where it accepts, empty mostly.
+        :param config: the configuration that it was written from, which tells the writer of a line.
+        :param control: whether HAProxy has accepted this before. Where even that takes too long, the machine is slow,
+            and the next checks get more time.
+        :return: HAProxy's warnings where it accepts; empty mostly.
 
         Fails with `InvalidConfiguration`, with `CheckFailed` where HAProxy comes to no verdict, or with
-        `HAProxyUnavailable` where it cannot be asked.
+        `HAProxyUnavailable` where it cannot be started.
         """
 
 
 class IReloader(Interface):
-    """One that can make HAProxy read its file again."""
+    """Makes HAProxy read its files again."""
 
     def reload(config: Config, *, once: bool = False) -> Deferred[ReloadResult]:
         """
-        Make HAProxy run what lies on disk, and make sure that it does; start it where it is ours and does not run.
+        Make HAProxy run the files on disk, and confirm that it does; start a managed HAProxy that does not run.
 
-        :param config: what the file was written from, to tell who wrote a line that HAProxy complains about.
+        :param config: the configuration that the files were written from, which tells the writer of a line.
         :param once: give up after one attempt, however many the operator has asked for.
 
         Fails with `ReloadFailed` or `HAProxyUnavailable`.
@@ -132,10 +132,10 @@ class IReloader(Interface):
 
     def serving() -> Deferred[bool]:
         """
-        Whether nothing needs to be done for HAProxy to run what lies on disk, once it has confirmed that.
+        Return whether HAProxy runs what it has confirmed, so that nothing needs to be done for it.
 
-        False only where HAProxy is ours to start and does not run.
+        False only where a managed HAProxy does not run.
         """
 
     def pids() -> Deferred[tuple[int, ...]]:
-        """The process ids of HAProxy's workers, old ones that still drain included; empty where none runs."""
+        """Return the process ids of HAProxy's workers, old ones that still drain included; empty where none runs."""

@@ -32,7 +32,7 @@ class ReasonKind(Enum):
     NOT_RUNNING = auto()
     """HAProxy does not run."""
     UNKNOWN_STATE = auto()
-    """What HAProxy runs is not known yet."""
+    """It is not known yet what HAProxy runs."""
     WORKER_RESTARTED = auto()
     """HAProxy's worker restarted while it was updated at runtime."""
     REQUESTED = auto()

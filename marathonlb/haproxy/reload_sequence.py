@@ -21,7 +21,7 @@ from marathonlb.haproxy.files.publish import Published
 from marathonlb.haproxy.interfaces import IChecker, IReloader, ReloadResult
 from marathonlb.haproxy.outcome import Reloaded, Written
 from marathonlb.haproxy.process.port_check import Probe, taken
-from marathonlb.haproxy.reload_reason import Reasons, sentence
+from marathonlb.haproxy.reload_reason import Reasons
 from marathonlb.haproxy.running_config import AfterReload, RunningConfig
 from marathonlb.haproxy.stage_times import StageTimes
 from marathonlb.timers import pause
@@ -80,7 +80,7 @@ class ReloadSequence:
             try:
                 with times.stage("reload"):
                     result = await self._reload(plan.config, before, once)
-                self._store.confirm(published, sentence(reasons), plan.archive_reason)
+                self._store.confirm(published, reasons, plan.archive_reasons)
                 after = self._running.reloaded(plan, as_of)
                 if result.running:
                     await self._meet_worker(after, worker)

@@ -19,10 +19,10 @@ from collections.abc import Iterable
 
 from attrs import evolve, frozen
 
-from marathonlb.config.text.diff import MAP, Difference, Fate, differences, phrase, split, with_new
+from marathonlb.config.text.diff import MAP, Difference, Fate, differences, split, with_new
 from marathonlb.config.text.model import Config, Section
 from marathonlb.haproxy.dynamic.maps import holds_wanted
-from marathonlb.haproxy.dynamic.plan import plan_update
+from marathonlb.haproxy.dynamic.plan import plan_next, plan_update
 from marathonlb.haproxy.dynamic.update import (
     Comparison,
     ServerName,
@@ -41,7 +41,7 @@ from marathonlb.haproxy.reload_reason import (
     UNKNOWN_STATE,
     Reasons,
     ReloadReason,
-    sentence,
+    from_differences,
 )
 from marathonlb.haproxy.rollback.restored import only_tasks_differ
 
@@ -91,6 +91,11 @@ class RunningConfig:
         return None if self._adopted else self.text
 
     @property
+    def is_adopted(self) -> bool:
+        """True if the text was read from disk by this controller."""
+        return self._adopted
+
+    @property
     def is_trusted(self) -> bool:
         """True if HAProxy has confirmed the text, so that its worker can be asked what it holds beside that."""
         return self._doubt is None and (self._adopted or self.confirmed)
@@ -113,41 +118,24 @@ class RunningConfig:
         :param is_serving: whether a HAProxy runs.
         :param as_of: see `plan_update`.
         """
-        if self._doubt is FIRST_START:
-            return UpdatePlan(
-                wanted,
-                Comparison(Config(), wanted, adopted=True),
-                reasons=(FIRST_START,),
-                archive_reason=sentence((FIRST_START,)),
-                requested=self._requested,
-            )
-        comparison = self._compare(wanted)
         doubts = self._doubts(is_serving)
+        comparison = self._compare(wanted)
+        found = comparison.differences
+        archive_reasons: Reasons = (FIRST_START,) if self._doubt is FIRST_START else ()
+        if not all(map(only_tasks_differ, found)):
+            archive_reasons = from_differences(found)
         if doubts or self.worker.pid is None:
             plan = UpdatePlan(wanted, comparison, reasons=comparison.reasons or doubts or self._requested)
         elif self._requested:
             plan = UpdatePlan(wanted, comparison, reasons=self._requested)
         else:
-            plan = self._plan_update(wanted, comparison, as_of)
-        only_tasks = all(map(only_tasks_differ, comparison.differences))
-        archive_reason = "" if only_tasks else phrase(comparison.differences)
-        return evolve(plan, archive_reason=archive_reason, requested=self._requested)
+            plan = plan_next(wanted, comparison, self.worker, as_of)
+        return evolve(plan, archive_reasons=archive_reasons, requested=self._requested)
 
     def _doubts(self, is_serving: bool) -> Reasons:
         if not self.is_trusted:
             return (self._doubt or UNCONFIRMED,)
         return () if is_serving else (NOT_RUNNING,)
-
-    def _plan_update(self, wanted: Config, comparison: Comparison, as_of: float | None) -> UpdatePlan:
-        """Plan an update; of what was found on disk, one that does everything, or none."""
-        worker = self.worker
-        if worker.has_to_be_read:
-            unsure, look = tuple(sorted(worker.unsure)), bool(worker.backends.unsure)
-            return UpdatePlan(wanted, comparison, unsure=unsure, look_for_backends=look)
-        plan = plan_update(wanted, comparison, worker, as_of)
-        if comparison.adopted and plan.reasons:
-            return UpdatePlan(wanted, comparison, reasons=comparison.explained(plan.reasons))
-        return plan
 
     def foresee(self, wanted: Config) -> Reasons:
         """Return why HAProxy would have to be reloaded to run this; none where the runtime API is enough."""
@@ -160,6 +148,8 @@ class RunningConfig:
 
     def _compare(self, wanted: Config) -> Comparison:
         running = self.text or Config()
+        if self._doubt is FIRST_START:
+            return Comparison(running, wanted)
         if not self._adopted:
             found = self._differences(running, wanted)
             return Comparison(running, wanted, found, identical=not found)

@@ -55,43 +55,49 @@ class UpdateSequence:
         met: dict[Trouble, Reasons] = {}
         while True:
             plan = await self.plan_now(wanted, as_of)
-            result = await self._carry_out(plan, times)
+            if plan:
+                self._running.begun(plan)
+                with times.stage("steps"):
+                    result = await self._updater.carry_out(self._running.worker.pid, plan)
+            else:
+                result = plan.without_steps()
+            self._running.stepped(plan, result)
             steps += result.steps
-            if result.trouble is None and plan.looks:
-                continue
-            if result.trouble is None or result.trouble in met:
+            if result.trouble is None and not plan.looks:
                 break
-            met[result.trouble] = result.reasons
-        if result.trouble is not None:
-            result = evolve(result, reasons=met[result.trouble])
-        elif not plan.reasons:
-            result = evolve(result, reasons=plan.comparison.explained(result.reasons))
-        if not result.reasons:
-            self._store.archive_next(plan.archive_reason)
+            if result.trouble is not None:
+                self._log.info("The runtime update stopped ({trouble})", trouble=result.trouble.name)
+                if result.trouble in met:
+                    break
+                met[result.trouble] = result.reasons
+        reasons = plan.left(result) if result.trouble is None else met[result.trouble]
+        if not reasons:
+            self._store.archive_next(plan.archive_reasons)
         if self._running.to_write is not None:
             await self._background.file_is_behind()
-        return plan, evolve(result, steps=steps)
+        return plan, evolve(result, steps=steps, reasons=reasons)
 
     async def plan_now(self, wanted: Config, as_of: float | None) -> UpdatePlan:
         """Find out what runs where that is not known, and plan. Raises `PublishFailed`."""
         is_serving = await self._reloader.serving()
-        self._read_files()
-        if is_serving:
-            await self._observe_worker()
-        return self._running.plan_for(wanted, is_serving=is_serving, as_of=as_of)
-
-    def _read_files(self) -> None:
         if self._running.text is None:
             files = self._store.read()
             self._running.adopted(files, confirmed=files is not None and self._store.trusts(files))
+        if is_serving and self._running.is_adopted:
+            await self._observe_worker()
+        plan = self._running.plan_for(wanted, is_serving=is_serving, as_of=as_of)
+        if plan.reasons and is_serving and not self._running.is_adopted and await self._observe_worker():
+            plan = self._running.plan_for(wanted, is_serving=is_serving, as_of=as_of)
+        return plan
 
-    async def _observe_worker(self) -> None:
+    async def _observe_worker(self) -> bool:
+        """Ask the worker what it holds, where that is not known; return whether it answered."""
         running = self._running
         if running.text is None or not running.is_trusted or running.worker.pid is not None:
-            return
+            return False
         observation = await self._updater.observe(running.text, running.worker.capabilities)
         if observation is None:
-            return
+            return False
         differing = running.observed(observation)
         if differing:
             self._log.info(
@@ -99,15 +105,4 @@ class UpdateSequence:
                 count=len(differing),
                 names=", ".join(differing[:NAMED]),
             )
-
-    async def _carry_out(self, plan: UpdatePlan, times: StageTimes) -> UpdateResult:
-        if plan:
-            self._running.begun(plan)
-            with times.stage("steps"):
-                result = await self._updater.carry_out(self._running.worker.pid, plan)
-        else:
-            result = plan.without_steps()
-        self._running.stepped(plan, result)
-        if result.trouble is Trouble.OTHER_WORKER:
-            self._log.warn("HAProxy's worker restarted; it is asked what it holds, and updated from there")
-        return result
+        return True

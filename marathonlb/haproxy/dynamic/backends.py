@@ -9,7 +9,7 @@ whole. One that goes is unpublished first: it takes no new request and ends thos
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from attrs import evolve, field, frozen
 
@@ -17,16 +17,9 @@ from marathonlb.config.text import named_defaults
 from marathonlb.config.text.diff import Difference
 from marathonlb.config.text.model import Config, Section
 from marathonlb.config.text.server_lines import Backend, Inherited
+from marathonlb.haproxy.dynamic.capabilities import Impossible, RuntimeLimits, UpdateObstacle
 from marathonlb.haproxy.dynamic.server_state import is_unpublished, parse_state, questions
-from marathonlb.haproxy.dynamic.servers import (
-    Impossible,
-    RuntimeLimits,
-    Step,
-    Steps,
-    UpdateObstacle,
-    add_server_commands,
-    obstacle_to_servers,
-)
+from marathonlb.haproxy.dynamic.servers import Step, Steps, add_server_commands, obstacle_to_servers
 from marathonlb.haproxy.reload_reason import ReasonKind, Reasons, ReloadReason, from_refusal
 from marathonlb.haproxy.runtime.interfaces import IRuntimeConnection
 from marathonlb.haproxy.runtime.replies import refusal
@@ -170,14 +163,6 @@ def create_step(backend: Backend, defaults: str) -> Step:
 def unpublish_step(name: str) -> Step:
     """Return the step after which a backend takes no new request."""
     return Step("withdrawn", name, ("experimental-mode on", f"unpublish backend {name}"))
-
-
-def unmentioned(names: Iterable[str], config: Config) -> bool:
-    """Return whether a configuration mentions none of these backends, so that HAProxy could read it without them."""
-    text = config.template
-    return not any(
-        name in text and re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w.-])", text) for name in names
-    )
 
 
 # execution

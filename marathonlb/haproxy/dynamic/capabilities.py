@@ -4,11 +4,13 @@ Capabilities of a HAProxy's runtime API: asked where it tells, known by version,
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from attrs import evolve, field, frozen
 
 from marathonlb.config.text.named_defaults import SINCE
-from marathonlb.config.text.server_lines import ARGUMENTS
-from marathonlb.haproxy.dynamic.servers import RuntimeLimits, UpdateObstacle
+from marathonlb.config.text.server_lines import ARGUMENTS, ServerLine
+from marathonlb.haproxy.reload_reason import ReasonKind, ReloadReason
 from marathonlb.haproxy.runtime.replies import CommandRefusal, supported
 
 COOKIES_SINCE = (2, 7)
@@ -16,6 +18,69 @@ COOKIES_SINCE = (2, 7)
 
 _OF_BACKENDS = ("experimental-mode ", "publish backend ", "unpublish backend ")
 """Beginnings of commands without which no backend is created."""
+
+
+@frozen
+class Impossible:
+    """The runtime API cannot make a change, for a reason that takes a reload."""
+
+    reason: ReloadReason
+
+
+@frozen
+class UpdateObstacle:
+    """
+    A property of a server or a backend that the runtime API does not take.
+
+    :param detail: in words that follow ``server shop/a`` or ``backend shop:``.
+    :param refused: whether that is known because HAProxy refused it.
+    """
+
+    detail: str
+    refused: bool = False
+
+    def of_server(self, name: str) -> Impossible:
+        """Return the reason for a server: ``backend/server``."""
+        return self._impossible(ReasonKind.SERVER_NOT_UPDATABLE, name, "server")
+
+    def of_backend(self, name: str) -> Impossible:
+        """Return the reason for the servers of a backend."""
+        return self._impossible(ReasonKind.BACKEND_NOT_UPDATABLE, name, "backend")
+
+    def of_new_backend(self, name: str) -> Impossible:
+        """Return the reason for a backend that cannot be created."""
+        return self._impossible(ReasonKind.BACKEND_NOT_CREATABLE, name, "backend")
+
+    def _impossible(self, kind: ReasonKind, name: str, section: str) -> Impossible:
+        return Impossible(ReloadReason(kind, name, self.detail, section, refused=self.refused))
+
+
+@frozen
+class RuntimeLimits:
+    """
+    Limits of the runtime API of one HAProxy.
+
+    :param arguments: arguments of a server that it does not take, each with the reason.
+    :param backends: backends in which it refused a server, by name: the text without servers at which it did, and its
+        words. With another text it may take one.
+    :param creates_backends: whether whole backends are created and deleted without a reload (HAProxy 3.4).
+    :param defaults: the ``defaults`` sections from which it refuses to create a backend, each with its words.
+    """
+
+    arguments: Mapping[str, UpdateObstacle] = field(factory=dict)
+    backends: Mapping[str, tuple[str, str]] = field(factory=dict)
+    creates_backends: bool = False
+    defaults: Mapping[str, str] = field(factory=dict)
+
+    def obstacle_to(self, server: ServerLine) -> UpdateObstacle | None:
+        """Return why this server cannot be added; None where it can."""
+        if server.problem:
+            return UpdateObstacle(server.problem)
+        for word in server.arguments:
+            if word in self.arguments:
+                obstacle = self.arguments[word]
+                return evolve(obstacle, detail=f"has the argument {word}, {obstacle.detail}")
+        return None
 
 
 @frozen

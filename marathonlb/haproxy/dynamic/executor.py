@@ -1,23 +1,32 @@
 """
-Execution of steps through the runtime API: their order, the consequences of a refusal, and what is put back.
+Execution of a plan through the runtime API: the order, the consequences of a refusal, and what is read back.
 
-Gains are executed first, and losses only where all gains succeeded; the loss of a server that was drained before takes
-no capacity away and goes along with the gains. The commands that read back go along with the last steps, so the usual
-change of a task is one write and one reply. A server that is replaced is out of service for the moment that it takes to
-become idle, one at a time in each backend; where it does not become idle, it is put back.
+Servers come first, then maps, then the backends that no map names any more. Of the servers, gains are executed first,
+and losses only where all gains succeeded; the loss of a server that was drained before takes no capacity away and goes
+along with the gains. The commands that read back go along with the last steps, so the usual change of a task is one
+write and one reply. A server that is replaced is out of service for the moment that it takes to become idle, one at a
+time in each backend; where it does not become idle, it is put back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from attrs import define, field
+from attrs import define, evolve, field
 from twisted.internet.interfaces import IReactorTime
 
-from marathonlb.haproxy.dynamic.servers import Step, Steps
+from marathonlb.haproxy.dynamic.backends import find_backends, require_published, unpublish
+from marathonlb.haproxy.dynamic.maps import MapUpdater
+from marathonlb.haproxy.dynamic.server_state import deviations_of, parse_state, questions
+from marathonlb.haproxy.dynamic.servers import HeldServer, Step, Steps, held_by
+from marathonlb.haproxy.dynamic.update import Trouble, UpdatePlan, UpdateResult
+from marathonlb.haproxy.reload_reason import ReasonKind, ReloadReason, from_refusal
 from marathonlb.haproxy.runtime.interfaces import IRuntimeConnection
 from marathonlb.haproxy.runtime.replies import CommandRefusal, refusal
 from marathonlb.timers import pause
+
+MOVE_WAITS = (0.002, 0.02, 0.2)
+"""Seconds between looks at a new address: HAProxy 3.0 and later confirm it a moment before it changes."""
 
 IDLE_WAITS = (0.002, 0.01, 0.03, 0.1)
 """Seconds between attempts to delete a server in maintenance that is in use; after the last one it is put back."""
@@ -144,3 +153,108 @@ async def _add_again(connection: IRuntimeConnection, steps: Sequence[Step]) -> C
             first = first or refused
             await connection.execute(step.undo)
     return first
+
+
+class PlanExecutor:
+    """
+    Carries out one plan.
+
+    :raises HAProxyUnavailable: from every method; it is unknown then which of the changes were made.
+    """
+
+    def __init__(
+        self, connection: IRuntimeConnection, plan: UpdatePlan, clock: IReactorTime, maps: MapUpdater
+    ) -> None:
+        self._connection = connection
+        self._plan = plan
+        self._clock = clock
+        self._maps = maps
+
+    async def execute(self) -> UpdateResult:
+        """Carry out the plan; where it only reads back, do that."""
+        plan = self._plan
+        if plan.looks:
+            return await self._read_unsure()
+        looks = questions([*self._readable(), *plan.created])
+        execution = await execute_steps(self._connection, plan.steps, self._clock, looks)
+        if execution.refused is not None:
+            return UpdateResult(reasons=(from_refusal(execution.refused),), refusal=execution.refused)
+        failed = await self._compare(execution)
+        if failed is not None:
+            return failed
+        result = UpdateResult(
+            plan.steps,
+            {name: execution.undeleted.get(name, ()) for name in plan.backends},
+            tuple(plan.created),
+            reasons=plan.reasons,
+            may_wait=plan.may_wait,
+        )
+        return await self._change_ways(result)
+
+    def _readable(self) -> list[str]:
+        return [name for name, change in self._plan.backends.items() if change.readable]
+
+    async def _read_unsure(self) -> UpdateResult:
+        names = self._plan.unsure
+        replies = await self._connection.execute(questions(names))
+        reported = {
+            name: parse_state(reply).get(name, {}) for name, reply in zip(names, replies, strict=True)
+        }
+        backends = None
+        if self._plan.look_for_backends:
+            backends = await find_backends(self._connection, self._plan.comparison.running)
+        return UpdateResult(reported=reported, reported_backends=backends)
+
+    async def _compare(self, execution: Execution) -> UpdateResult | None:
+        """Compare what HAProxy holds with what was planned; return the result where that is something else."""
+        plan = self._plan
+        expected = {
+            name: plan.backends[name].expected(execution.undeleted.get(name, ())) for name in self._readable()
+        }
+        held_before = tuple(expected)
+        expected.update({name: held_by(backend) for name, backend in plan.created.items()})
+        differing = deviations_of(expected, execution.replies)
+        if differing and any(step.kind == "moved" for step in plan.steps.gains):
+            differing = await self._wait_for_move(expected)
+        if not differing:
+            closed = await require_published(self._connection, tuple(plan.created)) if plan.created else ()
+            return UpdateResult(reasons=closed) if closed else None
+        held = {name: {**expected[name], **differing.get(name, {})} for name in held_before}
+        backend, servers = next(iter(differing.items()))
+        server = f"{backend}/{next(iter(servers))}"
+        detail = "does not read back as set"
+        reason = ReloadReason(ReasonKind.READ_BACK_DIFFERS, server, detail, "server")
+        if plan.created:
+            return UpdateResult(held=held, reasons=(reason,))
+        return UpdateResult(plan.steps, held=held, reasons=(reason,), trouble=Trouble.MISMATCH)
+
+    async def _wait_for_move(
+        self, expected: Mapping[str, Mapping[str, HeldServer]]
+    ) -> dict[str, dict[str, HeldServer | None]]:
+        """Return what still differs after the moment that a new address takes."""
+        differing: dict[str, dict[str, HeldServer | None]] = {}
+        for seconds in MOVE_WAITS:
+            await pause(self._clock, seconds)
+            differing = deviations_of(expected, await self._connection.execute(questions(expected)))
+            if not differing:
+                break
+        return differing
+
+    async def _change_ways(self, result: UpdateResult) -> UpdateResult:
+        """Change the maps, and withdraw the backends that they do not name any more."""
+        plan = self._plan
+        if plan.maps:
+            steps, failed = await self._maps.change(self._connection, plan.maps, plan.comparison.running.maps)
+            result = evolve(
+                result,
+                steps=result.steps + steps,
+                maps={} if failed else plan.maps,
+                reasons=(*failed, *plan.reasons),
+                may_wait=plan.may_wait and not failed,
+            )
+        if plan.withdrawn and not result.reasons:
+            steps, failed = await unpublish(self._connection, plan.withdrawn)
+            result = evolve(
+                result, steps=result.steps + steps, withdrawn=plan.withdrawn, reasons=failed, may_wait=False
+            )
+        return result

@@ -8,10 +8,11 @@ map differs, a new version of it is filled and put in force at once.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from attrs import frozen
 
+from marathonlb.config.text.diff import Difference
 from marathonlb.config.text.model import Config, MapEntry, Owner
 from marathonlb.haproxy.dynamic.servers import Step, Steps
 from marathonlb.haproxy.reload_reason import ReasonKind, Reasons, ReloadReason, from_refusal
@@ -154,35 +155,54 @@ def maps_before_reload(wanted: Maps, running: Maps, available: Collection[str]) 
     return early
 
 
-class EarlyMaps:
+class MapPlanner:
     """
-    Remembers the result of `maps_before_reload`.
+    Plans the entries of maps, and remembers those that they get before a reload.
 
-    While a reload is postponed, many changes are planned that leave the maps alone; then it is not computed again.
+    While a reload is postponed, many changes are planned that leave the maps alone; then these are not computed again.
     """
 
     def __init__(self) -> None:
         self._key: Sequence[tuple[object, object]] = []
-        self._created: Collection[str] = ()
-        self._result: Maps = {}
+        self._early: Maps = {}
 
-    def of(
-        self, wanted: Maps, running: Maps, available: Callable[[], Collection[str]], created: Collection[str]
+    def plan(
+        self,
+        differing: Sequence[Difference],
+        running: Maps,
+        wanted: Config,
+        *,
+        everything: bool,
+        early: bool,
+        running_backends: Collection[str],
+        created: Collection[str],
+    ) -> tuple[Maps, list[Difference]]:
+        """
+        Return the entries that maps get at runtime, and the differences that are left to a reload.
+
+        :param differing: the maps whose entries differ.
+        :param everything: whether no reload follows.
+        :param early: whether maps may change before the reload; see `maps_before_reload`.
+        :param running_backends: the backends that take requests.
+        :param created: those that will before the maps change.
+        """
+        maps: Maps = {difference.name: wanted.maps[difference.name] for difference in differing}
+        if everything or not maps:
+            return maps, []
+        maps = self._before_reload(maps, running, running_backends, created) if early else {}
+        return maps, [each for each in differing if not holds_wanted(each.name, maps, wanted)]
+
+    def _before_reload(
+        self, wanted: Maps, running: Maps, running_backends: Collection[str], created: Collection[str]
     ) -> Maps:
-        """
-        Return `maps_before_reload` for these maps.
-
-        :param available: returns the backends that run.
-        :param created: the backends that are created before the maps change.
-        """
         key = [(entries, running[name]) for name, entries in wanted.items()]
         same = len(key) == len(self._key) and all(
             a is c and b is d for (a, b), (c, d) in zip(key, self._key, strict=True)
         )
-        if not same or set(created) != set(self._created):
-            self._key, self._created = key, tuple(created)
-            self._result = maps_before_reload(wanted, running, {*available(), *created})
-        return self._result
+        if not same or created:
+            self._key = () if created else key
+            self._early = maps_before_reload(wanted, running, {*running_backends, *created})
+        return self._early
 
 
 # execution

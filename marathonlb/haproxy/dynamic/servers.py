@@ -8,14 +8,16 @@ capacity away, are executed. Where the runtime API cannot make a change, the pla
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 
 from marathonlb.config.text.diff import Difference, Fate
+from marathonlb.config.text.model import Section
 from marathonlb.config.text.server_lines import Backend, Inherited, ServerLine
+from marathonlb.haproxy.dynamic.capabilities import Impossible, RuntimeLimits, UpdateObstacle
 from marathonlb.haproxy.outcome import RuntimeChanges
-from marathonlb.haproxy.reload_reason import ReasonKind, ReloadReason, from_differences
+from marathonlb.haproxy.reload_reason import Reasons, ReloadReason, from_differences
 
 READY, DRAIN, MAINTENANCE = "ready", "drain", "maint"
 """The admin states, in the words of ``set server … state``."""
@@ -108,72 +110,75 @@ class Steps:
         return RuntimeChanges(dict(Counter(step.kind for step in every)), tuple(maps))
 
 
-@frozen
-class Impossible:
-    """The runtime API cannot make a change, for a reason that takes a reload."""
-
-    reason: ReloadReason
-
-
-@frozen
-class UpdateObstacle:
-    """
-    A property of a server or a backend that the runtime API does not take.
-
-    :param detail: in words that follow ``server shop/a`` or ``backend shop:``.
-    :param refused: whether that is known because HAProxy refused it.
-    """
-
-    detail: str
-    refused: bool = False
-
-    def of_server(self, name: str) -> Impossible:
-        """Return the reason for a server: ``backend/server``."""
-        return self._impossible(ReasonKind.SERVER_NOT_UPDATABLE, name, "server")
-
-    def of_backend(self, name: str) -> Impossible:
-        """Return the reason for the servers of a backend."""
-        return self._impossible(ReasonKind.BACKEND_NOT_UPDATABLE, name, "backend")
-
-    def of_new_backend(self, name: str) -> Impossible:
-        """Return the reason for a backend that cannot be created."""
-        return self._impossible(ReasonKind.BACKEND_NOT_CREATABLE, name, "backend")
-
-    def _impossible(self, kind: ReasonKind, name: str, section: str) -> Impossible:
-        return Impossible(ReloadReason(kind, name, self.detail, section, refused=self.refused))
-
-
-@frozen
-class RuntimeLimits:
-    """
-    Limits of the runtime API of one HAProxy.
-
-    :param arguments: arguments of a server that it does not take, each with the reason.
-    :param backends: backends in which it refused a server, by name: the text without servers at which it did, and its
-        words. With another text it may take one.
-    :param creates_backends: whether whole backends are created and deleted without a reload (HAProxy 3.4).
-    :param defaults: the ``defaults`` sections from which it refuses to create a backend, each with its words.
-    """
-
-    arguments: Mapping[str, UpdateObstacle] = field(factory=dict)
-    backends: Mapping[str, tuple[str, str]] = field(factory=dict)
-    creates_backends: bool = False
-    defaults: Mapping[str, str] = field(factory=dict)
-
-    def obstacle_to(self, server: ServerLine) -> UpdateObstacle | None:
-        """Return why this server cannot be added; None where it can."""
-        if server.problem:
-            return UpdateObstacle(server.problem)
-        for word in server.arguments:
-            if word in self.arguments:
-                obstacle = self.arguments[word]
-                return evolve(obstacle, detail=f"has the argument {word}, {obstacle.detail}")
-        return None
-
-
 def held_by(backend: Backend) -> dict[str, HeldServer]:
     """Return what a HAProxy holds that has just read this backend, by server."""
     return {name: HeldServer(server) for name, server in backend.servers.items()}
+
+
+@frozen
+class BackendChange:
+    """
+    A backend whose servers are to change.
+
+    :param old: its section in what runs.
+    :param new: its section in what is wanted.
+    :param before: the backend of the old section.
+    :param held: the servers that HAProxy holds before the change.
+    :param wanted: the servers that it is to hold afterwards.
+    :param readable: whether the section says all that HAProxy holds of it, so that the two can be compared.
+    """
+
+    old: Section
+    new: Section
+    before: Backend
+    held: Mapping[str, HeldServer]
+    wanted: Backend
+    readable: bool = True
+
+    def expected(self, undeleted: Collection[str]) -> dict[str, HeldServer]:
+        """
+        Return what HAProxy holds once the change is made.
+
+        :param undeleted: the servers that are to go and were still in use.
+        """
+        drained = {
+            name: evolve(server, admin=MAINTENANCE)
+            for name, server in self.held.items()
+            if name not in self.wanted.servers and (server.admin == MAINTENANCE or name in undeleted)
+        }
+        return held_by(self.wanted) | drained
+
+
+@frozen
+class BackendsPlan:
+    """
+    The steps for backends that run and are wanted.
+
+    :param backends: those that are changed, by name.
+    :param obstacles: why the runtime API cannot change the others.
+    """
+
+    steps: Steps
+    backends: Mapping[str, BackendChange]
+    obstacles: Reasons
+
+
+def plan_backends(
+    changes: Iterable[BackendChange], inherited: Inherited, limits: RuntimeLimits
+) -> BackendsPlan:
+    """Plan the steps for the servers of backends."""
+    gains, losses = list[Step](), list[Step]()
+    backends: dict[str, BackendChange] = {}
+    obstacles: list[ReloadReason] = []
+    for change in changes:
+        steps = plan_servers(change.before, change.held, change.wanted, inherited, limits)
+        if isinstance(steps, Impossible):
+            obstacles.append(steps.reason)
+            continue
+        gains += steps.gains
+        losses += steps.losses
+        backends[change.new.name] = change
+    return BackendsPlan(Steps(tuple(gains), tuple(losses)), backends, tuple(obstacles))
 
 
 def plan_servers(

@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from enum import Enum, auto
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from marathonlb.config.text.diff import Difference
-from marathonlb.config.text.model import Config, Section
+from marathonlb.config.text.model import Config
 from marathonlb.config.text.server_lines import Backend
 from marathonlb.haproxy.dynamic.backends import ReportedBackends
 from marathonlb.haproxy.dynamic.capabilities import RuntimeCapabilities
 from marathonlb.haproxy.dynamic.maps import Maps
 from marathonlb.haproxy.dynamic.server_state import ReportedServer
-from marathonlb.haproxy.dynamic.servers import MAINTENANCE, HeldServer, Steps, held_by
+from marathonlb.haproxy.dynamic.servers import BackendChange, HeldServer, Steps
 from marathonlb.haproxy.reload_reason import ADOPTED, WHITE_SPACE_DIFFERS, Reasons, from_differences
 from marathonlb.haproxy.runtime.replies import CommandRefusal
 
@@ -27,7 +27,7 @@ ServerName = tuple[str, str]
 """A backend and the name of a server in it."""
 
 HeldServers = Mapping[str, HeldServer | None]
-"""What HAProxy holds of one backend, by server; None for a server that it lacks."""
+"""The servers that HAProxy holds of one backend, by name; None for one that it lacks."""
 
 
 @frozen
@@ -59,38 +59,6 @@ class Comparison:
 
 
 @frozen
-class BackendChange:
-    """
-    A backend whose servers are to change.
-
-    :param old: its section in what runs.
-    :param new: its section in what is wanted.
-    :param held: the servers that HAProxy holds before the change.
-    :param wanted: the servers that it is to hold afterwards.
-    :param readable: whether the section says all that HAProxy holds of it, so that the two can be compared.
-    """
-
-    old: Section
-    new: Section
-    held: Mapping[str, HeldServer]
-    wanted: Backend
-    readable: bool = True
-
-    def expected(self, undeleted: Collection[str]) -> dict[str, HeldServer]:
-        """
-        Return what HAProxy holds once the change is made.
-
-        :param undeleted: the servers that are to go and were still in use.
-        """
-        drained = {
-            name: evolve(server, admin=MAINTENANCE)
-            for name, server in self.held.items()
-            if name not in self.wanted.servers and (server.admin == MAINTENANCE or name in undeleted)
-        }
-        return held_by(self.wanted) | drained
-
-
-@frozen
 class UpdatePlan:
     """
     What the runtime API is to change, and why a reload has to do the rest.
@@ -106,7 +74,7 @@ class UpdatePlan:
     :param look_for_backends: whether that is to be found out of all backends: one was being created.
     :param reasons: of the reload that has to do the rest; empty where none is needed.
     :param may_wait: whether that reload does nothing but add more ways to what is served already.
-    :param archive_reason: why the configuration is worth keeping in the archive; empty where only tasks changed.
+    :param archive_reasons: why the configuration is worth keeping in the archive; empty where only tasks changed.
     :param requested: the reloads that were asked for when this was planned.
     """
 
@@ -121,12 +89,12 @@ class UpdatePlan:
     look_for_backends: bool = False
     reasons: Reasons = ()
     may_wait: bool = False
-    archive_reason: str = ""
+    archive_reasons: Reasons = ()
     requested: Reasons = ()
 
     @property
     def looks(self) -> bool:
-        """Whether it only reads back."""
+        """True if it only reads back."""
         return bool(self.unsure or self.look_for_backends)
 
     def __bool__(self) -> bool:
@@ -137,6 +105,10 @@ class UpdatePlan:
         change = self.backends.get(backend)
         wanted = self.created.get(backend) if change is None else change.wanted
         return "" if wanted is None else wanted.rest
+
+    def left(self, result: UpdateResult) -> Reasons:
+        """Return the reasons of a reload that does what this plan and its result have left."""
+        return result.reasons if self.reasons else self.comparison.explained(result.reasons)
 
     def without_steps(self) -> UpdateResult:
         """Return the result where there is nothing to do: sections differ in what means nothing at runtime."""

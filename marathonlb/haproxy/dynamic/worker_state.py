@@ -8,20 +8,20 @@ result; so an update that breaks off leaves nothing believed that is not known.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from attrs import evolve
 
 from marathonlb.config.text.model import Config, Section
 from marathonlb.config.text.server_lines import Backend, Inherited, inherited
 from marathonlb.haproxy.dynamic.backends import WorkerBackends
-from marathonlb.haproxy.dynamic.capabilities import RuntimeCapabilities
-from marathonlb.haproxy.dynamic.maps import EarlyMaps
+from marathonlb.haproxy.dynamic.capabilities import RuntimeCapabilities, RuntimeLimits
+from marathonlb.haproxy.dynamic.maps import MapPlanner
 from marathonlb.haproxy.dynamic.parsed_backends import ParsedBackends
 from marathonlb.haproxy.dynamic.server_state import ReportedServer, deviations
-from marathonlb.haproxy.dynamic.servers import DRAIN, MAINTENANCE, HeldServer, RuntimeLimits, held_by
+from marathonlb.haproxy.dynamic.servers import DRAIN, MAINTENANCE, BackendChange, HeldServer, held_by
 from marathonlb.haproxy.dynamic.update import (
-    BackendChange,
+    Comparison,
     Deletions,
     HeldServers,
     ServerName,
@@ -40,9 +40,10 @@ class WorkerState:
     :ivar capabilities: of its version; kept when the worker is forgotten.
     :ivar unsure: the backends of which it is not known what the worker holds.
     :ivar pending: the backends in which it holds something else than its configuration says, drained servers apart.
+    :ivar place_of: the places of the backends in the running configuration, by name.
     :ivar backends: whole backends that are in no file.
     :ivar inherited: the directives that its backends inherit.
-    :ivar parsed: a cache for planning, as is `early_maps`.
+    :ivar parsed: a cache for planning, as is `maps`.
     """
 
     def __init__(self) -> None:
@@ -53,11 +54,11 @@ class WorkerState:
         self.backends = WorkerBackends()
         self.inherited = Inherited()
         self.parsed = ParsedBackends()
-        self.early_maps = EarlyMaps()
+        self.maps = MapPlanner()
         self._deviations: dict[str, dict[str, HeldServer | None]] = {}
         self._drained_early: dict[ServerName, float] = {}
         self._undeleted: dict[ServerName, None] = {}
-        self._places: dict[str, int] = {}
+        self.place_of: dict[str, int] = {}
 
     def forget(self) -> None:
         """Note that it is not known which worker runs, and what it holds."""
@@ -79,17 +80,12 @@ class WorkerState:
 
     def index(self, config: Config) -> None:
         """Note the places of the backends in the running configuration."""
-        self._places = {s.name: place for place, s in enumerate(config.sections) if s.kind == "backend"}
+        self.place_of = {s.name: place for place, s in enumerate(config.sections) if s.kind == "backend"}
 
     @property
     def limits(self) -> RuntimeLimits:
         """The limits of the worker's runtime API."""
         return self.capabilities.limits
-
-    @property
-    def names(self) -> frozenset[str]:
-        """The names of the backends that run."""
-        return frozenset(self._places)
 
     @property
     def has_to_be_read(self) -> bool:
@@ -98,7 +94,7 @@ class WorkerState:
 
     def place(self, name: str, config: Config) -> int | None:
         """Return the place of a backend in a configuration; None where it has none."""
-        place = self._places.get(name)
+        place = self.place_of.get(name)
         if place is not None and place < len(config.sections) and config.sections[place].name == name:
             return place
         places = (n for n, s in enumerate(config.sections) if s.kind == "backend" and s.name == name)
@@ -117,6 +113,37 @@ class WorkerState:
     def is_readable(self, backend: Backend) -> bool:
         """Return whether the server lines say all servers: no default-server or template adds to them."""
         return not backend.problem and not self.inherited.problem
+
+    # what is to change
+
+    def changes(
+        self, differing: Mapping[str, tuple[Section, Section]], comparison: Comparison, as_of: float | None
+    ) -> Iterator[BackendChange]:
+        """
+        Yield the changes of backends: those that differ, and those in which the worker holds something else.
+
+        :param differing: the old and the new section, by name.
+        :param as_of: servers that were drained early after this time stay drained.
+        """
+        since = self.drained_since(as_of)
+        for old, new in self._with_pending(differing, comparison):
+            before, wanted = self.parsed.of(old), self.parsed.of(new)
+            held = self.held(before)
+            drained = [name for name in wanted.servers if (wanted.name, name) in since] if since else []
+            if drained:
+                servers = {name: evolve(wanted.servers[name], weight=0) for name in drained}
+                wanted = evolve(wanted, servers={**wanted.servers, **servers})
+            yield BackendChange(old, new, before, held, wanted, self.is_readable(wanted))
+
+    def _with_pending(
+        self, differing: Mapping[str, tuple[Section, Section]], comparison: Comparison
+    ) -> Iterator[tuple[Section, Section]]:
+        yield from differing.values()
+        running, wanted = comparison.running, comparison.wanted
+        for name in sorted(self.pending - differing.keys()):
+            old, new = self.place(name, running), self.place(name, wanted)
+            if old is not None and new is not None:
+                yield running.sections[old], wanted.sections[new]
 
     # servers that are drained early
 

@@ -8,17 +8,8 @@ from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.config.text.server_lines import Backend, Inherited
-from marathonlb.haproxy.dynamic.servers import (
-    DRAIN,
-    MAINTENANCE,
-    HeldServer,
-    Impossible,
-    RuntimeLimits,
-    Steps,
-    UpdateObstacle,
-    held_by,
-    plan_servers,
-)
+from marathonlb.haproxy.dynamic.capabilities import Impossible, RuntimeLimits, UpdateObstacle
+from marathonlb.haproxy.dynamic.servers import DRAIN, MAINTENANCE, HeldServer, Steps, held_by, plan_servers
 from marathonlb.haproxy.reload_reason import sentence
 from tests.config.text.test_server_lines import backend
 
