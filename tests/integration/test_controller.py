@@ -158,7 +158,7 @@ class ControllerMixin(Controlled):
         await self.answers("shop task=")
         before = self.reloads()
         daemon.send_signal(signal.SIGUSR1)
-        await until(lambda: "since SIGUSR1" in self.log(), 20)
+        await until(lambda: re.search(r"reload in \S+ ms, since SIGUSR1", self.log()), 20)
         self.assertGreater(self.reloads(), before)
         daemon.send_signal(signal.SIGHUP)
         await until(lambda: "SIGHUP" in self.log(), 20)
