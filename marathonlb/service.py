@@ -19,7 +19,9 @@ from marathonlb.exclusive import Alone
 from marathonlb.haproxy.files.lock import occupy
 from marathonlb.marathon.events.base import Poke, ReconnectingEventSource
 from marathonlb.marathon.events.hints import Hint
-from marathonlb.marathon.events.poller import EventStream, Poller, Subscription
+from marathonlb.marathon.events.poller import Poller
+from marathonlb.marathon.events.stream import EventStream
+from marathonlb.marathon.events.subscription import Subscription
 from marathonlb.marathon.factory import ClusterMember
 from marathonlb.marathon.qualified import hint_within, ids_within
 from marathonlb.parts import Parts, learn, make_parts, report, with_state_directory

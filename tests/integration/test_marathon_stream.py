@@ -17,7 +17,8 @@ from zope.interface import implementer
 from marathonlb.causes import CauseKind
 from marathonlb.marathon.api.client import MarathonClient, make_agent
 from marathonlb.marathon.events.hints import Hint
-from marathonlb.marathon.events.poller import EventStream, Subscription
+from marathonlb.marathon.events.stream import EventStream
+from marathonlb.marathon.events.subscription import Subscription
 from marathonlb.settings import Settings
 from marathonlb.web.callback.resource import LIMIT, CallbackSite
 from tests.fakes import http_marathon as http

@@ -1,8 +1,8 @@
 """
-Poll Marathon at an interval (``--mode=poll``), and the names of the other sources of hints.
+Poll Marathon at an interval (``--mode=poll``).
 
-Each source is a service that calls ``poke`` with a `Hint` and knows nothing else of the controller. The status page
-reads the attributes that `marathonlb.marathon.events.base.ReconnectingEventSource` names.
+Like each source of hints this is a service that calls ``poke`` with a `Hint` and knows nothing else of the controller.
+The status page reads the attributes that `marathonlb.marathon.events.base.ReconnectingEventSource` names.
 """
 
 from __future__ import annotations
@@ -19,10 +19,6 @@ from twisted.python.failure import Failure
 from marathonlb.causes import Cause, CauseKind
 from marathonlb.marathon.events.base import Poke
 from marathonlb.marathon.events.hints import Hint
-from marathonlb.marathon.events.stream import EventStream
-from marathonlb.marathon.events.subscription import Subscription
-
-__all__ = ["EventStream", "Poke", "Poller", "Subscription"]
 
 
 class Poller(Service):

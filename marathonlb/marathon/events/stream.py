@@ -1,4 +1,10 @@
-"""Follow Marathon's event stream, reconnecting when it ends, stalls, or the leader changes."""
+"""
+Follow Marathon's event stream, and reconnect when it ends, stalls, or the leader changes.
+
+The states of the stream are in `marathonlb.marathon.events.stream_lifecycle`::
+
+    waiting ──→ connecting ──→ opened ──→ attached     each ends in waiting, a silent stream through stalled
+"""
 
 from __future__ import annotations
 
@@ -14,13 +20,8 @@ from marathonlb.causes import Cause, CauseKind
 from marathonlb.errors import SourceError
 from marathonlb.marathon.events.base import Poke, ReconnectingEventSource
 from marathonlb.marathon.events.hints import Hint, ended_tasks, hint_of, together
-from marathonlb.marathon.events.sse import Oversized, SSEParser
-
-ATTACH_GRACE = 1.0
-"""Seconds after the response's head until the stream counts as attached though no event has come."""
-
-STABLE_AFTER = 5.0
-"""Seconds after which a byte resets the back-off; Marathon sends a heartbeat every 10 seconds."""
+from marathonlb.marathon.events.sse import Oversized, ServerSentEvent, SSEParser
+from marathonlb.marathon.events.stream_lifecycle import ATTACH_GRACE, StreamRecord, new_stream_lifecycle
 
 
 class StreamingClient(Protocol):
@@ -70,99 +71,99 @@ class EventStream(ReconnectingEventSource):
         self.ended: Callable[[frozenset[str], frozenset[str]], object] = lambda apps, tasks: None
         self._client = client
         self._stall_timeout = stall_timeout
+        self._lifecycle = new_stream_lifecycle(StreamRecord())
 
     async def _run(self) -> None:
         endpoints = list(self._client.endpoints)
         turn = endpoints.index(self._client.preferred)
         while True:
             endpoint = endpoints[turn % len(endpoints)]
-            try:
-                await _Attachment(self, endpoint).follow()
-            except SourceError as error:
-                problem = str(error)
-            else:
-                problem = f"{endpoint}: Marathon ended the event stream"
+            problem = await self._follow(endpoint)
             turn += 1
             await self._failed(problem, len(endpoints))
 
+    async def _follow(self, endpoint: str) -> str:
+        """Follow one stream; return the reason of its end. Cancelling it raises `CancelledError`."""
+        self._lifecycle.connect()
+        reader = _StreamReader(self, endpoint)
+        try:
+            await reader.stream
+        except (SourceError, CancelledError) as error:
+            if self._lifecycle.ended():
+                seconds = f"{self._stall_timeout:g} seconds"
+                return f"{endpoint}: the event stream is silent for {seconds}; a proxy may be buffering it"
+            if isinstance(error, SourceError):
+                return str(error)
+            raise
+        finally:
+            reader.cancel_timers()
+        self._lifecycle.ended()
+        return f"{endpoint}: Marathon ended the event stream"
 
-class _Attachment:
-    """One stream from its request to its end."""
+
+class _StreamReader:
+    """
+    Reads one stream, from its request to its end.
+
+    :ivar stream: fires when Marathon ends the stream, and fails as `StreamingClient.event_stream` does.
+    """
 
     _log = Logger()
 
     def __init__(self, source: EventStream, endpoint: str) -> None:
         self._source = source
+        self._lifecycle = source._lifecycle
         self._clock = source._clock
-        self._endpoint = endpoint
         self._parser = SSEParser()
-        self._opened_at: float | None = None
         self._stall: IDelayedCall | None = None
-        self._attach: IDelayedCall | None = None
-        self._stalled = False
+        self._grace: IDelayedCall | None = None
+        self.stream = source._client.event_stream(endpoint, self._opened, self._received)
 
-    async def follow(self) -> None:
-        """
-        Follow the stream until Marathon ends it.
-
-        :raises SourceError: the stream could not be opened, broke or stalled.
-        """
-        stream = self._source._client.event_stream(self._endpoint, self._opened, self._received)
-        self._stream = stream
-        try:
-            await stream
-        except CancelledError:
-            if not self._stalled:
-                raise
-            seconds = self._source._stall_timeout
-            raise SourceError(
-                url=self._endpoint,
-                reason=f"the event stream is silent for {seconds:g} seconds; a proxy on the way may hold it back",
-            ) from None
-        finally:
-            for call in (self._stall, self._attach):
-                if call is not None and call.active():
-                    call.cancel()
+    def cancel_timers(self) -> None:
+        """Cancel the timers of a stream that has ended."""
+        for call in (self._stall, self._grace):
+            if call is not None and call.active():
+                call.cancel()
 
     def _opened(self, url: str) -> None:
+        self._lifecycle.opened(self._clock.seconds())
         self._source.connected_to = url
-        self._opened_at = self._clock.seconds()
-        self._stall = self._clock.callLater(self._source._stall_timeout, self._give_up)
-        self._attach = self._clock.callLater(ATTACH_GRACE, self._attached)
+        self._stall = self._clock.callLater(self._source._stall_timeout, self._silent)
+        self._grace = self._clock.callLater(ATTACH_GRACE, self._attached)
         self._log.info("Listening to the events of {url}", url=url)
 
-    def _give_up(self) -> None:
-        self._stalled = True
-        self._stream.cancel()
+    def _silent(self) -> None:
+        if self._lifecycle.silent():
+            self.stream.cancel()
 
     def _attached(self) -> None:
-        """Ask for a full comparison at the first call: from now on Marathon sends every event."""
-        attach, self._attach = self._attach, None
-        if attach is not None:
-            if attach.active():
-                attach.cancel()
+        if self._lifecycle.attached():
             self._source._look_at_everything(Cause(CauseKind.STREAM_ATTACHED))
 
     def _received(self, data: bytes) -> None:
         assert self._stall is not None
-        assert self._opened_at is not None
         self._stall.reset(self._source._stall_timeout)
         now = self._clock.seconds()
-        if now - self._opened_at >= STABLE_AFTER:
+        if self._source.attempts and self._lifecycle.received(now):
             self._source._succeeded()
-        hints: list[Hint] = []
-        for event in self._parser.feed(data):
-            self._source.last_event_at = now
-            self._attached()
-            if isinstance(event, Oversized):
-                self._source._look_at_everything(Cause(CauseKind.OVERSIZED_EVENT))
-                continue
-            ended = ended_tasks(event.data)
-            hint = hint_of(event.data)
-            if ended and hint is not None:
-                self._source.ended(hint.apps or frozenset(), ended)
-            if hint is not None:
-                self._source._succeeded()
-                hints.append(hint)
+        events = self._parser.feed(data)
+        if not events:
+            return
+        self._source.last_event_at = now
+        self._attached()
+        hints = [hint for event in events if (hint := self._hint(event)) is not None]
         if hints:
             self._source._poke(together(hints))
+
+    def _hint(self, event: ServerSentEvent | Oversized) -> Hint | None:
+        """Return the hint of one event; report ended tasks at once."""
+        if isinstance(event, Oversized):
+            self._source._look_at_everything(Cause(CauseKind.OVERSIZED_EVENT))
+            return None
+        hint = hint_of(event.data)
+        if hint is None:
+            return None
+        if ended := ended_tasks(event.data):
+            self._source.ended(hint.apps or frozenset(), ended)
+        self._source._succeeded()
+        return hint
