@@ -8,19 +8,21 @@ they are not.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from twisted.internet.interfaces import IReactorTime
 
 from marathonlb.config.text.model import Config
 from marathonlb.errors import ReloadFailed
 from marathonlb.haproxy.config_store import ConfigStore
-from marathonlb.haproxy.diagnostics.hints import in_one_line
 from marathonlb.haproxy.dynamic.server_state import state_file
 from marathonlb.haproxy.dynamic.update import UpdatePlan
 from marathonlb.haproxy.dynamic.updater import RuntimeUpdater
 from marathonlb.haproxy.files.publish import Published
-from marathonlb.haproxy.interfaces import IChecker, IReloader, ReloadResult
+from marathonlb.haproxy.interfaces import IChecker, IReloader
 from marathonlb.haproxy.outcome import Reloaded, Written
-from marathonlb.haproxy.process.port_check import Probe, taken
+from marathonlb.haproxy.process.port_check import Probe, require_free_ports
 from marathonlb.haproxy.reload_reason import Reasons
 from marathonlb.haproxy.running_config import AfterReload, RunningConfig
 from marathonlb.haproxy.stage_times import StageTimes
@@ -78,8 +80,8 @@ class ReloadSequence:
         async with self._store.lock:
             published, warnings, worker, before = await self._publish(plan.config, times)
             try:
-                with times.stage("reload"):
-                    result = await self._reload(plan.config, before, once)
+                with times.measure("reload"), self._putting_back(before):
+                    result = await self._reloader.reload(plan.config, once=once)
                 self._store.confirm(published, reasons, plan.archive_reasons)
                 after = self._running.reloaded(plan, as_of)
                 if result.running:
@@ -99,14 +101,16 @@ class ReloadSequence:
 
         :return: its texts, HAProxy's warnings, the worker before, and the texts to put back if HAProxy refuses these.
         """
+        before = self._confirmed_texts()
         staged = self._store.stage(config)
         try:
-            with times.stage("check"):
+            with times.measure("check"):
                 warnings = await self._checker.check(staged.path, config)
-            before = self._confirmed_texts()
-            self._require_ports(before, config)
-            with times.stage("publish"):
-                worker, state = await self._updater.server_state(self._running.text or config)
+            if self._probe is not None and before is not None:
+                # Else HAProxy would stop serving to find out that another process has a new port.
+                require_free_ports(before.text, config, self._store.directory, self._probe)
+            with times.measure("publish"):
+                worker, state = await self._updater.server_state(self._running.text or Config())
                 self._store.keep_health(state_file(state, config))
                 self._running.publishing()
                 self._store.publish(staged.published)
@@ -121,17 +125,11 @@ class ReloadSequence:
             return self._store.confirmed_on_disk()
         return self._store.texts(config) if self._running.confirmed else None
 
-    def _require_ports(self, before: Published | None, wanted: Config) -> None:
-        """Raise `ReloadFailed` where another process has a new port: HAProxy would stop serving to find out."""
-        if self._probe is None or before is None:
-            return
-        complaints = taken(before.text, wanted, self._store.directory, self._probe)
-        if complaints:
-            raise ReloadFailed(reason=in_one_line(complaints), complaints=complaints, refused=True)
-
-    async def _reload(self, config: Config, before: Published | None, once: bool) -> ReloadResult:
+    @contextmanager
+    def _putting_back(self, before: Published | None) -> Iterator[None]:
+        """Put back the texts before where HAProxy surely refuses the new ones."""
         try:
-            return await self._reloader.reload(config, once=once)
+            yield
         except ReloadFailed as error:
             if error.refused and before is not None and self._store.put_back(before):
                 self._running.put_back()

@@ -217,22 +217,27 @@ class RunningConfig:
         """Note that an update is about to be carried out."""
         self.worker.begun(plan)
 
-    def stepped(self, plan: UpdatePlan, result: UpdateResult) -> None:
-        """Take note of the result of an update; `to_write` says whether the files have to follow."""
+    def stepped(self, plan: UpdatePlan, result: UpdateResult) -> Reasons:
+        """
+        Take note of the result of an update; `to_write` says whether the files have to follow.
+
+        :return: the reasons of a reload that does what is left.
+        """
         if result.trouble is Trouble.OTHER_WORKER:
             self.lost()
-            return
+            return result.reasons
+        comparison = plan.comparison
         self.worker.updated(plan, result)
         if plan.looks:
-            return
-        if result.reasons:
-            self._advance(plan, result)
-            return
-        comparison = plan.comparison
-        if comparison.adopted or len(comparison.running.sections) != len(plan.config.sections):
-            self.worker.index(plan.config)
-        self._arrive(plan.config)
-        self._is_file_behind = self._is_file_behind or not comparison.identical
+            return comparison.explained(result.reasons)
+        if not result.reasons:
+            self._arrive(plan.config)
+            self._is_file_behind = self._is_file_behind or not comparison.identical
+            if comparison.adopted or len(comparison.running.sections) != len(plan.config.sections):
+                self.worker.index(plan.config)
+            return ()
+        self._advance(plan, result)
+        return result.reasons if plan.reasons else comparison.explained(result.reasons)
 
     def _arrive(self, config: Config) -> None:
         self.text, self.confirmed = config, True

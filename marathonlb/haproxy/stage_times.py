@@ -22,7 +22,7 @@ class StageTimes:
         self._watch = watch
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
+    def measure(self, name: str) -> Iterator[None]:
         """Measure what is done inside; of a stage that comes several times, all together."""
         self._watch(name)
         began = self._clock.seconds()

@@ -57,11 +57,11 @@ class UpdateSequence:
             plan = await self.plan_now(wanted, as_of)
             if plan:
                 self._running.begun(plan)
-                with times.stage("steps"):
+                with times.measure("steps"):
                     result = await self._updater.carry_out(self._running.worker.pid, plan)
             else:
                 result = plan.without_steps()
-            self._running.stepped(plan, result)
+            left = self._running.stepped(plan, result)
             steps += result.steps
             if result.trouble is None and not plan.looks:
                 break
@@ -69,8 +69,8 @@ class UpdateSequence:
                 self._log.info("The runtime update stopped ({trouble})", trouble=result.trouble.name)
                 if result.trouble in met:
                     break
-                met[result.trouble] = result.reasons
-        reasons = plan.left(result) if result.trouble is None else met[result.trouble]
+                met[result.trouble] = left
+        reasons = left if result.trouble is None else met[result.trouble]
         if not reasons:
             self._store.archive_next(plan.archive_reasons)
         if self._running.to_write is not None:

@@ -71,6 +71,7 @@ def plan_update(
         running_backends=worker.place_of,
         created=creation.backends,
     )
+    may_wait = limits.creates_backends and only_adds_ways([*others, *left]) and not obstacles
     return UpdatePlan(
         config,
         comparison,
@@ -80,5 +81,5 @@ def plan_update(
         maps,
         withdrawn,
         reasons=(*from_differences([*others, *left]), *obstacles),
-        may_wait=limits.creates_backends and only_adds_ways([*others, *left]) and not obstacles,
+        may_wait=may_wait,
     )

@@ -106,10 +106,6 @@ class UpdatePlan:
         wanted = self.created.get(backend) if change is None else change.wanted
         return "" if wanted is None else wanted.rest
 
-    def left(self, result: UpdateResult) -> Reasons:
-        """Return the reasons of a reload that does what this plan and its result have left."""
-        return result.reasons if self.reasons else self.comparison.explained(result.reasons)
-
     def without_steps(self) -> UpdateResult:
         """Return the result where there is nothing to do: sections differ in what means nothing at runtime."""
         backends: dict[str, Collection[str]] = dict.fromkeys(self.backends, ())

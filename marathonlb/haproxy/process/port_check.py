@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterator
 from attrs import frozen
 
 from marathonlb.config.text.model import Config
-from marathonlb.errors import Complaint
+from marathonlb.errors import Complaint, ReloadFailed
+from marathonlb.haproxy.diagnostics.hints import in_one_line
 
 _BIND = re.compile(r"^\s*bind\s+(?P<addresses>\S+)(?P<options>.*)$")
 _ADDRESS = re.compile(
@@ -64,6 +65,13 @@ def _literal(addresses: str) -> Iterator[Bind]:
         if host in ("", "*"):
             host = "::" if match["family"] == "6" else "0.0.0.0"
         yield Bind(host, int(match["port"]))
+
+
+def require_free_ports(running: str, wanted: Config, directory: str, probe: Probe) -> None:
+    """Raise `ReloadFailed` where another process holds an address of a new configuration; see `taken`."""
+    complaints = taken(running, wanted, directory, probe)
+    if complaints:
+        raise ReloadFailed(reason=in_one_line(complaints), complaints=complaints, refused=True)
 
 
 def taken(running: str, wanted: Config, directory: str, probe: Probe) -> tuple[Complaint, ...]:
