@@ -55,7 +55,7 @@ class CauseKind(Enum):
     POSTPONED_RELOAD = "postponed reload"
 
 
-@frozen
+@frozen(cache_hash=True)
 class Cause:
     """
     A reason to look again.

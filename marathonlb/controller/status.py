@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import evolve, frozen
+import msgspec
+from attrs import frozen
 
 from marathonlb.errors import SourceError, described
 from marathonlb.haproxy.outcome import Outcome
@@ -32,8 +33,7 @@ class BlockedConvergence:
         return self.attempts >= RED_AFTER
 
 
-@frozen(kw_only=True)
-class ConvergenceStatus:
+class ConvergenceStatus(msgspec.Struct, frozen=True, kw_only=True):
     """
     The status at one moment. Times are seconds on the reactor's clock.
 
@@ -65,7 +65,9 @@ class ConvergenceStatus:
             since = now if blocked is None else blocked.since
             attempts = 1 if blocked is None else blocked.attempts + 1
             blocked = BlockedConvergence(reason=described(error), since=since, attempts=attempts)
-        return evolve(self, failures=self.failures + 1, failure=described(error), blocked=blocked)
+        return msgspec.structs.replace(
+            self, failures=self.failures + 1, failure=described(error), blocked=blocked
+        )
 
 
 class CurrentStatus:
@@ -80,4 +82,4 @@ class CurrentStatus:
 
     def update(self, **changes: Any) -> None:
         """Replace some of the present status's fields."""
-        self.now = evolve(self.now, **changes)
+        self.now = msgspec.structs.replace(self.now, **changes)
