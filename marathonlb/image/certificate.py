@@ -1,4 +1,4 @@
-"""A certificate for a container that was given none, so that https can be tried."""
+"""A self-signed certificate for a container without one, and files for secrets."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from cryptography.x509.oid import NameOID
 from marathonlb.files import replace
 
 LIFE = timedelta(days=3650)
+"""How long the self-signed certificate is valid."""
 
 
 def write_secret(path: str, text: str) -> None:
     """
-    Have a file with this text that its owner alone may read; whoever reads it meanwhile reads the old or the new one.
+    Write a file atomically that only its owner can read.
 
-    :raises OSError: where it cannot be written.
+    :raises OSError: it cannot be written.
     """
     os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
     fresh = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}")
@@ -31,15 +32,15 @@ def write_secret(path: str, text: str) -> None:
 
 
 def self_signed(host: str, now: datetime | None = None) -> str:
-    """A new certificate and its key as PEM, signed by nobody else, for this host name and ``localhost``."""
+    """Return a new self-signed certificate and its key as PEM, for this host name and ``localhost``."""
     now = now or datetime.now(UTC)
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "marathon-lb, self-signed")])
-    names = [x509.DNSName(one) for one in dict.fromkeys((host, "localhost")) if one.isascii()]
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "marathon-lb, self-signed")])
+    names = [x509.DNSName(name) for name in dict.fromkeys((host, "localhost")) if name.isascii()]
     certificate = (
         x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
+        .subject_name(subject)
+        .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(minutes=5))
@@ -48,6 +49,6 @@ def self_signed(host: str, now: datetime | None = None) -> str:
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
-    made = certificate.public_bytes(Encoding.PEM)
-    made += key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return made.decode("ascii")
+    pem = certificate.public_bytes(Encoding.PEM)
+    pem += key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return pem.decode("ascii")

@@ -1,7 +1,7 @@
 """
-Lets a HAProxy that a controller started finish what it has, and ends it.
+Drains a HAProxy that a controller started, and stops it.
 
-The image's supervisor does so at the end of its container; systemd's unit for HAProxy runs this as a program.
+The image's supervisor does so when its container stops; systemd's unit for HAProxy runs this as a program.
 """
 
 from __future__ import annotations
@@ -18,51 +18,54 @@ from attrs import field, frozen
 from marathonlb.haproxy.process.procfs import ProcessIdentity, Procfs
 
 ENDING = (signal.SIGTERM, signal.SIGINT)
+"""The signals that stop a container."""
 
 CUT_SECONDS = 1.0
-"""What HAProxy has for its end once its connections are cut."""
+"""Seconds until HAProxy is killed after its connections were cut."""
 
 _LOOK = 0.05
+"""Seconds between two checks of whether HAProxy runs."""
 
 
 @frozen
 class HAProxy:
-    """The HAProxy that a controller started: its master is named by the pid file of the state directory."""
+    """The HAProxy that a controller started, whose master is in the pid file of the state directory."""
 
     state_directory: str
     procfs: Procfs = field(factory=Procfs)
 
     def master(self) -> ProcessIdentity | None:
-        """Its master, where it runs and is ours: it was told to bind our socket."""
+        """Return its master if it runs and is ours, which its command line shows: it binds our master socket."""
         with suppress(OSError, ValueError):
             with open(os.path.join(self.state_directory, "haproxy.pid"), encoding="ascii") as file:
-                seen = self.procfs.identify(int(file.readline()))
+                process = self.procfs.identify(int(file.readline()))
             socket = os.path.join(self.state_directory, "master.sock")
-            if seen is not None and any(
+            if process is not None and any(
                 option == "-S" and value.partition(",")[0] == socket
-                for option, value in pairwise(self.procfs.arguments(seen.pid))
+                for option, value in pairwise(self.procfs.arguments(process.pid))
             ):
-                return seen
+                return process
         return None
 
     def drain(self, seconds: float) -> bool:
         """
-        Let it finish what it has and end it; what is left after these seconds is cut.
+        Let it finish its connections and stop it; connections that remain after these seconds are cut.
 
-        :return: whether every connection ended by itself.
+        :return: True if every connection ended by itself.
         """
         master = self.master()
         if master is None:
             return True
         kill(master.pid, signal.SIGUSR1)
-        if self._gone(master, seconds):
+        if self._ends_within(master, seconds):
             return True
         kill(master.pid, signal.SIGTERM)
-        if not self._gone(master, CUT_SECONDS):
+        if not self._ends_within(master, CUT_SECONDS):
             kill(master.pid, signal.SIGKILL)
         return False
 
-    def _gone(self, master: ProcessIdentity, seconds: float) -> bool:
+    def _ends_within(self, master: ProcessIdentity, seconds: float) -> bool:
+        """Wait until the master has ended; return False after these seconds, or at a signal."""
         deadline = time.monotonic() + seconds
         while self.procfs.alive(master):
             if time.monotonic() >= deadline or signal.sigtimedwait(ENDING, _LOOK) is not None:
@@ -72,13 +75,13 @@ class HAProxy:
 
 
 def kill(pid: int, number: int) -> None:
-    """Send a signal to a process, which may be gone."""
+    """Send a signal to a process, which may have ended."""
     with suppress(ProcessLookupError):
         os.kill(pid, number)
 
 
 def reap() -> dict[int, int]:
-    """The children that have ended, ours and those inherited: their exit status, or 128 and the signal, by their id."""
+    """Reap ended children, also inherited ones; return process id to exit status, or to 128 plus the signal."""
     ended = {}
     with suppress(ChildProcessError):
         while True:
@@ -92,9 +95,9 @@ def reap() -> dict[int, int]:
 
 def main(arguments: list[str]) -> int:
     """
-    Drain: ``STATE_DIRECTORY SECONDS``. A signal cuts what is still open at once.
+    Drain: ``STATE_DIRECTORY SECONDS``. A signal cuts the remaining connections at once.
 
-    :return: the exit status, 0 however it ended.
+    :return: the exit status, always 0.
     """
     directory, seconds = arguments
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)

@@ -1,8 +1,8 @@
 """
-The image's face: ``docker-entrypoint sse|event ADDR|poll [options]``.
+The image's entrypoint: ``docker-entrypoint sse|event ADDR|poll [options]``.
 
-It carries out what `marathonlb.image.start` decided, then becomes `marathonlb.image.supervise`: its own command line,
-in which a secret may stand, is gone with it.
+It carries out the `Start` of `marathonlb.image.start`, then becomes `marathonlb.image.supervise`. Its own command line,
+which may contain a secret, disappears with that.
 """
 
 from __future__ import annotations
@@ -34,14 +34,15 @@ Execute = Callable[[str, tuple[str, ...], Mapping[str, str]], NoReturn]
 
 
 @frozen
-class World:
+class ContainerEnvironment:
     """
-    What the entrypoint works on; a test gives its own.
+    The environment of the entrypoint, which a test replaces.
 
     :param execute: `os.execve`.
-    :param runtime: the directory of what belongs to this container.
-    :param devices: the directory in which a syslog is expected to listen.
-    :param sysctls: where the kernel's parameters are.
+    :param host_name: returns the name of this machine.
+    :param runtime: the directory for the files of this container.
+    :param devices: the directory in which programs expect the syslog's socket.
+    :param sysctls: the directory of the kernel's parameters.
     """
 
     execute: Execute = os.execve
@@ -52,46 +53,48 @@ class World:
 
 
 def main(
-    arguments: Sequence[str], environ: Mapping[str, str], stderr: IO[str], world: World | None = None
+    arguments: Sequence[str],
+    environ: Mapping[str, str],
+    stderr: IO[str],
+    container: ContainerEnvironment | None = None,
 ) -> int:
     """
     Prepare the container, then become the supervisor.
 
-    :param arguments: what stands after the program's name.
-    :return: an exit status, only where it does not come to that: 1 where something could not be done, 2 for a wrong
-        mode, address, option or variable.
+    :param arguments: the arguments after the program's name.
+    :return: the exit status if the start fails: 2 for a wrong mode, address, option or variable, else 1.
     """
-    world = world or World()
+    container = container or ContainerEnvironment()
     try:
-        start = start_from(arguments, environ, runtime=world.runtime, devices=world.devices)
-        prepare(start, world, stderr)
-        become(start, world)
+        start = start_from(arguments, environ, runtime=container.runtime, devices=container.devices)
+        prepare(start, container, stderr)
+        become_supervisor(start, container)
     except (usage.UsageError, UsageError) as error:
         stderr.write(f"{NAME}: {error}\n")
         return USAGE
     except (MarathonLBError, OSError) as error:
-        stderr.write(f"{NAME}: {_told(error)}\n")
+        stderr.write(f"{NAME}: {_message(error)}\n")
         return FAILED
-    except SystemExit as stop:  # --help and its kin have said it all
+    except SystemExit as stop:  # --help, --version and --longhelp
         return int(stop.code or 0)
 
 
-def _told(error: Exception) -> str:
+def _message(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
     return described(error)
 
 
-def prepare(start: Start, world: World, stderr: IO[str]) -> None:
+def prepare(start: Start, container: ContainerEnvironment, stderr: IO[str]) -> None:
     """
-    Write and set what the controller and HAProxy will find.
+    Write the files and set the kernel parameters that the controller and HAProxy need.
 
-    :raises MarathonLBError: the templates or the kernel's parameters are not to be had.
+    :raises MarathonLBError: templates cannot be fetched, or a kernel parameter cannot be set.
     :raises UsageError: a file that an option names cannot be used.
     :raises OSError: a file cannot be written.
     """
-    _make_ours(world.runtime)
-    refused = list(set_sysctls(start.sysctls, world.sysctls))
+    _own_directory(container.runtime)
+    refused = list(set_sysctls(start.sysctls, container.sysctls))
     if refused and start.strict_sysctls:
         raise MarathonLBError("; ".join(refused))
     for line in refused:
@@ -103,28 +106,28 @@ def prepare(start: Start, world: World, stderr: IO[str]) -> None:
     if start.sandbox is not None:
         templates.write(templates.from_sandbox(start.sandbox), start.settings.templates)
     check_files(start.settings)
-    _note_stats_address(start, world)
+    _write_stats_address(start, container)
     if start.self_signed is not None:
-        write_secret(start.self_signed, self_signed(world.host_name()))
+        write_secret(start.self_signed, self_signed(container.host_name()))
         stderr.write(
-            f"{NAME}: no certificate was given, so https has a self-signed one; "
+            f"{NAME}: no certificate is given, so https uses a self-signed one; "
             "give HAPROXY_SSL_CERT (PEM text) or HAPROXY_SSL_CERTS (paths)\n"
         )
 
 
-def _make_ours(runtime: str) -> None:
-    """Give the directory of this container to root where the container runs as root, and not as the image's user."""
+def _own_directory(runtime: str) -> None:
+    """Give the container's directory to root if the container runs as root instead of the image's user."""
     if os.geteuid() == 0 and os.stat(runtime).st_uid != 0:
         os.chown(runtime, 0, 0)
 
 
 def check_files(settings: Settings) -> None:
     """
-    See whether the files that options name hold what they should, before a controller does.
+    Check the files that options name, before the controller does.
 
-    What that needs is imported where there is such a file: most containers have none, and are to start fast.
+    The modules for that are imported only if there is such a file: most containers have none, and start fast.
 
-    :raises UsageError: one does not, or others can write the state directory.
+    :raises UsageError: a file cannot be used, or other users can write the state directory.
     """
     require_closed(settings)
     if settings.policy:
@@ -139,29 +142,28 @@ def check_files(settings: Settings) -> None:
             check_access(own)
 
 
-def _note_stats_address(start: Start, world: World) -> None:
-    """Write where the health check of the image has to ask."""
+def _write_stats_address(start: Start, container: ContainerEnvironment) -> None:
+    """Write the address for the image's health check to a file."""
     host, port = host_port(start.settings.bind_stats)
-    asked = {"": "127.0.0.1", "*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "::1"}.get(
-        host, host.strip("[]")
-    )
-    with open(os.path.join(world.runtime, "stats-address"), "w", encoding="ascii") as file:
-        file.write(f"{asked} {port}\n")
+    loopback = {"": "127.0.0.1", "*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "::1"}
+    address = loopback.get(host, host.strip("[]"))
+    with open(os.path.join(container.runtime, "stats-address"), "w", encoding="ascii") as file:
+        file.write(f"{address} {port}\n")
 
 
-def become(start: Start, world: World) -> NoReturn:
-    """Become the supervisor of this start's controller."""
+def become_supervisor(start: Start, container: ContainerEnvironment) -> NoReturn:
+    """Replace this process by the supervisor of the controller."""
     twistd = os.path.join(os.path.dirname(sys.executable), "twistd")
     arguments = (
         *(sys.executable, "-P", "-m", "marathonlb.image.supervise"),
         *(os.path.abspath(start.settings.state_dir), f"{start.drain:g}", start.syslog),
         *(sys.executable, twistd, "--nodaemon", "--pidfile=", "marathon-lb", *start.arguments),
     )
-    # A signal that comes before the supervisor can hear it waits for it, and is not lost.
+    # Blocked signals stay pending until the supervisor waits for them, so none is lost.
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
-    world.execute(arguments[0], arguments, {**start.environ, "PYTHONUNBUFFERED": "1"})
+    container.execute(arguments[0], arguments, {**start.environ, "PYTHONUNBUFFERED": "1"})
 
 
 def script() -> NoReturn:
-    """The image's entrypoint."""
+    """Run as the image's entrypoint."""
     sys.exit(main(sys.argv[1:], os.environ, sys.stderr))

@@ -1,8 +1,8 @@
 """
-The image's ``HEALTHCHECK``: whether HAProxy answers at the stats address.
+The image's ``HEALTHCHECK``: requests HAProxy's health page at the stats address.
 
-Run by path (``python3 -I -S healthcheck.py``) every few seconds: it needs nothing but the standard library. The
-entrypoint writes where to ask; exit status 0 or 1, and one line.
+Run by path (``python3 -I -S healthcheck.py``) every few seconds: it needs only the standard library. The entrypoint
+writes the address to a file. The exit status is 0 or 1, and one line is printed.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ import socket
 import sys
 
 ADDRESS_FILE = "/var/run/marathon-lb/stats-address"
-"""``host port``, as the entrypoint found them among the options."""
+"""File with ``host port``, written by the entrypoint from the options."""
 
 PATH = "/_haproxy_health_check"
 SECONDS = 2.0
+"""Maximum seconds of a request."""
 
 
 def healthy(host: str, port: int, seconds: float = SECONDS) -> str:
-    """The status line with which HAProxy answers. Raises `OSError` where there is no answer."""
+    """Return the status line of HAProxy's answer. Raises `OSError` if there is no answer."""
     with socket.create_connection((host, port), seconds) as connection:
         connection.sendall(f"GET {PATH} HTTP/1.0\r\n\r\n".encode())
         return connection.recv(200).partition(b"\r\n")[0].decode("latin-1")
@@ -26,9 +27,9 @@ def healthy(host: str, port: int, seconds: float = SECONDS) -> str:
 
 def main(arguments: list[str]) -> int:
     """
-    Say how HAProxy is.
+    Print whether HAProxy answers.
 
-    :param arguments: the path of the file with the address, where it is not the usual one.
+    :param arguments: the path of the file with the address, if it is not `ADDRESS_FILE`.
     :return: the exit status.
     """
     path = arguments[0] if arguments else ADDRESS_FILE

@@ -1,8 +1,8 @@
 """
-What the start of a container comes to: arguments and environment in, one `Start` out.
+Decides how a container starts: from arguments and environment to a `Start`. Pure, but for looking at paths.
 
-Nothing is touched here. The options are those of the daemon, checked as the daemon checks them, so that a wrong one
-ends the container with one line and status 2, and not a controller that has begun.
+The options are those of the daemon, with the same checks. So a wrong option ends the container with one line and status
+2 before the controller starts.
 """
 
 from __future__ import annotations
@@ -21,32 +21,33 @@ from marathonlb.options.values import MODES, pause, redacted
 from marathonlb.settings import Settings
 
 RUNTIME = "/var/run/marathon-lb"
-"""Where the image keeps what belongs to one container."""
+"""The directory of the image for the files of one container."""
 
 DEVICES = "/dev"
+"""The directory in which programs expect the syslog's socket."""
 
 DRAIN = "MARATHON_LB_DRAIN_SECONDS"
-"""The variable that says how long connections may go on after SIGTERM."""
+"""The environment variable with the seconds that connections may continue after SIGTERM."""
 
 DRAIN_SECONDS = 8.0
-"""Two seconds less than ``docker stop`` grants."""
+"""The default of `DRAIN`: two seconds less than the time limit of ``docker stop``."""
 
 CERTIFICATES = ("HAPROXY_SSL_CERT", *(f"HAPROXY_SSL_CERT{number}" for number in range(101)))
-"""The variables that hold certificates as PEM text."""
+"""The environment variables with certificates as PEM text."""
 
 _SYSCTL = re.compile(r"[A-Za-z0-9_-]+([./][A-Za-z0-9_-]+)+")
 _TRUE = ("1", "true", "yes", "on", "t", "y")
 
 
 class ImageOptions(CommandLine, face=Face.DAEMON):
-    """The daemon's options, behind the mode."""
+    """The daemon's options, after the mode."""
 
     synopsis = "docker-entrypoint sse|event ADDR|poll [options]"
 
 
 @frozen
 class Secret:
-    """A text that is written to a file and shown nowhere."""
+    """A text that is written to a file and not shown in any log or repr."""
 
     path: str
     text: str
@@ -58,19 +59,19 @@ class Secret:
 @frozen
 class Start:
     """
-    What is to be done.
+    The start of a container.
 
-    :param settings: what the controller will make of its options.
-    :param arguments: of ``twistd marathon-lb``; they hold no secret.
+    :param settings: the settings of the controller.
+    :param arguments: the arguments of ``twistd marathon-lb``, without secrets.
     :param environ: the controller's environment.
-    :param certificates: the files to write, readable by their owner alone.
-    :param self_signed: where a self-signed certificate is wanted; None where certificates were given.
-    :param template_url: where templates are fetched from; None for nowhere.
-    :param sandbox: the directory in which Mesos may have put templates; None for none.
+    :param certificates: files to write, readable only by their owner.
+    :param self_signed: the path for a self-signed certificate; None if certificates are given.
+    :param template_url: the URL of the templates' tarball; None if there is none.
+    :param sandbox: Mesos's sandbox, which may have templates; None if there is none.
     :param sysctls: kernel parameters and their values.
-    :param strict_sysctls: whether one that cannot be set ends the start.
-    :param drain: seconds that connections may go on after SIGTERM.
-    :param syslog: where a syslog of the image's own is to listen; empty where none is wanted.
+    :param strict_sysctls: True if the start fails when one cannot be set.
+    :param drain: seconds that connections may continue after SIGTERM.
+    :param syslog: the path of the image's own syslog socket; empty for no syslog.
     """
 
     settings: Settings
@@ -104,41 +105,34 @@ def start_from(
     devices: str = DEVICES,
 ) -> Start:
     """
-    What ``docker-entrypoint`` is to do with these arguments in this environment.
+    Return the start of a container for these arguments in this environment.
 
-    :param exists: whether a file is there; asked for the certificate of the default path.
-    :param writable: whether a directory can be written to.
-    :param runtime: where the certificates are written.
-    :param devices: where a syslog is expected to listen, in ``log``, if it can be made there.
-    :raises UsageError: a mode, an address, an option or a variable is not what it should be.
+    :param exists: returns whether a file exists; called for the certificate of the default path.
+    :param writable: returns whether a directory can be written to.
+    :param runtime: the directory for certificates.
+    :param devices: the directory in which programs expect the syslog's socket, ``log``, if it can be made there.
+    :raises UsageError: a mode, an address, an option or a variable is wrong.
     :raises twisted.python.usage.UsageError: an option is unknown, or lacks its value.
-    :raises SystemExit: ``--help`` and its kin have said it all.
+    :raises SystemExit: after ``--help``, ``--version`` or ``--longhelp``.
     """
-    line = ImageOptions()
-    mode, rest = _mode(arguments, environ)
-    line.parseOptions(rest)  # type: ignore[no-untyped-call]
-    given = dict(line.given)
-    if given.get("mode", (mode,))[-1] != mode:
-        raise UsageError(option="--mode", value=given["mode"][-1], expected=f"possible together with {mode}")
-    given["mode"] = (mode,)
+    given = _given(arguments, environ)
     environ = _with_syslog_socket(environ)
     syslog = _syslog(environ, devices if writable(devices) else runtime)
     settings = settings_from(given, environ, machine=machine)
     certificates = tuple(_certificates(environ, runtime))
     paths = _named_certificates(given, environ, settings)
-    self_signed = None
-    if certificates:
-        given["ssl-certs"] = (",".join((*paths, *(one.path for one in certificates))),)
-    elif not paths and not settings.dont_bind_http_https and not exists(settings.ssl_certs[0]):
-        self_signed = os.path.join(runtime, "pem", "cert.pem")
-        given["ssl-certs"] = (self_signed,)
-    told, secrets = _split(given)
+    needs_certificate = not (certificates or paths or settings.dont_bind_http_https)
+    self_signed = needs_certificate and not exists(settings.ssl_certs[0])
+    own_paths = [os.path.join(runtime, "pem", "cert.pem")] if self_signed else [c.path for c in certificates]
+    if own_paths:
+        given["ssl-certs"] = (",".join((*paths, *own_paths)),)
+    shown, secrets = _split(given)
     return Start(
         settings=settings,
-        arguments=told,
-        environ={**_for_the_controller(environ), **secrets},
+        arguments=shown,
+        environ={**_without_start_variables(environ), **secrets},
         certificates=certificates,
-        self_signed=self_signed,
+        self_signed=own_paths[0] if self_signed else None,
         template_url=_template_url(environ),
         sandbox=environ.get("MESOS_SANDBOX") or None,
         sysctls=tuple(_sysctls(environ.get("HAPROXY_SYSCTL_PARAMS", ""))),
@@ -148,8 +142,19 @@ def start_from(
     )
 
 
+def _given(arguments: Sequence[str], environ: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """Return the options of a command line, by name, with the mode as ``mode``."""
+    line = ImageOptions()
+    mode, rest = _mode(arguments, environ)
+    line.parseOptions(rest)  # type: ignore[no-untyped-call]
+    given = dict(line.given)
+    if given.get("mode", (mode,))[-1] != mode:
+        raise UsageError(option="--mode", value=given["mode"][-1], expected=f"possible together with {mode}")
+    return {**given, "mode": (mode,)}
+
+
 def _syslog(environ: dict[str, str], directory: str) -> str:
-    """Where a syslog is to listen, which HAProxy then logs requests to; empty for none."""
+    """Return the path of a syslog's socket, and have HAProxy log requests there; empty for no syslog."""
     if environ.get("HAPROXY_SYSLOGD", "").strip().lower() not in _TRUE:
         return ""
     syslog = os.path.join(directory, "log")
@@ -158,7 +163,7 @@ def _syslog(environ: dict[str, str], directory: str) -> str:
 
 
 def _mode(arguments: Sequence[str], environ: Mapping[str, str]) -> tuple[str, list[str]]:
-    """The mode, and the options in the daemon's words; the address of event mode is its ``--callback-url``."""
+    """Return the mode and the daemon's options; the address of event mode becomes ``--callback-url``."""
     rest = list(arguments)
     if not rest:
         raise UsageError(option="mode", value="", expected=f"one of {', '.join(MODES)}")
@@ -180,19 +185,21 @@ def _mode(arguments: Sequence[str], environ: Mapping[str, str]) -> tuple[str, li
 
 
 def _names_callback(rest: Iterable[str], environ: Mapping[str, str]) -> bool:
+    """Return whether the options or the environment have a callback URL."""
     if environ.get("MARATHON_LB_CALLBACK_URL", "").strip():
         return True
     return any(word.startswith("-u") or word.partition("=")[0] == "--callback-url" for word in rest)
 
 
 def _with_syslog_socket(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment in which ``SYSLOG_SOCKET`` stands for ``--syslog-socket``."""
+    """Return the environment with ``SYSLOG_SOCKET`` as the variable of ``--syslog-socket``."""
     socket = environ.get("SYSLOG_SOCKET", "").strip()
     name = "MARATHON_LB_SYSLOG_SOCKET"
     return {**environ, name: environ.get(name) or socket} if socket else dict(environ)
 
 
 def _certificates(environ: Mapping[str, str], runtime: str) -> Iterable[Secret]:
+    """Yield the files for certificates that variables hold as PEM text."""
     for name in CERTIFICATES:
         text = environ.get(name, "").replace("\\r", "").replace("\\n", "\n").strip()
         if not text:
@@ -206,7 +213,7 @@ def _certificates(environ: Mapping[str, str], runtime: str) -> Iterable[Secret]:
 def _named_certificates(
     given: Mapping[str, object], environ: Mapping[str, str], settings: Settings
 ) -> tuple[str, ...]:
-    """The certificates that were given as paths; none where only the default stands."""
+    """Return the certificates given as paths; none if there is only the default."""
     named = "ssl-certs" in given or any(
         environ.get(name, "").strip() for name in ("MARATHON_LB_SSL_CERTS", "HAPROXY_SSL_CERTS")
     )
@@ -215,27 +222,27 @@ def _named_certificates(
 
 def _split(given: Mapping[str, tuple[str, ...]]) -> tuple[tuple[str, ...], dict[str, str]]:
     """
-    The controller's arguments, and what must not stand there, as variables.
+    Return the controller's arguments, and its secrets as environment variables.
 
-    Every user of the machine can read a command line, so that secrets go another way.
+    Every user of the machine can read a command line, so no secret may be in it.
     """
-    told: list[str] = []
+    shown: list[str] = []
     secrets: dict[str, str] = {}
     for option in options(Face.DAEMON):
         texts = given.get(option.name, ())
         if texts and (option.secret or (option.name == "marathon" and any("@" in text for text in texts))):
-            # In a list a cluster's name holds on for the addresses after it: those without a name come first.
+            # In a list, a cluster's name also applies to the addresses after it: those without a name come first.
             joined = ",".join(sorted(texts, key=lambda text: "=" in text.partition("://")[0]))
             secrets[option.variable] = joined if option.repeated else texts[-1]
         elif option.flag and texts:
-            told.append(f"--{option.name}" if texts[-1] == "true" else f"--no-{option.name}")
+            shown.append(f"--{option.name}" if texts[-1] == "true" else f"--no-{option.name}")
         else:
-            told += [f"--{option.name}={text}" for text in texts]
-    return tuple(told), secrets
+            shown += [f"--{option.name}={text}" for text in texts]
+    return tuple(shown), secrets
 
 
-def _for_the_controller(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment without what is done once it starts."""
+def _without_start_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment without the variables that only the start needs."""
     return {
         name: value for name, value in environ.items() if name not in CERTIFICATES and name != "TEMPLATE_URL"
     }

@@ -1,15 +1,14 @@
 """
-A container's first process: keeps the controller running, and drains HAProxy when the container is to end.
+A container's first process: keeps the controller running, and drains HAProxy when the container stops.
 
-HAProxy lives in a session of its own and outlives the controller, so a controller that dies is started again after a
-pause and adopts it; clients notice nothing. Where no HAProxy runs there is nothing to protect: then the container ends
-with the controller's status, and whoever started it sees why.
+HAProxy runs in a session of its own and outlives the controller. So a controller that ended is started again after a
+pause and adopts HAProxy; clients notice nothing. If no HAProxy runs, the container ends with the controller's status.
 
-SIGTERM and SIGINT end it: first the controller, which would start HAProxy again, then HAProxy, which takes no new
-connections and may finish those it has. What is still open when the time is over, or at a second such signal, is cut.
-SIGHUP and SIGUSR1 are handed to the controller. As the first process it inherits what loses its parent, and reaps it.
+SIGTERM and SIGINT stop it: first the controller, which would start HAProxy again, then HAProxy, which accepts no new
+connections and finishes those that it has. Connections that are open after the time limit, or at a second such signal,
+are cut. SIGHUP and SIGUSR1 are passed on to the controller. As the first process it inherits and reaps orphans.
 
-It imports as little as it can: it stays in memory for the life of the container.
+It imports as little as possible, because it stays in memory for the life of the container.
 """
 
 from __future__ import annotations
@@ -24,31 +23,34 @@ from attrs import define, frozen
 
 from marathonlb.image.drain import ENDING, HAProxy, kill, reap
 
-HANDED_ON = (signal.SIGHUP, signal.SIGUSR1)
-WATCHED = (*ENDING, *HANDED_ON, signal.SIGCHLD)
+FORWARDED = (signal.SIGHUP, signal.SIGUSR1)
+"""The signals that are passed on to the controller."""
+
+WATCHED = (*ENDING, *FORWARDED, signal.SIGCHLD)
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
-"""Seconds before a controller that died is started again: doubled each time, up to the second one."""
+"""Seconds before an ended program is started again: the first pause, doubled each time, and the longest one."""
 
 LONG_ENOUGH = 30.0
-"""Seconds after which a controller that dies has not just died again."""
+"""Seconds of running after which the pause is the first one again."""
 
 CONTROLLER_SECONDS = 3.0
-"""What the controller has for its end before it is killed."""
+"""Seconds until a program that was asked to stop is killed."""
 
 _LOOK = 0.05
+"""Seconds between two checks of whether a program has ended."""
 
 
 @frozen
 class Program:
-    """One program that is kept running; its arguments begin with its path."""
+    """A program that is kept running; its path is the first argument."""
 
     name: str
     arguments: tuple[str, ...]
 
 
 def say(message: str) -> None:
-    """One line on standard error."""
+    """Write one line to standard error."""
     sys.stderr.write(f"docker-entrypoint: {message}\n")
     sys.stderr.flush()
 
@@ -58,8 +60,9 @@ class Child:
     """
     A program and its process.
 
-    :param pid: None while it is not running.
-    :param since: when it was started, or is to be started, in seconds of the monotonic clock.
+    :param pid: the process id; None while it is not running.
+    :param since: when it was started, or is to be started next, in seconds of the monotonic clock.
+    :param pause: seconds before it is started again after its next end.
     """
 
     program: Program
@@ -68,13 +71,13 @@ class Child:
     pause: float = FIRST_PAUSE
 
     def start(self) -> None:
-        """Start it, with no signal blocked or ignored."""
+        """Start the program, with no signal blocked or ignored."""
         arguments = self.program.arguments
         self.pid = os.posix_spawn(arguments[0], arguments, os.environ, setsigmask=(), setsigdef=WATCHED)
         self.since = time.monotonic()
 
     def ended(self) -> float:
-        """Note that it has ended; the seconds after which it is started again."""
+        """Record that the program has ended; return the seconds after which it is started again."""
         self.pid = None
         now = time.monotonic()
         if now - self.since >= LONG_ENOUGH:
@@ -84,14 +87,14 @@ class Child:
         return pause
 
     def stop(self, seconds: float) -> None:
-        """Ask it to end, and see to it that it has after these seconds."""
+        """Stop the program; kill it after these seconds."""
         if self.pid is None:
             return
         kill(self.pid, signal.SIGTERM)
         deadline = time.monotonic() + seconds
         while self.pid not in reap():
             if time.monotonic() >= deadline:
-                say(f"{self.program.name} does not end and is killed")
+                say(f"{self.program.name} does not stop and is killed")
                 kill(self.pid, signal.SIGKILL)
                 deadline = float("inf")
             time.sleep(_LOOK)
@@ -100,11 +103,11 @@ class Child:
 
 class Supervisor:
     """
-    Keeps programs running until a signal ends it, or the controller ends where no HAProxy runs.
+    Keeps programs running until a signal, or until the controller ends while no HAProxy runs.
 
     :param controller: the program whose HAProxy is drained.
-    :param others: started and ended with it.
-    :param drain: seconds that connections may go on.
+    :param others: programs that are started and stopped with it.
+    :param drain: seconds that connections may continue.
     """
 
     def __init__(
@@ -116,7 +119,7 @@ class Supervisor:
         self._drain = drain
 
     def run(self) -> int:
-        """Work until the end; returns the exit status."""
+        """Run until the end, and return the exit status."""
         signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
         code: int | None = None
         while code is None:
@@ -127,14 +130,14 @@ class Supervisor:
         return code
 
     def _step(self) -> int | None:
-        """Wait for the next thing to happen, and answer it; the exit status where that is the end."""
+        """Wait for the next signal or start, and handle it; return the exit status if this is the end."""
         due = [child.since for child in self._children if child.pid is None]
         patience = max(0.0, min(due) - time.monotonic()) if due else 3600.0
-        happened = signal.sigtimedwait(WATCHED, patience)
-        number = happened.si_signo if happened is not None else signal.SIGCHLD
+        received = signal.sigtimedwait(WATCHED, patience)
+        number = received.si_signo if received is not None else signal.SIGCHLD
         if number in ENDING:
-            return self._end()
-        if number in HANDED_ON and self._controller.pid is not None:
+            return self._stop()
+        if number in FORWARDED and self._controller.pid is not None:
             kill(self._controller.pid, number)
         ended = reap()
         for child in self._children:
@@ -145,6 +148,7 @@ class Supervisor:
         return None
 
     def _ended(self, child: Child, code: int) -> int | None:
+        """Handle the end of a program; return the exit status if the container ends with it."""
         name = child.program.name
         how = f"ended with status {code}" if code < 128 else f"was ended by signal {code - 128}"
         if child is self._controller and self._haproxy.master() is None:
@@ -158,12 +162,12 @@ class Supervisor:
         )
         return None
 
-    def _end(self) -> int:
-        """In order: the controller, HAProxy, the rest. What the first one takes, the second one has less."""
-        say(f"the end is asked for; connections have {self._drain:g} s")
-        over = time.monotonic() + self._drain
+    def _stop(self) -> int:
+        """Stop the controller, HAProxy and the rest, in this order, within one time limit for the first two."""
+        say(f"stopping; open connections have {self._drain:g} s")
+        deadline = time.monotonic() + self._drain
         self._controller.stop(CONTROLLER_SECONDS)
-        if not self._haproxy.drain(max(0.0, over - time.monotonic())):
+        if not self._haproxy.drain(max(0.0, deadline - time.monotonic())):
             say(f"connections that were still open after {self._drain:g} s, or at a second signal, were cut")
         self._stop_all()
         return 0
@@ -175,9 +179,9 @@ class Supervisor:
 
 def main(arguments: list[str]) -> int:
     """
-    Run: ``STATE_DIRECTORY DRAIN_SECONDS SYSLOG CONTROLLER ARGUMENTS``.
+    Run with arguments ``STATE_DIRECTORY DRAIN_SECONDS SYSLOG CONTROLLER ARGUMENTS``.
 
-    :param arguments: of them ``SYSLOG`` is where a syslog is to listen, or empty.
+    :param arguments: ``SYSLOG`` is the path of the syslog's socket; empty for no syslog.
     """
     state_directory, drain, socket, *controller = arguments
     others = []

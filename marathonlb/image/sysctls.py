@@ -1,4 +1,4 @@
-"""Kernel parameters, as ``HAPROXY_SYSCTL_PARAMS`` gives them."""
+"""Sets the kernel parameters of ``HAPROXY_SYSCTL_PARAMS``."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator
 
 def set_sysctls(parameters: Iterable[tuple[str, str]], root: str = "/proc/sys") -> Iterator[str]:
     """
-    Set them; yields a line for each that could not be.
+    Set kernel parameters; yield a line for each one that cannot be set.
 
     :param parameters: names, with dots or slashes, and values.
+    :param root: the directory of the kernel's parameters.
     """
     for name, value in parameters:
         path = os.path.join(root, name if "/" in name else name.replace(".", "/"))
@@ -20,6 +21,6 @@ def set_sysctls(parameters: Iterable[tuple[str, str]], root: str = "/proc/sys") 
         except OSError as error:
             yield (
                 f"HAPROXY_SYSCTL_PARAMS: {name}={value} could not be set: {error.strerror}; only a privileged "
-                "container may. Give it to docker run --sysctl instead, or set HAPROXY_SYSCTL_NONSTRICT to go on "
-                "without"
+                "container may. Give it to docker run --sysctl instead, or set HAPROXY_SYSCTL_NONSTRICT to start "
+                "without it"
             )

@@ -1,7 +1,7 @@
 """
-A syslog for a container, where ``HAPROXY_SYSLOGD`` asks for one: what HAProxy logs appears in the container's output.
+A syslog server for a container with ``HAPROXY_SYSLOGD``, which prints HAProxy's log to the container's output.
 
-Run by path (``python3 -I -S syslogd.py SOCKET``): it needs nothing but the standard library.
+Run by path (``python3 -I -S syslogd.py SOCKET``): it needs only the standard library.
 """
 
 from __future__ import annotations
@@ -13,18 +13,20 @@ import sys
 from contextlib import suppress
 
 LARGEST = 65536
+"""Maximum bytes of a message."""
+
 _PRIORITY = re.compile(rb"^<[0-9]{1,3}>")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def line(datagram: bytes) -> str:
-    """One message without its priority, as one line: what it holds cannot forge another."""
+    """Return a message as one line without its priority; control characters are escaped, so it cannot forge a line."""
     text = _PRIORITY.sub(b"", datagram).decode("utf-8", "replace").rstrip("\r\n\0")
-    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text) + "\n"
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text) + "\n"
 
 
 def listen(path: str) -> socket.socket:
-    """A new socket at this path, in place of what an earlier one left. Raises `OSError`."""
+    """Return a new socket at this path, instead of an old one. Raises `OSError`."""
     receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     with suppress(FileNotFoundError):
         os.unlink(path)
@@ -35,7 +37,7 @@ def listen(path: str) -> socket.socket:
 
 
 def main(path: str) -> int:
-    """Write what comes to standard output, for ever; 1 where no socket can be made."""
+    """Print messages for ever; return 1 if the socket cannot be made."""
     try:
         receiver = listen(path)
     except OSError as error:

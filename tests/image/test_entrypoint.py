@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.image import healthcheck, syslogd
 from marathonlb.image.certificate import self_signed
-from marathonlb.image.entrypoint import World, main
+from marathonlb.image.entrypoint import ContainerEnvironment, main
 from tests.image.test_templates import HEAD, tarball
 
 PEM = "-----BEGIN CERTIFICATE-----\\nMII\\n-----END CERTIFICATE-----"
@@ -48,7 +48,7 @@ class EntrypointTests(SynchronousTestCase):
             self.command, self.environ = command, environ
             raise Became
 
-        world = World(
+        world = ContainerEnvironment(
             execute=execute,  # type: ignore[arg-type]
             host_name=lambda: "lb.test",
             runtime=str(self.work / "runtime"),

@@ -78,7 +78,7 @@ class TarballTests(SynchronousTestCase):
             "/templates/HAPROXY_HEAD",
             "..\\HAPROXY",
         ):
-            self.assertIn("leads out of it", self.refused(tarball(HEAD, (name, b""))))
+            self.assertIn("is outside of the tarball", self.refused(tarball(HEAD, (name, b""))))
 
     def test_kinds(self) -> None:
         """Links, devices and pipes refuse the whole, wherever they lie."""
@@ -100,15 +100,15 @@ class TarballTests(SynchronousTestCase):
         claims = tarfile.TarInfo("templates/HAPROXY_HEAD")
         claims.size = 2**40
         self.assertIn("tarball", self.refused(claims.tobuf() + b"\0" * 1024))
-        self.assertIn("no name", self.refused(tarball(("templates/" + "x" * 300, b""))))
-        self.assertIn("no name", self.refused(tarball(("templates/a\nb", b""))))
+        self.assertIn("not a name for a template", self.refused(tarball(("templates/" + "x" * 300, b""))))
+        self.assertIn("not a name for a template", self.refused(tarball(("templates/a\nb", b""))))
 
     def test_cut_off(self) -> None:
         """What was cut off between two members, or has a broken one among them, is refused and not half taken."""
         plain = tarball(HEAD, ("templates/HAPROXY_BACKEND_HEAD", b"x"))
         broken = plain[:1024] + b"X" + plain[1025:]
         for content in (plain[:1024], plain[:1100], plain[:2048], broken):
-            self.assertIn("it is no whole tarball", self.refused(content))
+            self.assertIn("it is not a complete tarball", self.refused(content))
         packed = lzma.compress(plain)
         two = lzma.compress(plain[:1024]) + lzma.compress(plain[1024:])
         for content in (packed[:-8], two, packed + b"more"):
@@ -117,7 +117,7 @@ class TarballTests(SynchronousTestCase):
     def test_garbage(self) -> None:
         """What is no tarball, is cut off, or has no templates is refused with a reason."""
         packed = gzip.compress(tarball(HEAD))
-        self.assertIn("it is no whole tarball", self.refused(b"<html>not found</html>"))
+        self.assertIn("it is not a complete tarball", self.refused(b"<html>not found</html>"))
         self.assertIn("cannot be unpacked", self.refused(packed[: len(packed) // 2]))
         self.assertIn("no file below templates/", self.refused(tarball(("HAPROXY_HEAD", b""))))
         self.path.unlink()
