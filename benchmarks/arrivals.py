@@ -27,7 +27,7 @@ from marathonlb.marathon.model import App
 from marathonlb.marathon.parsing.apps import parse_app, parse_apps
 from marathonlb.routing.offers import Offers
 from marathonlb.settings import Settings
-from tests.haproxy.dynamic.steered import SteeredHouse
+from tests.haproxy.installation import Installation
 
 LIMIT = 30.0
 """Seconds that a new app may take to be served."""
@@ -116,27 +116,27 @@ class FakeNewApps:
     def measure(self) -> None:
         """All rows. Raises `Failed`."""
         cluster = Cluster(self.shape)
-        house = SteeredHouse(str(self.directory))
-        house.worker.version = "3.4.0"
+        installation = Installation(str(self.directory))
+        installation.worker.version = "3.4.0"
         settings = Settings(groups=frozenset({GROUP}), ssl_certs=(), state_dir=str(self.directory))
         renderer = Renderer(settings, load_templates(settings.templates, {}))
         planner = Planner(Offers(settings, PER_APP_NAMES, lambda host: host), renderer)
         planner.suit(SINCE)
         apps = {app.id: app for app in parse_apps(cluster.all_apps()).apps}
         planner.update(apps, apps)
-        applier = house.controller()
+        applier = installation.controller()
         applier.service.startService()  # the file follows later, as it does in a daemon
         _now(applier.apply(planner.plan(0).config))
         used = []
-        before = len(house.reloader.reloaded)
+        before = len(installation.reloader.reloaded)
         for _ in range(self.plan.at_once):
             began = process_time()
             arrived = cluster.arrive()
             self._take_in(planner, apps, arrived)
             outcome = _now(applier.apply(planner.plan(0).config, may_reload=False))
             used.append(process_time() - began)
-            self._require_led_to(house, arrived, outcome)
-        early = len(house.reloader.reloaded) - before
+            self._require_led_to(installation, arrived, outcome)
+        early = len(installation.reloader.reloaded) - before
         _now(applier.apply(planner.plan(0).config))
         self._row(
             f"{FAKE}new app: CPU until its virtual host is led to it, median",
@@ -145,7 +145,9 @@ class FakeNewApps:
         )
         self._row(FAKE + BEFORE, early, "reloads")
         self._row(
-            FAKE + RELOADS.format(count=self.plan.at_once), len(house.reloader.reloaded) - before, "reloads"
+            FAKE + RELOADS.format(count=self.plan.at_once),
+            len(installation.reloader.reloaded) - before,
+            "reloads",
         )
 
     def _take_in(self, planner: Planner, apps: dict[str, App], arrived: Arrived) -> None:
@@ -153,12 +155,12 @@ class FakeNewApps:
         apps[app.id] = app
         planner.update(apps, [app.id])
 
-    def _require_led_to(self, house: SteeredHouse, arrived: Arrived, outcome: Outcome) -> None:
+    def _require_led_to(self, installation: Installation, arrived: Arrived, outcome: Outcome) -> None:
         """Raise `Failed` where the fake leads no request for the host to the app's tasks."""
-        held = house.worker.maps[f"{house.directory}/domain2backend.map"]
+        held = installation.worker.maps[f"{installation.directory}/domain2backend.map"]
         backend = dict(held.versions[held.current]).get(arrived.app.host, "")
-        servers = house.worker.backends.get(backend, {})
-        if len(servers) != self.shape.tasks or backend in house.worker.closed:
+        servers = installation.worker.backends.get(backend, {})
+        if len(servers) != self.shape.tasks or backend in installation.worker.closed:
             raise Failed(f"{arrived.app.host} is not served before a reload: {outcome}")
 
     def _row(self, name: str, value: float, unit: str) -> None:

@@ -6,7 +6,7 @@ from marathonlb.config.text import named_defaults
 from marathonlb.config.text.model import Config, Section
 from marathonlb.haproxy.dynamic.backends import MAX_CREATED
 from marathonlb.haproxy.outcome import action_word, changes_of, explanation
-from tests.haproxy.dynamic.steered import S, SteeredCase
+from tests.haproxy.installation import InstallationCase, S
 from tests.haproxy.samples import backend, config, frontend
 
 BALANCE = "balance roundrobin"
@@ -32,7 +32,7 @@ MADE = [
 OWN = frontend("cart_in", "bind :10001", "default_backend cart")
 
 
-class BackendCase(SteeredCase):
+class BackendCase(InstallationCase):
     """A HAProxy 3.4 that serves one shop."""
 
     before = mall(SHOP, a="shop")
@@ -44,7 +44,7 @@ class BackendCase(SteeredCase):
         self.worker.commands()
 
     def mapped(self) -> list[tuple[str, str]]:
-        held = self.worker.maps[f"{self.house.directory}/domain2backend.map"]
+        held = self.worker.maps[f"{self.installation.directory}/domain2backend.map"]
         return held.versions[held.current]
 
 
@@ -60,9 +60,9 @@ class MadeTests(BackendCase):
             ("steps", "1 backend added, domain2backend.map changed"),
         )
         self.assertEqual(dict(changes_of(outcome).counts), {"made": 1, "map": 1})
-        path = f"{self.house.directory}/domain2backend.map"
+        path = f"{self.installation.directory}/domain2backend.map"
         self.assertEqual(self.worker.commands(), [*MADE, f"add map {path} b cart"])
-        self.assertTrue(self.house.serves(wanted) and self.house.holds(wanted))
+        self.assertTrue(self.installation.serves(wanted) and self.installation.holds(wanted))
         self.assertIs(self.applier.running, wanted)
         self.assertEqual((self.reloads(), self.worker.closed), (1, set()))
         self.assertEqual(
@@ -113,7 +113,7 @@ class MadeTests(BackendCase):
         more = ("  retries 7\n",)
         outcome = self.apply(mall(SHOP, more=more, a="shop"))
         self.assertEqual((action_word(outcome), self.reloads()), ("nothing", 1))
-        self.assertTrue(self.house.holds(mall(SHOP, more=more, a="shop")))
+        self.assertTrue(self.installation.holds(mall(SHOP, more=more, a="shop")))
         self.assertEqual(
             action_word(self.apply(mall(SHOP, backend("odd", "retries 7"), more=more))), "reload"
         )
@@ -137,7 +137,7 @@ class BeforeAReloadTests(BackendCase):
 
     def test_serves_before(self) -> None:
         """Its host is served before the reload that adds its port."""
-        path = f"{self.house.directory}/domain2backend.map"
+        path = f"{self.installation.directory}/domain2backend.map"
         served: list[object] = []
         self.worker.before = lambda command: served.append((command, self.reloads()))
         outcome = self.apply(self.wanted)
@@ -145,7 +145,7 @@ class BeforeAReloadTests(BackendCase):
         self.assertIn((f"add map {path} b cart", 1), served)
         self.assertEqual(dict(changes_of(outcome).counts), {"made": 1, "map": 1})
         self.assertEqual(self.reloads(), 2)
-        self.assertTrue(self.house.serves(self.wanted) and self.house.holds(self.wanted))
+        self.assertTrue(self.installation.serves(self.wanted) and self.installation.holds(self.wanted))
 
     def test_gathers(self) -> None:
         """A reload that only adds ports may wait for others; one that anything else waits for may not."""
@@ -174,7 +174,7 @@ class BeforeAReloadTests(BackendCase):
             (action_word(outcome), explanation(outcome)), ("postponed", "frontend cart_in is new")
         )
         now = mall(SHOP, CART, a="shop", b="cart")
-        self.assertTrue(self.house.serves(now) and self.house.holds(now))
+        self.assertTrue(self.installation.serves(now) and self.installation.holds(now))
         self.worker.commands()
         fewer = mall(OWN, SHOP, backend("cart", BALANCE, S[3]), a="shop", b="cart")
         self.assertEqual(explanation(self.apply(fewer, may_reload=False)), "frontend cart_in is new")
@@ -183,14 +183,14 @@ class BeforeAReloadTests(BackendCase):
         self.assertEqual(self.worker.commands(), [])
         self.assertEqual(action_word(self.apply(fewer)), "reload")
         self.assertEqual(self.reloads(), 2)
-        self.assertTrue(self.house.serves(fewer) and self.house.holds(fewer))
+        self.assertTrue(self.installation.serves(fewer) and self.installation.holds(fewer))
 
     def test_in_its_place(self) -> None:
         """A backend that is made stands in the file where it will stand, so its order is no difference later."""
         first, last = backend("aaa", BALANCE, S[4]), backend("zzz", BALANCE, S[5])
         self.apply(mall(OWN, first, SHOP, last, a="shop"), may_reload=False)
         now = mall(first, SHOP, last, a="shop")
-        self.assertEqual(self.house.text(), now.text(self.house.directory))
+        self.assertEqual(self.installation.text(), now.text(self.installation.directory))
         self.assertEqual(action_word(self.apply(now)), "nothing")
 
     def test_map_of_what_is_not_there(self) -> None:
@@ -231,17 +231,17 @@ class WithdrawnTests(BackendCase):
             (action_word(outcome), explanation(outcome)),
             ("steps", "1 backend removed, domain2backend.map changed"),
         )
-        path = f"{self.house.directory}/domain2backend.map"
+        path = f"{self.installation.directory}/domain2backend.map"
         self.assertEqual(self.worker.commands(), [f"del map {path} b", "unpublish backend cart"])
-        self.house.clock.advance(2)
+        self.installation.clock.advance(2)
         self.assertEqual(list(self.worker.backends["cart"]), ["s2"])
         self.worker.server("cart/s2").busy = False
-        self.house.clock.advance(2)
+        self.installation.clock.advance(2)
         self.assertNotIn("cart", self.worker.backends)
         self.worker.commands()
-        self.house.clock.advance(2)
+        self.installation.clock.advance(2)
         self.assertEqual(self.worker.commands(), [])
-        self.assertTrue(self.house.holds(self.before_without()))
+        self.assertTrue(self.installation.holds(self.before_without()))
         self.assertEqual(self.reloads(), 1)
 
     def before_without(self) -> Config:
@@ -253,7 +253,7 @@ class WithdrawnTests(BackendCase):
         outcome = self.apply(self.before)
         self.assertIn("backend cart is new, and the one before it is not gone yet", explanation(outcome))
         self.assertEqual(action_word(outcome), "reload")
-        self.assertTrue(self.house.serves(self.before))
+        self.assertTrue(self.installation.serves(self.before))
 
     def test_named_elsewhere(self) -> None:
         """One that something still names is none that HAProxy can do without: the check says so before a reload."""
@@ -280,7 +280,7 @@ class WithdrawnTests(BackendCase):
         )
         outcome = self.apply(self.before_without())
         self.assertEqual(explanation(outcome), "backend cart still takes requests after unpublish")
-        self.assertTrue(self.house.serves(self.before_without()))
+        self.assertTrue(self.installation.serves(self.before_without()))
 
 
 class RefusedTests(BackendCase):
@@ -319,7 +319,7 @@ class RefusedTests(BackendCase):
         self.worker.commands()
         outcome = self.apply(mall(SHOP, odd, a="shop", b="cart"))
         self.assertEqual(action_word(outcome), "reload")
-        self.assertTrue(self.house.serves(mall(SHOP, odd, a="shop", b="cart")))
+        self.assertTrue(self.installation.serves(mall(SHOP, odd, a="shop", b="cart")))
 
     def test_not_published(self) -> None:
         """One that reads back as not led to takes a reload."""
@@ -339,13 +339,13 @@ class RefusedTests(BackendCase):
         self.assertIn("backend cart runs and is in no file", explanation(outcome))
         self.worker.answers.clear()
         self.assertEqual(action_word(self.apply(self.wanted)), "reload")
-        self.assertTrue(self.house.serves(self.wanted) and self.house.holds(self.wanted))
+        self.assertTrue(self.installation.serves(self.wanted) and self.installation.holds(self.wanted))
 
     def test_over_and_not_noticed(self) -> None:
         """A conversation that was over leaves nothing half made: it is said again."""
         self.worker.over = 1
         self.assertEqual(action_word(self.apply(self.wanted)), "steps")
-        self.assertTrue(self.house.serves(self.wanted))
+        self.assertTrue(self.installation.serves(self.wanted))
 
     def test_broken_off(self) -> None:
         """One that broke off half made is not made a second time: a reload makes it."""
@@ -354,15 +354,15 @@ class RefusedTests(BackendCase):
             if command.startswith("add server cart/s3"):
                 self.worker.before = lambda command: None
                 self.worker.up = False
-                self.house.clock.callLater(0, setattr, self.worker, "up", True)
+                self.installation.clock.callLater(0, setattr, self.worker, "up", True)
 
         self.worker.before = hang_up
         self.apply(self.wanted, may_reload=False)
-        self.house.clock.advance(1)
+        self.installation.clock.advance(1)
         self.worker.up = True
         reason = explanation(self.apply(self.wanted))
         self.assertIn("backend cart is new, and the one before it is not gone yet", reason)
-        self.assertTrue(self.house.serves(self.wanted))
+        self.assertTrue(self.installation.serves(self.wanted))
 
 
 class AdoptedTests(BackendCase):
@@ -373,22 +373,22 @@ class AdoptedTests(BackendCase):
         for wanted in (self.before, mall(SHOP, CART, a="shop", b="cart")):
             for command in MADE:
                 self.worker._answer(command)
-            outcome = self.apply(wanted, self.house.controller())
+            outcome = self.apply(wanted, self.installation.controller())
             self.assertEqual(action_word(outcome), "reload")
             self.assertTrue(
                 explanation(outcome).startswith("adopted with differences: "), explanation(outcome)
             )
             self.assertIn("backend cart runs and is in no file", explanation(outcome))
-            self.assertTrue(self.house.serves(wanted) and self.house.holds(wanted))
+            self.assertTrue(self.installation.serves(wanted) and self.installation.holds(wanted))
 
     def test_was_withdrawn(self) -> None:
         """One to which nobody is led is deleted, and costs no reload."""
         for command in (*MADE, "unpublish backend cart"):
             self.worker._answer(command)
-        second = self.house.controller()
+        second = self.installation.controller()
         second.service.startService()
         self.addCleanup(second.service.stopService)
         self.assertEqual(action_word(self.apply(self.before, second)), "nothing")
-        self.house.clock.advance(2)
+        self.installation.clock.advance(2)
         self.assertEqual(list(self.worker.backends), ["shop"])
         self.assertEqual(self.reloads(), 1)

@@ -1,18 +1,16 @@
-"""The applier where steps lead: without a reload, believed only when read back."""
+"""The runtime API leads to what is wanted, and each change is read back."""
 
 from __future__ import annotations
 
 from twisted.internet.defer import CancelledError, Deferred
 
-from marathonlb.config.text.model import Config
 from marathonlb.errors import InvalidConfiguration
-from marathonlb.haproxy.outcome import Outcome, action_word, changes_of, explanation
-from marathonlb.haproxy.reload_reason import ReasonKind, ReloadReason
-from tests.haproxy.dynamic.steered import S, SteeredCase, shops
-from tests.haproxy.samples import backend, config, frontend
+from marathonlb.haproxy.outcome import action_word, changes_of, explanation
+from tests.haproxy.installation import InstallationCase, S, shops
+from tests.haproxy.samples import backend, config
 
 
-class StepTests(SteeredCase):
+class StepTests(InstallationCase):
     """A change of servers and maps."""
 
     def test_servers(self) -> None:
@@ -33,7 +31,7 @@ class StepTests(SteeredCase):
             ],
         )
         self.assertIs(self.applier.running, wanted)
-        self.assertTrue(self.house.serves(wanted) and self.house.holds(wanted))
+        self.assertTrue(self.installation.serves(wanted) and self.installation.holds(wanted))
         self.assertEqual(self.reloads(), 1)
         self.assertTrue(all(talk.closed for talk in self.worker.talks))
 
@@ -46,7 +44,7 @@ class StepTests(SteeredCase):
         wanted = shops(S[1], S[3])
         self.assertEqual(action_word(self.apply(wanted)), "steps")
         self.assertEqual((len(self.worker.commands()), self.worker.writings), (4, [5]))
-        self.assertTrue(self.house.serves(wanted))
+        self.assertTrue(self.installation.serves(wanted))
         self.apply(shops(S[3]))
         self.assertEqual(self.worker.writings, [5, 3])
         self.apply(shops(S[1]))
@@ -64,9 +62,9 @@ class StepTests(SteeredCase):
         self.begin(S[1])
         wanted = shops(S[1], maps={"a": "cart", "b": "shop"})
         self.assertEqual(explanation(self.apply(wanted)), "domain2backend.map changed")
-        path = f"{self.house.directory}/domain2backend.map"
+        path = f"{self.installation.directory}/domain2backend.map"
         self.assertEqual(self.worker.commands(), [f"set map {path} a cart", f"add map {path} b shop"])
-        self.assertTrue(self.house.serves(wanted) and self.house.holds(wanted))
+        self.assertTrue(self.installation.serves(wanted) and self.installation.holds(wanted))
 
     def test_map_not_in_use(self) -> None:
         """A map that HAProxy does not use is written and nothing else."""
@@ -74,7 +72,7 @@ class StepTests(SteeredCase):
         self.worker.maps.clear()
         wanted = shops(S[1], maps={"b": "shop"})
         self.assertEqual(action_word(self.apply(wanted)), "nothing")
-        self.assertTrue(self.house.holds(wanted))
+        self.assertTrue(self.installation.holds(wanted))
 
     def test_means_nothing(self) -> None:
         """Another order or id is written, and HAProxy is not asked."""
@@ -83,7 +81,7 @@ class StepTests(SteeredCase):
         wanted = shops(S[2].replace("id 2", "id 7"), S[1])
         self.assertEqual(action_word(self.apply(wanted)), "nothing")
         self.assertEqual(self.worker.said, [])
-        self.assertTrue(self.house.holds(wanted))
+        self.assertTrue(self.installation.holds(wanted))
 
     def test_reload_says_why(self) -> None:
         """What steps cannot do is a reload that names it; what they can is done before."""
@@ -105,8 +103,8 @@ class StepTests(SteeredCase):
         running = self.applier.running
         assert running is not None
         self.assertIn("s2", running.sections[2].text)
-        self.assertNotIn("nonsense", self.house.text())
-        self.assertTrue(self.house.holds(running))
+        self.assertNotIn("nonsense", self.installation.text())
+        self.assertTrue(self.installation.holds(running))
 
     def test_many(self) -> None:
         """Of very many changes a reload is the smaller one."""
@@ -118,64 +116,7 @@ class StepTests(SteeredCase):
         )
 
 
-class PostponedTests(SteeredCase):
-    """A reload that may not be now."""
-
-    def test_postponed(self) -> None:
-        """What takes a reload waits, and says why; what does not is done."""
-        self.begin(S[1])
-        wanted = config(
-            frontend("new", "bind :1"), *shops(S[1], S[2]).sections[2:], backend("fresh", S[3]), a="fresh"
-        )
-        outcome = self.apply(wanted, may_reload=False)
-        self.assertEqual(action_word(outcome), "postponed")
-        self.assertEqual(
-            explanation(outcome), "frontend new is new, backend fresh is new, map domain2backend.map differs"
-        )
-        self.assertEqual(dict(changes_of(outcome).counts), {"added": 1})
-        self.assertIn("s2", self.worker.backends["shop"])
-        self.assertTrue(self.house.holds(shops(S[1], S[2])))
-        self.assertEqual(self.reloads(), 1)
-        again = self.apply(wanted, may_reload=False)
-        self.assertEqual((action_word(again), dict(changes_of(again).counts)), ("postponed", {}))
-        self.assertEqual(action_word(self.apply(wanted)), "reload")
-        self.assertTrue(self.house.serves(wanted))
-
-    def test_changes_while_postponed(self) -> None:
-        """While a reload is postponed each change costs what has changed; the reload does all that is left."""
-        self.begin(S[1])
-        shop, cart = shops(S[1]).sections[2:]
-        wanted = config(shop, cart, backend("fresh", "balance roundrobin", S[3]), a="fresh")
-        self.assertEqual(action_word(self.apply(wanted, may_reload=False)), "postponed")
-        for place, section, counts in (
-            (2, backend("shop", "balance roundrobin", S[1], S[2]), {"added": 1}),
-            (4, backend("fresh", "balance roundrobin", S[3], S[4]), {}),
-            (3, backend("cart", "balance source", S[9]), {}),
-            (2, shop, {"removed": 1}),
-            (3, cart, {}),
-        ):
-            wanted = wanted.replace({place: section})
-            outcome = self.apply(wanted, may_reload=False)
-            self.assertEqual((action_word(outcome), dict(changes_of(outcome).counts)), ("postponed", counts))
-        self.assertEqual(explanation(outcome), "backend fresh is new, map domain2backend.map differs")
-        outcome = self.apply(wanted)
-        self.assertEqual(
-            (action_word(outcome), explanation(outcome)),
-            ("reload", "backend fresh is new, map domain2backend.map differs"),
-        )
-        self.assertTrue(self.house.serves(wanted) and self.house.holds(wanted))
-
-    def test_distrusted(self) -> None:
-        """A reload that was asked for is not forgotten when it is postponed."""
-        self.begin(S[1])
-        self.applier.distrust(ReloadReason(ReasonKind.REQUESTED, "SIGUSR1"))
-        self.assertEqual(action_word(self.apply(shops(S[1]), may_reload=False)), "postponed")
-        outcome = self.apply(shops(S[1]))
-        self.assertEqual((action_word(outcome), explanation(outcome)), ("reload", "SIGUSR1"))
-        self.assertEqual(action_word(self.apply(shops(S[1]))), "nothing")
-
-
-class RefusalTests(SteeredCase):
+class RefusalTests(InstallationCase):
     """HAProxy refuses, or says nothing."""
 
     def test_remembered(self) -> None:
@@ -226,10 +167,10 @@ class RefusalTests(SteeredCase):
             "port changed from '80' to '81' by 'stats socket command'"
         )
         waiting = self.applier.apply(wanted)
-        self.house.clock.advance(0.002)
+        self.installation.clock.advance(0.002)
         self.assertNoResult(waiting)
         self.worker.server("shop/s1").port = 81
-        self.house.clock.advance(0.02)
+        self.installation.clock.advance(0.02)
         self.assertEqual(action_word(self.successResultOf(waiting)), "steps")
 
     def test_map_not_held(self) -> None:
@@ -246,7 +187,7 @@ class RefusalTests(SteeredCase):
         held.versions[0].append(("hand", "made"))
         wanted = shops(S[1], maps={"a": "shop", "b": "cart"})
         self.assertEqual(action_word(self.apply(wanted)), "steps")
-        self.assertTrue(self.house.serves(wanted))
+        self.assertTrue(self.installation.serves(wanted))
 
     def test_mended(self) -> None:
         """What somebody changed by hand in a backend is put right with its next step."""
@@ -259,7 +200,7 @@ class RefusalTests(SteeredCase):
             (action_word(outcome), dict(changes_of(outcome).counts)),
             ("steps", {"added": 1, "revived": 1, "weighed": 1}),
         )
-        self.assertTrue(self.house.serves(wanted))
+        self.assertTrue(self.installation.serves(wanted))
 
     def test_id_taken(self) -> None:
         """A server whose id another one has is added without one."""
@@ -267,7 +208,7 @@ class RefusalTests(SteeredCase):
         self.apply(shops(S[1], S[2].replace("id 2", "id 3")))
         wanted = shops(S[1], S[2].replace("id 2", "id 3"), S[5].replace("id 5", "id 2"))
         self.assertEqual(action_word(self.apply(wanted)), "steps")
-        self.assertTrue(self.house.serves(wanted))
+        self.assertTrue(self.installation.serves(wanted))
 
     def test_broken_off(self) -> None:
         """Where HAProxy hangs up in the middle, what it holds is looked at before anything else is said."""
@@ -285,7 +226,7 @@ class RefusalTests(SteeredCase):
         wanted = shops(S[1], S[3])
         self.assertEqual(action_word(self.apply(wanted)), "steps")
         self.assertEqual(self.worker.said[0], "show servers state shop")
-        self.assertTrue(self.house.serves(wanted))
+        self.assertTrue(self.installation.serves(wanted))
         self.assertEqual(self.reloads(), 1)
 
     def test_over_and_not_noticed(self) -> None:
@@ -296,7 +237,7 @@ class RefusalTests(SteeredCase):
         wanted = shops(S[1], S[3])
         self.assertEqual(action_word(self.apply(wanted, may_reload=False)), "steps")
         self.assertEqual(self.worker.said[0], "show servers state shop")
-        self.assertTrue(self.house.serves(wanted))
+        self.assertTrue(self.installation.serves(wanted))
         self.assertEqual(self.reloads(), 1)
 
     def test_cancelled(self) -> None:
@@ -308,7 +249,7 @@ class RefusalTests(SteeredCase):
         self.failureResultOf(waiting, CancelledError)
         self.worker.held = None
         self.assertEqual(action_word(self.apply(shops(S[1]))), "steps")
-        self.assertTrue(self.house.serves(shops(S[1])))
+        self.assertTrue(self.installation.serves(shops(S[1])))
 
     def test_cannot_be_asked(self) -> None:
         """Where nobody answers, a change is a reload."""
@@ -316,131 +257,3 @@ class RefusalTests(SteeredCase):
         self.worker.up = False
         outcome = self.apply(shops(S[1], S[2]), may_reload=False)
         self.assertEqual((action_word(outcome), explanation(outcome)), ("postponed", "nobody listens"))
-
-
-class ReplacementTests(SteeredCase):
-    """Servers whose arguments change are made anew."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.begin(S[1], S[2], S[3])
-
-    def test_one_at_a_time(self) -> None:
-        """All servers of a backend change one after another, so that there are always others."""
-        taken: set[str] = set()
-
-        def watch(command: str) -> None:
-            out = {name for name, server in self.worker.backends["shop"].items() if server.admin & 1}
-            self.assertLessEqual(len(out) + 3 - len(self.worker.backends["shop"]), 1)
-            taken.update(out)
-
-        self.worker.before = watch
-        wanted = shops(*(f"{S[n]} maxconn 5" for n in (1, 2, 3)))
-        outcome = self.apply_slowly(wanted)
-        self.assertEqual((action_word(outcome), explanation(outcome)), ("steps", "3 servers replaced"))
-        self.assertEqual(taken, {"s1", "s2", "s3"})
-        self.assertTrue(self.house.serves(wanted))
-
-    def apply_slowly(self, wanted: Config) -> Outcome:
-        waiting = self.applier.apply(wanted)
-        self.house.clock.pump([0.01] * 60)
-        return self.successResultOf(waiting)
-
-    def test_becomes_idle(self) -> None:
-        """One that is in use for a moment is waited for, and takes no new request meanwhile."""
-        self.worker.server("shop/s1").busy = True
-        waiting = self.applier.apply(shops(f"{S[1]} maxconn 5", S[2], S[3]))
-        self.house.clock.advance(0.002)
-        self.assertEqual(self.worker.server("shop/s1").admin, 1)
-        self.worker.server("shop/s1").busy = False
-        self.house.clock.advance(0.01)
-        self.assertEqual(action_word(self.successResultOf(waiting)), "steps")
-
-    def test_cannot_be_made(self) -> None:
-        """One that cannot be made with its new arguments is put back with the old ones before the reload."""
-        self.worker.refusing = {"maxconn"}
-        outcome = self.apply(shops(f"{S[1]} maxconn 5", S[2], S[3]), may_reload=False)
-        self.assertEqual(action_word(outcome), "postponed")
-        self.assertTrue(self.house.serves(shops(S[1], S[2], S[3])))
-
-    def test_given_up(self) -> None:
-        """Where the next refuses, those that are done are not done again."""
-        self.worker.answers["del server shop/s2"] = "This server cannot be removed at runtime"
-        wanted = shops(f"{S[1]} maxconn 5", f"{S[2]} maxconn 5", S[3])
-        waiting = self.applier.apply(wanted, may_reload=False)
-        self.house.clock.pump([0.01] * 60)
-        self.assertEqual(action_word(self.successResultOf(waiting)), "postponed")
-        self.assertEqual(self.worker.server("shop/s2").admin, 0)
-        self.assertEqual(action_word(self.apply(wanted)), "reload")
-
-
-class WorkerTests(SteeredCase):
-    """The worker may be another one."""
-
-    def test_started_anew(self) -> None:
-        """A worker that was started anew holds its file, and is led on from there."""
-        self.begin(S[1])
-        self.apply(shops(S[1], S[2]))
-        with open(self.house.path, "w", encoding="utf-8") as file:
-            file.write(shops(S[1]).text(self.house.directory))
-        digest = self.house.reloader.files.texts(shops(S[1])).digest()
-        with open(f"{self.house.directory}/state/confirmed", "w", encoding="utf-8") as file:
-            file.write(digest)
-        self.reloader.read()
-        self.worker.commands()
-        wanted = shops(S[1], S[2], S[3])
-        outcome = self.apply(wanted)
-        self.assertEqual((action_word(outcome), dict(changes_of(outcome).counts)), ("steps", {"added": 2}))
-        self.assertTrue(self.house.serves(wanted) and self.house.holds(wanted))
-
-    def test_unconfirmed_file(self) -> None:
-        """A worker that was started anew from a file that nobody confirmed takes a reload."""
-        self.begin(S[1])
-        self.reloader.read()
-        with open(f"{self.house.directory}/state/confirmed", "w", encoding="utf-8") as file:
-            file.write("something else")
-        outcome = self.apply(shops(S[1], S[2]))
-        self.assertEqual(action_word(outcome), "reload")
-
-    def test_waits_for_a_reload(self) -> None:
-        """While a reload is under way no step is said; after it the difference is planned again."""
-        self.begin(S[1])
-        self.reloader.held = Deferred()
-        reloading = self.applier.apply(shops("server s1 10.0.0.1:80 id 1 track x/y", S[2], cart=[]))
-        stepping = self.applier.apply(shops("server s1 10.0.0.1:80 id 1 track x/y", S[3], cart=[]))
-        draining = self.applier.drain([("shop", "s2")])
-        self.worker.commands()
-        self.assertNoResult(stepping)
-        self.assertNoResult(draining)
-        self.assertEqual(self.worker.commands(), [])
-        held, self.reloader.held = self.reloader.held, None
-        held.callback(None)
-        self.assertEqual(action_word(self.successResultOf(reloading)), "reload")
-        self.assertEqual(action_word(self.successResultOf(stepping)), "steps")
-        self.successResultOf(draining)
-
-    def test_after_a_reload(self) -> None:
-        """What a reload did to the backends that differed is read back, and put right."""
-        self.begin(S[1])
-        wanted = shops(S[1], f"{S[2]} track x/y")
-        load = self.worker.load
-
-        def misread(*arguments: object) -> None:
-            load(*arguments)  # type: ignore[arg-type]
-            self.worker.server("shop/s1").weight = 200
-
-        self.worker.load = misread  # type: ignore[method-assign]
-        self.apply(wanted)
-        self.assertEqual(self.worker.server("shop/s1").weight, 1)
-
-    def test_health(self) -> None:
-        """A server that is down stays down over a reload, in the state file of that reload alone."""
-        checked = f"{S[1]} check"
-        self.begin(checked, S[2])
-        self.worker.server("shop/s1").up = False
-        self.worker.server("shop/s2").up = False
-        self.apply(shops(checked, S[2], f"{S[3]} track x/y"))
-        (line,) = self.reloader.health[-1].splitlines()[1:]
-        self.assertEqual(line.split()[1:5], ["shop", "1", "s1", "10.0.0.1"])
-        with open(f"{self.house.directory}/state/server-state", encoding="utf-8") as file:
-            self.assertEqual(file.read(), "1\n")

@@ -61,7 +61,7 @@ class ReadingReloader(FakeReloader):
         self.worker.load(split(disk.text, disk.maps), self.files.directory)
 
 
-class SteeredHouse:
+class Installation:
     """
     One directory.
 
@@ -114,13 +114,13 @@ def _shape(worker: FakeWorker) -> object:
     return servers, {path: sorted(m.versions[m.current]) for path, m in worker.maps.items()}
 
 
-class SteeredCase(SynchronousTestCase):
-    """A house with one controller."""
+class InstallationCase(SynchronousTestCase):
+    """A installation with one controller."""
 
     def setUp(self) -> None:
-        self.house = SteeredHouse(self.mktemp())
-        self.worker, self.reloader = self.house.worker, self.house.reloader
-        self.applier = self.house.controller()
+        self.installation = Installation(self.mktemp())
+        self.worker, self.reloader = self.installation.worker, self.installation.reloader
+        self.applier = self.installation.controller()
 
     def apply(self, wanted: Config, applier: Applier | None = None, **how: object) -> Outcome:
         waiting = (applier or self.applier).apply(wanted, **how)  # type: ignore[arg-type]
@@ -133,7 +133,7 @@ class SteeredCase(SynchronousTestCase):
         waiting.addBoth(tell)
         for seconds in IDLE_WAITS:
             if not done:
-                self.house.clock.advance(seconds)
+                self.installation.clock.advance(seconds)
         return self.successResultOf(waiting)
 
     def begin(self, *shop: str, **more: dict[str, str]) -> None:
