@@ -14,7 +14,7 @@ from marathonlb.haproxy.dynamic.servers import Steps
 from marathonlb.haproxy.dynamic.update import Trouble, UpdatePlan, UpdateResult
 from marathonlb.haproxy.dynamic.updater import RuntimeUpdater
 from marathonlb.haproxy.interfaces import IReloader
-from marathonlb.haproxy.reload_reason import Reasons
+from marathonlb.haproxy.reload_reason import Reasons, sentence
 from marathonlb.haproxy.running_config import RunningConfig
 from marathonlb.haproxy.stage_times import StageTimes
 
@@ -66,10 +66,13 @@ class UpdateSequence:
             if result.trouble is None and not plan.looks:
                 break
             if result.trouble is not None:
-                self._log.info("The runtime update stopped ({trouble})", trouble=result.trouble.name)
                 if result.trouble in met:
                     break
                 met[result.trouble] = left
+                self._log.info(
+                    "The runtime update was interrupted: {reason}. HAProxy is read back and updated again",
+                    reason=sentence(left),
+                )
         reasons = left if result.trouble is None else met[result.trouble]
         if not reasons:
             self._store.archive_next(plan.archive_reasons)

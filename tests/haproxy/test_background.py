@@ -67,7 +67,7 @@ class FileTests(InstallationCase):
         self.assertTrue(self.installation.holds(wanted))
 
     def test_unconfirmed_reload(self) -> None:
-        """A reload of which nobody knows how it ended keeps its file, though the steps before were not written yet."""
+        """A reload with an unknown result keeps its file, though the steps before were not written yet."""
         self.serve()
         self.begin(S[1])
         self.apply(shops(S[2]))
@@ -80,7 +80,7 @@ class FileTests(InstallationCase):
         self.assertTrue(self.installation.holds(shops(f"{S[2]} maxconn 5")))
 
     def test_disk_full(self) -> None:
-        """A writing that fails is said, with what to do, and tried again; HAProxy is led on meanwhile."""
+        """A write that fails is logged with what to do and tried again; HAProxy is updated meanwhile."""
         said: list[str] = []
         observer = FilteringLogObserver(
             lambda event: said.append(formatEvent(event)),
@@ -109,8 +109,8 @@ class FileTests(InstallationCase):
         applier = self.installation.controller(refusing(1, errno.ENOSPC, "No space left on device"))
         self.failureResultOf(applier.apply(shops(S[2])), PublishFailed, OSError)
 
-    def test_started_anew_before_it_was_written(self) -> None:
-        """A worker that was started anew from the older file is led on as soon as that is noticed, unasked."""
+    def test_restarted_before_it_was_written(self) -> None:
+        """A worker that restarted from the older file is updated as soon as that is noticed, without a new request."""
         self.serve()
         self.begin(S[1])
         wanted = shops(S[1], S[2])
@@ -122,7 +122,7 @@ class FileTests(InstallationCase):
         self.assertTrue(self.installation.holds(wanted))
         self.assertEqual(self.reloads(), 1)
 
-    def test_started_anew_while_it_was_written(self) -> None:
+    def test_restarted_while_it_was_written(self) -> None:
         """A worker that cannot be asked when the file has followed is asked again later."""
         self.serve()
         self.begin(S[1])
@@ -151,7 +151,7 @@ class DrainedServerTests(InstallationCase):
         self.assertEqual(action_word(self.apply(shops(S[1]))), "steps")
 
     def test_waits(self) -> None:
-        """It takes no new request, is out of the text, and is deleted when nobody uses it any more."""
+        """It takes no new request, is out of the text, and is deleted when it is not in use any more."""
         self.assertEqual(self.worker.server("shop/s2").admin, 1)
         self.installation.clock.advance(DELETE_INTERVAL)
         self.assertIn("s2", self.worker.backends["shop"])

@@ -73,7 +73,7 @@ class ConfirmationTests(PlainInstallationCase):
         )
 
     def test_written(self) -> None:
-        """Where nobody runs HAProxy the file is written, said so, and not written again."""
+        """Where no HAProxy runs the file is written, said so, and not written again."""
         self.reloader.found = False
         self.assertEqual(action_word(self.apply(A)), "written")
         self.assertEqual(action_word(self.apply(A)), "nothing")

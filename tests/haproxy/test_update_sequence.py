@@ -37,7 +37,7 @@ class AdoptionTests(InstallationCase):
         self.assertEqual(self.worker.commands(), [])
 
     def test_behind_the_file(self) -> None:
-        """A server that the file does not have is made anew by its wanted line; a map is put right."""
+        """A server that the file does not have is replaced by its wanted line; a map is corrected."""
         for what in ("serves", "does not"):
             wanted = shops(S[1], S[2], S[3], maps={"a": "cart"})
             self.successResultOf(self.worker.say(["add server shop/s3 10.0.0.3:80", "enable server shop/s3"]))
@@ -50,7 +50,7 @@ class AdoptionTests(InstallationCase):
         self.assertEqual(self.reloads(), 1)
 
     def test_unexplained(self) -> None:
-        """A server that nobody knows and that is in use, in the place of one that is wanted, takes a reload."""
+        """An unknown server that is in use, in the place of one that is wanted, takes a reload."""
         self.successResultOf(self.worker.say(["add server shop/s3 10.0.0.3:80", "enable server shop/s3"]))
         self.worker.server("shop/s3").busy = True
         outcome = self.apply(shops(S[1], S[2], S[3]), self.installation.controller())
@@ -60,13 +60,13 @@ class AdoptionTests(InstallationCase):
         )
 
     def test_drained_by_the_one_before(self) -> None:
-        """What the controller before drained out of turn is put back where it is wanted."""
+        """A server that the controller before drained early is put back where it is wanted."""
         self.successResultOf(self.applier.drain([("shop", "s1")]))
         self.assertEqual(
             explanation(self.apply(shops(S[1], S[2]), self.installation.controller())), "1 server put back"
         )
 
-    def test_grave_of_the_one_before(self) -> None:
+    def test_undeleted_by_the_one_before(self) -> None:
         """A server that the controller before wanted to go is deleted by the next one."""
         self.worker.server("shop/s2").busy = True
         self.apply(shops(S[1]))
@@ -78,7 +78,7 @@ class AdoptionTests(InstallationCase):
         self.installation.clock.advance(DELETE_INTERVAL)
         self.assertEqual(list(self.worker.backends["shop"]), ["s1"])
 
-    def test_nobody_answers(self) -> None:
+    def test_no_answer(self) -> None:
         """Where the worker cannot be asked the file is believed; a difference takes a reload."""
         self.worker.up = False
         applier = self.installation.controller()
@@ -98,8 +98,8 @@ class AdoptionTests(InstallationCase):
 class RestartTests(InstallationCase):
     """The worker may be another one."""
 
-    def test_started_anew(self) -> None:
-        """A worker that was started anew holds its file, and is led on from there."""
+    def test_restarted(self) -> None:
+        """A worker that restarted holds its file, and is updated from there."""
         self.begin(S[1])
         self.apply(shops(S[1], S[2]))
         with open(self.installation.path, "w", encoding="utf-8") as file:
@@ -115,7 +115,7 @@ class RestartTests(InstallationCase):
         self.assertTrue(self.installation.serves(wanted) and self.installation.holds(wanted))
 
     def test_unconfirmed_file(self) -> None:
-        """A worker that was started anew from a file that nobody confirmed takes a reload."""
+        """A worker that restarted from an unconfirmed file takes a reload."""
         self.begin(S[1])
         self.reloader.read()
         with open(f"{self.installation.directory}/state/confirmed", "w", encoding="utf-8") as file:

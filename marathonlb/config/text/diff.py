@@ -83,6 +83,8 @@ def differences(old: Config, new: Config) -> tuple[Difference, ...]:
 
     A section that both hold as the same object costs nothing, so the cost follows the change.
     """
+    if new is old:
+        return ()
     places = new.places_that_differ(old)
     if places is not None:
         pairs = [(old.sections[place], new.sections[place]) for place in places]

@@ -222,7 +222,7 @@ class WithdrawnTests(BackendCase):
     before = mall(SHOP, CART, a="shop", b="cart")
 
     def test_withdrawn(self) -> None:
-        """A backend that goes is withdrawn when nothing leads to it, and deleted when nobody uses it."""
+        """A backend that goes is withdrawn when no map names it, and deleted when it is not in use."""
         self.worker.server("cart/s2").busy = True
         self.applier.service.startService()
         self.addCleanup(self.applier.service.stopService)
@@ -284,7 +284,7 @@ class WithdrawnTests(BackendCase):
 
 
 class RefusedTests(BackendCase):
-    """What HAProxy refuses, and what nobody knows."""
+    """What HAProxy refuses, and what is unknown."""
 
     wanted = mall(SHOP, CART, a="shop", b="cart")
 
@@ -310,7 +310,7 @@ class RefusedTests(BackendCase):
         self.assertEqual((explanation(outcome), self.worker.commands()), ("backend other is new", []))
 
     def test_server_refused(self) -> None:
-        """A refusal of one of its servers leaves a backend to which nobody is led, and a reload makes it."""
+        """A refusal of one of its servers leaves a backend that takes no requests, and a reload makes it."""
         self.worker.refusing.add("maxconn")
         odd = backend("cart", BALANCE, f"{S[2]} maxconn 9")
         outcome = self.apply(mall(SHOP, odd, a="shop", b="cart"), may_reload=False)
@@ -369,7 +369,7 @@ class AdoptedTests(BackendCase):
     """A controller that ends between a step and the file."""
 
     def test_runs_and_is_in_no_file(self) -> None:
-        """Nobody knows what a backend that is in no file was made from: it is one reload, whatever is wanted."""
+        """The directives of a backend that is in no file are unknown: it is one reload, whatever is wanted."""
         for wanted in (self.before, mall(SHOP, CART, a="shop", b="cart")):
             for command in MADE:
                 self.worker._answer(command)
@@ -382,7 +382,7 @@ class AdoptedTests(BackendCase):
             self.assertTrue(self.installation.serves(wanted) and self.installation.holds(wanted))
 
     def test_was_withdrawn(self) -> None:
-        """One to which nobody is led is deleted, and costs no reload."""
+        """One that takes no requests is deleted, and costs no reload."""
         for command in (*MADE, "unpublish backend cart"):
             self.worker._answer(command)
         second = self.installation.controller()

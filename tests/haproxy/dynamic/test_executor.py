@@ -8,7 +8,7 @@ from tests.haproxy.installation import InstallationCase, S, shops
 
 
 class ReplacementTests(InstallationCase):
-    """Servers whose arguments change are made anew."""
+    """Servers whose arguments change are replaced."""
 
     def setUp(self) -> None:
         super().setUp()

@@ -72,7 +72,7 @@ class AgreementTests(SynchronousTestCase):
 
     def test_agrees(self) -> None:
         """A server that reads back as it should is that server; anything else is not."""
-        ready, drained, grave = HeldServer(A), HeldServer(evolve(A, weight=0)), HeldServer(A, MAINTENANCE)
+        ready, drained, stopped = HeldServer(A), HeldServer(evolve(A, weight=0)), HeldServer(A, MAINTENANCE)
         for what, text, held, agrees in [
             ("same", line("a"), ready, True),
             ("address", line("a", address="10.0.0.2"), ready, False),
@@ -85,9 +85,9 @@ class AgreementTests(SynchronousTestCase):
             ("drained with its weight for weight 0", line("a", admin=8, weight=5), drained, True),
             ("ready for weight 0", line("a"), drained, False),
             ("maintenance for weight 0", line("a", admin=1, weight=0), drained, False),
-            ("grave", line("a", admin=1), grave, True),
-            ("grave that serves", line("a"), grave, False),
-            ("grave elsewhere", line("a", admin=1, port="81"), grave, False),
+            ("in maintenance", line("a", admin=1), stopped, True),
+            ("in maintenance that serves", line("a"), stopped, False),
+            ("in maintenance elsewhere", line("a", admin=1, port="81"), stopped, False),
             (
                 "odd arguments",
                 line("a", address="-", weight=9),

@@ -179,7 +179,7 @@ class PlanTests(SynchronousTestCase):
     """What a change of one backend comes to."""
 
     def test_commands(self) -> None:
-        """Changes that mean the same at runtime are said to HAProxy."""
+        """Changes that mean the same at runtime are commands."""
         for what, old, new, commands in COMMANDS:
             self.assertEqual(said(planned(backend(*old), backend(*new))), commands, what)
 
@@ -248,7 +248,7 @@ class HeldTests(SynchronousTestCase):
         self.a = HeldServer(self.text.servers["a"])
 
     def test_drained_out_of_turn(self) -> None:
-        """A server that was drained out of turn is put back where the text wants it."""
+        """A server that was drained early is put back where the text wants it."""
         held = {"a": evolve(self.a, admin=DRAIN)}
         self.assertEqual(said(planned(self.text, self.text, held)), ["set server shop/a state ready", "--"])
 
@@ -258,19 +258,19 @@ class HeldTests(SynchronousTestCase):
         self.assertEqual(said(planned(self.text, backend(f"{A} weight 0", B), held)), ["--"])
         self.assertEqual(len(said(planned(self.text, backend(B), held))), 3)
 
-    def test_grave(self) -> None:
-        """A server in the graveyard is left there."""
+    def test_undeleted(self) -> None:
+        """A drained server that is to go is left as it is."""
         self.assertEqual(
             said(planned(backend(B), backend(B), {"a": evolve(self.a, admin=MAINTENANCE)})), ["--"]
         )
 
-    def test_back_from_the_grave(self) -> None:
+    def test_wanted_again(self) -> None:
         """One that is wanted again is put back as it was."""
         held = {"a": evolve(self.a, admin=MAINTENANCE)}
         self.assertEqual(said(planned(backend(B), self.text, held)), ["set server shop/a state ready", "--"])
 
-    def test_back_from_the_grave_with_other_arguments(self) -> None:
-        """One that is wanted again with other arguments is made anew."""
+    def test_wanted_again_with_other_arguments(self) -> None:
+        """One that is wanted again with other arguments is replaced."""
         held = {"a": evolve(self.a, admin=MAINTENANCE)}
         commands = said(planned(backend(B), backend(f"{A} maxconn 5", B), held))
         self.assertEqual(commands[1:3], ["set server shop/a state maint", "del server shop/a"])
@@ -282,7 +282,7 @@ class HeldTests(SynchronousTestCase):
         )
 
     def test_unknown(self) -> None:
-        """A server whose arguments nobody knows is made anew where it is wanted, and removed where it is not."""
+        """A server whose arguments are unknown is replaced where it is wanted, and removed where it is not."""
         held = {"c": evolve(self.a, known=False)}
         self.assertIn("add server shop/c 10.0.0.3:80 id 3", said(planned(self.text, backend(A, B, C), held)))
         self.assertEqual(

@@ -189,7 +189,7 @@ class RefusalTests(InstallationCase):
         self.assertEqual(action_word(self.apply(wanted)), "steps")
         self.assertTrue(self.installation.serves(wanted))
 
-    def test_mended(self) -> None:
+    def test_corrected(self) -> None:
         """What somebody changed by hand in a backend is put right with its next step."""
         self.begin(S[1], S[2])
         self.worker.server("shop/s1").admin = 1
@@ -252,7 +252,7 @@ class RefusalTests(InstallationCase):
         self.assertTrue(self.installation.serves(shops(S[1])))
 
     def test_cannot_be_asked(self) -> None:
-        """Where nobody answers, a change is a reload."""
+        """Where the runtime API does not answer, a change is a reload."""
         self.begin(S[1])
         self.worker.up = False
         outcome = self.apply(shops(S[1], S[2]), may_reload=False)

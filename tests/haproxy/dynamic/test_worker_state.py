@@ -7,7 +7,7 @@ from tests.haproxy.installation import InstallationCase, S, shops
 
 
 class DrainTests(InstallationCase):
-    """Servers that are drained out of turn."""
+    """Servers that are drained early."""
 
     def setUp(self) -> None:
         super().setUp()
