@@ -1,1 +1,1 @@
-"""What runs: Marathon's API and events, and the cluster as values."""
+"""Marathon: its API and events, and the running apps as values."""

@@ -1,9 +1,9 @@
 """
-Apps by id, and what an answer changes about them.
+The known apps by id, and the changes that an answer makes to them.
 
-The one place where history enters the state, in two ways that are bounded: an app that cannot be read keeps the
-value held before, and a task whose health results are missing keeps its last verdict. Everything else follows from
-the last answers alone, whatever their order.
+Only two things depend on history, and both are bounded: an app that cannot be read keeps its last value, and a task
+whose health results are missing keeps its last result. Everything else follows from the last answers alone, in any
+order.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _NOTHING: frozenset[str] = frozenset()
 @frozen(kw_only=True)
 class Change:
     """
-    What an answer changed, as ids of apps; true where there is anything.
+    The changes of an answer, as ids of apps; true if there are any.
 
-    :param stale: apps whose answer is older than what is held, which was kept. They are to be asked again, and
-        the second answer is to be given as ``confirmed``: after a restored backup the older one is the truth.
+    :param stale: apps whose answer is older than the known value, which was kept. The caller asks for them again and
+        passes the second answer as ``confirmed``: after a restored backup the older version is the right one.
     """
 
     added: frozenset[str] = _NOTHING
@@ -36,7 +36,7 @@ class Change:
 
     @property
     def touched(self) -> frozenset[str]:
-        """Every app that is not what it was."""
+        """Every app that was added, removed or changed."""
         return self.added | self.removed | self.changed
 
     def __bool__(self) -> bool:
@@ -46,10 +46,10 @@ class Change:
 @frozen
 class Shrink:
     """
-    How much an answer would take away.
+    The number of services that an answer would remove.
 
-    :param before: the services there are now.
-    :param vanished: how many of them would have nothing behind them any more.
+    :param before: number of services now.
+    :param vanished: number of them that would have no servers any more.
     """
 
     before: int
@@ -57,17 +57,17 @@ class Shrink:
 
     @property
     def percent(self) -> float:
-        """0 to 100; 0 where there is nothing to lose."""
+        """Percentage of the services that would vanish, 0 to 100; 0 if there are none."""
         return 100 * self.vanished / self.before if self.before else 0.0
 
 
 def offered_ports(app: App) -> int:
-    """How many services an app may have: its ports, where a ``HAPROXY_`` label says that it is meant for us."""
+    """Return the maximum number of services of an app: its ports if it has a ``HAPROXY_`` label, else 0."""
     return len(app.ports) if app.labels else 0
 
 
 class ClusterState:
-    """What is known to run. Not thread safe; its values are frozen."""
+    """The known apps of a cluster. Not thread safe; the values are frozen."""
 
     def __init__(self) -> None:
         self._apps: dict[str, App] = {}
@@ -75,12 +75,12 @@ class ClusterState:
 
     @property
     def apps(self) -> Mapping[str, App]:
-        """The apps by id, a live view; its order says nothing."""
+        """The apps by id, as a live view in no particular order."""
         return MappingProxyType(self._apps)
 
     @property
     def unreadable(self) -> Mapping[str, str]:
-        """Why an app could not be read lately, by id; what was held of it is still in `apps`."""
+        """The reasons why apps could not be read lately, by id; their last values are still in `apps`."""
         return MappingProxyType(self._unreadable)
 
     def replace_all(
@@ -89,12 +89,12 @@ class ClusterState:
         """
         Take an answer about everything.
 
-        Where an unreadable app has lost even its id it may be any of those that are missing, so none is removed.
+        If an unreadable app lacks even its id, it may be any of those that are missing, so none is removed.
 
-        :param confirmed: this is the second answer that says so; an older version is believed.
+        :param confirmed: True for a second answer, whose older versions are accepted.
         """
         given = {app.id: app for app in apps}
-        self._unreadable = {each.app_id: each.reason for each in unreadable}
+        self._unreadable = {app.app_id: app.reason for app in unreadable}
         nameless = any("/" not in app_id for app_id in self._unreadable)
         gone = [] if nameless else [i for i in self._apps if i not in given and i not in self._unreadable]
         added, changed, stale = set(), set(), set()
@@ -124,8 +124,8 @@ class ClusterState:
         """
         Take an answer about one app.
 
-        :param app: None where it is gone.
-        :param confirmed: as in `replace_all`.
+        :param app: None if it is gone.
+        :param confirmed: see `replace_all`.
         """
         self._unreadable.pop(app_id, None)
         held = self._apps.get(app_id)
@@ -146,7 +146,7 @@ class ClusterState:
         return Change(changed=frozenset((app_id,)))
 
     def keep(self, unreadable: UnreadableApp) -> None:
-        """Note that one app's answer could not be read; what is held of it stays."""
+        """Note that one app cannot be read; its last value stays."""
         self._unreadable[unreadable.app_id] = unreadable.reason
 
     def shrink(
@@ -156,15 +156,15 @@ class ClusterState:
         weigh: Callable[[App], int] = offered_ports,
     ) -> Shrink:
         """
-        How much would go away if this answer about everything were taken.
+        Return how many services would vanish if this answer about everything were taken.
 
-        A service goes away with its app, with its port or label, and when an app that wants instances loses all
-        of its tasks at once.
+        A service vanishes with its app, with its port or label, and when an app whose definition asks for instances
+        loses all of its tasks at once.
 
-        :param weigh: how many services an app has.
+        :param weigh: returns the number of services of an app.
         """
         given = {app.id: app for app in apps}
-        unread = {each.app_id for each in unreadable}
+        unread = {app.app_id for app in unreadable}
         nameless = any("/" not in app_id for app_id in unread)
         before = vanished = 0
         for app_id, held in self._apps.items():
@@ -181,7 +181,7 @@ class ClusterState:
 
 
 def is_older(app: App, held: App) -> bool:
-    """Whether an answer was overtaken by the one that is held (ISO 8601 in UTC orders as text)."""
+    """Return whether an answer is older than the known value (ISO 8601 in UTC orders as text)."""
     if not app.version or not held.version:
         return False
     return app.version.removesuffix("Z") < held.version.removesuffix("Z")
@@ -189,9 +189,9 @@ def is_older(app: App, held: App) -> bool:
 
 def with_known_verdicts(app: App, held: App) -> App:
     """
-    Fill the health that Marathon does not tell just now with what it told last about the same task.
+    Return the app with missing health results replaced by the last known ones of the same task.
 
-    Results are missing for a moment after a change of leader; without health checks there are none to wait for.
+    Results are missing for a moment after a change of leader. An app without health checks has none.
     """
     if not app.health_checks or all(task.alive is not None for task in app.tasks):
         return app

@@ -1,4 +1,11 @@
-"""One cluster of several: it is asked however long that takes, and what comes is kept until somebody gathers it."""
+"""
+Poll one of several clusters, however long its Marathon takes, and keep the changes until they are gathered.
+
+The states of the polling are in `marathonlb.marathon.poll_lifecycle`::
+
+    idle ──→ polling ──→ overdue     back to idle with the answer
+    pausing                          after a failure, until the next attempt
+"""
 
 from __future__ import annotations
 
@@ -13,27 +20,29 @@ from twisted.python.failure import Failure
 from marathonlb.errors import SourceError, described
 from marathonlb.marathon.cluster import Change
 from marathonlb.marathon.gatherer import Gathered, Gatherer, both
+from marathonlb.marathon.model import shown_cluster
+from marathonlb.marathon.poll_lifecycle import PollRecord, new_poll_lifecycle
 from marathonlb.marathon.snapshot import ClusterSnapshots
 from marathonlb.timers import Backoff, NamedTimers
 
-PATIENCE = 1.0
-"""Seconds that a new hint waits after a failure; without one the back-off decides."""
-
 NOTHING: frozenset[str] = frozenset()
+
+RETRY, SECOND_ANSWER = "retry", "second answer"
+"""Names of the timers: the next attempt after a failure, and the second answer about everything."""
 
 
 class ClusterPoller:
     """
-    Asks one cluster, one question at a time.
+    Polls one cluster, one request at a time.
 
-    What it is asked for while a question is under way is asked for next. What fails is tried again with back-off, while
-    the other clusters go on.
+    Apps that are enqueued while a request is under way are asked for next. A failed request is retried with back-off;
+    other clusters are not affected.
 
-    :ivar late: somebody has given up waiting for the question that is under way.
-    :ivar recalled: it is known from before the start.
-    :param name: the cluster's; empty where it has none.
-    :param arrived: called when something has come that nobody waits for.
-    :param jitter: gives a number from 0 to 1.
+    :ivar recalled: True if the apps are known from a snapshot of before the start.
+    :param name: the name of the cluster; empty if it has none.
+    :param arrived: called when a change has come that no `poll` waits for.
+    :param jitter: returns a number from 0 to 1.
+    :param snapshots: the apps that were known before the start.
     """
 
     _log = Logger()
@@ -50,159 +59,162 @@ class ClusterPoller:
     ) -> None:
         self.name = name
         self.gatherer = gatherer
-        self.late = False
         self.recalled = False
+        self._shown_name = shown_cluster(name)
         self._clock = clock
         self._arrived = arrived
-        self._backoff = Backoff(longest=max_backoff, jitter=jitter)
         self._snapshots = snapshots
-        self._owed: frozenset[str] | None = NOTHING
+        self._record = PollRecord(backoff=Backoff(longest=max_backoff, jitter=jitter))
+        self._lifecycle = new_poll_lifecycle(self._record)
+        self._due: frozenset[str] | None = NOTHING
         self._named = NOTHING
-        self._asking: Deferred[None] | None = None
+        self._polling: Deferred[SourceError | None] | None = None
         self._waiting: list[Deferred[None]] = []
-        self._come = Gathered(change=Change(), full=False)
-        self._answered_as_of = -inf
-        self._failures = 0
-        self._said = ""
-        self._not_before = -inf
+        self._gathered = Gathered(change=Change(), full=False)
+        self._last_problem = ""
         self._timers = NamedTimers(clock)
 
     @property
-    def asking(self) -> bool:
-        """Whether a question is under way."""
-        return self._asking is not None
-
-    @property
-    def asked(self) -> bool:
-        """Whether it was ever asked."""
-        return self._asking is not None or self._answered_as_of > -inf or self._failures > 0
+    def attempted(self) -> bool:
+        """True if the cluster was asked at least once."""
+        record = self._record
+        return self._lifecycle.under_way() or record.answered_as_of > -inf or record.failures > 0
 
     @property
     def known(self) -> bool:
-        """Whether it is known what runs there, be it from before the start."""
+        """True if the cluster's apps are known, from an answer or from a snapshot."""
         return self.gatherer.complete or self.recalled
 
     @property
     def as_of(self) -> float:
-        """As of when what is known holds, on the clock: infinity where nothing is being asked for."""
-        return inf if self._asking is None else self._answered_as_of
+        """The time up to which the known apps are valid, on the clock; infinity if no request is under way."""
+        return self._record.answered_as_of if self._lifecycle.under_way() else inf
 
-    def owe(self, apps: frozenset[str], *, everything: bool = False) -> None:
+    def enqueue(self, apps: frozenset[str], *, everything: bool = False) -> None:
         """
-        These apps are to be asked for.
+        Note the apps to ask for.
 
-        :param everything: and all others, too.
+        :param everything: True to ask for all other apps, too.
         """
-        self._owed = None if everything or self._owed is None else self._owed | apps
+        self._due = None if everything or self._due is None else self._due | apps
         self._named |= apps
 
-    def ask(self) -> Deferred[None]:
+    def poll(self) -> Deferred[None]:
         """
-        Ask for what is owed.
+        Ask for the enqueued apps.
 
-        :return: fires when nothing is under way any more, failed or not; at once where there is no sense in waiting.
+        :return: fires when no request is under way any more, also after a failure; at once if waiting makes no sense.
         """
-        if self._owed == NOTHING or (self.asking and self.late):
+        if self._due == NOTHING:
             return succeed(None)
-        wait = self._not_before - self._clock.seconds()
-        if not self.asking and wait > 0:
-            self._timers.set("retry", wait, self._begin)
+        seconds = self._lifecycle.hinted(self._clock.seconds())
+        if seconds is None:
+            return succeed(None)
+        if seconds > 0:
+            self._timers.set(RETRY, seconds, self._begin)
             return succeed(None)
         waiting: Deferred[None] = Deferred()
         self._waiting.append(waiting)
         self._begin()
         return waiting
 
+    def give_up(self) -> None:
+        """Wait no longer for the request that is under way; `arrived` is called when it is answered."""
+        self._lifecycle.give_up()
+
     def take(self) -> Gathered:
-        """What has come since this was called last."""
-        come, self._come = self._come, Gathered(change=Change(), full=False)
-        return come
+        """Return the changes since the last call."""
+        gathered, self._gathered = self._gathered, Gathered(change=Change(), full=False)
+        return gathered
 
     def stop(self) -> None:
-        """Ask no more."""
+        """Cancel the request and every timer."""
         self._timers.cancel_all()
-        if self._asking is not None:
-            self._asking.cancel()
-
-    # how
+        if self._polling is not None:
+            self._polling.cancel()
 
     def _begin(self) -> None:
-        self._timers.cancel("retry")
-        if self._asking is None:
-            asking = self._asking = Deferred.fromCoroutine(self._run())
-            asking.addErrback(self._broke)
-            asking.addCallback(self._ended)
+        self._timers.cancel(RETRY)
+        if self._lifecycle.begin():
+            polling = self._polling = Deferred.fromCoroutine(self._ask())
+            polling.addErrback(self._broken)
+            polling.addCallback(self._ended)
 
-    async def _run(self) -> None:
-        while self._owed != NOTHING:
-            owed, self._owed = self._owed, NOTHING
+    async def _ask(self) -> SourceError | None:
+        """Ask until nothing is due; return the error that ended it."""
+        while self._due != NOTHING:
+            due, self._due = self._due, NOTHING
             named, self._named = self._named, NOTHING
             began = self._clock.seconds()
             try:
-                gathered = await self.gatherer.gather(owed)
+                gathered = await self.gatherer.gather(due)
             except SourceError as error:
-                self.owe(named, everything=owed is None)
-                self._failed(error)
-                return
-            self._failures, self._said = 0, ""
-            self._answered_as_of = began
-            self._come = Gathered(
-                change=both(self._come.change, gathered.change),
-                full=self._come.full or gathered.full,
-                drifted=self._come.drifted | (gathered.drifted - named),
+                self.enqueue(named, everything=due is None)
+                return error
+            self._last_problem = ""
+            self._lifecycle.answered(began)
+            self._gathered = Gathered(
+                change=both(self._gathered.change, gathered.change),
+                full=self._gathered.full or gathered.full,
+                drifted=self._gathered.drifted | (gathered.drifted - named),
             )
             if gathered.again_in is not None:
-                self._timers.set("doubt", gathered.again_in, self._ask_everything)
+                self._timers.set(SECOND_ANSWER, gathered.again_in, self._ask_everything)
+        return None
+
+    def _broken(self, reason: Failure) -> None:
+        if not reason.check(CancelledError):
+            self._log.failure(
+                "Polling {cluster} ended because of a defect in marathon-lb; the next hint starts it again",
+                reason,
+                cluster=self._shown_name,
+            )
+
+    def _ended(self, error: SourceError | None) -> None:
+        self._polling = None
+        overdue = self._lifecycle.overdue()
+        if error is None:
+            self._lifecycle.ended()
+        else:
+            self._failed(error)
+        waiting, self._waiting = self._waiting, []
+        for deferred in waiting:
+            deferred.callback(None)
+        if (overdue or not waiting) and (self._gathered.change or self._gathered.full):
+            self._arrived()
 
     def _failed(self, error: SourceError) -> None:
-        again = described(error) == self._said
-        self._said = described(error)
-        self._failures += 1
-        delay = self._backoff.delay(self._failures)
-        self._not_before = self._clock.seconds() + min(delay, PATIENCE)
-        self._timers.set("retry", delay, self._begin)
-        say = self._log.info if again else self._log.warn
-        say(
-            "The cluster {cluster} cannot be asked: {problem}; the next attempt is in {seconds:.1f} seconds, its apps "
-            "are served as they are known, and the other clusters go on",
-            cluster=self.name or "without a name",
-            problem=described(error),
+        delay = self._lifecycle.failed(self._clock.seconds())
+        self._timers.set(RETRY, delay, self._begin)
+        problem = described(error)
+        log = self._log.info if problem == self._last_problem else self._log.warn
+        self._last_problem = problem
+        log(
+            "Polling {cluster} failed: {problem}. Retrying in {seconds:.1f} s; its apps are served as last "
+            "known, other clusters are not affected",
+            cluster=self._shown_name,
+            problem=problem,
             seconds=delay,
         )
         if not self.known:
             self._recall()
 
     def _recall(self) -> None:
-        """Take what it ran before the start for what it runs."""
-        kept = self._snapshots.recall(self.name) if self._snapshots else None
-        if kept is None:
+        """Serve the apps of the last snapshot until Marathon answers."""
+        snapshot = self._snapshots.recall(self.name) if self._snapshots else None
+        if snapshot is None:
             return
-        self.gatherer.last_full, apps = kept
-        self._come = Gathered(change=self.gatherer.cluster.replace_all(apps), full=True)
+        self.gatherer.last_full, apps = snapshot
+        self._gathered = Gathered(change=self.gatherer.cluster.replace_all(apps), full=True)
         self.recalled = True
         self._log.warn(
-            "The cluster {cluster} is served as it was {seconds:.0f} seconds ago, with {count} apps",
-            cluster=self.name or "without a name",
+            "Serving {cluster} from its snapshot of {seconds:.0f} seconds ago, with {count} apps, until its "
+            "Marathon answers",
+            cluster=self._shown_name,
             seconds=self._clock.seconds() - self.gatherer.last_full,
             count=len(apps),
         )
 
-    def _broke(self, reason: Failure) -> None:
-        if not reason.check(CancelledError):
-            self._log.failure(
-                "The cluster {cluster} could not be asked, by a mistake in this program; it is asked at the next hint",
-                reason,
-                cluster=self.name or "without a name",
-            )
-
-    def _ended(self, _: object) -> None:
-        self._asking, late, self.late = None, self.late, False
-        waiting, self._waiting = self._waiting, []
-        for each in waiting:
-            each.callback(None)
-        if (late or not waiting) and (self._come.change or self._come.full):
-            self._arrived()
-
     def _ask_everything(self) -> None:
-        self.owe(NOTHING, everything=True)
+        self.enqueue(NOTHING, everything=True)
         self._begin()

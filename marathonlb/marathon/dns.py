@@ -1,8 +1,8 @@
 """
-The addresses of agents' hosts, which Marathon often gives as names.
+The addresses of the agents' hosts, which Marathon often gives as names.
 
-Names are resolved before they are needed, cached, and resolved again now and then; a name that cannot be resolved
-takes out its own tasks alone.
+Names are resolved before they are needed, cached, and resolved again at an interval. If a name cannot be resolved, only
+the tasks on that host are not served.
 """
 
 from __future__ import annotations
@@ -29,29 +29,29 @@ from marathonlb.marathon.events.hints import Hint
 
 
 @implementer(IResolutionReceiver)
-class _Receiver:
+class _AddressCollector:
     """Collects the addresses of one name."""
 
     def __init__(self) -> None:
         self.done: Deferred[list[str]] = Deferred()
-        self._found: list[str] = []
+        self._addresses: list[str] = []
 
     def resolutionBegan(self, resolutionInProgress: IHostResolution) -> None:
-        """Nothing is known yet."""
+        """Do nothing, since no address is known yet."""
 
     def addressResolved(self, address: IAddress) -> None:
-        """One of perhaps several addresses."""
-        self._found.append(address.host)  # type: ignore[attr-defined]
+        """Add one of the addresses."""
+        self._addresses.append(address.host)  # type: ignore[attr-defined]
 
     def resolutionComplete(self) -> None:
-        """That was all."""
+        """Fire `done` with the addresses."""
         if not self.done.called:
-            self.done.callback(self._found)
+            self.done.callback(self._addresses)
 
 
 def resolve(resolver: IHostnameResolver, name: str) -> Deferred[list[str]]:
-    """Every address of a name; none where it cannot be resolved."""
-    receiver = _Receiver()
+    """Return all addresses of a name; none if it cannot be resolved."""
+    receiver = _AddressCollector()
     if can_be_resolved(name):
         resolver.resolveHostName(receiver, name)
     else:
@@ -61,11 +61,11 @@ def resolve(resolver: IHostnameResolver, name: str) -> Deferred[list[str]]:
 
 class AgentHosts(Service):
     """
-    Resolves and remembers.
+    Resolves the names of hosts and caches their addresses; provides `marathonlb.marathon.interfaces.Hosts`.
 
-    :ivar changed: told to look at everything when an address has changed; set by who wants to know.
+    :ivar changed: called with a hint about everything when an address has changed; set by the owner.
     :param interval: seconds between two resolutions of the known names.
-    :param patience: seconds that one round of resolving may hold up a convergence.
+    :param patience: maximum number of seconds that unresolved names delay a convergence.
     """
 
     _log = Logger()
@@ -88,79 +88,83 @@ class AgentHosts(Service):
         self._loop: LoopingCall | None = None
 
     def startService(self) -> None:
-        """Begin to resolve again now and then."""
+        """Start to resolve the known names at the interval."""
         super().startService()  # type: ignore[no-untyped-call]
         self._loop = LoopingCall(self.refresh)
         self._loop.clock = self._clock
         self._loop.start(self._interval, now=False).addErrback(
             lambda failure: self._log.failure(
-                "Hosts are not resolved any more; restart the controller", failure
+                "A defect ended the resolution of agents' hosts; restart the controller, since addresses are stale",
+                failure,
             )
         )
 
     def stopService(self) -> None:
-        """Resolve no more; of an address that arrives late nobody is told."""
+        """Stop resolving; an address that arrives later makes no hint."""
         super().stopService()  # type: ignore[no-untyped-call]
         self.changed = lambda hint: None
         if self._loop is not None and self._loop.running:
             self._loop.stop()
 
     def address(self, host: str) -> str | None:
-        """The address of a host that was learnt; a literal address is its own."""
+        """Return the known address of a host; a literal address is its own."""
         known = self._known.get(host)
         return host if known is None and is_address(host) else known
 
     async def learn(self, hosts: Iterable[str]) -> None:
-        """Resolve the names among these that are not known; those that take too long arrive later, as a hint."""
+        """Resolve the unknown names; an address that takes longer than ``patience`` comes later, as a hint."""
         names = {host for host in hosts if host not in self._known and not is_address(host)}
         if not names:
             return
-        over: Deferred[None] = Deferred(lambda _: call.cancel())
+        finished: Deferred[None] = Deferred(lambda _: call.cancel())
 
         def give_up() -> None:
             for name in sorted(names - self._known.keys()):
                 self._known[name] = None
                 self._log.warn(
-                    "The agent's host {host} is not resolved yet; its tasks wait for it", host=name
+                    "Resolving the agent's host {host} takes longer than {seconds:g} s; its tasks are served once it "
+                    "is resolved. Check the name server if this persists",
+                    host=name,
+                    seconds=self._patience,
                 )
-            over.callback(None)
+            finished.callback(None)
 
         def arrived(_: object) -> None:
             if call.active():
                 call.cancel()
-                over.callback(None)
+                finished.callback(None)
 
         call = self._clock.callLater(self._patience, give_up)
         DeferredList([self._resolve(name) for name in sorted(names)]).addCallback(arrived)
-        await over
+        await finished
 
     def refresh(self) -> None:
-        """Resolve the known names again, but those that are still being resolved; a change is a hint."""
+        """Resolve the known names again, except those under way; a change makes a hint."""
         for name in sorted(self._known.keys() - self._asked):
             self._resolve(name)
 
     def keep(self, hosts: Iterable[str]) -> None:
-        """Forget the names that are not among these: their agents are gone, or run nothing of ours any more."""
+        """Forget all other names: their agents are gone, or run no task that is served."""
         for name in self._known.keys() - self._asked - set(hosts):
             del self._known[name]
 
     def moved(self) -> frozenset[str]:
-        """The hosts whose address has changed since this was asked last."""
+        """Return the hosts whose address has changed since the last call."""
         moved, self._moved = frozenset(self._moved), set()
         return moved
 
     def _resolve(self, name: str) -> Deferred[None]:
         self._asked.add(name)
-        return resolve(self._resolver, name).addCallback(lambda found: self._take(name, found))
+        return resolve(self._resolver, name).addCallback(lambda addresses: self._take(name, addresses))
 
-    def _take(self, name: str, found: list[str]) -> None:
+    def _take(self, name: str, addresses: list[str]) -> None:
         """
-        Note the address of a name: the first of its IPv4 addresses, else of its IPv6 ones, so that a fleet agrees.
+        Note the address of a name: the lowest IPv4 address, else the lowest IPv6 one, so that all controllers agree.
 
-        A name that fails keeps the address that is known.
+        A name that cannot be resolved keeps its known address.
         """
         self._asked.discard(name)
-        address = min(filter(is_address, found), key=lambda each: (":" in each, each), default=None)
+        address = min(filter(is_address, addresses), key=lambda one: (":" in one, one), default=None)
         if address is not None:
             late = name in self._known and self._known[name] != address
             self._known[name] = address
@@ -170,15 +174,15 @@ class AgentHosts(Service):
         elif name not in self._known:
             self._known[name] = None
             self._log.warn(
-                "The agent's host {host} cannot be resolved; its tasks are not served. Mend the name service or the "
-                "agents' --hostname",
+                "Resolving the agent's host {host} failed; its tasks are not served. Correct the name server's "
+                "records, or the agent's --hostname",
                 host=name,
             )
 
 
 @lru_cache(maxsize=65_536)
 def is_address(host: str) -> bool:
-    """Whether this is a literal IPv4 or IPv6 address; one with a zone (``%eth0``) is none that HAProxy takes."""
+    """Return whether this is a literal IPv4 or IPv6 address; HAProxy accepts none with a zone (``%eth0``)."""
     if not host or (host[0] not in "0123456789" and ":" not in host) or "%" in host:
         return False
     try:
@@ -189,7 +193,7 @@ def is_address(host: str) -> bool:
 
 
 def can_be_resolved(host: str) -> bool:
-    """Whether a resolver can be asked for a name; what it cannot encode it would never answer."""
+    """Return whether a resolver can encode a name; it would never answer for another one."""
     try:
         host.encode("idna")
     except UnicodeError:

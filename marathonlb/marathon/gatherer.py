@@ -1,8 +1,8 @@
 """
-Asks Marathon for what a hint names, and decides whether to believe it.
+Ask Marathon for the apps that a hint names, and decide whether to accept the answer.
 
-An answer that takes away more than ``--max-shrink`` of the services is not believed at once: a second one, ten seconds
-later and from another Marathon where there is one, has to agree, and Marathon has to have an elected leader.
+An answer that removes more than ``--max-shrink`` percent of the services is not accepted at once: a second answer, ten
+seconds later and from another Marathon if there is one, has to confirm it, and a leader has to be elected.
 """
 
 from __future__ import annotations
@@ -21,33 +21,33 @@ from marathonlb.marathon.interfaces import AppsAnswer, IMarathon, UnreadableTask
 from marathonlb.marathon.model import App
 
 SECOND_OPINION = 10.0
-"""Seconds between two answers that are to agree."""
+"""Seconds between an answer and the second one that has to confirm it."""
 
 MANY = 50
 """
-Up to so many changed apps are asked for one by one, in a large cluster up to a tenth of it.
+Maximum number of changed apps that are asked for one by one; in a large cluster a tenth of its apps.
 
-Past that one answer about everything costs less. A bound that does not grow with the cluster would feed itself: while a
-large answer is fetched, enough events come to ask for the next.
+Past that one answer about everything costs less. A limit that does not grow with the cluster would sustain itself:
+while a large answer is fetched, enough events come to ask for the next one.
 """
 
 PARALLEL = 8
-"""How many apps are asked for at the same time."""
+"""Maximum number of apps that are asked for at the same time."""
 
-LOUD = 20
-"""So many unreadable apps, and tasks, of one answer are named at most."""
+LOGGED = 20
+"""Maximum number of unreadable apps, and of unreadable tasks, of one answer that are logged by name."""
 
 
 @frozen(kw_only=True)
 class Gathered:
     """
-    What came of asking.
+    The result of asking Marathon.
 
-    :param change: what is different now.
-    :param full: whether everything was compared.
-    :param again_in: seconds until everything is to be asked again, since this answer was not believed.
-    :param drifted: of a full comparison that is not the first, the apps that had changed.
-    :param as_of: as of when this is all that was asked for; None for when it was.
+    :param change: the changes of the known apps.
+    :param full: True if everything was compared.
+    :param again_in: seconds until everything is to be asked for again, since this answer was not accepted.
+    :param drifted: the apps that a full comparison, but the first, found changed.
+    :param as_of: the time up to which the result is complete, on the clock; None for the time of the request.
     """
 
     change: Change
@@ -59,57 +59,58 @@ class Gathered:
 
 @frozen
 class _Doubt:
-    """An answer that was not believed."""
+    """An answer about everything that was not accepted: its Marathon, and its time on the clock."""
 
     url: str
     since: float
 
 
 class KnownApps(Protocol):
-    """What is known to run: see `ClusterState`."""
+    """The known apps: see `ClusterState`."""
 
     @property
     def apps(self) -> Mapping[str, App]:
-        """The apps by id, a live view."""
+        """The apps by id, as a live view."""
 
 
 class AppGatherer(Protocol):
-    """Who keeps what is known in step with Marathon, be it of one cluster or of several."""
+    """Keeps the known apps in step with Marathon, for one cluster or several."""
 
     @property
     def cluster(self) -> KnownApps:
-        """What is known."""
+        """The known apps."""
 
     @property
     def complete(self) -> bool:
-        """Whether enough is known to be served."""
+        """True if enough is known to be served."""
 
     @property
     def news(self) -> bool:
-        """Whether something has come that nobody has gathered yet."""
+        """True if an answer has come that was not gathered yet."""
 
     @property
     def last_full(self) -> float | None:
-        """When everything was last compared, on the clock; None before the first time."""
+        """The time of the last full comparison, on the clock; None before the first one."""
 
     async def gather(self, apps: frozenset[str] | None) -> Gathered:
         """Ask about these apps, or about everything."""
 
     def doubt(self) -> None:
-        """What everything came to is not believed by who knows more: the next time another Marathon is asked."""
+        """Doubt the last full answer, since its result is implausible: another Marathon is asked next time."""
 
     async def agrees(self, since: float) -> bool:
-        """Whether everything was compared once more, long enough after this moment, and a leader is elected."""
+        """Return whether everything was compared again, long enough after this time, and a leader is elected."""
 
 
 class Gatherer:
     """
     Keeps a `ClusterState` in step with Marathon.
 
-    :ivar last_full: when everything was last compared, on the clock, be it before the start; None where it never was.
-    :ivar problem: why Marathon could not be asked the last time; empty where it could.
-    :param max_shrink: percent of the services that one answer may take away; 100 believes everything.
-    :param weigh: how many services an app that is held has.
+    :ivar last_full: time of the last full comparison, on the clock, possibly before the start; None if there was none.
+    :ivar problem: the reason of the last failure; empty if the last request succeeded.
+    :ivar news: always False, since this gatherer returns each answer to the caller that waits for it.
+    :param max_shrink: percentage of the services that one answer may remove; 100 accepts everything.
+    :param weigh: returns the number of services of a known app.
     """
 
     _log = Logger()
@@ -135,18 +136,17 @@ class Gatherer:
         self._left_out: frozenset[UnreadableTask] = frozenset()
 
     news = False
-    """Whoever asks is told at once."""
 
     @property
     def complete(self) -> bool:
-        """Whether an answer about everything has been taken."""
+        """True after the first answer about everything."""
         return self._seen
 
     async def gather(self, apps: frozenset[str] | None) -> Gathered:
         """
         Ask about these apps, or about everything.
 
-        :raises SourceError: Marathon could not be asked; nothing has changed.
+        :raises SourceError: Marathon could not be asked; the known apps are unchanged.
         """
         try:
             if apps is None or not self._seen or len(apps) > max(MANY, len(self.cluster.apps) // 10):
@@ -176,8 +176,8 @@ class Gatherer:
             if doubt is None:
                 self._doubt = _Doubt(answer.url, self._clock.seconds())
             self._log.warn(
-                "{url} says that {vanished} of {before} services are gone; nothing is taken away until a second answer "
-                "agrees. If this is meant, wait {seconds} s, or raise --max-shrink",
+                "The answer of {url} would remove {vanished} of {before} services; it is not applied until a second "
+                "answer confirms it. If the removal is intended, wait {seconds:g} s, or raise --max-shrink",
                 url=answer.url,
                 vanished=shrink.vanished,
                 before=shrink.before,
@@ -193,8 +193,8 @@ class Gatherer:
         return Gathered(change=change, full=True, drifted=frozenset() if first else change.touched)
 
     async def _answers(self, apps: Sequence[str]) -> Sequence[AppsAnswer]:
-        """Ask about each of these; the first error is everybody's."""
-        if len(apps) == 1:  # mostly
+        """Ask about each of these apps; the first error cancels the others."""
+        if len(apps) == 1:  # the usual case
             return [await self._marathon.app(apps[0])]
         tokens = DeferredSemaphore(PARALLEL)
         asked = [tokens.run(self._marathon.app, app_id) for app_id in apps]
@@ -202,13 +202,13 @@ class Gatherer:
             answers: list[AppsAnswer] = await gatherResults(asked, consumeErrors=True)
             return answers
         except FirstError as error:
-            for each in asked:
-                each.cancel()
+            for deferred in asked:
+                deferred.cancel()
             error.subFailure.raiseException()
             raise
 
     async def _agrees(self, doubt: _Doubt | None) -> bool:
-        """Whether this answer, which shrinks like the doubted one, is old enough a second one to be believed."""
+        """Return whether a second answer that shrinks, too, comes late enough after the doubted one."""
         if doubt is None or self._clock.seconds() - doubt.since < SECOND_OPINION:
             return False
         return bool(await self._marathon.elected())
@@ -230,7 +230,7 @@ class Gatherer:
                 self.cluster.keep(unreadable)
             if answer.unreadable:
                 continue
-            app = next((each for each in answer.apps if each.id == app_id), None)
+            app = next((known for known in answer.apps if known.id == app_id), None)
             if app is None and answer.apps:
                 raise SourceError(
                     url=answer.url, reason=f"asked for {app_id}, answered about {answer.apps[0].id}"
@@ -241,48 +241,54 @@ class Gatherer:
         return change if confirmed else both(change, await self._confirmed(frozenset(stale)))
 
     async def _confirmed(self, stale: frozenset[str]) -> Change:
-        """Ask again about apps whose answer was older than what is held; where that fails they stay as they are."""
+        """Ask again about apps whose answer was older than the known value; if that fails, they stay unchanged."""
         if not stale:
             return Change()
         try:
             return await self._some(stale, confirmed=True)
         except SourceError as error:
             self._log.warn(
-                "{count} apps came older than they were known, and cannot be asked again: {error}. They stay as they "
-                "are until everything is compared again",
+                "{count} apps came with an older version than the known one, and asking again failed: {error}. They "
+                "stay unchanged until the next full comparison",
                 count=len(stale),
                 error=str(error),
             )
             return Change()
 
     def _report(self, answer: AppsAnswer, *, full: bool = False) -> None:
-        """Say what cannot be read, each once, and of many no more than some."""
-        apps = [each for each in answer.unreadable if self.cluster.unreadable.get(each.app_id) != each.reason]
-        for each in apps[:LOUD]:
+        """Log the apps and tasks that cannot be read, each once, at most `LOGGED` of each by name."""
+        known = self.cluster.unreadable
+        apps = [app for app in answer.unreadable if known.get(app.app_id) != app.reason]
+        for app in apps[:LOGGED]:
             self._log.warn(
-                "{appId} cannot be read and stays as it was: {reason}", appId=each.app_id, reason=each.reason
+                "{appId} cannot be read and stays as last known; correct its definition: {reason}",
+                appId=app.app_id,
+                reason=app.reason,
             )
         tasks = [task for task in answer.left_out if task not in self._left_out]
-        for task in tasks[:LOUD]:
+        for task in tasks[:LOGGED]:
             self._log.warn(
-                "{appId}: task {taskId} is left out: {reason}",
+                "{appId}: task {taskId} cannot be read and is not served: {reason}",
                 appId=task.app_id,
                 taskId=task.task_id,
                 reason=task.reason,
             )
-        more = len(apps[LOUD:]) + len(tasks[LOUD:])
+        more = len(apps[LOGGED:]) + len(tasks[LOGGED:])
         if more:
-            self._log.warn("{count} more apps and tasks cannot be read; is this a Marathon?", count=more)
+            self._log.warn(
+                "{count} more apps and tasks cannot be read; check that --marathon is the address of a Marathon",
+                count=more,
+            )
         self._left_out = frozenset(answer.left_out) | (frozenset() if full else self._left_out)
 
 
 def hosts_of(apps: Iterable[App]) -> set[str]:
-    """The hosts that the tasks of these apps run on, and the addresses that they have."""
+    """Return the hosts that the tasks of these apps run on, and the tasks' own addresses."""
     return {host for app in apps for task in app.tasks for host in (task.host, *task.addresses) if host}
 
 
 def both(one: Change, other: Change) -> Change:
-    """What two changes, one after the other, come to."""
+    """Return two successive changes as one."""
     return Change(
         added=one.added | other.added,
         removed=one.removed | other.removed,

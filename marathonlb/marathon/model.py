@@ -1,9 +1,9 @@
 """
-What runs, as frozen values: an `App` with its ports, checks and `Task`s.
+The running apps as frozen values: an `App` with its ports, checks and `Task`s.
 
-Nothing of Marathon's JSON goes past `marathonlb.marathon.parsing.apps`, so the shapes that differ between Marathon's
-versions (``ports``, ``portDefinitions``, port mappings, ``ipAddress``, ``networks``) are one shape here.
-Values are `msgspec.Struct`: at 100,000 tasks their size and the speed of making them matter.
+Marathon's JSON does not leave `marathonlb.marathon.parsing`, so the shapes that differ between Marathon's versions
+(``ports``, ``portDefinitions``, port mappings, ``ipAddress``, ``networks``) are one shape here. The values are
+`msgspec.Struct`: at 100,000 tasks their size and the speed of making them matter.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ class Port(msgspec.Struct, frozen=True, gc=False):
     """
     One port of an app, in the order of its definition.
 
-    :param service_port: Marathon's service port; 0 where it gives none.
-    :param container_port: the port inside the container (container networking); None elsewhere.
-    :param on_host: takes a slot in each task's ``ports``. A mapping without ``hostPort`` in container
-        networking takes none.
+    :param service_port: Marathon's service port; 0 if it gives none.
+    :param container_port: the port inside the container (container networking); None in the other modes.
+    :param on_host: True if the port has a place in each task's ``ports``. A mapping without ``hostPort`` in container
+        networking has none.
     :param protocol: ``tcp``, ``udp`` or ``udp,tcp``.
     """
 
@@ -44,7 +44,7 @@ class HealthCheck(msgspec.Struct, frozen=True, gc=False):
     One of an app's health checks; durations in seconds (Marathon: ``healthChecks[]``).
 
     :param protocol: ``HTTP``, ``HTTPS``, ``TCP``, ``COMMAND``, ``MESOS_HTTP``, ``MESOS_HTTPS``, ``MESOS_TCP``.
-    :param port_index: which of the app's ports is checked; None where Marathon names none.
+    :param port_index: index of the port of the app that is checked; None if Marathon names none.
     :param port: a fixed port that is checked instead.
     """
 
@@ -66,9 +66,9 @@ class Task(msgspec.Struct, frozen=True, gc=False):
     :param host: the agent's host name or address; None before it is placed.
     :param ports: host ports, in the order of the app's ports that are `Port.on_host`.
     :param addresses: the task's own addresses (IP per task; in bridge mode they are not routable).
-    :param state: Mesos's word (``TASK_RUNNING``); None with Marathons that tell none.
-    :param alive: at least one health result says alive; None where there is no result.
-    :param ready: every readiness check has passed, or not yet; None where none is expected (no deployment of it).
+    :param state: Mesos's state (``TASK_RUNNING``); None with Marathons that send none.
+    :param alive: True if at least one health result says alive; None if there is no result.
+    :param ready: True if every readiness check has passed; None if no result is expected (the app is not deployed).
     """
 
     id: str
@@ -85,11 +85,11 @@ class App(msgspec.Struct, frozen=True):
     """
     One app or pod, with its tasks in the order of their ids (Marathon's own order changes).
 
-    :param id: absolute, with its leading slash; before that ``name:`` where its cluster has a name (see `qualified`).
-    :param labels: the ``HAPROXY_`` labels alone, those with a null value left out.
-    :param version: Marathon's ``version`` (ISO 8601, UTC); empty where it tells none.
-    :param config_changed_at: ``versionInfo.lastConfigChangeAt``, else the version: who was first, in a collision.
-    :param instances: how many tasks its owner wants.
+    :param id: absolute, with its leading slash; before that ``name:`` if its cluster has a name (see `qualified`).
+    :param labels: only the ``HAPROXY_`` labels, without those with a null value.
+    :param version: Marathon's ``version`` (ISO 8601, UTC); empty if it sends none.
+    :param config_changed_at: ``versionInfo.lastConfigChangeAt``, else the version; the older app wins a collision.
+    :param instances: number of tasks that the definition asks for.
     """
 
     id: str
@@ -105,15 +105,20 @@ class App(msgspec.Struct, frozen=True):
 
 
 def qualified(cluster: str, app_id: str) -> str:
-    """An app's id among those of several clusters, ``name:/shop/web``; as it is where its cluster has no name."""
+    """Return an app's id among several clusters, ``name:/shop/web``; the plain id if its cluster has no name."""
     return f"{cluster}:{app_id}" if cluster else app_id
 
 
 def cluster_of(app_id: str) -> str:
-    """The name of the cluster that an app is of; empty where it has none."""
+    """Return the name of an app's cluster; empty if the cluster has none."""
     return app_id.partition("/")[0].removesuffix(":")
 
 
 def id_in_cluster(app_id: str) -> str:
-    """An app's id as its own Marathon has it."""
+    """Return an app's id as its own Marathon knows it."""
     return app_id[len(app_id.partition("/")[0]) :]
+
+
+def shown_cluster(cluster: str) -> str:
+    """Return a cluster as messages name it."""
+    return f"the cluster {cluster}" if cluster else "the cluster without a name"

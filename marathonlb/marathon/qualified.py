@@ -1,8 +1,8 @@
 """
-A cluster with a name: the same questions and answers, under ids that no other cluster has.
+A named cluster: its answers have app ids that no other cluster has.
 
-The name is put before the ids here, at the border, so that whatever stands behind it, rules, names of backends,
-problems, explanations, history, keeps two clusters apart without knowing of it.
+The name is put before the ids here, where the answers come in, so that rules, names of backends, problems,
+explanations and history keep the clusters apart without further code.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from marathonlb.marathon.model import id_in_cluster, qualified
 @implementer(IMarathon)
 class NamedMarathon:
     """
-    Asks a cluster, and puts its name before the ids of its apps.
+    A cluster's Marathon, with the cluster's name before the ids of its apps.
 
-    :param name: of lower-case letters, digits and hyphens.
+    :param name: lower-case letters, digits and hyphens.
     """
 
     def __init__(self, name: str, marathon: IMarathon) -> None:
@@ -49,23 +49,23 @@ class NamedMarathon:
         return evolve(
             answer,
             apps=tuple(msgspec.structs.replace(app, id=qualified(name, app.id)) for app in answer.apps),
-            unreadable=tuple(evolve(each, app_id=qualified(name, each.app_id)) for each in answer.unreadable),
-            left_out=tuple(evolve(each, app_id=qualified(name, each.app_id)) for each in answer.left_out),
+            unreadable=tuple(evolve(app, app_id=qualified(name, app.app_id)) for app in answer.unreadable),
+            left_out=tuple(evolve(task, app_id=qualified(name, task.app_id)) for task in answer.left_out),
         )
 
 
 def everything_of(cluster: str) -> str:
-    """What stands for all apps of a cluster in a hint."""
+    """Return the marker that stands for all apps of a cluster in a hint."""
     return f"{cluster}:"
 
 
 def hint_within(cluster: str, hint: Hint) -> Hint:
-    """A hint of a cluster's own Marathon, as one among several clusters'."""
+    """Return a hint of a cluster's own Marathon as a hint among several clusters."""
     if hint.apps is None:
         return evolve(hint, apps=frozenset((everything_of(cluster),)))
     return evolve(hint, apps=ids_within(cluster, hint.apps))
 
 
 def ids_within(cluster: str, apps: frozenset[str]) -> frozenset[str]:
-    """Ids as a cluster's own Marathon has them, as they are among several clusters'."""
+    """Return the ids of a cluster's own Marathon as ids among several clusters."""
     return frozenset(qualified(cluster, app_id) for app_id in apps)

@@ -1,8 +1,8 @@
 """
-What each of several clusters was last known to run, kept over the end of the controller.
+Snapshots of the last known apps of each of several clusters, on disk for the next start of the controller.
 
-With one cluster nothing is applied before its Marathon has answered, so HAProxy serves on as it is. With several the
-others go on, and what this one runs has to be known from somewhere.
+With one cluster nothing is applied before its Marathon has answered, so HAProxy serves on unchanged. With several
+clusters the others are updated, and the apps of one that does not answer come from its snapshot.
 """
 
 from __future__ import annotations
@@ -14,23 +14,25 @@ from twisted.logger import Logger
 
 from marathonlb.errors import MarathonLBError
 from marathonlb.files import replace
-from marathonlb.marathon.model import App
+from marathonlb.marathon.model import App, shown_cluster
 
 
-class _Kept(msgspec.Struct, frozen=True):
+class _Snapshot(msgspec.Struct, frozen=True):
+    """The content of a file, in MessagePack."""
+
     as_of: float
     apps: tuple[App, ...]
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(_Kept)
+_decoder = msgspec.msgpack.Decoder(_Snapshot)
 
 
 class ClusterSnapshots:
     """
-    A file for each cluster. It is a help and no promise: what cannot be written or read is said and does no harm.
+    The snapshots, one file for each cluster. A file that cannot be written or read is logged and otherwise ignored.
 
-    :param path: a file's name → its path; raises `MarathonLBError` where there is no place for it.
+    :param path: returns the path of a file from its name; raises `MarathonLBError` if there is no directory for it.
     """
 
     _log = Logger()
@@ -40,35 +42,36 @@ class ClusterSnapshots:
 
     def keep(self, cluster: str, apps: Iterable[App], as_of: float) -> None:
         """
-        Remember what a cluster runs.
+        Write the snapshot of a cluster.
 
-        :param as_of: when all of it was last compared, in seconds since the epoch.
+        :param as_of: time of the last full comparison, in seconds since the epoch.
         """
-        text = _encoder.encode(_Kept(as_of, tuple(apps)))
+        text = _encoder.encode(_Snapshot(as_of, tuple(apps)))
         try:
             replace(self._path(_name(cluster)), text, durable=False)
         except (OSError, MarathonLBError) as error:
             self._log.warn(
-                "What the cluster {cluster} runs cannot be kept for the next start: {error}; look at --state-dir",
-                cluster=cluster or "without a name",
+                "Writing the snapshot of {cluster} failed: {error}. After a restart its apps are unknown until its "
+                "Marathon answers; check --state-dir",
+                cluster=shown_cluster(cluster),
                 error=str(error),
             )
 
     def recall(self, cluster: str) -> tuple[float, tuple[App, ...]] | None:
-        """What a cluster ran, and as of when; None where nothing is known."""
+        """Return the time of a cluster's snapshot and its apps; None if there is no readable snapshot."""
         try:
             with open(self._path(_name(cluster)), "rb") as file:
-                kept = _decoder.decode(file.read())
+                snapshot = _decoder.decode(file.read())
         except FileNotFoundError:
             return None
         except (OSError, MarathonLBError, msgspec.DecodeError, UnicodeDecodeError) as error:
             self._log.warn(
-                "What the cluster {cluster} ran cannot be read: {error}",
-                cluster=cluster or "without a name",
+                "Reading the snapshot of {cluster} failed: {error}. Its apps are unknown until its Marathon answers",
+                cluster=shown_cluster(cluster),
                 error=str(error),
             )
             return None
-        return kept.as_of, kept.apps
+        return snapshot.as_of, snapshot.apps
 
 
 def _name(cluster: str) -> str:

@@ -1,28 +1,23 @@
-"""Several clusters: their ids, and how one that does not answer leaves the others alone."""
+"""Several clusters: a cluster that does not answer does not delay the others."""
 
 from __future__ import annotations
 
 import os
-import stat
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface.verify import verifyObject
 
-from marathonlb.causes import Cause, CauseKind
-from marathonlb.errors import PublishFailed, SourceError
-from marathonlb.marathon.cluster_poller import PATIENCE
+from marathonlb.errors import SourceError
 from marathonlb.marathon.events.hints import Hint
-from marathonlb.marathon.federation import KEEP, WAIT, AllClusters, Federation
+from marathonlb.marathon.federation import SNAPSHOT_DELAY, WAIT, AllClusters, Federation
 from marathonlb.marathon.gatherer import SECOND_OPINION, Gathered, Gatherer
-from marathonlb.marathon.interfaces import AppsAnswer, IMarathon, UnreadableApp, UnreadableTask
 from marathonlb.marathon.model import App, Port, Task
-from marathonlb.marathon.qualified import NamedMarathon, everything_of, hint_within
+from marathonlb.marathon.poll_lifecycle import PATIENCE
+from marathonlb.marathon.qualified import NamedMarathon, everything_of
 from marathonlb.marathon.snapshot import ClusterSnapshots
-from tests.fakes.hints import event_hint
 from tests.fakes.marathon import FakeMarathon
 
 SHOP = App(
@@ -33,49 +28,6 @@ NOTHING: frozenset[str] = frozenset()
 
 def ids(*apps: str) -> frozenset[str]:
     return frozenset(apps)
-
-
-class NamedTests(SynchronousTestCase):
-    """The border at which ids get their cluster's name."""
-
-    def test_answers(self) -> None:
-        """Apps, apps that cannot be read and tasks that are left out get the name; nothing else changes."""
-        fake = FakeMarathon(SHOP, url="http://east:8080")
-        named = NamedMarathon("east", fake)
-        self.assertTrue(verifyObject(IMarathon, named))
-        answer = self.successResultOf(named.apps(avoid="x"))
-        self.assertEqual([app.id for app in answer.apps], ["east:/shop"])
-        self.assertEqual((answer.apps[0].tasks, answer.url), (SHOP.tasks, "http://east:8080"))
-        self.assertEqual(fake.avoided, ["x"])
-        fake.next_answers(
-            AppsAnswer(
-                apps=(),
-                unreadable=(UnreadableApp(app_id="/a", reason="x"), UnreadableApp(app_id="#3", reason="x")),
-                left_out=(UnreadableTask(app_id="/b", task_id="b.1", reason="x"),),
-            )
-        )
-        answer = self.successResultOf(named.apps())
-        self.assertEqual([each.app_id for each in answer.unreadable], ["east:/a", "east:#3"])
-        self.assertEqual([each.app_id for each in answer.left_out], ["east:/b"])
-
-    def test_questions(self) -> None:
-        """Its Marathon is asked for the id that it knows."""
-        fake = FakeMarathon(SHOP)
-        named = NamedMarathon("east", fake)
-        self.assertEqual(self.successResultOf(named.app("east:/shop")).apps[0].id, "east:/shop")
-        self.assertTrue(self.successResultOf(named.elected()))
-        self.assertEqual(fake.asked, ["/shop", "elected"])
-
-    def test_hints(self) -> None:
-        """What a cluster's Marathon calls everything is everything of that cluster."""
-        poll = Cause(CauseKind.POLL)
-        self.assertEqual(
-            hint_within("east", Hint.of(None, poll)),
-            Hint.of(ids("east:"), poll),
-        )
-        self.assertEqual(hint_within("", Hint.of(None, poll)), Hint.of(ids(":"), poll))
-        self.assertEqual(hint_within("east", event_hint(ids("/a"))), event_hint(ids("east:/a")))
-        self.assertEqual(hint_within("", event_hint(ids("/a"))), event_hint(ids("/a")))
 
 
 class Case(SynchronousTestCase):
@@ -93,14 +45,14 @@ class Case(SynchronousTestCase):
         self.directory = self.mktemp()
         os.mkdir(self.directory)
         self.snapshots = ClusterSnapshots(lambda name: os.path.join(self.directory, name))
-        self.said: list[str] = []
+        self.log: list[str] = []
         globalLogPublisher.addObserver(self._observe)
         self.addCleanup(globalLogPublisher.removeObserver, self._observe)
         self.start()
 
     def _observe(self, event: LogEvent) -> None:
         if event.get("log_namespace", "").startswith("marathonlb.marathon"):
-            self.said.append(formatEvent(event))
+            self.log.append(formatEvent(event))
 
     def gatherers(self) -> dict[str, Gatherer]:
         """One for each."""
@@ -210,8 +162,8 @@ class FederationTests(Case):
         self.gather()
         self.west.fail("it does not answer")
         self.gather("west:/shop")
-        (said,) = [text for text in self.said if "cannot be asked" in text]
-        self.assertIn("The cluster west cannot be asked: MLB-903 http://west:8080: it does not answer", said)
+        (said,) = [text for text in self.log if "failed" in text]
+        self.assertIn("Polling the cluster west failed: MLB-903 http://west:8080: it does not answer", said)
         self.assertEqual(
             self.federation._pollers["west"].gatherer.problem,
             "MLB-903 http://west:8080: it does not answer (status 503)",
@@ -330,7 +282,7 @@ class StartTests(Case):
         self.gather()
         self.gather()
         self.assertFalse(self.federation.complete)
-        said = [text for text in self.said if "Nothing is changed" in text]
+        said = [text for text in self.log if "HAProxy stays unchanged" in text]
         self.assertEqual(len(said), 1)
         self.assertIn("west", said[0])
         self.west.fail(None)
@@ -359,7 +311,7 @@ class StartTests(Case):
     def test_recalled(self) -> None:
         """What was kept of it is served, and a first answer that takes too much of that away is doubted."""
         self.gather()
-        self.clock.advance(KEEP)
+        self.clock.advance(SNAPSHOT_DELAY)
         self.federation.stopService()
         self.served = {"", "east", "west"}
         self.west.fail()
@@ -369,7 +321,7 @@ class StartTests(Case):
         self.assertIn("west:/shop", gathered.change.added)
         self.assertEqual(self.federation.cluster.apps["west:/shop"].tasks, SHOP.tasks)
         self.assertTrue(self.federation.complete)
-        self.assertIn("65 seconds ago, with 1 apps", "".join(self.said))
+        self.assertIn("snapshot of 65 seconds ago, with 1 apps", "".join(self.log))
         self.assertEqual(self.federation.last_full, self.clock.seconds() - 65)
         self.west.fail(None)
         self.west.set()
@@ -386,55 +338,6 @@ class StartTests(Case):
         assert kept is not None
         self.assertEqual([app.id for app in kept[1]], ["east:/shop"])
         self.assertEqual(kept[0], self.clock.seconds())
-
-
-class MemoryTests(SynchronousTestCase):
-    """`ClusterSnapshots`."""
-
-    def setUp(self) -> None:
-        self.directory = self.mktemp()
-        os.mkdir(self.directory)
-        self.snapshots = ClusterSnapshots(lambda name: os.path.join(self.directory, name))
-        self.said: list[str] = []
-        globalLogPublisher.addObserver(self._observe)
-        self.addCleanup(globalLogPublisher.removeObserver, self._observe)
-
-    def _observe(self, event: LogEvent) -> None:
-        self.said.append(formatEvent(event))
-
-    def test_back(self) -> None:
-        """What is kept comes back whole, for each cluster, and nobody else may read it."""
-        self.snapshots.keep("east", [SHOP], 5.0)
-        self.snapshots.keep("", [App("/cart")], 6.0)
-        self.assertEqual(self.snapshots.recall("east"), (5.0, (SHOP,)))
-        self.assertEqual(self.snapshots.recall(""), (6.0, (App("/cart"),)))
-        self.assertIsNone(self.snapshots.recall("west"))
-        modes = {
-            stat.S_IMODE(os.stat(os.path.join(self.directory, name)).st_mode)
-            for name in os.listdir(self.directory)
-        }
-        self.assertEqual(modes, {0o600})
-        self.assertEqual(self.said, [])
-
-    def test_broken(self) -> None:
-        """A file that is broken is as none, and said."""
-        for text in (b"", b"\x00", b"half", b"\x82\xa2at"):
-            with open(os.path.join(self.directory, "cluster-east"), "wb") as file:
-                file.write(text)
-            self.assertIsNone(self.snapshots.recall("east"))
-        self.assertEqual(len([text for text in self.said if "east" in text]), 4)
-
-    def test_no_place(self) -> None:
-        """Where there is no place for it that is said, and nothing else happens."""
-
-        def nowhere(name: str) -> str:
-            raise PublishFailed(path="/x", reason="choose another --state-dir")
-
-        for snapshots in (ClusterSnapshots(nowhere), ClusterSnapshots(lambda name: "/proc/none/x")):
-            self.said.clear()
-            snapshots.keep("east", [SHOP], 5.0)
-            self.assertIsNone(snapshots.recall("west"))
-            self.assertIn("--state-dir", "".join(self.said))
 
 
 class AllClustersTests(Case):

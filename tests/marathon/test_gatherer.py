@@ -7,7 +7,7 @@ from twisted.internet.task import Clock
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.marathon.gatherer import LOUD, Gatherer
+from marathonlb.marathon.gatherer import LOGGED, Gatherer
 from marathonlb.marathon.interfaces import AppsAnswer, UnreadableApp, UnreadableTask
 from marathonlb.marathon.model import App
 from tests.fakes.marathon import FakeMarathon
@@ -42,7 +42,10 @@ class ReportTests(SynchronousTestCase):
             unreadable=(UnreadableApp(app_id="/b", reason="no ports"),),
             left_out=(UnreadableTask(app_id="/a", task_id="a.1", reason="no host"),),
         )
-        words = ["/b cannot be read and stays as it was: no ports", "/a: task a.1 is left out: no host"]
+        words = [
+            "/b cannot be read and stays as last known; correct its definition: no ports",
+            "/a: task a.1 cannot be read and is not served: no host",
+        ]
         self.assertEqual(self.heard(broken), words)
         self.assertEqual(self.heard(broken), [])
         one = AppsAnswer(apps=(App("/a"),), left_out=broken.left_out)
@@ -53,9 +56,9 @@ class ReportTests(SynchronousTestCase):
 
     def test_many(self) -> None:
         """Of very many the first are named and the rest counted."""
-        many = tuple(UnreadableApp(app_id=f"#{number}", reason="no object") for number in range(LOUD + 5))
+        many = tuple(UnreadableApp(app_id=f"#{number}", reason="no object") for number in range(LOGGED + 5))
         said = self.heard(AppsAnswer(apps=(), unreadable=many))
-        self.assertEqual(len(said), LOUD + 1)
+        self.assertEqual(len(said), LOGGED + 1)
         self.assertIn("5 more", said[-1])
 
 
