@@ -9,14 +9,14 @@ from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred, maybeDeferred
 
 from marathonlb.haproxy.files.lock import ControllerLocks, occupied
+from marathonlb.haproxy.files.state_directory import WEB_SOCKET
 from marathonlb.parts import with_state_directory
 from marathonlb.settings import Settings
-from marathonlb.web.client import SOCKET
 
 
 def alone(settings: Settings, reactor: Any) -> AbstractContextManager[None]:
     """Hold the locks of a controller for a while. Raises as `marathonlb.haproxy.files.lock.occupy` does."""
-    return occupied(with_state_directory(settings), reactor.seconds(), [SOCKET])
+    return occupied(with_state_directory(settings), reactor.seconds(), [WEB_SOCKET])
 
 
 class Alone(Service):

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, fields, frozen
 from twisted.application.service import IService
 from twisted.logger import Logger
 from twisted.web.client import HTTPConnectionPool
 
-from marathonlb import __version__
 from marathonlb.config.render import Renderer
 from marathonlb.config.templates.loader import load_templates, require_directory
 from marathonlb.config.templates.table import PER_APP_NAMES
 from marathonlb.controller.certificates.admission import CertificateAdmission
+from marathonlb.controller.event_log import EventLog
 from marathonlb.controller.hold import Hold
 from marathonlb.controller.planner import Planner
 from marathonlb.controller.reconciler import Reconciler
-from marathonlb.controller.recorder import Recorder
-from marathonlb.controller.timeline import EventTimeline
 from marathonlb.haproxy.applier import Applier
 from marathonlb.haproxy.certificates.loaded import LoadedCertificates
 from marathonlb.haproxy.certificates.reload_watch import CertificateWatch
@@ -28,24 +27,28 @@ from marathonlb.haproxy.files.accepted_templates import AcceptedTemplates
 from marathonlb.haproxy.files.state_directory import StateDirectory, state_directory_beside
 from marathonlb.haproxy.process.account import with_account
 from marathonlb.haproxy.rollback.pin import Pins
+from marathonlb.marathon.api.request import Observe
 from marathonlb.marathon.dns import AgentHosts
 from marathonlb.marathon.factory import ClusterMember, make_members
-from marathonlb.marathon.federation import AllClusters, Federation
 from marathonlb.marathon.gatherer import AppGatherer
-from marathonlb.marathon.snapshot import ClusterSnapshots
-from marathonlb.metrics import Metrics
 from marathonlb.routing.names import cluster_of_backend
 from marathonlb.routing.offers import Offers
-from marathonlb.routing.policy.file import read_policy
-from marathonlb.routing.policy.prefixes import OPEN
+from marathonlb.routing.policy.prefixes import OPEN, Policy
 from marathonlb.settings import Settings
+
+if TYPE_CHECKING:
+    from marathonlb.marathon.federation import Federation
 
 _log = Logger()
 
 
 @frozen
 class Parts:
-    """The objects that a daemon and a single run have in common."""
+    """
+    The objects that a daemon and a single run have in common.
+
+    :param federation: the gatherer of a daemon that follows named clusters; else None.
+    """
 
     settings: Settings
     members: tuple[ClusterMember, ...]
@@ -54,23 +57,32 @@ class Parts:
     hosts: AgentHosts
     reconciler: Reconciler
     gatherer: AppGatherer
+    federation: Federation | None
     planner: Planner
     hold: Hold
-    recorder: Recorder
     loaded: LoadedCertificates
     certificate_watch: CertificateWatch
 
     @property
     def services(self) -> tuple[IService, ...]:
         """The services of the daemon in the order in which they start; the sources of hints start after them."""
-        gathering = (self.gatherer,) if isinstance(self.gatherer, Federation) else ()
+        gathering = () if self.federation is None else (self.federation,)
         return (self.applier.service, self.hosts, *gathering, self.reconciler)
 
 
-def make_parts(settings: Settings, reactor: Any, *, once: bool = False) -> Parts:
+def make_parts(
+    settings: Settings,
+    reactor: Any,
+    event_log: EventLog,
+    observe: Observe = lambda endpoint, code, size: None,
+    *,
+    once: bool = False,
+) -> Parts:
     """
     Make the objects that the daemon and a single run need. Only the files of the templates and the policy are read.
 
+    :param event_log: logs what is done.
+    :param observe: see `marathonlb.marathon.api.request.Fetcher`.
     :param once: True for a single run.
     :raises TemplateError: a template cannot be used.
     :raises UsageError: the policy, a certificate or an account cannot be used.
@@ -82,24 +94,23 @@ def make_parts(settings: Settings, reactor: Any, *, once: bool = False) -> Parts
     settings, remark = with_account(settings, templates)
     report(*templates.warnings, remark)
     pool = HTTPConnectionPool(reactor)
-    metrics = Metrics(__version__, settings.mode, started=reactor.seconds())
-    recorder = Recorder(reactor, EventTimeline(), metrics)
-    policy = read_policy(settings.policy, PER_APP_NAMES) if settings.policy else OPEN
+    policy = _policy(settings)
     certificates, loaded = make_certificates(settings, reactor)
     admission = CertificateAdmission(certificates, settings, policy)
-    applier = make_applier(settings, reactor, loaded, cause=recorder.cause)
+    applier = make_applier(settings, reactor, loaded, cause=event_log.cause)
     hosts = AgentHosts(reactor.nameResolver, reactor)
     offers = Offers(settings, PER_APP_NAMES, hosts.address, policy)
-    members = make_members(settings, reactor, pool, metrics.fetched, offers.count)
-    gatherer = _gatherer(members, settings, reactor, applier, once=once)
+    members = make_members(settings, reactor, pool, observe, offers.count)
+    federation = None if once else _federation(members, settings, reactor, applier.served)
+    gatherer = _gatherer(members, settings) if federation is None else federation
     hold = Hold(
         Pins(settings.state_dir), os.path.dirname(os.path.abspath(settings.haproxy_config)), hosts.address
     )
     planner = Planner(offers, Renderer(settings, templates), admission, hold, accepted)
-    reconciler = Reconciler(settings, gatherer, planner, applier, hosts, reactor, event_log=recorder)
+    reconciler = Reconciler(settings, gatherer, planner, applier, hosts, reactor, event_log=event_log)
     hosts.changed = reconciler.poke
-    if isinstance(gatherer, Federation):
-        gatherer.poke = reconciler.poke
+    if federation is not None:
+        federation.poke = reconciler.poke
     certificate_watch = make_certificate_watch(settings, reactor, reconciler, applier, loaded)
     return Parts(
         settings,
@@ -109,26 +120,49 @@ def make_parts(settings: Settings, reactor: Any, *, once: bool = False) -> Parts
         hosts,
         reconciler,
         gatherer,
+        federation,
         planner,
         hold,
-        recorder,
         loaded,
         certificate_watch,
     )
 
 
-def _gatherer(
-    members: tuple[ClusterMember, ...], settings: Settings, reactor: Any, applier: Applier, *, once: bool
-) -> AppGatherer:
-    """Return the gatherer of the cluster without a name, or one that asks several clusters separately."""
+def _policy(settings: Settings) -> Policy:
+    """Read the policy file; without one every label is allowed."""
+    if not settings.policy:
+        return OPEN
+    from marathonlb.routing.policy.file import read_policy
+
+    return read_policy(settings.policy, PER_APP_NAMES)
+
+
+def _gatherer(members: tuple[ClusterMember, ...], settings: Settings) -> AppGatherer:
+    """Return the gatherer of the cluster without a name, or one that asks all named clusters."""
     if not settings.named_clusters:
         return members[0].gatherer
-    if once:
-        return AllClusters(member.gatherer for member in members)
+    from marathonlb.marathon.federation import AllClusters
+
+    return AllClusters(member.gatherer for member in members)
+
+
+def _federation(
+    members: tuple[ClusterMember, ...], settings: Settings, reactor: Any, served: Callable[[], Iterable[str]]
+) -> Federation | None:
+    """
+    Return the gatherer that follows several clusters separately; None for a cluster without a name.
+
+    :param served: returns the names of the backends that HAProxy serves.
+    """
+    if not settings.named_clusters:
+        return None
+    from marathonlb.marathon.federation import Federation
+    from marathonlb.marathon.snapshot import ClusterSnapshots
+
     names = {member.name for member in members}
 
     def serves(cluster: str) -> bool:
-        return any(cluster_of_backend(backend, names) == cluster for backend in applier.served())
+        return any(cluster_of_backend(backend, names) == cluster for backend in served())
 
     return Federation(
         {member.name: member.gatherer for member in members},

@@ -12,11 +12,15 @@ from twisted.internet.endpoints import serverFromString
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from marathonlb import __version__
 from marathonlb.causes import Cause, CauseKind
 from marathonlb.config.templates.loader import load_templates, require_directory
+from marathonlb.controller.recorder import Recorder
+from marathonlb.controller.timeline import EventTimeline
 from marathonlb.errors import PublishFailed, TemplateError, UsageError
 from marathonlb.exclusive import Alone
 from marathonlb.haproxy.files.lock import occupy
+from marathonlb.haproxy.files.state_directory import WEB_SOCKET
 from marathonlb.marathon.events.base import Poke, ReconnectingEventSource
 from marathonlb.marathon.events.hints import Hint
 from marathonlb.marathon.events.poller import Poller
@@ -24,12 +28,12 @@ from marathonlb.marathon.events.stream import EventStream
 from marathonlb.marathon.events.subscription import Subscription
 from marathonlb.marathon.factory import ClusterMember
 from marathonlb.marathon.qualified import hint_within, ids_within
+from marathonlb.metrics import Metrics
 from marathonlb.parts import Parts, learn, make_parts, report, with_state_directory
 from marathonlb.settings import Settings
 from marathonlb.web.callback.hint_limits import HintLimiter
 from marathonlb.web.callback.listener import Listener
 from marathonlb.web.callback.resource import CallbackSite
-from marathonlb.web.client import SOCKET
 from marathonlb.web.context import ClusterSight
 from marathonlb.web.factory import make_web
 
@@ -42,7 +46,9 @@ def make_service(settings: Settings, reactor: Any) -> IService:
 
     :raises MarathonLBError: the settings or the templates cannot be used.
     """
-    return Controller(make_parts(settings, reactor), reactor)
+    metrics = Metrics(__version__, settings.mode, started=reactor.seconds())
+    recorder = Recorder(reactor, EventTimeline(), metrics)
+    return Controller(make_parts(settings, reactor, recorder, metrics.fetched), recorder, reactor)
 
 
 def make_daemon(settings: Settings, reactor: Any) -> IService:
@@ -52,7 +58,7 @@ def make_daemon(settings: Settings, reactor: Any) -> IService:
     :raises MarathonLBError: another controller has them, or the settings or the templates cannot be used.
     """
     settings = with_state_directory(settings)
-    held = occupy(settings, reactor.seconds(), [SOCKET])
+    held = occupy(settings, reactor.seconds(), [WEB_SOCKET])
     try:
         service = make_service(settings, reactor)
     except BaseException:
@@ -70,7 +76,7 @@ class Controller(MultiService):
 
     _log = Logger()
 
-    def __init__(self, parts: Parts, reactor: Any) -> None:
+    def __init__(self, parts: Parts, recorder: Recorder, reactor: Any) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.parts = parts
         self._reactor = reactor
@@ -101,7 +107,7 @@ class Controller(MultiService):
             applier=parts.applier,
             hold=parts.hold,
             resolve=parts.hosts.address,
-            recorder=parts.recorder,
+            recorder=recorder,
         )
 
     def startService(self) -> None:

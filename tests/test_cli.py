@@ -256,11 +256,18 @@ class ImportTests(SynchronousTestCase):
         self.assertIn("marathonlb.script.once", modules)
         others = {
             "marathonlb.documentation",
+            "marathonlb.marathon.federation",
+            "marathonlb.marathon.snapshot",
+            "marathonlb.metrics",
+            "marathonlb.routing.policy.file",
             "marathonlb.service",
             "marathonlb.script.diff",
             "marathonlb.script.explain",
+            "marathonlb.web.client",
             "marathonlb.web.dashboard",
             "marathonlb.web.router",
+            "prometheus_client",
+            "tomllib",
             "twisted.web.server",
         }
         self.assertEqual([], sorted(modules & others))

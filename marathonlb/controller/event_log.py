@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from twisted.logger import Logger
@@ -51,6 +51,7 @@ class EventLog:
         self._held = ""
         self._changed: frozenset[str] = frozenset()
         self._first = True
+        self._causes: Mapping[Cause, int] = {}
 
     def came(self, hint: Hint) -> None:
         """Take note of a hint; there are too many to log them."""
@@ -61,6 +62,11 @@ class EventLog:
 
         :param apps: the apps that Marathon is asked about; None for everything.
         """
+        self._causes = dict(causes)
+
+    def cause(self) -> str:
+        """Return the causes of the present convergence in one phrase."""
+        return causes_sentence(self._causes)
 
     def changed(self, apps: frozenset[str]) -> None:
         """Take note of changed apps; the next line about a change names them."""

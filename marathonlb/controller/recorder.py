@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from twisted.internet.interfaces import IReactorTime
@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from marathonlb.causes import Cause, CauseKind
 from marathonlb.controller.event_log import LOUD, EventLog
 from marathonlb.controller.planner import PlannedConfig
-from marathonlb.controller.sentences import cause_phrase, causes_sentence, outcome_sentence
+from marathonlb.controller.sentences import cause_phrase, outcome_sentence
 from marathonlb.controller.status import ConvergenceStatus
 from marathonlb.controller.timeline import Entry, EventTimeline, Kind
 from marathonlb.errors import ReloadFailed, described
@@ -41,7 +41,6 @@ class Recorder(EventLog):
 
     :ivar since: when each present problem came, in seconds since the epoch.
     :ivar last_reload: the entry of the last reload; None before the first.
-    :ivar watch: called with the name of each stage that begins.
     """
 
     def __init__(self, clock: IReactorTime, timeline: EventTimeline, metrics: Metrics) -> None:
@@ -50,12 +49,10 @@ class Recorder(EventLog):
         self.metrics = metrics
         self.since: dict[Problem, float] = {}
         self.last_reload: Entry | None = None
-        self.watch: Callable[[str], object] = lambda stage: None
         self._clock = clock
         self._first_event: float | None = None
         self._event: float | None = None
         self._began = 0.0
-        self._causes: Mapping[Cause, int] = {}
         self._apps: frozenset[str] | None = frozenset()
         self._seconds: dict[str, float] = {}
 
@@ -69,20 +66,16 @@ class Recorder(EventLog):
 
     def begins(self, apps: frozenset[str] | None, causes: Counter[Cause]) -> None:
         """Begin an entry; a convergence also answers the events that a failed one before it did not."""
+        super().begins(apps, causes)
         self._began = self._clock.seconds()
-        self._causes, self._apps, self._seconds = dict(causes), apps, {}
+        self._apps, self._seconds = apps, {}
         if self._event is None:
             self._event = self._first_event
         self._first_event = None
 
-    def cause(self) -> str:
-        """Return the causes of the present convergence in one phrase."""
-        return causes_sentence(self._causes)
-
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Measure a stage of the convergence, whether it succeeds or not."""
-        self.watch(name)
         began = self._clock.seconds()
         try:
             yield

@@ -25,13 +25,10 @@ from zope.interface import implementer
 
 from marathonlb.endpoints import ChosenEndpointFactory
 from marathonlb.errors import DaemonRefused, DaemonUnreachable
-from marathonlb.haproxy.files.state_directory import MAX_SOCKET_PATH, state_directory_beside
+from marathonlb.haproxy.files.state_directory import MAX_SOCKET_PATH, WEB_SOCKET, state_directory_beside
 from marathonlb.settings import Settings
 from marathonlb.web.page import JSON, Problem
 from marathonlb.web.tokens import AdminToken
-
-SOCKET = "web.sock"
-"""Of the state directory."""
 
 CONNECT_TIMEOUT, ANSWER_TIMEOUT = 5.0, 60.0
 """Seconds; a question may make the daemon ask HAProxy, which may be busy."""
@@ -88,7 +85,7 @@ class Daemon:
         if settings.state_dir == fields(Settings).state_dir.default:
             directories.append(state_directory_beside(settings))
         token = AdminToken(settings.admin_token) if settings.admin_token is not None else None
-        return cls((os.path.join(os.path.abspath(each), SOCKET) for each in directories), reactor, token)
+        return cls((os.path.join(os.path.abspath(each), WEB_SOCKET) for each in directories), reactor, token)
 
     def ask(self, path: str, method: str = "GET", body: bytes | None = None) -> Deferred[Reply]:
         """
@@ -112,7 +109,7 @@ class Daemon:
                 reason = os.strerror(error.osError) if isinstance(error.osError, int) else str(error)
             except OSError as error:
                 reason = str(error)
-        raise DaemonUnreachable(path=self._paths[0] if self._paths else SOCKET, reason=reason)
+        raise DaemonUnreachable(path=self._paths[0] if self._paths else WEB_SOCKET, reason=reason)
 
     async def _ask_at(self, socket: str, path: str, method: str, body: bytes | None) -> Reply:
         pool = HTTPConnectionPool(self._reactor, persistent=False)

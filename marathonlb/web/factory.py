@@ -13,7 +13,7 @@ from marathonlb.controller.reconciler import Reconciler
 from marathonlb.controller.recorder import Recorder
 from marathonlb.errors import HAProxyUnavailable, PublishFailed
 from marathonlb.haproxy.applier import Applier
-from marathonlb.haproxy.files.state_directory import StateDirectory
+from marathonlb.haproxy.files.state_directory import WEB_SOCKET, StateDirectory
 from marathonlb.haproxy.process.binary import Binary
 from marathonlb.haproxy.rollback.archive import Archive
 from marathonlb.haproxy.runtime.connection import RuntimeSocket
@@ -22,7 +22,6 @@ from marathonlb.marathon.gatherer import AppGatherer
 from marathonlb.routing.services.servers import Resolve
 from marathonlb.settings import Settings
 from marathonlb.web.api.metrics import exporter_at
-from marathonlb.web.client import SOCKET
 from marathonlb.web.context import ClusterSight, Sight
 from marathonlb.web.routes import router
 from marathonlb.web.server import WebServer
@@ -82,7 +81,7 @@ def make_web(
     exporter = exporter_at(reactor, os.path.join(settings.state_dir, EXPORTER))
     root = router(sight, exporter, socket.gethostname())
     owner = settings.account.uid if settings.account is not None and os.geteuid() == 0 else None
-    return WebServer(lambda: state.socket(SOCKET), root, reactor, owner)
+    return WebServer(lambda: state.socket(WEB_SOCKET), root, reactor, owner)
 
 
 def _stats_socket(applier: Applier) -> str:

@@ -12,9 +12,10 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import TestCase
 
 from marathonlb.errors import DaemonRefused, DaemonUnreachable
+from marathonlb.haproxy.files.state_directory import WEB_SOCKET
 from marathonlb.settings import Settings
 from marathonlb.web.access import Access
-from marathonlb.web.client import SOCKET, Daemon
+from marathonlb.web.client import Daemon
 from marathonlb.web.page import Answer, Asked, Page, Refusal, data, text
 from marathonlb.web.router import Route, Router
 from marathonlb.web.server import WebServer
@@ -75,7 +76,7 @@ class DaemonTests(TestCase):
 
     def serve(self) -> None:
         """A controller's pages on its socket."""
-        path = os.path.join(self.directory, SOCKET)
+        path = os.path.join(self.directory, WEB_SOCKET)
         server = WebServer(lambda: path, ROOT, reactor)
         server.startService()
         self.addCleanup(server.stopService)
@@ -102,7 +103,7 @@ class DaemonTests(TestCase):
 
     async def test_nobody(self) -> None:
         """Where no daemon listens the error names the socket and what to do, also beside one that was killed."""
-        path = os.path.join(self.directory, SOCKET)
+        path = os.path.join(self.directory, WEB_SOCKET)
         for left_behind, words in ((False, "No such file or directory"), (True, "Connection refused")):
             if left_behind:
                 with socket.socket(socket.AF_UNIX) as left:
@@ -116,7 +117,7 @@ class DaemonTests(TestCase):
     async def test_breaks_off(self) -> None:
         """A daemon that dies while it answers is an error of the same kind."""
         factory = Factory.forProtocol(Dying)
-        port = reactor.listenUNIX(os.path.join(self.directory, SOCKET), factory)
+        port = reactor.listenUNIX(os.path.join(self.directory, WEB_SOCKET), factory)
         self.addCleanup(port.stopListening)
         asked = self.daemon.ask("/api/echo")
         error = await self.assertFailure(asked, DaemonUnreachable)
@@ -127,7 +128,7 @@ class DaemonTests(TestCase):
         place = os.path.join(self.directory, ".marathon-lb")
         os.mkdir(place)
         config = os.path.join(self.directory, "haproxy.cfg")
-        os.symlink(os.path.join("..", SOCKET), os.path.join(place, SOCKET))
+        os.symlink(os.path.join("..", WEB_SOCKET), os.path.join(place, WEB_SOCKET))
         self.serve()
         daemon = Daemon.of(Settings(haproxy_config=config), reactor)
         self.assertEqual(200, (await daemon.ask("/api/echo")).status)

@@ -4,6 +4,7 @@ The state directory: the files that have to outlive the controller.
 ::
 
     lock                                    held by the controller that uses it
+    web.sock                                of the daemon's pages and API
     master.sock haproxy.pid haproxy.log     of a managed HAProxy
     tls-*                                   HAProxy passes connections of the https port to itself here
     server-state                            the servers' health, which HAProxy reads when it is loaded
@@ -28,6 +29,9 @@ from marathonlb.haproxy.files.disk import Disk, explain_os_error, read_text
 from marathonlb.haproxy.files.sockets import remove_dead
 from marathonlb.haproxy.files.trust import distrusted, may_enter
 from marathonlb.settings import Account, Settings
+
+WEB_SOCKET = "web.sock"
+"""Name of the socket of the daemon's pages and API."""
 
 MAX_SOCKET_PATH = 95
 """
