@@ -13,8 +13,9 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import TestCase
 
 from marathonlb.errors import SourceError
+from marathonlb.marathon.api.agent import make_agent
 from marathonlb.marathon.api.auth import BasicAuthorization, FileAuthorization, IAuthorization
-from marathonlb.marathon.api.client import MarathonClient, make_agent
+from marathonlb.marathon.api.client import MarathonClient
 from marathonlb.marathon.model import App
 from marathonlb.settings import Settings
 from tests.fakes import http_marathon as http

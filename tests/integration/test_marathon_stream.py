@@ -15,7 +15,8 @@ from twisted.web.iweb import IBodyProducer
 from zope.interface import implementer
 
 from marathonlb.causes import CauseKind
-from marathonlb.marathon.api.client import MarathonClient, make_agent
+from marathonlb.marathon.api.agent import make_agent
+from marathonlb.marathon.api.client import MarathonClient
 from marathonlb.marathon.events.hints import Hint
 from marathonlb.marathon.events.stream import EventStream
 from marathonlb.marathon.events.subscription import Subscription

@@ -19,13 +19,14 @@ from twisted.trial.unittest import TestCase
 from twisted.web.client import HTTPConnectionPool
 
 from marathonlb.errors import SourceError, UsageError
+from marathonlb.marathon.api.agent import make_agent
 from marathonlb.marathon.api.auth import (
     BasicAuthorization,
     FileAuthorization,
     IAuthorization,
     NoAuthorization,
 )
-from marathonlb.marathon.api.client import MarathonClient, make_agent
+from marathonlb.marathon.api.client import MarathonClient
 from marathonlb.marathon.factory import authorization_for, make_client, make_members
 from marathonlb.settings import NamedCluster, Settings
 from tests.fakes import http_marathon as http

@@ -1,4 +1,4 @@
-"""The bodies of requests and responses; a complete body is told from one that breaks off."""
+"""The bodies of requests and responses; a complete body is distinguished from one that breaks off."""
 
 from __future__ import annotations
 

@@ -21,7 +21,6 @@ from twisted.web.iweb import IAgent
 from zope.interface import implementer
 
 from marathonlb.errors import SourceError
-from marathonlb.marathon.api.agent import make_agent
 from marathonlb.marathon.api.answer import (
     MarathonAnswer,
     MarathonRefusal,
@@ -36,8 +35,6 @@ from marathonlb.marathon.events.hints import EVENT_TYPES
 from marathonlb.marathon.interfaces import AppsAnswer, IMarathon
 from marathonlb.marathon.parsing.apps import Body, Parsed, UnusableAnswer, parse_app, parse_apps
 from marathonlb.marathon.parsing.pods import parse_pod, parse_pods
-
-__all__ = ["MarathonClient", "make_agent"]
 
 T = TypeVar("T")
 

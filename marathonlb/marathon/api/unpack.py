@@ -54,21 +54,21 @@ class UnpackingAgent:
 
 
 def _unpacked(response: IResponse) -> IResponse:
-    said = b",".join(response.headers.getRawHeaders(b"Content-Encoding", []))
-    encodings = [each for each in (part.strip().lower() for part in said.split(b",")) if each]
-    packed = [each for each in encodings if each in _PACKED]
+    listed = b",".join(response.headers.getRawHeaders(b"Content-Encoding", []))
+    encodings = [name for name in (part.strip().lower() for part in listed.split(b",")) if name]
+    packed = [name for name in encodings if name in _PACKED]
     if not packed:
         return response
     if len(encodings) > 1:
         response.deliverBody(_Refusing())
-        shown = said.decode("ascii", "replace")[:60]
+        shown = listed.decode("ascii", "replace")[:60]
         raise UnpackError(f"the answer is compressed more than once (Content-Encoding: {shown})")
     response.headers.removeHeader(b"Content-Encoding")
     return _Unpacked(response)
 
 
 class _Refusing(proxyForInterface(IProtocol)):  # type: ignore[misc]
-    """Close the connection of an answer that nobody reads."""
+    """Closes the connection of an answer that is not read."""
 
     def __init__(self) -> None:
         pass
@@ -81,7 +81,7 @@ class _Refusing(proxyForInterface(IProtocol)):  # type: ignore[misc]
         """Read nothing."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Have nothing to say."""
+        """Do nothing."""
 
 
 class _Unpacked(proxyForInterface(IResponse)):  # type: ignore[misc]

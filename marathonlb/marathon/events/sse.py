@@ -13,6 +13,8 @@ import re
 from attrs import frozen
 
 DEFAULT_LIMIT = 16 * 1024 * 1024
+"""Maximum number of bytes of an event."""
+
 _BOM = b"\xef\xbb\xbf"
 _LINE_END = re.compile(rb"[\r\n]")
 

@@ -1,10 +1,10 @@
 """
-JSON → `App`: the one place that knows how Marathon's answers look, from 0.7 to 1.11.
+Parse Marathon's JSON about apps into `App` values, for Marathon 0.7 to 1.11.
 
-An answer is decoded in two steps: its frame (which also proves that it is whole), then app by app straight into
-typed structs. So one app that does not fit is one `UnreadableApp`, one task that does not fit is left out with its
-reason, and everything else of that answer is good. Memory stays near that of the values, since what is not used is
-never made. A frame that does not fit is an `UnusableAnswer`, never "no apps".
+An answer is decoded in two steps: its frame, which also proves that it is complete, then app by app into typed structs.
+So an app that does not fit the schema is one `UnreadableApp`, a task that does not fit is left out with its reason, and
+the rest of that answer is valid. Unused fields are not decoded, which saves memory. A frame that does not fit is an
+`UnusableAnswer`, never an empty list of apps.
 """
 
 from __future__ import annotations
@@ -40,27 +40,27 @@ T = TypeVar("T")
 _frame_of_apps = msgspec.json.Decoder(AppList)
 _frame_of_app = msgspec.json.Decoder(OneApp)
 _app = msgspec.json.Decoder(WireApp)
-_patchy_app = msgspec.json.Decoder(
-    PatchyApp, strict=False
-)  # numbers may be texts there, as in some old definitions
+# Some old definitions have strings for numbers.
+_patchy_app = msgspec.json.Decoder(PatchyApp, strict=False)
 _task = msgspec.json.Decoder(WireTask, strict=False)
 _identity = msgspec.json.Decoder(WireId)
 
 
 class UnusableAnswer(ValueError):
-    """An answer that tells nothing: no JSON, broken off, a page for humans, or JSON of another kind."""
+    """An answer without usable content: not JSON, incomplete, an HTML page, or JSON of another kind."""
 
 
 class DoesNotFit(ValueError):
-    """An app, pod or task holds what it cannot hold; the message says what."""
+    """A value of an app, pod or task is invalid; the message names it."""
 
 
 @frozen(kw_only=True)
 class Parsed:
     """
-    What an answer says.
+    The content of an answer.
 
-    :param without_tasks: Marathon counts running tasks but sends none: it did not understand ``embed``.
+    :param left_out: tasks that cannot be read.
+    :param without_tasks: True if Marathon counts running tasks but sends none: it did not understand ``embed``.
     """
 
     apps: tuple[App, ...] = ()
@@ -71,38 +71,39 @@ class Parsed:
 
 def parse_apps(body: Body) -> Parsed:
     """
-    The answer of ``/v2/apps``: ``{"apps": [...]}``.
+    Parse the answer of ``/v2/apps``: ``{"apps": [...]}``.
 
-    :raises UnusableAnswer: nothing of it can be believed.
+    :raises UnusableAnswer: nothing of it can be used.
     """
-    return _Reader().read(decode_frame(_frame_of_apps, body, "a list of apps").apps)
+    return _AppsReader().read(decode_frame(_frame_of_apps, body, "a list of apps").apps)
 
 
 def parse_app(body: Body) -> Parsed:
     """
-    The answer of ``/v2/apps/{id}``, ``{"app": {...}}``: one app, or one unreadable app.
+    Parse the answer of ``/v2/apps/{id}``, ``{"app": {...}}``, into one app or one unreadable app.
 
-    :raises UnusableAnswer: nothing of it can be believed.
+    :raises UnusableAnswer: nothing of it can be used.
     """
-    return _Reader().read([decode_frame(_frame_of_app, body, "an app").app])
+    return _AppsReader().read([decode_frame(_frame_of_app, body, "an app").app])
 
 
-def decode_frame(decoder: msgspec.json.Decoder[T], body: Body, what: str) -> T:
+def decode_frame(decoder: msgspec.json.Decoder[T], body: Body, expected: str) -> T:
     """
     Decode the outermost level of an answer.
 
-    :param what: what it should be, for the message.
-    :raises UnusableAnswer: it is not.
+    :param expected: the name of the expected content, for the message.
+    :raises UnusableAnswer: the answer is something else.
     """
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        raise UnusableAnswer(f"the answer is JSON, but not {what}: {error}") from None
+        raise UnusableAnswer(f"the answer is JSON, but not {expected}: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnusableAnswer(_not_json(bytes(body[:64]).lstrip(), len(body), str(error))) from None
 
 
 def _not_json(start: bytes, size: int, error: str) -> str:
+    """Return the reason for the operator; nothing depends on it, and msgspec has no codes."""
     if not start:
         return "the answer is empty"
     if start.startswith(b"<"):
@@ -113,7 +114,7 @@ def _not_json(start: bytes, size: int, error: str) -> str:
 
 
 def name_of(raw: Raw, index: int) -> str:
-    """The id of something that does not fit; where even that is missing its place in the list, ``#1`` the first."""
+    """Return the id of an app or pod that does not fit; without an id its place in the list, from ``#1`` on."""
     try:
         name = _identity.decode(raw).id.strip("/")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -126,28 +127,28 @@ def name_of(raw: Raw, index: int) -> str:
 
 def absolute(app_id: str) -> str:
     """
-    An app's id with its leading slash; definitions written by hand lack it.
+    Return an app's id with its leading slash, which definitions written by hand lack.
 
-    :raises DoesNotFit: it holds blanks or control characters, or nothing, or is too long.
+    :raises DoesNotFit: it is empty or too long, or holds blanks or control characters.
     """
     if limits.size(app_id) > limits.APP_ID:
         raise DoesNotFit(f"its id has {limits.size(app_id)} bytes; {limits.APP_ID} are the most")
-    if not app_id.strip("/") or not is_name(app_id) or "~" in app_id:  # which stands in ids of groups alone
+    if not app_id.strip("/") or not is_name(app_id) or "~" in app_id:  # only ids of groups have a ~
         raise DoesNotFit(f"{app_id!r} is no id")
     return app_id if app_id.startswith("/") else "/" + app_id
 
 
-class _Reader:
-    """Turns the apps of one answer into values; strings that recur (hosts, versions, states) are kept once."""
+class _AppsReader:
+    """Turns the apps of one answer into values; recurring strings (hosts, versions, states) are stored once."""
 
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
         self._left_out: list[UnreadableTask] = []
-        self._untold = False
-        self._told = False
+        self._lacks_tasks = False
+        self._has_tasks = False
 
     def read(self, raws: Sequence[Raw]) -> Parsed:
-        """Every app that fits, and a word about each that does not."""
+        """Return the apps that fit, and the reason of each that does not."""
         apps: list[App] = []
         unreadable: list[UnreadableApp] = []
         for index, raw in enumerate(raws):
@@ -159,7 +160,7 @@ class _Reader:
             apps=tuple(apps),
             unreadable=tuple(unreadable),
             left_out=tuple(self._left_out),
-            without_tasks=self._untold and not self._told,
+            without_tasks=self._lacks_tasks and not self._has_tasks,
         )
 
     def _app(self, raw: Raw) -> App:
@@ -170,9 +171,9 @@ class _Reader:
         app_id = absolute(wire.id)
         tasks: Iterable[WireTask] = ()
         if wire.tasks is UNSET:
-            self._untold = self._untold or bool(wire.tasks_running)
+            self._lacks_tasks = self._lacks_tasks or bool(wire.tasks_running)
         elif wire.tasks:
-            self._told = True
+            self._has_tasks = True
             tasks = wire.tasks if isinstance(wire, WireApp) else self._one_by_one(app_id, wire.tasks)
         version = wire.version or ""
         info = wire.version_info
@@ -226,12 +227,12 @@ class _Reader:
 
 
 def is_name(text: str, most: int = limits.APP_ID) -> bool:
-    """No blank, no control character, so many bytes: it will stand in a line of HAProxy's configuration."""
+    """Return whether a text can be one word of a line of HAProxy's configuration, of at most ``most`` bytes."""
     return text != "" and text.isprintable() and " " not in text and limits.size(text) <= most
 
 
 def no_name(task_id: str, host: str | None) -> str:
-    """Why a task is left out whose id or host cannot stand in a line."""
+    """Return the reason for a task whose id or host cannot be a word of a line."""
     return f"{limits.shortened(task_id)!r} or {limits.shortened(host or '')!r} is no name"
 
 
@@ -249,11 +250,12 @@ def _task_name(raw: Raw, index: int) -> str:
 def _addresses(wire: WireTask) -> tuple[str, ...]:
     if not wire.ip_addresses:
         return ()
-    found = [address.ip_address for address in wire.ip_addresses if address.ip_address]
-    return tuple([address for address in found if is_name(address, limits.HOST)])
+    addresses = [address.ip_address for address in wire.ip_addresses if address.ip_address]
+    return tuple([address for address in addresses if is_name(address, limits.HOST)])
 
 
 def _alive(wire: WireTask) -> bool | None:
+    """Return True if a health result says alive, False if all say dead, None without a result."""
     verdict: bool | None = None
     for result in wire.health_check_results or ():
         if result is not None and result.alive is not None:
@@ -262,7 +264,7 @@ def _alive(wire: WireTask) -> bool | None:
 
 
 def labels_of(labels: dict[str, LabelValue] | None) -> dict[str, str]:
-    """The ``HAPROXY_`` labels as text. Definitions written by hand hold numbers and booleans; null is absent."""
+    """Return the ``HAPROXY_`` labels as text; numbers and booleans of hand-written definitions, too, but no null."""
     if not labels:
         return {}
     return {
@@ -288,11 +290,11 @@ def _health_check(check: Check) -> HealthCheck:
 
 
 def durations_of(check: Durations) -> dict[str, int]:
-    """What a check says of its intervals and limits; what it leaves out keeps Marathon's defaults."""
-    told = {
+    """Return the intervals and limits that a check sets; for the others `HealthCheck` has Marathon's defaults."""
+    durations = {
         "grace_period_seconds": check.grace_period_seconds,
         "interval_seconds": check.interval_seconds,
         "timeout_seconds": check.timeout_seconds,
         "max_consecutive_failures": check.max_consecutive_failures,
     }
-    return {name: int(value) for name, value in told.items() if value is not None}
+    return {name: int(value) for name, value in durations.items() if value is not None}

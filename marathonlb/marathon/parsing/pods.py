@@ -1,7 +1,7 @@
 """
-Pods (Marathon ≥ 1.4) as apps: one `Port` per endpoint, one `Task` per instance.
+Parse pods (Marathon ≥ 1.4) into apps: one `Port` per endpoint, one `Task` per instance.
 
-A pod has no service ports; its labels, or the range for IP per task, give them.
+A pod has no service ports; they come from its labels, or from the range for IP per task.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ _pod = msgspec.json.Decoder(WirePod)
 _instance = msgspec.json.Decoder(WireInstance)
 
 _SERVED = ("TASK_RUNNING", "TASK_UNREACHABLE", "TASK_LOST")
-"""The states of a container that decide for its instance, the best first."""
+"""The states of containers that decide the state of their instance, the best first."""
 
 _STATES = {"PENDING": "TASK_STAGING", "STAGING": "TASK_STAGING", "TERMINAL": "TASK_KILLING"}
-"""What an instance's own state means for its task; the others are decided by its containers."""
+"""The states of an instance that decide its task's state; otherwise its containers decide."""
 
 
 def parse_pods(body: Body) -> Parsed:
     """
-    The answer of ``/v2/pods::status``, a list.
+    Parse the answer of ``/v2/pods::status``, a list.
 
-    :raises marathonlb.marathon.parsing.apps.UnusableAnswer: nothing of it can be believed.
+    :raises marathonlb.marathon.parsing.apps.UnusableAnswer: nothing of it can be used.
     """
     raws = decode_frame(_frame, body, "a list of pods")
     return _read(raws)
@@ -60,9 +60,9 @@ def parse_pods(body: Body) -> Parsed:
 
 def parse_pod(body: Body) -> Parsed:
     """
-    The answer of ``/v2/pods/{id}::status``: one pod, or one unreadable.
+    Parse the answer of ``/v2/pods/{id}::status`` into one pod or one unreadable pod.
 
-    :raises marathonlb.marathon.parsing.apps.UnusableAnswer: nothing of it can be believed.
+    :raises marathonlb.marathon.parsing.apps.UnusableAnswer: nothing of it can be used.
     """
     return _read([decode_frame(_frame_of_one, body, "a pod")])
 
@@ -163,11 +163,11 @@ def _task(wire: WireInstance, containers: Iterable[PodContainer]) -> Task:
 
 def _host_ports(statuses: Iterable[ContainerStatus], containers: Iterable[PodContainer]) -> tuple[int, ...]:
     """
-    The host ports in the order of the pod's endpoints.
+    Return the host ports in the order of the pod's endpoints.
 
-    They end where the first is not known: what came after it would stand at the wrong place.
+    The list ends before the first unknown port, since later ones would stand for the wrong endpoint.
     """
-    found = {
+    allocated = {
         (status.name, endpoint.name): endpoint.allocated_host_port
         for status in statuses
         for endpoint in status.endpoints or ()
@@ -177,7 +177,7 @@ def _host_ports(statuses: Iterable[ContainerStatus], containers: Iterable[PodCon
         for endpoint in container.endpoints or ():
             if endpoint.host_port is None:
                 continue
-            port = found.get((container.name, endpoint.name))
+            port = allocated.get((container.name, endpoint.name))
             if not port:
                 return tuple(ports)
             ports.append(port)
@@ -185,7 +185,7 @@ def _host_ports(statuses: Iterable[ContainerStatus], containers: Iterable[PodCon
 
 
 def _state(statuses: Sequence[ContainerStatus]) -> str | None:
-    """A pod is as well as the best of the containers that offer something, else of all."""
+    """Return the best state of the containers that have endpoints, or of all if none has."""
     offering = [status for status in statuses if status.endpoints] or statuses
     states = [status.status for status in offering if status.status]
     return next((state for state in _SERVED if state in states), states[0] if states else None)
@@ -197,10 +197,10 @@ def _alive(statuses: Iterable[ContainerStatus]) -> bool | None:
 
 
 def _results(status: ContainerStatus) -> list[bool]:
-    """A container's health: of its endpoints, else its condition ``healthy`` (checks by a command)."""
+    """Return a container's health: that of its endpoints, else its condition ``healthy`` (command checks)."""
     endpoints: Iterable[EndpointStatus] = status.endpoints or ()
-    told = [endpoint.healthy for endpoint in endpoints if endpoint.healthy is not None]
-    return told or [
+    results = [endpoint.healthy for endpoint in endpoints if endpoint.healthy is not None]
+    return results or [
         str(condition.value).lower() == "true"
         for condition in status.conditions or ()
         if condition.name == "healthy" and condition.value is not None

@@ -1,5 +1,5 @@
 """
-The ports of an app and how they are reached, out of the seven places where Marathon's versions have said it.
+Parse the ports of an app and its networking mode from the seven places where Marathon's versions have them.
 
 ``container.portMappings`` (≥ 1.5) or ``container.docker.portMappings`` (before) in bridge and container networking,
 ``ipAddress.discovery.ports`` (0.14 to 1.4) where there are none, else ``portDefinitions`` (≥ 1.0), else ``ports``.
@@ -17,7 +17,7 @@ from marathonlb.marathon.parsing.schema import AppHead, DiscoveryPort, Network, 
 
 def networking_of(networks: Iterable[Network] | None) -> Networking | None:
     """
-    What ``networks`` says (Marathon ≥ 1.5 and pods); None where it says nothing.
+    Return the mode of ``networks`` (Marathon ≥ 1.5 and pods); None if there is none.
 
     Marathon allows no mixture of modes, and an entry without a mode is a container network.
     """
@@ -31,10 +31,10 @@ def networking_of(networks: Iterable[Network] | None) -> Networking | None:
 
 def networking_for(wire: AppHead) -> Networking:
     """
-    One answer out of three fields: ``docker.network``, ``networks``, ``ipAddress``.
+    Return the networking mode from ``docker.network``, ``networks`` and ``ipAddress``.
 
     No Marathon sends both ``docker.network`` (≤ 1.4) and ``networks`` (≥ 1.5). Definitions written by hand for a
-    1.4 may hold both, and that Marathon reads the first alone; so it wins.
+    1.4 may hold both; that Marathon reads only the first, so it wins.
     """
     docker = wire.container and wire.container.docker
     network = ((docker and docker.network) or "").upper()
@@ -42,15 +42,15 @@ def networking_for(wire: AppHead) -> Networking:
         return Networking.BRIDGE
     if network == "USER":
         return Networking.CONTAINER
-    said = None if network == "HOST" else networking_of(wire.networks)
-    return said or (Networking.HOST if wire.ip_address is None else Networking.CONTAINER)
+    mode = None if network == "HOST" else networking_of(wire.networks)
+    return mode or (Networking.HOST if wire.ip_address is None else Networking.CONTAINER)
 
 
 def ports_for(wire: AppHead) -> tuple[Port, ...]:
     """
-    The ports in the order of their definition; see the module's docstring for which definition counts.
+    Return the ports in the order of their definition; the module's docstring says which definition counts.
 
-    Of more than are served there is one more, by which that can be seen.
+    At most `limits.PORTS` + 1 ports are returned, so that the caller can see that there are too many.
     """
     return tuple(islice(_all_ports(wire), limits.PORTS + 1))
 
@@ -66,14 +66,14 @@ def _all_ports(wire: AppHead) -> Iterable[Port]:
     if mappings:
         return (_mapped(mapping, definitions, i, networking) for i, mapping in enumerate(mappings))
     if networking is Networking.CONTAINER and wire.ip_address and wire.ip_address.discovery:
-        found = wire.ip_address.discovery.ports
-        if found:
-            return (_discovered(port, definitions, index) for index, port in enumerate(found))
+        discovered = wire.ip_address.discovery.ports
+        if discovered:
+            return (_discovered(port, definitions, index) for index, port in enumerate(discovered))
     return definitions
 
 
 def _definitions(wire: AppHead) -> tuple[Port, ...]:
-    """``portDefinitions`` (≥ 1.0), else ``ports`` (to 1.4), which say the same."""
+    """Return the ports of ``portDefinitions`` (≥ 1.0), else of ``ports`` (up to 1.4), which mean the same."""
     if wire.port_definitions:
         return tuple(
             Port(service_port=p.port or 0, protocol=protocol_of(p.protocol), name=port_name(p.name))
@@ -108,12 +108,12 @@ def _discovered(port: DiscoveryPort, definitions: Sequence[Port], index: int) ->
 
 
 def port_name(text: str | None) -> str | None:
-    """The name of a port; None where it could not stand in a line of HAProxy's configuration."""
+    """Return the name of a port; None if it cannot be a word of a line of HAProxy's configuration."""
     return text if text and len(text) <= limits.WORD and text.isprintable() and " " not in text else None
 
 
 def protocol_of(text: str | None) -> str:
-    """``tcp``, ``udp`` or ``udp,tcp``, however it is written; what is not UDP (``http`` of a pod) is TCP."""
+    """Return ``tcp``, ``udp`` or ``udp,tcp`` in any spelling; everything but UDP (``http`` of a pod) is TCP."""
     if not text or text == "tcp":
         return "tcp"
     parts = {part.strip().lower() for part in text.split(",")} - {""}

@@ -1,9 +1,9 @@
 """
 The shapes of Marathon's JSON, one struct per shape, holding only what is used.
 
-They take in every version at once: what one version leaves out, writes as null or has moved elsewhere is optional
-here, and `marathonlb.marathon.parsing.apps` decides. A number outside of what it can be (a port of 70000) does not fit,
-and costs the app or task that holds it, alone.
+Each struct covers all versions: a field that one version omits, writes as null or has moved is optional here, and
+`marathonlb.marathon.parsing.apps` decides. A number out of range (a port of 70000) does not fit; only the app or task
+that holds it is then unreadable.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LabelValue = str | bool | int | float | None
 
 
 class Wire(msgspec.Struct, gc=False, rename="camel"):
-    """What every shape shares: Marathon's camel case, and no part in garbage collection (there are no cycles)."""
+    """The base of all shapes: names in camel case, and no garbage collection, since there are no cycles."""
 
 
 class PortDefinition(Wire):
@@ -40,7 +40,7 @@ class PortMapping(Wire):
 
 
 class Docker(Wire):
-    """``container.docker``; both fields are gone in 1.5."""
+    """``container.docker``; Marathon 1.5 removed both fields."""
 
     network: str | None = None
     port_mappings: tuple[PortMapping, ...] | None = None
@@ -80,7 +80,7 @@ class Network(Wire):
 
 
 class Durations(Wire):
-    """What every kind of health check says about its rhythm; seconds, but for the failures."""
+    """The intervals and limits of every kind of health check, in seconds except the number of failures."""
 
     grace_period_seconds: float | None = None
     interval_seconds: float | None = None
@@ -118,7 +118,7 @@ class Address(Wire):
 
 
 class WireTask(Wire):
-    """``tasks[]``; reserved and inactive tasks have little more than an id."""
+    """``tasks[]``; reserved and inactive tasks have hardly more than an id."""
 
     id: str
     host: str | None = None
@@ -136,7 +136,7 @@ class VersionInfo(Wire):
 
 
 class AppHead(Wire):
-    """An app without its tasks: what all forms of it share."""
+    """An app without its tasks, common to both forms of it."""
 
     id: str
     labels: dict[str, LabelValue] | None = None
@@ -156,19 +156,19 @@ class AppHead(Wire):
 
 
 class WireApp(AppHead):
-    """An app whose tasks all fit."""
+    """An app whose tasks all fit the schema."""
 
     tasks: tuple[WireTask, ...] | None | UnsetType = UNSET
 
 
 class PatchyApp(AppHead):
-    """An app that does not fit as it is: its tasks are decoded one by one, and numbers may be written as texts."""
+    """An app that does not fit `WireApp`: its tasks are decoded one by one, and numbers may be strings."""
 
     tasks: tuple[Raw, ...] | None | UnsetType = UNSET
 
 
 class WireId(Wire):
-    """Enough of anything to say which one it was."""
+    """The id of an app, pod or task that cannot be decoded otherwise."""
 
     id: str
 
@@ -195,7 +195,7 @@ class Endpoint(Wire):
 
 
 class HTTPProbe(Wire):
-    """A pod container's ``healthCheck.http`` (and ``.tcp``, which has the endpoint alone)."""
+    """A pod container's ``healthCheck.http`` (and ``.tcp``, which has only the endpoint)."""
 
     endpoint: str | None = None
     path: str | None = None
