@@ -1,4 +1,4 @@
-"""What a run is to do, from what was asked for and what is there; refused before anything is changed."""
+"""Decides what a run does, from the request and the apps that exist; refuses before anything is changed. Pure."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ from attrs import field, frozen
 
 from marathonlb.zdd.definition import AppFile, Json, build, check
 from marathonlb.zdd.errors import Refused
-from marathonlb.zdd.pair import Pair, Side, next_build, target
+from marathonlb.zdd.pair import Pair, PairApp, next_build, target
 from marathonlb.zdd.plan import Goal
 
 
 @frozen(kw_only=True)
-class Wish:
+class DeploymentRequest:
     """
-    What was asked for. Durations are seconds.
+    The request of the command line.
 
-    :param new_instances: stop when so many of the newer app serve; 0 replaces the older app.
-    :param max_wait: without any step forward.
-    :param step_interval: between two looks, and so between two steps.
+    :param new_instances: stop when this number of the newer app's instances serve; 0 replaces the older app.
+    :param complete_cur: finish a split: all traffic to the newer app.
+    :param complete_prev: go back: all traffic to the older app.
+    :param resume: continue an interrupted deployment.
+    :param initial_instances: number of instances with which the newer app starts.
+    :param max_wait: maximum seconds without progress.
+    :param step_interval: seconds between two steps.
     """
 
     new_instances: int = 0
@@ -34,15 +38,15 @@ class Wish:
 @frozen
 class Course:
     """
-    What to do.
+    The course of a run.
 
-    :param older: the id of the app that is to go, or to come back; None in a first deployment.
-    :param newer: the other one's.
-    :param create: the newer app, where it has to be made.
-    :param relabel: its labels without a split, where they hold one that is to end.
-    :param goal: what to come to.
-    :param back: what to come back to where that fails: what was found.
-    :param words: all of it for people.
+    :param older: the id of the app that is replaced, or restored; None in a first deployment.
+    :param newer: the id of the other app.
+    :param goal: the instances at the end.
+    :param back: the instances to go back to if that fails: those that were found.
+    :param words: a summary for people.
+    :param create: the definition of the newer app; None if it exists.
+    :param relabel: the newer app's labels without a split; None if no split has to end.
     """
 
     older: str | None
@@ -54,33 +58,34 @@ class Course:
     relabel: dict[str, str] | None = None
 
 
-def course_for(file: AppFile, wish: Wish, found: Pair, now: datetime) -> Course:
+def course_for(file: AppFile, request: DeploymentRequest, pair: Pair, now: datetime) -> Course:
     """
-    What to do.
+    Return the course of a run.
 
-    :raises Refused: what was asked for does not fit what is there.
+    :raises Refused: the request does not fit the apps that exist.
     """
-    if found.older is not None and found.newer is not None:
-        return _go_on(wish, found.older, found.newer)
-    for name, wanted in (
-        ("--resume", wish.resume),
-        ("--complete-cur", wish.complete_cur),
-        ("--complete-prev", wish.complete_prev),
+    if pair.older is not None and pair.newer is not None:
+        return _continue(request, pair.older, pair.newer)
+    for name, requested in (
+        ("--resume", request.resume),
+        ("--complete-cur", request.complete_cur),
+        ("--complete-prev", request.complete_prev),
     ):
-        if wanted:
-            there = f"{found.older.id} alone is there" if found.older else "none of its apps is there"
-            raise Refused(f"{name}: no deployment of {file.group} is under way: {there}")
-    return _begin(file, wish, found.older, now)
+        if requested:
+            apps = f"only {pair.older.id} exists" if pair.older else "none of its apps exists"
+            raise Refused(f"{name}: no deployment of {file.group} is under way: {apps}")
+    return _begin(file, request, pair.older, now)
 
 
-def _begin(file: AppFile, wish: Wish, older: Side | None, now: datetime) -> Course:
-    total, share = file.instances, wish.new_instances
+def _begin(file: AppFile, request: DeploymentRequest, older: PairApp | None, now: datetime) -> Course:
+    """Return the course of a new deployment."""
+    total, share = file.instances, request.new_instances
     if share and older is None:
-        raise Refused(f"--new-instances: no app of {file.group} is there yet that could have the rest")
+        raise Refused(f"--new-instances: no app of {file.group} exists yet that could have the rest")
     if share >= total:
         raise Refused(f"--new-instances: {share} is not less than the app's {total} instances")
     goal = Goal(min(older.instances, total - share) if share and older else 0, share or total)
-    first = goal.newer if older is None else min(max(1, wish.initial_instances), goal.newer)
+    first = goal.newer if older is None else min(max(1, request.initial_instances), goal.newer)
     body = build(file, next_build(file, older, first, now))
     check(body)
     new_id = str(body["id"])
@@ -93,19 +98,20 @@ def _begin(file: AppFile, wish: Wish, older: Side | None, now: datetime) -> Cour
     return Course(older.id, new_id, goal, _as_found(older, 0), words, create=body)
 
 
-def _go_on(wish: Wish, older: Side, newer: Side) -> Course:
+def _continue(request: DeploymentRequest, older: PairApp, newer: PairApp) -> Course:
+    """Return the course of a deployment that is under way."""
     total = target(older, newer)
     where = f"{newer.id} has {newer.instances} and {older.id} {older.instances} instances"
-    if not (wish.resume or wish.complete_cur or wish.complete_prev):
+    if not (request.resume or request.complete_cur or request.complete_prev):
         raise Refused(
-            f"a deployment is under way: {where}; --resume or --complete-cur goes on with it, --complete-prev goes back"
+            f"a deployment is under way: {where}; --resume or --complete-cur continues it, --complete-prev goes back"
         )
     back = _as_found(older, newer.instances)
-    if wish.complete_prev:
-        all_of_it = older.target or total
-        goal = Goal(all_of_it, 0, well=all_of_it)
+    if request.complete_prev:
+        all_instances = older.target or total
+        goal = Goal(all_instances, 0, well=all_instances)
         return Course(older.id, newer.id, goal, back, f"{where}; back to {older.id} alone")
-    share = wish.new_instances
+    share = request.new_instances
     if share >= total:
         raise Refused(f"--new-instances: {share} is not less than the {total} instances of both")
     goal = Goal(min(older.instances, total - share) if share else 0, share or total)
@@ -119,7 +125,9 @@ def _go_on(wish: Wish, older: Side, newer: Side) -> Course:
             for name, text in (newer.body.get("labels") or {}).items()
             if name != "HAPROXY_DEPLOYMENT_NEW_INSTANCES"
         }
-        words += "; its label HAPROXY_DEPLOYMENT_NEW_INSTANCES goes, for which Marathon replaces its tasks"
+        words += (
+            "; its label HAPROXY_DEPLOYMENT_NEW_INSTANCES is removed, for which Marathon replaces its tasks"
+        )
     return Course(older.id, newer.id, goal, back, words, relabel=relabel)
 
 
@@ -127,5 +135,5 @@ def _instances(count: int) -> str:
     return "1 instance" if count == 1 else f"{count} instances"
 
 
-def _as_found(older: Side, new_instances: int) -> Goal:
+def _as_found(older: PairApp, new_instances: int) -> Goal:
     return Goal(older.instances, new_instances, well=len(older.healthy))

@@ -1,8 +1,8 @@
 """
-The app file, and what is made of it: an app of the pair, in Marathon's own JSON.
+The app file, and the definition of an app of the pair made from it, in Marathon's JSON.
 
-The file is posted as it stands, but for its id, its instances, its service ports and its deployment labels. So it stays
-JSON here, unlike everything that Marathon answers.
+The file is posted unchanged, except for its id, instances, service ports and deployment labels. So it stays JSON here,
+unlike Marathon's answers.
 """
 
 from __future__ import annotations
@@ -44,11 +44,14 @@ class AppFile:
     """
     An app file that can be deployed.
 
-    :param id: the app's id as the file has it, absolute; the pair's are this and a colour.
-    :param group_id: the deployment group's, which is one of the app's parent group.
-    :param alternate: the second app's service port for the first of the ports, the next ones for those that follow;
-        None where the app has none to replace.
-    :param ports: the service ports in the order of the definition, 0 where Marathon is to choose.
+    :param body: the file's JSON.
+    :param id: the app's absolute id in the file; the ids of the pair are this and a colour.
+    :param group: the name of the deployment group.
+    :param instances: the number of instances.
+    :param ports: the service ports in the order of the definition; 0 if Marathon chooses the port.
+    :param alternate: the second app's service port for the first port; the next ones are for the ports that follow.
+        None if the app has no fixed ports.
+    :param group_id: the id of the deployment group, which belongs to the app's parent group.
     """
 
     body: Json = field(repr=False)
@@ -60,7 +63,7 @@ class AppFile:
     group_id: str
 
     def alternates(self) -> tuple[int, ...]:
-        """The second app's service ports; what Marathon chooses it chooses again."""
+        """Return the second app's service ports; 0 if Marathon chooses the port."""
         first = self.alternate or 0
         return tuple(first + index if port else 0 for index, port in enumerate(self.ports))
 
@@ -68,10 +71,10 @@ class AppFile:
 @frozen
 class Build:
     """
-    What an app of the pair has of its own.
+    The values that differ between the apps of a pair.
 
-    :param taken: the service ports of the app that is there, which the new one may not have.
-    :param bound: the ports that clients know, by the index of the port, as the app that is there has them.
+    :param taken: the service ports of the existing app, which the new one may not have.
+    :param bound: port index to the port that clients use, as the existing app has it.
     """
 
     colour: str
@@ -83,20 +86,20 @@ class Build:
 
 def read(text: str, where: str) -> AppFile:
     """
-    The app file.
+    Parse an app file.
 
-    :param where: its name, for the message.
-    :raises Refused: it is no app, or it lacks what a pair needs.
+    :param where: its name, for error messages.
+    :raises Refused: it is not an app, or lacks something that a pair needs.
     """
     try:
         body = json.loads(text)
     except ValueError as error:
-        raise Refused(f"{where}: this is no JSON: {error}") from None
+        raise Refused(f"{where}: this is not JSON: {error}") from None
     if not isinstance(body, dict) or not isinstance(body.get("id"), str) or not body["id"].strip("/"):
-        raise Refused(f"{where}: this is no app: an object with an id is wanted, as for POST /v2/apps")
+        raise Refused(f"{where}: this is not an app: an object with an id is expected, as for POST /v2/apps")
     instances = body.get("instances", 1)
     if not isinstance(instances, int) or isinstance(instances, bool) or instances < 1:
-        raise Refused(f"{where}: instances is {instances!r}, and one is the least that can be deployed")
+        raise Refused(f"{where}: instances is {instances!r}, and the minimum is 1")
     labels = body.get("labels") or {}
     if not isinstance(labels, dict) or not labels.get(GROUP):
         raise Refused(
@@ -124,7 +127,7 @@ def _group(app_id: str, name: str, where: str) -> str:
 
 
 def _alternate(text: object, ports: Sequence[int], where: str) -> int | None:
-    """The label of the second app's port, which every fixed service port needs."""
+    """Return the second app's first service port, which every app with a fixed service port needs."""
     fixed = {port for port in ports if port}
     if not fixed:
         return None
@@ -135,8 +138,8 @@ def _alternate(text: object, ports: Sequence[int], where: str) -> int | None:
     wanted = {first + index for index, port in enumerate(ports) if port}
     if not 1 <= min(wanted) <= max(wanted) <= 65535:
         raise Refused(
-            f"{where}: the label {ALTERNATE} is {text!r}; it has to be the second app's service port, the next ports "
-            "being those of its further ports"
+            f"{where}: the label {ALTERNATE} is {text!r}; it has to be the second app's service port, and the next "
+            "ports are those of its further ports"
         )
     if wanted & fixed:
         both = ", ".join(map(str, sorted(wanted & fixed)))
@@ -145,7 +148,7 @@ def _alternate(text: object, ports: Sequence[int], where: str) -> int | None:
 
 
 def _port_list(body: Json) -> tuple[list[Any], str]:
-    """The list that gives the service ports, and the key under which each entry does; empty where it is the entry."""
+    """Return the list with the service ports, and the key of the port in an entry; empty if the entry is the port."""
     container = body.get("container") or {}
     for holder, name, key in (
         (container, "portMappings", "servicePort"),
@@ -154,8 +157,8 @@ def _port_list(body: Json) -> tuple[list[Any], str]:
         (body, "ports", ""),
     ):
         if holder.get(name):
-            found: list[Any] = holder[name]
-            return found, key
+            entries: list[Any] = holder[name]
+            return entries, key
     return [], ""
 
 
@@ -166,9 +169,9 @@ def _ports(body: Json) -> tuple[int, ...]:
 
 def build(file: AppFile, wanted: Build) -> Json:
     """
-    An app of the pair, as it is posted.
+    Return the definition of an app of the pair, as it is posted.
 
-    Each port that clients know stays bound whichever app is left, since both name it by ``HAPROXY_{n}_PORT``.
+    Each port that clients use stays bound whichever app remains, because both name it in ``HAPROXY_{n}_PORT``.
     """
     body = deepcopy(file.body)
     body["id"] = f"{file.id}-{wanted.colour}"
@@ -196,7 +199,7 @@ def build(file: AppFile, wanted: Build) -> Json:
 
 def check(body: Json) -> None:
     """
-    Look at an app as the load balancer will.
+    Check an app as the load balancer does.
 
     :raises Refused: a label is wrong, or no port would be served.
     """
@@ -216,7 +219,7 @@ def check(body: Json) -> None:
 
 
 def member(app: App) -> GroupMember:
-    """An app of a deployment group with what it offers by its labels, whatever groups a load balancer serves."""
+    """Return an app as a member of a deployment group, for load balancers of any HAPROXY_GROUP."""
     chosen_by_marathon = {index: 1 for index, port in enumerate(app.ports) if not port.service_port}
     return GroupMember(
         app, services_of(app, _EVERYTHING, PER_APP_NAMES, lambda host: host, chosen_by_marathon)

@@ -1,4 +1,4 @@
-"""What ends a deployment on purpose; each says in one line what an operator can do."""
+"""Errors that end a deployment; each message is one line with what an operator can do."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from marathonlb.errors import MarathonLBError
 
 @frozen(str=False)
 class Refused(MarathonLBError):
-    """This cannot be done at all; nothing was changed."""
+    """The deployment cannot be done; nothing was changed."""
 
     reason: str
 
@@ -19,7 +19,7 @@ class Refused(MarathonLBError):
 
 @frozen(str=False)
 class Failed(MarathonLBError):
-    """It was begun and cannot go on."""
+    """The deployment has begun and cannot continue."""
 
     reason: str
 
@@ -29,7 +29,7 @@ class Failed(MarathonLBError):
 
 @frozen(str=False)
 class Busy(MarathonLBError):
-    """Marathon is at work on this app; a moment later it will do what was asked."""
+    """Marathon has another deployment of this app under way; the request may succeed later."""
 
     app_id: str
 

@@ -1,4 +1,4 @@
-"""The apps of a deployment group as Marathon tells them: which is the older one, and how far the newer one has come."""
+"""The apps of a deployment group in Marathon: the older one, the newer one, and their state."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from marathonlb.zdd.plan import Count
 
 _ENDING = frozenset({"TASK_KILLING"})
 Place = tuple[str, int]
-"""A host, or a task's own address, and a port."""
+"""The address of a server: a host, or a task's own address, and a port."""
 
 
 @frozen
-class Side:
+class PairApp:
     """
     One app of the pair.
 
-    :param body: Marathon's own JSON of it.
-    :param told: ids of tasks that were told to end, though Marathon may not show it.
+    :param body: the app in Marathon's JSON.
+    :param ended: ids of tasks that this run has ended, though Marathon may not show it yet.
     """
 
     member: GroupMember
     body: Json = field(repr=False)
-    told: frozenset[str] = frozenset()
+    ended: frozenset[str] = frozenset()
 
     @property
     def id(self) -> str:
@@ -37,89 +37,90 @@ class Side:
 
     @property
     def instances(self) -> int:
-        """How many tasks it shall have."""
+        """The number of instances in its definition."""
         return self.member.app.instances
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """The ids of its tasks, without those that are told to end."""
+        """The ids of its tasks, without those that are ending."""
         return tuple(
             task.id
             for task in self.member.app.tasks
-            if task.id not in self.told and task.state not in _ENDING
+            if task.id not in self.ended and task.state not in _ENDING
         )
 
     @property
     def empty(self) -> bool:
-        """Whether no task of it is left, not even one that is about to end."""
+        """True if it has no task, not even one that is ending."""
         return not self.member.app.tasks
 
     @property
     def healthy(self) -> frozenset[str]:
-        """The ids of its tasks that run and, where the app has health checks, are alive."""
+        """The ids of its running tasks; with health checks, of those that pass them."""
         return self.member.healthy & frozenset(self.tasks)
 
     @property
     def target(self) -> int | None:
-        """How many instances its deployment was to come to, by its label."""
-        named = self.member.offered.labels.get("DEPLOYMENT_TARGET_INSTANCES")
-        return None if named is None else int(named)
+        """The number of instances that its deployment aimed at, by its label; None without the label."""
+        label = self.member.offered.labels.get("DEPLOYMENT_TARGET_INSTANCES")
+        return None if label is None else int(label)
 
     @property
     def split(self) -> int:
-        """By its label, how many of its tasks get traffic at most; 0 where it has none."""
+        """The maximum number of its tasks that get traffic, by its label; 0 without the label."""
         return int(self.member.offered.labels.get("DEPLOYMENT_NEW_INSTANCES") or 0)
 
     def tasks_at(self, tasks: Iterable[str]) -> dict[str, frozenset[Place]]:
-        """Where each of these tasks is served; nowhere those that no load balancer serves."""
+        """Return task id to its servers' addresses; none for tasks that no load balancer serves."""
         places = self.places()
         return {task: places.get(task, frozenset()) for task in tasks}
 
     def count(self) -> Count:
-        """What a plan is made from."""
+        """Return the state for the plan."""
         return Count(self.instances, self.tasks, self.healthy, self.empty)
 
     def places(self) -> Mapping[str, frozenset[Place]]:
-        """Where each task is served, all ports together, by the task's id."""
-        found: dict[str, set[Place]] = {}
+        """Return task id to its servers' addresses, of all ports together."""
+        by_task: dict[str, set[Place]] = {}
         for service in self.member.offered.services:
             for server in service.servers:
-                found.setdefault(server.task_id, set()).add((server.host, server.port))
-        return {task: frozenset(places) for task, places in found.items()}
+                by_task.setdefault(server.task_id, set()).add((server.host, server.port))
+        return {task: frozenset(places) for task, places in by_task.items()}
 
 
 @frozen
 class Pair:
-    """A deployment group with two apps, one or none; one that is alone is the older one."""
+    """The apps of a deployment group; a single app is the older one."""
 
-    older: Side | None = None
-    newer: Side | None = None
+    older: PairApp | None = None
+    newer: PairApp | None = None
 
 
-def pair_of(group: str, sides: Iterable[Side]) -> Pair:
+def pair_of(group: str, apps: Iterable[PairApp]) -> Pair:
     """
-    The pair among these apps.
+    Return the pair of a deployment group's apps.
 
     :raises Refused: there are more than two.
     """
-    found = {side.id: side for side in sides}
-    ordered = by_age(side.member for side in found.values())
+    by_id = {app.id: app for app in apps}
+    ordered = by_age(app.member for app in by_id.values())
     if len(ordered) > 2:
         ids = ", ".join(member.app.id for member in ordered)
-        raise Refused(f"{group} is the group of {ids}; a pair has two apps, so all but two have to go first")
-    return Pair(*(found[member.app.id] for member in ordered))
+        raise Refused(f"{group} is the group of {ids}; a pair has two apps, so remove all but two first")
+    return Pair(*(by_id[member.app.id] for member in ordered))
 
 
-def target(older: Side, newer: Side) -> int:
-    """How many tasks of both shall serve, as the load balancers reckon it."""
+def target(older: PairApp, newer: PairApp) -> int:
+    """Return the number of tasks of both that should serve, as the load balancers calculate it."""
     return target_of(older.member, newer.member)[0]
 
 
-def next_build(file: AppFile, older: Side | None, instances: int, now: datetime) -> Build:
+def next_build(file: AppFile, older: PairApp | None, instances: int, now: datetime) -> Build:
     """
-    The app that comes next to this one.
+    Return the values of the app that is deployed beside this one.
 
-    Its beginning is later than the older app's whatever this machine's clock says, since that is who is newer.
+    Its start is later than the older app's even if this machine's clock is wrong, because the start decides which app
+    is newer.
     """
     if older is None:
         return Build(BLUE, instances, now)

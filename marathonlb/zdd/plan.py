@@ -1,15 +1,15 @@
 """
-The next step of a deployment, from what Marathon and the load balancers tell now: nothing is planned ahead.
+The next step of a deployment, from the current state of Marathon and the load balancers: nothing is planned ahead.
 
-So a step that was lost, a task that died and a deployment that another run has begun are all the same case. Both ways
-are one: where there are more of the newer app's instances than the goal has, it is the way back.
+So a step that was lost, a task that died and a deployment that another run has begun are all the same case. Both
+directions are one plan: if the newer app has more instances than the goal, the way is back.
 
-*Forward*: with H healthy tasks of the newer app and a target of T, the load balancers drain the older app's down to
-T - H. Of those the ones that are drained and idle everywhere are ended; then the newer app grows, each time to twice
-its size.
+*Forward*: with H healthy tasks of the newer app and a target of T, the load balancers drain the older app's tasks down
+to T - H. Of these, the tasks that are drained and idle in every load balancer are ended. Then the newer app grows, each
+time to twice its size.
 
-*Back*: the older app gets its instances back and has to be healthy; then the newer app's tasks end by halves. The load
-balancers drain what is told to end when Marathon says so, and give its share back to the older app.
+*Back*: the older app gets its instances back and has to be healthy. Then the newer app's tasks are ended by halves. The
+load balancers drain a task when Marathon ends it, and give its share back to the older app.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ from attrs import frozen
 @frozen
 class Count:
     """
-    One app in numbers and names.
+    The state of one app.
 
-    :param tasks: those that are not told to end.
-    :param empty: not even a task that is about to end is left.
+    :param instances: the number of instances in its definition.
+    :param tasks: the ids of its tasks, without those that are ending.
+    :param healthy: the ids of its healthy tasks.
+    :param empty: True if it has no task, not even one that is ending.
     """
 
     instances: int
@@ -33,15 +35,16 @@ class Count:
 
 
 @frozen
-class Seen:
+class PairState:
     """
-    What there is.
+    The state of a pair of apps.
 
-    :param older: None where there is none, or none any more; the newer likewise.
-    :param target: how many tasks of both shall serve.
-    :param idle: the older app's tasks that every load balancer has drained and that hold nothing any more.
-    :param busy: what holds those up that are drained; for people.
-    :param behind: why the load balancers do not show yet what Marathon does; empty where they do.
+    :param older: None if it does not exist, or does not exist any more.
+    :param newer: the same of the newer app.
+    :param target: the number of tasks of both that should serve.
+    :param idle: the older app's tasks that every load balancer has drained and that have no sessions left.
+    :param busy: why other drained tasks are not idle, as a phrase.
+    :param behind: why the load balancers do not show Marathon's state yet, as a phrase; empty if they do.
     """
 
     older: Count | None
@@ -55,9 +58,12 @@ class Seen:
 @frozen
 class Goal:
     """
-    What to come to. An app that is to have no instance goes.
+    The instances at the end of a deployment; an app without any is removed.
 
-    :param well: on the way back, how many of the older app's tasks have to be healthy before one that serves is ended.
+    :param older: the older app's instances.
+    :param newer: the newer app's instances.
+    :param well: on the way back, the number of the older app's tasks that have to be healthy before a task that serves
+        is ended.
     """
 
     older: int
@@ -67,7 +73,7 @@ class Goal:
 
 @frozen
 class Scale:
-    """Have so many instances of an app."""
+    """Scale an app to this number of instances."""
 
     newer: bool
     instances: int
@@ -75,7 +81,7 @@ class Scale:
 
 @frozen
 class End:
-    """End these tasks, and make their app smaller by them."""
+    """End these tasks and scale their app down by them."""
 
     newer: bool
     tasks: tuple[str, ...]
@@ -83,34 +89,34 @@ class End:
 
 @frozen
 class Remove:
-    """Take an app away; it has no task any more."""
+    """Remove an app, which has no task any more."""
 
     newer: bool
 
 
 @frozen
 class Wait:
-    """Nothing can be done until something has changed."""
+    """Wait for a change."""
 
-    why: str
+    reason: str
 
 
 @frozen
 class Done:
-    """This is the goal."""
+    """The goal is reached."""
 
 
 Step = Scale | End | Remove | Wait | Done
 
 
 def goes_back(newer: Count, goal: Goal) -> bool:
-    """Whether the newer app has to become smaller, or to go."""
+    """Return whether the newer app has to be scaled down or removed."""
     return newer.instances > goal.newer or goal.newer == 0
 
 
-def next_step(seen: Seen, goal: Goal) -> Step:
-    """What to do now."""
-    older, newer = seen.older, seen.newer
+def next_step(state: PairState, goal: Goal) -> Step:
+    """Return the next step."""
+    older, newer = state.older, state.newer
     if older is None:
         return _alone(newer, goal)
     if older.instances < goal.older:
@@ -118,12 +124,12 @@ def next_step(seen: Seen, goal: Goal) -> Step:
     if newer is None:
         return Done()
     if goes_back(newer, goal):
-        return _back(seen, older, newer, goal)
-    return _forward(seen, older, newer, goal)
+        return _back(state, older, newer, goal)
+    return _forward(state, older, newer, goal)
 
 
 def _alone(newer: Count | None, goal: Goal) -> Step:
-    """The newer app is the only one: the first deployment, or the end of one; then there is no way back."""
+    """Return the next step with the newer app alone: in a first deployment, or at the end of one."""
     if newer is None or goal.older:
         return Done()
     if goal.newer == 0:
@@ -139,14 +145,14 @@ def _growing(newer: Count) -> Wait | None:
     return None
 
 
-def _forward(seen: Seen, older: Count, newer: Count, goal: Goal) -> Step:
+def _forward(state: PairState, older: Count, newer: Count, goal: Goal) -> Step:
     if waiting := _growing(newer):
         return waiting
-    left = max(goal.older, seen.target - len(newer.healthy))
+    left = max(goal.older, state.target - len(newer.healthy))
     spare = len(older.tasks) - left
-    if spare > 0 and newer.healthy:  # before the first one is healthy nothing is drained
-        return _end_idle(seen, older, spare)
-    if older.instances > left >= len(older.tasks):  # some never came to be tasks
+    if spare > 0 and newer.healthy:  # nothing is drained before the first new task is healthy
+        return _end_idle(state, older, spare)
+    if older.instances > left >= len(older.tasks):  # some instances never became tasks
         return Scale(newer=False, instances=left)
     if newer.instances < goal.newer:
         return Scale(newer=True, instances=min(goal.newer, max(1, 2 * newer.instances)))
@@ -155,16 +161,16 @@ def _forward(seen: Seen, older: Count, newer: Count, goal: Goal) -> Step:
     return Done()
 
 
-def _end_idle(seen: Seen, older: Count, spare: int) -> Step:
-    if seen.behind:
-        return Wait(seen.behind)
-    ready = tuple(task for task in older.tasks if task in seen.idle)[:spare]
+def _end_idle(state: PairState, older: Count, spare: int) -> Step:
+    if state.behind:
+        return Wait(state.behind)
+    ready = tuple(task for task in older.tasks if task in state.idle)[:spare]
     if ready:
         return End(newer=False, tasks=ready)
-    return Wait(f"{spare} of {len(older.tasks)} old tasks are to drain: {seen.busy}")
+    return Wait(f"{spare} of {len(older.tasks)} old tasks are to drain: {state.busy}")
 
 
-def _back(seen: Seen, older: Count, newer: Count, goal: Goal) -> Step:
+def _back(state: PairState, older: Count, newer: Count, goal: Goal) -> Step:
     well = min(goal.well, goal.older)
     if len(older.healthy) < well:
         return Wait(f"{len(older.healthy)} of {well} old tasks are healthy")
@@ -176,7 +182,7 @@ def _back(seen: Seen, older: Count, newer: Count, goal: Goal) -> Step:
     sick = tuple(task for task in newer.tasks if task not in newer.healthy)[:surplus]
     if sick:
         return End(newer=True, tasks=sick)
-    if seen.behind:
-        return Wait(seen.behind)
+    if state.behind:
+        return Wait(state.behind)
     serving = sorted(newer.healthy)
     return End(newer=True, tasks=tuple(serving[: min(surplus, max(1, len(serving) // 2))]))

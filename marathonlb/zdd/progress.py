@@ -1,4 +1,4 @@
-"""What a deployment says of itself: lines for people, or one JSON object a line for programs."""
+"""The progress of a deployment: lines for people, or one JSON object per line for programs."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from twisted.logger import Logger
 Now = Callable[[], datetime]
 
 
-class Progress:
+class DeploymentProgress:
     """
-    Writes what happens.
+    Writes the progress to a stream.
 
-    :param as_json: JSON lines: ``time``, ``event``, ``message`` and the event's own fields.
+    :param now: returns the time of day.
+    :param as_json: write JSON lines: ``time``, ``event``, ``message`` and the event's own fields.
     """
 
     _log = Logger()
@@ -29,30 +30,29 @@ class Progress:
 
     def say(self, event: str, message: str, **fields: Any) -> None:
         """
-        Say that something was done.
+        Write that something was done.
 
-        :param event: one word, which keeps its meaning.
-        :param fields: plain values, with the same promise.
+        :param event: one word; part of the documented format.
+        :param fields: plain values; part of the documented format.
         """
         self._waiting = ""
         self._write(event, message, fields)
 
-    def wait(self, why: str) -> None:
-        """Say what is waited for, once."""
-        if why != self._waiting:
-            self._waiting = why
-            self._write("waiting", f"waiting: {why}", {})
+    def wait(self, reason: str) -> None:
+        """Write the reason of a wait, once."""
+        if reason != self._waiting:
+            self._waiting = reason
+            self._write("waiting", f"waiting: {reason}", {})
 
     def _write(self, event: str, message: str, fields: dict[str, Any]) -> None:
         now = self._now()
         if self._as_json:
-            said = {"time": now.isoformat(), "event": event, "message": message, **fields}
-            line = json.dumps(said)
+            line = json.dumps({"time": now.isoformat(), "event": event, "message": message, **fields})
         else:
             text = "".join(letter if letter.isprintable() else " " for letter in message)
             line = f"{now:%H:%M:%S} {text}"
         try:
             self._stream.write(f"{line}\n")
             self._stream.flush()
-        except OSError as error:  # whoever read it is gone; that ends no deployment
-            self._log.debug("What happens cannot be told any more: {error}", error=str(error))
+        except OSError as error:  # the reader has ended, which must not end the deployment
+            self._log.debug("The progress of the deployment cannot be written: {error}", error=str(error))

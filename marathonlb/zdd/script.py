@@ -1,7 +1,7 @@
 """
 The console script ``marathon-lb-zdd``.
 
-A signal turns a deployment back; a second one leaves everything as it is.
+A signal makes a deployment go back; a second one leaves everything as it is.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from marathonlb.marathon.api.request import Fetcher
 from marathonlb.marathon.factory import authorization_for
 from marathonlb.zdd.clients.balancers import Balancers, agents
 from marathonlb.zdd.clients.hook import Hook, IHook, NoHook
-from marathonlb.zdd.clients.marathon import Cluster
+from marathonlb.zdd.clients.marathon import DeploymentCluster
 from marathonlb.zdd.definition import AppFile, read
-from marathonlb.zdd.deployment import Deployment, Ending, Hands
+from marathonlb.zdd.deployment import Collaborators, Deployment, Ending
 from marathonlb.zdd.errors import Refused
-from marathonlb.zdd.options import NAME, Given, ZddOptions, read_options
-from marathonlb.zdd.progress import Progress
+from marathonlb.zdd.options import NAME, ZddArguments, ZddOptions, read_options
+from marathonlb.zdd.progress import DeploymentProgress
 
 MAX_BODY = 1 << 30
-"""Bytes of an answer of Marathon's."""
+"""Maximum bytes of an answer of Marathon."""
 
 React = Callable[[Callable[..., Deferred[Any]], Sequence[object]], None]
 
@@ -51,7 +51,7 @@ def _now() -> datetime:
 
 
 def _on_signals(reactor: Any, interrupt: Callable[[], object]) -> None:
-    """In place of the reactor's own handlers, which would stop it, and which it sets when it begins to run."""
+    """Replace the reactor's own signal handlers, which it installs when it starts and which would stop it."""
 
     def install() -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -62,11 +62,14 @@ def _on_signals(reactor: Any, interrupt: Callable[[], object]) -> None:
 
 
 @frozen
-class World:
+class ZddEnvironment:
     """
-    What the script works with; a test gives its own.
+    The environment of the script, which a test replaces.
 
+    :param react: runs a function under a reactor.
+    :param begin_logging: starts logging to an observer.
     :param on_signals: has a function called at SIGINT and SIGTERM.
+    :param now: returns the time of day.
     """
 
     stdin: IO[str]
@@ -77,12 +80,12 @@ class World:
     on_signals: Callable[[Any, Callable[[], object]], None] = _on_signals
     now: Callable[[], datetime] = _now
 
-    def complain(self, words: str) -> None:
-        """Say on standard error why it ends; what may stand in it is in other people's labels."""
-        self.stderr.write(visible(f"{NAME}: {words}\n"))
+    def write_error(self, message: str) -> None:
+        """Write an error to standard error, control characters made visible: it may quote labels."""
+        self.stderr.write(visible(f"{NAME}: {message}\n"))
 
 
-def main(argv: Sequence[str], environ: Mapping[str, str], world: World) -> int:
+def main(argv: Sequence[str], environ: Mapping[str, str], environment: ZddEnvironment) -> int:
     """
     Run the script.
 
@@ -91,22 +94,22 @@ def main(argv: Sequence[str], environ: Mapping[str, str], world: World) -> int:
     """
     options = ZddOptions()
     try:
-        with redirect_stdout(world.stdout):
+        with redirect_stdout(environment.stdout):
             options.parseOptions(argv)
         given = read_options(options.given, environ)
-        file = read(*_text(given.app, world.stdin))
+        file = read(*_text(given.app, environment.stdin))
         _check_hook(given.hook)
     except (usage.UsageError, UsageError, Refused) as error:
-        world.complain(str(error))
+        environment.write_error(str(error))
         return Ending.REFUSED
-    except SystemExit as stop:  # --help and its kin have said it all
+    except SystemExit as stop:  # --help, --version and --longhelp
         return int(stop.code or 0)
-    world.begin_logging(logs.observer(given.settings, world.stderr))
-    return _run(given, file, world)
+    environment.begin_logging(logs.observer(given.settings, environment.stderr))
+    return _run(given, file, environment)
 
 
 def _text(path: str, stdin: IO[str]) -> tuple[str, str]:
-    """The app file's text, and what to call it."""
+    """Return the app file's text, and its name for error messages."""
     if path == "-":
         return stdin.read(), "standard input"
     try:
@@ -116,28 +119,30 @@ def _text(path: str, stdin: IO[str]) -> tuple[str, str]:
 
 
 def _check_hook(path: str | None) -> None:
+    """Raise `UsageError` if the hook is not a program."""
     if path is not None and not (os.path.isfile(path) and os.access(path, os.X_OK)):
-        raise UsageError(option="--pre-kill-hook", value=path, expected="a program that can be run")
+        raise UsageError(option="--pre-kill-hook", value=path, expected="an executable file")
 
 
-def _run(given: Given, file: AppFile, world: World) -> int:
+def _run(given: ZddArguments, file: AppFile, environment: ZddEnvironment) -> int:
     """Deploy under the reactor."""
     endings: list[Ending] = []
 
     def start(reactor: Any) -> Deferred[None]:
-        work = Deferred.fromCoroutine(_deploy(given, file, world, reactor))
-        world.on_signals(reactor, work.cancel)
+        work = Deferred.fromCoroutine(_deploy(given, file, environment, reactor))
+        environment.on_signals(reactor, work.cancel)
         return work.addCallback(endings.append)
 
     with suppress(SystemExit):
-        world.react(start, ())
+        environment.react(start, ())
     return endings[0] if endings else Ending.LEFT
 
 
-async def _deploy(given: Given, file: AppFile, world: World, reactor: Any) -> Ending:
-    progress = Progress(world.stdout, world.now, as_json=given.json)
+async def _deploy(given: ZddArguments, file: AppFile, environment: ZddEnvironment, reactor: Any) -> Ending:
+    """Deploy, or only plan with ``--dry-run``."""
+    progress = DeploymentProgress(environment.stdout, environment.now, as_json=given.json)
     try:
-        deployment = Deployment(file, given.wish, hands(given, world, reactor, progress))
+        deployment = Deployment(file, given.request, collaborators(given, environment, reactor, progress))
         if given.dry_run:
             course = await deployment.plan()
             progress.say(
@@ -146,22 +151,24 @@ async def _deploy(given: Given, file: AppFile, world: World, reactor: Any) -> En
             return Ending.DONE
         return await deployment.run()
     except Refused as refused:
-        world.complain(str(refused))
+        environment.write_error(str(refused))
         return Ending.REFUSED
     except UsageError as error:
-        world.complain(str(error))
+        environment.write_error(str(error))
         return Ending.REFUSED
     except MarathonLBError as error:
-        world.complain(f"{error}; nothing was changed")
+        environment.write_error(f"{error}; nothing was changed")
         return Ending.ROLLED_BACK
     except CancelledError:
-        world.complain("interrupted; nothing was changed")
+        environment.write_error("interrupted; nothing was changed")
         return Ending.INTERRUPTED
 
 
-def hands(given: Given, world: World, reactor: Any, progress: Progress) -> Hands:
+def collaborators(
+    given: ZddArguments, environment: ZddEnvironment, reactor: Any, progress: DeploymentProgress
+) -> Collaborators:
     """
-    Whom a deployment works with.
+    Return the services that a deployment uses.
 
     :raises UsageError: a certificate or an account cannot be used.
     """
@@ -180,9 +187,9 @@ def hands(given: Given, world: World, reactor: Any, progress: Progress) -> Hands
         def say(output: str) -> None:
             progress.say("hook", output)
 
-        hook = Hook(os.path.abspath(given.hook), reactor, reactor, given.wish.max_wait, say)
-    return Hands(
-        cluster=Cluster(fetcher, settings.marathon, reactor),
+        hook = Hook(os.path.abspath(given.hook), reactor, reactor, given.request.max_wait, say)
+    return Collaborators(
+        cluster=DeploymentCluster(fetcher, settings.marathon, reactor),
         balancers=Balancers(
             given.marathon_lb,
             agents(reactor, VerifiedPolicy()),
@@ -193,27 +200,27 @@ def hands(given: Given, world: World, reactor: Any, progress: Progress) -> Hands
         hook=hook,
         clock=reactor,
         progress=progress,
-        now=world.now,
-        confirm=lambda words: given.force or _confirm(world),
+        now=environment.now,
+        confirm=lambda summary: given.force or _confirm(environment),
     )
 
 
-def _confirm(world: World) -> bool:
-    """Ask, where there is somebody to ask."""
-    if not (world.stdin.isatty() and world.stderr.isatty()):
+def _confirm(environment: ZddEnvironment) -> bool:
+    """Ask the user on a terminal; return True without one."""
+    if not (environment.stdin.isatty() and environment.stderr.isatty()):
         return True
-    world.stderr.write("Go on? [y/N] ")
-    world.stderr.flush()
+    environment.stderr.write("Continue? [y/N] ")
+    environment.stderr.flush()
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        return world.stdin.readline().strip().lower() in ("y", "yes")
+        return environment.stdin.readline().strip().lower() in ("y", "yes")
     except KeyboardInterrupt:
-        world.stderr.write("\n")
+        environment.stderr.write("\n")
         return False
     finally:
         signal.signal(signal.SIGINT, handler)
 
 
 def script() -> None:
-    """The console script."""
-    sys.exit(main(sys.argv[1:], os.environ, World(sys.stdin, sys.stdout, sys.stderr)))
+    """Run as the console script."""
+    sys.exit(main(sys.argv[1:], os.environ, ZddEnvironment(sys.stdin, sys.stdout, sys.stderr)))

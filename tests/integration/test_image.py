@@ -364,8 +364,8 @@ class FetchTests(SynchronousTestCase):
 IMAGE = {"MARATHON_LB_DRAIN_SECONDS": "5", "HAPROXY_SYSLOGD": "true"}
 ENTER = """
 import os, sys
-from marathonlb.image.entrypoint import World, main
-sys.exit(main(sys.argv[2:], os.environ, sys.stderr, World(runtime=sys.argv[1], devices=sys.argv[1])))
+from marathonlb.image.entrypoint import ContainerEnvironment, main
+sys.exit(main(sys.argv[2:], os.environ, sys.stderr, ContainerEnvironment(runtime=sys.argv[1], devices=sys.argv[1])))
 """
 
 

@@ -277,7 +277,7 @@ class OperatorGuardsMixin(Controlled):
         self.write("BACKEND_HEAD", DENY + REMOVED)
         self.begin("--template-fallback")
         await self.becomes(200)
-        await self.says("since --template-fallback says so")
+        await self.says("because of --template-fallback")
 
 
 def _status(port: int, name: str, tls: bool) -> int:

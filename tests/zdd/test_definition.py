@@ -58,21 +58,21 @@ class Reading(SynchronousTestCase):
         self.assertEqual((0, 10010), parsed(portDefinitions=[{}, {"port": 10010}]).ports)
 
     def test_refused(self) -> None:
-        """What is no app, or lacks what a pair needs, is told."""
+        """A file that is not an app, or lacks something that a pair needs, is refused with the reason."""
         without = app_file()
         del without["labels"]["HAPROXY_DEPLOYMENT_GROUP"]
         for text, words in (
-            ("{", "no JSON"),
-            ("[]", "no app"),
-            ('{"id": 3}', "no app"),
-            ('{"id": "/"}', "no app"),
+            ("{", "not JSON"),
+            ("[]", "not an app"),
+            ('{"id": 3}', "not an app"),
+            ('{"id": "/"}', "not an app"),
             (json.dumps(without), "HAPROXY_DEPLOYMENT_GROUP is missing"),
             (json.dumps(app_file(labels={"DEPLOYMENT_GROUP": "a b"})), "'a b', which is no name"),
             (
                 json.dumps(app_file(labels={"DEPLOYMENT_GROUP": "/bank/shop"})),
                 "a group of another parent group",
             ),
-            (json.dumps(app_file(0)), "one is the least"),
+            (json.dumps(app_file(0)), "the minimum is 1"),
             (json.dumps({**app_file(), "instances": "3"}), "instances is '3'"),
             (json.dumps({**app_file(), "instances": True}), "instances is True"),
             (json.dumps({**app_file(), "ports": [{}], "portDefinitions": None}), "shape"),

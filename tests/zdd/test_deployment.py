@@ -374,7 +374,7 @@ class Refusals(WorldTestCase):
         """There is nothing to go on with, or to share with."""
         self.refused("--resume: no deployment of shop is under way", app_file(), resume=True)
         self.refused("--complete-prev: no", app_file(), complete_prev=True)
-        self.refused("no app of shop is there yet", app_file(), new_instances=1)
+        self.refused("no app of shop exists yet", app_file(), new_instances=1)
 
     def test_under_way(self) -> None:
         """A second deployment is not begun beside another one."""

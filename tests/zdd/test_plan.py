@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.routing.deployments import shares
-from marathonlb.zdd.plan import Count, Done, End, Goal, Remove, Scale, Seen, Step, Wait, next_step
+from marathonlb.zdd.plan import Count, Done, End, Goal, PairState, Remove, Scale, Step, Wait, next_step
 
 FORWARD, SPLIT, BACK = Goal(0, 4), Goal(3, 1), Goal(4, 0, well=4)
 
@@ -19,21 +19,23 @@ def count(letter: str, healthy: int, instances: int | None = None, ill: int = 0)
     return Count(wanted, tasks, frozenset(tasks[:healthy]), empty=not tasks)
 
 
-def seen(older: Count | None, newer: Count | None, idle: str = "", behind: str = "", target: int = 4) -> Seen:
+def seen(
+    older: Count | None, newer: Count | None, idle: str = "", behind: str = "", target: int = 4
+) -> PairState:
     """What there is."""
-    return Seen(older, newer, target, frozenset(idle.split()), "busy", behind)
+    return PairState(older, newer, target, frozenset(idle.split()), "busy", behind)
 
 
 class Steps(SynchronousTestCase):
     """What is done next."""
 
-    def steps(self, *rows: tuple[Seen, Goal, Step | str]) -> None:
+    def steps(self, *rows: tuple[PairState, Goal, Step | str]) -> None:
         """Each row: what there is, what is wanted, the step or what is waited for."""
         for what, goal, expected in rows:
             step = next_step(what, goal)
             if isinstance(expected, str):
                 self.assertIsInstance(step, Wait, what)
-                self.assertIn(expected, step.why)
+                self.assertIn(expected, step.reason)
             else:
                 self.assertEqual(expected, step, what)
 

@@ -23,13 +23,13 @@ from marathonlb.routing.deployments import join
 from marathonlb.routing.names import group_id
 from marathonlb.zdd.clients.balancers import IBalancers
 from marathonlb.zdd.clients.hook import IHook
-from marathonlb.zdd.clients.marathon import Cluster
+from marathonlb.zdd.clients.marathon import DeploymentCluster
 from marathonlb.zdd.clients.statistics import ServerRow, View
-from marathonlb.zdd.course import Wish
+from marathonlb.zdd.course import DeploymentRequest
 from marathonlb.zdd.definition import Json, member, read
-from marathonlb.zdd.deployment import Deployment, Ending, Hands
+from marathonlb.zdd.deployment import Collaborators, Deployment, Ending
 from marathonlb.zdd.errors import Failed
-from marathonlb.zdd.progress import Progress
+from marathonlb.zdd.progress import DeploymentProgress
 from minimarathon.api import Api
 from minimarathon.health import AlwaysHealthy
 from minimarathon.http import Face
@@ -172,18 +172,18 @@ class World:
         self.api = Api(self.marathon.engine, _NoSubscribers())
         self.agent = RequestTraversalAgent(Interrupted(Face(self.api, streams), self))
         fetcher = Fetcher(["http://marathon:8080"], self.agent, NoAuthorization(), 1 << 20)
-        self.cluster = Cluster(fetcher, ["http://marathon:8080"], self.clock)
+        self.cluster = DeploymentCluster(fetcher, ["http://marathon:8080"], self.clock)
         self.balancers = FakeBalancers(self._apps)
         self.hook = FakeHook()
         self.out = StringIO()
         self.over = False  # a Deferred that was cancelled says that it was called long before it ends
         self.confirmed = True
-        self.hands = Hands(
+        self.hands = Collaborators(
             cluster=self.cluster,
             balancers=self.balancers,
             hook=self.hook,
             clock=self.clock,
-            progress=Progress(self.out, lambda: EPOCH, as_json=True),
+            progress=DeploymentProgress(self.out, lambda: EPOCH, as_json=True),
             now=lambda: datetime.fromtimestamp(self.marathon.now(), UTC),
             confirm=lambda words: self.confirmed,
         )
@@ -200,7 +200,7 @@ class World:
 
     def start(self, file: Json, **wish: Any) -> Deferred[Ending]:
         """Begin a deployment."""
-        wanted = Wish(**{"max_wait": 30, "step_interval": 1, **wish})
+        wanted = DeploymentRequest(**{"max_wait": 30, "step_interval": 1, **wish})
         self.over = False
         deployment = Deployment(read(json.dumps(file), "app.json"), wanted, self.hands)
         return Deferred.fromCoroutine(deployment.run()).addBoth(self._ended)

@@ -1,4 +1,4 @@
-"""The load balancers: all addresses behind a name, and what each of them shows."""
+"""Client of the load balancers: all addresses behind a name, and the statistics of each."""
 
 from __future__ import annotations
 
@@ -27,44 +27,47 @@ STATISTICS = "/haproxy?stats;csv"
 PROCESSES = "/_haproxy_getpids"
 
 TIMEOUT = 10.0
-"""Seconds that one load balancer may take for an answer."""
+"""Maximum seconds until a load balancer has answered."""
 
 MAX_BODY = 256 * 1024 * 1024
-CONNECT_TIMEOUT = 5.0
+"""Maximum bytes of an answer."""
 
+CONNECT_TIMEOUT = 5.0
+"""Maximum seconds until a connection is made."""
 
 _BALANCER = AskedServer(
     "--marathon-lb",
     "marathon-lb",
-    untrusted="its certificate has to be one that the system's authorities vouch for",
-    unknown_client="this tool shows a load balancer no certificate",
+    untrusted="its certificate has to be signed by one of the system's authorities",
+    unknown_client="this tool has no client certificate for a load balancer",
 )
 
 
 class IBalancers(Interface):
-    """Load balancers that can be looked at."""
+    """The load balancers of a deployment."""
 
     def look() -> Deferred[tuple[View, ...]]:
         """
-        What each of them shows, or why it cannot be asked.
+        Read the statistics of each, or why it cannot be read.
 
-        Fails with `marathonlb.errors.SourceError` where nobody knows where they are.
+        Fails with `marathonlb.errors.SourceError` if their name cannot be resolved.
         """
 
 
 MakeAgent = Callable[[str], IAgent]
-"""An address → an agent that connects there, whatever host a URL names."""
+"""Function of an address, which returns an agent that connects to it, whatever host a URL names."""
 
 
 @implementer(IBalancers)
 class Balancers:
     """
-    The load balancers behind some URLs, each name resolved anew each time.
+    The load balancers behind URLs, whose names are resolved at each read.
 
-    Of a name its IPv4 addresses count, and where it has none its IPv6 ones: the same machine shall not count twice.
+    Of a name only the IPv4 addresses are used, or the IPv6 ones if there are none, so no machine counts twice.
 
-    :param urls: base URLs, of the stats address.
-    :param credentials: for HTTP's basic authentication, by the URL they are for.
+    :param urls: base URLs of the stats addresses.
+    :param agent: returns an agent for an address.
+    :param credentials: URL to user and password, for basic auth.
     """
 
     def __init__(
@@ -86,21 +89,21 @@ class Balancers:
         return Deferred.fromCoroutine(self._look())
 
     async def _look(self) -> tuple[View, ...]:
-        asked: list[Deferred[View]] = []
+        views: list[Deferred[View]] = []
         for url in self._urls:
             for address in await self._addresses(url):
-                asked.append(Deferred.fromCoroutine(self._view(url, address)))
-        return tuple(await gatherResults(asked, consumeErrors=True))
+                views.append(Deferred.fromCoroutine(self._view(url, address)))
+        return tuple(await gatherResults(views, consumeErrors=True))
 
     async def _addresses(self, url: str) -> list[str]:
         host = urlsplit(url).hostname or ""
         if is_address(host):
             return [host]
-        looked: Deferred[list[str]] = resolve(self._resolver, host)
-        found = sorted(set(filter(is_address, await looked)))
-        if not found:
+        resolved: Deferred[list[str]] = resolve(self._resolver, host)
+        addresses = sorted(set(filter(is_address, await resolved)))
+        if not addresses:
             raise SourceError(url=url, reason="its name cannot be resolved; check --marathon-lb")
-        return [each for each in found if ":" not in each] or found
+        return [address for address in addresses if ":" not in address] or addresses
 
     async def _view(self, url: str, address: str) -> View:
         shown = _shown(url, address)
@@ -142,9 +145,9 @@ class Balancers:
 
 
 _STATUS = {
-    401: "it wants a user and a password; give them in --marathon-lb http://user:password@host:9090",
-    403: "it does not let us in",
-    404: "there is no such page; --marathon-lb is to be the stats address of marathon-lb (--bind-stats)",
+    401: "it requires a user and a password; give them in --marathon-lb http://user:password@host:9090",
+    403: "it refuses access",
+    404: "there is no such page; --marathon-lb has to be the stats address of marathon-lb (--bind-stats)",
     503: "its controller does not answer",
 }
 
@@ -157,9 +160,9 @@ def _shown(url: str, address: str) -> str:
 
 def agents(reactor: Any, policy: IPolicyForHTTPS) -> MakeAgent:
     """
-    Agents that connect to an address of our choice.
+    Return a function that makes an agent for an address.
 
-    :param policy: whom to believe over https.
+    :param policy: verifies certificates over https.
     """
 
     def make(address: str) -> IAgent:

@@ -1,4 +1,4 @@
-"""``--pre-kill-hook``: a program that is asked before tasks are ended."""
+"""``--pre-kill-hook``: a program that runs before tasks are ended, and can prevent that."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorProcess, IReactorTime
 from zope.interface import Interface, implementer
 
@@ -15,43 +15,41 @@ from marathonlb.zdd.definition import Json
 from marathonlb.zdd.errors import Failed
 
 MOST = 1 << 17
-"""Bytes that Linux allows one argument to have."""
+"""Maximum bytes of one argument of a program on Linux."""
 
 
 class IHook(Interface):
-    """Who is asked before tasks are ended."""
+    """Decides whether tasks may be ended."""
 
     def ask(ending: Json, tasks: Sequence[str], staying: Json) -> Deferred[None]:
         """
-        Ask.
+        Ask whether these tasks may be ended.
 
-        :param ending: the app whose tasks are to end, as Marathon tells it, without its tasks.
-        :param staying: the other one.
+        :param ending: the tasks' app in Marathon's JSON.
+        :param staying: the other app.
 
-        Fails with `marathonlb.zdd.errors.Failed` where the answer is no. Cancelling ends the question.
+        Fails with `marathonlb.zdd.errors.Failed` if they may not. Cancelling stops the question.
         """
 
 
 @implementer(IHook)
 class NoHook:
-    """Nobody is asked."""
+    """Allows everything."""
 
     def ask(self, ending: Json, tasks: Sequence[str], staying: Json) -> Deferred[None]:
-        """Everything is well."""
-        well: Deferred[None] = Deferred()
-        well.callback(None)
-        return well
+        """See `IHook.ask`."""
+        return succeed(None)
 
 
 @implementer(IHook)
 class Hook:
     """
-    A program with three arguments, each JSON: the app whose tasks end, the ids of the tasks, the other app.
+    Runs a program with three arguments in JSON: the app whose tasks end, the ids of the tasks, the other app.
 
-    Its exit status 0 means go on. What it prints is passed on.
+    The apps come without their tasks. Exit status 0 allows it.
 
-    :param timeout: seconds that it may take.
-    :param say: takes what it printed.
+    :param timeout: maximum seconds of a run.
+    :param say: gets the program's output.
     """
 
     def __init__(
@@ -73,9 +71,11 @@ class Hook:
         return Deferred.fromCoroutine(self._ask(ending, tasks, staying))
 
     async def _ask(self, ending: Json, tasks: Sequence[str], staying: Json) -> None:
-        arguments = [json.dumps(each) for each in (_plain(ending), list(tasks), _plain(staying))]
+        arguments = [
+            json.dumps(value) for value in (_without_tasks(ending), list(tasks), _without_tasks(staying))
+        ]
         if max(map(len, arguments)) >= MOST:
-            raise Failed(f"{self._path}: one of the apps is too big to be its argument")
+            raise Failed(f"{self._path}: one of the apps is too big for an argument")
         argv = [self._path, *arguments]
         ended = await run_program(self._spawner, self._clock, argv, timeout=self._timeout, env=os.environ)
         if ended.output.strip():
@@ -84,5 +84,5 @@ class Hook:
             raise Failed(f"--pre-kill-hook {self._path} {ended.ending}, so no task is ended")
 
 
-def _plain(app: Json) -> Json:
+def _without_tasks(app: Json) -> Json:
     return {name: value for name, value in app.items() if name != "tasks"}

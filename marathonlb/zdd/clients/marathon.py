@@ -1,4 +1,4 @@
-"""Marathon as a deployment needs it: the apps of a group with their tasks, and what changes them."""
+"""Client of Marathon for a deployment: reads the apps of a group with their tasks, and changes them."""
 
 from __future__ import annotations
 
@@ -21,49 +21,49 @@ from marathonlb.routing.labels.values import deployment_group
 from marathonlb.routing.names import group_id
 from marathonlb.zdd.definition import GROUP, Json, member
 from marathonlb.zdd.errors import Busy, Failed
-from marathonlb.zdd.pair import Side
+from marathonlb.zdd.pair import PairApp
 
 TIMEOUT = 30.0
-"""Seconds that one Marathon may take for an answer."""
+"""Maximum seconds until one Marathon has answered."""
 
 _AWAY = frozenset({502, 503, 504})
 
 
 class ICluster(Interface):
     """
-    A Marathon that apps are deployed on.
+    A Marathon on which apps are deployed.
 
-    Each failure is a `marathonlb.errors.SourceError` where Marathon may be well a moment later, a `Busy` where another
-    deployment holds the app, and a `Failed` where it refuses. Everything can be said twice.
+    Each failure is a `marathonlb.errors.SourceError` if a retry may succeed, a `Busy` if another deployment of the app
+    is under way, and a `Failed` if Marathon refuses. Every request can be repeated.
     """
 
-    def group(group: str) -> Deferred[tuple[Side, ...]]:
-        """The apps of a deployment group, by its id (`AppFile.group_id`)."""
+    def group(group: str) -> Deferred[tuple[PairApp, ...]]:
+        """Return the apps of a deployment group, by its id (`AppFile.group_id`)."""
 
     def create(body: Json) -> Deferred[None]:
-        """A new app; one that is there already is as good."""
+        """Create an app; an existing one counts as success."""
 
     def scale(app_id: str, instances: int, force: bool) -> Deferred[None]:
         """
-        Have so many instances of an app.
+        Scale an app.
 
-        :param force: whatever deployment of it is under way; the others likewise.
+        :param force: replace another deployment of the app; the same in the other methods.
         """
 
     def end(tasks: Sequence[str], force: bool) -> Deferred[None]:
-        """End these tasks and make their app smaller by them; one that is gone is as good."""
+        """End these tasks and scale their app down by them; a task that has ended counts as success."""
 
     def remove(app_id: str, force: bool) -> Deferred[None]:
-        """Take an app away; one that is gone is as good."""
+        """Remove an app; a missing one counts as success."""
 
     def relabel(app_id: str, labels: dict[str, str]) -> Deferred[None]:
-        """Give an app these labels and no others; Marathon replaces its tasks for that."""
+        """Replace an app's labels, for which Marathon replaces its tasks."""
 
 
 @implementer(ICluster)
-class Cluster:
+class DeploymentCluster:
     """
-    The Marathons of one cluster, asked in turn until one gives an answer.
+    The Marathons of one cluster, tried in turn until one answers.
 
     :param endpoints: base URLs.
     """
@@ -73,13 +73,13 @@ class Cluster:
         self._endpoints = list(endpoints)
         self._clock = clock
 
-    def group(self, group: str) -> Deferred[tuple[Side, ...]]:
+    def group(self, group: str) -> Deferred[tuple[PairApp, ...]]:
         """See `ICluster.group`."""
         return Deferred.fromCoroutine(self._group(group))
 
     def create(self, body: Json) -> Deferred[None]:
         """See `ICluster.create`."""
-        return self._change("POST", "/v2/apps", body["id"], body, fine=(409,))
+        return self._change("POST", "/v2/apps", body["id"], body, accepted=(409,))
 
     def scale(self, app_id: str, instances: int, force: bool) -> Deferred[None]:
         """See `ICluster.scale`."""
@@ -88,18 +88,18 @@ class Cluster:
     def end(self, tasks: Sequence[str], force: bool) -> Deferred[None]:
         """See `ICluster.end`."""
         path = "/v2/tasks/delete?scale=true" + ("&force=true" if force else "")
-        return self._change("POST", path, "their app", {"ids": list(tasks)}, fine=(404,))
+        return self._change("POST", path, "their app", {"ids": list(tasks)}, accepted=(404,))
 
     def remove(self, app_id: str, force: bool) -> Deferred[None]:
         """See `ICluster.remove`."""
-        return self._change("DELETE", _app(app_id, force), app_id, fine=(404,))
+        return self._change("DELETE", _app(app_id, force), app_id, accepted=(404,))
 
     def relabel(self, app_id: str, labels: dict[str, str]) -> Deferred[None]:
         """See `ICluster.relabel`."""
         return self._change("PUT", _app(app_id, False), app_id, {"labels": labels})
 
-    async def _group(self, group: str) -> tuple[Side, ...]:
-        # What has the label at all: a value may hold anything, and selectors quote in ways of their own.
+    async def _group(self, group: str) -> tuple[PairApp, ...]:
+        # Any value of the label: values may need quoting, which selectors do in their own way.
         answer = await self._ask("GET", f"/v2/apps?embed=apps.tasks&embed=apps.readiness&label={GROUP}")
         if answer.status != 200:
             raise answer.error()
@@ -110,23 +110,21 @@ class Cluster:
         if parsed.without_tasks:
             raise SourceError(url=answer.url, reason="the apps come without their tasks, though some run")
         bodies = {_id(body): body for body in msgspec.json.decode(answer.body)["apps"]}
-        unreadable = [
-            each for each in parsed.unreadable if _group_of(bodies.get(each.app_id)) in (group, None)
-        ]
+        unreadable = [app for app in parsed.unreadable if _group_of(bodies.get(app.app_id)) in (group, None)]
         if unreadable:
             raise Failed(f"{unreadable[0].app_id} cannot be read: {unreadable[0].reason}")
         return tuple(
-            Side(member(app), bodies[app.id]) for app in parsed.apps if _group_of(bodies[app.id]) == group
+            PairApp(member(app), bodies[app.id]) for app in parsed.apps if _group_of(bodies[app.id]) == group
         )
 
     def _change(
-        self, method: str, path: str, app_id: str, body: Any = None, fine: Iterable[int] = ()
+        self, method: str, path: str, app_id: str, body: Any = None, accepted: Iterable[int] = ()
     ) -> Deferred[None]:
         async def change() -> None:
             answer = await self._ask(method, path, body)
             if answer.refusal is MarathonRefusal.LOCKED:
                 raise Busy(app_id)
-            if answer.status not in (200, 201, *fine):
+            if answer.status not in (200, 201, *accepted):
                 raise Failed(f"{method} of {app_id}: {answer.error()}{_details(answer)}")
 
         return Deferred.fromCoroutine(change())
@@ -149,7 +147,7 @@ class Cluster:
                 problems.append(answer.error())
                 continue
             self._endpoints.remove(endpoint)
-            self._endpoints.insert(0, endpoint)  # who has answered is asked first
+            self._endpoints.insert(0, endpoint)  # the one that answered is tried first next time
             return answer
         if len(problems) == 1:
             raise problems[0]
@@ -165,7 +163,7 @@ def _id(body: Any) -> str:
 
 
 def _group_of(body: Any) -> str | None:
-    """The id of the group that an app is of; None where that cannot be known, and empty where it is of none."""
+    """Return the id of an app's deployment group; None if that is not known, and empty if it has none."""
     if not isinstance(body, dict):
         return None
     name = (body.get("labels") or {}).get(GROUP)
@@ -176,7 +174,7 @@ def _group_of(body: Any) -> str | None:
 
 
 def _details(answer: MarathonAnswer) -> str:
-    """What Marathon says of a definition that it refuses; its shape has changed with the years."""
+    """Return Marathon's details about a definition that it refuses, whose format differs between versions."""
     try:
         details = json.loads(bytes(answer.body)).get("details")
     except (ValueError, AttributeError):

@@ -1,8 +1,8 @@
 """
-A load balancer's statistics (``/haproxy?stats;csv``): which tasks it drains, and what they still hold.
+A load balancer's statistics (``/haproxy?stats;csv``): which tasks it drains, and the sessions that they still have.
 
-Servers are found by their names, which are those of `marathonlb.routing.services.servers`: the agent's host, where
-that is a name also its address, and the port, joined by ``_``.
+Servers are found by their names, which are those of `marathonlb.routing.services.servers`: the agent's host, its
+address if the host is a name, and the port, joined by ``_``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _NO_SERVERS = frozenset({"FRONTEND", "BACKEND"})
 
 
 Tasks = Mapping[str, frozenset[Place]]
-"""Where each task is served, by its id."""
+"""Task id to its servers' addresses."""
 
 
 @frozen
@@ -30,7 +30,7 @@ class ServerRow:
     """
     One server of one backend.
 
-    :param held: sessions, and requests that wait for it.
+    :param held: number of its sessions and of queued requests.
     """
 
     name: str
@@ -40,23 +40,24 @@ class ServerRow:
 
     @property
     def drains(self) -> bool:
-        """Whether it gets nothing new."""
+        """True if it gets no new sessions."""
         return self.weight == 0 or self.status.startswith(("DRAIN", "MAINT"))
 
     @property
     def serves(self) -> bool:
-        """Whether it gets something new."""
+        """True if it gets new sessions."""
         return not self.drains and self.status.startswith(("UP", "no check"))
 
 
 @frozen
 class View:
     """
-    What one load balancer shows.
+    The statistics of one load balancer.
 
-    :param address: where it was asked.
-    :param workers: HAProxy's processes: more than one where old ones still serve what they hold.
-    :param problem: why it could not be asked; then nothing else is known.
+    :param address: its stats address.
+    :param rows: its servers.
+    :param workers: number of HAProxy's worker processes; old ones still serve their sessions.
+    :param problem: why it could not be read; then nothing else is known.
     """
 
     address: str
@@ -65,59 +66,59 @@ class View:
     problem: str = ""
 
     def of(self, places: Collection[Place]) -> tuple[ServerRow, ...]:
-        """The servers of a task that is served at these places."""
+        """Return the servers of a task with these addresses."""
         names = [_name(place) for place in places]
         return tuple(row for row in self.rows if any(name.fullmatch(row.name) for name in names))
 
 
 def _name(place: Place) -> re.Pattern[str]:
+    """Return a pattern for the names of servers with this address."""
     host, port = place
     return re.compile(f"{re.escape(_UNCLEAN.sub('_', host))}{_ADDRESS}_{port}")
 
 
 def parse(text: str) -> tuple[ServerRow, ...]:
     """
-    The servers in the statistics.
+    Parse the servers in the statistics.
 
-    :raises ValueError: this is no such table.
+    :raises ValueError: the text is not HAProxy's statistics.
     """
     reader = csv.reader(io.StringIO(text))
     header = next(reader, [""])
     header[0] = header[0].removeprefix("# ")
-    places = {name: index for index, name in enumerate(header)}
-    wanted = [places.get(name, -1) for name in ("svname", "status", "weight", "scur", "qcur")]
-    if min(wanted) < 0:
-        raise ValueError("no statistics of HAProxy's")
-    found = []
+    columns = {name: index for index, name in enumerate(header)}
+    indices = [columns.get(name, -1) for name in ("svname", "status", "weight", "scur", "qcur")]
+    if min(indices) < 0:
+        raise ValueError("not with HAProxy's statistics")
+    servers = []
     for row in reader:
-        if len(row) <= max(wanted):
+        if len(row) <= max(indices):
             continue
-        name, status, weight, sessions, queued = (row[index] for index in wanted)
+        name, status, weight, sessions, queued = (row[index] for index in indices)
         if name not in _NO_SERVERS:
             held = int(sessions or 0) + int(queued or 0)
-            found.append(ServerRow(name, status, int(weight or 0), held))
-    return tuple(found)
+            servers.append(ServerRow(name, status, int(weight or 0), held))
+    return tuple(servers)
 
 
 @frozen
-class Verdict:
+class DrainState:
     """
-    What all load balancers together say of some tasks.
+    The state of draining tasks, in all load balancers together.
 
-    :param idle: those that each of them has drained and that hold nothing.
-    :param busy: what is in the way of the others, for people.
+    :param idle: the tasks that every load balancer has drained and that have no sessions.
+    :param busy: why the other tasks are not idle, as a phrase.
     """
 
     idle: frozenset[str]
     busy: str
 
 
-def verdict(views: Iterable[View], tasks: Tasks) -> Verdict:
+def drain_state(views: Iterable[View], tasks: Tasks) -> DrainState:
     """
-    Which tasks may be ended.
+    Return which tasks may be ended.
 
-    A load balancer that cannot be asked, or whose old processes still serve something, may hold any of them.
-
+    A load balancer that cannot be read, or whose old processes still serve sessions, may have sessions of any task.
     """
     views = tuple(views)
     unknown = [view.problem for view in views if view.problem]
@@ -127,43 +128,43 @@ def verdict(views: Iterable[View], tasks: Tasks) -> Verdict:
         if not view.problem and view.workers > 1
     ]
     if unknown:
-        return Verdict(frozenset(), "; ".join(unknown))
+        return DrainState(frozenset(), "; ".join(unknown))
     rows = {task: [row for view in views for row in view.of(places)] for task, places in tasks.items()}
-    drained = {task for task, found in rows.items() if all(row.drains for row in found)}
+    drained = {task for task, own in rows.items() if all(row.drains for row in own)}
     idle = frozenset(task for task in drained if not any(row.held for row in rows[task]))
     held = sum(row.held for task in drained - idle for row in rows[task])
     busy = f"{len(drained)} are drained in every load balancer"
     if held:
         busy += f", {held} sessions of {len(drained - idle)} are not over"
-    return Verdict(idle, busy)
+    return DrainState(idle, busy)
 
 
 def lag(views: Iterable[View], new: Tasks, old: Tasks, keep: int) -> str:
     """
-    Why the load balancers do not show yet what Marathon does; empty where they do.
+    Return why the load balancers do not show Marathon's state yet, as a phrase; empty if they do.
 
-    :param new: where each healthy task of the newer app is served: each of them has to get traffic everywhere.
-    :param old: the same of the older app.
-    :param keep: how many of those have to.
+    :param new: the healthy tasks of the newer app; each has to get traffic from every load balancer.
+    :param old: the healthy tasks of the older app.
+    :param keep: the number of those that have to get traffic.
     """
     for view in views:
         if view.problem:
             return view.problem
-        known = _serving(view, new)
-        if known < len(new):
-            return f"{view.address} serves {known} of {len(new)} healthy new tasks"
+        serving_new = _serving(view, new)
+        if serving_new < len(new):
+            return f"{view.address} serves {serving_new} of {len(new)} healthy new tasks"
         serving = _serving(view, old)
         if serving < keep:
-            return f"{view.address} serves {serving} of {keep} old tasks that are to serve"
+            return f"{view.address} serves {serving} of {keep} old tasks that should serve"
     return ""
 
 
 def shown(view: View, tasks: Tasks) -> bool:
-    """Whether a load balancer has a server of any of these tasks."""
+    """Return whether a load balancer has a server of any of these tasks."""
     return any(view.of(places) for places in tasks.values())
 
 
 def _serving(view: View, tasks: Tasks) -> int:
-    """How many of these tasks get traffic, on each of their ports."""
-    rows = [view.of(places) for places in tasks.values()]
-    return sum(bool(found) and all(row.serves for row in found) for found in rows)
+    """Return the number of these tasks that get traffic, on each of their ports."""
+    servers = [view.of(places) for places in tasks.values()]
+    return sum(bool(rows) and all(row.serves for row in rows) for rows in servers)

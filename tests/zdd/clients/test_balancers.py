@@ -141,9 +141,9 @@ class LookTests(SynchronousTestCase):
     def test_problems(self) -> None:
         """Whoever gives no whole answer is a problem with its address."""
         for path, answer, words in (
-            ("/haproxy", (200, "<html>"), "no statistics of HAProxy's"),
-            ("/haproxy", (404, ""), "is to be the stats address"),
-            ("/haproxy", (401, ""), "wants a user"),
+            ("/haproxy", (200, "<html>"), "not with HAProxy's statistics"),
+            ("/haproxy", (404, ""), "has to be the stats address"),
+            ("/haproxy", (401, ""), "requires a user"),
             ("/_haproxy_getpids", (503, ""), "its controller does not answer"),
         ):
             self.stats.pages = {**PAGES, path: answer}
@@ -164,7 +164,10 @@ class LookTests(SynchronousTestCase):
         """A connection that is refused, or whose TLS is, is told with this tool's option, not with Marathon's."""
         for error, words in (
             (ConnectionRefusedError(), "check --marathon-lb, and that marathon-lb runs there"),
-            (SSL.Error([("", "", "certificate verify failed")]), "that the system's authorities vouch for"),
+            (
+                SSL.Error([("", "", "certificate verify failed")]),
+                "has to be signed by one of the system's authorities",
+            ),
         ):
             self.agents = partial(Failing, error)
             (view,) = self.look("http://10.0.0.1:9090")

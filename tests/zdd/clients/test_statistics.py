@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.routing.services.servers import server_name
-from marathonlb.zdd.clients.statistics import ServerRow, View, lag, parse, verdict
+from marathonlb.zdd.clients.statistics import ServerRow, View, drain_state, lag, parse
 
 TABLE = """\
 # pxname,svname,qcur,qmax,scur,smax,slim,stot,status,weight,act
@@ -80,7 +80,7 @@ class Judged(SynchronousTestCase):
 
     def idle(self, *views: View) -> str:
         """The ids, and why not the others."""
-        return " ".join(sorted(verdict(views, self.tasks).idle))
+        return " ".join(sorted(drain_state(views, self.tasks).idle))
 
     def test_everywhere(self) -> None:
         """A task is idle when each load balancer has drained all its ports and none of them holds anything."""
@@ -101,7 +101,7 @@ class Judged(SynchronousTestCase):
             (View("http://y", problem="http://y: no answer"), "http://y: no answer"),
             (View("http://y", workers=3), "http://y: 2 HAProxy processes"),
         ):
-            found = verdict([good, bad], self.tasks)
+            found = drain_state([good, bad], self.tasks)
             self.assertEqual(frozenset(), found.idle)
             self.assertIn(words, found.busy)
 
@@ -110,7 +110,7 @@ class Judged(SynchronousTestCase):
         view = View("x", (row("h_1", "DRAIN", 0, 2), row("h_2", "DRAIN", 0, 3), row("h_3")))
         self.assertEqual(
             "2 are drained in every load balancer, 5 sessions of 1 are not over",
-            verdict([view], self.tasks).busy,
+            drain_state([view], self.tasks).busy,
         )
 
     def test_lag(self) -> None:
