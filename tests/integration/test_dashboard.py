@@ -247,7 +247,9 @@ class DashboardTests(Controlled, MarathonTestCase):
         await self.show("/services")
         daemon.send_signal(signal.SIGKILL)
         await deferToThread(daemon.wait)
-        await self.browser.until("document.getElementById('lost').innerText.includes('HAProxy serves on')")
+        await self.browser.until(
+            "document.getElementById('lost').innerText.includes('HAProxy keeps serving')"
+        )
         self.assertEqual(await self.browser.script(f"return {ROWS}"), 2)
         self.daemon(service.url)
         await self.browser.until(f"document.getElementById('lost').hidden && {IS_LIVE}")

@@ -80,7 +80,7 @@ class GoingBackTests(Controlled, MarathonTestCase):
         lonely = self.daemon(NOBODY, "sse", "--max-backoff", "1")
         await self.answers("shop task=", "typo.example.com")
         said = await self.run_script("--status", code=1)
-        self.assertRegex(said, r"not ready\n +no Marathon has told everything yet")
+        self.assertRegex(said, r"not ready\n +no Marathon has answered with all apps yet")
         lonely.kill()
         await deferToThread(lonely.wait)
         self.assertIn("Configuration 1 of ", await self.run_script("--rollback", "1"))

@@ -73,7 +73,7 @@ class StatusTests(PagesTestCase):
         self.marathon.fail("down")
         self.reconciler.poke(EVERYTHING)
         self.clock.advance(1)
-        self.assertRegex(self.table(), r"(?m)not ready\n +no Marathon has told everything yet: .*down")
+        self.assertRegex(self.table(), r"(?m)not ready\n +no Marathon has answered with all apps yet: .*down")
         self.assertRegex(self.table(), r"(?m)^ +\d+ failures? in a row: .*down")
 
     def test_pinned(self) -> None:

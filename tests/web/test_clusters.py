@@ -77,7 +77,7 @@ class ClusterTests(PagesTestCase):
         (reason,) = self.get("/api/health/ready", 503)["reasons"]
         self.assertEqual(
             reason,
-            "no Marathon of the cluster west has told everything yet: "
+            "no Marathon of the cluster west has answered with all apps yet: "
             "MLB-903 http://west:8080: it does not answer (status 503)",
         )
         self.marathons["west"].fail(None)
@@ -87,7 +87,7 @@ class ClusterTests(PagesTestCase):
         self.clock.advance(101)
         self.serve_both()
         (reason,) = self.get("/api/health/ready", 503)["reasons"]
-        self.assertRegex(reason, r"^the cluster west's last word is 10\d s old, .*http://west:8080")
+        self.assertRegex(reason, r"^the last answer of the cluster west is 10\d s old, .*http://west:8080")
         backends = {each["backend"] for each in self.get("/api/services")["services"]}
         self.assertEqual(backends, {"east__shop_10000", "west__shop_10001"})
 

@@ -458,7 +458,7 @@ class Health(PagesTestCase):
 
     def test_ready(self) -> None:
         """Ready comes with the first confirmed configuration."""
-        self.assertIn("no Marathon has told", self.ready(503))
+        self.assertIn("no Marathon has answered", self.ready(503))
         self.serve(web("shop"))
         self.assertEqual(self.ready(200), "")
 
@@ -478,9 +478,9 @@ class Health(PagesTestCase):
         """Before Marathon's first answer it says whether HAProxy runs what was known at the last run, or nothing."""
         self.marathon.fail("it does not answer")
         self.reconciler.poke(EVERYTHING)
-        self.assertIn("no configuration yet", self.get("/api/health/ready", 503)["reasons"][1])
+        self.assertIn("not confirmed a configuration yet", self.get("/api/health/ready", 503)["reasons"][1])
         self.applier.running = Config()
-        self.assertIn("lay on the disk", self.get("/api/health/ready", 503)["reasons"][1])
+        self.assertIn("was on disk", self.get("/api/health/ready", 503)["reasons"][1])
 
     def test_deaf(self) -> None:
         """Where nothing was asked yet since the events broke off, the reason is why they did."""

@@ -1,16 +1,120 @@
-"""
-Whether the controller lives, and whether what it serves can be believed.
-"""
+"""Liveness and readiness of the controller."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from enum import Enum, auto
+
 import msgspec
+from attrs import frozen
 
 from marathonlb.haproxy.outcome import Written
-from marathonlb.web.context import Sight
+from marathonlb.web.context import ClusterSight, Sight
 from marathonlb.web.page import Answer, Asked, Page, Refusal, data
 
-REFUSED = "a template of the operator's cannot be used"
+
+class ReadinessKind(Enum):
+    """Kinds of facts about the readiness."""
+
+    MARATHON_SILENT = auto()
+    """A cluster has not answered with all of its apps yet."""
+    MARATHON_STALE = auto()
+    """The last full answer of a cluster is older than ``--max-staleness``."""
+    NOTHING_CONFIRMED = auto()
+    """HAProxy has not confirmed any configuration yet."""
+    CONFIGURATION_FROM_DISK = auto()
+    """HAProxy runs the configuration that was on disk when the controller started."""
+    UNCONFIRMED = auto()
+    """HAProxy has not confirmed the present configuration."""
+    TEMPLATE_CLOSED = auto()
+    """A template of the operator's is refused, and the services that use it are closed."""
+    NO_HAPROXY = auto()
+    """The files are written and no HAProxy runs with them."""
+    BLOCKED = auto()
+    """The configuration could not be applied several times in a row."""
+    NOT_RUNNING = auto()
+    """HAProxy does not run, or its master does not answer."""
+    PINNED = auto()
+    """An operator pinned a configuration."""
+    TEMPLATE_REPLACED = auto()
+    """A template of the operator's is refused, and another text is used in its place."""
+
+
+@frozen
+class ReadinessFact:
+    """
+    One fact about the readiness.
+
+    :param name: the cluster, the configuration's name or the path of the file that it is about; empty where there is
+        none.
+    :param detail: the cause, for people; empty where it is not known.
+    :param seconds: the age of the cluster's last answer, or the time since the first failed attempt.
+    :param attempts: failed attempts in a row.
+    :param limit: seconds of ``--max-staleness``.
+    """
+
+    kind: ReadinessKind
+    name: str = ""
+    detail: str = ""
+    seconds: float = 0.0
+    attempts: int = 0
+    limit: float = 0.0
+
+    def __str__(self) -> str:
+        cause = f": {self.detail}" if self.detail else ""
+        match self.kind:
+            case ReadinessKind.MARATHON_SILENT:
+                cluster = f" of the cluster {self.name}" if self.name else ""
+                return f"no Marathon{cluster} has answered with all apps yet{cause}"
+            case ReadinessKind.MARATHON_STALE:
+                cluster = f"the cluster {self.name}" if self.name else "Marathon"
+                return (
+                    f"the last answer of {cluster} is {self.seconds:.0f} s old, more than "
+                    f"--max-staleness={self.limit:g}{cause}"
+                )
+            case ReadinessKind.BLOCKED:
+                many = "once" if self.attempts == 1 else f"{self.attempts} times in {self.seconds:.0f} s"
+                return f"the configuration could not be applied, {many}{cause}"
+            case ReadinessKind.NO_HAPROXY:
+                return f"no HAProxy runs with {self.name}"
+            case ReadinessKind.PINNED:
+                return f"configuration {self.name} is pinned; changes wait for its release"
+            case _:
+                return _SENTENCES[self.kind] + cause
+
+
+_SENTENCES = {
+    ReadinessKind.NOTHING_CONFIRMED: "HAProxy has not confirmed a configuration yet",
+    ReadinessKind.CONFIGURATION_FROM_DISK: (
+        "HAProxy runs the configuration that was on disk when the controller started, and nothing newer yet"
+    ),
+    ReadinessKind.UNCONFIRMED: "HAProxy has not confirmed that it runs the configuration",
+    ReadinessKind.TEMPLATE_CLOSED: "a template of the operator's cannot be used",
+    ReadinessKind.TEMPLATE_REPLACED: "a template of the operator's cannot be used",
+    ReadinessKind.NOT_RUNNING: "HAProxy does not run, or its master does not answer",
+}
+
+
+@frozen
+class Readiness:
+    """
+    The readiness as facts.
+
+    :param reasons: why the controller is not ready; none where it is.
+    :param remarks: what an operator should know although the controller may be ready.
+    """
+
+    reasons: tuple[ReadinessFact, ...] = ()
+    remarks: tuple[ReadinessFact, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Return whether the controller is ready."""
+        return not self.reasons
+
+    def answer(self) -> Health:
+        """Return the facts as sentences."""
+        return Health(ok=self.ok, reasons=_sentences(self.reasons), remarks=_sentences(self.remarks))
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -18,7 +122,7 @@ class Health(msgspec.Struct, frozen=True):
     An answer about health.
 
     :param reasons: why not, each in one sentence; none where all is well.
-    :param remarks: what somebody should know though all may be well.
+    :param remarks: what an operator should know although all may be well.
     """
 
     ok: bool
@@ -26,89 +130,89 @@ class Health(msgspec.Struct, frozen=True):
     remarks: tuple[str, ...] = ()
 
 
-async def readiness(sight: Sight) -> Health:
-    """Whether Marathon's word is recent and HAProxy runs what follows from it, with the reasons where not."""
+def _sentences(facts: tuple[ReadinessFact, ...]) -> tuple[str, ...]:
+    return tuple(map(str, facts))
+
+
+async def readiness(sight: Sight) -> Readiness:
+    """Return whether Marathon's answers are recent and HAProxy runs the configuration that follows from them."""
     reasons = [*_marathon(sight), *_haproxy(sight)]
-    settings = sight.settings
-    if settings.manage_haproxy and not await sight.workers():
-        reasons.append("HAProxy does not run, or its master does not answer")
-    pin = sight.hold.pins.current()
-    remarks = [f"configuration {pin.name} is pinned; changes wait for its release"] if pin is not None else []
-    remarks += (f"{REFUSED}: {problem}" for problem in sight.planner.texts.overrides.replaced)
-    return Health(ok=not reasons, reasons=tuple(reasons), remarks=tuple(remarks))
+    if sight.settings.manage_haproxy and not await sight.workers():
+        reasons.append(ReadinessFact(ReadinessKind.NOT_RUNNING))
+    return Readiness(tuple(reasons), tuple(_remarks(sight)))
 
 
-def _marathon(sight: Sight) -> list[str]:
-    """Why Marathon's word cannot be relied on, for each cluster."""
-    bound = sight.settings.max_staleness
-    failure = sight.reconciler.status.failure
-    reasons = []
+def _marathon(sight: Sight) -> Iterator[ReadinessFact]:
     for cluster in sight.clusters:
-        staleness = sight.staleness(cluster)
-        said = cluster.gatherer.problem or failure or cluster.source.problem
-        why = f": {said}" if said else ""
+        staleness, limit = sight.staleness(cluster), sight.settings.max_staleness
         if staleness is None:
-            of = f" of the cluster {cluster.name}" if cluster.name else ""
-            reasons.append(f"no Marathon{of} has told everything yet{why}")
-        elif staleness > bound:
-            whose = f"the cluster {cluster.name}" if cluster.name else "Marathon"
-            reasons.append(
-                f"{whose}'s last word is {staleness:.0f} s old, more than --max-staleness={bound:g}{why}"
-            )
-    return reasons
+            yield ReadinessFact(ReadinessKind.MARATHON_SILENT, cluster.name, _cause(sight, cluster))
+        elif staleness > limit:
+            cause = _cause(sight, cluster)
+            yield ReadinessFact(ReadinessKind.MARATHON_STALE, cluster.name, cause, staleness, limit=limit)
 
 
-def _haproxy(sight: Sight) -> list[str]:
-    status = sight.reconciler.status
+def _cause(sight: Sight, cluster: ClusterSight) -> str:
+    """Return why a cluster does not answer; empty if that is not known."""
+    return cluster.gatherer.problem or sight.reconciler.status.failure or cluster.source.problem
+
+
+def _haproxy(sight: Sight) -> Iterator[ReadinessFact]:
     if sight.reconciler.planned is None:
-        return [_before(sight)]
-    reasons = []
+        yield _first_start(sight)
+        return
+    status = sight.reconciler.status
     if not sight.applier.confirmed:
-        reasons.append("HAProxy has not confirmed that it runs the configuration")
+        yield ReadinessFact(ReadinessKind.UNCONFIRMED)
     for problem in sight.planner.texts.overrides.closed:
-        reasons.append(f"{REFUSED}: {problem}")
+        yield ReadinessFact(ReadinessKind.TEMPLATE_CLOSED, detail=str(problem))
     if isinstance(status.last_outcome, Written):
-        reasons.append(f"no HAProxy runs with {sight.settings.haproxy_config}")
+        yield ReadinessFact(ReadinessKind.NO_HAPROXY, sight.settings.haproxy_config)
     blocked = status.blocked
     if blocked is not None and blocked.red:
         seconds = sight.now() - blocked.since
-        attempts = "once" if blocked.attempts == 1 else f"{blocked.attempts} times in {seconds:.0f} s"
-        reasons.append(f"what is wanted could not be applied, {attempts}: {blocked.reason}")
-    return reasons
+        yield ReadinessFact(ReadinessKind.BLOCKED, "", blocked.reason, seconds, blocked.attempts)
 
 
-def _before(sight: Sight) -> str:
-    """What HAProxy runs while the first configuration of this controller is not confirmed."""
+def _first_start(sight: Sight) -> ReadinessFact:
+    """Return what HAProxy runs before it has confirmed the first configuration of this controller."""
     try:
         sight.published()
     except Refusal:
-        failure = sight.reconciler.status.failure
-        return "HAProxy has confirmed no configuration yet" + (f": {failure}" if failure else "")
-    return "HAProxy runs what lay on the disk when the controller was started, and nothing newer yet"
+        return ReadinessFact(ReadinessKind.NOTHING_CONFIRMED, detail=sight.reconciler.status.failure)
+    return ReadinessFact(ReadinessKind.CONFIGURATION_FROM_DISK)
+
+
+def _remarks(sight: Sight) -> Iterator[ReadinessFact]:
+    pin = sight.hold.pins.current()
+    if pin is not None:
+        yield ReadinessFact(ReadinessKind.PINNED, pin.name)
+    for problem in sight.planner.texts.overrides.replaced:
+        yield ReadinessFact(ReadinessKind.TEMPLATE_REPLACED, detail=str(problem))
 
 
 class Live(Page):
-    """200 as long as the controller answers."""
+    """The liveness: 200 as long as the controller answers."""
 
-    summary = "Whether the controller lives"
+    summary = "Is the controller alive?"
     shape = Health
 
     async def answer(self, asked: Asked) -> Answer:
-        """It does, or nobody would answer."""
+        """Return that it is alive: otherwise there would be no answer."""
         return data(Health(ok=True))
 
 
 class Ready(Page):
-    """200 or 503, with the reasons."""
+    """The readiness: 200 or 503, with the reasons."""
 
-    summary = "Whether Marathon's word is recent and HAProxy runs what follows from it"
+    summary = "Are Marathon's answers recent, and does HAProxy run the configuration that follows from them?"
     shape = Health
-    statuses = ((503, "it is not, with the reasons"),)
+    statuses = ((503, "not ready, with the reasons"),)
 
     def __init__(self, sight: Sight) -> None:
         self._sight = sight
 
     async def answer(self, asked: Asked) -> Answer:
-        """See `readiness`."""
-        health = await readiness(self._sight)
-        return data(health, 200 if health.ok else 503)
+        """Return the readiness."""
+        ready = await readiness(self._sight)
+        return data(ready.answer(), 200 if ready.ok else 503)

@@ -148,6 +148,15 @@ def state_of(count: int, drained: int, haproxy: BackendState | None) -> str:
     return "degraded" if haproxy.active_servers + haproxy.backup_servers < count - drained else "up"
 
 
+def server_state(haproxy: ServerState | None) -> str:
+    """Return a server's state in one word: ``up``, ``down``, ``degraded`` (any other status) or ``unknown``."""
+    if haproxy is None:
+        return "unknown"
+    if haproxy.status.startswith("UP") or haproxy.status == "no check":
+        return "up"
+    return "down" if haproxy.status.startswith("DOWN") else "degraded"
+
+
 def service_view(service: Service, state: State, problems: int, haproxy: BackendState | None) -> ServiceView:
     """A service as a list shows it."""
     count = len(service.servers)

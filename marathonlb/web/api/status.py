@@ -200,7 +200,7 @@ async def status_of(sight: Sight, *, admin: bool) -> Status:
         servers=wanted.servers if wanted else 0,
         problems=problems,
         ready=health.ok,
-        reasons=health.reasons,
+        reasons=health.answer().reasons,
         pinned=pinned(sight),
         admin=admin,
     )

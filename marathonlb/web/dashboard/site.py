@@ -11,9 +11,20 @@ from attrs import frozen
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from marathonlb import figures
+from marathonlb.controller.timeline import Kind
 from marathonlb.errors import MarathonLBError
+from marathonlb.problem_kinds.operators import (
+    CERTIFICATE_LIST,
+    HTTPS_OFF,
+    SSL_CERTS_UNUSABLE,
+    SSL_CERTS_WARNING,
+    TEMPLATES_UNREADABLE,
+)
+from marathonlb.problem_kinds.running import PINNED
+from marathonlb.problem_kinds.table import BY_CODE
 from marathonlb.web.api.pin import pinned
-from marathonlb.web.api.services import Catalogue
+from marathonlb.web.api.problems import ProblemView
+from marathonlb.web.api.services import Catalogue, server_state
 from marathonlb.web.context import Sight
 from marathonlb.web.dashboard.assets import DIRECTORY, Assets
 from marathonlb.web.dashboard.verdict import verdict_of
@@ -57,6 +68,7 @@ def templates(assets: Assets) -> Environment:
     )
     environment.filters |= {
         "duration": figures.duration,
+        "entry_kind": entry_kind,
         "ago": figures.ago,
         "iso": figures.iso,
         "kind": figures.kind,
@@ -70,7 +82,9 @@ def templates(assets: Assets) -> Environment:
         "asset": assets.path,
         "explain_url": explain_url,
         "navigation": NAVIGATION,
+        "operator_part": operator_part,
         "plural": figures.plural,
+        "server_state": server_state,
         "service_url": service_url,
     }
     return environment
@@ -144,6 +158,25 @@ def _held_back(sight: Sight) -> str:
     """What a pin keeps from HAProxy; empty where nothing is."""
     wanted = sight.reconciler.planned
     return wanted.held.pending if wanted is not None and wanted.held is not None else ""
+
+
+_OPTION_KINDS = frozenset(
+    {CERTIFICATE_LIST, HTTPS_OFF, SSL_CERTS_UNUSABLE, SSL_CERTS_WARNING, TEMPLATES_UNREADABLE}
+)
+"""Kinds of problems whose label is one of the operator's options."""
+
+
+def operator_part(problem: ProblemView) -> str:
+    """Return which of the operator's settings a problem without an app is about."""
+    kind = BY_CODE.get(problem.code)
+    if kind is PINNED:
+        return "configuration"
+    return "operator’s option" if kind in _OPTION_KINDS else "operator’s template"
+
+
+def entry_kind(kind: Kind) -> str:
+    """Return the word for a kind of entry of the timeline."""
+    return "fixed" if kind is Kind.MENDED else kind.value
 
 
 def segment(text: str) -> str:

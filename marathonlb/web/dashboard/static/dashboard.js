@@ -149,7 +149,7 @@
     const text = $("token-text").value.trim();
     $("token-text").value = "";
     if (!/^[\x21-\x7e]+$/.test(text)) {
-      showToken("This is no token.");
+      showToken("Not a valid token.");
       return;
     }
     keepToken(text, "");
@@ -184,9 +184,9 @@
       if (isRefused(answer)) {
         keepToken("", text);
         lookSoon();
-      } else if (asking === asked && !show(text)) words = "The controller does not answer. HAProxy serves on; what is shown is old.";
+      } else if (asking === asked && !show(text)) words = "The controller does not answer. HAProxy keeps serving; this page is out of date.";
     } catch {
-      words = "The stats address does not answer; what is shown is old.";
+      words = "The stats address does not answer; this page is out of date.";
     } finally {
       clearTimeout(late);
     }
@@ -290,7 +290,7 @@
     });
     if (answer.ok) return "";
     const text = await answer.text();
-    if (isRefused(answer)) keepToken("", "The token is not valid any more.");
+    if (isRefused(answer)) keepToken("", "The token is no longer valid.");
     try {
       return JSON.parse(text).error || text;
     } catch {
@@ -301,7 +301,7 @@
   const ask = (button) => {
     const sure = $("sure");
     $("sure-title").textContent = button.dataset.title;
-    $("sure-words").textContent = button.dataset.words;
+    $("sure-text").textContent = button.dataset.text;
     $("sure-yes").textContent = button.dataset.do;
     $("sure-error").textContent = "";
     $("sure-no").onclick = () => sure.close();
