@@ -69,7 +69,7 @@ class Templates:
     @cached_property
     def read_app(self) -> bool:
         """True if a shared template reads the object ``app``; then equal services may have different text."""
-        return any("app" in template.names for template in self.shared.values())
+        return any(template.reads("app") for template in self.shared.values())
 
     def get(self, name: str, service: Service | None = None) -> Template:
         """Return the template of a service, or the shared one."""

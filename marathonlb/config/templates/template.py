@@ -10,9 +10,10 @@ files and our defaults) run in a sandbox where an undefined name is an error. *L
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import jinja2
@@ -33,6 +34,57 @@ DEFAULT = "default"
 """The source of a template that ships."""
 
 
+class Program:
+    """
+    A text with Jinja2's logic. It is compiled when it is first rendered: most runs need a few of our defaults only.
+
+    :param name: the template's name.
+    """
+
+    def __init__(self, name: str, text: str, source: str) -> None:
+        self._name = name
+        self._text = text
+        self._source = source
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The variables that it reads. Raises as `compiled` does."""
+        with self._explained():
+            return frozenset(find_undeclared_variables(_ENVIRONMENT.parse(self._text)))
+
+    @cached_property
+    def compiled(self) -> jinja2.Template:
+        """
+        The compiled template.
+
+        :raises TemplateError: the text is not valid Jinja2.
+        """
+        with self._explained():
+            code = _ENVIRONMENT.compile(self._text)
+        # A plain dict: Jinja2 copies the globals at each rendering, and its own ChainMap is slow to copy.
+        return jinja2.Template.from_code(_ENVIRONMENT, code, dict(_ENVIRONMENT.globals))
+
+    def render(self, variables: Mapping[str, Any]) -> str:
+        """
+        Return the text for these variables.
+
+        :raises TemplateError: a variable is unknown, or the logic fails.
+        """
+        try:
+            return self.compiled.render(variables)
+        except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+            reason = f"HAPROXY_{self._name}: {error}"
+            raise TemplateError(source=self._source, reason=reason, template=self._name) from None
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except jinja2.TemplateSyntaxError as error:
+            reason = f"line {error.lineno}: {error.message}"
+            raise TemplateError(source=self._source, reason=reason) from None
+
+
 @frozen
 class Template:
     """
@@ -41,28 +93,27 @@ class Template:
     :param name: the name without ``HAPROXY_``.
     :param source: the origin: ``default``, ``label HAPROXY_0_…``, ``environment HAPROXY_…`` or ``file …``.
     :param parts: text and variable names in turn, text first; the whole of a template without logic.
-    :param program: the Jinja2 template; None if there is no logic.
+    :param program: the text as Jinja2; None if there is no logic.
     :param text: the text as it was written.
     :param amended: lines that HAProxy refuses, each with its replacement.
     :param closed: why the text may not be used; then rendering raises `TemplateError`. Empty if it may.
-    :param names: the variables that it reads.
     """
 
     name: str
     source: str
     parts: tuple[str, ...] = ()
-    program: jinja2.Template | None = field(default=None, eq=False)
+    program: Program | None = field(default=None, eq=False)
     text: str = field(default="", repr=False)
     amended: tuple[tuple[str, str], ...] = ()
     closed: str = ""
-    names: frozenset[str] = field()
 
     _order: tuple[str, ...] = field(init=False, repr=False, eq=False)
     _format: str = field(init=False, repr=False, eq=False)
 
-    @names.default
-    def _names_of_parts(self) -> frozenset[str]:
-        return frozenset(self.parts[1::2])
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The variables that it reads."""
+        return frozenset(self._order) if self.program is None else self.program.names
 
     @_order.default
     def _names_in_turn(self) -> tuple[str, ...]:
@@ -72,6 +123,12 @@ class Template:
     def _parts_as_format(self) -> str:
         """Return the text as a ``%`` format, the fastest way to insert the values of a hundred thousand servers."""
         return "%s".join(part.replace("%", "%%") for part in self.parts[::2])
+
+    def reads(self, variable: str) -> bool:
+        """Return whether it reads a variable; faster than `names` for logic in which that word does not occur."""
+        if self.program is not None and not re.search(rf"\b{variable}\b", self.text):
+            return False
+        return variable in self.names
 
     @property
     def written(self) -> str:
@@ -118,11 +175,7 @@ class Template:
 
     def _render(self, variables: Mapping[str, Any]) -> str:
         if self.program is not None:
-            try:
-                return self.program.render(variables)
-            except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-                reason = f"HAPROXY_{self.name}: {error}"
-                raise TemplateError(source=self.source, reason=reason, template=self.name) from None
+            return self.program.render(variables)
         try:
             values = tuple(map(variables.__getitem__, self._order))
             if len(values) > _UNCHECKED_VARIABLES and self.label:
@@ -191,23 +244,18 @@ def jinja(name: str, text: str, source: str) -> Template:
     """
     Parse a Jinja2 template, which runs in a sandbox; one with plain variables only needs no program.
 
+    A default is compiled when it is first rendered: the tests compile them all.
+
     :raises TemplateError: the text is not valid Jinja2.
     """
     others = _SIMPLE_JINJA.sub("", text)
     plain = not any(mark in others for mark in ("{{", "{%", "{#", "}}"))
-    if plain and source == DEFAULT:
-        return Template(name, source, tuple(_SIMPLE_JINJA.split(text)), text=text)
-    try:
-        tree = _ENVIRONMENT.parse(text)
-        names = frozenset(find_undeclared_variables(tree))
-        code = _ENVIRONMENT.compile(tree)
-    except jinja2.TemplateSyntaxError as error:
-        raise TemplateError(source=source, reason=f"line {error.lineno}: {error.message}") from None
+    program = Program(name, text, source)
+    if source != DEFAULT:
+        _ = program.compiled
     if plain:
         return Template(name, source, tuple(_SIMPLE_JINJA.split(text)), text=text)
-    # A plain dict: Jinja2 copies the globals at each rendering, and its own ChainMap is slow to copy.
-    program = jinja2.Template.from_code(_ENVIRONMENT, code, dict(_ENVIRONMENT.globals))
-    return Template(name, source, program=program, text=text, names=names)
+    return Template(name, source, program=program, text=text)
 
 
 _ENVIRONMENT = SandboxedEnvironment(

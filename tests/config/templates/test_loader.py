@@ -42,6 +42,13 @@ class SourceTests(SynchronousTestCase):
             self.assertEqual(set(templates.shared), set(BY_NAME))
             self.assertTrue(all(template.is_default for template in templates.shared.values()))
 
+    def test_defaults_compile(self) -> None:
+        """Every default with logic compiles; it is compiled in use when it is first rendered."""
+        for name, template in load_templates("/nonexistent", {}).defaults.items():
+            if template.program is not None:
+                self.assertTrue(template.program.compiled, name)
+                self.assertTrue(template.names, name)
+
     def test_no_directory(self) -> None:
         """A directory that somebody named and that is not there is said; the default one need not be there."""
         self.assertEqual((self.load().warnings, load_templates("./templates", {}).warnings), ((), ()))

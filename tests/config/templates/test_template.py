@@ -106,6 +106,23 @@ class JinjaTests(SynchronousTestCase):
         error = self.assertRaises(TemplateError, jinja, "HEAD", "ok\n{% if %}\n", "file x")
         self.assertIn("file x: line 2", str(error))
 
+    def test_late(self) -> None:
+        """A default is compiled when it is first rendered, a file of the operator at once."""
+        broken = "{% if %}"
+        self.assertRaises(TemplateError, jinja, "HEAD", broken, "file /t/HAPROXY_HEAD.j2")
+        error = self.assertRaises(TemplateError, jinja("HEAD", broken, "default").render, {})
+        self.assertIn("line 1", str(error))
+
+    def test_reads(self) -> None:
+        """A template knows whether it reads a variable; another word that holds its name is none."""
+        for text, reads in (
+            ("{{ app }}", True),
+            ("{% if app.id %}x{% endif %}", True),
+            ("{% if appId %}app{% endif %}", False),
+            ("{% if appId %}x{% endif %}", False),
+        ):
+            self.assertEqual(jinja("HEAD", text, "default").reads("app"), reads, text)
+
     def test_sandbox(self) -> None:
         """No way leads from a variable to Python, and a mistake in an expression is an error with words."""
         for text in (
