@@ -21,11 +21,11 @@ from marathonlb.controller.planner import Planner
 from marathonlb.controller.reconciler import Reconciler
 from marathonlb.haproxy.applier import Applier
 from marathonlb.haproxy.certificates.loaded import LoadedCertificates
-from marathonlb.haproxy.certificates.reload_watch import CertificateWatch
-from marathonlb.haproxy.factory import make_applier, make_certificate_watch, make_certificates, version_of
+from marathonlb.haproxy.factory import make_applier, make_binary, make_certificates, version_of
 from marathonlb.haproxy.files.accepted_templates import AcceptedTemplates
 from marathonlb.haproxy.files.state_directory import StateDirectory, state_directory_beside
 from marathonlb.haproxy.process.account import with_account
+from marathonlb.haproxy.process.binary import Binary
 from marathonlb.haproxy.rollback.pin import Pins
 from marathonlb.marathon.api.request import Observe
 from marathonlb.marathon.dns import AgentHosts
@@ -53,6 +53,7 @@ class Parts:
     settings: Settings
     members: tuple[ClusterMember, ...]
     pool: HTTPConnectionPool
+    binary: Binary
     applier: Applier
     hosts: AgentHosts
     reconciler: Reconciler
@@ -61,7 +62,6 @@ class Parts:
     planner: Planner
     hold: Hold
     loaded: LoadedCertificates
-    certificate_watch: CertificateWatch
 
     @property
     def services(self) -> tuple[IService, ...]:
@@ -97,7 +97,8 @@ def make_parts(
     policy = _policy(settings)
     certificates, loaded = make_certificates(settings, reactor)
     admission = CertificateAdmission(certificates, settings, policy)
-    applier = make_applier(settings, reactor, loaded, cause=event_log.cause)
+    binary = make_binary(settings, reactor)
+    applier = make_applier(settings, reactor, loaded, binary=binary, cause=event_log.cause)
     hosts = AgentHosts(reactor.nameResolver, reactor)
     offers = Offers(settings, PER_APP_NAMES, hosts.address, policy)
     members = make_members(settings, reactor, pool, observe, offers.count)
@@ -111,11 +112,11 @@ def make_parts(
     hosts.changed = reconciler.poke
     if federation is not None:
         federation.poke = reconciler.poke
-    certificate_watch = make_certificate_watch(settings, reactor, reconciler, applier, loaded)
     return Parts(
         settings,
         members,
         pool,
+        binary,
         applier,
         hosts,
         reconciler,
@@ -124,7 +125,6 @@ def make_parts(
         planner,
         hold,
         loaded,
-        certificate_watch,
     )
 
 
@@ -173,9 +173,9 @@ def _federation(
     )
 
 
-async def learn(parts: Parts, reactor: Any) -> None:
+async def learn(parts: Parts) -> None:
     """Ask for HAProxy's version and adapt the text to it, before any is written."""
-    parts.planner.suit(await version_of(parts.settings, reactor))
+    parts.planner.suit(await version_of(parts.binary))
 
 
 def with_state_directory(settings: Settings) -> Settings:

@@ -19,6 +19,7 @@ from marathonlb.controller.recorder import Recorder
 from marathonlb.controller.timeline import EventTimeline
 from marathonlb.errors import PublishFailed, TemplateError, UsageError
 from marathonlb.exclusive import Alone
+from marathonlb.haproxy.factory import make_certificate_watch
 from marathonlb.haproxy.files.lock import occupy
 from marathonlb.haproxy.files.state_directory import WEB_SOCKET
 from marathonlb.marathon.events.base import Poke, ReconnectingEventSource
@@ -82,8 +83,11 @@ class Controller(MultiService):
         self._reactor = reactor
         self._followers = MultiService()
         self._starting: Deferred[None] | None = None
+        self._certificate_watch = make_certificate_watch(
+            parts.settings, reactor, parts.reconciler, parts.applier, parts.loaded
+        )
         following = sources(parts, reactor)
-        services: list[IService] = [*dict.fromkeys(following.values()), parts.certificate_watch]
+        services: list[IService] = [*dict.fromkeys(following.values()), self._certificate_watch]
         if parts.settings.mode == "event":
             services = [*_listening(parts.settings, following, reactor), *services]
         for service in services:
@@ -126,7 +130,7 @@ class Controller(MultiService):
                 "Reading the published configuration failed: {error}. Retrying with the first convergence",
                 error=str(error),
             )
-        await learn(parts, self._reactor)
+        await learn(parts)
         for service in (*parts.services, self._followers):
             service.setServiceParent(self)
         self._signals()
@@ -160,7 +164,7 @@ class Controller(MultiService):
         cause = Cause(CauseKind.SIGNAL, name)
         self._log.info("Received {signal}", signal=name)
         if number == signal.SIGHUP:
-            self.parts.certificate_watch.look().addErrback(
+            self._certificate_watch.look().addErrback(
                 lambda failure: self._log.failure(
                     "Reading certificates failed because of a defect in marathon-lb", failure
                 )

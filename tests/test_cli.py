@@ -256,6 +256,9 @@ class ImportTests(SynchronousTestCase):
         self.assertIn("marathonlb.script.once", modules)
         others = {
             "marathonlb.documentation",
+            "marathonlb.haproxy.certificates.reload_watch",
+            "marathonlb.haproxy.process.supervisor",
+            "marathonlb.haproxy.runtime.connection",
             "marathonlb.marathon.federation",
             "marathonlb.marathon.snapshot",
             "marathonlb.metrics",

@@ -52,6 +52,7 @@ INSIDE: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "haproxy": (
         ("factory",),
+        ("managed",),
         ("applier",),
         ("update_sequence",),
         ("background", "reload_sequence"),

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import MultiService, Service
 from twisted.internet.threads import deferToThreadPool
@@ -18,22 +18,21 @@ from marathonlb.haproxy.certificates.backup import CertificateCopies
 from marathonlb.haproxy.certificates.companions import CompanionTrial
 from marathonlb.haproxy.certificates.inventory import Certificates
 from marathonlb.haproxy.certificates.loaded import LoadedCertificates, RememberingReloader
-from marathonlb.haproxy.certificates.reload_watch import CertificateWatch, ReloadRequests
 from marathonlb.haproxy.config_store import ConfigStore
 from marathonlb.haproxy.dynamic.updater import Connect, RuntimeUpdater
 from marathonlb.haproxy.files.publish import Files
 from marathonlb.haproxy.files.reader import Readers
 from marathonlb.haproxy.files.state_directory import StateDirectory
-from marathonlb.haproxy.interfaces import IChecker
+from marathonlb.haproxy.interfaces import IChecker, IReloader
 from marathonlb.haproxy.process.binary import Binary, HAProxyChecker, NoChecker
-from marathonlb.haproxy.process.master import RELOAD_TIMEOUT
-from marathonlb.haproxy.process.port_check import probe
 from marathonlb.haproxy.process.reload_command import CommandReloader
-from marathonlb.haproxy.process.supervisor import ManagedHAProxy
 from marathonlb.haproxy.rollback.archive import Archive
-from marathonlb.haproxy.runtime.connection import RuntimeConnection, RuntimeSocket
-from marathonlb.haproxy.runtime.connection_pool import RuntimeConnectionPool
 from marathonlb.settings import Settings
+
+if TYPE_CHECKING:
+    from marathonlb.haproxy.certificates.reload_watch import CertificateWatch, ReloadRequests
+    from marathonlb.haproxy.process.port_check import Probe
+    from marathonlb.haproxy.runtime.connection import RuntimeConnection
 
 
 def make_certificates(settings: Settings, reactor: Any) -> tuple[Certificates, LoadedCertificates]:
@@ -61,14 +60,15 @@ def make_certificates(settings: Settings, reactor: Any) -> tuple[Certificates, L
     return certificates, LoadedCertificates(certificates, state)
 
 
-async def version_of(settings: Settings, reactor: Any) -> tuple[int, ...]:
-    """
-    Return the version of the binary that checks the configuration, and runs it if marathon-lb manages HAProxy.
+def make_binary(settings: Settings, reactor: Any) -> Binary:
+    """Return the binary that checks the configuration, and runs it if marathon-lb manages HAProxy."""
+    return Binary(reactor, reactor, settings.haproxy, Files(settings.haproxy_config).directory)
 
-    :return: its numbers; empty where there is no such binary.
-    """
+
+async def version_of(binary: Binary) -> tuple[int, ...]:
+    """Return the numbers of its version; empty where there is no such binary."""
     try:
-        return (await Binary(reactor, reactor, settings.haproxy, "/").capabilities()).version
+        return (await binary.capabilities()).version
     except HAProxyUnavailable:  # reported where the binary is needed
         return ()
 
@@ -77,6 +77,8 @@ def make_certificate_watch(
     settings: Settings, reactor: Any, reconciler: ReloadRequests, applier: Applier, loaded: LoadedCertificates
 ) -> CertificateWatch:
     """Make the service that has HAProxy serve certificates that change on the disk."""
+    from marathonlb.haproxy.certificates.reload_watch import CertificateWatch
+
     connect = connection(settings, StateDirectory.of(settings), reactor)
 
     async def send(commands: Sequence[str]) -> list[str]:
@@ -96,32 +98,44 @@ def make_applier(
     reactor: Any,
     loaded: LoadedCertificates | None = None,
     *,
+    binary: Binary | None = None,
     stop_with_controller: bool = False,
     cause: Callable[[], str] = lambda: "",
-    patience: float = RELOAD_TIMEOUT,
+    patience: float | None = None,
 ) -> Applier:
     """
     Make the applier. Nothing is touched until it is used.
 
     :param reactor: provides `IReactorTime`, `IReactorProcess` and `IReactorUNIX`.
     :param loaded: notes the certificates that a reload reads.
+    :param binary: the HAProxy program; None for a new object.
     :param stop_with_controller: True if stopping the applier's service also stops a managed HAProxy. Else HAProxy
         serves on, so that the next controller takes over without losing a request.
-    :param patience: seconds after which a reload or a start of a managed HAProxy without a result has failed.
+    :param patience: seconds after which a reload or a start of a managed HAProxy without a result has failed; None for
+        the supervisor's default.
     :param cause: returns the trigger of what is applied, for the archive.
     """
     files = Files(settings.haproxy_config)
     state = StateDirectory.of(settings)
-    binary = Binary(reactor, reactor, settings.haproxy, files.directory)
+    binary = binary or make_binary(settings, reactor)
     checker: IChecker = (
         NoChecker() if settings.skip_validation else HAProxyChecker(binary, files.directory, reactor)
     )
-    reloader = _reloader(settings, reactor, binary, files, state, stop_with_controller, patience)
     # A stats socket belongs to one worker: a connection that is kept open would lead to the old one after a reload.
     connect = connection(settings, state, reactor)
-    connections = RuntimeConnectionPool(connect) if settings.manage_haproxy else connect
+    reloader: IReloader
+    probe: Probe | None = None
+    if settings.manage_haproxy:
+        from marathonlb.haproxy.managed import make_connection_pool, make_supervisor
+
+        reloader = make_supervisor(
+            binary, files, state, reactor, stop_with_controller=stop_with_controller, patience=patience
+        )
+        connect, probe = make_connection_pool(connect)
+    else:
+        reloader = _command_reloader(settings, reactor, files)
     services = MultiService()
-    for part in (reloader, connections):
+    for part in (reloader, connect):
         if isinstance(part, Service):
             part.setServiceParent(services)  # type: ignore[no-untyped-call]
     archive = Archive(state, settings.archive_versions, cause=cause)
@@ -130,34 +144,15 @@ def make_applier(
         store=ConfigStore(files, state, archive, reactor, in_thread),
         checker=checker,
         reloader=reloader if loaded is None else RememberingReloader(reloader, loaded),
-        updater=RuntimeUpdater(connections, files.directory, reactor),
+        updater=RuntimeUpdater(connect, files.directory, reactor),
         clock=reactor,
-        probe=probe if settings.manage_haproxy else None,
+        probe=probe,
         service=services,
     )
 
 
-def _reloader(
-    settings: Settings,
-    reactor: Any,
-    binary: Binary,
-    files: Files,
-    state: StateDirectory,
-    stop_with_controller: bool,
-    patience: float,
-) -> ManagedHAProxy | CommandReloader:
-    """Make what reloads HAProxy: its supervisor if marathon-lb manages it, else the operator's command."""
-    if settings.manage_haproxy:
-        return ManagedHAProxy(
-            binary=binary,
-            files=files,
-            state=state,
-            spawner=reactor,
-            clock=reactor,
-            connect=lambda path: RuntimeSocket.at(reactor, path, master=True),
-            stop_with_controller=stop_with_controller,
-            patience=patience,
-        )
+def _command_reloader(settings: Settings, reactor: Any, files: Files) -> CommandReloader:
+    """Make what reloads a HAProxy that marathon-lb does not manage: the operator's command, or the init system's."""
     return CommandReloader(
         path=files.path,
         command=settings.command,
@@ -182,6 +177,8 @@ def connection(settings: Settings, state: StateDirectory, reactor: Any) -> Conne
     """
 
     async def through_master(config: Config) -> RuntimeConnection:
+        from marathonlb.haproxy.runtime.connection import RuntimeSocket
+
         path = state.socket("master.sock")
         return await RuntimeSocket.at(reactor, path, master=True).connect()
 
@@ -191,6 +188,8 @@ def connection(settings: Settings, state: StateDirectory, reactor: Any) -> Conne
             raise HAProxyUnavailable(
                 reason="its configuration has no stats socket with level admin, so every change takes a reload"
             )
+        from marathonlb.haproxy.runtime.connection import RuntimeSocket
+
         return await RuntimeSocket.at(reactor, path).connect()
 
     return through_master if settings.manage_haproxy else through_stats_socket

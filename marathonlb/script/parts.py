@@ -41,7 +41,7 @@ async def parts_of(settings: Settings, reactor: Any, watch: Watch) -> AsyncItera
     parts = make_parts(settings, reactor, RunLog(watch), once=True)
     parts.applier.watch = watch
     try:
-        await learn(parts, reactor)
+        await learn(parts)
         yield parts
     finally:
         await parts.pool.closeCachedConnections()

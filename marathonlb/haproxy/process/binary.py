@@ -245,7 +245,9 @@ class Binary:
     async def capabilities(self) -> BinaryCapabilities:
         """Return the version and features, which are asked once. Raises `HAProxyUnavailable` if it is no HAProxy."""
         if self._capabilities is None:
-            finished = await self.run("-vv", timeout=10)
+            self.require()
+            # It reads no file, so it needs no directory of its own: a child with one costs Twisted a fork.
+            finished = await run_program(self._spawner, self._clock, [self.path, "-vv"], timeout=10)
             self._capabilities = parse_capabilities(finished.output)
             if self._capabilities is None:
                 first_line = finished.output.strip().splitlines()[:1] or [finished.ending]
