@@ -13,14 +13,14 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from minimarathon.addresses import Addresses, NoPort
 from minimarathon.deployments import plan
 from minimarathon.errors import Refused
 from minimarathon.events import Bus
-from minimarathon.health import IHealth
 from minimarathon.model import App, Deployment, Health, Task
-from minimarathon.processes import Exit, IRunner
 from minimarathon.state import State
+from minimarathon.tasks.addresses import Addresses, NoPort
+from minimarathon.tasks.health import IHealth
+from minimarathon.tasks.processes import Exit, IRunner
 
 #: Seconds until a launch is tried again for which there was no free port.
 NO_PORT_DELAY = 5.0

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 from attrs import define, field, frozen
 
+from minimarathon.definitions.shapes import AGENT, addresses, app_json, check_json, plan_json, step_json
 from minimarathon.dialect import Dialect
 from minimarathon.model import App, Deployment, HealthCheck, Task, iso
-from minimarathon.shapes import AGENT, addresses, app_json, check_json, plan_json, step_json
 
 Listener = Callable[["Event"], None]
 

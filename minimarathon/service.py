@@ -18,20 +18,20 @@ from twisted.logger import Logger
 from twisted.web.client import Agent
 from twisted.web.server import Site
 
-from minimarathon.addresses import Addresses
-from minimarathon.api import Api
-from minimarathon.callbacks import Callbacks
-from minimarathon.connections import Connections
+from minimarathon.api.callbacks import Callbacks
+from minimarathon.api.connections import Connections
+from minimarathon.api.event_stream import Streams
+from minimarathon.api.resource import Face
+from minimarathon.api.router import Api
 from minimarathon.dialect import Dialect
 from minimarathon.engine import Engine
 from minimarathon.events import Bus
-from minimarathon.health import AlwaysHealthy, HealthChecks
-from minimarathon.http import Face
 from minimarathon.model import App
-from minimarathon.probes import Probes
-from minimarathon.processes import NoProcesses, Processes
-from minimarathon.sse import Streams
 from minimarathon.state import State
+from minimarathon.tasks.addresses import Addresses
+from minimarathon.tasks.health import AlwaysHealthy, HealthChecks
+from minimarathon.tasks.probes import Probes
+from minimarathon.tasks.processes import NoProcesses, Processes
 
 
 @frozen(kw_only=True)

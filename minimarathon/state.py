@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from attrs import define, evolve, field
 
+from minimarathon.definitions.changes import free_service_ports, versioned, with_service_ports
 from minimarathon.deployments import plan
 from minimarathon.dialect import Dialect
 from minimarathon.errors import Refused, locked, unknown_app, unknown_task
 from minimarathon.events import Announcer, Event
 from minimarathon.model import Action, App, Deployment, Failure, Health, Task, iso
-from minimarathon.wanted import free_service_ports, versioned, with_service_ports
 
 #: A task that lived this long, in seconds, did not fail at its start: the next delay is the first one again.
 LIVED = 60.0

@@ -11,7 +11,7 @@ from twisted.application.service import IService
 from twisted.internet.error import CannotListenError
 from twisted.python import usage
 
-from minimarathon.appfile import load
+from minimarathon.definitions.app_file import load
 from minimarathon.dialect import Dialect
 from minimarathon.model import App
 from minimarathon.service import Config, MiniMarathon

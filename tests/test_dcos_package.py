@@ -13,7 +13,7 @@ from marathonlb import FALLBACK
 from marathonlb.image.start import Start, start_from
 from marathonlb.options import Machine, settings_from
 from marathonlb.tap import Options
-from minimarathon.definitions import parse
+from minimarathon.definitions.parsing import parse
 from tests.paths import CHECKOUT, data
 
 PACKAGE = CHECKOUT / "packaging" / "dcos"

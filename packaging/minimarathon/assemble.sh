@@ -1,9 +1,12 @@
 #!/bin/sh
 # Puts the sources of the distribution minimarathon together, for pip to build: assemble.sh DIRECTORY
 set -eu
-source=$(dirname "$0")
+target=$(mkdir -p "$1/twisted/plugins" && cd "$1" && pwd)
+source=$(cd "$(dirname "$0")" && pwd)
 checkout=$source/../..
-mkdir -p "$1/twisted/plugins" "$1/minimarathon"
-cp "$checkout"/minimarathon/*.py "$checkout"/minimarathon/*.json "$checkout"/minimarathon/py.typed "$1/minimarathon"
-cp "$checkout/twisted/plugins/minimarathon_plugin.py" "$1/twisted/plugins"
-cp "$source/pyproject.toml" "$source/README.md" "$checkout/LICENSE" "$1"
+(cd "$checkout" && find minimarathon -name '*.py' -o -name '*.json' -o -name py.typed) | while read -r file; do
+    mkdir -p "$target/$(dirname "$file")"
+    cp "$checkout/$file" "$target/$file"
+done
+cp "$checkout/twisted/plugins/minimarathon_plugin.py" "$target/twisted/plugins"
+cp "$source/pyproject.toml" "$source/README.md" "$checkout/LICENSE" "$target"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from tests.corpus import corpus
 from tests.marathon.events import test_hints, test_sse
 from tests.marathon.parsing import test_apps, test_pods
-from tests.minimarathon import test_definitions, test_events
+from tests.minimarathon import test_events
+from tests.minimarathon.definitions import test_parsing
 from tests.routing import test_deployments
 from tests.web.callback import test_resource
 
@@ -48,7 +49,7 @@ class Pods(test_pods.PodAnswersTests):
     )
 
 
-class RoundTrips(test_definitions.DefinitionFilesTests):
+class RoundTrips(test_parsing.DefinitionFilesTests):
     """Published definitions, as minimarathon takes and shows them."""
 
     directory = corpus("apps")

@@ -16,8 +16,8 @@ import treq
 from twisted.internet import reactor
 from twisted.internet.threads import deferToThread
 
-from minimarathon.appfile import SAMPLE
-from minimarathon.children import end_haproxies, haproxies
+from minimarathon.definitions.app_file import SAMPLE
+from minimarathon.demo.children import end_haproxies, haproxies
 from tests.integration.controllers import app, get
 from tests.integration.haproxies import PACKAGE, WHEEL, free_port
 from tests.integration.minimarathons import MarathonTestCase, alive, until

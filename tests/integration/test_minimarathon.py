@@ -13,9 +13,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionRefusedError
 from twisted.web.client import ResponseNeverReceived
 
-from minimarathon.appfile import SAMPLE, load
-from minimarathon.definitions import parse
-from minimarathon.processes import Processes
+from minimarathon.definitions.app_file import SAMPLE, load
+from minimarathon.definitions.parsing import parse
+from minimarathon.tasks.processes import Processes
 from tests.integration.minimarathons import MarathonTestCase, alive, pids_of, stopped, until
 from tests.minimarathon.runners import RunnerContract
 

@@ -150,7 +150,7 @@ class PackagingTests(SynchronousTestCase):
         packages = next((self.work / "venv" / "lib").glob("python*")) / "site-packages"
         self.assertEqual({"minimarathon"}, self.plugins(self.work))
         source = CHECKOUT / "minimarathon"
-        for path in (*source.glob("*.py"), *source.glob("*.json"), source / "py.typed"):
+        for path in (*source.rglob("*.py"), *source.glob("*.json"), source / "py.typed"):
             self.assertTrue((packages / path.relative_to(CHECKOUT)).exists(), path)
         self.assertFalse((packages / "marathonlb").exists())
         self.assertIn("--task-ports", self.run_python(["-c", TWISTD, "minimarathon", "--help"], self.work))

@@ -7,15 +7,15 @@ from typing import Any
 
 from twisted.internet.task import Clock
 
-from minimarathon.addresses import Addresses
-from minimarathon.definitions import parse
+from minimarathon.definitions.parsing import parse
 from minimarathon.dialect import Dialect
 from minimarathon.engine import Engine
 from minimarathon.events import Bus, Event
-from minimarathon.health import AlwaysHealthy, IHealth
 from minimarathon.model import App, Health, Task
-from minimarathon.processes import NoProcesses
 from minimarathon.state import State
+from minimarathon.tasks.addresses import Addresses
+from minimarathon.tasks.health import AlwaysHealthy, IHealth
+from minimarathon.tasks.processes import NoProcesses
 
 EPOCH = 1_600_000_000.0
 

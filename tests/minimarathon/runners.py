@@ -9,9 +9,9 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
 
-from minimarathon.definitions import parse
+from minimarathon.definitions.parsing import parse
 from minimarathon.model import App, Task
-from minimarathon.processes import Exit, IRunner
+from minimarathon.tasks.processes import Exit, IRunner
 from tests.minimarathon.clusters import task
 
 SLEEP = parse({"id": "/web", "cmd": "sleep 1000"})

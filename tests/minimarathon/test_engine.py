@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
-from minimarathon.definitions import update
+from minimarathon.definitions.parsing import update
 from minimarathon.errors import Refused
 from minimarathon.events import Event
-from minimarathon.processes import Exit
+from minimarathon.tasks.processes import Exit
 from tests.minimarathon.clusters import Cluster, app
 
 CHECKED = {"healthChecks": [{"protocol": "HTTP", "path": "/"}]}

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from minimarathon.callbacks import Callbacks
+from minimarathon.api.callbacks import Callbacks
 from minimarathon.events import Bus
 from tests.minimarathon.clusters import Cluster, app
 from tests.paths import data

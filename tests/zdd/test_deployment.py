@@ -15,7 +15,7 @@ from marathonlb.zdd.clients.hook import IHook
 from marathonlb.zdd.clients.marathon import ICluster
 from marathonlb.zdd.deployment import Ending
 from marathonlb.zdd.errors import Refused
-from minimarathon.definitions import parse
+from minimarathon.definitions.parsing import parse
 from minimarathon.model import App
 from tests.zdd.worlds import EPOCH, FakeHook, WorldTestCase, app_file
 

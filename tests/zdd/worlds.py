@@ -30,13 +30,13 @@ from marathonlb.zdd.definition import Json, member, read
 from marathonlb.zdd.deployment import Collaborators, Deployment, Ending
 from marathonlb.zdd.errors import Failed
 from marathonlb.zdd.progress import DeploymentProgress
-from minimarathon.api import Api
-from minimarathon.health import AlwaysHealthy
-from minimarathon.http import Face
+from minimarathon.api.event_stream import Streams
+from minimarathon.api.resource import Face
+from minimarathon.api.router import Api
+from minimarathon.definitions.shapes import app_json, task_json
 from minimarathon.model import App, Task
-from minimarathon.processes import NoProcesses
-from minimarathon.shapes import app_json, task_json
-from minimarathon.sse import Streams
+from minimarathon.tasks.health import AlwaysHealthy
+from minimarathon.tasks.processes import NoProcesses
 from tests.minimarathon import clusters
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)

@@ -8,9 +8,9 @@ from typing import Any
 
 from attrs import evolve
 
-from minimarathon.fields import Fields, Mistakes
+from minimarathon.definitions.fields import Fields, Mistakes
+from minimarathon.definitions.shapes import new_definition
 from minimarathon.model import App, HealthCheck, Networking, Port
-from minimarathon.shapes import new_definition
 
 SEGMENT = re.compile(r"([a-z0-9]|[a-z0-9][a-z0-9-]*[a-z0-9])(\.([a-z0-9]|[a-z0-9][a-z0-9-]*[a-z0-9]))*")
 PROTOCOLS = ("HTTP", "HTTPS", "TCP", "COMMAND", "MESOS_HTTP", "MESOS_HTTPS", "MESOS_TCP")

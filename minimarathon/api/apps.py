@@ -7,13 +7,13 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from minimarathon.calls import Answer, Call, Handler
-from minimarathon.definitions import absolute, parse, update
+from minimarathon.api.calls import Answer, Call, Handler
+from minimarathon.api.selectors import parse_selector
+from minimarathon.definitions.parsing import absolute, parse, update
+from minimarathon.definitions.shapes import app_json, failure_json, task_json
 from minimarathon.engine import Engine
 from minimarathon.errors import Refused, exists, malformed, unknown_task
 from minimarathon.model import App, Deployment, Task
-from minimarathon.selectors import parse_selector
-from minimarathon.shapes import app_json, failure_json, task_json
 
 #: What may stand before the name of something to embed.
 PREFIXES = ("group.apps.", "apps.", "app.", "")

@@ -13,11 +13,11 @@ from twisted.web.client import ResponseDone
 from twisted.web.resource import IResource
 from zope.interface.verify import verifyObject
 
-from minimarathon.api import Api
-from minimarathon.callbacks import Callbacks
-from minimarathon.http import Face
-from minimarathon.processes import Exit
-from minimarathon.sse import GAP, Streams
+from minimarathon.api.callbacks import Callbacks
+from minimarathon.api.event_stream import GAP, Streams
+from minimarathon.api.resource import Face
+from minimarathon.api.router import Api
+from minimarathon.tasks.processes import Exit
 from tests.minimarathon.clusters import Cluster
 
 WEB = {"id": "/shop/web", "cmd": "sleep 100", "labels": {"tier": "front"}}

@@ -9,8 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from minimarathon.health import AlwaysHealthy, HealthChecks, IHealth, IProbes, judge
 from minimarathon.model import App, Health, HealthCheck, Task
+from minimarathon.tasks.health import AlwaysHealthy, HealthChecks, IHealth, IProbes, judge
 from tests.minimarathon.clusters import app, task
 
 CHECK = HealthCheck(grace=10, interval=5, timeout=2, max_failures=2)

@@ -23,8 +23,8 @@ from twisted.python.failure import Failure
 from zope.interface import Interface, implementer
 
 import minimarathon
-from minimarathon.addresses import places
 from minimarathon.model import App, Task
+from minimarathon.tasks.addresses import places
 
 #: Becomes the leader of a session and then the command. Python is there in any case; setsid(1) may not be.
 LEADER = "import os,sys; os.setsid(); os.execv('/bin/sh', ['/bin/sh', '-c', sys.argv[1]])"

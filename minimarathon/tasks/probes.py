@@ -21,10 +21,10 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from minimarathon.addresses import places
-from minimarathon.health import IProbes
 from minimarathon.model import App, HealthCheck, Task
-from minimarathon.processes import LEADER, environment, outcome
+from minimarathon.tasks.addresses import places
+from minimarathon.tasks.health import IProbes
+from minimarathon.tasks.processes import LEADER, environment, outcome
 
 #: What is read of an answer at most, in bytes; a longer one is judged by what was read.
 ENOUGH = 65536

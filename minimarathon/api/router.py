@@ -7,16 +7,16 @@ from typing import Any, Protocol
 
 from attrs import define, field
 
-from minimarathon.appapi import AppApi, absolute_id, started
-from minimarathon.calls import Answer, Call, Handler, html_error, refusal
+from minimarathon.api.apps import AppApi, absolute_id, started
+from minimarathon.api.calls import Answer, Call, Handler, html_error, refusal
+from minimarathon.definitions.shapes import app_json, deployment_json, group_json, task_json
 from minimarathon.engine import Engine
 from minimarathon.errors import Refused, malformed
 from minimarathon.model import Task, iso
-from minimarathon.shapes import app_json, deployment_json, group_json, task_json
 
 
 class Subscribers(Protocol):
-    """The subscribers of HTTP callbacks (`minimarathon.callbacks`)."""
+    """The subscribers of HTTP callbacks (`minimarathon.api.callbacks`)."""
 
     def urls(self) -> list[str]:
         """Return the subscribers' addresses."""

@@ -1,159 +1,36 @@
-"""
-``make run``: a minimarathon with sample apps, the load balancer and its HAProxy, on this machine, without root.
-
-Starts them as processes of its own, says what to try when traffic flows, and ends all of them on Ctrl-C. With
-``--marathon`` a real Marathon is used instead of a small one.
-"""
+"""One run of the demonstration: start its processes, wait for Ctrl-C, end all of them."""
 
 from __future__ import annotations
 
-import argparse
-import fcntl
-import hashlib
 import http.client
 import os
 import shutil
 import signal
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
-from attrs import define, field, frozen
+from attrs import define, field
 
-from minimarathon.appfile import SAMPLE, load
-from minimarathon.certificate import ensure
-from minimarathon.children import Child, end, end_haproxies, start, taken, until
-from minimarathon.demotext import SHOWN, instructions
+from minimarathon.definitions.app_file import load
+from minimarathon.demo.certificate import ensure
+from minimarathon.demo.children import Child, end, end_haproxies, start, until
+from minimarathon.demo.lock import CannotRun, DirectoryLock
+from minimarathon.demo.plan import LOCAL, Plan, complaints
+from minimarathon.demo.text import SHOWN, instructions
 from minimarathon.model import App
 
-LOCAL = "127.0.0.1"
 #: Runs twistd with this very Python, wherever its script may lie.
 TWISTD = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfile=")
-#: The longest path of a socket that HAProxy can bind, in bytes, with what it adds while it does so.
-LONGEST_SOCKET = 90
 #: Seconds until everything must be up, and until it is first said what is waited for, then again after twice as many.
 PATIENCE = 90.0
 SLOW = 5.0
 
 
-class CannotRun(Exception):
-    """Why the demonstration does not start, in lines that say what to do."""
-
-
 class Interrupted(Exception):
     """Somebody wants it to end."""
-
-
-@frozen(kw_only=True)
-class Ports:
-    """The ports of the demonstration; the Makefile has a variable of the same name in capitals for each."""
-
-    http: int
-    https: int
-    stats: int
-    appid: int
-    marathon: int
-
-
-@frozen(kw_only=True)
-class Plan:
-    """
-    What is to be run.
-
-    :param directory: everything that is written lies in it; absolute.
-    :param marathon: addresses of real Marathons; empty starts a small one.
-    :param apps: what the small one begins with.
-    """
-
-    directory: Path
-    ports: Ports
-    marathon: tuple[str, ...] = ()
-    apps: Path = SAMPLE
-
-    @property
-    def config(self) -> Path:
-        """HAProxy's configuration."""
-        return self.directory / "haproxy.cfg"
-
-    @property
-    def state(self) -> Path:
-        """The load balancer's state: in the directory, or where its path is too long for sockets, in a short one."""
-        inside = self.directory / "state"
-        if len(os.fsencode(inside / "master.sock")) <= LONGEST_SOCKET:
-            return inside
-        short = hashlib.sha256(os.fsencode(self.directory)).hexdigest()[:8]
-        return Path(tempfile.gettempdir()) / f"marathon-lb-{os.getuid()}-{short}"
-
-
-def parse(arguments: Sequence[str], environ: Mapping[str, str]) -> Plan:
-    """
-    Return the command line and the environment as a plan.
-
-    :raise SystemExit: with argparse's words, where they are wrong.
-    """
-    parser = argparse.ArgumentParser(prog="python -m minimarathon.demo", description=__doc__.split("\n")[1])
-    for name, default in (
-        ("http", 10080),
-        ("https", 10443),
-        ("stats", 19090),
-        ("appid", 19091),
-        ("marathon", 18080),
-    ):
-        variable = f"{name.upper()}_PORT"
-        parser.add_argument(
-            f"--{name}-port", type=_port, default=environ.get(variable, str(default)), metavar="PORT",
-            help=f"{default}, or the environment's {variable}",
-        )  # fmt: skip
-    parser.add_argument(
-        "--marathon", action="append", default=None, metavar="URL", help="a real Marathon; repeatable"
-    )
-    parser.add_argument(
-        "--directory", type=Path, default=Path("run"), help="where everything is written: ./run"
-    )
-    parser.add_argument("--apps", type=Path, default=SAMPLE, help="another group of apps than the sample")
-    given = parser.parse_args(arguments)
-    urls = given.marathon if given.marathon is not None else [environ.get("MARATHON", "")]
-    return Plan(
-        directory=given.directory.resolve(),
-        ports=Ports(
-            http=given.http_port,
-            https=given.https_port,
-            stats=given.stats_port,
-            appid=given.appid_port,
-            marathon=given.marathon_port,
-        ),
-        marathon=tuple(url for text in urls for url in text.replace(",", " ").split()),
-        apps=given.apps.resolve(),
-    )
-
-
-def _port(text: str) -> int:
-    if not text.isdigit() or not 0 < int(text) < 65536:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port between 1 and 65535")
-    return int(text)
-
-
-def complaints(plan: Plan, apps: Mapping[str, App]) -> Iterator[str]:
-    """Return a line for each port that is taken or given twice, the apps' service ports included."""
-    names = ["http", "https", "stats", "appid", *([] if plan.marathon else ["marathon"])]
-    given = {
-        port: f"the service port of {app.id}" for app in apps.values() for port in app.service_ports if port
-    }
-    for name in names:
-        port: int = getattr(plan.ports, name)
-        advice = f"give another one with `make run {name.upper()}_PORT=…` or --{name}-port"
-        if taken(LOCAL, port):
-            yield f"port {port} ({name}) is taken: {advice}"
-        elif port in given:
-            yield f"port {port} ({name}) is {given[port]}, too: {advice}"
-        given[port] = f"the port for {name}"
-    for app in apps.values():
-        for port in app.service_ports:
-            if port and taken("0.0.0.0", port):
-                yield f"port {port} (service port of {app.id}) is taken: end what has it, or give other --apps"
 
 
 @define
@@ -203,7 +80,7 @@ class Demo:
             self._end()
         return status
 
-    def _prepared(self) -> _Lock:
+    def _prepared(self) -> DirectoryLock:
         """Make the directory, hold it, end what a run that was killed left behind, and look at the ports."""
         plan = self.plan
         try:
@@ -212,7 +89,7 @@ class Demo:
             if plan.state.lstat().st_uid != os.getuid():
                 raise CannotRun(f"{plan.state} is not ours: give a --directory with a shorter path")
             (plan.directory / "templates").mkdir(exist_ok=True)
-            lock = _Lock(plan.directory / "lock")
+            lock = DirectoryLock(plan.directory / "lock")
             if end_haproxies(plan.config):
                 print("Ended the HAProxy of a run that was killed.", flush=True)
             if not plan.marathon:
@@ -310,35 +187,6 @@ class Demo:
         print("Nothing is left running.", flush=True)
 
 
-@frozen
-class _Lock:
-    """
-    Holds a directory for one run; let go at the end of a ``with``.
-
-    :raise CannotRun: where another run holds it.
-    """
-
-    path: Path
-    _file: int = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(file)
-            raise CannotRun(
-                f"a run is under way in {self.path.parent}: end it, or give another --directory"
-            ) from None
-        object.__setattr__(self, "_file", file)
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, *exception: object) -> None:
-        os.close(self._file)
-
-
 def _status(port: int, path: str, host: str = LOCAL) -> int:
     """Return the status of the response to a GET; 0 where there is none."""
     connection = http.client.HTTPConnection(LOCAL, port, timeout=2)
@@ -349,12 +197,3 @@ def _status(port: int, path: str, host: str = LOCAL) -> int:
         return 0
     finally:
         connection.close()
-
-
-def main() -> int:
-    """Run the demonstration."""
-    return Demo(parse(sys.argv[1:], os.environ)).run()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

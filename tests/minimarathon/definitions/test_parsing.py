@@ -9,13 +9,13 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from minimarathon.appfile import SAMPLE, load
-from minimarathon.definitions import absolute, parse, update
+from minimarathon.api.selectors import parse_selector
+from minimarathon.definitions.app_file import SAMPLE, load
+from minimarathon.definitions.parsing import absolute, parse, update
+from minimarathon.definitions.shapes import app_json
 from minimarathon.dialect import Dialect
 from minimarathon.errors import Refused
 from minimarathon.model import Networking, Port
-from minimarathon.selectors import parse_selector
-from minimarathon.shapes import app_json
 from tests.paths import data
 
 OLD, NEW = Dialect((1, 4)), Dialect((1, 5))

@@ -9,8 +9,8 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from minimarathon.definitions import parse
-from minimarathon.processes import Exit, NoProcesses, environment
+from minimarathon.definitions.parsing import parse
+from minimarathon.tasks.processes import Exit, NoProcesses, environment
 from tests.minimarathon.clusters import task
 from tests.minimarathon.runners import Async, RunnerContract
 

@@ -12,9 +12,9 @@ from twisted.web.resource import IResource
 from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
-from minimarathon.api import Api
-from minimarathon.calls import Answer, Call, html_error
-from minimarathon.sse import Streams
+from minimarathon.api.calls import Answer, Call, html_error
+from minimarathon.api.event_stream import Streams
+from minimarathon.api.router import Api
 
 EVENTS = "/v2/events"
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 
-from minimarathon.definitions import absolute, parse
+from minimarathon.definitions.parsing import absolute, parse
 from minimarathon.errors import Refused, malformed
 from minimarathon.model import App
 
 #: The group that ``make run`` shows; part of the package.
-SAMPLE = Path(__file__).with_name("sample.json")
+SAMPLE = Path(__file__).parents[1] / "sample.json"
 
 
 def load(path: Path) -> dict[str, App]:

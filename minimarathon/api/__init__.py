@@ -1,0 +1,1 @@
+"""Marathon's HTTP API: requests and responses, the event stream and HTTP callbacks."""

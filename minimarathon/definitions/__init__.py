@@ -1,0 +1,1 @@
+"""App definitions: reading, comparing and writing Marathon's JSON."""

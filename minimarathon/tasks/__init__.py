@@ -1,0 +1,1 @@
+"""Tasks: their addresses, processes and health checks."""
