@@ -9,7 +9,7 @@ from marathonlb.config.rendered import Rendered
 from marathonlb.config.templates.loader import Templates
 from marathonlb.routing.services.model import Service
 from marathonlb.settings import Account, Settings
-from tests.config.test_render import DEFAULTS, overriding, renderer, section
+from tests.config.clusters import DEFAULTS, overriding, renderer, section
 from tests.routing.apps import service
 
 PASSED = service("through", 1, mode="tcp", passthrough=("t.test", "*.w.test"))

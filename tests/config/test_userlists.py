@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.config.rendered import Rendered
 from marathonlb.routing.services.model import Service
-from tests.config.test_render import overriding, renderer
+from tests.config.clusters import overriding, renderer
 from tests.routing.apps import service
 
 AUTH = ("realm", "joe", "$1$a$b")

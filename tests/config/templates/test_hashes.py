@@ -7,7 +7,7 @@ from time import process_time
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.config.templates.hashes import faults
-from tests.config.test_render import overriding, renderer
+from tests.config.clusters import overriding, renderer
 from tests.routing.apps import service
 
 COSTLY = "$6$rounds=999999999$pepper$hash"

@@ -8,7 +8,7 @@ from marathonlb.config.text import named_defaults
 from marathonlb.config.text.model import Chunk, Owner, Section
 from marathonlb.config.text.named_defaults import PREFIX, InheritedDefaults, inherited
 from marathonlb.marathon.model import HealthCheck
-from tests.config.test_render import overriding, renderer
+from tests.config.clusters import overriding, renderer
 from tests.routing.apps import service
 
 CHECK = HealthCheck(path="/up", timeout_seconds=7)

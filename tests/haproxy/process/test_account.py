@@ -19,7 +19,7 @@ from marathonlb.haproxy.files.state_directory import StateDirectory
 from marathonlb.haproxy.files.trust import may_enter
 from marathonlb.haproxy.process.account import System, with_account
 from marathonlb.settings import Account, Settings
-from tests.config.test_render import DEFAULTS, overriding, renderer
+from tests.config.clusters import DEFAULTS, overriding, renderer
 
 ALL = -1
 """Every capability."""
