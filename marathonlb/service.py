@@ -35,7 +35,7 @@ from marathonlb.settings import Settings
 from marathonlb.web.callback.hint_limits import HintLimiter
 from marathonlb.web.callback.listener import Listener
 from marathonlb.web.callback.resource import CallbackSite
-from marathonlb.web.context import ClusterSight
+from marathonlb.web.context import ClusterContext
 from marathonlb.web.factory import make_web
 
 _log = Logger()
@@ -99,7 +99,7 @@ class Controller(MultiService):
             planner=parts.planner,
             gatherer=parts.gatherer,
             clusters=tuple(
-                ClusterSight(
+                ClusterContext(
                     name=member.name,
                     endpoints=member.client.endpoints,
                     marathons=member.client,

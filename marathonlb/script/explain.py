@@ -16,7 +16,7 @@ from marathonlb.routing.explain.question import EXPECTED, question_of
 from marathonlb.script.parts import Watch, parts_of
 from marathonlb.script.terminal import Terminal
 from marathonlb.settings import Settings
-from marathonlb.web.client import Daemon
+from marathonlb.web.client import ControllerClient
 
 _log = Logger()
 
@@ -47,7 +47,7 @@ async def show_explanation(settings: Settings, reactor: Any, terminal: Terminal,
 async def _by_daemon(settings: Settings, reactor: Any, what: str) -> Explanation | None:
     """Its answer, which knows what HAProxy has refused; None where none can give one, which is said."""
     try:
-        reply = await Daemon.of(settings, reactor).ask(f"/api/explain?q={quote(what, safe='')}")
+        reply = await ControllerClient.of(settings, reactor).ask(f"/api/explain?q={quote(what, safe='')}")
         return msgspec.convert(reply.data(), Explanation)
     except (DaemonUnreachable, DaemonRefused, msgspec.MsgspecError) as error:
         _log.warn(

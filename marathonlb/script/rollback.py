@@ -20,7 +20,7 @@ from marathonlb.script.terminal import Terminal
 from marathonlb.settings import Settings
 from marathonlb.web.api.configurations import Versions
 from marathonlb.web.api.pin import PinAnswer
-from marathonlb.web.client import Daemon
+from marathonlb.web.client import ControllerClient
 
 
 async def roll_back(settings: Settings, reactor: Any, terminal: Terminal, watch: Watch) -> int:
@@ -32,7 +32,7 @@ async def roll_back(settings: Settings, reactor: Any, terminal: Terminal, watch:
     """
     steps = settings.rollback or 0
     try:
-        return await _by_daemon(Daemon.of(settings, reactor), steps, terminal)
+        return await _by_daemon(ControllerClient.of(settings, reactor), steps, terminal)
     except DaemonUnreachable as error:
         terminal.err.write(f"{described(error)}. It is done here, and the next daemon holds to it\n")
     with alone(settings, reactor):
@@ -42,7 +42,7 @@ async def roll_back(settings: Settings, reactor: Any, terminal: Terminal, watch:
     return 0
 
 
-async def _by_daemon(daemon: Daemon, steps: int, terminal: Terminal) -> int:
+async def _by_daemon(daemon: ControllerClient, steps: int, terminal: Terminal) -> int:
     if not steps:
         answer = await _post(daemon, "/api/unpin", {})
         if not answer.applied:
@@ -57,7 +57,7 @@ async def _by_daemon(daemon: Daemon, steps: int, terminal: Terminal) -> int:
     return 0
 
 
-async def _post(daemon: Daemon, path: str, value: object) -> PinAnswer:
+async def _post(daemon: ControllerClient, path: str, value: object) -> PinAnswer:
     reply = await daemon.ask(path, "POST", msgspec.json.encode(value))
     return msgspec.convert(reply.data(), PinAnswer)
 

@@ -14,7 +14,7 @@ from marathonlb.script.terminal import Paint, Terminal
 from marathonlb.settings import Settings
 from marathonlb.web.api.problems import Problems, ProblemView
 from marathonlb.web.api.status import HAProxyStatus, MarathonStatus, Status
-from marathonlb.web.client import Daemon
+from marathonlb.web.client import ControllerClient
 
 READY, NOT_READY = 0, 1
 """Exit statuses; where no daemon answers it is 1, too."""
@@ -35,7 +35,7 @@ async def show_status(settings: Settings, reactor: Any, terminal: Terminal) -> i
     :return: the exit status.
     :raises DaemonUnreachable: none answers.
     """
-    daemon = Daemon.of(settings, reactor)
+    daemon = ControllerClient.of(settings, reactor)
     reply = await daemon.ask("/api/status")
     said = reply.data()
     status = msgspec.convert(said, Status)

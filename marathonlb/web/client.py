@@ -27,7 +27,7 @@ from marathonlb.endpoints import ChosenEndpointFactory
 from marathonlb.errors import DaemonRefused, DaemonUnreachable
 from marathonlb.haproxy.files.state_directory import MAX_SOCKET_PATH, WEB_SOCKET, state_directory_beside
 from marathonlb.settings import Settings
-from marathonlb.web.page import JSON, Problem
+from marathonlb.web.page import JSON, ErrorAnswer
 from marathonlb.web.tokens import AdminToken
 
 CONNECT_TIMEOUT, ANSWER_TIMEOUT = 5.0, 60.0
@@ -58,13 +58,13 @@ class Reply:
         if self.status == 200:
             return _harmless(msgspec.json.decode(self.text))
         try:
-            words = msgspec.json.decode(self.text, type=Problem).error
+            words = msgspec.json.decode(self.text, type=ErrorAnswer).error
         except msgspec.MsgspecError:
             words = self.text.strip()
         raise DaemonRefused(status=self.status, reason=words)
 
 
-class Daemon:
+class ControllerClient:
     """
     The controller that runs beside a script, if one does.
 
@@ -79,7 +79,7 @@ class Daemon:
         self._token = token
 
     @classmethod
-    def of(cls, settings: Settings, reactor: Any) -> Daemon:
+    def of(cls, settings: Settings, reactor: Any) -> ControllerClient:
         """The one with these settings; the default state directory may also lie beside the configuration."""
         directories = [settings.state_dir]
         if settings.state_dir == fields(Settings).state_dir.default:

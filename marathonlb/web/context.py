@@ -51,7 +51,7 @@ class EventSource(Protocol):
 
 
 @frozen(kw_only=True)
-class ClusterSight:
+class ClusterContext:
     """
     One cluster.
 
@@ -66,7 +66,7 @@ class ClusterSight:
     gatherer: Gatherer
 
 
-class Applied(Protocol):
+class WebApplier(Protocol):
     """What the pages ask of `marathonlb.haproxy.applier.Applier`."""
 
     @property
@@ -93,7 +93,7 @@ class Applied(Protocol):
 
 
 @frozen(kw_only=True)
-class Sight:
+class WebContext:
     """
     The controller's parts.
 
@@ -109,8 +109,8 @@ class Sight:
     reconciler: Reconciler
     planner: Planner
     gatherer: AppGatherer
-    clusters: tuple[ClusterSight, ...]
-    applier: Applied
+    clusters: tuple[ClusterContext, ...]
+    applier: WebApplier
     resolve: Resolve
     archive: Archive
     hold: Hold
@@ -150,7 +150,7 @@ class Sight:
             raise Refusal(503, "there is no configuration yet")
         return published
 
-    def staleness(self, cluster: ClusterSight | None = None) -> float | None:
+    def staleness(self, cluster: ClusterContext | None = None) -> float | None:
         """Seconds since all of a cluster, or of all, was last compared with a Marathon; None where it never was."""
         last = (cluster or self).gatherer.last_full
         return None if last is None else max(0.0, self.now() - last)

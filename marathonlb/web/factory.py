@@ -22,7 +22,7 @@ from marathonlb.marathon.gatherer import AppGatherer
 from marathonlb.routing.services.servers import Resolve
 from marathonlb.settings import Settings
 from marathonlb.web.api.metrics import exporter_at
-from marathonlb.web.context import ClusterSight, Sight
+from marathonlb.web.context import ClusterContext, WebContext
 from marathonlb.web.routes import router
 from marathonlb.web.server import WebServer
 
@@ -37,7 +37,7 @@ def make_web(
     reconciler: Reconciler,
     planner: Planner,
     gatherer: AppGatherer,
-    clusters: tuple[ClusterSight, ...],
+    clusters: tuple[ClusterContext, ...],
     applier: Applier,
     hold: Hold,
     resolve: Resolve,
@@ -61,7 +61,7 @@ def make_web(
         path = _stats_socket(applier)
         return await RuntimeSocket.at(reactor, path).ask(command)
 
-    sight = Sight(
+    context = WebContext(
         settings=settings,
         version=marathonlb.__version__,
         started=reactor.seconds(),
@@ -79,7 +79,7 @@ def make_web(
         capabilities=binary.capabilities,
     )
     exporter = exporter_at(reactor, os.path.join(settings.state_dir, EXPORTER))
-    root = router(sight, exporter, socket.gethostname())
+    root = router(context, exporter, socket.gethostname())
     owner = settings.account.uid if settings.account is not None and os.geteuid() == 0 else None
     return WebServer(lambda: state.socket(WEB_SOCKET), root, reactor, owner)
 

@@ -99,7 +99,7 @@ def data(value: Any, status: int = 200) -> Answer:
     return Answer(msgspec.json.encode(value), status, JSON)
 
 
-class Problem(msgspec.Struct, frozen=True):
+class ErrorAnswer(msgspec.Struct, frozen=True):
     """
     Why there is no answer.
 

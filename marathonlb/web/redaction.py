@@ -4,8 +4,6 @@ A configuration as anybody may see it: without passwords (`marathonlb.redaction`
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from marathonlb.haproxy.files.publish import Published
 from marathonlb.redaction import masked
 
@@ -13,9 +11,3 @@ from marathonlb.redaction import masked
 def shown(published: Published, *, admin: bool) -> Published:
     """A configuration for a client; admins see all of it."""
     return published if admin else Published(masked(published.text), published.maps)
-
-
-def shown_maps(published: Published, name: str) -> str | None:
-    """The text of a map file; None where there is none of this name."""
-    maps: Mapping[str, str] = published.maps
-    return maps.get(name)

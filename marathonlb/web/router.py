@@ -19,7 +19,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 
 from marathonlb.errors import MarathonLBError, described
 from marathonlb.web.access import VARY, Access, client_of
-from marathonlb.web.page import JSON, Answer, Asked, Page, Problem, Refusal, data, text
+from marathonlb.web.page import JSON, Answer, Asked, ErrorAnswer, Page, Refusal, data, text
 
 LIMIT = 1024 * 1024
 """Bytes of what may be posted; an app's definition has a few thousand."""
@@ -168,7 +168,7 @@ class Router(Resource):
             if length is not None and length > LIMIT:
                 raise _TOO_BIG
         except Refusal as error:
-            answer = evolve(data(Problem(str(error)), error.status), headers=error.headers)
+            answer = evolve(data(ErrorAnswer(str(error)), error.status), headers=error.headers)
         else:
             return b""
         more = {"Connection": "close", "Content-Length": str(len(answer.body))}
@@ -210,7 +210,7 @@ def methods_of(page: Page) -> list[str]:
 
 def refused(path: str, status: int, reason: str) -> Answer:
     """An error in the form that a path's answers have."""
-    return data(Problem(reason), status) if path.startswith("/api/") else text(f"{reason}\n", status)
+    return data(ErrorAnswer(reason), status) if path.startswith("/api/") else text(f"{reason}\n", status)
 
 
 _TOO_BIG = Refusal(413, f"more than {LIMIT} bytes")

@@ -16,43 +16,43 @@ from marathonlb.web.api.pin import PinPage, UnpinPage
 from marathonlb.web.api.problems import ProblemsPage
 from marathonlb.web.api.services import Catalogue, ServicePage, ServicesPage
 from marathonlb.web.api.status import StatusPage, TimelinePage
-from marathonlb.web.context import Sight
+from marathonlb.web.context import WebContext
 from marathonlb.web.dashboard.routes import dashboard
 from marathonlb.web.router import Route, Router
 from marathonlb.web.tokens import AdminToken, FailedTokens
 
 
-def routes(sight: Sight, exporter: Exporter) -> tuple[Route, ...]:
+def routes(context: WebContext, exporter: Exporter) -> tuple[Route, ...]:
     """Every path with its page."""
-    catalogue = Catalogue(sight)
-    return (*dashboard(sight, catalogue), *api(sight, exporter, catalogue))
+    catalogue = Catalogue(context)
+    return (*dashboard(context, catalogue), *api(context, exporter, catalogue))
 
 
-def api(sight: Sight, exporter: Exporter, catalogue: Catalogue) -> tuple[Route, ...]:
+def api(context: WebContext, exporter: Exporter, catalogue: Catalogue) -> tuple[Route, ...]:
     """The paths for programs, which are documented."""
     table: tuple[Route, ...] = (
-        Route("/metrics", MetricsPage(sight, exporter)),
-        Route("/_haproxy_getconfig", ConfigPage(sight)),
-        Route("/_haproxy_getvhostmap", MapPage(sight, "domain2backend.map")),
-        Route("/_haproxy_getappmap", MapPage(sight, "app2backend.map")),
-        Route("/_haproxy_getpids", PidsPage(sight)),
-        Route("/_mlb_signal/hup", hup(sight)),
-        Route("/_mlb_signal/usr1", usr1(sight)),
-        Route("/api/status", StatusPage(sight)),
+        Route("/metrics", MetricsPage(context, exporter)),
+        Route("/_haproxy_getconfig", ConfigPage(context)),
+        Route("/_haproxy_getvhostmap", MapPage(context, "domain2backend.map")),
+        Route("/_haproxy_getappmap", MapPage(context, "app2backend.map")),
+        Route("/_haproxy_getpids", PidsPage(context)),
+        Route("/_mlb_signal/hup", hup(context)),
+        Route("/_mlb_signal/usr1", usr1(context)),
+        Route("/api/status", StatusPage(context)),
         Route("/api/services", ServicesPage(catalogue)),
-        Route("/api/services/{backend}", ServicePage(sight)),
-        Route("/api/problems", ProblemsPage(sight)),
-        Route("/api/timeline", TimelinePage(sight)),
-        Route("/api/events", EventsPage(sight)),
-        Route("/api/configurations", VersionsPage(sight)),
-        Route("/api/configurations/{name}", ConfigurationPage(sight)),
-        Route("/api/difference", DifferencePage(sight)),
-        Route("/api/pin", PinPage(sight)),
-        Route("/api/unpin", UnpinPage(sight)),
-        Route("/api/explain", ExplainPage(sight)),
-        Route("/api/what-if", WhatIfPage(sight)),
+        Route("/api/services/{backend}", ServicePage(context)),
+        Route("/api/problems", ProblemsPage(context)),
+        Route("/api/timeline", TimelinePage(context)),
+        Route("/api/events", EventsPage(context)),
+        Route("/api/configurations", VersionsPage(context)),
+        Route("/api/configurations/{name}", ConfigurationPage(context)),
+        Route("/api/difference", DifferencePage(context)),
+        Route("/api/pin", PinPage(context)),
+        Route("/api/unpin", UnpinPage(context)),
+        Route("/api/explain", ExplainPage(context)),
+        Route("/api/what-if", WhatIfPage(context)),
         Route("/api/health/live", Live()),
-        Route("/api/health/ready", Ready(sight)),
+        Route("/api/health/ready", Ready(context)),
         Route("/api/openapi.json", OpenAPIPage(lambda: table)),
     )
     return table
@@ -64,13 +64,13 @@ def documented() -> tuple[Route, ...]:
     return api(nothing, nothing, nothing)
 
 
-def router(sight: Sight, exporter: Exporter, host: str) -> Router:
+def router(context: WebContext, exporter: Exporter, host: str) -> Router:
     """
     The site's root.
 
     :param host: this host's name.
     """
-    settings = sight.settings
+    settings = context.settings
     token = AdminToken(settings.admin_token) if settings.admin_token is not None else None
-    access = Access(settings.admin_allow, host, token, FailedTokens(sight.clock))
-    return Router(routes(sight, exporter), access)
+    access = Access(settings.admin_allow, host, token, FailedTokens(context.clock))
+    return Router(routes(context, exporter), access)

@@ -15,7 +15,7 @@ from marathonlb.errors import DaemonRefused, DaemonUnreachable
 from marathonlb.haproxy.files.state_directory import WEB_SOCKET
 from marathonlb.settings import Settings
 from marathonlb.web.access import Access
-from marathonlb.web.client import Daemon
+from marathonlb.web.client import ControllerClient
 from marathonlb.web.page import Answer, Asked, Page, Refusal, data, text
 from marathonlb.web.router import Route, Router
 from marathonlb.web.server import WebServer
@@ -72,7 +72,7 @@ class DaemonTests(TestCase):
     def setUp(self) -> None:
         self.directory = tempfile.mkdtemp(prefix="mlb-")  # a socket's path is short
         self.addCleanup(shutil.rmtree, self.directory)
-        self.daemon = Daemon.of(Settings(state_dir=self.directory), reactor)
+        self.daemon = ControllerClient.of(Settings(state_dir=self.directory), reactor)
 
     def serve(self) -> None:
         """A controller's pages on its socket."""
@@ -111,7 +111,7 @@ class DaemonTests(TestCase):
             error = await self.assertFailure(self.daemon.ask("/api/echo"), DaemonUnreachable)
             self.assertIn(f"no daemon answers at {path} ({words})", str(error))
             self.assertIn("--state-dir", str(error))
-        far = Daemon((os.path.join(self.directory, "x" * 200),), reactor)
+        far = ControllerClient((os.path.join(self.directory, "x" * 200),), reactor)
         await self.assertFailure(far.ask("/"), DaemonUnreachable)
 
     async def test_breaks_off(self) -> None:
@@ -130,5 +130,5 @@ class DaemonTests(TestCase):
         config = os.path.join(self.directory, "haproxy.cfg")
         os.symlink(os.path.join("..", WEB_SOCKET), os.path.join(place, WEB_SOCKET))
         self.serve()
-        daemon = Daemon.of(Settings(haproxy_config=config), reactor)
+        daemon = ControllerClient.of(Settings(haproxy_config=config), reactor)
         self.assertEqual(200, (await daemon.ask("/api/echo")).status)

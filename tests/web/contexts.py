@@ -45,7 +45,7 @@ from marathonlb.metrics import Metrics
 from marathonlb.routing.offers import Offers
 from marathonlb.settings import Settings
 from marathonlb.web.api.metrics import Sink
-from marathonlb.web.context import ClusterSight, Sight
+from marathonlb.web.context import ClusterContext, WebContext
 from marathonlb.web.routes import router
 from tests.fakes.haproxy import FakeApplier
 from tests.fakes.marathon import FakeMarathon
@@ -180,7 +180,7 @@ class PagesTestCase(SynchronousTestCase):
         self.addCleanup(self.reconciler.stopService)
         self.source = Source()
         self.archive = Archive(self.state, 5, cause=self.record.cause)
-        self.sight = Sight(
+        self.context = WebContext(
             settings=settings,
             version="1.2.3",
             started=NOW,
@@ -197,15 +197,15 @@ class PagesTestCase(SynchronousTestCase):
             recorder=self.record,
             capabilities=self._capabilities,
         )
-        self.root = router(self.sight, self._export, "lb1.example.com")
+        self.root = router(self.context, self._export, "lb1.example.com")
         self.agent = RequestTraversalAgent(self.root)
         self.treq = HTTPClient(self.agent, data_to_body_producer=Whole)
         self.patch_client()
 
-    def cluster(self, name: str, marathons: Marathons, gatherer: Gatherer) -> ClusterSight:
+    def cluster(self, name: str, marathons: Marathons, gatherer: Gatherer) -> ClusterContext:
         """One cluster."""
         endpoints = ("http://one:8080", "http://two:8080")
-        return ClusterSight(
+        return ClusterContext(
             name=name, endpoints=endpoints, marathons=marathons, source=self.source, gatherer=gatherer
         )
 

@@ -21,7 +21,7 @@ class Shared(PagesTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.catalogue = Catalogue(self.sight)
+        self.catalogue = Catalogue(self.context)
         self.haproxy.answers["show stat -1 2 -1"] = f"{STAT}\n"
 
     def test_same(self) -> None:

@@ -32,7 +32,7 @@ class ClusterTests(PagesTestCase):
             for name, fake in self.marathons.items()
         }
         federation = Federation(gatherers, self.clock, lambda cluster: False, jitter=lambda: 1.0)
-        planner = self.sight.planner
+        planner = self.context.planner
         self.reconciler = Reconciler(
             settings, federation, planner, self.applier, NoHosts(), self.clock, lambda: 1.0, self.record
         )
@@ -45,8 +45,10 @@ class ClusterTests(PagesTestCase):
             evolve(self.cluster(name, Marathons(), gatherer), source=self.sources[name])
             for name, gatherer in gatherers.items()
         )
-        self.sight = evolve(self.sight, reconciler=self.reconciler, gatherer=federation, clusters=clusters)
-        self.agent = RequestTraversalAgent(router(self.sight, self._export, "lb1"))
+        self.context = evolve(
+            self.context, reconciler=self.reconciler, gatherer=federation, clusters=clusters
+        )
+        self.agent = RequestTraversalAgent(router(self.context, self._export, "lb1"))
         self.treq = HTTPClient(self.agent, data_to_body_producer=Whole)
         self.patch_client()
 

@@ -170,7 +170,7 @@ class Routing(PagesTestCase):
 
     def test_defect(self) -> None:
         """A defect is a 500 that says where to look, and nothing of itself."""
-        self.sight.recorder.timeline.entries = lambda after: 1 / 0  # type: ignore[method-assign, assignment]
+        self.context.recorder.timeline.entries = lambda after: 1 / 0  # type: ignore[method-assign, assignment]
         code, text, _ = self.ask("GET", "/api/timeline")
         self.assertEqual(code, 500)
         self.assertNotIn("Zero", text)

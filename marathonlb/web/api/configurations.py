@@ -11,7 +11,7 @@ from marathonlb.config.text.unified_diff import ConfigDifference, difference
 from marathonlb.haproxy.files.publish import Published
 from marathonlb.haproxy.rollback.archive import Archived
 from marathonlb.haproxy.rollback.restored import alike
-from marathonlb.web.context import Sight
+from marathonlb.web.context import WebContext
 from marathonlb.web.page import Answer, Asked, Page, Parameter, Refusal, data
 from marathonlb.web.redaction import shown
 from marathonlb.web.threads import aside
@@ -59,12 +59,12 @@ class Configuration(msgspec.Struct, frozen=True):
     maps: dict[str, str]
 
 
-def texts(sight: Sight, name: str, *, admin: bool) -> Published:
+def texts(context: WebContext, name: str, *, admin: bool) -> Published:
     """The texts of a configuration: `RUNNING`, or one that is kept. Raises `Refusal` where there is none."""
     if name == RUNNING:
-        return shown(sight.published(), admin=admin)
+        return shown(context.published(), admin=admin)
     published = (
-        sight.archive.read(int(name)) if name.isascii() and name.isdecimal() and len(name) < 9 else None
+        context.archive.read(int(name)) if name.isascii() and name.isdecimal() and len(name) < 9 else None
     )
     if published is None:
         raise Refusal(404, f"there is no configuration {name}; /api/configurations lists them")
@@ -77,19 +77,19 @@ class VersionsPage(Page):
     summary = "The configurations that HAProxy ran, and why it was reloaded to each"
     shape = Versions
 
-    def __init__(self, sight: Sight) -> None:
-        self._sight = sight
+    def __init__(self, context: WebContext) -> None:
+        self._context = context
 
     async def answer(self, asked: Asked) -> Answer:
         """The newest first."""
-        return data(versions_of(self._sight))
+        return data(versions_of(self._context))
 
 
-def versions_of(sight: Sight) -> Versions:
+def versions_of(context: WebContext) -> Versions:
     """The configurations that are kept, the newest first."""
-    kept = sight.archive.list()[::-1]
-    pin = sight.hold.pins.current()
-    running = pin.name if pin is not None else _running(sight, kept[:1])
+    kept = context.archive.list()[::-1]
+    pin = context.hold.pins.current()
+    running = pin.name if pin is not None else _running(context, kept[:1])
     return Versions(
         tuple(
             Version(
@@ -105,12 +105,12 @@ def versions_of(sight: Sight) -> Versions:
     )
 
 
-def _running(sight: Sight, last: Sequence[Archived]) -> str:
+def _running(context: WebContext, last: Sequence[Archived]) -> str:
     """The name of the last one where it is what HAProxy runs; empty where it is not."""
     for each in last:
-        kept = sight.archive.read(each.number)
+        kept = context.archive.read(each.number)
         with suppress(Refusal):
-            if kept is not None and alike(kept, sight.published()):
+            if kept is not None and alike(kept, context.published()):
                 return str(each.number)
     return ""
 
@@ -123,13 +123,13 @@ class ConfigurationPage(Page):
     parameters = (Parameter("name", "path", "its number, or running", required=True),)
     statuses = ((404, "there is none of this number"), (503, "HAProxy runs none yet"))
 
-    def __init__(self, sight: Sight) -> None:
-        self._sight = sight
+    def __init__(self, context: WebContext) -> None:
+        self._context = context
 
     async def answer(self, asked: Asked) -> Answer:
         """Its texts."""
         name = asked.arguments["name"]
-        published = texts(self._sight, name, admin=asked.admin)
+        published = texts(self._context, name, admin=asked.admin)
         return data(Configuration(name, published.text, dict(published.maps)))
 
 
@@ -148,14 +148,14 @@ class DifferencePage(Page):
         (503, "HAProxy runs none yet"),
     )
 
-    def __init__(self, sight: Sight) -> None:
-        self._sight = sight
+    def __init__(self, context: WebContext) -> None:
+        self._context = context
 
     async def answer(self, asked: Asked) -> Answer:
         """Section by section."""
         if "from" not in asked.query:
             raise Refusal(400, "from= names the older configuration, to= the newer one")
-        old = texts(self._sight, asked.query["from"], admin=asked.admin)
-        new = texts(self._sight, asked.query.get("to", RUNNING), admin=asked.admin)
-        found = await aside(self._sight.clock, lambda: difference(old.text, new.text, old.maps, new.maps))
+        old = texts(self._context, asked.query["from"], admin=asked.admin)
+        new = texts(self._context, asked.query.get("to", RUNNING), admin=asked.admin)
+        found = await aside(self._context.clock, lambda: difference(old.text, new.text, old.maps, new.maps))
         return data(found)

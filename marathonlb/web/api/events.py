@@ -17,7 +17,7 @@ from zope.interface import implementer
 
 from marathonlb.controller.timeline import Entry
 from marathonlb.web.connections import fair_share
-from marathonlb.web.context import Sight
+from marathonlb.web.context import WebContext
 from marathonlb.web.page import Answer, Asked, Page, Refusal
 
 EVENT_STREAM = "text/event-stream"
@@ -40,8 +40,8 @@ class EventsPage(Page):
     shape = Entry
     statuses = ((503, f"more than {MOST} clients follow already, or {PER_CLIENT} from this address"),)
 
-    def __init__(self, sight: Sight) -> None:
-        self._sight = sight
+    def __init__(self, context: WebContext) -> None:
+        self._context = context
         self._open: dict[Follower, str] = {}
         self._most = min(MOST, fair_share() // 2)
         self._per_client = min(PER_CLIENT, self._most // 4)
@@ -56,9 +56,9 @@ class EventsPage(Page):
         after = int(last) if last.isascii() and last.isdecimal() and len(last) < 19 else None
 
         async def stream(request: Request) -> None:
-            follower = Follower(request, self._sight.clock)
+            follower = Follower(request, self._context.clock)
             self._open[follower] = asked.client
-            timeline = self._sight.recorder.timeline
+            timeline = self._context.recorder.timeline
             stop = timeline.follow(follower.tell)
             try:
                 follower.begin(timeline.entries(after) if after is not None else ())

@@ -16,7 +16,7 @@ from marathonlb.routing.explain.answer import explain
 from marathonlb.routing.explain.model import Explanation
 from marathonlb.routing.explain.question import EXPECTED, question_of
 from marathonlb.web.api.problems import ProblemView, view
-from marathonlb.web.context import Sight
+from marathonlb.web.context import WebContext
 from marathonlb.web.page import Answer, Asked, Page, Parameter, Refusal, data
 from marathonlb.web.router import is_json
 
@@ -29,8 +29,8 @@ class ExplainPage(Page):
     parameters = (Parameter("q", "query", EXPECTED, required=True),)
     statuses = ((400, "it is no question"), (503, "Marathon has not answered yet"))
 
-    def __init__(self, sight: Sight) -> None:
-        self._sight = sight
+    def __init__(self, context: WebContext) -> None:
+        self._context = context
 
     async def answer(self, asked: Asked) -> Answer:
         """The explanation."""
@@ -38,7 +38,7 @@ class ExplainPage(Page):
             question = question_of(asked.query.get("q", ""))
         except ValueError:
             raise Refusal(400, f"q= is {EXPECTED}") from None
-        return data(explain(question, self._sight.state()))
+        return data(explain(question, self._context.state()))
 
 
 class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,8 +88,8 @@ class WhatIfPage(Page):
         (503, "Marathon has not answered yet"),
     )
 
-    def __init__(self, sight: Sight) -> None:
-        self._sight = sight
+    def __init__(self, context: WebContext) -> None:
+        self._context = context
 
     async def answer(self, asked: Asked) -> Answer:
         """See `WhatIf`."""
@@ -97,10 +97,10 @@ class WhatIfPage(Page):
             raise Refusal(415, "it has to be application/json")
         check = asked.query.get("check", "yes").lower() not in ("no", "false", "0", "off")
         cluster = asked.query.get("cluster", "")
-        return data(await what_if(self._sight, asked.body, check=check, cluster=cluster))
+        return data(await what_if(self._context, asked.body, check=check, cluster=cluster))
 
 
-async def what_if(sight: Sight, definition: bytes, *, check: bool = True, cluster: str = "") -> WhatIf:
+async def what_if(context: WebContext, definition: bytes, *, check: bool = True, cluster: str = "") -> WhatIf:
     """
     What would change if an app were defined like this.
 
@@ -109,16 +109,18 @@ async def what_if(sight: Sight, definition: bytes, *, check: bool = True, cluste
     :param cluster: the name of the cluster that is to run it.
     :raises Refusal: it is no definition, or nothing is known yet.
     """
-    running, apps = sight.wanted(), sight.gatherer.cluster.apps
-    app = _app(definition, sight, cluster)
+    running, apps = context.wanted(), context.gatherer.cluster.apps
+    app = _app(definition, context, cluster)
     held = apps.get(app.id)
     try:
-        supposed = await sight.planner.supposing({**apps, app.id: app}, {app.id}, sight.now())
+        supposed = await context.planner.supposing({**apps, app.id: app}, {app.id}, context.now())
     except MarathonLBError as error:
         raise Refusal(400, str(error)) from None
-    refused, unchecked = await _check(sight, supposed.rendered.config) if check else ((), "it was not wanted")
+    refused, unchecked = (
+        await _check(context, supposed.rendered.config) if check else ((), "it was not wanted")
+    )
     before, after = set(running.problems), set(supposed.problems)
-    since = sight.recorder.since
+    since = context.recorder.since
     config, now = supposed.rendered.config, running.rendered.config
     return WhatIf(
         app_id=app.id,
@@ -126,9 +128,9 @@ async def what_if(sight: Sight, definition: bytes, *, check: bool = True, cluste
         services=tuple(s.backend for s in supposed.services if s.app_id == app.id),
         servers=sum(len(s.servers) for s in supposed.services if s.app_id == app.id),
         difference=difference(
-            now.text(sight.directory), config.text(sight.directory), now.map_texts(), config.map_texts()
+            now.text(context.directory), config.text(context.directory), now.map_texts(), config.map_texts()
         ),
-        reload=sentence(sight.applier.foresee(config)),
+        reload=sentence(context.applier.foresee(config)),
         new_problems=tuple(view(p, None) for p in supposed.problems if p not in before),
         gone_problems=tuple(view(p, since.get(p)) for p in running.problems if p not in after),
         refused=refused,
@@ -136,9 +138,9 @@ async def what_if(sight: Sight, definition: bytes, *, check: bool = True, cluste
     )
 
 
-def _app(definition: bytes, sight: Sight, cluster: str) -> App:
+def _app(definition: bytes, context: WebContext, cluster: str) -> App:
     """The app, with the tasks that it has now. It would be the youngest in every collision but with itself."""
-    names = [each.name for each in sight.clusters]
+    names = [each.name for each in context.clusters]
     if cluster not in names:
         raise Refusal(400, f"cluster= is one of {', '.join(map(repr, names))}")
     try:
@@ -151,8 +153,8 @@ def _app(definition: bytes, sight: Sight, cluster: str) -> App:
         )
     app = parsed.apps[0]
     app_id = qualified(cluster, app.id)
-    held = sight.gatherer.cluster.apps.get(app_id)
-    now = datetime.fromtimestamp(sight.now(), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    held = context.gatherer.cluster.apps.get(app_id)
+    now = datetime.fromtimestamp(context.now(), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return msgspec.structs.replace(
         app,
         id=app_id,
@@ -162,10 +164,10 @@ def _app(definition: bytes, sight: Sight, cluster: str) -> App:
     )
 
 
-async def _check(sight: Sight, config: Config) -> tuple[tuple[str, ...], str]:
+async def _check(context: WebContext, config: Config) -> tuple[tuple[str, ...], str]:
     """HAProxy's complaints, and why it could not be asked."""
     try:
-        await sight.applier.check(config)
+        await context.applier.check(config)
     except InvalidConfiguration as error:
         words = (f"line {c.line}: {c.message}" if c.line else c.message for c in error.complaints)
         return tuple(words) or (str(error),), ""

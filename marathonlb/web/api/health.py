@@ -9,7 +9,7 @@ import msgspec
 from attrs import frozen
 
 from marathonlb.haproxy.outcome import Written
-from marathonlb.web.context import ClusterSight, Sight
+from marathonlb.web.context import ClusterContext, WebContext
 from marathonlb.web.page import Answer, Asked, Page, Refusal, data
 
 
@@ -96,7 +96,7 @@ _SENTENCES = {
 
 
 @frozen
-class Readiness:
+class ControllerReadiness:
     """
     The readiness as facts.
 
@@ -134,60 +134,60 @@ def _sentences(facts: tuple[ReadinessFact, ...]) -> tuple[str, ...]:
     return tuple(map(str, facts))
 
 
-async def readiness(sight: Sight) -> Readiness:
+async def readiness(context: WebContext) -> ControllerReadiness:
     """Return whether Marathon's answers are recent and HAProxy runs the configuration that follows from them."""
-    reasons = [*_marathon(sight), *_haproxy(sight)]
-    if sight.settings.manage_haproxy and not await sight.workers():
+    reasons = [*_marathon(context), *_haproxy(context)]
+    if context.settings.manage_haproxy and not await context.workers():
         reasons.append(ReadinessFact(ReadinessKind.NOT_RUNNING))
-    return Readiness(tuple(reasons), tuple(_remarks(sight)))
+    return ControllerReadiness(tuple(reasons), tuple(_remarks(context)))
 
 
-def _marathon(sight: Sight) -> Iterator[ReadinessFact]:
-    for cluster in sight.clusters:
-        staleness, limit = sight.staleness(cluster), sight.settings.max_staleness
+def _marathon(context: WebContext) -> Iterator[ReadinessFact]:
+    for cluster in context.clusters:
+        staleness, limit = context.staleness(cluster), context.settings.max_staleness
         if staleness is None:
-            yield ReadinessFact(ReadinessKind.MARATHON_SILENT, cluster.name, _cause(sight, cluster))
+            yield ReadinessFact(ReadinessKind.MARATHON_SILENT, cluster.name, _cause(context, cluster))
         elif staleness > limit:
-            cause = _cause(sight, cluster)
+            cause = _cause(context, cluster)
             yield ReadinessFact(ReadinessKind.MARATHON_STALE, cluster.name, cause, staleness, limit=limit)
 
 
-def _cause(sight: Sight, cluster: ClusterSight) -> str:
+def _cause(context: WebContext, cluster: ClusterContext) -> str:
     """Return why a cluster does not answer; empty if that is not known."""
-    return cluster.gatherer.problem or sight.reconciler.status.failure or cluster.source.problem
+    return cluster.gatherer.problem or context.reconciler.status.failure or cluster.source.problem
 
 
-def _haproxy(sight: Sight) -> Iterator[ReadinessFact]:
-    if sight.reconciler.planned is None:
-        yield _first_start(sight)
+def _haproxy(context: WebContext) -> Iterator[ReadinessFact]:
+    if context.reconciler.planned is None:
+        yield _first_start(context)
         return
-    status = sight.reconciler.status
-    if not sight.applier.confirmed:
+    status = context.reconciler.status
+    if not context.applier.confirmed:
         yield ReadinessFact(ReadinessKind.UNCONFIRMED)
-    for problem in sight.planner.texts.overrides.closed:
+    for problem in context.planner.texts.overrides.closed:
         yield ReadinessFact(ReadinessKind.TEMPLATE_CLOSED, detail=str(problem))
     if isinstance(status.last_outcome, Written):
-        yield ReadinessFact(ReadinessKind.NO_HAPROXY, sight.settings.haproxy_config)
+        yield ReadinessFact(ReadinessKind.NO_HAPROXY, context.settings.haproxy_config)
     blocked = status.blocked
     if blocked is not None and blocked.red:
-        seconds = sight.now() - blocked.since
+        seconds = context.now() - blocked.since
         yield ReadinessFact(ReadinessKind.BLOCKED, "", blocked.reason, seconds, blocked.attempts)
 
 
-def _first_start(sight: Sight) -> ReadinessFact:
+def _first_start(context: WebContext) -> ReadinessFact:
     """Return what HAProxy runs before it has confirmed the first configuration of this controller."""
     try:
-        sight.published()
+        context.published()
     except Refusal:
-        return ReadinessFact(ReadinessKind.NOTHING_CONFIRMED, detail=sight.reconciler.status.failure)
+        return ReadinessFact(ReadinessKind.NOTHING_CONFIRMED, detail=context.reconciler.status.failure)
     return ReadinessFact(ReadinessKind.CONFIGURATION_FROM_DISK)
 
 
-def _remarks(sight: Sight) -> Iterator[ReadinessFact]:
-    pin = sight.hold.pins.current()
+def _remarks(context: WebContext) -> Iterator[ReadinessFact]:
+    pin = context.hold.pins.current()
     if pin is not None:
         yield ReadinessFact(ReadinessKind.PINNED, pin.name)
-    for problem in sight.planner.texts.overrides.replaced:
+    for problem in context.planner.texts.overrides.replaced:
         yield ReadinessFact(ReadinessKind.TEMPLATE_REPLACED, detail=str(problem))
 
 
@@ -209,10 +209,10 @@ class Ready(Page):
     shape = Health
     statuses = ((503, "not ready, with the reasons"),)
 
-    def __init__(self, sight: Sight) -> None:
-        self._sight = sight
+    def __init__(self, context: WebContext) -> None:
+        self._context = context
 
     async def answer(self, asked: Asked) -> Answer:
         """Return the readiness."""
-        ready = await readiness(self._sight)
+        ready = await readiness(self._context)
         return data(ready.answer(), 200 if ready.ok else 503)

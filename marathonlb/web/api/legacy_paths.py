@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from marathonlb.causes import Cause, CauseKind
 from marathonlb.marathon.events.hints import Hint
-from marathonlb.web.context import Sight
+from marathonlb.web.context import WebContext
 from marathonlb.web.page import TEXT, Answer, Asked, Page, Refusal, text
 from marathonlb.web.redaction import shown
 
@@ -20,12 +20,12 @@ class ConfigPage(Page):
     content_type = TEXT
     statuses = ((503, "there is none yet"),)
 
-    def __init__(self, sight: Sight) -> None:
-        self._sight = sight
+    def __init__(self, context: WebContext) -> None:
+        self._context = context
 
     async def answer(self, asked: Asked) -> Answer:
         """Its text."""
-        return text(shown(self._sight.published(), admin=asked.admin).text)
+        return text(shown(self._context.published(), admin=asked.admin).text)
 
 
 class MapPage(Page):
@@ -38,14 +38,14 @@ class MapPage(Page):
     content_type = TEXT
     statuses = ((404, "there are no map files (--no-haproxy-map)"), (503, "there is no configuration yet"))
 
-    def __init__(self, sight: Sight, name: str) -> None:
-        self._sight = sight
+    def __init__(self, context: WebContext, name: str) -> None:
+        self._context = context
         self._name = name
         self.summary = f"The map file {name}"
 
     async def answer(self, asked: Asked) -> Answer:
         """Its text."""
-        found = self._sight.published().maps.get(self._name)
+        found = self._context.published().maps.get(self._name)
         if found is None:
             raise Refusal(404, f"there is no {self._name}; --haproxy-map makes it")
         return text(found)
@@ -58,12 +58,12 @@ class PidsPage(Page):
     content_type = TEXT
     statuses = ((503, "HAProxy does not run, or cannot be asked"),)
 
-    def __init__(self, sight: Sight) -> None:
-        self._sight = sight
+    def __init__(self, context: WebContext) -> None:
+        self._context = context
 
     async def answer(self, asked: Asked) -> Answer:
         """Space separated. Raises `HAProxyUnavailable`."""
-        return text(" ".join(map(str, await self._sight.applier.pids())))
+        return text(" ".join(map(str, await self._context.applier.pids())))
 
 
 class SignalPage(Page):
@@ -82,34 +82,36 @@ class SignalPage(Page):
         (413, "what is posted is too big"),
     )
 
-    def __init__(self, sight: Sight, signal: str, summary: str, act: Callable[[Cause], object]) -> None:
-        self._sight = sight
+    def __init__(
+        self, context: WebContext, signal: str, summary: str, act: Callable[[Cause], object]
+    ) -> None:
+        self._context = context
         self._signal = signal
         self._act = act
         self.summary = summary
 
     async def answer(self, asked: Asked) -> Answer:
         """The signal's name, once it is under way."""
-        self._sight.recorder.asked(self._signal, asked.client)
+        self._context.recorder.asked(self._signal, asked.client)
         self._act(Cause(CauseKind.SIGNAL, self._signal))
         return text(self._signal)
 
 
-def hup(sight: Sight) -> SignalPage:
+def hup(context: WebContext) -> SignalPage:
     """Look at everything now."""
     return SignalPage(
-        sight,
+        context,
         "SIGHUP",
         "Compare everything with Marathon now",
-        lambda cause: sight.reconciler.poke(Hint.of(None, cause)),
+        lambda cause: context.reconciler.poke(Hint.of(None, cause)),
     )
 
 
-def usr1(sight: Sight) -> SignalPage:
+def usr1(context: WebContext) -> SignalPage:
     """Let HAProxy read its configuration again."""
     return SignalPage(
-        sight,
+        context,
         "SIGUSR1",
         "Reload HAProxy with the present configuration",
-        lambda cause: sight.reconciler.reload(cause),
+        lambda cause: context.reconciler.reload(cause),
     )

@@ -33,7 +33,7 @@ from marathonlb.errors import HAProxyUnavailable
 from marathonlb.metrics import Metrics
 from marathonlb.web.api.health import readiness
 from marathonlb.web.api.problems import kind_of
-from marathonlb.web.context import ClusterSight, Sight
+from marathonlb.web.context import ClusterContext, WebContext
 from marathonlb.web.page import Answer, Asked, Page, Parameter
 
 TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -130,8 +130,8 @@ class MetricsPage(Page):
     summary = "HAProxy's metrics and the controller's"
     parameters = (Parameter("scope", "query", "passed on to HAProxy's exporter, like the rest of the query"),)
 
-    def __init__(self, sight: Sight, exporter: Exporter) -> None:
-        self._sight = sight
+    def __init__(self, context: WebContext, exporter: Exporter) -> None:
+        self._context = context
         self._exporter = exporter
 
     async def answer(self, asked: Asked) -> Answer:
@@ -144,39 +144,39 @@ class MetricsPage(Page):
                 await self._exporter(query, request)
             except HAProxyUnavailable:
                 answers = 0.0
-            request.write(await exposition(self._sight, self._sight.recorder.metrics, answers))
+            request.write(await exposition(self._context, self._context.recorder.metrics, answers))
 
         return Answer(content_type=TYPE, stream=stream)
 
 
-async def exposition(sight: Sight, metrics: Metrics, haproxy_answers: float) -> bytes:
+async def exposition(context: WebContext, metrics: Metrics, haproxy_answers: float) -> bytes:
     """
     The controller's metrics now.
 
     :param haproxy_answers: 1 where HAProxy gave its own, else 0.
     """
-    status, wanted = sight.reconciler.status, sight.reconciler.planned
-    staleness = sight.staleness()
-    clusters = {cluster.name: _of_cluster(sight, cluster) for cluster in sight.clusters}
-    draining = sight.draining(await sight.workers())
+    status, wanted = context.reconciler.status, context.reconciler.planned
+    staleness = context.staleness()
+    clusters = {cluster.name: _of_cluster(context, cluster) for cluster in context.clusters}
+    draining = context.draining(await context.workers())
     metrics.now(
         {
             "event_source_connected": min(each["event_source_connected"] for each in clusters.values()),
             "last_event_age_seconds": _oldest(each["last_event_age_seconds"] for each in clusters.values()),
             "staleness_seconds": nan if staleness is None else staleness,
-            "max_staleness_seconds": sight.settings.max_staleness,
-            "ready": float((await readiness(sight)).ok),
-            "pinned": float(sight.hold.pins.current() is not None),
+            "max_staleness_seconds": context.settings.max_staleness,
+            "ready": float((await readiness(context)).ok),
+            "pinned": float(context.hold.pins.current() is not None),
             "services": len(wanted.services) if wanted else 0,
             "servers": wanted.servers if wanted else 0,
-            "suspected_services": len(sight.planner.suspects),
+            "suspected_services": len(context.planner.suspects),
             "draining_workers": nan if draining is None else draining,
             "failures_in_a_row": status.failures,
             "generation": status.generation,
             "converged_generation": status.converged,
             "haproxy_answers": haproxy_answers,
         },
-        ((kind_of(problem), problem.fatal) for problem in sight.reconciler.problems),
+        ((kind_of(problem), problem.fatal) for problem in context.reconciler.problems),
         {
             f"cluster_{name}": {cluster: values[name] for cluster, values in clusters.items()}
             for name in next(iter(clusters.values()))
@@ -185,12 +185,12 @@ async def exposition(sight: Sight, metrics: Metrics, haproxy_answers: float) -> 
     return metrics.exposition()
 
 
-def _of_cluster(sight: Sight, cluster: ClusterSight) -> dict[str, float]:
+def _of_cluster(context: WebContext, cluster: ClusterContext) -> dict[str, float]:
     """What there is of one cluster; NaN is unknown."""
-    event, staleness = cluster.source.last_event_at, sight.staleness(cluster)
+    event, staleness = cluster.source.last_event_at, context.staleness(cluster)
     return {
         "event_source_connected": float(bool(cluster.source.connected_to)),
-        "last_event_age_seconds": nan if event is None else max(0.0, sight.now() - event),
+        "last_event_age_seconds": nan if event is None else max(0.0, context.now() - event),
         "staleness_seconds": nan if staleness is None else staleness,
         "apps": len(cluster.gatherer.cluster.apps),
     }

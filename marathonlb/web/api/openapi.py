@@ -13,13 +13,16 @@ from typing import Any
 
 import msgspec
 
-from marathonlb.web.page import JSON, Answer, Asked, Page, Parameter, Problem, data
+from marathonlb.web.page import JSON, Answer, Asked, ErrorAnswer, Page, Parameter, data
 from marathonlb.web.router import Route
 
 VERSION = "2.0"
 """Of the API, which outlives many versions of the program."""
 
 _REFERENCE = "#/components/schemas/{name}"
+
+_COMPONENT_NAMES = {"ErrorAnswer": "Problem"}
+"""Classes whose component in the document keeps another name: the names are part of the API."""
 
 DESCRIPTION = """\
 What the controller knows, as data. The address is that of `--bind-stats`. Names of fields are stable: new ones may
@@ -34,8 +37,10 @@ def openapi(routes: Iterable[Route]) -> dict[str, Any]:
     """The document for these routes."""
     table = tuple(routes)
     shapes = [route.page.shape for route in table if route.page.shape is not None]
-    schemas, components = msgspec.json.schema_components([*shapes, Problem], ref_template=_REFERENCE)
-    by_shape = dict(zip(map(id, [*shapes, Problem]), schemas, strict=True))
+    schemas, components = _renamed(
+        *msgspec.json.schema_components([*shapes, ErrorAnswer], ref_template=_REFERENCE)
+    )
+    by_shape = dict(zip(map(id, [*shapes, ErrorAnswer]), schemas, strict=True))
     paths: dict[str, Any] = {}
     for route in table:
         page = route.page
@@ -55,10 +60,21 @@ def openapi(routes: Iterable[Route]) -> dict[str, Any]:
     }
 
 
+def _renamed(
+    schemas: Iterable[dict[str, Any]], components: dict[str, dict[str, Any]]
+) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
+    """Return schemas and components with the names of `_COMPONENT_NAMES`; no component refers to those."""
+    names = {
+        _REFERENCE.format(name=old): _REFERENCE.format(name=new) for old, new in _COMPONENT_NAMES.items()
+    }
+    found = [{**schema, "$ref": names.get(schema["$ref"], schema["$ref"])} for schema in schemas]
+    return found, {_COMPONENT_NAMES.get(name, name): schema for name, schema in components.items()}
+
+
 def _operation(route: Route, method: str, by_shape: dict[int, dict[str, Any]]) -> dict[str, Any]:
     page = route.page
     good: dict[str, Any] = {"type": "string"} if page.shape is None else by_shape[id(page.shape)]
-    error = {JSON: {"schema": by_shape[id(Problem)]}} if route.path.startswith("/api/") else None
+    error = {JSON: {"schema": by_shape[id(ErrorAnswer)]}} if route.path.startswith("/api/") else None
     responses: dict[str, Any] = {
         "200": {
             "description": page.summary,

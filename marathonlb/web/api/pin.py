@@ -20,7 +20,7 @@ from marathonlb.haproxy.rollback.pin import Pin
 from marathonlb.marathon.model import App
 from marathonlb.timers import pause
 from marathonlb.web.api.configurations import texts
-from marathonlb.web.context import Sight
+from marathonlb.web.context import WebContext
 from marathonlb.web.page import Answer, Asked, Page, Refusal, data
 from marathonlb.web.router import is_json
 
@@ -62,9 +62,9 @@ class _Wish(msgspec.Struct):
     name: str
 
 
-def pinned(sight: Sight) -> Pinned | None:
+def pinned(context: WebContext) -> Pinned | None:
     """What is pinned; None where nothing is."""
-    pin = sight.hold.pins.current()
+    pin = context.hold.pins.current()
     return None if pin is None else Pinned(pin.name, pin.since)
 
 
@@ -86,8 +86,8 @@ class PinPage(Page):
         (503, "it cannot be written, or HAProxy does not answer"),
     )
 
-    def __init__(self, sight: Sight) -> None:
-        self._sight = sight
+    def __init__(self, context: WebContext) -> None:
+        self._context = context
 
     async def answer(self, asked: Asked) -> Answer:
         """Answers when HAProxy runs it, or refuses."""
@@ -96,7 +96,7 @@ class PinPage(Page):
             name = msgspec.json.decode(asked.body, type=_Wish).name
         except msgspec.MsgspecError as error:
             raise Refusal(400, f'{{"name": "7"}} is wanted: {error}') from None
-        return data(await pin(self._sight, name, asked.client))
+        return data(await pin(self._context, name, asked.client))
 
 
 class UnpinPage(Page):
@@ -114,13 +114,13 @@ class UnpinPage(Page):
         (503, "it cannot be released: the state directory cannot be written"),
     )
 
-    def __init__(self, sight: Sight) -> None:
-        self._sight = sight
+    def __init__(self, context: WebContext) -> None:
+        self._context = context
 
     async def answer(self, asked: Asked) -> Answer:
         """Answers when HAProxy runs what is wanted, or cannot be led there for now."""
         require_json(asked)
-        return data(await unpin(self._sight, asked.client))
+        return data(await unpin(self._context, asked.client))
 
 
 def require_json(asked: Asked) -> None:
@@ -129,72 +129,72 @@ def require_json(asked: Asked) -> None:
         raise Refusal(415, "it has to be application/json")
 
 
-async def pin(sight: Sight, name: str, client: str) -> PinAnswer:
+async def pin(context: WebContext, name: str, client: str) -> PinAnswer:
     """
     Go back to a configuration.
 
     :param client: who asks.
     :raises Refusal: there is none of this name, or HAProxy refuses it.
     """
-    pins, before = sight.hold.pins, sight.hold.pins.current()
-    wanted = Pin(name, sight.now(), texts(sight, name, admin=True))
-    today, apps = _today(sight)
+    pins, before = context.hold.pins, context.hold.pins.current()
+    wanted = Pin(name, context.now(), texts(context, name, admin=True))
+    today, apps = _today(context)
     pins.put(wanted)
     try:
-        outcome = await sight.applier.apply(sight.hold.instead(wanted, today, apps))
-        await sight.applier.flush()
+        outcome = await context.applier.apply(context.hold.instead(wanted, today, apps))
+        await context.applier.flush()
     except (InvalidConfiguration, ReloadFailed) as error:
-        _undo(sight, before)
+        _undo(context, before)
         raise Refusal(409, f"configuration {name} is not pinned: {error}") from None
     except BaseException:
-        _undo(sight, before)
+        _undo(context, before)
         raise
-    sight.recorder.imposed(f"configuration {name} is pinned", outcome, client)
-    sight.reconciler.plan_again(Cause(CauseKind.PINNED, name))
+    context.recorder.imposed(f"configuration {name} is pinned", outcome, client)
+    context.reconciler.plan_again(Cause(CauseKind.PINNED, name))
     return PinAnswer(
-        pinned=pinned(sight), applied=True, action=action_word(outcome), reason=explanation(outcome)
+        pinned=pinned(context), applied=True, action=action_word(outcome), reason=explanation(outcome)
     )
 
 
-async def unpin(sight: Sight, client: str) -> PinAnswer:
+async def unpin(context: WebContext, client: str) -> PinAnswer:
     """
     Release what is pinned.
 
     :param client: who asks.
     """
-    released = sight.hold.pins.release()
+    released = context.hold.pins.release()
     if released is None:
         return PinAnswer(pinned=None, applied=True, action="nothing", reason="nothing is pinned")
-    sight.recorder.asked(f"configuration {released.name} is released", client)
-    sight.reconciler.plan_again(Cause(CauseKind.RELEASED, released.name))
-    status = sight.reconciler.status
-    generation, failures, deadline = status.generation, status.failures, sight.now() + PATIENCE
-    while status.converged < generation and status.failures <= failures and sight.now() < deadline:
-        await pause(sight.clock, LOOK)
-        status = sight.reconciler.status
+    context.recorder.asked(f"configuration {released.name} is released", client)
+    context.reconciler.plan_again(Cause(CauseKind.RELEASED, released.name))
+    status = context.reconciler.status
+    generation, failures, deadline = status.generation, status.failures, context.now() + PATIENCE
+    while status.converged < generation and status.failures <= failures and context.now() < deadline:
+        await pause(context.clock, LOOK)
+        status = context.reconciler.status
     if status.converged < generation:
         reason = status.failure or "Marathon has not answered yet"
-        return PinAnswer(pinned=pinned(sight), applied=False, action="waiting", reason=reason)
+        return PinAnswer(pinned=pinned(context), applied=False, action="waiting", reason=reason)
     outcome = status.last_outcome or Unchanged()
     return PinAnswer(
-        pinned=pinned(sight), applied=True, action=action_word(outcome), reason=explanation(outcome)
+        pinned=pinned(context), applied=True, action=action_word(outcome), reason=explanation(outcome)
     )
 
 
-def _today(sight: Sight) -> tuple[Config, Mapping[str, App] | None]:
+def _today(context: WebContext) -> tuple[Config, Mapping[str, App] | None]:
     """What would be wanted now, and what runs; before Marathon's first answer what lies on disk is the best known."""
-    if sight.reconciler.planned is not None:
-        return sight.reconciler.planned.rendered.config, sight.gatherer.cluster.apps
+    if context.reconciler.planned is not None:
+        return context.reconciler.planned.rendered.config, context.gatherer.cluster.apps
     try:
-        published = sight.applier.texts()
+        published = context.applier.texts()
     except PublishFailed as error:
         raise Refusal(503, str(error)) from None
     return (Config() if published is None else split(published.text, published.maps)), None
 
 
-def _undo(sight: Sight, before: Pin | None) -> None:
+def _undo(context: WebContext, before: Pin | None) -> None:
     if before is None:
-        sight.hold.pins.release()
+        context.hold.pins.release()
     else:
-        sight.hold.pins.put(before)
-    sight.reconciler.plan_again(Cause(CauseKind.PIN_FAILED))
+        context.hold.pins.put(before)
+    context.reconciler.plan_again(Cause(CauseKind.PIN_FAILED))

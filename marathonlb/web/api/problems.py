@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from marathonlb.routing.problems import Problem
-from marathonlb.web.context import Sight
+from marathonlb.web.context import WebContext
 from marathonlb.web.page import Answer, Asked, Page, Parameter, data
 
 
@@ -65,10 +65,10 @@ def view(problem: Problem, since: float | None) -> ProblemView:
     )
 
 
-def problems_of(sight: Sight) -> tuple[ProblemView, ...]:
+def problems_of(context: WebContext) -> tuple[ProblemView, ...]:
     """Return all current problems."""
-    since = sight.recorder.since
-    return tuple(view(problem, since.get(problem)) for problem in sight.reconciler.problems)
+    since = context.recorder.since
+    return tuple(view(problem, since.get(problem)) for problem in context.reconciler.problems)
 
 
 class ProblemsPage(Page):
@@ -78,11 +78,11 @@ class ProblemsPage(Page):
     shape = Problems
     parameters = (Parameter("app", "query", "only this app's, by its id"),)
 
-    def __init__(self, sight: Sight) -> None:
-        self._sight = sight
+    def __init__(self, context: WebContext) -> None:
+        self._context = context
 
     async def answer(self, asked: Asked) -> Answer:
         """Return the current ones."""
         app = asked.query.get("app")
-        found = problems_of(self._sight)
+        found = problems_of(self._context)
         return data(Problems(tuple(p for p in found if app is None or p.app_id == app)))

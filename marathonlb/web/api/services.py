@@ -24,7 +24,7 @@ from marathonlb.routing.explain.model import LeftOut, RuleSeen, ServerSeen
 from marathonlb.routing.explain.views import seen
 from marathonlb.routing.services.model import Service
 from marathonlb.web.api.problems import ProblemView, problems_of
-from marathonlb.web.context import Sight
+from marathonlb.web.context import WebContext
 from marathonlb.web.page import Answer, Asked, Page, Parameter, Refusal, data
 
 SLICE = 500
@@ -210,8 +210,8 @@ class Catalogue:
     All services, for whoever asks: made anew when something has changed, a slice at a time, and then for all alike.
     """
 
-    def __init__(self, sight: Sight) -> None:
-        self._sight = sight
+    def __init__(self, context: WebContext) -> None:
+        self._context = context
         self._one_at_a_time = DeferredLock()
         self._made_from: tuple[object, ...] = (None, None, None)
         self._generation = -1
@@ -226,13 +226,13 @@ class Catalogue:
             self._one_at_a_time.release()
 
     async def _fresh(self) -> Services:
-        state, problem = self._sight.state(), ""
+        state, problem = self._context.state(), ""
         backends: Mapping[str, BackendState] = _NOTHING
         try:
-            backends = await self._sight.statistics.backends()
+            backends = await self._context.statistics.backends()
         except HAProxyUnavailable as error:
             problem = described(error)
-        generation = self._sight.reconciler.status.converged
+        generation = self._context.reconciler.status.converged
         made_from = (state.services, state.problems, backends)
         same = generation == self._generation and all(map(is_, made_from, self._made_from))
         if not same or problem != self._services.problem:
@@ -248,7 +248,7 @@ class Catalogue:
             problems = sum(counts[app_id, index] for app_id in ids for index in (None, service.port_index))
             views.append(service_view(service, state, problems, backends.get(service.backend)))
             if number % SLICE == 0:
-                await deferLater(self._sight.clock, 0)
+                await deferLater(self._context.clock, 0)
         return tuple(views)
 
 
@@ -260,30 +260,30 @@ class ServicePage(Page):
     parameters = (Parameter("backend", "path", "the name of its backend", required=True),)
     statuses = ((404, "there is no such service"), (503, "Marathon has not answered yet"))
 
-    def __init__(self, sight: Sight) -> None:
-        self._sight = sight
+    def __init__(self, context: WebContext) -> None:
+        self._context = context
 
     async def answer(self, asked: Asked) -> Answer:
         """Everything that is known of it."""
-        return data(await service_of(self._sight, asked.arguments["backend"], admin=asked.admin))
+        return data(await service_of(self._context, asked.arguments["backend"], admin=asked.admin))
 
 
-async def service_of(sight: Sight, backend: str, *, admin: bool) -> ServiceDetail:
+async def service_of(context: WebContext, backend: str, *, admin: bool) -> ServiceDetail:
     """One service, by the name of its backend. Raises `Refusal` where there is none."""
-    state = sight.state()
+    state = context.state()
     service = next((each for each in state.services if each.backend == backend), None)
     if service is None:
         raise Refusal(404, f"there is no service with the backend {backend}")
     held, problem = BackendDetail(None, {}), ""
     try:
-        held = await sight.statistics.backend(backend)
+        held = await context.statistics.backend(backend)
     except HAProxyUnavailable as error:
         problem = described(error)
     shown = seen(service, state)
     ids = {service.app_id, *state.members(service.app_id)}
     problems = tuple(
         each
-        for each in problems_of(sight)
+        for each in problems_of(context)
         if each.app_id in ids and each.port_index in (None, service.port_index)
     )
     names = {server.name for server in service.servers}
@@ -295,7 +295,7 @@ async def service_of(sight: Sight, backend: str, *, admin: bool) -> ServiceDetai
         remarks=shown.remarks,
         unexpected={name: server for name, server in held.servers.items() if name not in names},
         problems=problems,
-        text=tuple(_text(sight, service, admin=admin)),
+        text=tuple(_text(context, service, admin=admin)),
         problem=problem,
     )
 
@@ -312,11 +312,11 @@ def _server(server: ServerSeen, held: BackendDetail) -> ServerView:
     )
 
 
-def _text(sight: Sight, service: Service, *, admin: bool) -> Iterable[TextSection]:
+def _text(context: WebContext, service: Service, *, admin: bool) -> Iterable[TextSection]:
     """The sections that the service's app and port wrote."""
-    directory = sight.directory
+    directory = context.directory
     line = 1
-    for section in sight.wanted().rendered.config:
+    for section in context.wanted().rendered.config:
         owner = section.chunks[0].owner if section.chunks else None
         if owner is not None and (owner.app_id, owner.port_index) == service.key:
             text = section.text.replace(DIRECTORY, directory)

@@ -12,7 +12,7 @@ from marathonlb.errors import HAProxyUnavailable, described
 from marathonlb.web.api.health import readiness
 from marathonlb.web.api.pin import Pinned, pinned
 from marathonlb.web.api.problems import kind_of
-from marathonlb.web.context import ClusterSight, Sight
+from marathonlb.web.context import ClusterContext, WebContext
 from marathonlb.web.page import Answer, Asked, Page, Parameter, data
 
 
@@ -171,22 +171,22 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     admin: bool
 
 
-async def status_of(sight: Sight, *, admin: bool) -> Status:
+async def status_of(context: WebContext, *, admin: bool) -> Status:
     """How everything is now."""
-    status, record, wanted = sight.reconciler.status, sight.recorder, sight.reconciler.planned
-    health = await readiness(sight)
+    status, record, wanted = context.reconciler.status, context.recorder, context.reconciler.planned
+    health = await readiness(context)
     problems: dict[str, int] = {}
-    for problem in sight.reconciler.problems:
+    for problem in context.reconciler.problems:
         problems[kind_of(problem)] = problems.get(kind_of(problem), 0) + 1
     changes = (e for e in reversed(record.timeline.entries()) if e.kind is Kind.CONVERGED)
     return Status(
-        version=sight.version,
-        mode=sight.settings.mode,
-        groups=tuple(sorted(sight.settings.groups)),
-        now=sight.now(),
-        started=sight.started,
-        marathon=_marathon(sight),
-        haproxy=await _haproxy(sight),
+        version=context.version,
+        mode=context.settings.mode,
+        groups=tuple(sorted(context.settings.groups)),
+        now=context.now(),
+        started=context.started,
+        marathon=_marathon(context),
+        haproxy=await _haproxy(context),
         generation=Generations(status.generation, status.converged),
         last_change=next(changes, None),
         last_reload=record.last_reload,
@@ -194,14 +194,14 @@ async def status_of(sight: Sight, *, admin: bool) -> Status:
         failures=status.failures,
         failure=status.failure,
         blocked=_blocked(status.blocked),
-        suspected=len(sight.planner.suspects),
+        suspected=len(context.planner.suspects),
         drift=status.drift,
         services=len(wanted.services) if wanted else 0,
         servers=wanted.servers if wanted else 0,
         problems=problems,
         ready=health.ok,
         reasons=health.answer().reasons,
-        pinned=pinned(sight),
+        pinned=pinned(context),
         admin=admin,
     )
 
@@ -212,28 +212,28 @@ def _blocked(blocked: BlockedConvergence | None) -> Blocked | None:
     return Blocked(reason=blocked.reason, since=blocked.since, attempts=blocked.attempts, red=blocked.red)
 
 
-def _marathon(sight: Sight) -> MarathonStatus:
-    clusters = tuple(_cluster(sight, each) for each in sight.clusters)
+def _marathon(context: WebContext) -> MarathonStatus:
+    clusters = tuple(_cluster(context, each) for each in context.clusters)
     events = [each.last_event for each in clusters]
     connected = [each.connected_to for each in clusters if each.connected_to is not None]
     problems = [
         f"{each.name}: {each.problem}" if each.name else each.problem for each in clusters if each.problem
     ]
     return MarathonStatus(
-        endpoints=tuple(endpoint for each in sight.clusters for endpoint in _endpoints(each)),
+        endpoints=tuple(endpoint for each in context.clusters for endpoint in _endpoints(each)),
         leader=clusters[0].leader if len(clusters) == 1 else None,
         connected_to=", ".join(dict.fromkeys(connected)) if len(connected) == len(clusters) else None,
         problem="; ".join(problems),
         last_event=None if None in events else min(event for event in events if event is not None),
-        last_full=sight.gatherer.last_full,
-        staleness_seconds=sight.staleness(),
-        max_staleness_seconds=sight.settings.max_staleness,
-        apps=len(sight.gatherer.cluster.apps),
+        last_full=context.gatherer.last_full,
+        staleness_seconds=context.staleness(),
+        max_staleness_seconds=context.settings.max_staleness,
+        apps=len(context.gatherer.cluster.apps),
         clusters=clusters,
     )
 
 
-def _cluster(sight: Sight, cluster: ClusterSight) -> ClusterStatus:
+def _cluster(context: WebContext, cluster: ClusterContext) -> ClusterStatus:
     return ClusterStatus(
         name=cluster.name,
         leader=cluster.marathons.leader(),
@@ -241,45 +241,45 @@ def _cluster(sight: Sight, cluster: ClusterSight) -> ClusterStatus:
         problem=cluster.source.problem or cluster.gatherer.problem,
         last_event=cluster.source.last_event_at,
         last_full=cluster.gatherer.last_full,
-        staleness_seconds=sight.staleness(cluster),
+        staleness_seconds=context.staleness(cluster),
         apps=len(cluster.gatherer.cluster.apps),
     )
 
 
-def _endpoints(cluster: ClusterSight) -> Iterator[MarathonEndpoint]:
+def _endpoints(cluster: ClusterContext) -> Iterator[MarathonEndpoint]:
     leader = cluster.marathons.leader()
     for url in cluster.endpoints:
         leads = None if leader is None else url == leader
         yield MarathonEndpoint(url, cluster.name, url == cluster.marathons.preferred, leads)
 
 
-async def _haproxy(sight: Sight) -> HAProxyStatus:
+async def _haproxy(context: WebContext) -> HAProxyStatus:
     info: dict[str, str] = {}
     problem, binary, features = "", "", frozenset[str]()
     try:
-        info = await sight.statistics.info()
+        info = await context.statistics.info()
     except HAProxyUnavailable as error:
         problem = described(error)
     try:
-        capabilities = await sight.capabilities()
+        capabilities = await context.capabilities()
         binary, features = ".".join(map(str, capabilities.version)), capabilities.features
     except HAProxyUnavailable as error:
         problem = problem or described(error)
-    workers = await sight.workers()
+    workers = await context.workers()
     return HAProxyStatus(
-        managed=sight.settings.manage_haproxy,
-        confirmed=sight.applier.confirmed,
+        managed=context.settings.manage_haproxy,
+        confirmed=context.applier.confirmed,
         version=info.get("Version", ""),
         problem=problem,
         pid=_number(info, "Pid"),
         uptime_seconds=_number(info, "Uptime_sec"),
         sessions=_number(info, "CurrConns"),
         sessions_limit=_number(info, "Maxconn"),
-        binary=sight.settings.haproxy,
+        binary=context.settings.haproxy,
         binary_version=binary,
         features=tuple(sorted(features)),
         workers=workers,
-        draining=sight.draining(workers),
+        draining=context.draining(workers),
     )
 
 
@@ -294,12 +294,12 @@ class StatusPage(Page):
     summary = "How the load balancer is"
     shape = Status
 
-    def __init__(self, sight: Sight) -> None:
-        self._sight = sight
+    def __init__(self, context: WebContext) -> None:
+        self._context = context
 
     async def answer(self, asked: Asked) -> Answer:
         """See `status_of`."""
-        return data(await status_of(self._sight, admin=asked.admin))
+        return data(await status_of(self._context, admin=asked.admin))
 
 
 class Timeline(msgspec.Struct, frozen=True):
@@ -316,9 +316,9 @@ class TimelinePage(Page):
     parameters = (Parameter("after", "query", "only what is newer than the entry of this id", "integer"),)
     statuses = ((400, "after= is no whole number"),)
 
-    def __init__(self, sight: Sight) -> None:
-        self._sight = sight
+    def __init__(self, context: WebContext) -> None:
+        self._context = context
 
     async def answer(self, asked: Asked) -> Answer:
         """What is kept of it."""
-        return data(Timeline(self._sight.recorder.timeline.entries(asked.number("after", 0))))
+        return data(Timeline(self._context.recorder.timeline.entries(asked.number("after", 0))))

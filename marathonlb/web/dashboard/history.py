@@ -38,7 +38,7 @@ FILTERS: Mapping[str, tuple[str, frozenset[Kind]]] = {
 }
 
 
-class TimelinePage(HtmlPage):
+class TimelineHtmlPage(HtmlPage):
     """What happened, the newest first."""
 
     template = "timeline.html"
@@ -48,7 +48,7 @@ class TimelinePage(HtmlPage):
         """See the template."""
         name = asked.query.get("kind", "")
         name = name if name in FILTERS else ""
-        everything = self._sight.recorder.timeline.entries()
+        everything = self._context.recorder.timeline.entries()
         found = [entry for entry in reversed(everything) if entry.kind in FILTERS[name][1]]
         page = max(1, asked.number("page", 1))
         shown = found[(page - 1) * ENTRIES : page * ENTRIES]
@@ -67,7 +67,7 @@ class TimelinePage(HtmlPage):
         }
 
 
-class ConfigurationsPage(HtmlPage):
+class ConfigurationsHtmlPage(HtmlPage):
     """The configurations that are kept."""
 
     template = "configurations.html"
@@ -75,7 +75,7 @@ class ConfigurationsPage(HtmlPage):
 
     async def values(self, asked: Asked) -> Mapping[str, Any]:
         """See the template."""
-        versions = versions_of(self._sight).configurations
+        versions = versions_of(self._context).configurations
         return {
             "versions": versions,
             "before": {each.number: other.number for each, other in pairwise(versions)},
@@ -117,7 +117,7 @@ def section_lines(section: TextSection) -> Iterator[Line]:
     return lines_of(bare.splitlines(), section.line + len(section.text) - len(bare))
 
 
-class ConfigurationPage(HtmlPage):
+class ConfigurationHtmlPage(HtmlPage):
     """The text of one configuration, line by line."""
 
     template = "configuration.html"
@@ -126,7 +126,7 @@ class ConfigurationPage(HtmlPage):
     async def values(self, asked: Asked) -> Mapping[str, Any]:
         """See the template. Raises `Refusal` where there is none of this name."""
         name, file = asked.arguments["name"], asked.query.get("file", "")
-        published = texts(self._sight, name, admin=asked.admin)
+        published = texts(self._context, name, admin=asked.admin)
         file = file if file in published.maps else ""
         everything = (published.maps[file] if file else published.text).splitlines()
         word = asked.query.get("find", "").strip()
@@ -195,7 +195,7 @@ def changed_lines(section: SectionDifference) -> Iterator[ChangedLine]:
             yield ChangedLine("same", text, next(old), next(new))
 
 
-class DifferencePage(HtmlPage):
+class DifferenceHtmlPage(HtmlPage):
     """What differs between two configurations."""
 
     template = "difference.html"
@@ -203,18 +203,18 @@ class DifferencePage(HtmlPage):
 
     async def values(self, asked: Asked) -> Mapping[str, Any]:
         """See the template. Raises `Refusal` where one of them is not there."""
-        versions = versions_of(self._sight).configurations
+        versions = versions_of(self._context).configurations
         names = [RUNNING, *(str(each.number) for each in versions)]
         one = asked.query.get("from") or (names[2] if len(names) > 2 else names[-1])
         other = asked.query.get("to") or RUNNING
-        old = texts(self._sight, one, admin=asked.admin)
-        new = texts(self._sight, other, admin=asked.admin)
+        old = texts(self._context, one, admin=asked.admin)
+        new = texts(self._context, other, admin=asked.admin)
         return {
             "one": one,
             "other": other,
             "names": names,
             "difference": await aside(
-                self._sight.clock, lambda: difference(old.text, new.text, old.maps, new.maps)
+                self._context.clock, lambda: difference(old.text, new.text, old.maps, new.maps)
             ),
             "changed_lines": changed_lines,
         }

@@ -32,7 +32,7 @@ MANY = 200
 """So many problems are on one page."""
 
 
-class OverviewPage(HtmlPage):
+class OverviewHtmlPage(HtmlPage):
     """Is it up to date, what did it do last, who needs somebody?"""
 
     template = "overview.html"
@@ -40,20 +40,20 @@ class OverviewPage(HtmlPage):
 
     async def values(self, asked: Asked) -> Mapping[str, Any]:
         """See the template."""
-        entries = self._sight.recorder.timeline.entries()
+        entries = self._context.recorder.timeline.entries()
         told = [entry for entry in entries if entry.kind is not Kind.UNCHANGED][-2 * SHOWN :]
         try:
             services = await self._site.catalogue.services()
         except Refusal:
             services = Services(())
         states = Counter(view.state for view in services.services)
-        problems = problems_of(self._sight)
+        problems = problems_of(self._context)
         unwell = sorted(
             (view for view in services.services if view.state in UNWELL),
             key=lambda view: STATES.index(view.state),
         )
         return {
-            "status": await status_of(self._sight, admin=asked.admin),
+            "status": await status_of(self._context, admin=asked.admin),
             "states": [(state, states[state]) for state in STATES if states[state]],
             "unwell": unwell[:SHOWN],
             "unwell_count": len(unwell),
@@ -69,7 +69,7 @@ class OverviewPage(HtmlPage):
         }
 
 
-class ServicesPage(HtmlPage):
+class ServicesHtmlPage(HtmlPage):
     """All services: searched, sorted, narrowed."""
 
     template = "services.html"
@@ -96,7 +96,7 @@ class ServicesPage(HtmlPage):
         }
 
 
-class ServicePage(HtmlPage):
+class ServiceHtmlPage(HtmlPage):
     """One service."""
 
     template = "service.html"
@@ -104,11 +104,11 @@ class ServicePage(HtmlPage):
 
     async def values(self, asked: Asked) -> Mapping[str, Any]:
         """See the template. Raises `Refusal` where there is none."""
-        detail = await service_of(self._sight, asked.arguments["backend"], admin=asked.admin)
+        detail = await service_of(self._context, asked.arguments["backend"], admin=asked.admin)
         return {"detail": detail, "view": detail.service, "section_lines": section_lines, "refresh": REFRESH}
 
 
-class ProblemsPage(HtmlPage):
+class ProblemsHtmlPage(HtmlPage):
     """What somebody should mend."""
 
     template = "problems.html"
@@ -116,7 +116,7 @@ class ProblemsPage(HtmlPage):
 
     async def values(self, asked: Asked) -> Mapping[str, Any]:
         """See the template."""
-        everything = problems_of(self._sight)
+        everything = problems_of(self._context)
         counts = Counter(problem.kind for problem in everything)
         kind = asked.query.get("kind", "")
         kind = kind if kind in counts else ""
@@ -134,7 +134,7 @@ class ProblemsPage(HtmlPage):
         }
 
 
-class ProblemKindPage(HtmlPage):
+class ProblemKindHtmlPage(HtmlPage):
     """One kind of problem by its code: the section of docs/problems.md, for machines without the documentation."""
 
     template = "problem_kind.html"
@@ -145,7 +145,7 @@ class ProblemKindPage(HtmlPage):
         found = BY_CODE.get(asked.arguments["code"].upper())
         if found is None:
             raise Refusal(status=404, reason="no kind of problem has this code")
-        count = sum(problem.kind is found for problem in self._sight.reconciler.problems)
+        count = sum(problem.kind is found for problem in self._context.reconciler.problems)
         return {"about": found, "count": count}
 
 
@@ -154,7 +154,7 @@ def newest(problems: Sequence[ProblemView]) -> list[ProblemView]:
     return sorted(problems, key=lambda each: (-(each.since or 0.0), not each.fatal))
 
 
-class ExplainPage(HtmlPage):
+class ExplainHtmlPage(HtmlPage):
     """A question and its answer."""
 
     template = "explain.html"
@@ -170,4 +170,4 @@ class ExplainPage(HtmlPage):
             question = question_of(text)
         except ValueError:
             return {**values, "misunderstood": True}
-        return {**values, "said": explain(question, self._sight.state())}
+        return {**values, "said": explain(question, self._context.state())}

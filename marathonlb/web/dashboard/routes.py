@@ -3,40 +3,40 @@
 from __future__ import annotations
 
 from marathonlb.web.api.services import Catalogue
-from marathonlb.web.context import Sight
+from marathonlb.web.context import WebContext
 from marathonlb.web.dashboard.assets import AssetPage, Assets
 from marathonlb.web.dashboard.history import (
-    ConfigurationPage,
-    ConfigurationsPage,
-    DifferencePage,
-    TimelinePage,
+    ConfigurationHtmlPage,
+    ConfigurationsHtmlPage,
+    DifferenceHtmlPage,
+    TimelineHtmlPage,
 )
 from marathonlb.web.dashboard.pages import (
-    ExplainPage,
-    OverviewPage,
-    ProblemKindPage,
-    ProblemsPage,
-    ServicePage,
-    ServicesPage,
+    ExplainHtmlPage,
+    OverviewHtmlPage,
+    ProblemKindHtmlPage,
+    ProblemsHtmlPage,
+    ServiceHtmlPage,
+    ServicesHtmlPage,
 )
 from marathonlb.web.dashboard.site import Site
 from marathonlb.web.router import Route
 
 
-def dashboard(sight: Sight, catalogue: Catalogue) -> tuple[Route, ...]:
+def dashboard(context: WebContext, catalogue: Catalogue) -> tuple[Route, ...]:
     """Every path with its page."""
     assets = Assets()
-    site = Site(sight, catalogue, assets)
+    site = Site(context, catalogue, assets)
     return (
-        Route("/", OverviewPage(site)),
-        Route("/services", ServicesPage(site)),
-        Route("/services/{backend}", ServicePage(site)),
-        Route("/problems", ProblemsPage(site)),
-        Route("/problems/{code}", ProblemKindPage(site)),
-        Route("/timeline", TimelinePage(site)),
-        Route("/configurations", ConfigurationsPage(site)),
-        Route("/configurations/{name}", ConfigurationPage(site)),
-        Route("/difference", DifferencePage(site)),
-        Route("/explain", ExplainPage(site)),
+        Route("/", OverviewHtmlPage(site)),
+        Route("/services", ServicesHtmlPage(site)),
+        Route("/services/{backend}", ServiceHtmlPage(site)),
+        Route("/problems", ProblemsHtmlPage(site)),
+        Route("/problems/{code}", ProblemKindHtmlPage(site)),
+        Route("/timeline", TimelineHtmlPage(site)),
+        Route("/configurations", ConfigurationsHtmlPage(site)),
+        Route("/configurations/{name}", ConfigurationHtmlPage(site)),
+        Route("/difference", DifferenceHtmlPage(site)),
+        Route("/explain", ExplainHtmlPage(site)),
         Route("/static/{version}/{name}", AssetPage(assets)),
     )

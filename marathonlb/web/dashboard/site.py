@@ -25,7 +25,7 @@ from marathonlb.problem_kinds.table import BY_CODE
 from marathonlb.web.api.pin import pinned
 from marathonlb.web.api.problems import ProblemView
 from marathonlb.web.api.services import Catalogue, server_state
-from marathonlb.web.context import Sight
+from marathonlb.web.context import WebContext
 from marathonlb.web.dashboard.assets import DIRECTORY, Assets
 from marathonlb.web.dashboard.verdict import verdict_of
 from marathonlb.web.page import HTML, Answer, Asked, Page, Refusal
@@ -95,31 +95,31 @@ class Site:
     """
     The dashboard.
 
-    :param sight: what is seen.
+    :param context: what is seen.
     :param catalogue: the services, made once for all who look.
     """
 
-    sight: Sight
+    context: WebContext
     catalogue: Catalogue
     assets: Assets
 
     async def page(self, template: str, asked: Asked, values: Mapping[str, Any], status: int = 200) -> Answer:
         """A page in its frame."""
-        sight = self.sight
+        context = self.context
         frame = {
             "admin": asked.admin,
             "barred": asked.barred,
-            "badges": {"/problems": len(sight.reconciler.problems)},
-            "groups_served": sorted(sight.settings.groups),
-            "known": sight.reconciler.planned is not None,
+            "badges": {"/problems": len(context.reconciler.problems)},
+            "groups_served": sorted(context.settings.groups),
+            "known": context.reconciler.planned is not None,
             "here": "/" + asked.path.split("/")[1],
-            "now": sight.now(),
-            "held_back": _held_back(sight),
-            "pinned": pinned(sight),
+            "now": context.now(),
+            "held_back": _held_back(context),
+            "pinned": pinned(context),
             "refresh": 0,
-            "takes_token": sight.settings.admin_token is not None,
-            "verdict": await verdict_of(sight),
-            "version": sight.version,
+            "takes_token": context.settings.admin_token is not None,
+            "verdict": await verdict_of(context),
+            "version": context.version,
         }
         text = templates(self.assets).get_template(template).render({**frame, **values})
         return Answer(text.encode(), status, HTML, {"Content-Security-Policy": POLICY})
@@ -137,7 +137,7 @@ class HtmlPage(Page):
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._sight = site.sight
+        self._context = site.context
 
     async def values(self, asked: Asked) -> Mapping[str, Any]:
         """What the template shows. Raises `MarathonLBError` where there is nothing."""
@@ -154,9 +154,9 @@ class HtmlPage(Page):
         return await self._site.page(self.template, asked, values)
 
 
-def _held_back(sight: Sight) -> str:
+def _held_back(context: WebContext) -> str:
     """What a pin keeps from HAProxy; empty where nothing is."""
-    wanted = sight.reconciler.planned
+    wanted = context.reconciler.planned
     return wanted.held.pending if wanted is not None and wanted.held is not None else ""
 
 

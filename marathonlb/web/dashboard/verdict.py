@@ -7,8 +7,8 @@ from enum import Enum
 from attrs import frozen
 
 from marathonlb.controller.timeline import Entry, Kind
-from marathonlb.web.api.health import Readiness, ReadinessKind, readiness
-from marathonlb.web.context import Sight
+from marathonlb.web.api.health import ControllerReadiness, ReadinessKind, readiness
+from marathonlb.web.context import WebContext
 
 
 class VerdictKind(Enum):
@@ -44,19 +44,19 @@ class DashboardVerdict:
         return self.kind.value[1]
 
 
-async def verdict_of(sight: Sight) -> DashboardVerdict:
+async def verdict_of(context: WebContext) -> DashboardVerdict:
     """Return whether HAProxy runs what Marathon wants."""
-    ready, status = await readiness(sight), sight.reconciler.status
+    ready, status = await readiness(context), context.reconciler.status
     if not ready.ok:
         return DashboardVerdict(VerdictKind.NOT_READY, tuple(map(str, ready.reasons)))
     if status.failures:
         return DashboardVerdict(VerdictKind.NOT_UP_TO_DATE, (status.failure,))
     if status.generation != status.converged:
-        return DashboardVerdict(VerdictKind.CATCHING_UP, _pending(sight.recorder.timeline.entries()))
+        return DashboardVerdict(VerdictKind.CATCHING_UP, _pending(context.recorder.timeline.entries()))
     return _remarked(ready)
 
 
-def _remarked(ready: Readiness) -> DashboardVerdict:
+def _remarked(ready: ControllerReadiness) -> DashboardVerdict:
     kinds = {fact.kind for fact in ready.remarks}
     if ReadinessKind.PINNED in kinds:
         kind = VerdictKind.PINNED
