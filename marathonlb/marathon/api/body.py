@@ -58,7 +58,8 @@ class BodyReader(Protocol):
         return finished
 
     def refuse(self, response: IResponse) -> None:
-        """Close the connection without reading the body."""
+        """Close the connection without passing on any of the body, though a part of it may be here already."""
+        self._received = lambda data: None
         self.read(response).addErrback(lambda _: None).cancel()
 
     def dataReceived(self, data: bytes) -> None:
