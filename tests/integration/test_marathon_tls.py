@@ -13,7 +13,6 @@ from cryptography.x509.oid import NameOID
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.ssl import Certificate, CertificateOptions, PrivateCertificate
-from twisted.internet.task import Clock
 from twisted.logger import LogLevel, globalLogPublisher
 from twisted.trial.unittest import TestCase
 from twisted.web.client import HTTPConnectionPool
@@ -22,12 +21,10 @@ from marathonlb.errors import SourceError, UsageError
 from marathonlb.marathon.api.agent import make_agent
 from marathonlb.marathon.api.auth import (
     BasicAuthorization,
-    FileAuthorization,
     IAuthorization,
-    NoAuthorization,
 )
 from marathonlb.marathon.api.client import MarathonClient
-from marathonlb.marathon.factory import authorization_for, make_client, make_members
+from marathonlb.marathon.factory import make_client, make_members
 from marathonlb.settings import NamedCluster, Settings
 from tests.fakes import http_marathon as http
 from tests.fakes.http_marathon import HTTPMarathon
@@ -134,14 +131,6 @@ class TLS(TestCase):
         for host in ("localhost", "127.0.0.1"):
             self.assertEqual((await self.ask(host, marathon_insecure=True)).apps, ())
         self.assertEqual(len([text for text in warnings if "--marathon-insecure" in text]), 2)
-
-    def test_bad_bundle(self) -> None:
-        """A bundle that cannot be used ends the start with the option's name."""
-        broken = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
-        for path in ("/nowhere", "/", self.bundle(b""), self.bundle(b"text"), self.bundle(broken)):
-            with self.assertRaises(UsageError) as caught:
-                make_agent(Settings(marathon_ca_cert=path), reactor)  # type: ignore[arg-type]
-            self.assertIn("--marathon-ca-cert", str(caught.exception))
 
 
 class Mutual(TestCase):
@@ -282,17 +271,3 @@ class Clusters(TestCase):
         east.scripts["/v2/apps"] = http.redirect(307, west.url + "/v2/apps")
         await members[0].client.apps()
         self.assertNotIn("authorization", west.requests[0].headers)
-
-
-class Authorization(TestCase):
-    """Which credentials the settings ask for."""
-
-    def test_settings(self) -> None:
-        """The file wins over the option, and without either there are none."""
-        for settings, kind in (
-            (Settings(), NoAuthorization),
-            (Settings(auth_credentials=("u", "p")), BasicAuthorization),
-            (Settings(auth_credentials=("u", "p"), marathon_auth_credential_file="x"), FileAuthorization),
-        ):
-            agent = make_agent(settings, reactor)  # type: ignore[arg-type]
-            self.assertIsInstance(authorization_for(settings, agent, Clock()), kind)
