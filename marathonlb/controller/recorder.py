@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from marathonlb.causes import Cause, CauseKind
 from marathonlb.controller.event_log import LOUD, EventLog
 from marathonlb.controller.planner import PlannedConfig
-from marathonlb.controller.sentences import cause_phrase, outcome_sentence
+from marathonlb.controller.sentences import NO_CHANGES, cause_phrase, causes_sentence, outcome_sentence
 from marathonlb.controller.status import ConvergenceStatus
 from marathonlb.controller.timeline import Entry, EventTimeline, Kind
 from marathonlb.errors import ReloadFailed, described
@@ -162,7 +162,7 @@ class Recorder(EventLog):
         super().unchanged(status)
         self._event = None
         self._measured("nothing")
-        self._entry(Kind.UNCHANGED, "nothing differs", status, action="nothing")
+        self._entry(Kind.UNCHANGED, NO_CHANGES, status, action="nothing")
 
     def failed(self, status: ConvergenceStatus, error: Exception, delay: float, *, again: bool) -> None:
         """See `EventLog.failed`."""

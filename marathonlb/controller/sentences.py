@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from marathonlb.causes import Cause, CauseKind
-from marathonlb.haproxy.outcome import Outcome, Postponed, Unchanged, action_word, explanation
+from marathonlb.haproxy.outcome import Outcome, Postponed, Reloaded, Stepped, Unchanged, Written, explanation
+from marathonlb.haproxy.reload_reason import ReasonKind, sentence
 
 _CAUSES: dict[CauseKind, str] = {
     CauseKind.EVENT: "{name}",
@@ -35,6 +36,9 @@ _CAUSES: dict[CauseKind, str] = {
     CauseKind.POSTPONED_RELOAD: "a reload put off",
 }
 """One phrase for each kind; ``{name}`` stands for `Cause.name`."""
+
+NO_CHANGES = "no changes"
+"""The sentence about a convergence after which HAProxy runs the same configuration as before."""
 
 MAX_CAUSES = 4
 """Maximum number of causes that a sentence names."""
@@ -67,11 +71,23 @@ def outcome_sentence(outcome: Outcome) -> str:
     """Return what a convergence did, and why, as one phrase."""
     match outcome:
         case Unchanged():
-            return "nothing differs"
+            return NO_CHANGES
         case Postponed():
             return f"a reload is pending, since {explanation(outcome)}"
-        case _:
-            return ", since ".join(filter(None, (action_word(outcome), explanation(outcome))))
+        case Stepped():
+            action = "runtime API"
+        case Written():
+            action = "files written"
+        case Reloaded(reasons=reasons) if any(reason.kind is ReasonKind.ADOPTED for reason in reasons):
+            differences = tuple(reason for reason in reasons if reason.kind is not ReasonKind.ADOPTED)
+            return _with_reason("reloaded after taking over HAProxy", sentence(differences))
+        case Reloaded():
+            action = "reloaded"
+    return _with_reason(action, explanation(outcome))
+
+
+def _with_reason(action: str, reason: str) -> str:
+    return f"{action}: {reason}" if reason else action
 
 
 def some_of(names: Collection[str], maximum: int) -> str:

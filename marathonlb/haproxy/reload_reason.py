@@ -149,7 +149,7 @@ def sentence(reasons: Sequence[ReloadReason]) -> str:
     phrases += [_phrase(reason) for reason in others if reason.group is None]
     hidden = len(phrases) - SHOWN
     text = ", ".join(phrases[:SHOWN]) + (f" and {hidden} more" if hidden > 0 else "")
-    return text if len(others) == len(reasons) else f"adopted with differences: {text}"
+    return text if len(others) == len(reasons) else f"HAProxy was taken over: {text}"
 
 
 def _phrase(reason: ReloadReason) -> str:

@@ -15,7 +15,7 @@ from marathonlb.controller.sentences import (
     some_of,
 )
 from marathonlb.haproxy.outcome import Postponed, Reloaded, RuntimeChanges, Stepped, Unchanged, Written
-from marathonlb.haproxy.reload_reason import FIRST_START, UNCONFIRMED
+from marathonlb.haproxy.reload_reason import ADOPTED, FIRST_START, UNCONFIRMED, WHITE_SPACE_DIFFERS
 
 
 class CauseSentenceTests(SynchronousTestCase):
@@ -59,14 +59,18 @@ class OutcomeSentenceTests(SynchronousTestCase):
         """An outcome is told with its reason, and a postponed reload as pending."""
         changes = RuntimeChanges({"added": 2})
         for outcome, expected in (
-            (Unchanged(), "nothing differs"),
-            (Stepped(changes=changes), "steps, since 2 servers added"),
-            (Reloaded(reasons=(FIRST_START,)), "reload, since there was no configuration"),
+            (Unchanged(), "no changes"),
+            (Stepped(changes=changes), "runtime API: 2 servers added"),
+            (Reloaded(reasons=(FIRST_START,)), "reloaded: there was no configuration"),
+            (
+                Reloaded(reasons=(ADOPTED, WHITE_SPACE_DIFFERS)),
+                "reloaded after taking over HAProxy: white space",
+            ),
             (
                 Postponed(reasons=(UNCONFIRMED,)),
                 "a reload is pending, since the last reload was not confirmed",
             ),
-            (Written(), "written"),
+            (Written(), "files written"),
         ):
             self.assertEqual(outcome_sentence(outcome), expected)
 

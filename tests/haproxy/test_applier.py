@@ -50,7 +50,7 @@ class AdoptionTests(PlainInstallationCase):
         self.apply(A)
         self.assertEqual(
             explanation(self.apply(B, self.installation.controller())),
-            "adopted with differences: backend a differs, backend b is new, map domain2backend.map differs",
+            "HAProxy was taken over: backend a differs, backend b is new, map domain2backend.map differs",
         )
 
     def test_edited_by_hand(self) -> None:
@@ -60,7 +60,8 @@ class AdoptionTests(PlainInstallationCase):
             file.write("backend handmade\n")
         adopted = self.installation.controller()
         self.assertEqual(
-            explanation(self.apply(A, adopted)), "adopted with differences: backend handmade is gone"
+            explanation(self.apply(A, adopted)),
+            "HAProxy was taken over: backend handmade is gone",
         )
         self.assertTrue(self.installation.holds(A))
 
@@ -72,5 +73,5 @@ class AdoptionTests(PlainInstallationCase):
         self.assertEqual(self.installation.text(), "global\n  maxconn 100\n")
         self.assertEqual(
             explanation(self.apply(A)),
-            "adopted with differences: frontend main is new, backend a is new, map domain2backend.map is new",
+            "HAProxy was taken over: frontend main is new, backend a is new, map domain2backend.map is new",
         )

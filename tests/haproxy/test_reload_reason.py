@@ -54,10 +54,10 @@ TABLE: tuple[tuple[Reasons, str, str], ...] = (
     ((WORKER_RESTARTED,), "HAProxy's worker restarted during a runtime update", "other"),
     ((UNEXPLAINED_FAILURE,), "the last reload failed and HAProxy did not say why", "other"),
     ((requested("SIGUSR1"),), "SIGUSR1", "asked"),
-    ((ADOPTED, WHITE_SPACE_DIFFERS), "adopted with differences: white space", "adopted"),
+    ((ADOPTED, WHITE_SPACE_DIFFERS), "HAProxy was taken over: white space", "adopted"),
     (
         (ADOPTED, *changed(("backend", "a", Fate.CHANGED))),
-        "adopted with differences: backend a differs",
+        "HAProxy was taken over: backend a differs",
         "adopted",
     ),
     (

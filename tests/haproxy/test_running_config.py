@@ -168,7 +168,7 @@ class TransitionTests(SynchronousTestCase):
         wanted = shops(S[1])
         text = wanted.text(DIRECTORY).replace("\nbackend", "\n\nbackend", 1)
         self.running.adopted(Published(text, wanted.map_texts()), confirmed=True)
-        self.assertTrue(sentence(self.plan(wanted).reasons).startswith("adopted with differences: "))
+        self.assertTrue(sentence(self.plan(wanted).reasons).startswith("HAProxy was taken over: "))
 
     def test_stepped(self) -> None:
         """What an update has reached runs then, and the files have to follow until they are written."""

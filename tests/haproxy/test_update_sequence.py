@@ -32,7 +32,7 @@ class AdoptionTests(InstallationCase):
         outcome = self.apply(wanted, self.installation.controller())
         self.assertEqual(
             (action_word(outcome), explanation(outcome)),
-            ("reload", "adopted with differences: backend new is new"),
+            ("reload", "HAProxy was taken over: backend new is new"),
         )
         self.assertEqual(self.worker.commands(), [])
 
@@ -56,7 +56,8 @@ class AdoptionTests(InstallationCase):
         outcome = self.apply(shops(S[1], S[2], S[3]), self.installation.controller())
         self.assertEqual(action_word(outcome), "reload")
         self.assertTrue(
-            explanation(outcome).startswith("adopted with differences: HAProxy refuses"), explanation(outcome)
+            explanation(outcome).startswith("HAProxy was taken over: HAProxy refuses"),
+            explanation(outcome),
         )
 
     def test_drained_by_the_one_before(self) -> None:
@@ -84,7 +85,7 @@ class AdoptionTests(InstallationCase):
         applier = self.installation.controller()
         self.assertEqual(action_word(self.apply(shops(S[1], S[2]), applier)), "nothing")
         outcome = self.apply(shops(S[1]), self.installation.controller())
-        self.assertEqual(explanation(outcome), "adopted with differences: backend shop differs")
+        self.assertEqual(explanation(outcome), "HAProxy was taken over: backend shop differs")
 
     def test_asked_again(self) -> None:
         """A worker that could not be asked at first is led by steps once it can be."""

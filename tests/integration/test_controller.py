@@ -128,7 +128,7 @@ class ControllerMixin(Controlled):
         await until(lambda: self.servers() == 3, 20)
         self.assertEqual(self.haproxy_pids(), master)
         self.assertLessEqual(self.reloads(), before + 1)
-        self.assertNotIn("adopted with differences", self.log())
+        self.assertNotIn("HAProxy was taken over", self.log())
 
     async def test_marathon_goes_and_comes(self) -> None:
         """While Marathon is away what was served goes on; when it is back, its changes are followed."""

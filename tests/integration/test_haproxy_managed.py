@@ -231,7 +231,7 @@ class ManagedMixin:
         master = self.place.master()
         wanted = answering(self.port, "one", frontend("more", self.port + 1, "http-request deny"))
         outcome = await second.apply(wanted)
-        self.assertEqual(explanation(outcome), "adopted with differences: frontend more is new")
+        self.assertEqual(explanation(outcome), "HAProxy was taken over: frontend more is new")
         self.assertEqual(self.place.master(), master)
 
     @coroutine

@@ -62,7 +62,7 @@ class StatusTests(PagesTestCase):
             "             1 app, compared with everything 1 s ago\n",
             "HAProxy      2.8.1, managed, pid 77, up 3 s\n",
             "serves       1 service, 2 servers\n",
-            "last reload  1 s ago, in 0 ms: reload, since there was no configuration\n",
+            "last reload  1 s ago, in 0 ms: reloaded: there was no configuration\n",
             "problems     none\n",
         ):
             self.assertIn(line, said)

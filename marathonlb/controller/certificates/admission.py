@@ -148,7 +148,7 @@ class CertificateAdmission:
                 paths += verdict.named or [path]
                 self._shared |= verdict.digests
         if settings.ssl_certs and not paths:
-            reason = f"no certificate can be served, so nothing ends TLS on {settings.bind_https}"
+            reason = f"HTTPS is off on {settings.bind_https}: no usable certificate"
             problems.append(_of_settings(HTTPS_OFF, ",".join(settings.ssl_certs), reason))
         arguments = self._shared_listed(tuple(dict.fromkeys(paths)), problems)
         return SharedCertificates(arguments, tuple(problems))

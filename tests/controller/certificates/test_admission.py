@@ -57,10 +57,10 @@ class BadFileTests(CertificateTestCase):
             self.assertIn("left out", problem.reason)
 
     def test_none_left(self) -> None:
-        """Without any, nothing ends TLS, and that is said, too."""
+        """Without any usable certificate a problem says that HTTPS is off."""
         shared = self.of("/nonexistent.pem").shared()
         self.assertEqual((), shared.paths)
-        self.assertIn("nothing ends TLS", shared.problems[-1].reason)
+        self.assertIn("HTTPS is off on *:443: no usable certificate", shared.problems[-1].reason)
 
     def test_default(self) -> None:
         """The default path costs nobody an exit status: most have no certificate there."""

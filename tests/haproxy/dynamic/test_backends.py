@@ -376,7 +376,8 @@ class AdoptedTests(BackendCase):
             outcome = self.apply(wanted, self.installation.controller())
             self.assertEqual(action_word(outcome), "reload")
             self.assertTrue(
-                explanation(outcome).startswith("adopted with differences: "), explanation(outcome)
+                explanation(outcome).startswith("HAProxy was taken over: "),
+                explanation(outcome),
             )
             self.assertIn("backend cart runs and is in no file", explanation(outcome))
             self.assertTrue(self.installation.serves(wanted) and self.installation.holds(wanted))

@@ -130,6 +130,6 @@ class NextTests(SynchronousTestCase):
         wanted = Config((*shops(S[2]).sections, frontend("more")), running.maps)
         worker = worker_of(running)
         plan = plan_next(wanted, compared(running, wanted, adopted=True), worker, None)
-        self.assertEqual(sentence(plan.reasons), "adopted with differences: frontend more is new")
+        self.assertEqual(sentence(plan.reasons), "HAProxy was taken over: frontend more is new")
         self.assertFalse(plan)
         self.assertTrue(plan_next(shops(S[2]), compared(running, shops(S[2]), adopted=True), worker, None))
