@@ -99,7 +99,7 @@ class MarathonClient:
     def leader(self) -> str | None:
         """Return the base URL of the Marathon named as leader last; the named address if it is not a listed one."""
         named = self._fetcher.leader()
-        return next((each for each in self.endpoints if origin(each) == named), named)
+        return next((listed for listed in self.endpoints if origin(listed) == named), named)
 
     def apps(self, avoid: str | None = None) -> Deferred[AppsAnswer]:
         """See `marathonlb.marathon.interfaces.IMarathon.apps`."""
@@ -167,9 +167,7 @@ class MarathonClient:
             if parsed.without_tasks:
                 raise answer.unusable("the apps come without their tasks, though some run")
         pods, size = await self._all_pods(endpoint)
-        self._pods = frozenset(app.id for app in pods.apps) | frozenset(
-            each.app_id for each in pods.unreadable
-        )
+        self._pods = frozenset(app.id for app in pods.apps) | frozenset(pod.app_id for pod in pods.unreadable)
         return AppsAnswer(
             apps=parsed.apps + pods.apps,
             unreadable=parsed.unreadable + pods.unreadable,
@@ -275,7 +273,7 @@ class MarathonClient:
         """Ask the preferred Marathon first and ``avoid`` last; return the first usable answer. Raises `SourceError`."""
         problems: list[SourceError] = []
         first = self.preferred
-        for endpoint in sorted(self.endpoints, key=lambda each: (each == avoid, each != first)):
+        for endpoint in sorted(self.endpoints, key=lambda listed: (listed == avoid, listed != first)):
             try:
                 result = await self._limited(endpoint, Deferred.fromCoroutine(ask(endpoint)))
             except SourceError as problem:
@@ -323,7 +321,7 @@ def _one(parsed: Parsed, app_id: str, answer: MarathonAnswer, endpoint: str) -> 
         raise answer.unusable(f"{app_id} comes without its tasks, though some run")
     return AppsAnswer(
         apps=parsed.apps,
-        unreadable=tuple(evolve(each, app_id=app_id) for each in parsed.unreadable),
+        unreadable=tuple(evolve(app, app_id=app_id) for app in parsed.unreadable),
         left_out=parsed.left_out,
         size=len(answer.body),
         url=endpoint,

@@ -58,7 +58,7 @@ class Fetcher:
         self._observe = observe
         self._agents = {True: agent, False: anonymous or agent}
         self._treq = {
-            trusted: treq.client.HTTPClient(UnpackingAgent(each)) for trusted, each in self._agents.items()
+            trusted: treq.client.HTTPClient(UnpackingAgent(agent)) for trusted, agent in self._agents.items()
         }
         self._identified = anonymous is not None
         self._authorization = authorization

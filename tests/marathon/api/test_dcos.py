@@ -1,4 +1,4 @@
-"""Signing in as a DC/OS service account."""
+"""`ServiceAccount`: signing in to DC/OS, and the life of its tokens."""
 
 from __future__ import annotations
 
@@ -9,97 +9,23 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from treq.testing import RequestTraversalAgent
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.error import ConnectionRefusedError
 from twisted.internet.task import Clock
-from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
-from twisted.web.iweb import IAgent
 from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET, Request
-from zope.interface import implementer
+from twisted.web.server import Request
 from zope.interface.verify import verifyObject
 
 from marathonlb.errors import SourceError, UsageError
 from marathonlb.marathon.api.auth import IAuthorization
 from marathonlb.marathon.api.client import MarathonClient
 from marathonlb.marathon.api.dcos import FRESH, PATIENCE, ServiceAccount
+from tests.fakes.dcos import DAY, DCOSLogin, RefusingAgent
 
 MARATHON = "https://dcos.example.com/service/marathon"
-DAY = 24 * 3600
-
-
-class Login(Resource):
-    """
-    DC/OS's login: checks the word as DC/OS does, and gives a token.
-
-    :ivar status: what is answered; 200 gives tokens.
-    :ivar life: seconds that the next token holds; None for one that does not say.
-    :ivar held: the requests that wait, where answers are held back.
-    :ivar revoked: the last token does not hold any more.
-    """
-
-    isLeaf = True
-
-    def __init__(self, public: bytes, clock: Clock) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.public, self.clock = public, clock
-        self.status, self.life = 200, float(DAY)
-        self.body: bytes | None = None
-        self.held: list[Request] | None = None
-        self.revoked = False
-        self.asked: list[tuple[str, dict[str, Any]]] = []
-
-    def render_POST(self, request: Request) -> Any:
-        """Note who asks, and answer now or later."""
-        assert request.content is not None
-        said = json.loads(request.content.read())
-        claims = jwt.decode(said["token"], self.public, algorithms=["RS256"])
-        assert claims["uid"] == said["uid"]
-        assert claims["exp"] > self.clock.seconds()
-        self.asked.append((f"{request.getHeader('host')}{request.uri.decode()}", said))
-        if self.held is not None:
-            self.held.append(request)
-            return NOT_DONE_YET
-        return self.answer(request)
-
-    def answer(self, request: Request) -> bytes:
-        """A token, or what `status` and `body` say."""
-        request.setResponseCode(self.status)
-        if self.status in (302, 307):
-            request.setHeader(b"Location", b"https://elsewhere.example.com/")
-        if self.body is not None:
-            return self.body
-        if self.status != 200:
-            return b'{"title": "Unauthorized", "description": "hunter2"}'
-        claims = {"uid": "lb", "n": len(self.asked), "exp": self.clock.seconds() + self.life}
-        return json.dumps({"token": jwt.encode(claims, "x" * 32, algorithm="HS256")}).encode()
-
-    def release(self) -> None:
-        """Answer those who wait."""
-        for request in self.held or ():
-            request.write(self.answer(request))
-            request.finish()
-        self.held = []
-
-
-@implementer(IAgent)
-class Nobody:
-    """Refuses every connection."""
-
-    def __init__(self) -> None:
-        self.asked = 0
-
-    def request(self, *_: object) -> Deferred[Any]:
-        """No."""
-        self.asked += 1
-        refused: Deferred[Any] = Deferred()
-        refused.errback(Failure(ConnectionRefusedError()))
-        return refused
 
 
 @cache
@@ -119,7 +45,7 @@ class Case(SynchronousTestCase):
             .public_key()
             .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
         )
-        self.login = Login(public, self.clock)
+        self.login = DCOSLogin(public, self.clock)
         self.agent = RequestTraversalAgent(self.login)
         self.private = (
             key()
@@ -157,7 +83,7 @@ class Tokens(Case):
     """The life of a token."""
 
     def test_login(self) -> None:
-        """The word that the key signs is exchanged for a token, which goes with every request."""
+        """The login token that the key signs is exchanged for a token, which goes with every request."""
         account = self.account()
         self.assertTrue(verifyObject(IAuthorization, account))
         first = self.headers(account)
@@ -168,7 +94,7 @@ class Tokens(Case):
         self.assertEqual((path, said["uid"]), ("dcos.example.com/acs/api/v1/auth/login", "lb"))
 
     def test_renewed_before_its_end(self) -> None:
-        """A new token is got while the old one still holds."""
+        """A new token is requested while the old one is still valid."""
         account = self.account()
         first = self.headers(account)
         self.clock.advance(DAY - 3600)
@@ -177,7 +103,7 @@ class Tokens(Case):
         self.assertEqual(self.headers(account), second)
 
     def test_old_token_while_it_holds(self) -> None:
-        """Where a new token cannot be had the old one goes on, to its end."""
+        """If a login fails the old token is used to its end."""
         account = self.account()
         first = self.headers(account)
         self.login.status = 503
@@ -212,7 +138,7 @@ class Tokens(Case):
         self.assertEqual(self.headers(account)["Authorization"], headers)
 
     def test_cancel(self) -> None:
-        """Who gives up takes the login from nobody else; when all have, it ends, and the next one begins anew."""
+        """A cancelled request leaves the login to the others; without any the login ends, and the next one is new."""
         self.login.held = []
         account = self.account()
         one, other = self.ask(account), self.ask(account)
@@ -227,7 +153,7 @@ class Tokens(Case):
         self.assertEqual(len(self.login.asked), 2)
 
     def test_without_end(self) -> None:
-        """A token that does not say when it ends holds until it is refused."""
+        """A token without an end is used until it is refused."""
         self.login.body = b'{"token": "opaque"}'
         account = self.account()
         first = self.headers(account)
@@ -236,7 +162,7 @@ class Tokens(Case):
         self.assertEqual(first, {"Authorization": "token=opaque"})
 
     def test_clocks_apart(self) -> None:
-        """A token that is over by our clock is not asked for again and again."""
+        """A token that has expired by the local clock is not requested again and again."""
         self.login.life = -5.0
         account = self.account()
         first = self.headers(account)
@@ -245,7 +171,7 @@ class Tokens(Case):
 
 
 class Behind(Case):
-    """A Marathon behind DC/OS's door."""
+    """A Marathon that accepts tokens of DC/OS."""
 
     def test_refused_token(self) -> None:
         """A token that is refused in the middle of its life is replaced, and the same question asked again."""
@@ -272,11 +198,11 @@ def _put(parent: Resource, name: str, child: Resource) -> Resource:
 
 
 class Apps(Resource):
-    """No apps, for who has the token that was given last and not revoked."""
+    """No apps, for requests with the last token unless it was revoked."""
 
     isLeaf = True
 
-    def __init__(self, login: Login) -> None:
+    def __init__(self, login: DCOSLogin) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._login = login
         self._taken = ""
@@ -295,7 +221,7 @@ class Refusals(Case):
     """What is said where there is no token."""
 
     def test_backoff(self) -> None:
-        """After a failure nobody is asked for a while, which grows to a bound; the reason stays."""
+        """After a failure no login is sent for a delay that grows up to a maximum; the reason stays."""
         self.login.status = 401
         account = self.account()
         for pause in (1.0, 2.0, 4.0):
@@ -334,17 +260,17 @@ class Refusals(Case):
             self.login.body = body
             self.assertIn("no token", self.refusal(self.account()).reason)
 
-    def test_nobody(self) -> None:
+    def test_refusing(self) -> None:
         """A login that cannot be reached is said in the words for every connection, with where its address stands."""
-        nobody = Nobody()
-        account = self.account(agent=nobody)
+        refusing = RefusingAgent()
+        account = self.account(agent=refusing)
         reason = self.refusal(account).reason
         self.assertIn("refused; check login_endpoint of --dcos-auth-credentials, and that DC/OS runs", reason)
         self.refusal(account)
-        self.assertEqual(nobody.asked, 1)
+        self.assertEqual(refusing.asked, 1)
 
     def test_silence(self) -> None:
-        """A login that does not answer is given up."""
+        """A login that does not answer is cancelled."""
         self.login.held = []
         asked = self.ask(self.account())
         self.clock.advance(20)
@@ -391,7 +317,7 @@ class Given(Case):
         self.assertIn("marathon-lb[dcos]", str(self.assertRaises(UsageError, self.account)))
 
     def test_unusable(self) -> None:
-        """What is no service account ends the start, without a word of it."""
+        """A text that is not a service account ends the start, and is not quoted."""
         public = "-----BEGIN PUBLIC KEY-----\nhunter2\n-----END PUBLIC KEY-----"
         for given in (
             "/nowhere",
