@@ -42,7 +42,7 @@ _LOOK = 0.05
 
 
 @frozen
-class Program:
+class SupervisedProgram:
     """A program that is kept running; its path is the first argument."""
 
     name: str
@@ -65,7 +65,7 @@ class Child:
     :param pause: seconds before it is started again after its next end.
     """
 
-    program: Program
+    program: SupervisedProgram
     pid: int | None = None
     since: float = 0.0
     pause: float = FIRST_PAUSE
@@ -111,7 +111,11 @@ class Supervisor:
     """
 
     def __init__(
-        self, controller: Program, others: Sequence[Program], haproxy: HAProxy, drain: float
+        self,
+        controller: SupervisedProgram,
+        others: Sequence[SupervisedProgram],
+        haproxy: HAProxy,
+        drain: float,
     ) -> None:
         self._controller = Child(controller)
         self._children = (*(Child(other) for other in others), self._controller)
@@ -189,9 +193,9 @@ def main(arguments: list[str]) -> int:
         from marathonlb.image import syslogd
 
         command = (sys.executable, "-I", "-S", os.path.abspath(syslogd.__file__), socket)
-        others.append(Program("the syslog", command))
+        others.append(SupervisedProgram("the syslog", command))
     supervisor = Supervisor(
-        Program("the controller", tuple(controller)), others, HAProxy(state_directory), float(drain)
+        SupervisedProgram("the controller", tuple(controller)), others, HAProxy(state_directory), float(drain)
     )
     return supervisor.run()
 

@@ -61,12 +61,12 @@ def from_url(url: str, seconds: float = SECONDS) -> dict[str, bytes]:
     try:
         return dict(unpack(_fetch(url, seconds)))
     except urllib.error.HTTPError as error:
-        reason = f"the answer is {error.code} {error.reason}"
+        problem = f"the answer is {error.code} {error.reason}"
     except urllib.error.URLError as error:
-        reason = str(error.reason)
+        problem = str(error.reason)
     except (_BadTarball, OSError, ValueError, HTTPException) as error:
-        reason = str(error)
-    raise TemplateError(source=f"TEMPLATE_URL {redacted(url)}", reason=" ".join(reason.split()))
+        problem = str(error)
+    raise TemplateError(source=f"TEMPLATE_URL {redacted(url)}", reason=" ".join(problem.split()))
 
 
 def from_sandbox(sandbox: str) -> dict[str, bytes]:

@@ -6,14 +6,14 @@ import time
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.image.supervise import FIRST_PAUSE, LONG_ENOUGH, LONGEST_PAUSE, Child, Program
+from marathonlb.image.supervise import FIRST_PAUSE, LONG_ENOUGH, LONGEST_PAUSE, Child, SupervisedProgram
 
 
 class ChildTests(SynchronousTestCase):
     """`Child`."""
 
     def setUp(self) -> None:
-        self.child = Child(Program("the controller", ("/bin/true",)), pid=1, since=time.monotonic())
+        self.child = Child(SupervisedProgram("the controller", ("/bin/true",)), pid=1, since=time.monotonic())
 
     def test_pause_grows(self) -> None:
         """A program that ends again and again is started after ever longer pauses, up to the longest one."""

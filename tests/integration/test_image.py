@@ -36,7 +36,7 @@ PATIENCE = 60
 
 SLOW_END = """
 import signal, sys, time
-from marathonlb.image.supervise import Program, Supervisor
+from marathonlb.image.supervise import SupervisedProgram, Supervisor
 class HAProxy:
     def master(self):
         return object()
@@ -44,7 +44,7 @@ class HAProxy:
         print(seconds, flush=True)
         return True
 stubborn = "import signal as s, time; s.signal(s.SIGTERM, s.SIG_IGN); print('up', flush=True); time.sleep(600)"
-controller = Program("the controller", (sys.executable, "-I", "-S", "-c", stubborn))
+controller = SupervisedProgram("the controller", (sys.executable, "-I", "-S", "-c", stubborn))
 sys.exit(Supervisor(controller, (), HAProxy(), 60).run())
 """
 
