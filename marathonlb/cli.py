@@ -10,6 +10,7 @@ Only the options are imported here: ``--help``, ``--version`` and a refused opti
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -75,4 +76,6 @@ def main(
 
 def script() -> None:
     """Run the console script."""
-    sys.exit(main(sys.argv[1:], os.environ, sys.stdout, sys.stderr))
+    status = main(sys.argv[1:], os.environ, sys.stdout, sys.stderr)
+    gc.freeze()  # else the interpreter searches all objects for garbage before it ends, which takes as long as a run
+    sys.exit(status)

@@ -276,6 +276,24 @@ class ImportTests(SynchronousTestCase):
         self.assertEqual([], sorted(modules & others))
 
 
+class EndTests(SynchronousTestCase):
+    """The end of the process."""
+
+    def test_frozen(self) -> None:
+        """The interpreter does not search what the command has imported for garbage before it ends."""
+        code = (
+            "import atexit, gc, sys\n"
+            "atexit.register(lambda: sys.stderr.write(str(gc.get_freeze_count())))\n"
+            "from marathonlb import cli\n"
+            "sys.argv = ['marathon-update-haproxy', '--version']\n"
+            "cli.script()\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, timeout=60, check=True
+        )
+        self.assertGreater(int(done.stderr), 10_000)
+
+
 class FileTests(SynchronousTestCase):
     """marathon-update-haproxy.py as a program."""
 
