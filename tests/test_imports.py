@@ -113,6 +113,8 @@ PURE = (
     "marathon.cluster",
     "marathon.events.sse",
     "marathon.events.hints",
+    "marathon.events.stream_lifecycle",
+    "marathon.poll_lifecycle",
     "options.values",
     "options.option",
     "options.table",

@@ -1,8 +1,8 @@
 """
-A Marathon on a real socket that can do everything wrong.
+A Marathon on a real socket that can misbehave in every way.
 
-It speaks raw HTTP, so that it can break off, fall silent or send half a line. Each path has a `Script` that is given
-the connection and the request and writes what it likes.
+It writes raw HTTP, so that it can break off, fall silent or send half a line. Each path has a `Script` that gets the
+connection and the request and writes the answer.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def hang_up(connection: Connection, request: Request) -> None:
 
 
 def stream(*chunks: bytes, end: bool = False) -> Script:
-    """An event stream that sends this; it stays open unless told to end."""
+    """An event stream that sends this; it stays open unless ``end`` is set."""
 
     def script(connection: Connection, request: Request) -> None:
         connection.head(200, "Content-Type: text/event-stream;charset=UTF-8")
@@ -215,7 +215,7 @@ class HTTPMarathon(Factory):
         return f"http://127.0.0.1:{self.port}"
 
     async def stop(self) -> None:
-        """Listen no more, and reset whoever is still there."""
+        """Stop listening, and reset the connections that are open."""
         if self._port is not None:
             port, self._port = self._port, None
             await (port.stopListening() or Deferred.fromCoroutine(_nothing()))

@@ -1,4 +1,4 @@
-"""A Marathon of values, for those who ask `IMarathon`; it passes the same contract as the real client."""
+"""A Marathon in memory that provides `IMarathon`; it passes the same contract as the real client."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ T = TypeVar("T")
 @implementer(IMarathon)
 class FakeMarathon:
     """
-    Set what runs, what cannot be read, whether it fails, and hold its answers back.
+    A Marathon whose apps, unreadable apps, failures and delays its test sets.
 
-    :ivar asked: what was asked, in order: ``*`` for everything, an app's id, ``elected``.
-    :ivar avoided: the ``avoid`` of each question about everything.
+    :ivar asked: the requests, in order: ``*`` for everything, an app's id, ``elected``.
+    :ivar avoided: the ``avoid`` of each request about everything.
     """
 
     def __init__(self, *apps: App, url: str = "http://fake:8080") -> None:
@@ -37,45 +37,45 @@ class FakeMarathon:
         self.set(*apps)
 
     def set(self, *apps: App) -> None:
-        """From now on exactly these run, and all can be read."""
+        """Run exactly these apps from now on, all of them readable."""
         self._apps = {app.id: app for app in apps}
         self._unreadable = {}
 
     def put(self, *apps: App) -> None:
-        """From now on these run too, instead of what ran under their ids."""
+        """Run these apps, too, from now on, in place of those with their ids."""
         for app in apps:
             self._apps[app.id] = app
             self._unreadable.pop(app.id, None)
 
     def remove(self, *app_ids: str) -> None:
-        """From now on these do not run."""
+        """Remove these apps."""
         for app_id in app_ids:
             del self._apps[app_id]
 
     def garble(self, app_id: str, reason: str = "`$.ports[0]` is no port") -> None:
-        """From now on this app cannot be read."""
+        """Make this app unreadable from now on."""
         self._apps.pop(app_id, None)
         self._unreadable[app_id] = UnreadableApp(app_id=app_id, reason=reason)
 
     def fail(self, reason: str | None = "no leader", status: int | None = 503) -> None:
-        """From now on every question fails; with None they are answered again."""
+        """Fail every request from now on; with None answer them again."""
         self._failure = None if reason is None else SourceError(url=self.url, reason=reason, status=status)
 
     def next_answers(self, *answers: AppsAnswer) -> None:
-        """Give these to the next questions about everything or one app, whatever runs."""
+        """Return these to the next requests about everything or one app, whatever runs."""
         self._answers.extend(answers)
 
     def hold(self) -> None:
-        """From now on answers wait for `release`; each says what was true when it is let go."""
+        """Hold back answers until `release`; each has the apps of that time."""
         self._held = self._held or []
 
     @property
     def held(self) -> int:
-        """How many answers wait."""
+        """The number of answers that wait."""
         return len([each for each in self._held or () if not each.called])
 
     def release(self, count: int | None = None) -> None:
-        """Let the first so many waiting answers go; without a number all of them, and hold no more."""
+        """Release the first ``count`` waiting answers; without a number all of them, and hold back no more."""
         held = self._held or []
         if count is None:
             self._held = None

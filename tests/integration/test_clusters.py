@@ -20,7 +20,7 @@ from tests.integration.worlds import ask
 
 
 class Wire:
-    """The way to a Marathon, which can be cut: who asks is refused, and what was connected is reset."""
+    """A proxy to a Marathon that can be cut: new connections are refused, and open ones reset."""
 
     def __init__(self, service: MiniMarathon) -> None:
         host, _, port = service.url.removeprefix("http://").partition(":")
@@ -52,7 +52,7 @@ class Wire:
         self._number = self._port.getHost().port
 
     async def cut(self) -> None:
-        """Connect nobody any more."""
+        """Refuse every connection from now on."""
         if self._port is not None:
             port, self._port = self._port, None
             await maybeDeferred(port.stopListening)
@@ -143,7 +143,7 @@ class TwoClustersTests(Controlled, MarathonTestCase):
         self.assertIn('marathon_lb_cluster_apps{cluster="west"} 1.0', metrics)
 
     async def goes_on(self, name: str) -> None:
-        """The east changes, the west serves, and everybody is told which Marathon is lost."""
+        """The east changes, the west serves, and all sources name the Marathon that is lost."""
         await self.create(self.east, app(name, free_port()))
         await self.answers(f"{name} task=", f"{name}.example.com")
         await self.answers("west task=", "west.example.com")
@@ -163,5 +163,5 @@ class TwoClustersTests(Controlled, MarathonTestCase):
         await until(told, 20)
 
     async def well(self) -> bool:
-        """Whether everybody is told that all is well, and both Marathons post their events."""
+        """Return whether all sources report success, and both Marathons post their events."""
         return bool((await self.status()).get("connected_to")) and not await self.reasons()

@@ -206,7 +206,7 @@ class BadInput(Base):
             await self.refused(self.client(server).app("/a"))
 
     async def test_silence(self) -> None:
-        """Who says nothing, or stops in the middle, is given up after the time limit, and its connection ends."""
+        """A Marathon that falls silent, also in the middle, is an error after the time limit, and its connection ends."""
         for script in (http.silence, lambda connection, _: connection.head(200, length=100)):
             server = await self.server(apps=script)
             error = await self.refused(self.client(server, timeout=0.05).apps())
@@ -214,7 +214,7 @@ class BadInput(Base):
             await _until(lambda server=server: not server.connections)
 
     async def test_nobody(self) -> None:
-        """A port where nobody listens and a name that nobody has are told apart."""
+        """A closed port and an unknown name are different errors."""
         gone = await self.server()
         url = gone.url
         await gone.stop()
@@ -230,13 +230,13 @@ class BadInput(Base):
             self.assertIn(word, said)
 
     async def test_too_long(self) -> None:
-        """An answer that is longer than anyone's is given up."""
+        """An answer past the limit is an error."""
         server = await self.server(apps=http.body(b'{"apps": [' + b" " * 100_000 + b"]}"))
         error = await self.refused(self.client(server, max_body=1000).apps())
         self.assertIn("longer than 1000 bytes", error.reason)
 
     async def test_cancel(self) -> None:
-        """A question that is given up ends its connection and asks nobody else."""
+        """A cancelled request ends its connection, and no other Marathon is asked."""
         silent, other = await self.server(apps=http.silence), await self.server(apps=http.json_body(APPS))
         asked = self.client(silent, other).apps()
         await _until(lambda: bool(silent.requests))
@@ -262,7 +262,7 @@ class Answers(Base):
     """What is asked, and what is made of it."""
 
     async def test_questions(self) -> None:
-        """The list is asked with its tasks and readiness, tasks first for those who read the first alone."""
+        """The list is requested with tasks and readiness, tasks first for Marathons that read only the first."""
         server = await self.server(
             apps=http.json_body(APPS), **{"apps/a": http.json_body({"app": APPS["apps"][0]})}
         )
@@ -313,7 +313,7 @@ class Answers(Base):
         self.assertTrue(server.requests[0].path.startswith("/v2/apps/a%3Fforce%3Dtrue%23x/%C3%A9%2A"))
 
     async def test_avoid(self) -> None:
-        """A second opinion comes from somebody else where there is one."""
+        """A second answer comes from another Marathon if there is one."""
         one, two = await self.server(apps=http.json_body(APPS)), await self.server(apps=http.json_body(APPS))
         client = self.client(one, two)
         self.assertEqual((await client.apps()).url, one.url)
@@ -376,7 +376,7 @@ class Pods(Base):
 
 
 class Leader(Base):
-    """Redirects, and who gets the credentials."""
+    """Redirects and credentials."""
 
     async def test_redirect(self) -> None:
         """A redirect to the leader is followed, whatever its kind."""
@@ -410,7 +410,7 @@ class Leader(Base):
             self.assertEqual(leader.requests[0].headers["authorization"], [BASIC])
 
     async def test_foreign(self) -> None:
-        """A redirect to anybody else is followed without the credentials, whoever that claims to be."""
+        """A redirect to another host is followed without the credentials, whatever that host claims."""
         foreign = await self.server(apps=http.html(401))
         foreign.scripts["/v2/apps"] = http.json_body({}, 401, f"X-Marathon-Leader: {foreign.url}")
         for leader in (
@@ -425,7 +425,7 @@ class Leader(Base):
         self.assertEqual([r for r in foreign.requests if "authorization" in r.headers], [])
 
     async def test_chain(self) -> None:
-        """A leader that was named may name nobody else."""
+        """A leader that was named cannot name another one."""
         foreign = await self.server(apps=http.html(401))
         leader = await self.server(
             apps=http.redirect(302, foreign.url + "/v2/apps", f"X-Marathon-Leader: {foreign.url}"),
@@ -448,7 +448,7 @@ class Leader(Base):
 
 
 class Credentials(Base):
-    """Who we are."""
+    """Credentials."""
 
     async def test_basic(self) -> None:
         """Credentials go with each request, and reach no error."""
@@ -487,7 +487,7 @@ class Credentials(Base):
         self.assertEqual(len(answer.apps), 1)
 
     async def test_bad_file(self) -> None:
-        """A file that is missing or odd is an error that names it and the option, until it is mended."""
+        """A missing or unusable file is an error that names it and the option, until it is corrected."""
         server = await self.server(apps=http.json_body(APPS))
         path = self.mktemp()
         client = self.client(server, auth=FileAuthorization(path))
@@ -516,14 +516,14 @@ class Stream(Base):
     async def follow(
         self, server: HTTPMarathon, auth: IAuthorization | None = None
     ) -> tuple[list[str], bytes]:
-        """Follow the stream to its end: who opened it, and the bytes."""
+        """Follow the stream to its end, and return its URL and bytes."""
         opened: list[str] = []
         received: list[bytes] = []
         await self.client(server, auth=auth).event_stream(server.url, opened.append, received.append)
         return opened, b"".join(received)
 
     async def test_follow(self) -> None:
-        """The bytes come as they are, and the end is told."""
+        """The bytes come as they are, and the end is reported."""
         server = await self.server(events=http.stream(b"data: 1\r\n", b"\r\n", end=True))
         self.assertEqual(await self.follow(server), ([server.url], b"data: 1\r\n\r\n"))
 
@@ -577,7 +577,7 @@ class Stream(Base):
         await asked
 
     async def test_cancel(self) -> None:
-        """A stream that is given up is closed."""
+        """A cancelled stream is closed."""
         server = await self.server(events=http.stream(b"data: 1\r\n"))
         received: list[bytes] = []
         asked = self.client(server).event_stream(server.url, lambda url: None, received.append)
@@ -588,7 +588,7 @@ class Stream(Base):
         await _until(lambda: not server.connections)
 
     async def test_no_head(self) -> None:
-        """A stream whose head never comes is given up; a quiet stream is not this layer's question."""
+        """A stream whose head never comes is an error; a quiet stream is not."""
         server = await self.server(events=http.silence)
         asked = self.client(server, timeout=0.05).event_stream(
             server.url, lambda url: None, lambda data: None

@@ -100,14 +100,14 @@ class Follow(Base):
         self.assertEqual(source.problem, "")
 
     async def test_dies(self) -> None:
-        """A stream that dies in the middle of an event is opened anew, and everything is compared again."""
+        """A stream that breaks in the middle of an event is opened again, and everything is compared again."""
         server = await self.server(events=http.stream(ATTACHED, event("/a"), event("/never")[:-10], end=True))
         self.follow(server)
         await self.until(lambda: self.count(CauseKind.STREAM_ATTACHED) >= 3)
         self.assertNotIn("/never", self.apps())
 
     async def test_reset(self) -> None:
-        """A stream that is torn down is opened anew."""
+        """A stream that is reset is opened again."""
         server = await self.server(events=http.stream(ATTACHED))
         self.follow(server)
         for attached in (1, 2, 3):
@@ -116,7 +116,7 @@ class Follow(Base):
                 connection.abort()
 
     async def test_stalls(self) -> None:
-        """A stream that falls silent is opened anew."""
+        """A stream that falls silent is opened again."""
         server = await self.server(events=http.stream(ATTACHED))
         self.follow(server, stall_timeout=0.05)
         await self.until(lambda: self.count(CauseKind.STREAM_ATTACHED) >= 3)

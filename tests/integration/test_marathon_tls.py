@@ -1,4 +1,4 @@
-"""Whom the client believes that it is Marathon."""
+"""The TLS verification of Marathon, and the client certificate."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class TLS(TestCase):
         return str(caught.exception)
 
     async def test_unknown(self) -> None:
-        """A certificate that nobody vouches for is refused, with the option that helps."""
+        """A certificate of an unknown authority is refused, with the option that helps."""
         self.assertIn("--marathon-ca-cert", await self.refused(self.ask()))
 
     async def test_bundle(self) -> None:
@@ -119,7 +119,7 @@ class TLS(TestCase):
         self.assertNotIn("authorization", leader.requests[0].headers)
 
     async def test_insecure(self) -> None:
-        """Without verification anybody is believed, by name and by address, with a warning at each start."""
+        """Without verification every certificate is accepted, by name and by address, with a warning at each start."""
         warnings: list[str] = []
 
         def observe(event: Any) -> None:
@@ -200,7 +200,7 @@ class Mutual(TestCase):
             self.assertNotIn("\n", reason)
 
     async def test_insecure(self) -> None:
-        """It is shown to a Marathon that nobody vouches for, too, where that is wanted."""
+        """It is shown to an unverified Marathon, too, with --marathon-insecure."""
         client = self.client(self.server, marathon_client_cert=self.mine, marathon_insecure=True)
         await client.apps()
         self.assertEqual(self.server.shown, ["load-balancer"])  # type: ignore[attr-defined]
@@ -219,7 +219,7 @@ class Mutual(TestCase):
         )
 
     async def test_redirect(self) -> None:
-        """A redirect to somebody who is neither listed nor named as the leader is followed without it."""
+        """A redirect to a host that is neither listed nor named as the leader is followed without it."""
         foreign = await self.marathon(required=False)
         for name, expected in (("another:1", None), (f"localhost:{foreign.port}", "load-balancer")):
             self.server.scripts["/v2/leader"] = http.json_body({"leader": name})

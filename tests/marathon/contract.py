@@ -1,4 +1,4 @@
-"""What every `IMarathon` must do: run against the fake, and against the real client with a server behind it."""
+"""The contract of `IMarathon`, run against the fake, and against the real client with a server behind it."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ CART = App(id="/shop/cart", labels={"HAPROXY_0_VHOST": "cart.example.com"})
 
 
 class MarathonContract:
-    """Mixed into a `TestCase` that sets ``marathon`` and says how to change what it answers."""
+    """A mixin for a `TestCase` that sets ``marathon`` and changes its answers."""
 
     marathon: IMarathon
 
     def has(self, *apps: App) -> None:
-        """From now on exactly these run."""
+        """Run exactly these apps from now on."""
         raise NotImplementedError
 
     def garbles(self, app_id: str) -> None:
-        """From now on this app cannot be read."""
+        """Make this app unreadable from now on."""
         raise NotImplementedError
 
     def fails(self) -> None:
-        """From now on there is no answer."""
+        """Give no answer from now on."""
         raise NotImplementedError
 
     def has_no_leader(self) -> None:
-        """From now on nobody is elected."""
+        """Elect no leader from now on."""
         raise NotImplementedError
 
     async def test_interface(self: Any) -> None:
-        """It provides what the reconciler wants."""
+        """It provides the interface."""
         self.assertTrue(verifyObject(IMarathon, self.marathon))
 
     async def test_everything(self: Any) -> None:
-        """All apps come with their tasks, and the answer says who gave it."""
+        """All apps come with their tasks, and the answer has the URL of its Marathon."""
         self.has(SHOP, CART)
         answer: AppsAnswer = await self.marathon.apps()
         self.assertEqual({app.id: app for app in answer.apps}, {"/shop": SHOP, "/shop/cart": CART})
@@ -56,12 +56,12 @@ class MarathonContract:
         self.assertTrue(answer.url.startswith("http://"))
 
     async def test_nothing(self: Any) -> None:
-        """No apps is an answer, where Marathon says so."""
+        """An empty list of apps is an answer."""
         self.has()
         self.assertEqual((await self.marathon.apps()).apps, ())
 
     async def test_one(self: Any) -> None:
-        """One app comes alone."""
+        """One app is returned alone."""
         self.has(SHOP, CART)
         self.assertEqual((await self.marathon.app("/shop/cart")).apps, (CART,))
 
@@ -83,7 +83,7 @@ class MarathonContract:
         self.assertEqual([each.app_id for each in answer.unreadable], ["/odd"])
 
     async def test_failure(self: Any) -> None:
-        """Without an answer every question fails with a `SourceError`, and none is answered by nothing."""
+        """Without an answer every request fails with a `SourceError`; none returns an empty answer."""
         self.has(SHOP)
         self.fails()
         for ask in (self.marathon.apps, lambda: self.marathon.app("/shop"), self.marathon.elected):
@@ -92,14 +92,14 @@ class MarathonContract:
             self.assertTrue(caught.exception.reason)
 
     async def test_elected(self: Any) -> None:
-        """It says whether there is a leader."""
+        """It returns whether a leader is elected."""
         self.has(SHOP)
         self.assertIs(await self.marathon.elected(), True)
         self.has_no_leader()
         self.assertIs(await self.marathon.elected(), False)
 
     async def test_avoid(self: Any) -> None:
-        """Where there is nobody else to ask, the one to avoid is asked all the same."""
+        """If there is no other Marathon, the one to avoid is asked."""
         self.has(SHOP)
         answer = await self.marathon.apps()
         again = await self.marathon.apps(avoid=answer.url)

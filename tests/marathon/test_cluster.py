@@ -124,7 +124,7 @@ class Replace(SynchronousTestCase):
         self.assertEqual(self.cluster.unreadable, {})
 
     def test_view(self) -> None:
-        """Nobody changes the cluster past it."""
+        """The view of the apps cannot be changed."""
         with self.assertRaises(TypeError):
             self.cluster.apps["/a"] = app("/a")  # type: ignore[index]
 
@@ -156,7 +156,7 @@ class Verdicts(SynchronousTestCase):
         self.assertFalse(cluster.replace("/a", silent))
 
     def test_told(self) -> None:
-        """A verdict that is told wins over the one that is held."""
+        """A health result of the answer wins over the known one."""
         checks = (HealthCheck(),)
         self.assertEqual(
             self.after(
@@ -225,7 +225,7 @@ class HowMuch(SynchronousTestCase):
         self.assertEqual(self.cluster.shrink([], unreadable("#1")).vanished, 0)
 
     def test_weigh(self) -> None:
-        """Who knows better what is served says how to count."""
+        """The caller may weigh the apps."""
         self.assertEqual(self.cluster.shrink([], weigh=lambda each: 1), Shrink(4, 4))
 
 

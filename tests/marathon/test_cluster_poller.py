@@ -76,7 +76,7 @@ class ClusterPollerTests(SynchronousTestCase):
         self.assertEqual(["*", "/a", "/b", "/c"], self.marathon.asked)
 
     def test_overdue(self) -> None:
-        """An answer that nobody waits for any more is announced; until then no poll waits for it."""
+        """An overdue answer is announced; until then no poll waits for it."""
         self.marathon.hold()
         self.poller.enqueue(NOTHING, everything=True)
         waiting = self.poller.poll()
@@ -132,7 +132,7 @@ class ClusterPollerTests(SynchronousTestCase):
         self.assertEqual((True, False), (self.poller.attempted, self.poller.known))
 
     def test_stop(self) -> None:
-        """A stop cancels the request and the timers, and lets go those who wait."""
+        """A stop cancels the request and the timers, and ends every wait."""
         self.marathon.hold()
         self.poller.enqueue(NOTHING, everything=True)
         waiting = self.poller.poll()

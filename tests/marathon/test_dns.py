@@ -62,7 +62,7 @@ class Names:
         return resolution
 
     def answer(self, name: str) -> None:
-        """Answer all who wait for a name."""
+        """Answer all requests for a name."""
         ready = [receiver for waiting, receiver in self._waiting if waiting == name]
         self._waiting = [each for each in self._waiting if each[0] != name]
         for receiver in ready:
@@ -73,7 +73,7 @@ class Names:
 
 
 class Hosts(SynchronousTestCase):
-    """Names are resolved once, remembered, and looked at again."""
+    """`AgentHosts`: names are resolved once, cached, and resolved again."""
 
     def setUp(self) -> None:
         self.clock = Clock()
@@ -113,7 +113,7 @@ class Hosts(SynchronousTestCase):
                 self.assertEqual(hosts.address("agent"), address, order)
 
     def test_literal(self) -> None:
-        """An address is its own, and nobody is asked."""
+        """A literal address is not resolved."""
         for address in ("10.0.0.1", "fd00::1", "::1"):
             self.successResultOf(self.learn(address))
             self.assertEqual(self.hosts.address(address), address)
@@ -127,7 +127,7 @@ class Hosts(SynchronousTestCase):
         self.assertEqual(self.names.asked, ["agent"])
 
     def test_failure(self) -> None:
-        """A name that has no address takes nobody else out, and is complained about once."""
+        """A name without an address affects no other, and is logged once."""
         self.names.table["good"] = ["10.0.0.1"]
         self.successResultOf(self.learn("bad", "good"))
         self.successResultOf(self.learn("bad", "good"))
@@ -137,7 +137,7 @@ class Hosts(SynchronousTestCase):
         self.assertEqual(self.hints, [])
 
     def test_mended(self) -> None:
-        """A name that gets an address is noticed at the next round, told once, and served."""
+        """A name that gets an address is noticed at the next resolution, makes one hint, and is served."""
         self.successResultOf(self.learn("agent"))
         self.hosts.startService()
         self.addCleanup(self.hosts.stopService)
@@ -162,7 +162,7 @@ class Hosts(SynchronousTestCase):
         self.assertEqual(self.hosts.moved(), {"agent"})
 
     def test_forgotten(self) -> None:
-        """A name that nobody has any more is forgotten and not asked for again, but while it is being resolved."""
+        """A name without an agent is forgotten and not resolved again, except while its resolution is under way."""
         self.names.table |= {"one": ["10.0.0.1"], "two": ["10.0.0.2"], "slow": ["10.0.0.3"]}
         self.names.held.add("slow")
         self.learn("one", "two", "slow")
@@ -219,7 +219,7 @@ class Hosts(SynchronousTestCase):
         self.assertEqual(len(self.warnings()), 3)
 
     def test_cancelled(self) -> None:
-        """Who waits for names can give up, and nothing is left to do."""
+        """Waiting for names can be cancelled, and leaves no timer."""
         self.names.held.add("slow")
         waiting = self.learn("slow")
         waiting.cancel()
@@ -227,7 +227,7 @@ class Hosts(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_stopped(self) -> None:
-        """After the stop nothing is asked for, and nobody is told of what arrives late."""
+        """After the stop nothing is resolved, and a late address makes no hint."""
         self.names.held.add("slow")
         self.learn("slow")
         self.clock.advance(5)

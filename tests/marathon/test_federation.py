@@ -64,7 +64,7 @@ class Case(SynchronousTestCase):
         }
 
     def start(self) -> None:
-        """A federation that knows nothing but what was kept."""
+        """Start a federation that knows only the snapshots."""
         self.federation = Federation(
             self.gatherers(),
             self.clock,
@@ -80,7 +80,7 @@ class Case(SynchronousTestCase):
         return Deferred.fromCoroutine(self.federation.gather(None if everything else ids(*apps)))
 
     def gather(self, *apps: str) -> Gathered:
-        """What comes of asking for these apps, or everything, without a wait."""
+        """Return the result of asking for these apps, or everything, without a wait."""
         return self.successResultOf(self.asked(*apps, everything=not apps))
 
     def known(self) -> set[str]:
@@ -92,7 +92,7 @@ class FederationTests(Case):
     """`Federation`."""
 
     def test_everything(self) -> None:
-        """What all clusters run is known under ids of their own, in one view."""
+        """The apps of all clusters are known under ids of their own, in one view."""
         self.assertFalse(self.federation.complete)
         gathered = self.gather()
         self.assertEqual(gathered.change.added, ids("/shop", "east:/shop", "west:/shop"))
@@ -114,7 +114,7 @@ class FederationTests(Case):
         )
 
     def test_silent(self) -> None:
-        """A cluster that does not answer holds the others up for a moment; what it says later is told."""
+        """A cluster that does not answer delays the others for a moment; its later answer makes a hint."""
         self.west.hold()
         asked = self.asked(everything=True)
         self.assertNoResult(asked)
@@ -134,7 +134,7 @@ class FederationTests(Case):
         self.assertIsNotNone(self.federation.last_full)
 
     def test_failing(self) -> None:
-        """One that fails keeps what is known of it, and is asked again with back-off, whatever the others do."""
+        """A cluster that fails keeps its known apps, and is retried with back-off, independently of the others."""
         self.gather()
         self.west.fail()
         self.east.put(App("/cart"))
@@ -158,7 +158,7 @@ class FederationTests(Case):
         self.assertIn("west:/cart", self.known())
 
     def test_says_it_once(self) -> None:
-        """A failure names the cluster and its Marathon, and is said less loudly where it stays."""
+        """A failure is logged with the cluster and its Marathon."""
         self.gather()
         self.west.fail("it does not answer")
         self.gather("west:/shop")
@@ -170,7 +170,7 @@ class FederationTests(Case):
         )
 
     def test_hint_after_failure(self) -> None:
-        """A hint soon after a failure is asked for when a moment has passed, with all that is owed."""
+        """A hint soon after a failure is asked for after the patience, with all apps that are due."""
         self.gather()
         self.west.fail()
         self.gather("west:/shop")
@@ -185,7 +185,7 @@ class FederationTests(Case):
         self.assertIn("west:/cart", self.known())
 
     def test_owed(self) -> None:
-        """What is asked for while a question is under way is asked for next."""
+        """Apps that are hinted at during a request are asked for next."""
         self.gather()
         self.west.hold()
         one = self.asked("west:/shop")
@@ -238,7 +238,7 @@ class FederationTests(Case):
         self.assertEqual(gathered.drifted, ids("west:/stock"))
 
     def test_cancel(self) -> None:
-        """Who gives up waiting ends no question that others may wait for."""
+        """Cancelling a gathering does not cancel the requests, which others may wait for."""
         self.west.hold()
         asked = self.asked(everything=True)
         asked.cancel()
@@ -247,7 +247,7 @@ class FederationTests(Case):
         self.assertIn("west:/shop", self.known())
 
     def test_stop(self) -> None:
-        """After the end nothing is asked and nothing waits."""
+        """After the stop nothing is asked and nothing waits."""
         self.gather()
         self.west.fail()
         self.gather()
@@ -263,20 +263,20 @@ class StartTests(Case):
     """A start while a cluster does not answer."""
 
     def test_nothing_known(self) -> None:
-        """Before anybody has answered nothing may be served."""
+        """Before a cluster has answered nothing may be served."""
         for fake in self.marathons.values():
             fake.fail()
         self.gather()
         self.assertFalse(self.federation.complete)
 
     def test_never_seen(self) -> None:
-        """A cluster of which HAProxy serves nothing, and that was never known, is not waited for."""
+        """The first configuration does not wait for a cluster that HAProxy serves nothing of."""
         self.west.fail()
         self.gather()
         self.assertTrue(self.federation.complete)
 
     def test_served(self) -> None:
-        """Where HAProxy serves something of it and nothing was kept nothing changes until it answers, which is said."""
+        """Without a snapshot of a cluster that HAProxy serves, nothing changes until it answers; the log says so once."""
         self.served = {"west"}
         self.west.fail()
         self.gather()
@@ -293,7 +293,7 @@ class StartTests(Case):
         return self.successResultOf(Deferred.fromCoroutine(self.federation.agrees(since)))
 
     def test_second_opinion(self) -> None:
-        """Every cluster that answers has to agree long enough after a doubt, asked anew and with a leader."""
+        """After a doubt every cluster that answers has to agree, later, in a new answer and with a leader."""
         self.west.fail()
         self.gather()
         since = self.clock.seconds()
@@ -309,7 +309,7 @@ class StartTests(Case):
         self.assertFalse(self.agrees(since))
 
     def test_recalled(self) -> None:
-        """What was kept of it is served, and a first answer that takes too much of that away is doubted."""
+        """The snapshot is served, and a first answer that would remove too much of it is doubted."""
         self.gather()
         self.clock.advance(SNAPSHOT_DELAY)
         self.federation.stopService()
@@ -331,7 +331,7 @@ class StartTests(Case):
         self.assertNotIn("west:/shop", self.known())
 
     def test_kept_at_the_end(self) -> None:
-        """A change that was not kept yet is kept at the end."""
+        """A change without a snapshot yet is written at the stop."""
         self.gather()
         self.federation.stopService()
         kept = self.snapshots.recall("east")
@@ -352,7 +352,7 @@ class AllClustersTests(Case):
         return Deferred.fromCoroutine(everyone.gather(None))
 
     def test_all(self) -> None:
-        """All are asked, and what they say is taken together."""
+        """All are asked, and their answers are one result."""
         everyone = self.all()
         self.assertFalse(everyone.complete)
         gathered = self.successResultOf(self.ask(everyone))
@@ -362,7 +362,7 @@ class AllClustersTests(Case):
         self.assertEqual(len(everyone.cluster.apps), 3)
 
     def test_second_opinion(self) -> None:
-        """A single run believes what it doubted when all clusters have said it again."""
+        """A single run accepts a doubted result when all clusters have confirmed it."""
         everyone = self.all()
         self.successResultOf(self.ask(everyone))
         since = self.clock.seconds()

@@ -15,7 +15,7 @@ from tests.fakes.marathon import FakeMarathon
 
 
 class ReportTests(SynchronousTestCase):
-    """What an operator reads of apps and tasks that cannot be read."""
+    """The log about apps and tasks that cannot be read."""
 
     def setUp(self) -> None:
         self.marathon = FakeMarathon()
@@ -30,14 +30,14 @@ class ReportTests(SynchronousTestCase):
         self.addCleanup(globalLogPublisher.removeObserver, observe)
 
     def heard(self, answer: AppsAnswer, *apps: str) -> list[str]:
-        """What is said of an answer about everything, or about these apps."""
+        """Return the log of an answer about everything, or about these apps."""
         self.said.clear()
         self.marathon.next_answers(answer)
         self.successResultOf(Deferred.fromCoroutine(self.gatherer.gather(frozenset(apps) or None)))
         return list(self.said)
 
     def test_once(self) -> None:
-        """An app or a task that cannot be read is said once, until it can be read, or for another reason."""
+        """An unreadable app or task is logged once, and again after it could be read, or for another reason."""
         broken = AppsAnswer(
             apps=(App("/a"),),
             unreadable=(UnreadableApp(app_id="/b", reason="no ports"),),
@@ -56,7 +56,7 @@ class ReportTests(SynchronousTestCase):
         self.assertEqual(self.heard(broken), words)
 
     def test_many(self) -> None:
-        """Of very many the first are named and the rest counted."""
+        """Of very many the first are named and the others counted."""
         many = tuple(UnreadableApp(app_id=f"#{number}", reason="no object") for number in range(LOGGED + 5))
         said = self.heard(AppsAnswer(apps=(), unreadable=many))
         self.assertEqual(len(said), LOGGED + 1)
@@ -64,10 +64,10 @@ class ReportTests(SynchronousTestCase):
 
 
 class StaleTests(SynchronousTestCase):
-    """An answer that is older than what is held for some of its apps."""
+    """An answer whose apps are partly older than the known ones."""
 
     def test_cannot_be_confirmed(self) -> None:
-        """Where the older ones cannot be asked again they stay, and what is new of the others is not lost."""
+        """If asking again about the older apps fails they stay, and the changes of the others are kept."""
         marathon = FakeMarathon(App("/a", version="2"))
         clock = Clock()
         gatherer = Gatherer(marathon, clock, max_shrink=50, weigh=lambda app: 1)

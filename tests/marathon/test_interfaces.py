@@ -1,4 +1,4 @@
-"""The fake Marathon can be trusted, since it does what the real client does."""
+"""The fake Marathon fulfils the contract of `IMarathon`, as the real client does."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.marathon.contract import CART, SHOP, MarathonContract
 
 
 class Contract(MarathonContract, TestCase):
-    """The contract, by the fake."""
+    """The contract, fulfilled by the fake."""
 
     def setUp(self) -> None:
         self.marathon: FakeMarathon = FakeMarathon()  # type: ignore[assignment]
@@ -30,10 +30,10 @@ class Contract(MarathonContract, TestCase):
 
 
 class Control(TestCase):
-    """What the fake has for its tests alone."""
+    """The controls of the fake."""
 
     def test_hold(self) -> None:
-        """An answer that is held says what was true when it was let go."""
+        """An answer that was held back has the apps of the time of its release."""
         marathon = FakeMarathon(SHOP)
         marathon.hold()
         first, second = marathon.apps(), marathon.app("/shop")
@@ -48,7 +48,7 @@ class Control(TestCase):
         self.failureResultOf(second, SourceError)
 
     def test_cancel(self) -> None:
-        """A question that is given up does not trip the release."""
+        """A cancelled request does not disturb the release."""
         marathon = FakeMarathon(SHOP)
         marathon.hold()
         asked = marathon.apps()

@@ -125,7 +125,7 @@ class Tokens(Case):
         self.assertEqual(self.headers(account), second)
 
     def test_single_flight(self) -> None:
-        """One login serves all who ask at the same time."""
+        """One login serves all requests that wait for it."""
         self.login.held = []
         account = self.account()
         asked = [self.ask(account) for _ in range(5)]
@@ -218,7 +218,7 @@ class Apps(Resource):
 
 
 class Refusals(Case):
-    """What is said where there is no token."""
+    """The errors if there is no token."""
 
     def test_backoff(self) -> None:
         """After a failure no login is sent for a delay that grows up to a maximum; the reason stays."""
@@ -261,7 +261,7 @@ class Refusals(Case):
             self.assertIn("no token", self.refusal(self.account()).reason)
 
     def test_refusing(self) -> None:
-        """A login that cannot be reached is said in the words for every connection, with where its address stands."""
+        """The error of a login that cannot be reached names the place of its address."""
         refusing = RefusingAgent()
         account = self.account(agent=refusing)
         reason = self.refusal(account).reason

@@ -1,4 +1,4 @@
-"""One request to one Marathon: redirects and who gets the credentials, on pages in memory."""
+"""One request to one Marathon: redirects and credentials, on pages in memory."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ class UnpackingTests(SynchronousTestCase):
             self.assertEqual(packed.headers.hasHeader("Content-Encoding"), bool(encoding))
 
     def test_unpacked_once(self) -> None:
-        """Nobody above unpacks it again, and its length is not the packed one."""
+        """The answer is not unpacked again, and its length is not the packed one."""
         _, asked = self.ask("GZIP")
         response = self.successResultOf(asked)
         self.assertFalse(response.headers.hasHeader("Content-Encoding"))

@@ -108,7 +108,7 @@ class Hints(SynchronousTestCase):
         self.assertEqual(apps(pretty + b"\n" + two), {"/a", "/b"})
 
     def test_why(self) -> None:
-        """The reason is the event's type, but never a text that anybody made up."""
+        """The cause is the event's type, but never an unknown text."""
         self.assertEqual(
             hint_of(event("app_terminated_event", appId="/a")),
             event_hint(["/a"], "app_terminated_event"),
@@ -158,7 +158,7 @@ class Others(SynchronousTestCase):
         self.assertEqual(ended_tasks(b"x"), set())
 
     def test_ended_instances(self) -> None:
-        """So are the instances of pods, of which nothing tells by their tasks."""
+        """Ended instances of pods are named, too."""
         for condition, ended in (
             ("Killing", True),
             ("Killed", True),

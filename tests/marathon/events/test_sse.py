@@ -84,7 +84,7 @@ class Limits(SynchronousTestCase):
     """More than memory should hold."""
 
     def test_line(self) -> None:
-        """A line without an end is told once, when it passes the limit, and the next event is good."""
+        """A line without an end is reported once, when it passes the limit, and the next event is valid."""
         parser = SSEParser(100)
         self.assertEqual(parser.feed(b"data: " + b"x" * 94), [])
         self.assertEqual(parser.feed(b"x"), [Oversized(100)])
@@ -94,7 +94,7 @@ class Limits(SynchronousTestCase):
         self.assertEqual(parser.feed(b"data: next\r\n\r\n"), [ServerSentEvent(b"next")])
 
     def test_lines(self) -> None:
-        """Many lines that are too much together are told once as well."""
+        """Many lines that pass the limit together are reported once as well."""
         stream = b"data: 0123456789\n" * 20 + b"\n" + b"data: next\n\n"
         self.assertEqual(parse([stream], 100), [Oversized(100), ServerSentEvent(b"next")])
 
@@ -119,7 +119,7 @@ class Limits(SynchronousTestCase):
 
 
 class AnyBytes(SynchronousTestCase):
-    """Streams that nobody wrote."""
+    """Streams of random bytes."""
 
     @settings(max_examples=300, deadline=None)
     @given(

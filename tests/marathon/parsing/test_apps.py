@@ -70,7 +70,7 @@ class Values(SynchronousTestCase):
         self.assertEqual(one(labels=None).labels, {})
 
     def test_versions(self) -> None:
-        """Who was first is told by ``lastConfigChangeAt``, else by the version."""
+        """The age of an app is its ``lastConfigChangeAt``, else its version."""
         app = one(version="v2", versionInfo={"lastConfigChangeAt": "v1", "lastScalingAt": "v2"})
         self.assertEqual((app.version, app.config_changed_at), ("v2", "v1"))
         self.assertEqual(one(version="v2").config_changed_at, "v2")
@@ -165,7 +165,7 @@ class Values(SynchronousTestCase):
 
 
 class Mistakes(SynchronousTestCase):
-    """What does not fit costs what it stands in."""
+    """A mistake affects only the app or task that holds it."""
 
     def parse(self, *apps: Any) -> Parsed:
         """What an answer with these apps says."""
@@ -213,7 +213,7 @@ class Mistakes(SynchronousTestCase):
             self.assertIn(word, parsed.left_out[0].reason)
 
     def test_unusable(self) -> None:
-        """An answer that tells nothing says why, and never means that there are no apps."""
+        """An unusable answer is an error with its reason, never an empty list of apps."""
         for body, word in (
             (b"", "empty"),
             (b"  \n", "empty"),
@@ -234,7 +234,7 @@ class Mistakes(SynchronousTestCase):
             self.assertIn(word, str(error), body[:40])
 
     def test_empty(self) -> None:
-        """No apps at all is an answer; whether to believe it is another's question."""
+        """An empty list of apps is an answer."""
         self.assertEqual(parse_apps(b'{"apps": []}'), Parsed())
 
     @settings(max_examples=200, deadline=None)
@@ -294,7 +294,7 @@ class DefinitionFilesTests(SynchronousTestCase):
         self.assertGreater(seen, self.least_apps)
 
     def test_samples(self) -> None:
-        """Every sample answer is apps, or said to be something else, without another error."""
+        """Every sample answer has apps, or is an `UnusableAnswer`."""
         seen = 0
         for path in sorted(self.answers.iterdir()):
             body = path.read_bytes()

@@ -146,7 +146,7 @@ class PortsTests(SynchronousTestCase):
         )
 
     def test_host_with_mappings_alone(self) -> None:
-        """On the host network mappings count where nothing else is said."""
+        """On the host network mappings count if there are no other ports."""
         self.check(
             Networking.HOST,
             [Port(10300)],

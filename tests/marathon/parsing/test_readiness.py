@@ -60,7 +60,7 @@ def ready(
 
 
 class Readiness(SynchronousTestCase):
-    """What Marathon tells, and what it does not tell any more."""
+    """Results that are present, and results that are missing."""
 
     def test_told(self) -> None:
         """A task is ready when all of its results are; one of the new version without a result is not."""
@@ -74,7 +74,7 @@ class Readiness(SynchronousTestCase):
         self.assertEqual(ready({"a": NEW}, {"a": False}, readinessChecks=[]), {"a": None})
 
     def test_without_deployment(self) -> None:
-        """Outside of a deployment nobody is asked, and everybody is served."""
+        """Outside of a deployment no task is checked, and all are served."""
         for results in (None, {}, {"a": False}):
             self.assertEqual(ready({"a": NEW, "b": OLD}, results, deployments=[]), {"a": None, "b": None})
 
