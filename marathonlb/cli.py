@@ -76,6 +76,7 @@ def main(
 
 def script() -> None:
     """Run the console script."""
+    gc.disable()  # most runs end soon, and free everything by that; the daemon enables it
     status = main(sys.argv[1:], os.environ, sys.stdout, sys.stderr)
     gc.freeze()  # else the interpreter searches all objects for garbage before it ends, which takes as long as a run
     sys.exit(status)

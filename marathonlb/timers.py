@@ -6,7 +6,6 @@ from collections.abc import Callable
 from random import random
 
 from attrs import frozen
-from twisted.application.internet import backoffPolicy
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
@@ -78,6 +77,8 @@ class Backoff:
 
         :param failures: failures in a row, the last one included; 0 counts as 1.
         """
+        from twisted.application.internet import backoffPolicy
+
         full = backoffPolicy(self.initial, self.longest, factor=2.0, jitter=_no_addition)
         return full(max(failures - 1, 0)) * (0.5 + self.jitter() / 2)
 

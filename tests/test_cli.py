@@ -255,13 +255,17 @@ class ImportTests(SynchronousTestCase):
         )
         self.assertIn("marathonlb.script.once", modules)
         others = {
+            "automat",
+            "marathonlb.controller.scheduler",
             "marathonlb.documentation",
             "marathonlb.haproxy.certificates.reload_watch",
             "marathonlb.haproxy.process.supervisor",
             "marathonlb.haproxy.runtime.connection",
+            "marathonlb.marathon.api.dcos",
             "marathonlb.marathon.federation",
             "marathonlb.marathon.snapshot",
             "marathonlb.metrics",
+            "marathonlb.routing.explain.evidence",
             "marathonlb.routing.policy.file",
             "marathonlb.service",
             "marathonlb.script.diff",

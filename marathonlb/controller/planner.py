@@ -7,6 +7,7 @@ The plan depends on the state alone, except for the quarantine, which remembers 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 from twisted.internet.interfaces import IReactorTime
@@ -25,7 +26,6 @@ from marathonlb.controller.refusals.operator_templates import Kept, OperatorText
 from marathonlb.errors import InvalidConfiguration, ReloadFailed
 from marathonlb.haproxy.rollback.override import Override
 from marathonlb.marathon.model import App
-from marathonlb.routing.explain.evidence import State
 from marathonlb.routing.offers import Offers
 from marathonlb.routing.problems import Problem, gathered
 from marathonlb.routing.quarantine.accepted import Readings
@@ -33,6 +33,9 @@ from marathonlb.routing.quarantine.refused import Quarantine, bare
 from marathonlb.routing.quarantine.suspects import Suspects
 from marathonlb.routing.services.model import AppServices, Service
 from marathonlb.routing.services.servers import Resolve
+
+if TYPE_CHECKING:
+    from marathonlb.routing.explain.evidence import State
 
 
 @frozen
@@ -164,6 +167,8 @@ class Planner:
         :param apps: everything that runs, by id.
         :param resolve: returns the address of an agent's host, None where it has none.
         """
+        from marathonlb.routing.explain.evidence import State
+
         return State(
             apps=apps,
             settings=self._renderer.settings,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from random import random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
@@ -20,7 +21,6 @@ from marathonlb.controller.early_drain import EarlyDrain
 from marathonlb.controller.event_log import EventLog
 from marathonlb.controller.planner import PlannedConfig, Planner
 from marathonlb.controller.reload_limiter import ReloadLimiter
-from marathonlb.controller.scheduler import Scheduler
 from marathonlb.controller.status import ConvergenceStatus, CurrentStatus
 from marathonlb.controller.unready import UnreadyApps
 from marathonlb.haproxy.interfaces import IApplier
@@ -32,6 +32,9 @@ from marathonlb.marathon.interfaces import Hosts
 from marathonlb.routing.problems import Problem
 from marathonlb.settings import Settings
 from marathonlb.timers import Backoff, NamedTimers, pause
+
+if TYPE_CHECKING:
+    from marathonlb.controller.scheduler import Scheduler
 
 FIRST_DELAY = 2.0
 """Seconds until the first retry after a failure; doubled with each further one, up to ``--max-backoff``."""
@@ -68,6 +71,7 @@ class Reconciler(Service):
         self._planner = planner
         self._applier = applier
         self._clock = clock
+        self._backoff = Backoff(initial=FIRST_DELAY, longest=settings.max_backoff, jitter=jitter)
         self._status = status = CurrentStatus()
         self._timers = timers = NamedTimers(clock)
         self._hints = hints = PendingHints()
@@ -109,14 +113,20 @@ class Reconciler(Service):
             poke=self.poke,
             plan_again=self.plan_again,
         )
-        self._scheduler = Scheduler(
+
+    @cached_property
+    def _scheduler(self) -> Scheduler:
+        """Decides when to converge. A single run never asks it, so it is made when it is first asked."""
+        from marathonlb.controller.scheduler import Scheduler
+
+        return Scheduler(
             self._converge,
             lambda: self.plan_again(Cause(CauseKind.RETRY)),
-            status,
-            event_log,
-            clock,
-            timers,
-            Backoff(initial=FIRST_DELAY, longest=settings.max_backoff, jitter=jitter),
+            self._status,
+            self.event_log,
+            self._clock,
+            self._timers,
+            self._backoff,
         )
 
     @property

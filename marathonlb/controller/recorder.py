@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from marathonlb.causes import Cause, CauseKind
 from marathonlb.controller.event_log import LOUD, EventLog
 from marathonlb.controller.planner import PlannedConfig
-from marathonlb.controller.sentences import NO_CHANGES, cause_phrase, causes_sentence, outcome_sentence
+from marathonlb.controller.sentences import NO_CHANGES, cause_phrase, outcome_sentence
 from marathonlb.controller.status import ConvergenceStatus
 from marathonlb.controller.timeline import Entry, EventTimeline, Kind
 from marathonlb.errors import ReloadFailed, described

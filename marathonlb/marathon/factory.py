@@ -18,7 +18,6 @@ from marathonlb.marathon.api.auth import (
     NoAuthorization,
 )
 from marathonlb.marathon.api.client import MarathonClient
-from marathonlb.marathon.api.dcos import ServiceAccount, check_account
 from marathonlb.marathon.api.request import Observe
 from marathonlb.marathon.gatherer import Gatherer
 from marathonlb.marathon.model import App
@@ -73,6 +72,8 @@ def authorization_for(settings: Settings, agent: IAgent, clock: IReactorTime) ->
     :raises UsageError: the service account cannot be used.
     """
     if settings.dcos_auth_credentials:
+        from marathonlb.marathon.api.dcos import ServiceAccount
+
         return ServiceAccount(settings.dcos_auth_credentials, settings.marathon[0], agent, clock)
     if settings.marathon_auth_credential_file:
         return FileAuthorization(settings.marathon_auth_credential_file)
@@ -90,6 +91,8 @@ def check_access(settings: Settings) -> None:
     path = settings.marathon_client_cert
     policy_for(settings, ClientCertificate(path) if path else None)
     if settings.dcos_auth_credentials:
+        from marathonlb.marathon.api.dcos import check_account
+
         check_account(settings.dcos_auth_credentials)
 
 

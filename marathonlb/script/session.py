@@ -104,7 +104,9 @@ def _run(name: str, settings: Settings, forever: bool, terminal: Terminal, world
         return ended
 
     collecting = gc.isenabled()
-    if not forever:
+    if forever:
+        gc.enable()
+    else:
         gc.disable()  # a single run needs all that it holds, and its end frees everything at once
     try:
         with suppress(SystemExit):
