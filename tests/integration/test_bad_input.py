@@ -83,7 +83,7 @@ class BadInputTests(Controlled, TestCase):
             ("deep", http.body(b'{"apps":' + b"[" * 50_000), "not JSON"),
             ("null", http.json_body({"apps": None}), "not a list of apps"),
             ("without tasks", self.all({"id": "/shop", "tasksRunning": 1}), "without their tasks"),
-            ("no apps", self.all(), "nothing is taken away until a second answer agrees"),
+            ("no apps", self.all(), "not applied until a second answer confirms it"),
             ("one unreadable app", self.all({**self.shop, "tasks": 5}), "/shop cannot be read and stays"),
         ):
             said = len(self.log())

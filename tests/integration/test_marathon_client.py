@@ -206,7 +206,7 @@ class BadInput(Base):
             await self.refused(self.client(server).app("/a"))
 
     async def test_silence(self) -> None:
-        """A Marathon that falls silent, also in the middle, is an error after the time limit, and its connection ends."""
+        """A Marathon that falls silent, also in the middle, is an error after a time, and its connection ends."""
         for script in (http.silence, lambda connection, _: connection.head(200, length=100)):
             server = await self.server(apps=script)
             error = await self.refused(self.client(server, timeout=0.05).apps())

@@ -276,7 +276,7 @@ class StartTests(Case):
         self.assertTrue(self.federation.complete)
 
     def test_served(self) -> None:
-        """Without a snapshot of a cluster that HAProxy serves, nothing changes until it answers; the log says so once."""
+        """Without a snapshot of a cluster that HAProxy serves nothing changes until it answers; that is logged once."""
         self.served = {"west"}
         self.west.fail()
         self.gather()
