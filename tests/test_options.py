@@ -527,7 +527,7 @@ class OldTests(SynchronousTestCase):
         line = "--lru-cache-capacity 1000"
         settings(line)
         self.assertEqual(
-            ("--lru-cache-capacity: it has no effect: nothing here has a cache of that kind",),
+            ("--lru-cache-capacity: it has no effect: there is no such cache",),
             notices(given(line), {}),
         )
 

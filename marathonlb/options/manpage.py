@@ -1,22 +1,88 @@
-"""The manual pages of the daemon and of the script, in the man macros of troff, from the table of options."""
+"""The manual pages of the daemon and of the script: one template of troff's man macros, and the table of options."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from attrs import frozen
+from jinja2 import Environment, StrictUndefined
 
 from marathonlb.options.option import PREFIX, Face, Option
 from marathonlb.options.table import GROUPS
 
+_TEMPLATE = r"""
+.TH {{ page.name | upper }} 1 "" "marathon-lb" "User Commands"
+.SH NAME
+{{ page.name | roff }} \- {{ page.purpose | roff }}
+.SH SYNOPSIS
+{% for line in page.synopsis %}
+{% if not loop.first %}
+.br
+{% endif %}
+.B {{ line | roff }}
+{% endfor %}
+.SH DESCRIPTION
+{% for paragraph in page.description %}
+{% if not loop.first %}
+.PP
+{% endif %}
+{{ paragraph | roff }}
+{% endfor %}
+{% for group in groups %}
+{% for option in group.options if option.face.takes(page.face) %}
+{% if loop.first %}
+.SH "{{ group.title | upper }}"
+{% endif %}
+.TP
+{{ option | names }}
+{{ option | meaning | roff }}
+{% if option.environment %}
+Also {{ option.environment | join(" and ") }}.
+{% endif %}
+{% endfor %}
+{% endfor %}
+.SH ENVIRONMENT
+Each option can also come from the environment as {{ prefix }} and its name, in capitals and with _ for \-:
+{{ prefix }}HAPROXY_CONFIG is \-\-haproxy\-config. The command line wins.
+.PP
+Variables named HAPROXY_ and a template's name hold its text. NO_COLOR turns colours off.
+.SH "EXIT STATUS"
+{% for status, meaning in page.statuses %}
+.TP
+.B {{ status }}
+{{ meaning | roff }}
+{% endfor %}
+.SH EXAMPLES
+{% for purpose, commands in page.examples %}
+.PP
+{{ purpose | roff }}
+.PP
+.nf
+.RS
+{% for command in commands.split("\n") %}
+{{ command | roff }}
+{% endfor %}
+.RE
+.fi
+{% endfor %}
+.SH "SEE ALSO"
+{{ page.others | join(", ") | roff }}
+"""
+
 
 @frozen(kw_only=True)
-class _Page:
-    """What the pages do not have in common."""
+class ManualPage:
+    """
+    What one page has for itself.
+
+    :param face: the command line whose options it lists.
+    :param purpose: the rest of the line that begins with the name.
+    :param statuses: each exit status and its meaning.
+    :param examples: each with its purpose, and one command a line.
+    :param others: related pages.
+    """
 
     name: str
     face: Face
-    what: str
+    purpose: str
     synopsis: tuple[str, ...]
     description: tuple[str, ...]
     statuses: tuple[tuple[str, str], ...]
@@ -24,46 +90,46 @@ class _Page:
     others: tuple[str, ...]
 
 
-_DAEMON = _Page(
+_DAEMON = ManualPage(
     name="marathon-lb",
     face=Face.DAEMON,
-    what="keep HAProxy in step with what Marathon runs",
+    purpose="configure and reload HAProxy for the apps that Marathon runs",
     synopsis=("twistd [options of twistd] marathon-lb [options]",),
     description=(
         "The daemon, a plugin of twistd. It learns from Marathon which apps run where, writes HAProxy's configuration "
-        "and makes HAProxy run it: by its runtime socket where that leads there, else by a reload that says why.",
-        "twistd -n stays in the foreground; without it the daemon has twistd's pid file and log. HAProxy serves on "
-        "when the daemon ends, and the next one takes it over as it is.",
-        "The address of --bind-stats has a dashboard, an API, metrics and HAProxy's own statistics.",
+        "and makes HAProxy run it: through the runtime API where possible, else by a reload whose reason is logged.",
+        "twistd -n stays in the foreground; without it the daemon has twistd's pid file and log. HAProxy keeps serving "
+        "when the daemon ends, and the next daemon takes it over without a reload.",
+        "The address of --bind-stats serves a dashboard, an API, metrics and HAProxy's own statistics.",
     ),
-    statuses=(("0", "it was told to end"), ("1", "a wrong option, or it could not start")),
+    statuses=(("0", "stopped by a signal"), ("1", "a wrong option, or the start failed")),
     examples=(
         (
             "Follow two Marathons of one cluster, with a HAProxy of its own:",
             "twistd -n marathon-lb -m http://m1:8080 -m http://m2:8080 --manage-haproxy",
         ),
         (
-            "An old Marathon that posts its events:",
+            "Have an old Marathon post its events:",
             "twistd -n marathon-lb --mode=event -m http://m1:8080 --callback-url http://lb1:8081",
         ),
     ),
     others=("marathon-update-haproxy(1)", "twistd(1)", "haproxy(1)"),
 )
 
-_SCRIPT = _Page(
+_SCRIPT = ManualPage(
     name="marathon-update-haproxy",
     face=Face.SCRIPT,
-    what="make HAProxy's configuration once, and ask the daemon",
+    purpose="write HAProxy's configuration once, or ask the daemon",
     synopsis=(
         "marathon-update-haproxy [options]",
         "marathon-update-haproxy --status | --explain WHAT | --diff | --dry | --rollback N [options]",
     ),
     description=(
-        "Without one of the options of the second line it asks Marathon, writes the configuration where it has "
-        "changed, and reloads HAProxy.",
-        "--status, --explain and --rollback ask the running daemon over its socket in --state-dir. Where none answers, "
+        "Without an option of the second line, it asks Marathon, writes the configuration if it has changed, and "
+        "reloads HAProxy.",
+        "--status, --explain and --rollback ask the running daemon over its socket in --state-dir. If none answers, "
         "--explain asks Marathon, and --rollback does the work itself.",
-        "On a terminal a long run shows what it is at, and --diff and --status have colours.",
+        "On a terminal, a long run shows its present stage, and --diff and --status have colours.",
     ),
     statuses=(
         ("0", "done; of --status: ready; of --diff: nothing would change"),
@@ -71,14 +137,17 @@ _SCRIPT = _Page(
             "1",
             "Marathon, the check or the reload failed; of --status: not ready; of --diff: something would change",
         ),
-        ("2", "a wrong option; of --diff: it cannot be said what would change"),
+        ("2", "a wrong option; of --diff: the difference cannot be determined"),
         ("3", "under --strict-exit, a service had to be left out"),
     ),
     examples=(
         ("Print the configuration, change nothing:", "marathon-update-haproxy -m http://m1:8080 --dry"),
-        ("Why does nobody answer there?", "marathon-update-haproxy --explain http://shop.example.com/cart"),
         (
-            "Undo the last change, and release that later:",
+            "Find out why a URL does not answer:",
+            "marathon-update-haproxy --explain http://shop.example.com/cart",
+        ),
+        (
+            "Go back before the last change, and release that later:",
             "marathon-update-haproxy --rollback 1\nmarathon-update-haproxy --rollback 0",
         ),
     ),
@@ -87,71 +156,42 @@ _SCRIPT = _Page(
 
 
 def manual_pages() -> dict[str, str]:
-    """The pages by the names of their files."""
-    return {f"{page.name}.1": "\n".join(_page(page)) + "\n" for page in (_DAEMON, _SCRIPT)}
+    """Return the pages by the names of their files."""
+    template = _environment().from_string(_TEMPLATE.lstrip("\n"))
+    return {
+        f"{page.name}.1": template.render(page=page, groups=GROUPS, prefix=PREFIX)
+        for page in (_DAEMON, _SCRIPT)
+    }
 
 
-def _page(page: _Page) -> Iterable[str]:
-    yield f'.TH {page.name.upper()} 1 "" "marathon-lb" "User Commands"'
-    yield ".SH NAME"
-    yield f"{_said(page.name)} \\- {_said(page.what)}"
-    yield ".SH SYNOPSIS"
-    yield from _broken(f".B {_said(line)}" for line in page.synopsis)
-    yield ".SH DESCRIPTION"
-    yield from _paragraphs(page.description)
-    for group in GROUPS:
-        rows = [option for option in group.options if option.face.takes(page.face)]
-        if rows:
-            yield f'.SH "{group.title.upper()}"'
-        for option in rows:
-            yield from _option(option)
-    yield ".SH ENVIRONMENT"
-    yield from _paragraphs(
-        (
-            f"Each option can also come from the environment as {PREFIX} and its name, in capitals and with _ for -: "
-            f"{PREFIX}HAPROXY_CONFIG is --haproxy-config. The command line wins.",
-            "Variables named HAPROXY_ and a template's name hold its text. NO_COLOR turns colours off.",
-        )
+def _environment() -> Environment:
+    environment = Environment(
+        autoescape=False,  # noqa: S701 the page is no HTML
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
     )
-    yield '.SH "EXIT STATUS"'
-    for status, meaning in page.statuses:
-        yield from (".TP", f".B {status}", _said(meaning))
-    yield ".SH EXAMPLES"
-    for words, command in page.examples:
-        yield from (".PP", _said(words), ".PP", ".nf", ".RS", *map(_said, command.split("\n")), ".RE", ".fi")
-    yield '.SH "SEE ALSO"'
-    yield _said(", ".join(page.others))
+    environment.filters.update(roff=_roff, names=_names, meaning=_meaning)
+    return environment
 
 
-def _paragraphs(texts: Iterable[str]) -> Iterable[str]:
-    for number, text in enumerate(texts):
-        if number:
-            yield ".PP"
-        yield _said(text)
-
-
-def _broken(lines: Iterable[str]) -> Iterable[str]:
-    for number, line in enumerate(lines):
-        if number:
-            yield ".br"
-        yield line
-
-
-def _option(option: Option) -> Iterable[str]:
-    value = "" if option.flag else f" \\fI{_said(option.kind.metavar)}\\fR"
+def _names(option: Option) -> str:
+    """Return an option's names and the name of its value, in bold and italics."""
+    value = "" if option.flag else f" \\fI{_roff(option.kind.metavar)}\\fR"
     names = [f"\\fB\\-{option.short}\\fR"] if option.short else []
-    names.append(f"\\fB{_said('--' + option.name)}\\fR{value}")
-    names += [f"\\fB{_said('--no-' + option.name)}\\fR"] if option.negative else []
+    names.append(f"\\fB{_roff('--' + option.name)}\\fR{value}")
+    names += [f"\\fB{_roff('--no-' + option.name)}\\fR"] if option.negative else []
+    return ", ".join(names)
+
+
+def _meaning(option: Option) -> str:
+    """Return an option's help as a sentence, and its default."""
     default = "" if option.only_on_command_line or option.shown_default == "off" else option.shown_default
     help_text = option.help[0].upper() + option.help[1:]
-    yield ".TP"
-    yield ", ".join(names)
-    yield _said(f"{help_text}." + (f" Default: {default}." if default else ""))
-    if option.environment:
-        yield _said("Also " + " and ".join(option.environment) + ".")
+    return f"{help_text}." + (f" Default: {default}." if default else "")
 
 
-def _said(text: str) -> str:
-    """Text that troff takes as it stands."""
+def _roff(text: str) -> str:
+    """Escape text for troff."""
     text = text.replace("\\", "\\e").replace("-", "\\-")
     return f"\\&{text}" if text.startswith((".", "'")) else text

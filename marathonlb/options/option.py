@@ -16,7 +16,7 @@ SECONDS = ValueKind(values.seconds, "a number of seconds above 0", "SECONDS")
 PAUSE = ValueKind(values.pause, "a number of seconds, 0 or more", "SECONDS")
 PERCENT = ValueKind(values.integer(0, 100), "a whole number from 0 to 100", "PERCENT")
 COUNT = ValueKind(values.integer(0, 100_000), "a whole number from 0 to 100000", "N")
-RETRIES = ValueKind(values.integer(-1, 1_000_000), "a whole number, 0 for none or -1 for ever", "N")
+RETRIES = ValueKind(values.integer(-1, 1_000_000), "a whole number, 0 for none or -1 for no limit", "N")
 PORT = ValueKind(values.integer(0, 65535), "a port from 1 to 65535, or 0", "PORT")
 PATH = ValueKind(values.plain, "a path", "PATH")
 TEXT = ValueKind(values.plain, "a text of one line", "TEXT")
@@ -26,7 +26,7 @@ FLAG = ValueKind(values.boolean, "true or false", "")
 
 
 class Face(Enum):
-    """Who takes an option."""
+    """The command lines that have an option."""
 
     DAEMON = "daemon"
     SCRIPT = "script"

@@ -1,0 +1,1 @@
+"""The rows of the table of options, one module for each group of the help."""
