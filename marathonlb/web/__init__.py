@@ -1,1 +1,1 @@
-"""Pages, status and the event callback; they ask the reconciler, they never steer it."""
+"""The controller over HTTP: the API, the dashboard and the callback for Marathon's events."""

@@ -1,19 +1,19 @@
 """
-Who may do what: what changes something, and what shows secrets, is for ``--admin-allow`` and for ``--admin-token``.
+Access control: changes and secrets are for clients in ``--admin-allow`` and for those with the ``--admin-token``.
 
-The client's address is the one that HAProxy tells by the PROXY protocol; no header is asked. Whoever can connect to the
-socket itself can tell any address, so the socket's permissions decide who that is. A token is known to nobody else, and
+The client's address comes from the PROXY protocol that HAProxy speaks; headers are ignored. A process that can connect
+to the socket itself can claim any address, so the socket's permissions are the protection there. A token is secret, and
 no browser adds it by itself.
 
-A browser in one of the networks does what any page tells it to. So a request with any sign of a browser has to show
+A browser in one of the networks does what any page tells it to. So a request with any sign of a browser has to prove
 that no foreign page caused it. Pages can change some of these signs and can remove none of them: a browser sends
-``Accept-Language`` even where a page has set it to something else, ``*`` or nothing. Programs have no such sign.
+``Accept-Language`` even if a page sets it to something else, ``*`` or nothing. Programs have no such sign.
 
-``Sec-Fetch-Site``, which no page can write, says whose page asks, but is sent over https and to localhost alone.
-Elsewhere there is ``Origin``, with a POST; for an image that another site's page shows from here there is nothing at
-all. And ``Origin`` proves little: who has a name of his own lead to our address makes his pages ours (DNS rebinding),
-and a form of his page that came by https may be sent here by http, with one name and port. So without
-``Sec-Fetch-Site`` a browser has to call us by a name that nobody else can have.
+``Sec-Fetch-Site``, which no page can write, names the site that asks, but is sent only over https and to localhost.
+Elsewhere there is ``Origin``, with a POST; a request for an image on another site's page has neither. And ``Origin``
+proves little: an attacker whose own name resolves to our address makes his pages ours (DNS rebinding), and a form of
+his page that came by https may be sent here by http, with the same name and port. So without ``Sec-Fetch-Site`` a
+browser has to use a host name that no stranger can register.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SIGNS = (
     *("Accept-Language", "Cookie", "Origin", "Ping-From", "Purpose", "Referer"),
     *("Upgrade-Insecure-Requests", "X-Moz", "X-Purpose"),
 )
-"""Headers that browsers send and programs do not, besides all of ``Sec-…`` and a ``User-Agent`` of ``Mozilla``."""
+"""Headers that browsers send and programs do not, besides all ``Sec-…`` headers and a ``User-Agent`` of ``Mozilla``."""
 
 VARY = ", ".join(
     ("Authorization", *SIGNS, "Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site", "User-Agent")
@@ -49,17 +49,17 @@ CHALLENGE = {"WWW-Authenticate": 'Bearer realm="marathon-lb", error="invalid_tok
 
 
 def client_of(address: IAddress | None) -> str:
-    """A client's address; `UNKNOWN` for one that has none, such as HAProxy itself."""
+    """Return a client's address; `UNKNOWN` if it has none, such as HAProxy itself."""
     return address.host if isinstance(address, TCPAddress | TCP6Address) else UNKNOWN
 
 
 @frozen
-class Standing:
+class Permissions:
     """
-    What a request may do.
+    The permissions of one request.
 
-    :param barred: why it may not see secrets; empty where it may.
-    :param refused: why it may not change anything; empty where it may.
+    :param barred: why it may not see secrets; empty if it may.
+    :param refused: why it may not change anything; empty if it may.
     """
 
     barred: str = ""
@@ -68,11 +68,11 @@ class Standing:
 
 class Access:
     """
-    The networks and the token that may use what changes something, and the names that browsers may call us by.
+    The networks and the token that allow changes, and the host names that browsers may use.
 
-    :param networks: as ``--admin-allow`` has them, checked.
-    :param host: this host's name; who runs its domain says what the names in it lead to.
-    :param token: of ``--admin-token``; None where there is none.
+    :param networks: from ``--admin-allow``, already checked.
+    :param host: this host's name; the names in its domain are trusted.
+    :param token: of ``--admin-token``; None without it.
     :param failed: counts the wrong tokens of each client.
     """
 
@@ -92,42 +92,42 @@ class Access:
 
     @property
     def takes_token(self) -> bool:
-        """Whether there is an ``--admin-token``."""
+        """Return whether there is an ``--admin-token``."""
         return self._token is not None
 
-    def standing(self, client: str, headers: Headers, method: str) -> Standing:
+    def permissions(self, client: str, headers: Headers, method: str) -> Permissions:
         """
-        What a request may do.
+        Return the permissions of a request.
 
-        :raises Refusal: it has a token that is wrong.
+        :raises Refusal: it has a wrong token.
         """
         if self._proven(client, headers):
-            return Standing(refused=foreign(headers))
+            return Permissions(refused=foreign(headers))
         if not self.allows(client):
             barred = f"{client} is not in --admin-allow" + (
-                ", and no --admin-token is given" if self.takes_token else ""
+                ", and the request has no --admin-token" if self.takes_token else ""
             )
-            return Standing(barred, barred)
+            return Permissions(barred, barred)
         barred = self.misnamed(headers) or foreign_reader(headers)
-        return Standing(barred, self.misnamed(headers) or foreign(headers) or unproven(headers, method))
+        return Permissions(barred, self.misnamed(headers) or foreign(headers) or unproven(headers, method))
 
     def _proven(self, client: str, headers: Headers) -> bool:
-        """Whether a request has the token. Raises `Refusal` for another one."""
+        """Return whether a request has the token. Raises `Refusal` if it has a wrong one."""
         given = bearer(headers)
         if self._token is None or given is None:
             return False
         wait = ceil(self._failed.wait(client)) if self._failed is not None else 0
         if wait > 0:
-            reason = f"{client} has given too many wrong tokens; try again in {wait} s"
+            reason = f"too many wrong tokens from {client}; retry in {wait} s"
             raise Refusal(429, reason, {"Retry-After": str(wait)})
         if self._token.matches(given):
             return True
         if self._failed is not None:
             self._failed.note(client)
-        raise Refusal(401, "this is not the --admin-token", CHALLENGE)
+        raise Refusal(401, "wrong --admin-token", CHALLENGE)
 
     def allows(self, client: str) -> bool:
-        """Whether this client's address is in one of the networks."""
+        """Return whether this client's address is in one of the networks."""
         try:
             address = ip_address(client.partition("%")[0])
         except ValueError:
@@ -137,26 +137,26 @@ class Access:
         return any(address in network for network in self._networks)
 
     def misnamed(self, headers: Headers) -> str:
-        """Why a browser may be at another site that has its name lead here; empty where it is not, and for programs."""
+        """Return why the host name may be a stranger's that resolves to us; empty if it cannot be, and for programs."""
         if not from_browser(headers) or headers.hasHeader("Sec-Fetch-Site"):
             return ""
         host = _first(headers, "Host") or ""
         if self.is_own_name(host):
             return ""
         return (
-            f"a browser calls this address {host or 'nothing'}, and anybody may have made that name lead here: "
-            "call it by its IP address, a name without a dot or one of this host's domain; or by https, with a browser "
-            "that sends Sec-Fetch-Site; or give an --admin-token"
+            f"the host name {host or '(none)'} may be a stranger's that resolves to this address: use the IP address, "
+            "a name without a dot or a name in this host's domain; or https, with a browser that sends "
+            "Sec-Fetch-Site; or an --admin-token"
         )
 
     def is_own_name(self, host: str) -> bool:
         """
-        Whether a ``Host`` is one that no stranger can have lead to us.
+        Return whether no stranger can register this ``Host``.
 
-        It is an address, a name without a dot, a private one, this host's, or one of its domain where that has three
-        labels or more: beside ``lb.co.uk`` anybody may have a name.
+        That is an address, a name without a dot, a private name, this host's name, or one in its domain if that has
+        at least two labels of its own: below ``co.uk`` everybody can register a name.
 
-        :param host: with a port or without.
+        :param host: with or without a port.
         """
         name = (_parts(f"//{host}").hostname or "").rstrip(".")
         try:
@@ -169,11 +169,11 @@ class Access:
 
 
 _OURS = frozenset({"internal", "lan", "local", "localdomain", "localhost", "test"})
-"""Top-level names that nobody can buy a name below; below ``mesos`` every app has one."""
+"""Top-level names below which no name can be bought; below ``mesos`` every app has one."""
 
 
 def from_browser(headers: Headers) -> bool:
-    """Whether anything says that a browser asks."""
+    """Return whether a request has a sign of a browser."""
     if any(map(headers.hasHeader, SIGNS)):
         return True
     if any(name.lower().startswith(b"sec-") for name, _ in headers.getAllRawHeaders()):
@@ -182,19 +182,19 @@ def from_browser(headers: Headers) -> bool:
 
 
 def foreign(headers: Headers) -> str:
-    """Why a page of another site asks; empty where nothing says so."""
+    """Return why the request seems to come from a page of another site; empty if nothing says so."""
     origin, host = _first(headers, "Origin"), _first(headers, "Host")
     if not _same_site(headers):
         return _THEIRS
     if origin is not None and (not host or _parts(origin).netloc.lower() != host.lower()):
         return _THEIRS
     if any(headers.hasHeader(name) for name in ("Purpose", "Sec-Purpose", "X-Moz", "X-Purpose")):
-        return "a browser asks for this before anybody wants it"
+        return "a browser prefetches this; nobody asked for it yet"
     return ""
 
 
 def foreign_reader(headers: Headers) -> str:
-    """Why a page of another site may look at the answer; empty where none can: it cannot look at a page of its own."""
+    """Return why a page of another site could read the answer; empty if none can, as with a page opened by itself."""
     modes = [_first(headers, name) for name in ("Sec-Fetch-Mode", "Sec-Fetch-Dest")]
     if modes == ["navigate", "document"] and not headers.hasHeader("Origin"):
         return ""
@@ -202,19 +202,19 @@ def foreign_reader(headers: Headers) -> str:
 
 
 def unproven(headers: Headers, method: str) -> str:
-    """Why it is not known whose page has made a browser ask; empty where it is, and for programs."""
+    """Return why the site that made a browser ask is unknown; empty if it is known, and for programs."""
     if not from_browser(headers) or headers.hasHeader("Sec-Fetch-Site"):
         return ""
     if method != "GET" and headers.hasHeader("Origin"):
         return ""
     return (
-        "a browser does not say whose page asks for this: POST it, from a program such as curl -X POST, "
-        "or give an --admin-token"
+        "the browser does not name the page that asks for this: POST it from a program, such as curl -X POST, "
+        "or use an --admin-token"
     )
 
 
 def bearer(headers: Headers) -> str | None:
-    """The token that a request has; None where it has none."""
+    """Return the token of a request; None without one."""
     for value in headers.getRawHeaders("Authorization", []):
         scheme, _, token = value.partition(" ")
         if scheme.lower() == "bearer":
@@ -222,7 +222,7 @@ def bearer(headers: Headers) -> str | None:
     return None
 
 
-_THEIRS = "a page of another site asks for this"
+_THEIRS = "the request comes from a page of another site"
 
 
 def _same_site(headers: Headers) -> bool:

@@ -1,8 +1,8 @@
 """
-Asking the running controller from beside it: the script's way to what only the daemon knows.
+HTTP client for the running controller, used by the scripts for what only the daemon knows.
 
-It goes over the socket that HAProxy uses, and says by the PROXY protocol that it comes from this machine: whoever may
-connect to the socket could say so anyway (`marathonlb.web.access`).
+It uses the socket that HAProxy uses, and claims the loopback address by the PROXY protocol: a process that may connect
+to the socket can claim any address anyway (`marathonlb.web.access`).
 """
 
 from __future__ import annotations
@@ -31,46 +31,46 @@ from marathonlb.web.page import JSON, ErrorAnswer
 from marathonlb.web.tokens import AdminToken
 
 CONNECT_TIMEOUT, ANSWER_TIMEOUT = 5.0, 60.0
-"""Seconds; a question may make the daemon ask HAProxy, which may be busy."""
+"""Seconds. An answer may take long: the daemon may ask HAProxy, which may be busy."""
 
 _FROM_HERE = b"PROXY TCP4 127.0.0.1 127.0.0.1 0 0\r\n"
 
 
 @frozen
 class Reply:
-    """What the daemon answered to a request."""
+    """The daemon's answer to a request."""
 
     status: int
     text: str
 
     @property
     def json(self) -> str:
-        """Its JSON as it came, with a newline at its end and what would not be seen written out, as JSON does it."""
+        """Return the JSON as it came, with unprintable characters escaped and a newline at the end."""
         text = self.text.rstrip("\n")
         return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text) + "\n"
 
     def data(self) -> Any:
         """
-        What its JSON says, with nothing in it that a terminal obeys: whoever asks is a script.
+        Return the decoded JSON without terminal control characters, for scripts that print it.
 
-        :raises DaemonRefused: in the daemon's words, where the status is not 200.
+        :raises DaemonRefused: the status is not 200; it has the daemon's reason.
         """
         if self.status == 200:
             return _harmless(msgspec.json.decode(self.text))
         try:
-            words = msgspec.json.decode(self.text, type=ErrorAnswer).error
+            reason = msgspec.json.decode(self.text, type=ErrorAnswer).error
         except msgspec.MsgspecError:
-            words = self.text.strip()
-        raise DaemonRefused(status=self.status, reason=words)
+            reason = self.text.strip()
+        raise DaemonRefused(status=self.status, reason=reason)
 
 
 class ControllerClient:
     """
-    The controller that runs beside a script, if one does.
+    A client of the controller that runs on this machine.
 
-    :param paths: where its socket may be; the first one that somebody listens on is asked.
+    :param paths: possible paths of its socket; the first one with a listener is used.
     :param reactor: provides `IReactorUNIX` and `IReactorTime`.
-    :param token: of ``--admin-token``, for a daemon whose ``--admin-allow`` has no loopback.
+    :param token: of ``--admin-token``, for a daemon whose ``--admin-allow`` lacks the loopback.
     """
 
     def __init__(self, paths: Iterable[str], reactor: Any, token: AdminToken | None = None) -> None:
@@ -80,7 +80,7 @@ class ControllerClient:
 
     @classmethod
     def of(cls, settings: Settings, reactor: Any) -> ControllerClient:
-        """The one with these settings; the default state directory may also lie beside the configuration."""
+        """Return the client for these settings; the default state directory may also lie beside haproxy.cfg."""
         directories = [settings.state_dir]
         if settings.state_dir == fields(Settings).state_dir.default:
             directories.append(state_directory_beside(settings))
@@ -89,11 +89,11 @@ class ControllerClient:
 
     def ask(self, path: str, method: str = "GET", body: bytes | None = None) -> Deferred[Reply]:
         """
-        Ask for a page.
+        Send a request.
 
         :param path: with its query, encoded: ``/api/explain?q=10000``.
         :param body: JSON.
-        :return: fires with the reply, whatever its status; fails with `DaemonUnreachable` where no daemon answers.
+        :return: fires with the reply, whatever its status; fails with `DaemonUnreachable` if no daemon answers.
         """
         return Deferred.fromCoroutine(self._ask(path, method, body))
 
@@ -101,7 +101,7 @@ class ControllerClient:
         reason = "no state directory"
         for socket in self._paths:
             if len(os.fsencode(socket)) > MAX_SOCKET_PATH:
-                reason = "the path is longer than a socket's may be"
+                reason = "the path is too long for a socket"
                 continue
             try:
                 return await self._ask_at(socket, path, method, body)
@@ -125,13 +125,13 @@ class ControllerClient:
             response = await asked
             content = await response.content().addTimeout(ANSWER_TIMEOUT, self._reactor)
         except (ResponseFailed, ResponseNeverReceived, TimeoutError) as error:
-            words = "it did not answer in time" if isinstance(error, TimeoutError) else "it broke off"
-            raise DaemonUnreachable(path=socket, reason=words) from error
+            reason = "no answer in time" if isinstance(error, TimeoutError) else "the connection broke"
+            raise DaemonUnreachable(path=socket, reason=reason) from error
         return Reply(response.code, content.decode("utf-8", "replace"))
 
 
 def _harmless(value: Any) -> Any:
-    """JSON whose texts are one line each, in which everything is written out that would not be seen."""
+    """Return JSON whose texts are one printable line each: everything else is escaped."""
     if isinstance(value, str):
         return value if value.isprintable() else "".join(_written_out(each) for each in value)
     if isinstance(value, list):
@@ -147,13 +147,13 @@ def _written_out(character: str) -> str:
 
 @implementer(IStreamClientEndpoint)
 class _FromHere:
-    """A socket on which every connection begins with the PROXY protocol."""
+    """An endpoint whose connections begin with the PROXY protocol."""
 
     def __init__(self, endpoint: IStreamClientEndpoint) -> None:
         self._endpoint = endpoint
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
-        """Connect, and say where from; the request comes after it."""
+        """Connect, and send the header of the PROXY protocol first."""
 
         def introduce(protocol: Any) -> Any:
             protocol.transport.write(_FROM_HERE)

@@ -2,8 +2,8 @@
 Bounds what clients can hold of the controller: connections, and the time that a request may take to arrive.
 
 A listener never takes more than its share of the descriptors that a process may have, so that Marathon, HAProxy and
-files always find some. Where its share is used up, a new connection takes the place of one that waits for its client:
-the oldest of the address that has most of them. So whoever opens thousands takes away his own.
+files always find some. If its share is used up, a new connection replaces one that waits for its client: the oldest of
+the address that has most of them. So a client that opens thousands loses its own.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LARGEST = 1000
 """Maximum number of connections of a listener, however many descriptors there are."""
 
 SHARE = 4
-"""A listener has one in so many of the descriptors."""
+"""A listener may use the descriptors of the process divided by this number."""
 
 
 def fair_share() -> int:
@@ -87,8 +87,8 @@ class BoundedChannel(HTTPChannel):
     """
     An HTTP connection whose requests have to arrive in time, however slowly their bytes come.
 
-    :ivar waiting: whether something is still to come from the client, so that nothing is lost but what it has not sent.
-    :ivar refused: whether the answer was given before the body; what still comes is read away.
+    :ivar waiting: true while something is still to come from the client, so that ending it loses no answer.
+    :ivar refused: true if the answer was sent before the body; the rest of the request is discarded.
     """
 
     timeOut = None  # Twisted's own begins again with each byte
@@ -102,7 +102,7 @@ class BoundedChannel(HTTPChannel):
 
     @property
     def client(self) -> str:
-        """The client's address; empty where it has none."""
+        """Return the client's address; empty if it has none."""
         return str(getattr(self.transport.getPeer(), "host", "")) if self.transport is not None else ""
 
     @property
@@ -111,21 +111,21 @@ class BoundedChannel(HTTPChannel):
         return connections
 
     def connectionMade(self) -> None:
-        """Begin to count the seconds."""
+        """Start the time limit for the headers."""
         self.timeOut = None
         super().connectionMade()  # type: ignore[no-untyped-call]
         self._allow(self._connections.times.headers)
         self._connections.opened(self)
 
     def allHeadersReceived(self) -> None:
-        """The body has its own time."""
+        """Start the time limit for the body."""
         self._allow(self._connections.times.body)
         super().allHeadersReceived()  # type: ignore[no-untyped-call]
         if self.refused:
             self._allow(self._connections.times.farewell)
 
     def allContentReceived(self) -> None:
-        """The request is whole: the time that is taken now is ours."""
+        """End the time limit: the request is complete, and the answer may take its time."""
         if self.refused:
             self.loseConnection()  # type: ignore[no-untyped-call]
             return
@@ -134,12 +134,12 @@ class BoundedChannel(HTTPChannel):
         super().allContentReceived()  # type: ignore[no-untyped-call]
 
     def rawDataReceived(self, data: bytes) -> None:
-        """Read away what nobody wants any more."""
+        """Discard the rest of a refused request."""
         if not self.refused:
             super().rawDataReceived(data)
 
     def requestDone(self, request: Request) -> None:
-        """Wait for the next request, or for the client to take the answer."""
+        """Start the time limit for the next request."""
         self.waiting = True
         self._allow(self._connections.times.idle)
         super().requestDone(request)  # type: ignore[no-untyped-call]
@@ -148,11 +148,11 @@ class BoundedChannel(HTTPChannel):
         """
         Answer before the body has come, and close the connection once the client has had time to read that.
 
-        :param answer: whole, with ``Connection: close``.
+        :param answer: complete, with ``Connection: close``.
         """
         self.refused = True
         self.persistent = False
-        request.requestHeaders.removeHeader(b"Expect")  # who waits to be told to send the body is told not to
+        request.requestHeaders.removeHeader(b"Expect")  # the client waits for 100 before it sends the body
         assert self.transport is not None
         self.transport.write(answer)
 
@@ -164,13 +164,13 @@ class BoundedChannel(HTTPChannel):
             self.transport.abortConnection()  # type: ignore[attr-defined]
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
-        """Count it out."""
+        """Count the connection out."""
         self._allow(None)
         self._connections.closed(self)
         super().connectionLost(reason)  # type: ignore[no-untyped-call]
 
     def _allow(self, seconds: float | None) -> None:
-        """Give the client so many seconds from now; None gives it as long as it takes."""
+        """Give the client this many seconds from now; None means no limit."""
         if self._deadline is not None and self._deadline.active():
             self._deadline.cancel()
         reactor: IReactorTime = self.site.reactor

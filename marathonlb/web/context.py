@@ -1,7 +1,7 @@
 """
-What the pages see: the controller's parts, and the questions that several pages have.
+The context of the pages: the controller's parts, and what several pages derive from them.
 
-The pages ask; they never steer, but for what is offered to anybody: a hint, a reload, a pin.
+Pages read. They change nothing but by a hint, a reload or a pin.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ from marathonlb.web.page import Refusal
 
 
 class Marathons(Protocol):
-    """What the pages ask of `marathonlb.marathon.api.client.MarathonClient`."""
+    """The part of `marathonlb.marathon.api.client.MarathonClient` that pages use."""
 
     preferred: str
 
     def leader(self) -> str | None:
-        """Which of them was called the leader last."""
+        """Return the URL that was last called the leader; None if it is unknown."""
 
 
 class EventSource(Protocol):
-    """How a source of hints is: see `marathonlb.marathon.events.base.ReconnectingEventSource`."""
+    """The state of a source of hints: see `marathonlb.marathon.events.base.ReconnectingEventSource`."""
 
     last_event_at: float | None
     connected_to: str | None
@@ -55,8 +55,8 @@ class ClusterContext:
     """
     One cluster.
 
-    :param name: empty where it has none.
-    :param source: how the source of hints is.
+    :param name: empty if it has none.
+    :param source: the state of its source of hints.
     """
 
     name: str
@@ -67,29 +67,29 @@ class ClusterContext:
 
 
 class WebApplier(Protocol):
-    """What the pages ask of `marathonlb.haproxy.applier.Applier`."""
+    """The part of `marathonlb.haproxy.applier.Applier` that pages use."""
 
     @property
     def confirmed(self) -> bool:
-        """Whether HAProxy has confirmed what is believed to run."""
+        """Return whether HAProxy has confirmed the running configuration."""
 
     def texts(self) -> Published | None:
-        """The texts of what HAProxy runs. Raises `PublishFailed`."""
+        """Return the texts of the running configuration. Raises `PublishFailed`."""
 
     def pids(self) -> Deferred[tuple[int, ...]]:
-        """HAProxy's workers, those that drain included."""
+        """Return the pids of HAProxy's workers, draining ones included."""
 
     def apply(self, wanted: Config) -> Deferred[Outcome]:
-        """Make HAProxy run a configuration: a pinned one."""
+        """Make HAProxy run a pinned configuration."""
 
     def flush(self) -> Deferred[None]:
-        """Write what HAProxy was led to by steps, so that it outlives a crash."""
+        """Write the files after runtime updates, so that the state outlives a crash."""
 
     def check(self, config: Config) -> Deferred[str]:
-        """Whether HAProxy accepts a configuration."""
+        """Let HAProxy check a configuration. Fails with `InvalidConfiguration`."""
 
     def foresee(self, wanted: Config) -> Reasons:
-        """Return why HAProxy would have to be reloaded to run this; none where not."""
+        """Return why HAProxy would have to be reloaded to run this; none if it would not."""
 
 
 @frozen(kw_only=True)
@@ -97,9 +97,9 @@ class WebContext:
     """
     The controller's parts.
 
-    :param clusters: each by itself; ``gatherer`` has them all.
-    :param capabilities: what the HAProxy binary says that it can do.
-    :param started: when the controller was started, in seconds since the epoch, as the clock's seconds are.
+    :param clusters: each by itself; ``gatherer`` has all of them.
+    :param capabilities: returns the version and features of the HAProxy binary.
+    :param started: the controller's start, in seconds since the epoch, like the clock's seconds.
     """
 
     settings: Settings
@@ -120,28 +120,29 @@ class WebContext:
 
     @property
     def directory(self) -> str:
-        """Where haproxy.cfg and its map files lie."""
+        """The directory of haproxy.cfg and its map files."""
         return os.path.dirname(os.path.abspath(self.settings.haproxy_config))
 
     def now(self) -> float:
-        """Seconds since the epoch."""
+        """Return seconds since the epoch."""
         return self.clock.seconds()
 
     def wanted(self) -> PlannedConfig:
-        """What HAProxy runs, or is to run. Raises `Refusal` before Marathon's first answer."""
+        """Return the planned configuration. Raises `Refusal` before Marathon's first answer."""
         wanted = self.reconciler.planned
         if wanted is None:
             raise Refusal(
-                503, "nothing is known yet: Marathon has not answered, or what it wants could not be applied"
+                503,
+                "no configuration yet: Marathon has not answered, or its first configuration could not be applied",
             )
         return wanted
 
     def state(self) -> State:
-        """What explanations rest on. Raises `Refusal` before Marathon's first answer."""
+        """Return the evidence for explanations. Raises `Refusal` before Marathon's first answer."""
         return self.planner.state(self.wanted(), self.gatherer.cluster.apps, self.resolve)
 
     def published(self) -> Published:
-        """The texts of what HAProxy runs. Raises `Refusal` where there are none."""
+        """Return the texts of the running configuration. Raises `Refusal` if there are none."""
         try:
             published = self.applier.texts()
         except PublishFailed as error:
@@ -151,17 +152,17 @@ class WebContext:
         return published
 
     def staleness(self, cluster: ClusterContext | None = None) -> float | None:
-        """Seconds since all of a cluster, or of all, was last compared with a Marathon; None where it never was."""
+        """Return seconds since the last full comparison with a cluster, or with all; None before the first."""
         last = (cluster or self).gatherer.last_full
         return None if last is None else max(0.0, self.now() - last)
 
     async def workers(self) -> tuple[int, ...]:
-        """HAProxy's workers, those that drain included; none where it does not run or cannot be asked."""
+        """Return the pids of HAProxy's workers, draining ones included; none if it does not run or answer."""
         try:
             return await self.applier.pids()
         except HAProxyUnavailable:
             return ()
 
     def draining(self, workers: tuple[int, ...]) -> int | None:
-        """How many of them drain; None where that cannot be told apart, since HAProxy is not ours."""
+        """Return the number of draining workers; None if HAProxy is not managed and they look alike."""
         return max(0, len(workers) - 1) if self.settings.manage_haproxy else None

@@ -1,4 +1,4 @@
-"""Joins the parts of this wing."""
+"""Builds the web server with its pages."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from marathonlb.web.routes import router
 from marathonlb.web.server import WebServer
 
 EXPORTER = "exporter.sock"
-"""Of the state directory; the default of HAPROXY_HEAD names it."""
+"""Name of the metrics socket in the state directory; the default of HAPROXY_HEAD names it."""
 
 
 def make_web(
@@ -44,10 +44,10 @@ def make_web(
     recorder: Recorder,
 ) -> WebServer:
     """
-    The controller's pages, on their socket once the service is started.
+    Return the web server; it listens on its socket once it is started.
 
     :param reactor: provides `IReactorTime`, `IReactorProcess` and `IReactorUNIX`.
-    :param clusters: each by itself; ``gatherer`` has them all.
+    :param clusters: each by itself; ``gatherer`` has all of them.
     """
     state = StateDirectory.of(settings)
     directory = os.path.dirname(os.path.abspath(settings.haproxy_config))
@@ -85,7 +85,7 @@ def make_web(
 
 
 def _stats_socket(applier: Applier) -> str:
-    """The stats socket of a HAProxy that is not ours, as its configuration names it."""
+    """Return the path of the stats socket of a HAProxy that is not managed, from its configuration."""
     try:
         published = applier.texts()
     except PublishFailed as error:
@@ -93,6 +93,6 @@ def _stats_socket(applier: Applier) -> str:
     path = stats_socket(published.text) if published is not None else None
     if path is None:
         raise HAProxyUnavailable(
-            reason="its configuration has no stats socket; 'stats socket PATH' in its global section"
+            reason="its configuration has no stats socket; add 'stats socket PATH' to its global section"
         )
     return path

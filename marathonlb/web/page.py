@@ -1,5 +1,5 @@
 """
-What a page is: it is asked, and gives an answer. `marathonlb.web.router` does everything else alike for all of them.
+Pages, requests and answers. `marathonlb.web.router` does everything that is common to all pages.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ JSON = "application/json"
 HTML = "text/html; charset=utf-8"
 
 Stream = Callable[["Request"], Awaitable[None]]
-"""Writes the body of an answer that is not known at once; returns when it is whole or nobody listens any more."""
+"""Writes the body of an answer piece by piece; returns when it is complete or the client has left."""
 
 
 @frozen(str=False)
 class Refusal(MarathonLBError):
     """
-    A request that gets no answer.
+    A request that is refused.
 
-    :param status: HTTP's.
-    :param reason: what is wrong with it, and what can be done.
-    :param headers: of the answer that says so.
+    :param status: the HTTP status.
+    :param reason: what is wrong, and what to do.
+    :param headers: of the answer.
     """
 
     status: int
@@ -47,11 +47,11 @@ class Asked:
     """
     A request.
 
-    :param arguments: what stands at the names in the route's path.
-    :param query: by name the first value of each.
-    :param client: its address, as HAProxy told it.
-    :param admin: whether it may use what changes something.
-    :param barred: why it may not; empty where it may.
+    :param arguments: values of the names in the route's path.
+    :param query: the first value of each parameter, by name.
+    :param client: the client's address, from HAProxy.
+    :param admin: true if the client may see secrets and use what changes something.
+    :param barred: why not; empty if it may.
     """
 
     method: str = "GET"
@@ -65,21 +65,21 @@ class Asked:
     barred: str = ""
 
     def number(self, name: str, default: int) -> int:
-        """A whole number of the query. Raises `Refusal`."""
+        """Return a whole number of the query. Raises `Refusal` if it is none."""
         text = self.query.get(name)
         if text is None:
             return default
         if not (text.isascii() and text.isdecimal() and len(text) < 19):
-            raise Refusal(400, f"{name}={text!r} is no whole number")
+            raise Refusal(400, f"{name}={text!r} is not a whole number")
         return int(text)
 
 
 @frozen
 class Answer:
     """
-    What is answered.
+    An answer.
 
-    :param stream: writes the body in place of `body`.
+    :param stream: writes the body, instead of `body`.
     """
 
     body: bytes = b""
@@ -90,20 +90,20 @@ class Answer:
 
 
 def text(body: str, status: int = 200) -> Answer:
-    """An answer in plain text."""
+    """Return an answer in plain text."""
     return Answer(body.encode("utf-8", "surrogateescape"), status)
 
 
 def data(value: Any, status: int = 200) -> Answer:
-    """An answer in JSON."""
+    """Return an answer in JSON."""
     return Answer(msgspec.json.encode(value), status, JSON)
 
 
 class ErrorAnswer(msgspec.Struct, frozen=True):
     """
-    Why there is no answer.
+    The body of an error.
 
-    :param error: what is wrong, and what can be done.
+    :param error: what is wrong, and what to do.
     """
 
     error: str
@@ -126,15 +126,15 @@ class Parameter:
 
 class Page:
     """
-    One page; a subclass says what it answers.
+    One page.
 
-    :cvar method: HTTP's; a page of GET answers HEAD, too.
-    :cvar also: another method that it takes.
-    :cvar changes: whether it is for ``--admin-allow`` alone.
-    :cvar summary: what it answers, as a phrase for the documentation.
-    :cvar shape: the type of its answer in JSON; None where it is something else.
-    :cvar statuses: what else it may answer, and when.
-    :cvar takes: the type of what is posted.
+    :cvar method: the HTTP method; a page of GET also answers HEAD.
+    :cvar also: another method that it accepts.
+    :cvar changes: true if it is only for ``--admin-allow`` and the ``--admin-token``.
+    :cvar summary: a phrase for the documentation.
+    :cvar shape: the type of its answer in JSON; None if it is not JSON.
+    :cvar statuses: other statuses, and when they occur.
+    :cvar takes: the type of the posted body.
     """
 
     method: ClassVar[str] = "GET"
@@ -148,8 +148,8 @@ class Page:
     takes: ClassVar[str] = ""
 
     async def answer(self, asked: Asked) -> Answer:
-        """The answer. Raises `MarathonLBError` where there is none: 503, or a `Refusal`'s own status."""
+        """Return the answer. Raises `MarathonLBError`, which becomes 503, or a `Refusal` with its own status."""
         raise NotImplementedError
 
     def close(self) -> None:
-        """The controller stops: end what would go on for ever."""
+        """End open streams: the controller stops."""

@@ -1,5 +1,5 @@
 """
-A configuration as anybody may see it: without passwords (`marathonlb.redaction`). Pure.
+Configurations without passwords, for clients that are not admins (`marathonlb.redaction`). Pure.
 """
 
 from __future__ import annotations
@@ -9,5 +9,5 @@ from marathonlb.redaction import masked
 
 
 def shown(published: Published, *, admin: bool) -> Published:
-    """A configuration for a client; admins see all of it."""
+    """Return a configuration for a client; only admins see its passwords."""
     return published if admin else Published(masked(published.text), published.maps)

@@ -1,5 +1,5 @@
 """
-From a request to its page: by path and method, who may, and what becomes of a failure.
+Routes requests to pages by path and method, checks permissions, and turns failures into answers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from marathonlb.web.access import VARY, Access, client_of
 from marathonlb.web.page import JSON, Answer, Asked, ErrorAnswer, Page, Refusal, data, text
 
 LIMIT = 1024 * 1024
-"""Bytes of what may be posted; an app's definition has a few thousand."""
+"""Maximum number of bytes of a posted body; an app's definition has a few thousand."""
 
 PER_CLIENT = 20
 """Maximum number of requests of one client that are answered at a time; streams are counted by themselves."""
@@ -39,7 +39,7 @@ HEADERS: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-"""What every answer has; a page's own headers replace them."""
+"""Headers of every answer; a page's own headers replace them."""
 
 
 @frozen
@@ -60,7 +60,7 @@ class Route:
         return re.compile("".join("([^/]+)" if n % 2 else re.escape(part) for n, part in enumerate(parts)))
 
     def arguments(self, path: str) -> dict[str, str] | None:
-        """What stands at the names, decoded; None where this is another path."""
+        """Return the decoded values of the names; None if the path does not match."""
         found = self._pattern.fullmatch(path)
         return (
             dict(zip(_NAME.findall(self.path), map(unquote, found.groups()), strict=True)) if found else None
@@ -71,7 +71,7 @@ class Router(Resource):
     """
     The pages of the controller.
 
-    :param routes: the first one that fits is asked.
+    :param routes: the first one that matches answers.
     """
 
     isLeaf = True
@@ -84,12 +84,12 @@ class Router(Resource):
         self._busy: Counter[str] = Counter()
 
     def close(self) -> None:
-        """The controller stops: end what would go on for ever."""
+        """End open streams: the controller stops."""
         for route in self._routes:
             route.page.close()
 
     def render(self, request: Request) -> int:
-        """Find the page and ask it."""
+        """Answer a request by its page."""
         answering = Deferred.fromCoroutine(self._render(request))
         gone = request.notifyFinish()
         gone.addErrback(lambda _: answering.cancel())
@@ -117,18 +117,18 @@ class Router(Resource):
         request.finish()
 
     def _failed(self, failure: Failure, request: Request) -> None:
-        """Nobody waits any more, or a defect."""
+        """Handle a client that left, or a defect."""
         if failure.check(CancelledError):
             return
         self._log.failure(
-            "{path} could not be answered: a defect of the load balancer", failure, path=request.path
+            "{path} failed because of a defect in marathon-lb; please report it", failure, path=request.path
         )
         if request.startedWriting:
             request.loseConnection()
             return
         request.setResponseCode(500)
         request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
-        request.write(b"This could not be answered; the controller's log says why.\n")
+        request.write(b"Internal error; the reason is in the controller's log.\n")
         request.finish()
 
     async def _answer(self, request: Request, path: str) -> Answer:
@@ -136,14 +136,18 @@ class Router(Resource):
         page, arguments = self._find(path, method)
         client = client_of(request.getClientAddress())
         headers = request.requestHeaders
-        standing = self._access.standing(client, headers, method)
-        if page.changes and standing.refused:
-            raise Refusal(403, standing.refused)
-        barred = standing.barred
+        permissions = self._access.permissions(client, headers, method)
+        if page.changes and permissions.refused:
+            raise Refusal(403, permissions.refused)
+        barred = permissions.barred
         query = dict(reversed(parse_qsl(_query(request), keep_blank_values=True)))
         asked = Asked(method, path, arguments, query, headers, _body(request), client, not barred, barred)
         if self._busy[client] >= PER_CLIENT:
-            raise Refusal(503, f"{PER_CLIENT} requests of {client} are being answered", {"Retry-After": "1"})
+            raise Refusal(
+                503,
+                f"{client} already has {PER_CLIENT} open requests",
+                {"Retry-After": "1"},
+            )
         self._busy[client] += 1
         try:
             return await page.answer(asked)
@@ -154,17 +158,17 @@ class Router(Resource):
 
     def early(self, request: Request, length: int | None) -> bytes:
         """
-        Return the whole answer to a request whose body nobody wants to read; empty where its body may come.
+        Return the complete answer to a request that is refused before its body; empty if the body may come.
 
-        A body is for what changes something, whatever the path: who may not do that is told so at once.
+        Only changes have a body, whatever the path, so a client that may not change anything is refused at once.
 
-        :param length: of the body; None where the client does not say.
+        :param length: of the body; None if the client does not say.
         """
         client = client_of(request.getClientAddress())
         try:
-            standing = self._access.standing(client, request.requestHeaders, "POST")
-            if standing.refused:
-                raise Refusal(403, standing.refused)
+            permissions = self._access.permissions(client, request.requestHeaders, "POST")
+            if permissions.refused:
+                raise Refusal(403, permissions.refused)
             if length is not None and length > LIMIT:
                 raise _TOO_BIG
         except Refusal as error:
@@ -191,25 +195,25 @@ class Router(Resource):
             named = [each for each in dict.fromkeys(allowed) if each != "HEAD"]
             raise Refusal(
                 405,
-                f"it takes {' and '.join(named)}, not {method}",
+                f"use {' or '.join(named)}, not {method}",
                 {"Allow": ", ".join(dict.fromkeys(allowed))},
             )
         raise Refusal(404, f"there is no page {path}")
 
 
 def headers_of(answer: Answer) -> dict[str, str]:
-    """Return the headers of an answer but for its length."""
+    """Return the headers of an answer, except its length."""
     return {**HEADERS, "Content-Type": answer.content_type, **answer.headers}
 
 
 def methods_of(page: Page) -> list[str]:
-    """The methods that a page takes: HEAD where GET may be asked without a thought."""
+    """Return the methods of a page: HEAD, too, if a GET changes nothing."""
     also = "HEAD" if page.method == "GET" and not page.changes else ""
     return [each for each in (page.method, also, page.also) if each]
 
 
 def refused(path: str, status: int, reason: str) -> Answer:
-    """An error in the form that a path's answers have."""
+    """Return an error: JSON below ``/api/``, otherwise text."""
     return data(ErrorAnswer(reason), status) if path.startswith("/api/") else text(f"{reason}\n", status)
 
 
@@ -231,6 +235,6 @@ def _body(request: Request) -> bytes:
 
 
 def is_json(headers: object) -> bool:
-    """Whether a request says that it brings JSON: a form of another site's page cannot say so."""
+    """Return whether a request claims to bring JSON: a form on another site's page cannot."""
     kind: str = (headers.getRawHeaders("Content-Type") or [""])[0]  # type: ignore[attr-defined]
     return kind.partition(";")[0].strip().lower() == JSON

@@ -1,4 +1,4 @@
-"""The table of the controller's pages: it makes the site and its documentation."""
+"""The table of all pages, for the site and its documentation."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from marathonlb.web.tokens import AdminToken, FailedTokens
 
 
 def routes(context: WebContext, exporter: Exporter) -> tuple[Route, ...]:
-    """Every path with its page."""
+    """Return every path with its page."""
     catalogue = Catalogue(context)
     return (*dashboard(context, catalogue), *api(context, exporter, catalogue))
 
 
 def api(context: WebContext, exporter: Exporter, catalogue: Catalogue) -> tuple[Route, ...]:
-    """The paths for programs, which are documented."""
+    """Return the documented paths for programs."""
     table: tuple[Route, ...] = (
         Route("/metrics", MetricsPage(context, exporter)),
         Route("/_haproxy_getconfig", ConfigPage(context)),
@@ -59,14 +59,14 @@ def api(context: WebContext, exporter: Exporter, catalogue: Catalogue) -> tuple[
 
 
 def documented() -> tuple[Route, ...]:
-    """The table for its documentation: pages that nobody asks, and that see nothing."""
+    """Return the table for the documentation; its pages cannot answer."""
     nothing: Any = None
     return api(nothing, nothing, nothing)
 
 
 def router(context: WebContext, exporter: Exporter, host: str) -> Router:
     """
-    The site's root.
+    Return the root of the site.
 
     :param host: this host's name.
     """

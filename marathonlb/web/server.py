@@ -1,9 +1,8 @@
 """
-The controller's socket in the state directory, where HAProxy hands over what is the controller's.
+The web server: it listens on a socket in the state directory, to which HAProxy forwards requests for the controller.
 
-It speaks the PROXY protocol, so that the client's address is what HAProxy says. The socket is bound beside its place
-and renamed into it: HAProxy meets the socket before or this one, never none, also where a controller that was killed
-has left one behind.
+It speaks the PROXY protocol, so the client's address comes from HAProxy. The socket is bound under a temporary name and
+renamed into place: HAProxy finds the old or the new socket at any time, even after a controller was killed.
 """
 
 from __future__ import annotations
@@ -30,25 +29,25 @@ from marathonlb.web.callback.resource import BoundedContent
 from marathonlb.web.connections import BoundedChannel, Connections, fair_share
 from marathonlb.web.router import LIMIT, Router
 
-AGAIN = 10.0
-"""Seconds after which a socket that could not be bound is tried again."""
+RETRY_DELAY = 10.0
+"""Seconds until a socket that could not be bound is retried."""
 
 MODE = 0o660
-"""Whoever may connect can say that it is anyone, so this is for our user and group, which HAProxy has to belong to."""
+"""Mode of the socket: clients may claim any address, so only our user and group, with HAProxy in it, may connect."""
 
 
 class PageRequest(Request):
-    """A request whose body is bounded, and is never taken apart as a form."""
+    """A request with a bounded body, which is never parsed as a form."""
 
     def gotLength(self, length: int | None) -> None:
-        """Called when the headers are in; the body comes next, or is not wanted."""
+        """Prepare for the body after the headers, or refuse it."""
         self.content = BoundedContent(length, LIMIT, BytesIO)  # so small that no disk is needed
         channel: BoundedChannel = self.channel  # type: ignore[assignment]
         if length != 0 and (answer := channel.site.root.early(self, length)):
             channel.refuse(self, answer)
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
-        """The body is in; a form is no form here, whatever it says."""
+        """Handle the complete request; a form's content type is dropped, so that it is not parsed."""
         kinds = self.requestHeaders.getRawHeaders(b"content-type")
         if kinds and kinds[0].lower().startswith((b"application/x-www-form-urlencoded", b"multipart/")):
             self.requestHeaders.removeHeader(b"content-type")
@@ -57,9 +56,9 @@ class PageRequest(Request):
 
 class PageSite(Site):
     """
-    The site of the pages; requests are not logged, since whatever they change is.
+    The site of the pages. Requests are not logged; changes are.
 
-    :param reactor: provides `IReactorTime`; the global one where none is given.
+    :param reactor: provides `IReactorTime`; by default the global one.
     """
 
     displayTracebacks = False
@@ -71,19 +70,19 @@ class PageSite(Site):
         self.connections = Connections(fair_share()) if connections is None else connections
 
     def log(self, request: http.Request) -> None:
-        """Nothing."""
+        """Log nothing."""
 
 
 class WebServer(Service):
     """
     Listens on the socket while it runs.
 
-    A socket that cannot be bound costs the pages and nothing else; it is tried again.
+    If the socket cannot be bound, only the pages are missing; it is retried.
 
-    :param path: gives the socket's path; raises `PublishFailed` where there can be none.
+    :param path: returns the socket's path; raises `PublishFailed` if there can be none.
     :param root: the pages.
     :param reactor: provides `IReactorUNIX` and `IReactorTime`.
-    :param owner: the user that HAProxy's worker runs as, where that is another one than ours.
+    :param owner: uid of HAProxy's worker if it differs from ours.
     """
 
     name = "web"
@@ -98,43 +97,43 @@ class WebServer(Service):
         self._reactor = reactor
         self._port: IListeningPort | None = None
         self._bound: tuple[str, int] | None = None
-        self._again: IDelayedCall | None = None
+        self._retry: IDelayedCall | None = None
 
     def startService(self) -> None:
-        """Listen, or try to until it can be done."""
+        """Listen; retry until it succeeds."""
         super().startService()  # type: ignore[no-untyped-call]
-        self._try()
+        self._start()
 
     def stopService(self) -> Deferred[object]:
-        """Listen no more; fires when that is so."""
+        """Stop listening; fires when it is done."""
         super().stopService()  # type: ignore[no-untyped-call]
-        if self._again is not None and self._again.active():
-            self._again.cancel()
+        if self._retry is not None and self._retry.active():
+            self._retry.cancel()
         port, self._port = self._port, None
         if port is None:
             return maybeDeferred(lambda: None)
-        self._take_away()
+        self._unlink()
         self._root.close()
         for each in tuple(self._factory.protocols):
             each.loseConnection()
         return maybeDeferred(port.stopListening)
 
-    def _try(self) -> None:
+    def _start(self) -> None:
         try:
             self._listen()
         except (CannotListenError, OSError, PublishFailed) as error:
             self._log.error(
-                "The stats address cannot show the controller's pages: {error}. What is served goes on; check "
-                "--state-dir; it is tried again in {seconds:.0f} s",
+                "The stats address cannot show the dashboard and the API: {error}. Traffic is not affected; check "
+                "--state-dir; retrying in {seconds:.0f} s",
                 error=str(error),
-                seconds=AGAIN,
+                seconds=RETRY_DELAY,
             )
-            self._again = self._reactor.callLater(AGAIN, self._try)
+            self._retry = self._reactor.callLater(RETRY_DELAY, self._start)
 
     def _listen(self) -> None:
         path = self._path()
-        if who := listener(path):
-            raise OSError(errno.EADDRINUSE, f"another controller is there: {who}", path)
+        if owner := listener(path):
+            raise OSError(errno.EADDRINUSE, f"another controller listens there: {owner}", path)
         beside = f"{path}.new"
         with suppress(FileNotFoundError):
             os.unlink(beside)
@@ -144,11 +143,11 @@ class WebServer(Service):
         os.rename(beside, path)
         self._port, self._bound = port, (path, os.stat(path).st_ino)
 
-    def _take_away(self) -> None:
+    def _unlink(self) -> None:
         """
-        Move the socket back to where it was bound, since there the port removes it.
+        Move the socket back to its temporary name, where the port removes it.
 
-        Where another controller has taken its place, that one's stays, and something else is removed there.
+        If another controller has replaced it, that one's socket stays, and an empty file is removed instead.
         """
         assert self._bound is not None
         path, inode = self._bound

@@ -1,4 +1,4 @@
-"""Work that takes long, done beside the reactor, so that nothing else waits for it."""
+"""Long computations in threads, so that the reactor is not blocked."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from twisted.internet.threads import deferToThreadPool
 Result = TypeVar("Result")
 
 
-async def aside(clock: object, work: Callable[[], Result]) -> Result:
+async def in_thread(clock: object, work: Callable[[], Result]) -> Result:
     """
-    What some pure work comes to, done in a thread of the reactor's.
+    Return the result of a pure function, run in a thread of the reactor.
 
-    :param clock: the reactor; a clock that has no threads does it at once.
-    :param work: reads and changes nothing that others change.
+    :param clock: the reactor; with a clock without threads the function runs at once.
+    :param work: must not read or change anything that others change.
     """
     if not IReactorThreads.providedBy(clock):
         return work()

@@ -1,7 +1,7 @@
 """
 The token of ``--admin-token``: a text, or a file that holds it and is read again when it changes.
 
-While the file cannot be read, nobody is let in by a token: who removes it takes the right away.
+While the file cannot be read, no token is accepted: removing the file withdraws the right.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from marathonlb.files import ChangedFile
 from marathonlb.options.values import is_path
 
 SHORT = 16
-"""A token with fewer characters can be guessed."""
+"""Minimum number of characters of a token that cannot be guessed."""
 
 MAX_FILE = 4096
 """Maximum number of bytes of the file."""
 
 FAILURES, FORGIVEN_AFTER = 10, 6.0
-"""Wrong tokens that a client may give at once, and seconds after which it may give one more."""
+"""Wrong tokens that a client may send at once, and seconds until it may send one more."""
 
 CLIENTS = 1000
 """Maximum number of clients whose wrong tokens are counted."""
@@ -31,9 +31,9 @@ CLIENTS = 1000
 
 class AdminToken:
     """
-    The token that lets a client use what changes something.
+    The token that allows changes.
 
-    :param given: as ``--admin-token`` has it.
+    :param given: the value of ``--admin-token``.
     """
 
     _log = Logger()
@@ -49,7 +49,7 @@ class AdminToken:
             self._judge(given.strip(), "--admin-token")
 
     def matches(self, given: str) -> bool:
-        """Whether this is the token; takes as long for each that is not."""
+        """Return whether this is the token, in constant time."""
         token = self.text()
         return bool(token) and compare_digest(_digest(token), _digest(given))
 
@@ -73,17 +73,17 @@ class AdminToken:
 
     def _read(self, mode: int) -> None:
         if not stat.S_ISREG(mode):
-            raise ValueError("it is no regular file")
+            raise ValueError("not a regular file")
         with open(self._path, "rb") as file:
             text = file.read(MAX_FILE + 1).strip().decode("ascii", "replace")
         if not text or len(text) > MAX_FILE or not text.isprintable() or " " in text:
-            raise ValueError("it does not hold one token in ASCII, such as openssl rand -hex 32 makes")
+            raise ValueError("it does not contain one token in ASCII; make one with openssl rand -hex 32")
         self._token = text
         self._judge(text, self._path)
         if mode & 0o077:
             self._log.warn(
-                "{path}: others than its owner may read or write this file (mode {mode:04o}), and with it have "
-                "the --admin-token; chmod 600 it",
+                "{path}: users other than its owner can read or write the --admin-token (mode {mode:04o}); run "
+                "chmod 600 on it",
                 path=self._path,
                 mode=stat.S_IMODE(mode),
             )
@@ -91,7 +91,7 @@ class AdminToken:
     def _judge(self, token: str, where: str) -> None:
         if len(token) < SHORT:
             self._log.warn(
-                "{where}: the token is short enough to be guessed; openssl rand -hex 32 makes a good one",
+                "{where}: the token is short enough to be guessed; make a longer one with openssl rand -hex 32",
                 where=where,
             )
 
@@ -99,7 +99,7 @@ class AdminToken:
         if problem != self._problem:
             self._problem = problem
             self._log.error(
-                "--admin-token: {path} cannot be used: {problem}. Nobody is let in by a token until it can",
+                "--admin-token: {path} cannot be used: {problem}. No token is accepted until it can",
                 path=self._path,
                 problem=problem,
             )
@@ -107,9 +107,9 @@ class AdminToken:
 
 class FailedTokens:
     """
-    Counts the wrong tokens of each client, so that nobody tries many.
+    Counts the wrong tokens of each client, against guessing.
 
-    :param clock: says what time it is.
+    :param clock: provides the time.
     """
 
     def __init__(self, clock: IReactorTime) -> None:
@@ -117,12 +117,12 @@ class FailedTokens:
         self._until: dict[str, float] = {}
 
     def wait(self, client: str) -> float:
-        """Seconds until this client may give a token; 0 where it may."""
+        """Return seconds until this client may send a token; 0 if it may now."""
         until = self._until.get(client, 0.0)
         return max(0.0, until - self._clock.seconds() - (FAILURES - 1) * FORGIVEN_AFTER)
 
     def note(self, client: str) -> None:
-        """This client gave a wrong one."""
+        """Count a wrong token of this client."""
         now = self._clock.seconds()
         self._until[client] = max(now, self._until.pop(client, 0.0)) + FORGIVEN_AFTER
         if len(self._until) > CLIENTS:

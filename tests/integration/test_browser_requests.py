@@ -206,7 +206,7 @@ class Attacks(TestCase):
 
     def harmless(self, seen: Seen) -> bool:
         """Whether a request may change nothing."""
-        return bool(self.access.standing("127.0.0.1", seen.headers, seen.method).refused)
+        return bool(self.access.permissions("127.0.0.1", seen.headers, seen.method).refused)
 
     @coroutine
     async def test_foreign_page(self) -> None:
@@ -236,5 +236,5 @@ class Attacks(TestCase):
         await self.arrived(("socket", "again"))
         self.assertGreater(len(self.names()), 40)
         for seen in self.recorder.seen:
-            standing = self.access.standing("127.0.0.1", seen.headers, seen.method)
-            self.assertTrue(standing.barred and standing.refused, seen)
+            permissions = self.access.permissions("127.0.0.1", seen.headers, seen.method)
+            self.assertTrue(permissions.barred and permissions.refused, seen)

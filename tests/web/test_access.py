@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
 
 from marathonlb.redaction import masked
-from marathonlb.web.access import UNKNOWN, Access, Standing, client_of
+from marathonlb.web.access import UNKNOWN, Access, Permissions, client_of
 from marathonlb.web.page import Refusal
 from marathonlb.web.tokens import FAILURES, FORGIVEN_AFTER, AdminToken, FailedTokens
 
@@ -101,7 +101,7 @@ class Changes(SynchronousTestCase):
 
     def may(self, method: str, host: str = OWN, **given: str) -> bool:
         """Whether a request with these headers may."""
-        return not Access(NETWORKS).standing(CLIENT, headers(Host=host, **given), method).refused
+        return not Access(NETWORKS).permissions(CLIENT, headers(Host=host, **given), method).refused
 
     def test_programs(self) -> None:
         """A program may, by any name."""
@@ -143,7 +143,7 @@ class Secrets(SynchronousTestCase):
 
     def sees(self, host: str = OWN, **given: str) -> bool:
         """Whether a request with these headers does."""
-        return not Access(NETWORKS).standing(CLIENT, headers(Host=host, **given), "GET").barred
+        return not Access(NETWORKS).permissions(CLIENT, headers(Host=host, **given), "GET").barred
 
     def test_programs(self) -> None:
         """A program does."""
@@ -178,26 +178,26 @@ class Tokens(SynchronousTestCase):
         self.clock = Clock()
         self.access = Access(NETWORKS, "", AdminToken(TOKEN), FailedTokens(self.clock))
 
-    def standing(self, authorization: str, client: str = "203.0.113.9", **given: str) -> Standing:
+    def permissions(self, authorization: str, client: str = "203.0.113.9", **given: str) -> Permissions:
         """What a request with this header may do."""
-        return self.access.standing(client, headers(Host=OWN, Authorization=authorization, **given), "GET")
+        return self.access.permissions(client, headers(Host=OWN, Authorization=authorization, **given), "GET")
 
     def refused(self, authorization: str, client: str = "203.0.113.9") -> Refusal:
         """Why a request with this header is not answered."""
-        return self.assertRaises(Refusal, self.standing, authorization, client)
+        return self.assertRaises(Refusal, self.permissions, authorization, client)
 
     def test_right(self) -> None:
         """Whoever has it may do everything from anywhere, by any name, and our pages with it."""
         for given in ({}, {"Accept_Language": "de"}, {"User_Agent": "Mozilla/5.0"}):
             for scheme in ("Bearer", "bearer"):
-                self.assertEqual(self.standing(f"{scheme} {TOKEN}", **given), Standing())
+                self.assertEqual(self.permissions(f"{scheme} {TOKEN}", **given), Permissions())
         own = {"Accept_Language": "de", "Origin": f"http://{OWN}"}
-        self.assertEqual(self.standing(f"Bearer {TOKEN}", **own), Standing())
+        self.assertEqual(self.permissions(f"Bearer {TOKEN}", **own), Permissions())
 
     def test_foreign(self) -> None:
         """What another site's page asks for changes nothing, though somebody on the way adds the token."""
         for given in FOREIGN:
-            self.assertTrue(self.standing(f"Bearer {TOKEN}", **given).refused, given)
+            self.assertTrue(self.permissions(f"Bearer {TOKEN}", **given).refused, given)
 
     def test_wrong(self) -> None:
         """A wrong one is 401 with a challenge, also from a network that needs none."""
@@ -210,10 +210,10 @@ class Tokens(SynchronousTestCase):
 
     def test_none(self) -> None:
         """Without one the networks decide, and what is not for us is ignored."""
-        self.assertIn("--admin-token", self.standing("Basic am9lOng=").refused)
-        self.assertEqual(self.standing("Basic am9lOng=", CLIENT), Standing())
-        standing = Access(NETWORKS).standing(CLIENT, headers(Host=OWN, Authorization="Bearer x"), "GET")
-        self.assertEqual(standing, Standing())
+        self.assertIn("--admin-token", self.permissions("Basic am9lOng=").refused)
+        self.assertEqual(self.permissions("Basic am9lOng=", CLIENT), Permissions())
+        permissions = Access(NETWORKS).permissions(CLIENT, headers(Host=OWN, Authorization="Bearer x"), "GET")
+        self.assertEqual(permissions, Permissions())
 
     def test_many(self) -> None:
         """Who gives many wrong ones has to wait, with the right one, too; others do not."""
@@ -221,11 +221,11 @@ class Tokens(SynchronousTestCase):
             self.assertEqual(self.refused("Bearer x").status, 401)
         refusal = self.refused(f"Bearer {TOKEN}")
         self.assertEqual((refusal.status, refusal.headers), (429, {"Retry-After": "6"}))
-        self.assertEqual(self.standing(f"Bearer {TOKEN}", "203.0.113.8"), Standing())
+        self.assertEqual(self.permissions(f"Bearer {TOKEN}", "203.0.113.8"), Permissions())
         self.clock.advance(FORGIVEN_AFTER - 0.4)
         self.assertEqual(self.refused(f"Bearer {TOKEN}").headers, {"Retry-After": "1"})
         self.clock.advance(0.4)
-        self.assertEqual(self.standing(f"Bearer {TOKEN}"), Standing())
+        self.assertEqual(self.permissions(f"Bearer {TOKEN}"), Permissions())
         self.assertEqual(self.refused("Bearer x").status, 401)
         self.assertEqual(self.refused("Bearer x").status, 429)
 

@@ -497,7 +497,7 @@ class Elsewhere(DashboardTestCase):
     def test_bad_numbers(self) -> None:
         """A page's number that is none is refused in words, one that is too high shows what there is."""
         self.serve(web("shop"))
-        self.assertIn("page='x' is no whole number", self.read("/problems?page=x", 400).text)
+        self.assertIn("page='x' is not a whole number", self.read("/problems?page=x", 400).text)
         self.assertIn("No open problems", self.read("/problems?page=99").text)
         self.assertIn("1 service", self.read("/services?page=99").text)
 

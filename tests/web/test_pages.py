@@ -143,8 +143,8 @@ class Routing(PagesTestCase):
 
     def test_methods(self) -> None:
         """A method that a page does not take is 405, and what it takes is said."""
-        self.assertEqual(self.post("/api/status", {}, 405), {"error": "it takes GET, not POST"})
-        self.assertEqual(self.get("/api/what-if", 405), {"error": "it takes POST, not GET"})
+        self.assertEqual(self.post("/api/status", {}, 405), {"error": "use GET, not POST"})
+        self.assertEqual(self.get("/api/what-if", 405), {"error": "use POST, not GET"})
         for method, path, allowed in (
             ("PUT", "/_mlb_signal/hup", "GET, POST"),
             ("OPTIONS", "/api/status", "GET, HEAD"),

@@ -23,7 +23,7 @@ from marathonlb.web.access import Access
 from marathonlb.web.connections import Times
 from marathonlb.web.page import Answer, Asked, Page, text
 from marathonlb.web.router import LIMIT, PER_CLIENT, Route, Router
-from marathonlb.web.server import AGAIN, PageSite, WebServer
+from marathonlb.web.server import RETRY_DELAY, PageSite, WebServer
 
 
 class Echo(Page):
@@ -265,7 +265,7 @@ class Listening(SynchronousTestCase):
         server.startService()
         self.assertEqual(os.listdir(self.directory), [])
         self.reactor.refuses = None
-        self.reactor.advance(AGAIN)
+        self.reactor.advance(RETRY_DELAY)
         self.assertEqual(os.listdir(self.directory), ["web.sock"])
         self.successResultOf(server.stopService())
 

@@ -8,7 +8,7 @@ from twisted.internet import reactor
 from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
-from marathonlb.web.threads import aside
+from marathonlb.web.threads import in_thread
 from tests.coroutines import coroutine
 
 
@@ -18,15 +18,15 @@ class Aside(TestCase):
     @coroutine
     async def test_thread(self) -> None:
         """The reactor's thread is free meanwhile."""
-        self.assertIsNot(await aside(reactor, current_thread), main_thread())
+        self.assertIsNot(await in_thread(reactor, current_thread), main_thread())
 
     @coroutine
     async def test_clock(self) -> None:
         """A clock has no threads."""
-        self.assertIs(await aside(Clock(), current_thread), main_thread())
+        self.assertIs(await in_thread(Clock(), current_thread), main_thread())
 
     @coroutine
     async def test_failure(self) -> None:
         """What goes wrong there is told here."""
         with self.assertRaises(ZeroDivisionError):
-            await aside(reactor, lambda: 1 // 0)
+            await in_thread(reactor, lambda: 1 // 0)

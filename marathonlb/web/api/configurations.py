@@ -14,7 +14,7 @@ from marathonlb.haproxy.rollback.restored import alike
 from marathonlb.web.context import WebContext
 from marathonlb.web.page import Answer, Asked, Page, Parameter, Refusal, data
 from marathonlb.web.redaction import shown
-from marathonlb.web.threads import aside
+from marathonlb.web.threads import in_thread
 
 RUNNING = "running"
 """What HAProxy runs, in place of a number."""
@@ -157,5 +157,7 @@ class DifferencePage(Page):
             raise Refusal(400, "from= names the older configuration, to= the newer one")
         old = texts(self._context, asked.query["from"], admin=asked.admin)
         new = texts(self._context, asked.query.get("to", RUNNING), admin=asked.admin)
-        found = await aside(self._context.clock, lambda: difference(old.text, new.text, old.maps, new.maps))
+        found = await in_thread(
+            self._context.clock, lambda: difference(old.text, new.text, old.maps, new.maps)
+        )
         return data(found)

@@ -18,7 +18,7 @@ from marathonlb.web.api.services import TextSection
 from marathonlb.web.dashboard.charts import stages
 from marathonlb.web.dashboard.site import HtmlPage
 from marathonlb.web.page import Asked
-from marathonlb.web.threads import aside
+from marathonlb.web.threads import in_thread
 
 ENTRIES = 100
 """So many entries of the timeline are on one page."""
@@ -213,7 +213,7 @@ class DifferenceHtmlPage(HtmlPage):
             "one": one,
             "other": other,
             "names": names,
-            "difference": await aside(
+            "difference": await in_thread(
                 self._context.clock, lambda: difference(old.text, new.text, old.maps, new.maps)
             ),
             "changed_lines": changed_lines,

@@ -67,6 +67,7 @@ def templates(assets: Assets) -> Environment:
         auto_reload=False,
     )
     environment.filters |= {
+        "action_name": action_name,
         "duration": figures.duration,
         "entry_kind": entry_kind,
         "ago": figures.ago,
@@ -77,6 +78,7 @@ def templates(assets: Assets) -> Environment:
         "prose": figures.prose,
         "size": figures.size,
         "segment": segment,
+        "stage_name": stage_name,
     }
     environment.globals |= {
         "asset": assets.path,
@@ -177,6 +179,16 @@ def operator_part(problem: ProblemView) -> str:
 def entry_kind(kind: Kind) -> str:
     """Return the word for a kind of entry of the timeline."""
     return "fixed" if kind is Kind.MENDED else kind.value
+
+
+def action_name(action: str) -> str:
+    """Return the name of the action of an `Entry`, which `marathonlb.haproxy.outcome.action_word` made."""
+    return {"steps": "runtime API", "written": "files written"}.get(action, action)
+
+
+def stage_name(stage: str) -> str:
+    """Return the name of a stage of a convergence."""
+    return "runtime API" if stage == "steps" else stage
 
 
 def segment(text: str) -> str:
