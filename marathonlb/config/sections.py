@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from marathonlb import limits
 from marathonlb.config import counters
@@ -148,11 +148,10 @@ class ServiceText:
             userlist = Section("userlist", f"user_{service.backend}", (self._chunk("USERLIST_HEAD"),))
         frontend = self._frontend() if service.binds_port else None
         backend = Section("backend", service.backend, tuple(self._modernized((head, *self._body()))))
-        sections = Sections(userlist, frontend, backend)
-        chunks = [piece for section in sections.written for piece in section.chunks]
-        costly = hashes.warnings(chunks, self.settings.max_password_cost)
-        self._remarks.extend(Remark(owner, words, TEMPLATE_PASSWORD_COST) for owner, words in costly)
-        return evolve(sections, remarks=tuple(self._remarks))
+        chunks = (piece for section in (userlist, frontend, backend) if section for piece in section.chunks)
+        for owner, words in hashes.warnings(chunks, self.settings.max_password_cost):
+            self._remarks.append(Remark(owner, words, TEMPLATE_PASSWORD_COST))
+        return Sections(userlist, frontend, backend, tuple(self._remarks))
 
     def _frontend(self) -> Section | None:
         """Return the frontend of the service's own port; None if it is switched off."""
@@ -173,9 +172,11 @@ class ServiceText:
         """Yield the chunks with old health checks in their new form, without empty ones."""
         for original in chunks:
             pieces = legacy.checks(original)
-            yield from (piece for piece in pieces if piece.text)
             if len(pieces) > 1:
                 self._remark_rewrite(original.owner, legacy.OLD_CHECK)
+            for piece in pieces:
+                if piece.text:
+                    yield piece
 
     def _remark_rewrite(self, owner: Owner, words: str) -> None:
         kind = LABEL_REWRITTEN if owner.label else TEMPLATE_REWRITTEN

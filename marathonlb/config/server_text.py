@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import field, frozen
-
 from marathonlb import limits
 from marathonlb.config.templates.chunks import whole_lines
 from marathonlb.config.templates.structure import checked_text
@@ -17,7 +15,6 @@ from marathonlb.routing.services.model import Service
 from marathonlb.routing.services.servers import Server
 
 
-@frozen
 class ServerLines:
     """
     Renders the ``server`` lines of a service.
@@ -28,51 +25,41 @@ class ServerLines:
     :param variables: the variables of the service.
     """
 
-    service: Service
-    line: Template
-    extra: Template
-    check: Template | None
-    variables: Mapping[str, Any]
-    _checks: dict[str, str] = field(factory=dict, init=False)
-    _has_extra: bool = field(init=False)
-    _line_is_of_server: bool = field(init=False)
-    _check_is_shared: bool = field(init=False)
-
-    @_has_extra.default
-    def _has_extra_words(self) -> bool:
-        return not self.extra.is_empty
-
-    @_line_is_of_server.default
-    def _reads_server_only(self) -> bool:
-        """Return whether the line needs no variables but a server's, so that it renders without the service's."""
-        return self.line.names <= SERVER_VARIABLES
-
-    @_check_is_shared.default
-    def _check_reads_port_only(self) -> bool:
-        """Return whether the check is the same for all servers with the same check port."""
-        check = self.check
-        return check is not None and SERVER_VARIABLES.isdisjoint(check.names - {"healthCheckPortOptions"})
+    def __init__(
+        self,
+        service: Service,
+        line: Template,
+        extra: Template,
+        check: Template | None,
+        variables: Mapping[str, Any],
+    ) -> None:
+        self._service = service
+        self._line = line
+        self._extra = None if extra.is_empty else extra
+        self._check = check
+        self._variables = variables
+        self._overridden = [
+            template for template in (line, extra, check) if template is not None and not template.is_default
+        ]
+        self._line_reads_service = not line.names <= SERVER_VARIABLES
+        own = check.names & SERVER_VARIABLES if check is not None else frozenset()
+        self._check_is_shared = own <= {"healthCheckPortOptions"}
+        self._checks: dict[str, str] = {}
 
     @property
     def author(self) -> Template:
         """The template that owns the lines: a label's if any, else the last overridden one, else the default."""
         written = [template for template in self._overridden if not template.is_empty]
         labels = [template for template in written if template.label]
-        return [*labels, *reversed(written), self.line][0]
-
-    @property
-    def _overridden(self) -> list[Template]:
-        return [
-            each for each in (self.line, self.extra, self.check) if each is not None and not each.is_default
-        ]
+        return [*labels, *reversed(written), self._line][0]
 
     def text(self) -> str:
         """Return the lines, equal ones once. Raises `TemplateError` if they are too long or open a section."""
         labels = [template for template in self._overridden if template.label]
-        room = limits.RENDERED + limits.PER_SERVER * len(self.service.servers)
+        room = limits.RENDERED + limits.PER_SERVER * len(self._service.servers)
         lines = []
-        for server in self.service.servers:
-            line = self._line(server)
+        for server in self._service.servers:
+            line = self._of(server)
             lines.append(line)
             room -= len(line)
             if room < 0 and labels:
@@ -82,20 +69,21 @@ class ServerLines:
             checked_text(template, text)
         return text
 
-    def _line(self, server: Server) -> str:
+    def _of(self, server: Server) -> str:
         """Return the text of one server."""
-        own = server_variables(server, self.service)
-        own["healthCheckOptions"] = "" if self.check is None else self._check_options(self.check, own)
-        text = self.line.render(own if self._line_is_of_server else {**self.variables, **own})
-        return _with_words(text, self.extra.render({**self.variables, **own})) if self._has_extra else text
-
-    def _check_options(self, check: Template, own: Mapping[str, Any]) -> str:
-        """Return the health check's words, with a blank before them; cached if other servers share them."""
+        own = server_variables(server, self._service)
         port = own["healthCheckPortOptions"]
-        if self._check_is_shared and port in self._checks:
-            return self._checks[port]
-        words = check.render({**self.variables, **own}).strip()
-        options = self._checks[port] = f" {words}" if words else ""
+        options = self._checks.get(port) if self._check_is_shared else None
+        own["healthCheckOptions"] = self._check_options(own) if options is None else options
+        text = self._line.render({**self._variables, **own} if self._line_reads_service else own)
+        if self._extra is None:
+            return text
+        return _with_words(text, self._extra.render({**self._variables, **own}))
+
+    def _check_options(self, own: Mapping[str, Any]) -> str:
+        """Render the words of the health check, after a blank; cache them for servers with the same check port."""
+        words = "" if self._check is None else self._check.render({**self._variables, **own}).strip()
+        options = self._checks[own["healthCheckPortOptions"]] = f" {words}" if words else ""
         return options
 
 

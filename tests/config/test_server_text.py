@@ -75,6 +75,9 @@ class ServerLinesTests(SynchronousTestCase):
     def test_too_long(self) -> None:
         """A label whose lines become too long with all servers is refused."""
         long = classic("BACKEND_SERVER_OPTIONS", "  server a b:1 # " + "x" * 60_000, "label HAPROXY_0_X")
-        lines = evolve(self.lines(self.tasks(50)), line=long)
+        made = self.tasks(50)
+        lines = ServerLines(
+            made, long, DEFAULTS.get("SERVER_EXTRA"), None, service_variables(made, Settings())
+        )
         error = self.assertRaises(TemplateError, lines.text)
         self.assertIn("comes to too much text", error.reason)

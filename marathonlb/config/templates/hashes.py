@@ -43,7 +43,7 @@ def faults(text: str, most: float) -> Iterator[str]:
 def warnings(chunks: Iterable[Chunk], most: float) -> Iterator[tuple[Owner, str]]:
     """Yield warnings about costly hashes in the operator's templates, which are used nevertheless."""
     for chunk in chunks:
-        if chunk.owner.is_operator and "userlist" in chunk.text:
+        if "userlist" in chunk.text and chunk.owner.is_operator:
             yield from ((chunk.owner, reason) for reason in faults(chunk.text, most))
 
 

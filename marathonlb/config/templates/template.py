@@ -85,7 +85,7 @@ class Program:
             raise TemplateError(source=self._source, reason=reason) from None
 
 
-@frozen
+@frozen(slots=False)
 class Template:
     """
     A template's text, ready to be rendered.
@@ -140,7 +140,7 @@ class Template:
         """True if this is the text that ships."""
         return self.source == DEFAULT
 
-    @property
+    @cached_property
     def label(self) -> str:
         """The full name of the label that holds the text; empty where none does."""
         return label_in(self.source)

@@ -33,6 +33,9 @@ LINE = 16_000
 NAME = 750
 """Maximum bytes of a name in such a line; a line of HAProxy's server state file has room for two."""
 
+_SHORT = NAME // 4
+"""Characters of a text in which nothing can be too long; a character has at most 4 bytes."""
+
 SPARE = 256
 """Bytes of HAProxy's buffer reserved for the command, the file's path and HAProxy itself."""
 
@@ -178,20 +181,19 @@ def too_long(service: Service, sections: Iterable[Section]) -> Problem | None:
     """Return the problem of a service whose labels write too long a line or name; None if there is none."""
     for section in sections:
         for chunk in section.chunks:
-            label = chunk.owner.label
-            if label:
-                reason = _long_line(chunk)
-                if reason:
-                    return Problem(
-                        service.app_id, service.port_index, label, "", reason, kind=LABEL_LINE_LENGTH
-                    )
+            if len(chunk.text) <= _SHORT or not chunk.owner.label:
+                continue
+            reason = _long_line(chunk)
+            if reason:
+                label = chunk.owner.label
+                return Problem(service.app_id, service.port_index, label, "", reason, kind=LABEL_LINE_LENGTH)
     return None
 
 
 def _long_line(chunk: Chunk) -> str:
     """Return the reason if a line of a chunk, or a name in it, is too long; else an empty string."""
-    for number, line in enumerate(_lines(chunk.text), chunk.line):
-        if len(line) <= NAME // 4:
+    for number, line in enumerate(chunk.text.split("\n"), chunk.line):
+        if len(line) <= _SHORT:
             continue
         size = limits.size(line)
         if size > LINE:
@@ -200,8 +202,3 @@ def _long_line(chunk: Chunk) -> str:
         if len(words) > 1 and words[0] in _NAMED and limits.size(words[1]) > NAME:
             return f"line {number} of its text has a name of {limits.size(words[1])} bytes; the maximum is {NAME}"
     return ""
-
-
-def _lines(text: str) -> Iterable[str]:
-    """Return the lines of a text; none if it is too short for any of them to be too long."""
-    return text.split("\n") if len(text) > NAME // 4 else ()
