@@ -545,7 +545,7 @@ class OldTests(SynchronousTestCase):
     def test_listening_elsewhere(self) -> None:
         """Where the callback listens on another port than the one that Marathon is told unasked, that is said."""
         (notice,) = notices(given("--mode=event -l :9999"), {})
-        self.assertIn("--listening: Marathon is told to post to port 8081", notice)
+        self.assertIn("--listening: the URL that Marathon gets still has port 8081", notice)
         (notice,) = notices(given("-l :9999"), {}, face=Face.SCRIPT)
         self.assertIn("give --callback-url", notice)
         (notice,) = notices(given("--mode=event"), {"MARATHON_LB_LISTENING": "unix:/run/events"})

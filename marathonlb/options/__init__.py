@@ -1,8 +1,9 @@
 """
-The options: one table, and all that is made of it.
+The options: one table, and everything that is made of it.
 
-`table` holds the rows; `settings` makes the `marathonlb.settings.Settings` of what was given; `commandline` parses
-the daemon's and the script's command lines and writes ``--help``; `markdown` writes the documentation.
+`table` joins the rows of `groups`; `settings` checks the given values and makes `marathonlb.settings.Settings`;
+`commandline` parses the command lines of the daemon and the script and writes ``--help``; `markdown` and `manpage`
+write the documentation.
 """
 
 from marathonlb.options.commandline import CommandLine, spread_marathons

@@ -1,8 +1,8 @@
 """
 The command lines: Twisted's option parser, fed from the table.
 
-Parsing only collects what was given, as text; `marathonlb.options.settings_from` checks it together with the
-environment, so a value is refused in the same words wherever it came from.
+Parsing only collects the given values as text; `marathonlb.options.settings_from` checks them together with the
+environment, so the message about a wrong value is the same for both.
 """
 
 from __future__ import annotations
@@ -23,16 +23,17 @@ from marathonlb.options.table import GROUPS, options
 from marathonlb.options.values import of_cluster
 
 WIDTH = 80
-"""The widest line of ``--help``."""
+"""Maximum number of columns of ``--help``."""
 
 _COLUMN = 26
+"""Width of the column of names."""
 
 
 class CommandLine(usage.Options):
     """
     The command line of one face; subclass it with ``face=``, and with ``groups=`` where it has a table of its own.
 
-    :ivar given: what stood on the command line, once it is parsed (`marathonlb.options.Given`).
+    :ivar given: the values of the command line, once it is parsed (`marathonlb.options.Given`).
     """
 
     face: ClassVar[Face] = Face.BOTH
@@ -57,21 +58,21 @@ class CommandLine(usage.Options):
 
     @property
     def given(self) -> dict[str, tuple[str, ...]]:
-        """The texts that were given, by the name of the option."""
+        """The given texts, by the name of the option."""
         return {name: tuple(texts) for name, texts in self._given.items()}
 
     def gave(self, option: Option, text: str) -> None:
-        """Note a value; of an option that is not repeatable the last one counts."""
+        """Add a value; if the option is not repeatable, the last one counts."""
         self._given.setdefault(option.name, []).append(text)
 
     def parseArgs(self, *rest: str) -> None:
-        """Refuse what is no option, with a hint where it looks like a second address."""
+        """Refuse an argument that is no option, with a hint if it looks like a second address."""
         if rest:
             hint = "; give each address its own -m" if "://" in rest[0] else ""
             raise usage.UsageError(f"unexpected argument {_without_secrets(rest[0])!r}{hint}")
 
     def documentation(self) -> str:
-        """The Markdown of ``--longhelp``; a face adds the labels and the templates to it."""
+        """Return the Markdown of ``--longhelp``; a face adds the labels and the templates."""
         return options_markdown()
 
     def opt_help(self) -> NoReturn:
@@ -92,7 +93,7 @@ class CommandLine(usage.Options):
         raise SystemExit(0)
 
     def getUsage(self, width: int | None = None) -> str:
-        """The text of ``--help``, at most 80 columns wide."""
+        """Return the text of ``--help``, at most `WIDTH` columns wide."""
         return "\n".join(_help(self))
 
     def __str__(self) -> str:
@@ -103,7 +104,7 @@ class CommandLine(usage.Options):
 
 
 def _handlers(option: Option) -> Iterable[tuple[str, Callable[..., None]]]:
-    """The methods of an option as `twisted.python.usage` wants them, by their names after ``opt_``."""
+    """Yield the methods that `twisted.python.usage` needs for an option, by their names after ``opt_``."""
     name = option.name.replace("-", "_")
 
     def flag(self: CommandLine) -> None:
@@ -139,12 +140,12 @@ def _help(line: CommandLine) -> Iterable[str]:
             yield from _row(_names(option), _sentence(option))
     yield "\nHelp:"
     yield from _row("  -h, --help", "this text")
-    yield from _row("      --longhelp", "all of this, labels and templates, as Markdown")
+    yield from _row("      --longhelp", "options, labels and templates as Markdown")
     yield from _row("      --version", "the version")
     yield ""
     yield from textwrap.wrap(
         f"Each option can also come from the environment as {PREFIX} and its name ({PREFIX}HAPROXY_CONFIG). "
-        "More is told by --longhelp.",
+        "--longhelp has the details.",
         WIDTH,
     )
 
@@ -173,7 +174,7 @@ def _row(names: str, text: str) -> Iterable[str]:
 
 def spread_marathons(arguments: Sequence[str], face: Face = Face.SCRIPT) -> list[str]:
     """
-    A command line in which every address has its own ``-m``.
+    Return a command line in which every address has its own ``-m``.
 
     The script and the image's entrypoint take further addresses up to the next option:
     ``-m http://m1 http://m2 --dry`` is ``-m http://m1 -m http://m2 --dry``. The name of a cluster holds for the
@@ -212,7 +213,7 @@ def _is_marathon(argument: str) -> bool:
 
 
 def _cluster(given: str) -> str:
-    """The name of the cluster that the last of these addresses is of; empty where it has none."""
+    """Return the name of the cluster of the last of these addresses; empty if it has none."""
     value = given.removeprefix("--marathon=").removeprefix("-m")
     names = (of_cluster(item)[0] for item in re.split(r"[,\s]+", value))
     return next((name for name in reversed(list(names)) if name), "")

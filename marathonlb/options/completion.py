@@ -1,4 +1,4 @@
-"""Completion in shells: for bash a file made of the table of options, for zsh Twisted's own means."""
+"""Completion in shells: a file for bash that is made from the table of options, and Twisted's own mechanism for zsh."""
 
 from __future__ import annotations
 
@@ -49,21 +49,23 @@ eval "$("${words[@]}" --_shell-completion "zsh:$CURRENT" 2>/dev/null)"
 
 
 def bash() -> str:
-    """The file for bash."""
+    """Return the file for bash."""
     files = [option for option in options() if _takes_a_path(option)]
-    words = [
+    choices = [
         f'            COMPREPLY=($(compgen -W {shlex.quote(" ".join(o.kind.choices))} -- "$word"))\n'
         f"            return ;;"
         for o in options()
         if o.kind.choices
     ]
     chosen = [option for option in options() if option.kind.choices]
-    values = [f"        {_pattern([option])})\n{text}" for option, text in zip(chosen, words, strict=True)]
+    values = [f"        {_pattern([option])})\n{text}" for option, text in zip(chosen, choices, strict=True)]
     values.append(
         f"        {_pattern(files)})\n"
         '            compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$word"))\n            return ;;'
     )
-    others = [each for each in options() if not each.flag and each not in files and not each.kind.choices]
+    others = [
+        option for option in options() if not option.flag and option not in files and not option.kind.choices
+    ]
     return _BASH.format(
         values="\n".join(values),
         others=_pattern(others),
@@ -73,19 +75,19 @@ def bash() -> str:
 
 
 def actions(face: Face) -> usage.Completions:
-    """What Twisted tells zsh of the values."""
-    found: dict[str, usage.Completer] = {}
+    """Return how zsh completes the values."""
+    completers: dict[str, usage.Completer] = {}
     for option in options(face):
         if option.flag:
             continue
         if option.kind.choices:
-            found[option.name] = usage.CompleteList(option.kind.choices)
+            completers[option.name] = usage.CompleteList(option.kind.choices)
         elif _takes_a_path(option):
-            found[option.name] = usage.CompleteFiles()
+            completers[option.name] = usage.CompleteFiles()
         else:
-            found[option.name] = usage.Completer()
+            completers[option.name] = usage.Completer()
     return usage.Completions(
-        optActions=found, multiUse=[option.name for option in options(face) if option.repeated]
+        optActions=completers, multiUse=[option.name for option in options(face) if option.repeated]
     )
 
 
@@ -93,9 +95,12 @@ def _takes_a_path(option: Option) -> bool:
     return option.kind is not FLAG and "PATH" in option.kind.metavar
 
 
-def _pattern(some: list[Option]) -> str:
+def _pattern(alternatives: list[Option]) -> str:
     return "|".join(
-        name for option in some for name in (f"--{option.name}", option.short and f"-{option.short}") if name
+        name
+        for option in alternatives
+        for name in (f"--{option.name}", option.short and f"-{option.short}")
+        if name
     )
 
 

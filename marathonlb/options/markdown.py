@@ -16,8 +16,8 @@ come from the environment as `{PREFIX}` and its name, in capitals and with `_` f
 After one `-m`, the script and the image's entrypoint take further addresses up to the next option:
 `-m http://m1:8080 http://m2:8080 --dry`.
 
-A value that is not what it should be ends the start with a line that names option, value and what was expected:
-exit status 2 from the script.
+A wrong value ends the start with a line that names the option, the value and what was expected; the script exits with
+status 2.
 
 Variables named `HAPROXY_…` that name a template hold its text. `FRAMEWORK_NAME` and `MARATHON_APP_ID` name the load
 balancer's own app, which is never served. `HOST` is this host's name for the callback. A user and password in
@@ -25,21 +25,21 @@ Marathon's address are taken out of it and used as `--auth-credentials`."""
 
 
 def options_markdown() -> str:
-    """Every option, by group, as a Markdown document that ends with a newline."""
+    """Return every option, by group, as a Markdown document that ends with a newline."""
     return "\n\n".join(["# Options", _INTRODUCTION, *(group_markdown(group) for group in GROUPS)]) + "\n"
 
 
 def longhelp(parts: Iterable[str]) -> str:
     """
-    The text of ``--longhelp``: the options, then these documents.
+    Return the text of ``--longhelp``: the options, then further documents.
 
-    :param parts: further Markdown documents: of the labels, of the templates.
+    :param parts: these documents, in Markdown: labels and templates.
     """
     return "\n".join([options_markdown(), *(part.rstrip("\n") + "\n" for part in parts)])
 
 
 def group_markdown(group: Group) -> str:
-    """One group as a headed table."""
+    """Return one group as a table under its heading."""
     rows = [f"| {_names(option)} | {_default(option)} | {_meaning(option)} |" for option in group.options]
     return "\n".join(
         [f"## {group.title}", "", "| option | default | meaning |", "| --- | --- | --- |", *rows]
@@ -65,13 +65,13 @@ def _default(option: Option) -> str:
 
 
 def _meaning(option: Option) -> str:
-    said = [option.help[0].upper() + option.help[1:]]
+    sentences = [option.help[0].upper() + option.help[1:]]
     if not option.flag:
-        said.append(f"Must be {option.kind.expected}")
+        sentences.append(f"Must be {option.kind.expected}")
     if option.environment:
-        said.append("Also " + " and ".join(f"`{variable}`" for variable in option.environment))
+        sentences.append("Also " + " and ".join(f"`{variable}`" for variable in option.environment))
     if option.face is not Face.BOTH:
-        said.append(f"Of the {option.face.value} alone")
+        sentences.append(f"{option.face.value.capitalize()} only")
     if option.note:
-        said.append(f"Note: {option.note}")
-    return ". ".join(part.replace("|", r"\|").replace("*", r"\*") for part in said) + "."
+        sentences.append(f"Note: {option.note}")
+    return ". ".join(part.replace("|", r"\|").replace("*", r"\*") for part in sentences) + "."

@@ -1,5 +1,5 @@
 """
-Notices: what the log says once at the start about the options that were given. Nothing here is an error.
+Notices about the given options, which are logged once at the start. None of them is an error.
 
 `NOTICES` is the table: each row looks at the given options and returns its lines, or none.
 """
@@ -13,7 +13,7 @@ from ipaddress import ip_network
 from attrs import frozen
 
 from marathonlb.options.option import PREFIX, Face, Option
-from marathonlb.options.settings import CALLBACK_PORT, Given, Said, Values, mode_of, read_values
+from marathonlb.options.settings import CALLBACK_PORT, Given, GivenValue, Values, mode_of, read_values
 from marathonlb.options.table import options
 from marathonlb.options.values import is_path
 
@@ -32,7 +32,7 @@ class GivenOptions:
 
     def on_command_line(self, name: str) -> bool:
         """Return whether an option was given on the command line, and not by a variable or a default."""
-        return self.values.where(name).startswith("--")
+        return self.values.source(name).startswith("--")
 
 
 def notices(given: Given, environ: Mapping[str, str], *, face: Face = Face.DAEMON) -> tuple[str, ...]:
@@ -43,17 +43,17 @@ def notices(given: Given, environ: Mapping[str, str], *, face: Face = Face.DAEMO
 
 
 def _notes(given: GivenOptions) -> Iterable[str]:
-    """Return the notes of the options themselves: that one has no effect, say."""
+    """Return the notes of the options that were given."""
     values = given.values
     for option in options(given.face):
-        if option.note and values.where(option.name) and values.one(option.name) is not False:
-            yield f"{values.where(option.name)}: {option.note}"
+        if option.note and values.source(option.name) and values.one(option.name) is not False:
+            yield f"{values.source(option.name)}: {option.note}"
 
 
 def _secrets_on_command_line(given: GivenOptions) -> Iterable[str]:
     for option in options(given.face):
         if option.secret and any(
-            said.where.startswith("--") for said in _shown_secrets(given.values, option)
+            value.source.startswith("--") for value in _shown_secrets(given.values, option)
         ):
             other = "the path of a file" if option.name in _OR_PATHS else "--marathon-auth-credential-file"
             yield (
@@ -63,7 +63,7 @@ def _secrets_on_command_line(given: GivenOptions) -> Iterable[str]:
 
 
 def _passwords_in_urls(given: GivenOptions) -> Iterable[str]:
-    if any("@" in said.text and said.where.startswith("--") for said in given.values.said["marathon"]):
+    if any("@" in value.text and value.source.startswith("--") for value in given.values.given["marathon"]):
         yield (
             "--marathon: every user of this machine can read its password in the list of processes; "
             f"use {PREFIX}MARATHON or --marathon-auth-credential-file"
@@ -73,25 +73,25 @@ def _passwords_in_urls(given: GivenOptions) -> Iterable[str]:
 def _wide_networks(given: GivenOptions) -> Iterable[str]:
     if wide := _wide(given.values.joined("admin-allow")):
         yield (
-            f"{given.values.where('admin-allow')}: {', '.join(wide)} is wide: whatever runs there, each task of a "
-            "cluster included, may reload HAProxy, pin configurations and read password hashes; name the addresses of "
-            "operators alone, or use --admin-token"
+            f"{given.values.source('admin-allow')}: {', '.join(wide)} is wide: every program in it, tasks of the "
+            "cluster included, can reload HAProxy, pin configurations and read password hashes; name only the "
+            "addresses of operators, or use --admin-token"
         )
 
 
 def _callback_without_event_mode(given: GivenOptions) -> Iterable[str]:
     for name in ("callback-url", "listening"):
         if given.on_command_line(name) and given.mode != "event":
-            yield f"--{name}: it is not used, since only event mode listens"
+            yield f"--{name}: it is not used, since only event mode has a callback"
 
 
 def _callback_on_another_port(given: GivenOptions) -> Iterable[str]:
     listening = given.values.one("listening") or f"tcp:{CALLBACK_PORT}"
     elsewhere = not re.match(rf"tcp6?:(port=)?{CALLBACK_PORT}(:|$)", listening)
-    if given.mode == "event" and elsewhere and not given.values.where("callback-url"):
+    if given.mode == "event" and elsewhere and not given.values.source("callback-url"):
         yield (
-            f"{given.values.where('listening')}: Marathon is told to post to port {CALLBACK_PORT} all the same; "
-            "give --callback-url where nothing leads from there to here"
+            f"{given.values.source('listening')}: the URL that Marathon gets still has port {CALLBACK_PORT}; "
+            "give --callback-url unless that port is forwarded to this one"
         )
 
 
@@ -108,7 +108,7 @@ def _short_staleness(given: GivenOptions) -> Iterable[str]:
     if values.one("max-staleness") <= values.one(interval):
         yield (
             f"--max-staleness={values.one('max-staleness'):g} is not more than --{interval}={values.one(interval):g}: "
-            "readiness turns red between two comparisons though all is well; give more"
+            "readiness turns red between two comparisons without a fault; raise --max-staleness"
         )
 
 
@@ -131,10 +131,10 @@ _OR_PATHS: Mapping[str, Callable[[str], bool]] = {
 """The secrets that may be given as the path of a file, each with the test for such a path."""
 
 
-def _shown_secrets(values: Values, option: Option) -> list[Said]:
+def _shown_secrets(values: Values, option: Option) -> list[GivenValue]:
     """Return the given values of a secret that are the secret itself, and not the path of a file that holds it."""
     names_file = _OR_PATHS.get(option.name)
-    return [said for said in values.said[option.name] if names_file is None or not names_file(said.text)]
+    return [value for value in values.given[option.name] if names_file is None or not names_file(value.text)]
 
 
 _WIDE = {4: 16, 6: 63}
@@ -142,6 +142,6 @@ _WIDE = {4: 16, 6: 63}
 
 
 def _wide(networks: Iterable[str]) -> list[str]:
-    """Return the networks with so many addresses that others than operators have some of them."""
+    """Return the networks that are too wide to hold the addresses of operators only."""
     parsed = map(ip_network, networks)
     return [str(net) for net in parsed if not net.is_loopback and net.prefixlen <= _WIDE[net.version]]

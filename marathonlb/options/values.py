@@ -1,8 +1,8 @@
 """
-What the value of an option must be: one `Kind` for each sort of value, text in, value out.
+The kinds of values of options: one parser for each, from text to value.
 
-A parser raises `ValueError` and says nothing more; what was expected is said once, by its kind. Nothing here looks
-at the machine: whether a path exists or a port is free is found out where it is used.
+A parser raises `ValueError` without a message; `ValueKind.expected` has the message. No parser looks at the machine:
+the user of a value finds out if a path exists or a port is free.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from attrs import frozen
 MODES = ("sse", "event", "poll")
 LOG_FORMATS = ("text", "json")
 LOG_LEVELS = ("debug", "info", "warn", "error", "critical")
-LARGEST_TIMER = 2**31 - 1  # milliseconds, HAProxy's own bound
+LARGEST_TIMER = 2**31 - 1
+"""Maximum milliseconds of a duration of HAProxy's."""
 
 _ENDPOINTS = ("tcp", "tcp6", "ssl", "unix", "systemd", "fd", "haproxy")
 _UNITS = {"us": 0.001, "ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -31,12 +32,12 @@ _FALSE = frozenset({"false", "f", "no", "n", "0", "off"})
 @frozen
 class ValueKind:
     """
-    One sort of value.
+    One kind of value.
 
-    :param parse: text → value; `ValueError` where the text is not what it should be.
-    :param expected: completes "… is not": what the text must be.
-    :param metavar: how the help calls the value.
-    :param choices: what it may be, where that can be listed.
+    :param parse: returns the value of a text; raises `ValueError` if the text is wrong.
+    :param expected: the right values, as the end of a sentence that begins with "… is not".
+    :param metavar: the name of the value in the help.
+    :param choices: all right values, if they can be listed.
     """
 
     parse: Callable[[str], Any]
@@ -46,21 +47,21 @@ class ValueKind:
 
 
 def plain(text: str) -> str:
-    """A text of one line: whatever has no control character and is not blank."""
+    """Return a text of one line; it must not be blank or have control characters."""
     if not text.strip() or any(ord(character) < 32 or ord(character) == 127 for character in text):
         raise ValueError
     return text
 
 
 def secret(text: str) -> str:
-    """A secret, as it stands: not blank. It may be a JSON document of many lines."""
+    """Return a secret unchanged; it must not be blank. It may be a JSON document of many lines."""
     if not text.strip():
         raise ValueError
     return text
 
 
 def token(text: str) -> str:
-    """A token that fits into a header, or the path of a file that holds one."""
+    """Return a token that fits into a header, or the path of a file that holds one."""
     text = plain(text.strip())
     if not is_path(text) and (" " in text or not text.isascii()):
         raise ValueError
@@ -68,12 +69,12 @@ def token(text: str) -> str:
 
 
 def is_path(text: str) -> bool:
-    """Whether a secret is the path of a file that holds it."""
+    """Return whether a secret is the path of a file that holds it."""
     return text.startswith(("/", "./", "../"))
 
 
 def boolean(text: str) -> bool:
-    """A flag out of the environment, by the words that labels know."""
+    """Return a flag of the environment, from the words that labels accept."""
     word = text.strip().lower()
     if word not in _TRUE | _FALSE:
         raise ValueError
@@ -81,7 +82,7 @@ def boolean(text: str) -> bool:
 
 
 def seconds(text: str) -> float:
-    """Seconds above 0."""
+    """Return seconds above 0."""
     value = float(text)
     if not isfinite(value) or value <= 0:
         raise ValueError
@@ -89,7 +90,7 @@ def seconds(text: str) -> float:
 
 
 def pause(text: str) -> float:
-    """Seconds, 0 included."""
+    """Return seconds, 0 or more."""
     value = float(text)
     if not isfinite(value) or value < 0:
         raise ValueError
@@ -97,7 +98,7 @@ def pause(text: str) -> float:
 
 
 def milliseconds(text: str) -> float:
-    """Milliseconds from 0.5 to 100."""
+    """Return milliseconds from 0.5 to 100."""
     value = float(text)
     if not 0.5 <= value <= 100:
         raise ValueError
@@ -105,7 +106,7 @@ def milliseconds(text: str) -> float:
 
 
 def integer(low: int, high: int) -> Callable[[str], int]:
-    """A parser of whole numbers from ``low`` to ``high``, both included."""
+    """Return a parser of whole numbers from ``low`` to ``high``, both included."""
 
     def parse(text: str) -> int:
         if not re.fullmatch(r"[+-]?[0-9]{1,9}", text.strip()):
@@ -119,7 +120,7 @@ def integer(low: int, high: int) -> Callable[[str], int]:
 
 
 def choice(*words: str) -> Callable[[str], str]:
-    """A parser of one word out of several; case does not matter."""
+    """Return a parser of one word out of several; it ignores case."""
 
     def parse(text: str) -> str:
         word = text.strip().lower()
@@ -131,35 +132,35 @@ def choice(*words: str) -> Callable[[str], str]:
 
 
 def duration(text: str) -> str:
-    """A HAProxy duration with its unit: without one HAProxy would take milliseconds, which nobody means."""
-    found = re.fullmatch(r"([0-9]{1,12})(us|ms|s|m|h|d)", text.strip())
-    if found is None or not 0 < int(found[1]) * _UNITS[found[2]] <= LARGEST_TIMER:
+    """Return a HAProxy duration; it must have a unit, since HAProxy takes a bare number for milliseconds."""
+    match = re.fullmatch(r"([0-9]{1,12})(us|ms|s|m|h|d)", text.strip())
+    if match is None or not 0 < int(match[1]) * _UNITS[match[2]] <= LARGEST_TIMER:
         raise ValueError
     return text.strip()
 
 
 def command(text: str) -> str:
-    """A command line that a shell could split."""
+    """Return a command line that a shell can split."""
     if not shlex.split(plain(text)):
         raise ValueError
     return text
 
 
 def words(text: str) -> tuple[str, ...]:
-    """Items of a comma separated list, blanks around them and empty ones left out; at least one."""
-    found = tuple(item.strip() for item in plain(text).split(",") if item.strip())
-    if not found:
+    """Return the items of a list separated by commas, without blanks around them and empty ones; at least one."""
+    items = tuple(item.strip() for item in plain(text).split(",") if item.strip())
+    if not items:
         raise ValueError
-    return found
+    return items
 
 
 def networks(text: str) -> tuple[str, ...]:
-    """Networks and addresses of a comma separated list, as networks (``10.1.2.3`` is ``10.1.2.3/32``)."""
+    """Return the networks and addresses of such a list as networks (``10.1.2.3`` is ``10.1.2.3/32``)."""
     return tuple(str(ip_network(item, strict=False)) for item in words(text))
 
 
 def credentials(text: str) -> tuple[str, str]:
-    """``user:pass``; the password may hold colons."""
+    """Return the user and the password of ``user:pass``; the password may contain colons."""
     user, colon, password = plain(text).partition(":")
     if not user or not colon:
         raise ValueError
@@ -167,7 +168,7 @@ def credentials(text: str) -> tuple[str, str]:
 
 
 def port(text: str) -> int:
-    """A TCP port, 1 to 65535, in digits alone."""
+    """Return a TCP port, 1 to 65535, written in digits only."""
     if not re.fullmatch(r"[0-9]{1,5}", text) or not 0 < int(text) < 65536:
         raise ValueError
     return int(text)
@@ -175,18 +176,18 @@ def port(text: str) -> int:
 
 def host_port(text: str) -> tuple[str, int]:
     """
-    ``host:port``, an IPv6 address in brackets.
+    Split ``host:port``; an IPv6 address is in brackets.
 
-    :return: the host, brackets included and empty where there was none, and the port.
+    :return: the host with its brackets, empty if there is none, and the port.
     """
-    found = re.fullmatch(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:/@\[\],]*):([0-9]+)", text.strip())
-    if found is None:
+    match = re.fullmatch(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:/@\[\],]*):([0-9]+)", text.strip())
+    if match is None:
         raise ValueError
-    return found[1], port(found[2])
+    return match[1], port(match[2])
 
 
 def bind(text: str) -> str:
-    """``address:port`` for HAProxy's ``bind``; no address is every address."""
+    """Return ``address:port`` for HAProxy's ``bind``; without an address, it is every address."""
     host, number = host_port(text)
     return f"{host or '*'}:{number}"
 
@@ -195,26 +196,26 @@ def _http(text: str) -> SplitResult:
     url = urlsplit(plain(text.strip()))
     if url.scheme not in ("http", "https") or not url.hostname or re.search(r"[\s\"<>\\]", text.strip()):
         raise ValueError
-    if url.port == 0 or "@" in url.path:  # what seems to be a path is the rest of a password
+    if url.port == 0 or "@" in url.path:  # the seeming path is the rest of a password
         raise ValueError
     return url
 
 
 def of_cluster(text: str) -> tuple[str, str]:
-    """``NAME=VALUE`` taken apart; the name is empty where the text does not begin with one."""
-    found = re.fullmatch(r"(?:([a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)=)?(.*)", text, re.DOTALL)
-    assert found is not None
-    return found[1] or "", found[2]
+    """Split ``NAME=VALUE``; the name is empty if the text does not begin with one."""
+    match = re.fullmatch(r"(?:([a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)=)?(.*)", text, re.DOTALL)
+    assert match is not None
+    return match[1] or "", match[2]
 
 
 def marathons(text: str) -> tuple[tuple[str, str], ...]:
     """
-    Addresses of Marathon, separated by commas or blanks, each with its cluster's name, empty where it has none.
+    Return addresses of Marathon, separated by commas or blanks, each after its cluster's name, which may be empty.
 
-    ``NAME=`` before an address names the cluster of that address and of those that follow. Trailing slashes are left
-    out. A user and password in an address are kept; `without_userinfo` takes them apart.
+    ``NAME=`` before an address names the cluster of that address and of those that follow. Trailing slashes are
+    removed. A user and password in an address are kept; `without_userinfo` takes them apart.
     """
-    found = []
+    addresses = []
     cluster = ""
     for item in re.split(r"[,\s]+", text.strip()):
         if item:
@@ -223,14 +224,14 @@ def marathons(text: str) -> tuple[tuple[str, str], ...]:
             url = _http(address)
             if url.query or url.fragment:
                 raise ValueError
-            found.append((cluster, urlunsplit((url.scheme, url.netloc, url.path.rstrip("/"), "", ""))))
-    if not found:
+            addresses.append((cluster, urlunsplit((url.scheme, url.netloc, url.path.rstrip("/"), "", ""))))
+    if not addresses:
         raise ValueError
-    return tuple(found)
+    return tuple(addresses)
 
 
 def callback(text: str) -> str:
-    """Where Marathon reaches us: a URL, or ``host:port`` alone, which means ``http://host:port/``."""
+    """Return the URL of the callback; ``host:port`` alone means ``http://host:port/``."""
     if "://" not in text:
         host, number = host_port(text)
         if not host:
@@ -243,13 +244,13 @@ def callback(text: str) -> str:
 
 
 def callback_port(url: str) -> int:
-    """The port of a callback URL, where the callback listens unless told otherwise."""
+    """Return the port of a callback URL; the callback listens there by default."""
     parts = urlsplit(url)
     return parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def listening(text: str) -> str:
-    """Where the callback listens: ``8081``, ``:8081``, ``host:8081`` or a Twisted endpoint description."""
+    """Return a Twisted endpoint description for ``8081``, ``:8081``, ``host:8081`` or such a description."""
     text = plain(text.strip())
     kind, colon, rest = text.partition(":")
     if not colon:
@@ -281,7 +282,7 @@ def _port_of_endpoint(rest: str) -> int:
 
 
 def without_userinfo(url: str) -> tuple[str, tuple[str, str] | None]:
-    """A URL without its user and password, and these apart (percent-decoded)."""
+    """Return a URL without its user and password, and these two, percent-decoded; None if it has none."""
     parts = urlsplit(url)
     userinfo, at, host = parts.netloc.rpartition("@")
     if not at:
@@ -291,5 +292,5 @@ def without_userinfo(url: str) -> tuple[str, tuple[str, str] | None]:
 
 
 def redacted(text: str) -> str:
-    """The text with the users and passwords of its URLs replaced by ``***``: fit for logs and errors."""
+    """Return the text with ``***`` for the users and passwords of its URLs, for logs and errors."""
     return re.sub(r"://\S*@", "://***@", text)
