@@ -33,7 +33,7 @@ from marathonlb.metrics import Metrics
 from marathonlb.parts import Parts, learn, make_parts, report, with_state_directory
 from marathonlb.settings import Settings
 from marathonlb.web.callback.hint_limits import HintLimiter
-from marathonlb.web.callback.listener import Listener
+from marathonlb.web.callback.listener import CallbackListener
 from marathonlb.web.callback.resource import CallbackSite
 from marathonlb.web.context import ClusterContext
 from marathonlb.web.factory import make_web
@@ -257,7 +257,7 @@ def _listening(
         for name, source in following.items()
         if isinstance(source, Subscription)
     }
-    listener = Listener(
+    listener = CallbackListener(
         endpoint,
         CallbackSite({name: limiter.hear for name, limiter in limiters.items()}, reactor=reactor),
         reactor,

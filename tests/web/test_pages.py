@@ -421,7 +421,7 @@ class Questions(PagesTestCase):
         self.assertEqual(said["servers"], 1)
         self.assertIn(NONSENSE, said["refused"][0])
         unasked = self.post("/api/what-if?check=no", self.definition("shop", **labels))
-        self.assertEqual((unasked["refused"], unasked["unchecked"]), ([], "it was not wanted"))
+        self.assertEqual((unasked["refused"], unasked["unchecked"]), ([], "check=no"))
 
     def test_bad_definitions(self) -> None:
         """What is no definition is 400, with what is wrong."""

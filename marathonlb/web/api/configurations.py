@@ -1,4 +1,4 @@
-"""The configurations that HAProxy ran, and what differs between two of them."""
+"""The configurations that HAProxy ran, and the difference between two of them."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from marathonlb.web.redaction import shown
 from marathonlb.web.threads import in_thread
 
 RUNNING = "running"
-"""What HAProxy runs, in place of a number."""
+"""Name of the running configuration, instead of a number."""
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True):
     """
-    One configuration that is kept.
+    One archived configuration.
 
-    :param number: a higher one is newer.
-    :param time: when HAProxy confirmed it, ISO 8601, UTC.
+    :param number: a higher number is newer.
+    :param time: when HAProxy confirmed it, in ISO 8601 and UTC.
     :param reason: why HAProxy was reloaded.
-    :param cause: what had come, as far as it is known.
-    :param running: whether HAProxy runs it, with today's tasks.
-    :param pinned: whether an operator went back to it.
+    :param cause: what triggered the reload; empty if unknown.
+    :param running: true if HAProxy runs it, with today's tasks.
+    :param pinned: true if an operator went back to it.
     """
 
     number: int
@@ -41,7 +41,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Versions(msgspec.Struct, frozen=True):
-    """The configurations that are kept (``--archive-versions``), the newest first."""
+    """The archived configurations (``--archive-versions``), the newest first."""
 
     configurations: tuple[Version, ...]
 
@@ -50,8 +50,8 @@ class Configuration(msgspec.Struct, frozen=True):
     """
     The texts of one configuration.
 
-    :param text: of haproxy.cfg; passwords are ``***`` to clients outside ``--admin-allow``.
-    :param maps: of each map file, by name.
+    :param text: of haproxy.cfg; passwords are ``***`` for clients that are not in ``--admin-allow``.
+    :param maps: the text of each map file, by name.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Configuration(msgspec.Struct, frozen=True):
 
 
 def texts(context: WebContext, name: str, *, admin: bool) -> Published:
-    """The texts of a configuration: `RUNNING`, or one that is kept. Raises `Refusal` where there is none."""
+    """Return the texts of a configuration: `RUNNING`, or an archived one. Raises `Refusal` if there is none."""
     if name == RUNNING:
         return shown(context.published(), admin=admin)
     published = (
@@ -72,21 +72,21 @@ def texts(context: WebContext, name: str, *, admin: bool) -> Published:
 
 
 class VersionsPage(Page):
-    """The configurations that are kept."""
+    """The archived configurations."""
 
-    summary = "The configurations that HAProxy ran, and why it was reloaded to each"
+    summary = "The configurations that HAProxy ran, and the reason for each reload"
     shape = Versions
 
     def __init__(self, context: WebContext) -> None:
         self._context = context
 
     async def answer(self, asked: Asked) -> Answer:
-        """The newest first."""
+        """Return them, the newest first."""
         return data(versions_of(self._context))
 
 
 def versions_of(context: WebContext) -> Versions:
-    """The configurations that are kept, the newest first."""
+    """Return the archived configurations, the newest first."""
     kept = context.archive.list()[::-1]
     pin = context.hold.pins.current()
     running = pin.name if pin is not None else _running(context, kept[:1])
@@ -106,7 +106,7 @@ def versions_of(context: WebContext) -> Versions:
 
 
 def _running(context: WebContext, last: Sequence[Archived]) -> str:
-    """The name of the last one where it is what HAProxy runs; empty where it is not."""
+    """Return the name of the last one if HAProxy runs it; else an empty string."""
     for each in last:
         kept = context.archive.read(each.number)
         with suppress(Refusal):
@@ -121,30 +121,30 @@ class ConfigurationPage(Page):
     summary = "The texts of one configuration"
     shape = Configuration
     parameters = (Parameter("name", "path", "its number, or running", required=True),)
-    statuses = ((404, "there is none of this number"), (503, "HAProxy runs none yet"))
+    statuses = ((404, "no such configuration"), (503, "HAProxy runs none yet"))
 
     def __init__(self, context: WebContext) -> None:
         self._context = context
 
     async def answer(self, asked: Asked) -> Answer:
-        """Its texts."""
+        """Return its texts."""
         name = asked.arguments["name"]
         published = texts(self._context, name, admin=asked.admin)
         return data(Configuration(name, published.text, dict(published.maps)))
 
 
 class DifferencePage(Page):
-    """What differs between two configurations."""
+    """The difference between two configurations."""
 
-    summary = "What differs between two configurations, section by section"
+    summary = "The difference between two configurations, section by section"
     shape = ConfigDifference
     parameters = (
         Parameter("from", "query", "the number of the older one, or running", required=True),
-        Parameter("to", "query", "the number of the newer one; running where it is not given"),
+        Parameter("to", "query", "the number of the newer one; running by default"),
     )
     statuses = (
         (400, "a parameter is missing"),
-        (404, "there is none of this number"),
+        (404, "no such configuration"),
         (503, "HAProxy runs none yet"),
     )
 
@@ -152,7 +152,7 @@ class DifferencePage(Page):
         self._context = context
 
     async def answer(self, asked: Asked) -> Answer:
-        """Section by section."""
+        """Return the difference by sections."""
         if "from" not in asked.query:
             raise Refusal(400, "from= names the older configuration, to= the newer one")
         old = texts(self._context, asked.query["from"], admin=asked.admin)

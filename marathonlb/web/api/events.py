@@ -1,9 +1,9 @@
 """
-``/api/events``: what happens, as it happens, as server-sent events.
+``/api/events``: the timeline as server-sent events.
 
-Each event is an entry of the timeline, with its id; a client that comes back with ``Last-Event-ID`` is told what it
-missed, as far as that is kept. One that reads too slowly misses entries, and is told so by an event ``missed``: it is
-to look anew.
+Each event is an entry of the timeline, with its id. A client that reconnects with ``Last-Event-ID`` gets the entries
+that it missed, as far as they are kept. A client that reads too slowly misses entries, and gets an event ``missed``: it
+has to fetch the state again.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from marathonlb.web.page import Answer, Asked, Page, Refusal
 EVENT_STREAM = "text/event-stream"
 
 HEARTBEAT = 10.0
-"""Seconds between two comments, which keep HAProxy's and others' time limits away."""
+"""Seconds between two comments, which keep idle time limits of HAProxy and other proxies from ending the stream."""
 
 RETRY = 2000
-"""Milliseconds that a browser is to wait before it comes back."""
+"""Milliseconds that a browser waits before it reconnects."""
 
 MOST, PER_CLIENT = 200, 50
-"""Maximum number of streams at a time, and of those of one client; each is a connection, of which pages need some."""
+"""Maximum number of open streams, and of those of one client; pages need connections, too."""
 
 
 class EventsPage(Page):
-    """What happens."""
+    """The stream of timeline entries."""
 
     content_type = EVENT_STREAM
-    summary = "What happens, as server-sent events: each an entry of the timeline"
+    summary = "New entries of the timeline as server-sent events"
     shape = Entry
-    statuses = ((503, f"more than {MOST} clients follow already, or {PER_CLIENT} from this address"),)
+    statuses = ((503, f"more than {MOST} open streams, or {PER_CLIENT} of this client"),)
 
     def __init__(self, context: WebContext) -> None:
         self._context = context
@@ -47,11 +47,11 @@ class EventsPage(Page):
         self._per_client = min(PER_CLIENT, self._most // 4)
 
     async def answer(self, asked: Asked) -> Answer:
-        """Entries until the client leaves."""
+        """Stream entries until the client leaves."""
         if len(self._open) >= self._most:
-            raise Refusal(503, f"{self._most} clients follow already")
+            raise Refusal(503, f"{self._most} streams are already open")
         if list(self._open.values()).count(asked.client) >= self._per_client:
-            raise Refusal(503, f"{self._per_client} streams of {asked.client} are open already")
+            raise Refusal(503, f"{asked.client} already has {self._per_client} open streams")
         last = (asked.headers.getRawHeaders("Last-Event-ID") or [""])[0]
         after = int(last) if last.isascii() and last.isdecimal() and len(last) < 19 else None
 
@@ -71,7 +71,7 @@ class EventsPage(Page):
         return Answer(content_type=EVENT_STREAM, headers={"X-Accel-Buffering": "no"}, stream=stream)
 
     def close(self) -> None:
-        """End every stream; the clients come back when there is a controller again."""
+        """End every stream; clients reconnect to the next controller."""
         for follower in tuple(self._open):
             follower.leave()
 
@@ -79,9 +79,9 @@ class EventsPage(Page):
 @implementer(IPushProducer)
 class Follower:
     """
-    One client.
+    One client of the stream.
 
-    :ivar gone: fires when it is to be left, and is cancelled when it leaves.
+    :ivar gone: fires when the stream is to end, and is cancelled when the client leaves.
     """
 
     def __init__(self, request: Request, clock: IReactorTime) -> None:
@@ -93,7 +93,7 @@ class Follower:
         self._heart.clock = clock
 
     def begin(self, entries: tuple[Entry, ...]) -> None:
-        """Say what was missed, and go on from there."""
+        """Send the entries that the client missed, and start the heartbeat."""
         self._request.registerProducer(self, True)
         self._request.write(b"retry: %d\n\n" % RETRY)
         for entry in entries:
@@ -101,7 +101,7 @@ class Follower:
         self._heart.start(HEARTBEAT, now=False).addErrback(lambda _: self.leave())
 
     def tell(self, entry: Entry) -> None:
-        """Say one entry, or note that it could not be said."""
+        """Send one entry, or note that it was missed."""
         if self._paused:
             self._missed = True
             return
@@ -113,10 +113,10 @@ class Follower:
             self.gone.callback(None)
 
     def end(self) -> None:
-        """Stop what goes on."""
+        """Stop the heartbeat and unregister from the connection."""
         if self._heart.running:
             self._heart.stop()
-        if self._request.channel is not None:  # a connection that is lost takes it along
+        if self._request.channel is not None:  # a lost connection has unregistered it already
             self._request.unregisterProducer()
 
     def _beat(self) -> None:
@@ -124,16 +124,16 @@ class Follower:
             self._request.write(b": alive\n\n")
 
     def pauseProducing(self) -> None:
-        """The client does not keep up."""
+        """Stop sending: the client does not keep up."""
         self._paused = True
 
     def resumeProducing(self) -> None:
-        """It does again."""
+        """Send again; say if entries were missed."""
         self._paused = False
         if self._missed:
             self._missed = False
             self._request.write(b"event: missed\ndata: {}\n\n")
 
     def stopProducing(self) -> None:
-        """It is gone."""
+        """End the stream: the client is gone."""
         self.leave()

@@ -1,4 +1,4 @@
-"""Explain, and what-if: questions that are answered from what is known, without doing anything."""
+"""Explain and what-if: answers from the present state, without changing anything."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from marathonlb.config.text.unified_diff import ConfigDifference, difference
 from marathonlb.errors import InvalidConfiguration, MarathonLBError
 from marathonlb.haproxy.reload_reason import sentence
 from marathonlb.marathon.model import App, qualified
-from marathonlb.marathon.parsing.apps import UnusableAnswer, parse_app
+from marathonlb.marathon.parsing.apps import parse_app
 from marathonlb.routing.explain.answer import explain
 from marathonlb.routing.explain.model import Explanation
 from marathonlb.routing.explain.question import EXPECTED, question_of
@@ -22,38 +22,39 @@ from marathonlb.web.router import is_json
 
 
 class ExplainPage(Page):
-    """Which rule catches a URL, what becomes of an app, who listens on a port, and why nothing does."""
+    """The rule that matches a URL, the services of an app or the service on a port, or why there is none."""
 
-    summary = "Which rule catches a URL, what becomes of an app, who listens on a port"
+    summary = "The rule that matches a URL, the services of an app, or the service on a port"
     shape = Explanation
     parameters = (Parameter("q", "query", EXPECTED, required=True),)
-    statuses = ((400, "it is no question"), (503, "Marathon has not answered yet"))
+    statuses = ((400, "not a valid question"), (503, "Marathon has not answered yet"))
 
     def __init__(self, context: WebContext) -> None:
         self._context = context
 
     async def answer(self, asked: Asked) -> Answer:
-        """The explanation."""
+        """Return the explanation."""
         try:
             question = question_of(asked.query.get("q", ""))
         except ValueError:
-            raise Refusal(400, f"q= is {EXPECTED}") from None
+            raise Refusal(400, f"q= must be {EXPECTED}") from None
         return data(explain(question, self._context.state()))
 
 
 class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
     """
-    What would become of an app if it were defined like this.
+    The effect of a new definition of an app.
 
-    :param app_id: whose definition it is.
-    :param exists: whether an app of this id runs now.
-    :param servers: how many its services would have: those of the tasks that run now; a new app's are not known yet.
+    :param app_id: id of the app.
+    :param exists: true if an app with this id runs now.
+    :param services: names of its backends.
+    :param servers: number of servers of its services, from the tasks that run now; those of a new app are unknown.
     :param difference: of the configuration.
-    :param reload: why HAProxy would have to be reloaded; empty where it would not.
-    :param new_problems: those that would come, whosever they are, collisions included.
-    :param gone_problems: those that would be gone.
-    :param refused: HAProxy's words where it would refuse the configuration; empty where it would not.
-    :param unchecked: why HAProxy was not asked; empty where it was.
+    :param reload: why HAProxy would have to be reloaded; empty if it would not.
+    :param new_problems: problems that would appear, those of other apps and collisions included.
+    :param gone_problems: problems that would disappear.
+    :param refused: HAProxy's messages if it would refuse the configuration; empty if it would not.
+    :param unchecked: why HAProxy was not asked; empty if it was.
     """
 
     app_id: str
@@ -69,22 +70,22 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WhatIfPage(Page):
-    """What would become of an app; nothing is done."""
+    """The effect of a new definition of an app; nothing is changed."""
 
     method = "POST"
     changes = True
-    summary = "What would change if an app were defined like this; nothing is done"
+    summary = "The effect of a new definition of an app; nothing is changed"
     shape = WhatIf
-    takes = "an app's definition, as Marathon takes it at /v2/apps"
+    takes = "an app definition, as for Marathon's /v2/apps"
     parameters = (
-        Parameter("check", "query", "no: HAProxy is not asked whether it would accept it"),
-        Parameter("cluster", "query", "the name of the cluster that is to run it, of several"),
+        Parameter("check", "query", "no: do not let HAProxy check the configuration"),
+        Parameter("cluster", "query", "the name of the cluster that is to run the app, if there are several"),
     )
     statuses = (
-        (400, "it is no definition of an app"),
-        (403, "the client is outside --admin-allow, or a page of another site asks"),
-        (413, "it is too big"),
-        (415, "it is not application/json"),
+        (400, "not a definition of an app"),
+        (403, "the client is not in --admin-allow, or a page of another site asks"),
+        (413, "the body is too big"),
+        (415, "the body is not application/json"),
         (503, "Marathon has not answered yet"),
     )
 
@@ -92,9 +93,9 @@ class WhatIfPage(Page):
         self._context = context
 
     async def answer(self, asked: Asked) -> Answer:
-        """See `WhatIf`."""
+        """Return a `WhatIf`."""
         if not is_json(asked.headers):
-            raise Refusal(415, "it has to be application/json")
+            raise Refusal(415, "the content type has to be application/json")
         check = asked.query.get("check", "yes").lower() not in ("no", "false", "0", "off")
         cluster = asked.query.get("cluster", "")
         return data(await what_if(self._context, asked.body, check=check, cluster=cluster))
@@ -102,12 +103,12 @@ class WhatIfPage(Page):
 
 async def what_if(context: WebContext, definition: bytes, *, check: bool = True, cluster: str = "") -> WhatIf:
     """
-    What would change if an app were defined like this.
+    Return the effect of a new definition of an app.
 
-    :param definition: JSON, as Marathon takes it.
-    :param check: whether HAProxy is asked.
-    :param cluster: the name of the cluster that is to run it.
-    :raises Refusal: it is no definition, or nothing is known yet.
+    :param definition: JSON, as for Marathon's ``/v2/apps``.
+    :param check: let HAProxy check the configuration.
+    :param cluster: the name of the cluster that is to run the app.
+    :raises Refusal: it is not a definition of an app, or Marathon has not answered yet.
     """
     running, apps = context.wanted(), context.gatherer.cluster.apps
     app = _app(definition, context, cluster)
@@ -116,9 +117,7 @@ async def what_if(context: WebContext, definition: bytes, *, check: bool = True,
         supposed = await context.planner.supposing({**apps, app.id: app}, {app.id}, context.now())
     except MarathonLBError as error:
         raise Refusal(400, str(error)) from None
-    refused, unchecked = (
-        await _check(context, supposed.rendered.config) if check else ((), "it was not wanted")
-    )
+    refused, unchecked = await _check(context, supposed.rendered.config) if check else ((), "check=no")
     before, after = set(running.problems), set(supposed.problems)
     since = context.recorder.since
     config, now = supposed.rendered.config, running.rendered.config
@@ -139,17 +138,18 @@ async def what_if(context: WebContext, definition: bytes, *, check: bool = True,
 
 
 def _app(definition: bytes, context: WebContext, cluster: str) -> App:
-    """The app, with the tasks that it has now. It would be the youngest in every collision but with itself."""
+    """Return the app with the tasks that it has now. It counts as changed now, so it loses every collision."""
     names = [each.name for each in context.clusters]
     if cluster not in names:
-        raise Refusal(400, f"cluster= is one of {', '.join(map(repr, names))}")
+        raise Refusal(400, f"cluster= must be one of {', '.join(map(repr, names))}")
     try:
+        msgspec.json.decode(definition, type=dict)
         parsed = parse_app(b'{"app":%s}' % definition)
-    except UnusableAnswer as error:
-        raise Refusal(400, str(error).replace("the answer", "what was posted")) from None
+    except (ValueError, RecursionError) as error:
+        raise Refusal(400, f"the body is not a definition of an app: {error}") from None
     if parsed.unreadable or not parsed.apps:
         raise Refusal(
-            400, f"no definition of an app: {parsed.unreadable[0].reason if parsed.unreadable else ''}"
+            400, f"not a definition of an app: {parsed.unreadable[0].reason if parsed.unreadable else ''}"
         )
     app = parsed.apps[0]
     app_id = qualified(cluster, app.id)
@@ -165,7 +165,7 @@ def _app(definition: bytes, context: WebContext, cluster: str) -> App:
 
 
 async def _check(context: WebContext, config: Config) -> tuple[tuple[str, ...], str]:
-    """HAProxy's complaints, and why it could not be asked."""
+    """Return HAProxy's complaints, and why it could not be asked."""
     try:
         await context.applier.check(config)
     except InvalidConfiguration as error:

@@ -1,5 +1,5 @@
 """
-The paths that scripts and tools know: ``/_haproxy_*`` and ``/_mlb_signal/*``, to the letter.
+The paths of earlier versions, which scripts and tools use: ``/_haproxy_*`` and ``/_mlb_signal/*``.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from marathonlb.web.redaction import shown
 
 
 class ConfigPage(Page):
-    """The configuration that HAProxy runs."""
+    """The running configuration as text."""
 
-    summary = "The configuration that HAProxy runs; passwords are hidden from clients outside --admin-allow"
+    summary = "The running configuration; passwords are hidden from clients that are not in --admin-allow"
     content_type = TEXT
-    statuses = ((503, "there is none yet"),)
+    statuses = ((503, "there is no configuration yet"),)
 
     def __init__(self, context: WebContext) -> None:
         self._context = context
 
     async def answer(self, asked: Asked) -> Answer:
-        """Its text."""
+        """Return the text."""
         return text(shown(self._context.published(), admin=asked.admin).text)
 
 
 class MapPage(Page):
     """
-    A map file.
+    A map file as text.
 
-    :param name: the file's.
+    :param name: of the file.
     """
 
     content_type = TEXT
@@ -44,42 +44,42 @@ class MapPage(Page):
         self.summary = f"The map file {name}"
 
     async def answer(self, asked: Asked) -> Answer:
-        """Its text."""
-        found = self._context.published().maps.get(self._name)
-        if found is None:
+        """Return the text."""
+        content = self._context.published().maps.get(self._name)
+        if content is None:
             raise Refusal(404, f"there is no {self._name}; --haproxy-map makes it")
-        return text(found)
+        return text(content)
 
 
 class PidsPage(Page):
-    """HAProxy's workers."""
+    """The pids of HAProxy's workers."""
 
-    summary = "The process ids of HAProxy's workers, those that drain included"
+    summary = "The process ids of HAProxy's workers, draining ones included"
     content_type = TEXT
-    statuses = ((503, "HAProxy does not run, or cannot be asked"),)
+    statuses = ((503, "HAProxy does not run, or does not answer"),)
 
     def __init__(self, context: WebContext) -> None:
         self._context = context
 
     async def answer(self, asked: Asked) -> Answer:
-        """Space separated. Raises `HAProxyUnavailable`."""
+        """Return them, separated by spaces. Raises `HAProxyUnavailable`."""
         return text(" ".join(map(str, await self._context.applier.pids())))
 
 
 class SignalPage(Page):
     """
-    What a signal does, for those who cannot send one.
+    A signal over HTTP.
 
-    :param signal: what is answered: ``SIGHUP`` or ``SIGUSR1``.
-    :param act: does it; is given the cause.
+    :param signal: the answer: ``SIGHUP`` or ``SIGUSR1``.
+    :param act: does what the signal does; is called with the cause.
     """
 
     also = "POST"
     changes = True
     content_type = TEXT
     statuses = (
-        (403, "the client is outside --admin-allow, or a page of another site asks"),
-        (413, "what is posted is too big"),
+        (403, "the client is not in --admin-allow, or a page of another site asks"),
+        (413, "the body is too big"),
     )
 
     def __init__(
@@ -91,14 +91,14 @@ class SignalPage(Page):
         self.summary = summary
 
     async def answer(self, asked: Asked) -> Answer:
-        """The signal's name, once it is under way."""
+        """Do what the signal does, and return its name."""
         self._context.recorder.asked(self._signal, asked.client)
         self._act(Cause(CauseKind.SIGNAL, self._signal))
         return text(self._signal)
 
 
 def hup(context: WebContext) -> SignalPage:
-    """Look at everything now."""
+    """Return the page that starts a full comparison with Marathon."""
     return SignalPage(
         context,
         "SIGHUP",
@@ -108,7 +108,7 @@ def hup(context: WebContext) -> SignalPage:
 
 
 def usr1(context: WebContext) -> SignalPage:
-    """Let HAProxy read its configuration again."""
+    """Return the page that reloads HAProxy."""
     return SignalPage(
         context,
         "SIGUSR1",

@@ -1,8 +1,8 @@
 """
-``/metrics``: HAProxy's own and the controller's, in one exposition.
+``/metrics``: the metrics of HAProxy and of the controller in one exposition.
 
-HAProxy's are passed on as they come, since they may be many megabytes; only the types that Prometheus's linter calls
-wrong are corrected on the way.
+HAProxy's are streamed, since they may be many megabytes; only the types that Prometheus's linter rejects are corrected
+on the way.
 """
 
 from __future__ import annotations
@@ -46,29 +46,29 @@ _GAUGE = re.compile(rb"^(# TYPE \S+_total) gauge$", re.MULTILINE)
 
 
 class Sink(Protocol):
-    """What a body is written to: a `Request`."""
+    """Something that a body is written to: a `Request`."""
 
     def write(self, data: bytes) -> object:
-        """Take a piece."""
+        """Write a piece."""
 
     def registerProducer(self, producer: object, streaming: bool) -> object:
-        """Say whom to pause when pieces come too fast."""
+        """Register the producer to pause if pieces come too fast."""
 
     def unregisterProducer(self) -> object:
-        """There are no more pieces."""
+        """End the registration: no more pieces come."""
 
 
 Exporter = Callable[[str, Sink], Awaitable[None]]
-"""Writes HAProxy's metrics for a query to a sink; raises `HAProxyUnavailable` before the first byte or after some."""
+"""Writes HAProxy's metrics for a query to a sink; may raise `HAProxyUnavailable` before or after some bytes."""
 
 
 def corrected(text: bytes) -> bytes:
-    """Whole lines of HAProxy's metrics with the types that their names ask for."""
+    """Return complete lines of HAProxy's metrics with the types that their names require."""
     return _GAUGE.sub(rb"\1 counter", _COUNTER.sub(rb"\1 untyped", text))
 
 
-class _Passing(TwistedProtocol):
-    """Passes a body on, line by line."""
+class _MetricsBody(TwistedProtocol):
+    """Passes a body to a sink, line by line."""
 
     def __init__(self, sink: Sink) -> None:
         self.done: Deferred[None] = Deferred(self._cancelled)
@@ -76,16 +76,16 @@ class _Passing(TwistedProtocol):
         self._rest = b""
 
     def connectionMade(self) -> None:
-        """Let the sink say when it is too much."""
+        """Let the sink pause the connection."""
         self._sink.registerProducer(self.transport, True)
 
     def dataReceived(self, data: bytes) -> None:
-        """Pass the lines on that are whole."""
+        """Pass the complete lines to the sink."""
         lines, newline, self._rest = (self._rest + data).rpartition(b"\n")
         self._sink.write(corrected(lines + newline))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """That was all, or it broke off."""
+        """End the body, or fail if the connection broke."""
         if self.done.called:
             return
         self._sink.unregisterProducer()
@@ -93,8 +93,8 @@ class _Passing(TwistedProtocol):
             self._sink.write(corrected(self._rest))
             self.done.callback(None)
         else:
-            words = reason.getErrorMessage()
-            self.done.errback(HAProxyUnavailable(reason=f"HAProxy's metrics broke off: {words}"))
+            error = HAProxyUnavailable(reason=f"HAProxy's metrics broke off: {reason.getErrorMessage()}")
+            self.done.errback(error)
 
     def _cancelled(self, _: object) -> None:
         transport: Any = self.transport
@@ -116,7 +116,7 @@ def exporter_at(reactor: Any, path: str) -> Exporter:
             raise HAProxyUnavailable(reason=f"{path}: HAProxy does not give its metrics: {error}") from error
         if response.code != 200:
             raise HAProxyUnavailable(reason=f"{path}: HAProxy answers {response.code} to /metrics")
-        passing = _Passing(sink)
+        passing = _MetricsBody(sink)
         response.deliverBody(passing)
         await passing.done
 
@@ -151,9 +151,9 @@ class MetricsPage(Page):
 
 async def exposition(context: WebContext, metrics: Metrics, haproxy_answers: float) -> bytes:
     """
-    The controller's metrics now.
+    Return the controller's metrics.
 
-    :param haproxy_answers: 1 where HAProxy gave its own, else 0.
+    :param haproxy_answers: 1 if HAProxy's metrics were read, else 0.
     """
     status, wanted = context.reconciler.status, context.reconciler.planned
     staleness = context.staleness()
@@ -186,7 +186,7 @@ async def exposition(context: WebContext, metrics: Metrics, haproxy_answers: flo
 
 
 def _of_cluster(context: WebContext, cluster: ClusterContext) -> dict[str, float]:
-    """What there is of one cluster; NaN is unknown."""
+    """Return the metrics of one cluster; NaN means unknown."""
     event, staleness = cluster.source.last_event_at, context.staleness(cluster)
     return {
         "event_source_connected": float(bool(cluster.source.connected_to)),
@@ -197,6 +197,6 @@ def _of_cluster(context: WebContext, cluster: ClusterContext) -> dict[str, float
 
 
 def _oldest(ages: Iterable[float]) -> float:
-    """The largest; unknown where one is."""
-    found = list(ages)
-    return nan if any(map(isnan, found)) else max(found)
+    """Return the largest age; NaN if one is unknown."""
+    known = list(ages)
+    return nan if any(map(isnan, known)) else max(known)

@@ -1,7 +1,7 @@
 """
-The documentation of the pages as OpenAPI 3.1, made from the table of routes and the types of the answers.
+The API document in OpenAPI 3.1, made from the table of routes and the types of the answers.
 
-``docs/openapi.json`` is this; a test holds real answers against it.
+``docs/openapi.json`` is a copy of it; a test validates real answers against it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from marathonlb.web.page import JSON, Answer, Asked, ErrorAnswer, Page, Paramete
 from marathonlb.web.router import Route
 
 VERSION = "2.0"
-"""Of the API, which outlives many versions of the program."""
+"""Version of the API, which is independent of the version of the program."""
 
 _REFERENCE = "#/components/schemas/{name}"
 
@@ -25,16 +25,16 @@ _COMPONENT_NAMES = {"ErrorAnswer": "Problem"}
 """Classes whose component in the document keeps another name: the names are part of the API."""
 
 DESCRIPTION = """\
-What the controller knows, as data. The address is that of `--bind-stats`. Names of fields are stable: new ones may
-come, none goes or changes its meaning without a note in the changelog. Times are seconds since the epoch.
+The state of the controller as data, at the address of `--bind-stats`. Names of fields are stable: new ones may be
+added, none is removed or changes its meaning without a note in the changelog. Times are seconds since the epoch.
 
-What changes something, or makes the controller work, is for clients in `--admin-allow` and for those that have the
-`--admin-token`, and pages of other sites may not ask for it. A wrong token is 401, on every path.
+Requests that change something, or are expensive, are for clients in `--admin-allow` and those with the
+`--admin-token`; pages of other sites may not send them. A wrong token is answered by 401 on every path.
 """
 
 
 def openapi(routes: Iterable[Route]) -> dict[str, Any]:
-    """The document for these routes."""
+    """Return the document for these routes."""
     table = tuple(routes)
     shapes = [route.page.shape for route in table if route.page.shape is not None]
     schemas, components = _renamed(
@@ -83,8 +83,8 @@ def _operation(route: Route, method: str, by_shape: dict[int, dict[str, Any]]) -
             "content": {page.content_type.partition(";")[0]: {"schema": good}},
         }
     }
-    for status, words in page.statuses:
-        responses[str(status)] = {"description": words}
+    for status, description in page.statuses:
+        responses[str(status)] = {"description": description}
         if page.shape is not None and status == 503 and route.path.endswith("/ready"):
             responses[str(status)]["content"] = {JSON: {"schema": good}}
         elif error is not None:
@@ -96,7 +96,7 @@ def _operation(route: Route, method: str, by_shape: dict[int, dict[str, Any]]) -
         schema = {"type": "object", "description": page.takes}
         operation["requestBody"] = {"required": True, "content": {JSON: {"schema": schema}}}
     if page.changes:
-        operation["description"] = "For clients in `--admin-allow`, and those that have the `--admin-token`."
+        operation["description"] = "For clients in `--admin-allow`, and those with the `--admin-token`."
         operation["security"] = [{"token": []}, {}]
     return {**operation, "responses": responses}
 
@@ -117,25 +117,25 @@ def _name(path: str, method: str) -> str:
 
 
 def _tidy(schema: dict[str, Any]) -> None:
-    """The ``:param x:`` of a docstring belongs to the property ``x``."""
+    """Move each ``:param x:`` of a docstring to the property ``x``."""
     text = schema.get("description", "")
     head, *params = re.split(r"^:param (\w+):", cleandoc(text), flags=re.MULTILINE)
     if head.strip():
         schema["description"] = " ".join(head.split())
     properties = schema.get("properties", {})
-    for name, words in zip(params[::2], params[1::2], strict=True):
+    for name, description in zip(params[::2], params[1::2], strict=True):
         if name in properties:
-            properties[name]["description"] = " ".join(words.split())
+            properties[name]["description"] = " ".join(description.split())
 
 
 class OpenAPIPage(Page):
-    """The documentation of the pages."""
+    """The API document."""
 
-    summary = "The documentation of these pages (OpenAPI 3.1)"
+    summary = "This document (OpenAPI 3.1)"
 
     def __init__(self, routes: Callable[[], Iterable[Route]]) -> None:
         self._routes = routes
 
     async def answer(self, asked: Asked) -> Answer:
-        """The document."""
+        """Return the document."""
         return data(openapi(self._routes()))

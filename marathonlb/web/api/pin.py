@@ -1,8 +1,8 @@
 """
-Pinning a configuration of the past, and releasing it.
+Pin an archived configuration, and release it.
 
-A pin is given straight to the applier: it is wanted most where Marathon cannot be asked, and a convergence begins with
-asking it. What HAProxy refuses is not pinned.
+A pin goes directly to the applier: it is needed most while Marathon does not answer, and a convergence begins with
+asking Marathon. A configuration that HAProxy refuses is not pinned.
 """
 
 from __future__ import annotations
@@ -25,14 +25,15 @@ from marathonlb.web.page import Answer, Asked, Page, Refusal, data
 from marathonlb.web.router import is_json
 
 PATIENCE = 15.0
-"""Seconds that an answer waits for what was held back."""
+"""Maximum number of seconds that an answer waits for the changes that were held back."""
 
-LOOK = 0.05
+POLL_INTERVAL = 0.05
+"""Seconds between two looks at the status meanwhile."""
 
 
 class Pinned(msgspec.Struct, frozen=True):
     """
-    What is pinned.
+    The pinned configuration.
 
     :param name: of the configuration, as in ``/api/configurations/{name}``.
     :param since: seconds since the epoch.
@@ -44,12 +45,12 @@ class Pinned(msgspec.Struct, frozen=True):
 
 class PinAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """
-    What came of it.
+    The result of a pin or a release.
 
-    :param pinned: what is pinned now; null where nothing is.
-    :param applied: whether HAProxy runs what follows from it; else the controller goes on trying.
-    :param action: what was done: ``reload``, ``steps``, ``written`` or ``nothing``; ``waiting`` where it is not yet.
-    :param reason: why, in one phrase.
+    :param pinned: the pinned configuration; null if none is.
+    :param applied: true if HAProxy runs the result; otherwise the controller keeps trying.
+    :param action: ``reload``, ``steps`` (runtime API), ``written`` or ``nothing``; ``waiting`` while not applied.
+    :param reason: the reason, in one phrase.
     """
 
     pinned: Pinned | None
@@ -58,83 +59,83 @@ class PinAnswer(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class _Wish(msgspec.Struct):
+class _PinRequest(msgspec.Struct):
     name: str
 
 
 def pinned(context: WebContext) -> Pinned | None:
-    """What is pinned; None where nothing is."""
+    """Return the pinned configuration; None if none is."""
     pin = context.hold.pins.current()
     return None if pin is None else Pinned(pin.name, pin.since)
 
 
 class PinPage(Page):
-    """Pins a configuration."""
+    """Pin a configuration."""
 
     method = "POST"
     changes = True
-    summary = "Go back to a configuration that is kept, with today's tasks in it, and stay there until it is released"
+    summary = "Go back to an archived configuration, with today's tasks, until the pin is released"
     shape = PinAnswer
-    takes = 'the name of a configuration: {"name": "7"}; running pins what runs now'
+    takes = 'the name of a configuration: {"name": "7"}, or "running" for the running one'
     statuses = (
-        (400, "it names no configuration"),
-        (403, "the client is outside --admin-allow, or a page of another site asks"),
-        (404, "there is none of this name"),
-        (409, "HAProxy refuses it, in its words; nothing has changed"),
-        (413, "it is too big"),
-        (415, "it is not application/json"),
-        (503, "it cannot be written, or HAProxy does not answer"),
+        (400, "the body names no configuration"),
+        (403, "the client is not in --admin-allow, or a page of another site asks"),
+        (404, "no such configuration"),
+        (409, "HAProxy refuses it; nothing was changed"),
+        (413, "the body is too big"),
+        (415, "the body is not application/json"),
+        (503, "the pin cannot be written, or HAProxy does not answer"),
     )
 
     def __init__(self, context: WebContext) -> None:
         self._context = context
 
     async def answer(self, asked: Asked) -> Answer:
-        """Answers when HAProxy runs it, or refuses."""
+        """Answer when HAProxy runs or refuses the configuration."""
         require_json(asked)
         try:
-            name = msgspec.json.decode(asked.body, type=_Wish).name
+            name = msgspec.json.decode(asked.body, type=_PinRequest).name
         except msgspec.MsgspecError as error:
-            raise Refusal(400, f'{{"name": "7"}} is wanted: {error}') from None
+            raise Refusal(400, f'expected {{"name": "7"}}: {error}') from None
         return data(await pin(self._context, name, asked.client))
 
 
 class UnpinPage(Page):
-    """Releases what is pinned."""
+    """Release the pin."""
 
     method = "POST"
     changes = True
-    summary = "Release what is pinned: HAProxy is led to what is wanted today"
+    summary = "Release the pin: HAProxy gets the current configuration"
     shape = PinAnswer
-    takes = "nothing: {}"
+    takes = "an empty object: {}"
     statuses = (
-        (403, "the client is outside --admin-allow, or a page of another site asks"),
-        (413, "it is too big"),
-        (415, "it is not application/json"),
-        (503, "it cannot be released: the state directory cannot be written"),
+        (403, "the client is not in --admin-allow, or a page of another site asks"),
+        (413, "the body is too big"),
+        (415, "the body is not application/json"),
+        (503, "the pin cannot be released: the state directory cannot be written"),
     )
 
     def __init__(self, context: WebContext) -> None:
         self._context = context
 
     async def answer(self, asked: Asked) -> Answer:
-        """Answers when HAProxy runs what is wanted, or cannot be led there for now."""
+        """Answer when HAProxy runs the current configuration, or when it cannot for now."""
         require_json(asked)
         return data(await unpin(self._context, asked.client))
 
 
 def require_json(asked: Asked) -> None:
-    """Raise `Refusal` where a request does not say that it brings JSON: what another site's page posts cannot."""
+    """Raise `Refusal` if a request does not claim to bring JSON, which a form on another site's page cannot."""
     if not is_json(asked.headers):
-        raise Refusal(415, "it has to be application/json")
+        raise Refusal(415, "the content type has to be application/json")
 
 
 async def pin(context: WebContext, name: str, client: str) -> PinAnswer:
     """
     Go back to a configuration.
 
-    :param client: who asks.
-    :raises Refusal: there is none of this name, or HAProxy refuses it.
+    :param client: the client's address, for the log.
+    :raises Refusal: there is no such configuration, or HAProxy refuses it.
     """
     pins, before = context.hold.pins, context.hold.pins.current()
     wanted = Pin(name, context.now(), texts(context, name, admin=True))
@@ -158,9 +159,9 @@ async def pin(context: WebContext, name: str, client: str) -> PinAnswer:
 
 async def unpin(context: WebContext, client: str) -> PinAnswer:
     """
-    Release what is pinned.
+    Release the pin.
 
-    :param client: who asks.
+    :param client: the client's address, for the log.
     """
     released = context.hold.pins.release()
     if released is None:
@@ -170,7 +171,7 @@ async def unpin(context: WebContext, client: str) -> PinAnswer:
     status = context.reconciler.status
     generation, failures, deadline = status.generation, status.failures, context.now() + PATIENCE
     while status.converged < generation and status.failures <= failures and context.now() < deadline:
-        await pause(context.clock, LOOK)
+        await pause(context.clock, POLL_INTERVAL)
         status = context.reconciler.status
     if status.converged < generation:
         reason = status.failure or "Marathon has not answered yet"
@@ -182,7 +183,7 @@ async def unpin(context: WebContext, client: str) -> PinAnswer:
 
 
 def _today(context: WebContext) -> tuple[Config, Mapping[str, App] | None]:
-    """What would be wanted now, and what runs; before Marathon's first answer what lies on disk is the best known."""
+    """Return the planned configuration and its apps; before Marathon's first answer the files on disk, without apps."""
     if context.reconciler.planned is not None:
         return context.reconciler.planned.rendered.config, context.gatherer.cluster.apps
     try:

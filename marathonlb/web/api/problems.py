@@ -74,9 +74,9 @@ def problems_of(context: WebContext) -> tuple[ProblemView, ...]:
 class ProblemsPage(Page):
     """All problems, or one app's."""
 
-    summary = "What is wrong with labels, apps and templates"
+    summary = "The open problems with labels, apps and templates"
     shape = Problems
-    parameters = (Parameter("app", "query", "only this app's, by its id"),)
+    parameters = (Parameter("app", "query", "only those of the app with this id"),)
 
     def __init__(self, context: WebContext) -> None:
         self._context = context

@@ -1,8 +1,8 @@
 """
-The services as data: what the load balancer offers, and what HAProxy says of it.
+The services as data, with HAProxy's statistics.
 
-The list holds one row of HAProxy's for each service and no servers, so that a thousand services stay quick; one
-service's page has everything.
+The list has one row of statistics for each service and no servers, so that it stays fast for thousands of services. The
+page of one service has everything.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from marathonlb.web.context import WebContext
 from marathonlb.web.page import Answer, Asked, Page, Parameter, Refusal, data
 
 SLICE = 500
-"""After so many services whatever else is due comes first."""
+"""Number of services after which the reactor may do other work."""
 
 _NOTHING: Mapping[str, BackendState] = {}
 
@@ -37,18 +37,18 @@ class ServiceView(msgspec.Struct, frozen=True, kw_only=True):
     """
     A service in a list.
 
-    :param app_id: of a deployment group its name, as an id.
-    :param apps: the apps whose tasks are behind it.
+    :param app_id: the app; of a deployment group its name, as an id.
+    :param apps: the apps whose tasks are its servers.
     :param groups: the groups of ``HAPROXY_GROUP``.
-    :param bind: where its own frontend listens (``*:10000``); empty where it has none.
+    :param bind: address of its own frontend (``*:10000``); empty if it has none.
     :param hosts: virtual hosts; a wildcard begins with ``*.``.
-    :param paths: prefixes that narrow them; none means every path.
-    :param state: ``up``, ``degraded`` (some servers take no requests), ``down`` (none does), ``empty`` (there are none)
-        or ``unknown`` (HAProxy cannot be asked).
-    :param server_count: how many it has, drained ones included.
-    :param drained: how many of them get no new sessions.
-    :param problems: how many there are with it.
-    :param haproxy: what HAProxy says; null where it cannot be asked or has no such backend.
+    :param paths: path prefixes; none means every path.
+    :param state: ``up``, ``degraded`` (some servers take no requests), ``down`` (none does), ``empty`` (it has no
+        servers) or ``unknown`` (HAProxy does not answer).
+    :param server_count: number of servers, drained ones included.
+    :param drained: number of servers that get no new sessions.
+    :param problems: number of its open problems.
+    :param haproxy: HAProxy's statistics; null if it does not answer or has no such backend.
     """
 
     app_id: str
@@ -74,7 +74,7 @@ class Services(msgspec.Struct, frozen=True):
     """
     All services, by app id and port.
 
-    :param problem: why HAProxy cannot be asked; empty where it can.
+    :param problem: why there are no statistics from HAProxy; empty if there are.
     """
 
     services: tuple[ServiceView, ...]
@@ -85,9 +85,9 @@ class ServerView(msgspec.Struct, frozen=True, kw_only=True):
     """
     A server.
 
-    :param health: what Marathon says of the task: ``alive``, ``not alive`` or ``unknown``.
-    :param drained: it gets no new sessions.
-    :param haproxy: what HAProxy says; null where it cannot be asked or has no such server.
+    :param health: the task's health in Marathon: ``alive``, ``not alive`` or ``unknown``.
+    :param drained: true if it gets no new sessions.
+    :param haproxy: HAProxy's statistics; null if it does not answer or has no such server.
     """
 
     name: str
@@ -101,10 +101,10 @@ class ServerView(msgspec.Struct, frozen=True, kw_only=True):
 
 class TextSection(msgspec.Struct, frozen=True):
     """
-    A part of the configuration that is a service's own.
+    A section of the configuration that belongs to a service.
 
     :param kind: ``frontend``, ``backend`` or ``userlist``.
-    :param line: where it begins in the file, counted from 1.
+    :param line: number of its first line in the file, from 1.
     """
 
     kind: str
@@ -115,14 +115,14 @@ class TextSection(msgspec.Struct, frozen=True):
 
 class ServiceDetail(msgspec.Struct, frozen=True, kw_only=True):
     """
-    One service, with everything that is known of it.
+    One service with all details.
 
-    :param left_out: tasks that are no servers, each with the reason.
-    :param rules: of the shared frontends, in the order in which they are asked.
-    :param remarks: what else happens to a request: a redirect, a password, a list of networks.
-    :param unexpected: servers that HAProxy has and the configuration has not: they finish what they hold.
+    :param left_out: tasks not in rotation, each with the reason.
+    :param rules: its rules in the shared frontends, in the order in which they are tried.
+    :param remarks: other settings for its requests: a redirect, a password, a list of networks.
+    :param unexpected: removed servers that HAProxy still has, since they finish their open sessions.
     :param text: its sections of the configuration.
-    :param problem: why HAProxy cannot be asked; empty where it can.
+    :param problem: why there are no statistics from HAProxy; empty if there are.
     """
 
     service: ServiceView
@@ -137,7 +137,7 @@ class ServiceDetail(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def state_of(count: int, drained: int, haproxy: BackendState | None) -> str:
-    """A service's state in one word: see `ServiceView`."""
+    """Return a service's state in one word: see `ServiceView`."""
     if not count:
         return "empty"
     if haproxy is None:
@@ -158,7 +158,7 @@ def server_state(haproxy: ServerState | None) -> str:
 
 
 def service_view(service: Service, state: State, problems: int, haproxy: BackendState | None) -> ServiceView:
-    """A service as a list shows it."""
+    """Return a service as an item of the list."""
     count = len(service.servers)
     drained = sum(server.weight == 0 for server in service.servers)
     apps = state.apps_of(service)
@@ -184,16 +184,16 @@ def service_view(service: Service, state: State, problems: int, haproxy: Backend
 
 
 def _groups(labels: Iterable[dict[str, str]], index: int) -> tuple[str, ...]:
-    """The groups as the labels have them; what a port says goes before what the app says."""
-    found = [each.get(f"HAPROXY_{index}_GROUP") or each.get("HAPROXY_GROUP") or "" for each in labels]
-    words = (word.strip() for text in found for word in text.split(","))
-    return tuple(dict.fromkeys(word for word in words if word))
+    """Return the groups of the labels; the label of the port replaces the label of the app."""
+    values = [named.get(f"HAPROXY_{index}_GROUP") or named.get("HAPROXY_GROUP") or "" for named in labels]
+    groups = (group.strip() for value in values for group in value.split(","))
+    return tuple(dict.fromkeys(group for group in groups if group))
 
 
 class ServicesPage(Page):
     """All services."""
 
-    summary = "What is offered, and what HAProxy says of it"
+    summary = "All services with their states and HAProxy's statistics"
     shape = Services
     statuses = ((503, "Marathon has not answered yet"),)
 
@@ -201,13 +201,15 @@ class ServicesPage(Page):
         self._catalogue = catalogue
 
     async def answer(self, asked: Asked) -> Answer:
-        """One row for each."""
+        """Return one row for each."""
         return data(await self._catalogue.services())
 
 
 class Catalogue:
     """
-    All services, for whoever asks: made anew when something has changed, a slice at a time, and then for all alike.
+    A cached list of all services, shared by all clients.
+
+    It is rebuilt when something has changed, in slices.
     """
 
     def __init__(self, context: WebContext) -> None:
@@ -218,7 +220,7 @@ class Catalogue:
         self._services = Services(())
 
     async def services(self) -> Services:
-        """All services. Raises `Refusal` before Marathon's first answer."""
+        """Return all services. Raises `Refusal` before Marathon's first answer."""
         await self._one_at_a_time.acquire()
         try:
             return await self._fresh()
@@ -258,18 +260,18 @@ class ServicePage(Page):
     summary = "One service with its servers, rules, text and problems"
     shape = ServiceDetail
     parameters = (Parameter("backend", "path", "the name of its backend", required=True),)
-    statuses = ((404, "there is no such service"), (503, "Marathon has not answered yet"))
+    statuses = ((404, "no such service"), (503, "Marathon has not answered yet"))
 
     def __init__(self, context: WebContext) -> None:
         self._context = context
 
     async def answer(self, asked: Asked) -> Answer:
-        """Everything that is known of it."""
+        """Return the service."""
         return data(await service_of(self._context, asked.arguments["backend"], admin=asked.admin))
 
 
 async def service_of(context: WebContext, backend: str, *, admin: bool) -> ServiceDetail:
-    """One service, by the name of its backend. Raises `Refusal` where there is none."""
+    """Return one service by the name of its backend. Raises `Refusal` if there is none."""
     state = context.state()
     service = next((each for each in state.services if each.backend == backend), None)
     if service is None:
@@ -313,7 +315,7 @@ def _server(server: ServerSeen, held: BackendDetail) -> ServerView:
 
 
 def _text(context: WebContext, service: Service, *, admin: bool) -> Iterable[TextSection]:
-    """The sections that the service's app and port wrote."""
+    """Yield the sections that belong to the service's app and port."""
     directory = context.directory
     line = 1
     for section in context.wanted().rendered.config:

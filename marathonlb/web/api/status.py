@@ -1,4 +1,4 @@
-"""How the load balancer is, as data: what an operator asks first."""
+"""The status of the load balancer as data."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class MarathonEndpoint(msgspec.Struct, frozen=True):
     """
     One Marathon of ``--marathon``.
 
-    :param cluster: the name of its cluster; empty where it has none.
-    :param preferred: it answered last, so it is asked first.
-    :param leader: whether it is the leader; null where none has said who is.
+    :param cluster: the name of its cluster; empty if it has none.
+    :param preferred: true if it answered last, so it is asked first.
+    :param leader: true if it is the leader; null if the leader is unknown.
     """
 
     url: str
@@ -33,14 +33,14 @@ class MarathonEndpoint(msgspec.Struct, frozen=True):
 
 class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
     """
-    What is known of one cluster. Times are seconds since the epoch.
+    The status of one cluster. Times are seconds since the epoch.
 
-    :param name: empty where it has none.
-    :param leader: whom a Marathon called the leader last; null where none has.
-    :param connected_to: where its events come from; null while none come.
-    :param problem: why none come, or why it cannot be asked; empty where all is well.
-    :param last_full: when everything of it was last compared.
-    :param staleness_seconds: since then; null before the first time.
+    :param name: empty if it has none.
+    :param leader: URL of the leader; null if it is unknown.
+    :param connected_to: source of its events; null while there is none.
+    :param problem: why there are no events, or why it does not answer; empty without a problem.
+    :param last_full: time of the last full comparison.
+    :param staleness_seconds: seconds since then; null before the first one.
     """
 
     name: str
@@ -55,16 +55,16 @@ class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 class MarathonStatus(msgspec.Struct, frozen=True, kw_only=True):
     """
-    What is known of Marathon. Times are seconds since the epoch.
+    The status of Marathon. Times are seconds since the epoch.
 
-    Of several clusters ``clusters`` has what is known of each. What is said of them all is then of the one that is
-    worst off, and nobody leads them all.
+    With several clusters ``clusters`` has the status of each. The other fields are then those of the cluster in the
+    worst state, and ``leader`` is null.
 
-    :param leader: whom a Marathon called the leader last; null where none has.
-    :param connected_to: where events come from, the callback's own address in event mode; null while none come.
-    :param problem: why none come; empty where all is well.
-    :param last_full: when everything was last compared.
-    :param staleness_seconds: since then; null before the first time.
+    :param leader: URL of the leader; null if it is unknown.
+    :param connected_to: source of the events, in event mode the callback's own address; null while there is none.
+    :param problem: why there are no events; empty without a problem.
+    :param last_full: time of the last full comparison.
+    :param staleness_seconds: seconds since then; null before the first one.
     """
 
     endpoints: tuple[MarathonEndpoint, ...]
@@ -81,15 +81,15 @@ class MarathonStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 class HAProxyStatus(msgspec.Struct, frozen=True, kw_only=True):
     """
-    What is known of HAProxy.
+    The status of HAProxy.
 
-    :param managed: whether the controller starts and supervises it.
-    :param confirmed: whether it has confirmed what is believed to run.
-    :param version: of the worker that runs; empty where it cannot be asked.
-    :param problem: why it cannot be asked; empty where it can.
-    :param features: what the binary was built with.
-    :param workers: process ids, old workers that drain included.
-    :param draining: how many of them drain; null where HAProxy is not ours and nobody can tell.
+    :param managed: true if the controller starts and supervises it.
+    :param confirmed: true if it has confirmed the running configuration.
+    :param version: of the running worker; empty if it does not answer.
+    :param problem: why it does not answer; empty if it does.
+    :param features: features that the binary was built with.
+    :param workers: process ids, draining workers included.
+    :param draining: number of draining workers; null if HAProxy is not managed and this is unknown.
     """
 
     managed: bool
@@ -108,7 +108,7 @@ class HAProxyStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Generations(msgspec.Struct, frozen=True):
-    """Hints are counted: how many have come, and up to which of them HAProxy runs what is wanted."""
+    """The number of hints that have come, and the number of those that HAProxy's configuration includes."""
 
     wanted: int
     running: int
@@ -116,11 +116,11 @@ class Generations(msgspec.Struct, frozen=True):
 
 class Blocked(msgspec.Struct, frozen=True, kw_only=True):
     """
-    The reason why what is wanted cannot be applied, though Marathon has answered.
+    The reason why the configuration cannot be applied, although Marathon has answered.
 
-    :param since: when the first of these attempts failed, in seconds since the epoch.
-    :param attempts: how many convergences in a row have failed.
-    :param red: whether that is why it is not ready.
+    :param since: time of the first failed attempt, in seconds since the epoch.
+    :param attempts: number of convergences in a row that have failed.
+    :param red: true if the controller is not ready because of it.
     """
 
     reason: str
@@ -131,19 +131,20 @@ class Blocked(msgspec.Struct, frozen=True, kw_only=True):
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """
-    How the load balancer is. Times are seconds since the epoch.
+    The status of the load balancer. Times are seconds since the epoch.
 
     :param groups: the groups that it serves; none means apps without a group.
     :param last_change: the last convergence that changed something; null before the first.
-    :param last_reload: the last one that reloaded HAProxy.
-    :param reloads: how many there were since the controller's start.
-    :param failures: convergences in a row that failed, and ``failure`` why the last one did.
-    :param suspected: services whose change waits while the cause of a failure is searched that named no line.
-    :param blocked: why what is wanted cannot be applied; null while it can.
-    :param drift: changed apps that full comparisons found and no event had named.
+    :param last_reload: the last one that reloaded HAProxy; null before the first.
+    :param reloads: number of reloads since the controller's start.
+    :param failures: number of convergences in a row that failed.
+    :param failure: why the last one failed; empty after a success.
+    :param suspected: number of services whose changes wait while the cause of a failure without a line is searched.
+    :param blocked: why the configuration cannot be applied; null while it can.
+    :param drift: number of changed apps that full comparisons found and no event had named.
     :param reasons: why it is not ready.
-    :param pinned: the configuration that an operator went back to, which holds until it is released.
-    :param admin: whether the client that asks may use what changes something.
+    :param pinned: the configuration that an operator went back to; null if none is pinned.
+    :param admin: true if this client may change something and see secrets.
     """
 
     version: str
@@ -172,7 +173,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def status_of(context: WebContext, *, admin: bool) -> Status:
-    """How everything is now."""
+    """Return the present status."""
     status, record, wanted = context.reconciler.status, context.recorder, context.reconciler.planned
     health = await readiness(context)
     problems: dict[str, int] = {}
@@ -289,36 +290,36 @@ def _number(info: dict[str, str], name: str) -> int | None:
 
 
 class StatusPage(Page):
-    """How the load balancer is."""
+    """The status of the load balancer."""
 
-    summary = "How the load balancer is"
+    summary = "The status of the load balancer"
     shape = Status
 
     def __init__(self, context: WebContext) -> None:
         self._context = context
 
     async def answer(self, asked: Asked) -> Answer:
-        """See `status_of`."""
+        """Return the status."""
         return data(await status_of(self._context, admin=asked.admin))
 
 
 class Timeline(msgspec.Struct, frozen=True):
-    """What happened, the oldest first."""
+    """The last entries of the timeline, the oldest first."""
 
     entries: tuple[Entry, ...]
 
 
 class TimelinePage(Page):
-    """What happened."""
+    """The timeline."""
 
-    summary = "What came, what was decided, what was done, and how long each took"
+    summary = "The last events: what triggered each, what was done, and how long each stage took"
     shape = Timeline
-    parameters = (Parameter("after", "query", "only what is newer than the entry of this id", "integer"),)
-    statuses = ((400, "after= is no whole number"),)
+    parameters = (Parameter("after", "query", "only entries newer than the one with this id", "integer"),)
+    statuses = ((400, "after= is not a whole number"),)
 
     def __init__(self, context: WebContext) -> None:
         self._context = context
 
     async def answer(self, asked: Asked) -> Answer:
-        """What is kept of it."""
+        """Return the entries that are kept."""
         return data(Timeline(self._context.recorder.timeline.entries(asked.number("after", 0))))

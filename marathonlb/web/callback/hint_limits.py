@@ -1,7 +1,7 @@
 """
-Bounds what posts to the callback make the controller ask Marathon for: anyone can post there.
+Limits how often posts to the callback make the controller query Marathon: anyone can post there.
 
-A hint is never lost: what comes too often waits for the rest of the second, put together into one.
+No hint is lost: hints that come too often are merged into one and wait for the rest of the second.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ INTERVAL = 1.0
 """Seconds between two hints that may lead to a full comparison."""
 
 APPS = MANY // 2
-"""Maximum number of apps that are passed on at once in such a time; what two of them bring is asked for one by one."""
+"""Maximum number of apps passed on in one interval; the apps of two intervals are still queried one by one."""
 
 WAITING = 20 * MANY
-"""Maximum number of apps that wait by name; where there are more, everything is looked at."""
+"""Maximum number of apps that wait by name; with more, a full comparison is made."""
 
 
 class HintLimiter(Service):
     """
-    Passes hints on: few at once, many together.
+    Passes few hints on at once, and merges many.
 
-    :param poke: is given what may be looked at now.
+    :param poke: is called with each hint that is passed on.
     """
 
     def __init__(self, poke: Poke, clock: IReactorTime) -> None:
@@ -41,7 +41,7 @@ class HintLimiter(Service):
         self._round: IDelayedCall | None = None
 
     def hear(self, hint: Hint) -> None:
-        """Pass a hint on, now or before this second ends."""
+        """Pass a hint on, now or at the end of this interval."""
         if self._waiting is None and self._fits(hint):
             self._begin()
             self._pass(hint)
@@ -52,7 +52,7 @@ class HintLimiter(Service):
         self._waiting = waiting
 
     def stopService(self) -> Any:
-        """Pass on nothing more."""
+        """Drop the waiting hints and stop."""
         self._waiting = None
         if self._round is not None:
             self._round.cancel()
@@ -60,7 +60,7 @@ class HintLimiter(Service):
         return super().stopService()  # type: ignore[no-untyped-call]
 
     def _fits(self, hint: Hint) -> bool:
-        """Whether this round has room for it: for one full comparison, and for a few apps."""
+        """Return whether this interval has room for the hint: for one full comparison or a few apps."""
         if hint.apps is None or len(hint.apps) > APPS:
             return self._round is None
         return len(self._apps | hint.apps) <= APPS
@@ -75,7 +75,7 @@ class HintLimiter(Service):
         self._poke(hint)
 
     def _next(self) -> None:
-        """A new round begins, with what has waited for it."""
+        """Begin a new interval with the waiting hint."""
         self._round = None
         self._apps.clear()
         waiting, self._waiting = self._waiting, None

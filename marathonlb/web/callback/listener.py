@@ -1,4 +1,4 @@
-"""Listening for what Marathon posts, also where the port is free only later."""
+"""The listener for Marathon's events; it retries while the port is taken."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IReact
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-AGAIN = 10.0
-"""Seconds after which a port that could not be bound is tried again."""
+RETRY_DELAY = 10.0
+"""Seconds until a port that could not be bound is retried."""
 
 
-class Listener(Service):
+class CallbackListener(Service):
     """
     Listens while it runs.
 
-    A port that cannot be bound costs Marathon's events and nothing else: everything is compared now and then anyway. It
-    is said, and tried again.
+    If the port cannot be bound, only Marathon's events are missing: full comparisons go on. It is logged and retried.
 
     :param where: the endpoint's description, as ``--listening`` has it.
     :param resync_interval: seconds between full comparisons, for the message.
@@ -47,13 +46,13 @@ class Listener(Service):
         self._listening: Deferred[None] | None = None
 
     def startService(self) -> None:
-        """Listen, or try to until it can be done."""
+        """Listen; retry until it succeeds."""
         super().startService()  # type: ignore[no-untyped-call]
         self._listening = Deferred.fromCoroutine(self._listen())
         self._listening.addErrback(lambda reason: reason.trap(CancelledError) and None)
 
     def stopService(self) -> Deferred[Any]:
-        """Listen no more; fires when that is so."""
+        """Stop listening; fires when it is done."""
         super().stopService()  # type: ignore[no-untyped-call]
         if self._listening is not None:
             self._listening.cancel()
@@ -66,14 +65,14 @@ class Listener(Service):
                 self._port = await self._endpoint.listen(self._factory)
             except CannotListenError as error:
                 self._log.error(
-                    "Marathon's events cannot be heard: {where} cannot be bound ({error}). End what has it, or choose "
-                    "another --listening; until then everything is compared every {resync:g} s. It is tried again in "
-                    "{seconds:g} s",
+                    "Marathon's events cannot be received: {where} cannot be bound ({error}). Stop what uses "
+                    "it, or choose another --listening; until then all apps are compared every {resync:g} s. Retrying "
+                    "in {seconds:g} s",
                     where=self._where,
                     error=str(error.socketError),
                     resync=self._resync_interval,
-                    seconds=AGAIN,
+                    seconds=RETRY_DELAY,
                 )
-                await deferLater(self._clock, AGAIN)
+                await deferLater(self._clock, RETRY_DELAY)
             else:
                 return

@@ -1,9 +1,9 @@
 """
-Where Marathon posts its events (``--mode=event``).
+The resource to which Marathon posts its events (``--mode=event``).
 
-Marathon punishes slow and failing subscribers, so the answer is given at once and the work comes after. What is posted
-is a hint and never a fact: anyone can post here. A body past the limit, or one that a full disk does not take, is read
-away without being kept, and counts as "look at everything", since old Marathons put their whole cluster into one event.
+Marathon drops slow and failing subscribers, so the answer is sent before the work begins. An event is a hint and never
+a fact: anyone can post here. A body above the limit, or one that a full disk does not take, is discarded and triggers a
+full comparison: old Marathons put their whole cluster into one event.
 """
 
 from __future__ import annotations
@@ -26,31 +26,31 @@ from marathonlb.settings import CLUSTER_ARGUMENT
 from marathonlb.web.connections import BoundedChannel, Connections, fair_share
 
 LIMIT = 64 * 1024 * 1024
-"""Bytes of an event; an honest one may have tens of megabytes."""
+"""Maximum number of bytes of an event; a real one may have tens of megabytes."""
 
-TOO_BIG = f"it has more than {LIMIT} bytes"
+TOO_BIG = f"it is larger than {LIMIT} bytes"
 
 IN_MEMORY = 100_000
-"""Bytes of a body that are held in memory; what is longer is written to a temporary file."""
+"""Maximum number of bytes of a body in memory; a longer one is written to a temporary file."""
 
 KEPT = 4 * LIMIT
-"""Maximum number of bytes of all bodies that are kept at a time."""
+"""Maximum number of bytes of all bodies at a time."""
 
-CROWDED = "too many others are on their way"
+CROWDED = "too many events are being received"
 
 
-class Room:
+class ByteBudget:
     """
-    The room for the bodies that are kept at a time.
+    The bytes that all bodies may use at a time.
 
-    :param left: bytes.
+    :param left: bytes that are left.
     """
 
     def __init__(self, left: int = KEPT) -> None:
         self.left = left
 
     def take(self, size: int) -> bool:
-        """Take so many bytes, where they are left."""
+        """Take bytes, and return whether as many were left."""
         if size > self.left:
             return False
         self.left -= size
@@ -59,13 +59,13 @@ class Room:
 
 class BoundedContent:
     """
-    What a request's body is written to: keeps it up to the limit, and of more only the fact.
+    The body of a request, up to a limit.
 
-    :param length: the body's length, where its sender told one.
-    :param limit: bytes.
-    :param temporary: makes the file for what is not small.
-    :param room: what it shares with others; a room of its own where none is given.
-    :ivar lost: why it is not kept; empty while it is.
+    :param length: the body's length, if the sender declared it.
+    :param limit: maximum number of bytes.
+    :param temporary: creates the file for a body that is not small.
+    :param room: the budget that it shares with others; by default its own.
+    :ivar lost: why the body was discarded; empty if it was not.
     """
 
     def __init__(
@@ -73,11 +73,11 @@ class BoundedContent:
         length: int | None,
         limit: int = LIMIT,
         temporary: Callable[[], IO[bytes]] = TemporaryFile,
-        room: Room | None = None,
+        room: ByteBudget | None = None,
     ) -> None:
         self.lost = ""
         self._left = limit
-        self._room = room or Room(limit)
+        self._room = room or ByteBudget(limit)
         self._taken = 0
         self._file: IO[bytes] = BytesIO()
         if length is not None and length > limit:
@@ -86,10 +86,10 @@ class BoundedContent:
             try:
                 self._file = temporary()
             except OSError as error:
-                self._lose(f"there is no room for a temporary file: {error.strerror}")
+                self._lose(f"a temporary file cannot be created: {error.strerror}")
 
     def write(self, data: bytes) -> int:
-        """Keep it, or read it away."""
+        """Keep the data, or discard it."""
         self._left -= len(data)
         if self._left < 0 and not self.lost:
             self._lose(TOO_BIG)
@@ -105,20 +105,20 @@ class BoundedContent:
 
     @property
     def too_big(self) -> bool:
-        """Whether it is past the limit."""
+        """Return whether the body is larger than the limit."""
         return self.lost == TOO_BIG
 
-    def _lose(self, why: str) -> None:
-        self.lost = why
-        self._let_go()
+    def _lose(self, reason: str) -> None:
+        self.lost = reason
+        self._release()
         self._file = BytesIO()
 
     def read(self, size: int = -1) -> bytes:
-        """What was kept."""
+        """Return what was kept."""
         return self._file.read(size)
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """As files have it; what is still on its way to the disk is written by it."""
+        """Move like a file; this writes buffered data to the disk."""
         try:
             return self._file.seek(offset, whence)
         except OSError as error:
@@ -126,25 +126,25 @@ class BoundedContent:
             return 0
 
     def tell(self) -> int:
-        """As files have it."""
+        """Return the position, like a file."""
         return self._file.tell()
 
     def close(self) -> None:
-        """Give the space back."""
-        self._let_go()
+        """Release the bytes and the file."""
+        self._release()
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         self._room.left += self._taken
         self._taken = 0
-        with suppress(OSError):  # what a full disk did not take is tried once more when the file is closed
+        with suppress(OSError):  # closing writes again what a full disk did not take
             self._file.close()
 
 
 class EventRequest(Request):
-    """A request whose body is bounded, and is never taken apart as a form, whatever type it claims."""
+    """A request with a bounded body, which is never parsed as a form, whatever its type."""
 
     def gotLength(self, length: int | None) -> None:
-        """Called when the headers are in; the body comes next."""
+        """Prepare for the body after the headers."""
         self.requestHeaders.removeHeader(b"Content-Type")
         site: CallbackSite = self.channel.site  # type: ignore[attr-defined]
         self.content = BoundedContent(length, site.limit, site.temporary, site.room)
@@ -152,10 +152,10 @@ class EventRequest(Request):
 
 class EventCallback(Resource):
     """
-    Takes one event per POST, whatever its content type, at any path.
+    Takes one event per POST, with any content type and at any path.
 
-    :param pokes: by the name of the cluster that the URL names, empty where it names none, who is given what the event
-        hints at, after the answer; nothing where it changes nothing.
+    :param pokes: by the name of the cluster in the URL (empty if it has none), called with the hint of an event after
+        the answer; not called for an event that changes nothing.
     """
 
     isLeaf = True
@@ -166,7 +166,7 @@ class EventCallback(Resource):
         self._pokes = pokes
 
     def render(self, request: Request) -> bytes:
-        """200 and then the hint; 400 for what is no event, 405 for what is no POST."""
+        """Answer 200 and pass the hint on; 400 if the body is not an event, 405 if the request is not a POST."""
         request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
         if request.method != b"POST":
             request.setResponseCode(http.NOT_ALLOWED)
@@ -176,22 +176,23 @@ class EventCallback(Resource):
         poke = self._pokes.get(named.decode("utf-8", "replace"))
         if poke is None:
             request.setResponseCode(http.NOT_FOUND)
-            return b"Marathons of no such cluster post their events here.\n"
+            return b"Not found: no cluster has this name.\n"
         content = request.content
         assert content is not None
         if isinstance(content, BoundedContent) and content.lost:
             self._log.info(
-                "An event was read away, since {reason}; everything is looked at", reason=content.lost
+                "An event was discarded: {reason}. All apps are compared with Marathon instead",
+                reason=content.lost,
             )
             kind = CauseKind.OVERSIZED_EVENT if content.too_big else CauseKind.LOST_EVENT
-            return self._thank(request, poke, Hint.of(None, Cause(kind)))
+            return self._accept(request, poke, Hint.of(None, Cause(kind)))
         payload = content.read()
         if not is_event(payload):
             request.setResponseCode(http.BAD_REQUEST)
-            return b"This is no event of Marathon's.\n"
-        return self._thank(request, poke, hint_of(payload))
+            return b"The body is not a Marathon event.\n"
+        return self._accept(request, poke, hint_of(payload))
 
-    def _thank(self, request: Request, poke: Poke, hint: Hint | None) -> bytes:
+    def _accept(self, request: Request, poke: Poke, hint: Hint | None) -> bytes:
         if hint is not None:
             request.notifyFinish().addBoth(lambda _: poke(hint))
         return b"ok\n"
@@ -199,12 +200,12 @@ class EventCallback(Resource):
 
 class CallbackSite(Site):
     """
-    The site of the callback alone: bodies and connections are bounded, and requests are not logged.
+    The site of the callback, with bounded bodies and connections; requests are not logged.
 
     :param pokes: as in `EventCallback`.
-    :param limit: bytes of a body that are kept.
-    :param temporary: makes the files of those that are not small.
-    :param reactor: provides `IReactorTime`; the global one where none is given.
+    :param limit: maximum number of bytes of a body.
+    :param temporary: creates the files for bodies that are not small.
+    :param reactor: provides `IReactorTime`; by default the global one.
     """
 
     protocol = BoundedChannel  # type: ignore[assignment]  # not the one that may turn into HTTP/2
@@ -221,8 +222,8 @@ class CallbackSite(Site):
         super().__init__(EventCallback(pokes), requestFactory=EventRequest, reactor=reactor)  # type: ignore[no-untyped-call]
         self.limit = limit
         self.temporary = temporary
-        self.room = Room()
+        self.room = ByteBudget()
         self.connections = Connections(fair_share()) if connections is None else connections
 
     def log(self, request: http.Request) -> None:
-        """Events are many, and what they lead to is logged where it is done."""
+        """Log nothing: events are frequent, and their effect is logged by the controller."""

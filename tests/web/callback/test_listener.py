@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from marathonlb.web.callback.listener import AGAIN, Listener
+from marathonlb.web.callback.listener import RETRY_DELAY, CallbackListener
 
 
 @implementer(IListeningPort)
@@ -52,22 +52,22 @@ class FakeEndpoint:
 
 
 class ListenerTests(SynchronousTestCase):
-    """`Listener` with a clock that stands still."""
+    """`CallbackListener` with a clock that stands still."""
 
     def setUp(self) -> None:
         self.clock = Clock()
         self.said: list[str] = []
 
         def observe(event: LogEvent) -> None:
-            if event.get("log_namespace", "").endswith("Listener"):
+            if event.get("log_namespace", "").endswith("CallbackListener"):
                 self.said.append(formatEvent(event))
 
         globalLogPublisher.addObserver(observe)
         self.addCleanup(globalLogPublisher.removeObserver, observe)
 
-    def listener(self, endpoint: FakeEndpoint) -> Listener:
+    def listener(self, endpoint: FakeEndpoint) -> CallbackListener:
         """One that has been started."""
-        made = Listener(endpoint, Factory(), self.clock, where="tcp:8081", resync_interval=300)
+        made = CallbackListener(endpoint, Factory(), self.clock, where="tcp:8081", resync_interval=300)
         made.startService()
         return made
 
@@ -90,7 +90,7 @@ class ListenerTests(SynchronousTestCase):
         (line,) = self.said
         for word in ("tcp:8081", "Address already in use", "--listening", "every 300 s"):
             self.assertIn(word, line)
-        self.clock.pump([AGAIN, AGAIN])
+        self.clock.pump([RETRY_DELAY, RETRY_DELAY])
         self.assertTrue(endpoint.ports[0].bound)
         self.successResultOf(listener.stopService())
         self.assertFalse(endpoint.ports[0].bound)
@@ -100,5 +100,5 @@ class ListenerTests(SynchronousTestCase):
         endpoint = FakeEndpoint(taken=9)
         self.successResultOf(self.listener(endpoint).stopService())
         self.assertEqual(self.clock.getDelayedCalls(), [])
-        self.clock.advance(AGAIN)
+        self.clock.advance(RETRY_DELAY)
         self.assertEqual(endpoint.ports, [])
