@@ -5,7 +5,7 @@ It writes HAProxy's configuration once and reloads HAProxy if something changed,
 ``--sse`` and ``--listening`` of older versions run the daemon in the foreground instead.
 
 Only the options are imported here: ``--help``, ``--version`` and a refused option must answer at once. The rest
-(the reactor, the controller) is imported by `marathonlb.script.session` once there is work to do.
+(the reactor, the controller) is imported by `marathonlb.script.session` if there is work to do.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def main(
     Run the command.
 
     :param argv: the arguments after the program's name.
-    :param world: what the command works with; None for the real one.
+    :param world: the parts that the command works with; None for the real ones.
     :return: the exit status: 0, 1 if Marathon, the validation or the reload failed, 2 for a wrong option, 3 under
         ``--strict-exit`` if a service was left out. ``--status`` and ``--diff`` have their own: see their modules.
     """

@@ -1,5 +1,5 @@
 """
-What is generated from the tables of the code: the text of ``--longhelp`` and files under docs/.
+Generate the text of ``--longhelp`` and files under docs/ from the tables of the code.
 
 ``python -m marathonlb.documentation DIRECTORY`` writes the files; ``make docs`` calls it.
 """
@@ -32,9 +32,9 @@ from marathonlb.web.routes import documented
 _LABELS = """\
 # Labels
 
-Labels are how an app's owner speaks to the load balancer. `{n}` is the index of the service port, from 0. Booleans
-are `true`, `t`, `yes`, `y`, `1`, `on` or `false`, `f`, `no`, `n`, `0`, `off`, in any case. A bad value takes that
-service out, and no other, until it is mended; an unknown `HAPROXY_` label is a warning with the nearest known name.
+An app's labels configure how it is served. `{n}` is the index of the service port, from 0. Booleans
+are `true`, `t`, `yes`, `y`, `1`, `on` or `false`, `f`, `no`, `n`, `0`, `off`, in any case. A bad value takes
+only that service out until it is fixed; an unknown `HAPROXY_` label is a warning with the nearest known name.
 
 | label | value | default | what it does |
 | --- | --- | --- | --- |"""
@@ -52,37 +52,37 @@ one brace; a *literal* template is not substituted at all then. Files that end i
 An empty template, and of those that open a section one with nothing but comments, switches its part off. A template
 may hold other sections only before the one that its name stands for, and `global` and `defaults` only in
 `HAPROXY_HEAD`. Where an operator's template cannot be used, because a variable is unknown or HAProxy refuses a line, a
-problem names the line and what to do about it, and no default takes its place: its last good text serves, HAProxy runs
-on as it is, or what the template may guard is closed ([when something breaks](operations.md); `--template-fallback`
-lets the default serve). One in a label takes that service out. `HAPROXY_{n}_FRONTEND_EXTRA`, `_BACKEND_EXTRA` and
-`_SERVER_EXTRA` add to the defaults without replacing them.
+problem names the line and what to do about it, and no default replaces it: its last good text is used, HAProxy keeps
+running unchanged, or what the template may guard is closed ([when something breaks](operations.md));
+`--template-fallback` uses the default instead. One in a label takes that service out. `HAPROXY_{n}_FRONTEND_EXTRA`,
+`_BACKEND_EXTRA` and `_SERVER_EXTRA` add to the defaults without replacing them.
 
-Templates of many years go on working:
+Old templates keep working:
 
 * `lua-load` of `getpids.lua`, `getconfig.lua`, `getmaps.lua` or `signalmlb.lua`, wherever that line looks for it, loads
-  the file that comes with the load balancer, so that `http-request use-service lua.getpids` and its kin answer;
+  the file that comes with the load balancer, so that `http-request use-service lua.getpids` and the like answer;
 * `daemon` is left out under `--manage-haproxy`, with a warning;
-* a `stats socket` in a directory that is not there is led to that of the state directory, with a warning;
+* a `stats socket` in a directory that does not exist is replaced by that of the state directory, with a warning;
 * a line that guards nothing is left out where HAProxy refuses it (`nbproc`, `debug`, `quiet`, `tune.…`, `option
   forceclose`, …), and some are written in their modern form (`clitimeout`, `redispatch`, `process` of a `bind`), each
   with a warning; a `server` of the operator's whose name is not known gets `init-addr last,libc,none`;
 * a health check whose headers hide behind the version (`option httpchk GET / HTTP/1.1\\r\\nHost:\\ www`), as HAProxy
-  took it up to 2.6, sends them by `http-check send hdr Host www` on a line of its own, with a warning;
+  accepts it up to 2.6, sends them by `http-check send hdr Host www` on a line of its own, with a warning;
 * where HAProxy refuses a frontend that is named like its backend (3.3 and later), `frontend {backend}` becomes
   `frontend {frontend}`, with a warning.
 
-| template | who overrides it | classic syntax | what the default does |
+| template | overridden by | classic syntax | what the default does |
 | --- | --- | --- | --- |"""
 
 
 _LIMITS = """
 ## Limits
 
-What is larger is a problem that names app and label. A value that is too long, or a list with too many items, takes
-that service out, as any bad value does; so does a port with a label that is not read. Of more hosts times paths than an
-app may have none is served, and the service port is. Unknown labels take nobody's place.
+A larger value is a problem that names app and label. A value that is too long, or a list with too many items, takes
+that service out, as any bad value does; so does a port with a label that is not read. If an app has more hosts
+times paths than it may have, none of them is served, but its service port is. Unknown labels do not count.
 
-| what | at most |
+| what | maximum |
 | --- | --- |"""
 
 LIMITS: tuple[tuple[str, int], ...] = (
@@ -118,15 +118,15 @@ LIMITS: tuple[tuple[str, int], ...] = (
     ("characters that each server adds to that", limits.PER_SERVER),
     ("characters that a service's labels write in the shared frontends", limits.RULES),
 )
-"""What is bounded, in words, and by which number."""
+"""Each limit, and its number."""
 
 _VARIABLES = """\
 
 ## Variables
 
-Every template of a service has every variable of a service, and those of its health check, which are empty where it
-has none. The templates of the server lines have those of a server besides; the grouped frontends have their own, named
-above. In Jinja2 they are `{{ name }}`, and three objects come with them: `service`, `app` (its `id`, `labels`, `ports`,
+Every template of a service has every variable of a service, and those of its health check, which are empty if it
+has none. The templates of the server lines also have those of a server; the grouped frontends have their own, named
+above. In Jinja2 they are `{{ name }}`, and there are three objects: `service`, `app` (its `id`, `labels`, `ports`,
 `health_checks`) and `settings`.
 
 | variable | of a | what it holds |
@@ -142,7 +142,7 @@ first digit is the topic. `marathon_lb_problems` counts the problems by their co
 
 
 def documents() -> dict[str, str]:
-    """The generated files, by their paths from docs/."""
+    """Return the generated files, by their paths from docs/."""
     completion = "../packaging/completion/"
     return {
         f"{completion}marathon-update-haproxy": bash(),
@@ -158,12 +158,12 @@ def documents() -> dict[str, str]:
 
 
 def labels_markdown() -> str:
-    """The table of labels as Markdown."""
+    """Return the table of labels as Markdown."""
     return "\n".join([_LABELS, *map(_label, LABELS), _LIMITS, *starmap(_limit, LIMITS)]) + "\n"
 
 
 def templates_markdown() -> str:
-    """The tables of templates and of variables as Markdown, then the default texts."""
+    """Return the tables of templates and of variables as Markdown, then the default texts."""
     tables = [_TEMPLATES, *map(_template, TEMPLATES), _VARIABLES, *map(_variable, VARIABLES)]
     return "\n".join([*tables, "", "## Default texts", *_texts()]) + "\n"
 
@@ -196,7 +196,7 @@ def _problem_kind(kind: ProblemKind) -> str:
 
 
 def longhelp() -> str:
-    """Options, labels and templates as one Markdown document."""
+    """Return options, labels and templates as one Markdown document."""
     return joined((labels_markdown(), templates_markdown()))
 
 

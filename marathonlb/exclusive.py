@@ -15,11 +15,11 @@ from marathonlb.settings import Settings
 
 
 def alone(settings: Settings, reactor: Any) -> AbstractContextManager[None]:
-    """Hold the locks of a controller for a while. Raises as `marathonlb.haproxy.files.lock.occupy` does."""
+    """Return a context that holds the locks of a controller; entering it raises as `occupy` does."""
     return occupied(with_state_directory(settings), reactor.seconds(), [WEB_SOCKET])
 
 
-class Alone(Service):
+class ExclusiveService(Service):
     """
     A daemon's service together with the locks that keep others out.
 

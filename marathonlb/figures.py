@@ -1,4 +1,4 @@
-"""Figures as people read them. Pure."""
+"""Numbers, durations and times as text for people. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from markupsafe import Markup, escape
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
-"""In seconds."""
+"""Seconds of each."""
 
 _KINDS = {"quarantine": "refused by HAProxy", "template": "operator"}
 
@@ -15,7 +15,7 @@ _SIZES = ("B", "kB", "MB", "GB", "TB")
 
 
 def duration(seconds: float) -> str:
-    """How long something took, with two or three digits that count, but none that were not measured."""
+    """Return a duration with two or three significant digits, and none that was not measured."""
     if seconds <= 0:
         return "0 s"
     if isinstance(seconds, int) and seconds < MINUTE:
@@ -39,7 +39,7 @@ def duration(seconds: float) -> str:
 
 
 def ago(seconds: float) -> str:
-    """How long ago something was; the script of the pages says it in the same words."""
+    """Return how many seconds ago something happened; the script of the pages writes it the same way."""
     if seconds < 1:
         return "now"
     for unit, name in ((DAY, "d"), (HOUR, "h"), (MINUTE, "min")):
@@ -49,17 +49,17 @@ def ago(seconds: float) -> str:
 
 
 def iso(seconds: float) -> str:
-    """A time since the epoch as machines read it: UTC, to the second."""
+    """Return a time since the epoch in ISO 8601, in UTC and to the second."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def moment(seconds: float) -> str:
-    """A time since the epoch as people read it: UTC, to the second."""
+    """Return a time since the epoch for people, in UTC and to the second."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def seconds_of(text: str) -> float | None:
-    """A time of ISO 8601 in seconds since the epoch; None where it is none."""
+    """Return a time in ISO 8601 as seconds since the epoch; None if it is not one."""
     try:
         return datetime.fromisoformat(text).timestamp()
     except ValueError:
@@ -67,12 +67,12 @@ def seconds_of(text: str) -> float | None:
 
 
 def number(value: int) -> str:
-    """A whole number, its thousands apart."""
+    """Return a whole number with its thousands separated."""
     return f"{value:,}"
 
 
 def size(count: float) -> str:
-    """So many bytes."""
+    """Return a number of bytes with its unit."""
     for unit in _SIZES[:-1]:
         if count < 999.5:
             return f"{count:.0f} {unit}" if unit == "B" or count >= 99.95 else f"{count:.1f} {unit}"
@@ -81,12 +81,12 @@ def size(count: float) -> str:
 
 
 def plural(count: int, one: str, many: str = "") -> str:
-    """A number with its word: ``1 service``, ``2 services``."""
+    """Return a number with its noun: ``1 service``, ``2 services``."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def kind(name: str) -> str:
-    """The kind of a problem: whose it is, or who says so."""
+    """Return the word for a kind of problems that the pages show."""
     return _KINDS.get(name, name)
 
 
@@ -100,9 +100,9 @@ def prose(text: str) -> Markup:
 
 def visible(text: str) -> str:
     """
-    What a text holds that would not be seen, or would turn its neighbours around, written out (``\\u202e``).
+    Return a text with its invisible characters, and those that reverse others, as escapes (``\\u202e``).
 
-    Lines and tabs stay.
+    Newlines and tabs stay.
     """
     if text.isprintable():
         return text
@@ -110,5 +110,5 @@ def visible(text: str) -> str:
 
 
 def finalized(value: object) -> object:
-    """What a template is given, `visible` where it is somebody's text and not markup already."""
+    """Return a template's value; `visible` if it is text and no markup."""
     return visible(value) if type(value) is str else value

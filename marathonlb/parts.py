@@ -1,4 +1,4 @@
-"""The parts of the controller, joined: what the daemon and a single run of the script have in common."""
+"""Make and join the parts of the controller that the daemon and a single run of the script have in common."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def make_parts(
 
 
 def _policy(settings: Settings) -> Policy:
-    """Read the policy file; without one every label is allowed."""
+    """Return the rules of the policy file; without one every label is allowed."""
     if not settings.policy:
         return OPEN
     from marathonlb.routing.policy.file import read_policy

@@ -18,7 +18,7 @@ from marathonlb.config.templates.loader import load_templates, require_directory
 from marathonlb.controller.recorder import Recorder
 from marathonlb.controller.timeline import EventTimeline
 from marathonlb.errors import PublishFailed, TemplateError, UsageError
-from marathonlb.exclusive import Alone
+from marathonlb.exclusive import ExclusiveService
 from marathonlb.haproxy.factory import make_certificate_watch
 from marathonlb.haproxy.files.lock import occupy
 from marathonlb.haproxy.files.state_directory import WEB_SOCKET
@@ -65,7 +65,7 @@ def make_daemon(settings: Settings, reactor: Any) -> IService:
     except BaseException:
         held.release()
         raise
-    return Alone(held, service)
+    return ExclusiveService(held, service)
 
 
 class Controller(MultiService):

@@ -1,8 +1,8 @@
 """
-The daemon's face: ``twistd marathon-lb``.
+The daemon's command line: ``twistd marathon-lb``.
 
-twistd makes the service before it starts to log and asks the application for its observer; so the service hands its
-own over when the application becomes its parent.
+twistd makes the service before it starts to log, and asks the application for its log observer. So the service sets
+its own observer when the application becomes its parent.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ Maker = Callable[[Settings, Any], IService]
 
 class Options(CommandLine, face=Face.DAEMON):
     """
-    ``twistd marathon-lb``'s options.
+    The options of ``twistd marathon-lb``.
 
-    :ivar settings: what they and the environment come to.
-    :ivar notices: what is to be said about them at the start.
+    :ivar settings: the settings of the command line and the environment.
+    :ivar notices: the notices about them, which are logged at the start.
     """
 
     settings: Settings
@@ -46,11 +46,11 @@ class Options(CommandLine, face=Face.DAEMON):
         self._environ = os.environ if environ is None else environ
 
     def documentation(self) -> str:
-        """Options, labels and templates."""
+        """Return options, labels and templates as Markdown."""
         return longhelp()
 
     def postOptions(self) -> None:
-        """Check everything that was given; what is refused becomes twistd's usage error."""
+        """Check all values; an error becomes twistd's usage error."""
         try:
             self.settings = settings_from(self.given, self._environ)
             self.notices = notices(self.given, self._environ)
@@ -58,11 +58,11 @@ class Options(CommandLine, face=Face.DAEMON):
             raise usage.UsageError(str(error)) from None
 
 
-class Daemon(MultiService):
+class TwistdService(MultiService):
     """
-    The controller's service as twistd runs it: with its own log, and with the notices said first.
+    The controller's service as twistd runs it: with its own log, and with the notices logged first.
 
-    :param observer: where the log goes; None leaves that to twistd.
+    :param observer: the log observer; None for twistd's.
     """
 
     _log = Logger()
@@ -73,13 +73,13 @@ class Daemon(MultiService):
         self._notices = notices
 
     def setServiceParent(self, parent: Any) -> None:
-        """Become a part of the application, which from now on logs as the options say."""
+        """Join the application, and set its log observer."""
         if self._observer is not None and isinstance(parent, Componentized):
             parent.setComponent(ILogObserver, self._observer)
         super().setServiceParent(parent)  # type: ignore[no-untyped-call]
 
     def startService(self) -> None:
-        """Say the notices, then start."""
+        """Log the notices, then start."""
         for notice in self._notices:
             self._log.warn("{notice}", notice=notice)
         super().startService()  # type: ignore[no-untyped-call]
@@ -87,10 +87,10 @@ class Daemon(MultiService):
 
 def makeService(options: Options, maker: Maker = make_daemon) -> IService:
     """
-    The daemon's service.
+    Return the daemon's service.
 
-    :param maker: what joins the objects; a test gives its own.
-    :raises SystemExit: with one line, where that cannot be done.
+    :param maker: makes the service; a test passes its own.
+    :raises SystemExit: it cannot be made; the message is one line.
     """
     from twisted.internet import reactor
 
@@ -98,13 +98,13 @@ def makeService(options: Options, maker: Maker = make_daemon) -> IService:
         service = _as_user(options.parent, partial(maker, options.settings, reactor))
     except MarathonLBError as error:
         raise SystemExit(f"marathon-lb: {described(error)}") from None
-    daemon = Daemon(_observer(options.settings, options.parent), options.notices)
+    daemon = TwistdService(_observer(options.settings, options.parent), options.notices)
     service.setServiceParent(daemon)
     return daemon
 
 
 def _as_user(twistd: Mapping[str, Any] | None, make: Callable[[], IService]) -> IService:
-    """Make the service as the user that ``twistd --uid`` will become: files are its own, and so is HAProxy."""
+    """Make the service as the user that ``twistd --uid`` switches to, so that files and HAProxy belong to that user."""
     if twistd is None or twistd.get("uid") is None or twistd["uid"] == os.geteuid():
         return make()
     gid = os.getegid() if twistd.get("gid") is None else twistd["gid"]
@@ -114,7 +114,7 @@ def _as_user(twistd: Mapping[str, Any] | None, make: Callable[[], IService]) -> 
 
 def _observer(settings: Settings, twistd: Mapping[str, Any] | None) -> ILogObserver | None:
     """
-    The log where twistd would write it, in our form.
+    Return the log observer for the place where twistd would log, with our formats; None for twistd's.
 
     :param twistd: twistd's own options.
     """
@@ -132,12 +132,12 @@ def _stream(path: str | None, foreground: bool) -> IO[Any]:
     if foreground and path in (None, "", "-"):
         return sys.stdout
     if path == "-":
-        raise SystemExit("Daemons cannot log to stdout: give --logfile a path, or twistd -n")
+        raise SystemExit("a daemon cannot log to stdout: give --logfile a path, or use twistd -n")
     try:
         stream: IO[Any] = LogFile.fromFullPath(path or "twistd.log")
     except OSError as error:
         raise SystemExit(
             f"marathon-lb: the log {error.filename} cannot be written: {error.strerror}; "
-            "choose another --logfile, or a directory with --rundir"
+            "choose another --logfile, or another directory with --rundir"
         ) from None
     return stream

@@ -158,6 +158,6 @@ class ServiceTests(SynchronousTestCase):
 
         globalLogPublisher.addObserver(observe)
         self.addCleanup(globalLogPublisher.removeObserver, observe)
-        tap.Daemon(None, options.notices).startService()
+        tap.TwistdService(None, options.notices).startService()
         self.assertEqual(list(options.notices), said)
         self.assertEqual(1, len(said))

@@ -1,4 +1,4 @@
-"""``--diff``: what would change, as unified lines, and whether HAProxy would have to be reloaded for it."""
+"""``--diff``: the changes that a run would make, as a unified diff, and the reason for a reload if it needs one."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from marathonlb.figures import visible
 from marathonlb.haproxy.files.publish import Published
 from marathonlb.haproxy.reload_reason import sentence
 from marathonlb.redaction import masked
-from marathonlb.script.parts import Watch, parts_of
+from marathonlb.script.parts import parts_of
+from marathonlb.script.progress import Watch
 from marathonlb.script.terminal import Paint, Terminal
 from marathonlb.settings import Settings
 
 SAME, DIFFERENT, TROUBLE = 0, 1, 2
-"""Exit statuses, as diff(1) has them."""
+"""Exit statuses, like those of diff(1)."""
 
 
 async def show_difference(settings: Settings, reactor: Any, terminal: Terminal, watch: Watch) -> int:
     """
-    Ask Marathon, and say what a run would change; nothing is changed.
+    Ask Marathon, and print the changes that a run would make, without making them.
 
     :return: the exit status.
     """
@@ -46,12 +47,12 @@ async def show_difference(settings: Settings, reactor: Any, terminal: Terminal, 
     if reasons:
         terminal.out.write(f"# HAProxy would be reloaded: {sentence(reasons)}\n")
     elif before.digest() != published.digest():
-        terminal.out.write("# HAProxy would be led there without a reload\n")
+        terminal.out.write("# HAProxy would be updated without a reload\n")
     return DIFFERENT if reasons or before.digest() != published.digest() else SAME
 
 
 def painted(line: str, paint: Paint) -> str:
-    """A line of a difference in the usual colours, without passwords, with its newline."""
+    """Return a line of a diff in the usual colours, without passwords, with its newline."""
     line = visible(line[:1] + masked(line[1:]))
     if line.startswith(("--- ", "+++ ")):
         return paint(line, "bold") + "\n"
@@ -61,10 +62,10 @@ def painted(line: str, paint: Paint) -> str:
 
 def unified(path: str, old: Published, new: Published) -> Iterator[str]:
     """
-    The lines of a unified difference of haproxy.cfg and its map files, each without its newline.
+    Yield the lines of a unified diff of haproxy.cfg and its map files, each without its newline.
 
-    Sections are matched by their names first and compared line by line then: line by line alone would take a large
-    cluster's configuration minutes.
+    Sections are matched by their names first, then compared line by line: a diff of all lines would take minutes for
+    the configuration of a large cluster.
     """
     yield from _file(path, list(_config(old.text, new.text)))
     for name in sorted({*old.maps, *new.maps}):
@@ -82,7 +83,10 @@ def _file(path: str, hunks: Sequence[str]) -> Iterator[str]:
 def _config(old: str, new: str) -> Iterator[str]:
     before, after = split(old, {}).sections, split(new, {}).sections
     left = right = 0
-    names = [(section.kind, section.name) for section in before], [(each.kind, each.name) for each in after]
+    names = (
+        [(section.kind, section.name) for section in before],
+        [(section.kind, section.name) for section in after],
+    )
     matcher = difflib.SequenceMatcher(None, *names, autojunk=False)
     for tag, first, last, start, end in matcher.get_opcodes():
         pairs: Iterable[tuple[Section | None, Section | None]] = zip(
@@ -90,8 +94,8 @@ def _config(old: str, new: str) -> Iterator[str]:
         )
         if tag != "equal":
             pairs = [
-                *((gone, None) for gone in before[first:last]),
-                *((None, come) for come in after[start:end]),
+                *((removed, None) for removed in before[first:last]),
+                *((None, added) for added in after[start:end]),
             ]
         for was, now in pairs:
             section = now or was
@@ -104,10 +108,10 @@ def _config(old: str, new: str) -> Iterator[str]:
 
 def _hunks(old: str, new: str, left: int, right: int, name: str = "") -> Iterator[str]:
     """
-    The hunks of two texts.
+    Yield the lines of the hunks of two texts.
 
-    :param left: the lines before the first text in its file.
-    :param right: the same of the second one.
+    :param left: number of lines before the first text in its file.
+    :param right: number of lines before the second text in its file.
     """
     if old == new:
         return
@@ -116,7 +120,7 @@ def _hunks(old: str, new: str, left: int, right: int, name: str = "") -> Iterato
 
 
 def _moved(line: str, left: int, right: int) -> str:
-    """A hunk's heading with the lines before its section added."""
+    """Return a hunk's heading with the numbers of lines before its section added."""
     _, old, new, _ = line.split()
     return f"@@ {_shifted(old, left)} {_shifted(new, right)} @@"
 

@@ -1,4 +1,4 @@
-"""``--explain``: which rule catches a URL, an app id or a port, by the daemon's word or else by Marathon's."""
+"""``--explain``: the rule that matches a URL, an app id or a port, from the daemon's state or else from Marathon's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from marathonlb.figures import visible
 from marathonlb.routing.explain.answer import explain
 from marathonlb.routing.explain.model import Explanation, render
 from marathonlb.routing.explain.question import EXPECTED, question_of
-from marathonlb.script.parts import Watch, parts_of
+from marathonlb.script.parts import parts_of
+from marathonlb.script.progress import Watch
 from marathonlb.script.terminal import Terminal
 from marathonlb.settings import Settings
 from marathonlb.web.client import ControllerClient
@@ -23,35 +24,35 @@ _log = Logger()
 
 async def show_explanation(settings: Settings, reactor: Any, terminal: Terminal, watch: Watch) -> int:
     """
-    Say which rule catches it, or why nothing does.
+    Print the rule that matches, or the reason why none does.
 
     :return: the exit status.
-    :raises UsageError: it is neither a URL nor an app id nor a port.
+    :raises UsageError: the question is neither a URL nor an app id nor a port.
     :raises MarathonLBError: neither a daemon nor a Marathon answers.
     """
-    what = settings.explain or ""
+    text = settings.explain or ""
     try:
-        question = question_of(what)
+        question = question_of(text)
     except ValueError:
-        raise UsageError(option="--explain", value=what, expected=EXPECTED) from None
-    said = await _by_daemon(settings, reactor, what)
-    if said is None:
+        raise UsageError(option="--explain", value=text, expected=EXPECTED) from None
+    explanation = await _by_daemon(settings, reactor, text)
+    if explanation is None:
         async with parts_of(settings, reactor, watch) as parts:
             wanted = await parts.reconciler.look()
             state = parts.planner.state(wanted, parts.gatherer.cluster.apps, parts.hosts.address)
-            said = explain(question, state)
-    terminal.out.write(visible(render(said)))
+            explanation = explain(question, state)
+    terminal.out.write(visible(render(explanation)))
     return 0
 
 
-async def _by_daemon(settings: Settings, reactor: Any, what: str) -> Explanation | None:
-    """Its answer, which knows what HAProxy has refused; None where none can give one, which is said."""
+async def _by_daemon(settings: Settings, reactor: Any, question: str) -> Explanation | None:
+    """Return the daemon's explanation, which knows what HAProxy has refused; None, with a warning, if there is none."""
     try:
-        reply = await ControllerClient.of(settings, reactor).ask(f"/api/explain?q={quote(what, safe='')}")
+        reply = await ControllerClient.of(settings, reactor).ask(f"/api/explain?q={quote(question, safe='')}")
         return msgspec.convert(reply.data(), Explanation)
     except (DaemonUnreachable, DaemonRefused, msgspec.MsgspecError) as error:
         _log.warn(
-            "{error}. Marathon is asked in its place: what HAProxy has refused is not known here",
+            "{error}. Asking Marathon instead; what HAProxy has refused is not known",
             error=str(error),
         )
         return None

@@ -1,4 +1,4 @@
-"""A single run: the configuration is made and applied, or under ``--dry`` printed."""
+"""A single run: make the configuration and apply it, or print it (``--dry``)."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from marathonlb.exclusive import alone
 from marathonlb.haproxy.reload_reason import from_cause
 from marathonlb.parts import Parts
 from marathonlb.routing.problems import Problem
-from marathonlb.script.parts import Watch, parts_of
+from marathonlb.script.parts import parts_of
+from marathonlb.script.progress import Watch
 from marathonlb.script.terminal import Terminal
 from marathonlb.settings import Settings
 
 DONE, LEFT_OUT = 0, 3
-"""Exit statuses; the second one under ``--strict-exit`` alone."""
+"""Exit statuses; the second one only with ``--strict-exit``."""
 
 _log = Logger()
 

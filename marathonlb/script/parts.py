@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any
 
 from marathonlb.controller.event_log import EventLog
 from marathonlb.parts import Parts, learn, make_parts
+from marathonlb.script.progress import Watch
 from marathonlb.settings import Settings
-
-Watch = Callable[[str], object]
-"""Is called with the name of each stage that begins."""
 
 
 class RunLog(EventLog):

@@ -1,61 +1,68 @@
-"""What a long run is at, with the seconds that it takes: for whoever looks at a terminal."""
+"""The present stage of a long run and its duration in seconds, on a terminal."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 
 from marathonlb.script.terminal import ErrorStream
 
+Watch = Callable[[str], object]
+"""Is called with the name of each stage that begins."""
+
 PATIENCE = 0.5
-"""Seconds of silence; most runs are over by then."""
+"""Seconds before anything is shown; most runs have ended by then."""
 
 INTERVAL = 0.1
+"""Seconds between two updates of the line."""
 
 STAGES = {
     "gather": "asking Marathon",
-    "render": "writing the text",
-    "steps": "telling HAProxy what has changed",
-    "check": "letting HAProxy check it",
+    "render": "rendering the configuration",
+    "steps": "updating HAProxy through its runtime API",
+    "check": "checking the configuration",
     "publish": "writing the files",
     "reload": "reloading HAProxy",
 }
+"""The text that is shown for each stage."""
 
 
 class Progress:
     """
-    Shows one line that changes.
+    Shows the stage on one line, and updates it.
 
-    :param stream: None shows nothing.
+    :param stream: None to show nothing.
     """
 
     def __init__(self, stream: ErrorStream | None, clock: IReactorTime) -> None:
         self._stream = stream
         self._clock = clock
-        self._words = ""
+        self._text = ""
         self._began = self._stage_began = clock.seconds()
-        self._beat = LoopingCall(self._show)
-        self._beat.clock = clock
+        self._updates = LoopingCall(self._show)
+        self._updates.clock = clock
 
     def start(self) -> None:
-        """Look at the clock from now on."""
+        """Begin to update the line."""
         if self._stream is not None:
-            self._beat.start(INTERVAL, now=False).addErrback(lambda _: None)  # a terminal that is gone
+            self._updates.start(INTERVAL, now=False).addErrback(lambda _: None)  # the terminal is closed
 
     def stop(self) -> None:
-        """Show nothing any more."""
-        if self._beat.running:
-            self._beat.stop()
+        """Remove the line, and stop updating it."""
+        if self._updates.running:
+            self._updates.stop()
         if self._stream is not None:
             self._stream.hide()
 
     def stage(self, name: str) -> None:
-        """A stage begins: see `STAGES`."""
-        self._words, self._stage_began = STAGES.get(name, name), self._clock.seconds()
+        """Take note that a stage of `STAGES` begins."""
+        self._text, self._stage_began = STAGES.get(name, name), self._clock.seconds()
         if self._stream is not None:
             self._show()
 
     def _show(self) -> None:
         now = self._clock.seconds()
-        if self._stream is not None and self._words and now - self._began >= PATIENCE:
-            self._stream.show(f"{self._words}: {now - self._stage_began:.1f} s")
+        if self._stream is not None and self._text and now - self._began >= PATIENCE:
+            self._stream.show(f"{self._text}: {now - self._stage_began:.1f} s")

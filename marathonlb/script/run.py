@@ -1,4 +1,4 @@
-"""Choose the kind of work that a command line asks for, and import it."""
+"""Choose the kind of work that the options ask for, and import it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from marathonlb.script.progress import Progress
+from marathonlb.script.progress import Progress, Watch
 from marathonlb.script.terminal import Terminal
 from marathonlb.settings import Settings
-
-Watch = Callable[[str], object]
-"""Is called with the name of each stage that begins."""
 
 Work = Callable[[Settings, Any, Terminal, Watch], Awaitable[int]]
 

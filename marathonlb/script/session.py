@@ -1,5 +1,5 @@
 """
-One run of ``marathon-update-haproxy`` under the reactor: it begins, and it ends with an exit status.
+One run of ``marathon-update-haproxy`` under the reactor, from its options to its exit status.
 """
 
 from __future__ import annotations
@@ -140,13 +140,15 @@ async def exit_status(name: str, work: Deferred[int], stderr: IO[str]) -> int:
             code = USAGE if failure.check(UsageError) else FAILED
             stderr.write(f"{name}: {described(failure.value)}\n")
         elif failure.check(CancelledError):
-            stderr.write(f"{name}: interrupted; the configuration that was there is whole\n")
+            stderr.write(f"{name}: interrupted; the configuration on disk is intact\n")
         elif failure.check(BrokenPipeError):  # the reader of the output has closed it
             return FAILED
         else:
             Logger(namespace=__name__).debug("The run failed: {log_failure}", log_failure=failure)
             kind = failure.type.__name__
-            stderr.write(f"{name}: a defect: {kind}: {failure.value}; --log-level=debug shows where\n")
+            stderr.write(
+                f"{name}: defect in marathon-lb: {kind}: {failure.value}; --log-level=debug logs the traceback\n"
+            )
     return code
 
 

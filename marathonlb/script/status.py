@@ -1,4 +1,4 @@
-"""``--status``: how the running daemon is, in a table that fits a terminal."""
+"""``--status``: the status of the running daemon, in a table that fits a terminal."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from marathonlb.web.api.status import HAProxyStatus, MarathonStatus, Status
 from marathonlb.web.client import ControllerClient
 
 READY, NOT_READY = 0, 1
-"""Exit statuses; where no daemon answers it is 1, too."""
+"""Exit statuses; it is also 1 if no daemon answers."""
 
 SHOWN = 10
-"""So many problems are named."""
+"""Maximum number of problems that are listed."""
 
 LONGEST = 300
-"""So much of a label's value is shown."""
+"""Maximum number of characters of a label's value that are shown."""
 
 _COLUMN = 13
+"""Width of the column of names."""
 
 
 async def show_status(settings: Settings, reactor: Any, terminal: Terminal) -> int:
     """
-    Ask the daemon, and say what it says.
+    Ask the daemon for its status, and print it.
 
     :return: the exit status.
-    :raises DaemonUnreachable: none answers.
+    :raises DaemonUnreachable: no daemon answers.
     """
     daemon = ControllerClient.of(settings, reactor)
     reply = await daemon.ask("/api/status")
-    said = reply.data()
-    status = msgspec.convert(said, Status)
+    status = msgspec.convert(reply.data(), Status)
     if settings.json:
         terminal.out.write(reply.json)
     else:
@@ -49,7 +49,7 @@ async def show_status(settings: Settings, reactor: Any, terminal: Terminal) -> i
 
 
 def table(status: Status, problems: tuple[ProblemView, ...], paint: Paint) -> Iterator[str]:
-    """The lines of the table."""
+    """Yield the lines of the table."""
     ready = paint("ready", "green") if status.ready else paint("not ready", "red")
     up = f"up {ago(status.now - status.started)}"
     yield _row("marathon-lb", f"{status.version}, mode {status.mode}, {up}: {ready}")
@@ -57,14 +57,14 @@ def table(status: Status, problems: tuple[ProblemView, ...], paint: Paint) -> It
         yield _row("", paint(reason, "red"))
     if status.pinned is not None:
         since = _time(status.pinned.since)
-        words = f"configuration {status.pinned.name} since {since}; --rollback 0 releases it"
-        yield _row("pinned", paint(words, "yellow"))
+        pin = f"configuration {status.pinned.name} since {since}; --rollback 0 releases it"
+        yield _row("pinned", paint(pin, "yellow"))
     yield from _marathon(status.marathon, status.now, paint)
     yield from _haproxy(status.haproxy, paint)
     yield _row("serves", f"{_count(status.services, 'service')}, {_count(status.servers, 'server')}")
     behind = status.generation.wanted - status.generation.running
     if behind:
-        yield _row("", paint(f"{_count(behind, 'hint')} not carried out yet", "yellow"))
+        yield _row("", paint(f"{_count(behind, 'hint')} pending", "yellow"))
     if status.failure:
         yield _row("", paint(f"{_count(status.failures, 'failure')} in a row: {status.failure}", "red"))
     yield _row("last change", _entry(status.last_change, status.now))
@@ -84,31 +84,31 @@ def _marathon(marathon: MarathonStatus, now: float, paint: Paint) -> Iterator[st
     name = "Marathon"
     for endpoint in marathon.endpoints:
         marks = [f"cluster {endpoint.cluster}"] * bool(endpoint.cluster)
-        marks += ["leads"] * bool(endpoint.leader) + ["asked first"] * endpoint.preferred
+        marks += ["leader"] * bool(endpoint.leader) + ["preferred"] * endpoint.preferred
         yield _row(name, endpoint.url + (f" ({', '.join(marks)})" if marks else ""))
         name = ""
-    event = "none yet" if marathon.last_event is None else f"the last {ago(now - marathon.last_event)} ago"
+    event = "none yet" if marathon.last_event is None else f"last {ago(now - marathon.last_event)} ago"
     source = f"from {marathon.connected_to}, " if marathon.connected_to else ""
     yield _row("", f"events: {source}{event}")
     if marathon.problem:
         yield _row("", paint(marathon.problem, "yellow"))
     if marathon.staleness_seconds is None:
-        yield _row("", "never compared with everything")
+        yield _row("", "no full comparison yet")
     else:
-        compared = f"compared with everything {ago(marathon.staleness_seconds)} ago"
+        compared = f"last full comparison {ago(marathon.staleness_seconds)} ago"
         yield _row("", f"{_count(marathon.apps, 'app')}, {compared}")
 
 
 def _haproxy(haproxy: HAProxyStatus, paint: Paint) -> Iterator[str]:
-    said = [haproxy.version or haproxy.binary_version or "unknown version"]
-    said.append("managed" if haproxy.managed else "not managed")
+    facts = [haproxy.version or haproxy.binary_version or "unknown version"]
+    facts.append("managed" if haproxy.managed else "not managed")
     if haproxy.uptime_seconds is not None:
-        said.append(f"pid {haproxy.pid}, up {ago(haproxy.uptime_seconds)}")
+        facts.append(f"pid {haproxy.pid}, up {ago(haproxy.uptime_seconds)}")
     if haproxy.sessions is not None:
-        said.append(f"{haproxy.sessions} of {haproxy.sessions_limit} connections")
+        facts.append(f"{haproxy.sessions} of {haproxy.sessions_limit} connections")
     if haproxy.draining:
-        said.append(f"{_count(haproxy.draining, 'old worker')} still draining")
-    yield _row("HAProxy", ", ".join(said))
+        facts.append(f"{_count(haproxy.draining, 'old worker')} draining")
+    yield _row("HAProxy", ", ".join(facts))
     if haproxy.problem:
         yield _row("", paint(haproxy.problem, "red"))
 
@@ -123,18 +123,18 @@ def _entry(entry: Entry | None, now: float) -> str:
 def _problem(problem: ProblemView) -> str:
     where = problem.app_id if problem.port_index is None else f"{problem.app_id} port {problem.port_index}"
     value = problem.value if len(problem.value) <= LONGEST else f"{problem.value[:LONGEST]}…"
-    what = f"{problem.label}={value}" if problem.label and value else problem.label
-    fate = "" if problem.fatal else " (served)" * bool(problem.app_id)
+    label = f"{problem.label}={value}" if problem.label and value else problem.label
+    served = "" if problem.fatal else " (served)" * bool(problem.app_id)
     code = f"{problem.code} " if problem.code else ""
-    return code + ": ".join(part for part in (where, what, problem.reason) if part) + fate
+    return code + ": ".join(part for part in (where, label, problem.reason) if part) + served
 
 
 def _row(name: str, text: str) -> str:
     return f"{name:<{_COLUMN}}{text}"
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _time(seconds: float) -> str:
@@ -142,11 +142,11 @@ def _time(seconds: float) -> str:
 
 
 def ago(seconds: float) -> str:
-    """A duration in its two largest units."""
+    """Return a duration in its two largest units."""
     left = max(0, int(seconds))
-    said = []
+    parts = []
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
         number, left = divmod(left, size)
         if number:
-            said.append(f"{number} {unit}")
-    return " ".join(said[:2]) or "0 s"
+            parts.append(f"{number} {unit}")
+    return " ".join(parts[:2]) or "0 s"

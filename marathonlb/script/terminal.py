@@ -1,8 +1,8 @@
 """
-Where the script's words go: plain into files and pipes, with colours and signs of progress on a terminal.
+The streams of the script: plain text for files and pipes, colours and progress for a terminal.
 
-A terminal obeys what it is sent, and that may come out of somebody's label: there, nothing but letters and our own
-colours are.
+A terminal obeys escape sequences, and an app's label may contain some. So only printable characters and the colours of
+`Paint` are written to it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from marathonlb.figures import visible
 from marathonlb.redaction import masked
 
 CLEAR = "\r\x1b[K"
-"""Empties the line on a terminal."""
+"""The sequence that empties the line on a terminal."""
 
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "bold": "1"}
 _PAINTED = re.compile(rf"(\x1b\[(?:0|{'|'.join(_COLOURS.values())})m)")
 
 
 def harmless(text: str) -> str:
-    """A text for a terminal: whatever it could obey is written out, but for `Paint`'s colours."""
+    """Return a text for a terminal with escapes for all control characters, except `Paint`'s colours."""
     return "".join(part if n % 2 else visible(part) for n, part in enumerate(_PAINTED.split(text)))
 
 
@@ -32,7 +32,7 @@ class Screen:
     """
     Standard output.
 
-    :param paints: whether `Paint` writes colours to it.
+    :param paints: True if `Paint` writes colours to it.
     """
 
     def __init__(self, stream: IO[str], *, paints: bool) -> None:
@@ -40,37 +40,37 @@ class Screen:
         self._written_as = harmless if paints else visible
 
     def write(self, text: str) -> int:
-        """Write what is `harmless`, also into a file or a pipe: it may be shown on a terminal later."""
+        """Write a text as `harmless` returns it, also to a file or a pipe, which may be shown on a terminal later."""
         return self._stream.write(self._written_as(text))
 
     def flush(self) -> None:
-        """Pass on what is buffered."""
+        """Flush the stream."""
         self._stream.flush()
 
 
 @frozen
 class Paint:
     """
-    Colours.
+    Adds colours to text.
 
-    :param on: whether there are any.
+    :param on: False to add none.
     """
 
     on: bool = False
 
     def __call__(self, text: str, colour: str) -> str:
-        """The text in a colour: ``red``, ``green``, ``yellow``, ``cyan`` or ``bold``."""
+        """Return the text in a colour: ``red``, ``green``, ``yellow``, ``cyan`` or ``bold``."""
         text = visible(text)
         return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if self.on and text else text
 
 
 class ErrorStream:
     """
-    Standard error with a line at its end that comes and goes.
+    Standard error with a temporary line at its end.
 
-    What is written for good goes before that line, so a log and the progress do not run into each other.
+    Permanent text is written before that line, so that the log and the progress do not mix.
 
-    :param stream: the real one.
+    :param stream: the real stream.
     """
 
     def __init__(self, stream: IO[str]) -> None:
@@ -78,26 +78,26 @@ class ErrorStream:
         self._shown = False
 
     def write(self, text: str) -> int:
-        """Write for good."""
+        """Write permanent text."""
         self.hide()
         return self._stream.write(visible(text))
 
     def flush(self) -> None:
-        """Pass on what is buffered."""
+        """Flush the stream."""
         self._stream.flush()
 
     def isatty(self) -> bool:
-        """Whether somebody looks at it."""
+        """Return whether it is a terminal."""
         return self._stream.isatty()
 
     def show(self, text: str) -> None:
-        """Have this as the line that comes and goes."""
+        """Show this as the temporary line."""
         self._shown = True
         self._stream.write(f"{CLEAR}{text}")
         self._stream.flush()
 
     def hide(self) -> None:
-        """Have no such line."""
+        """Remove the temporary line."""
         if self._shown:
             self._shown = False
             self._stream.write(CLEAR)
@@ -110,8 +110,8 @@ class Terminal:
     The script's two streams.
 
     :param paint: colours for `out`.
-    :param watched: whether somebody looks at `err`, so that progress is worth showing.
-    :param file: standard output where it is no terminal: what is written there can be used, to the letter.
+    :param watched: True if `err` is a terminal, so that progress is shown.
+    :param file: standard output if it is no terminal: texts are written to it unchanged, so that they can be used.
     """
 
     out: Any
@@ -121,7 +121,7 @@ class Terminal:
     file: Any = None
 
     def show_file(self, text: str) -> None:
-        """Write the text of a file: as it is into a file or a pipe, without passwords on a terminal."""
+        """Write the text of a file: unchanged to a file or a pipe, without passwords to a terminal."""
         if self.file is None:
             self.out.write(masked(text))
         else:
@@ -130,9 +130,9 @@ class Terminal:
     @classmethod
     def of(cls, out: IO[str], err: IO[str], environ: Mapping[str, str]) -> Terminal:
         """
-        What the streams allow.
+        Return the terminal for these streams.
 
-        There are colours where the output is a terminal, ``NO_COLOR`` is empty or absent, and ``TERM`` is not ``dumb``.
+        There are colours if the output is a terminal, ``NO_COLOR`` is empty or absent, and ``TERM`` is not ``dumb``.
         """
         able = environ.get("TERM") != "dumb"
         colours = able and out.isatty() and not environ.get("NO_COLOR")

@@ -51,7 +51,7 @@ class ExplainTests(MarathonTestCase):
         out, err, code = await self.script("--marathon", marathon.url, "--explain", url)
         self.assertEqual(0, code)
         self.assertIn("no daemon answers", err)
-        self.assertIn("Marathon is asked in its place: what HAProxy has refused is not known here", err)
+        self.assertIn("Asking Marathon instead; what HAProxy has refused is not known", err)
         self.assertIn("the entry shop.example.com of domain2backend.map catches it", out)
         self.assertIn("leads to /shop/web port 0", out)
         policy = Path(self.mktemp()).resolve()

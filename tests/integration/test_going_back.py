@@ -67,11 +67,11 @@ class GoingBackTests(Controlled, MarathonTestCase):
         await self.break_it(service)
         said = await self.run_script("--rollback", "1")
         self.assertRegex(
-            said, r"^Configuration 1 of .* is pinned, with today's tasks\. HAProxy is led there without"
+            said, r"^Configuration 1 of .* is pinned, with today's tasks\. HAProxy was updated without"
         )
         await self.answers("shop task=")
         self.assertIn("so this waits: ", self.log())
-        self.assertIn("Nothing is pinned. HAProxy is ", await self.run_script("--rollback", "0"))
+        self.assertIn("Nothing is pinned. HAProxy was ", await self.run_script("--rollback", "0"))
         await self.answers("shop task=", "typo.example.com")
         hosts = self.directory / "domain2backend.map"
         await until(lambda: "typo" in hosts.read_text(), 20)

@@ -18,9 +18,9 @@ class PlaceTests(SynchronousTestCase):
     def test_too_far(self) -> None:
         """What is not kept cannot be gone back to, and the words say what can."""
         for steps, kept, words in (
-            (3, 3, "the oldest one is 2"),
-            (1, 1, "none is kept before"),
-            (1, 0, "none is kept before"),
+            (3, 3, "the oldest of the 3 archived configurations is 2"),
+            (1, 1, "no earlier configuration"),
+            (1, 0, "no earlier configuration"),
         ):
             error = self.assertRaises(UsageError, place, steps, kept)
             self.assertIn("--rollback", str(error))

@@ -57,9 +57,9 @@ class StatusTests(PagesTestCase):
         said = self.table()
         for line in (
             "marathon-lb  1.2.3, mode sse, up 1 s: ready\n",
-            "Marathon     http://one:8080 (asked first)\n             http://two:8080 (leads)\n",
-            "             events: from http://one:8080, the last 6 s ago\n",
-            "             1 app, compared with everything 1 s ago\n",
+            "Marathon     http://one:8080 (preferred)\n             http://two:8080 (leader)\n",
+            "             events: from http://one:8080, last 6 s ago\n",
+            "             1 app, last full comparison 1 s ago\n",
             "HAProxy      2.8.1, managed, pid 77, up 3 s\n",
             "serves       1 service, 2 servers\n",
             "last reload  1 s ago, in 0 ms: reloaded: there was no configuration\n",
