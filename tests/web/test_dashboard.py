@@ -15,7 +15,7 @@ from marathonlb.marathon.model import Task
 from marathonlb.problem_kinds.apps import LABEL_VALUE
 from marathonlb.problem_kinds.operators import SSL_CERTS_UNUSABLE
 from marathonlb.routing.problems import Problem
-from marathonlb.web.dashboard.assets import DIRECTORY, FOR_EVER
+from marathonlb.web.dashboard.assets import CACHE_FOREVER, DIRECTORY
 from marathonlb.web.dashboard.history import LINES
 from marathonlb.web.dashboard.selection import ROWS
 from tests.fakes.haproxy import NONSENSE
@@ -587,7 +587,7 @@ class Files(DashboardTestCase):
         for link in links:
             code, text, headers = self.ask("GET", link)
             name = link.rpartition("/")[2]
-            self.assertEqual((code, headers["cache-control"]), (200, FOR_EVER))
+            self.assertEqual((code, headers["cache-control"]), (200, CACHE_FOREVER))
             self.assertEqual(text, (DIRECTORY / "static" / name).read_text("utf-8"))
             kind = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}[
                 name.rpartition(".")[2]

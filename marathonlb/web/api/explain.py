@@ -138,7 +138,7 @@ async def what_if(context: WebContext, definition: bytes, *, check: bool = True,
 
 
 def _app(definition: bytes, context: WebContext, cluster: str) -> App:
-    """Return the app with the tasks that it has now. It counts as changed now, so it loses every collision."""
+    """Return the app with the tasks that it has now. A new app is the youngest in every collision."""
     names = [each.name for each in context.clusters]
     if cluster not in names:
         raise Refusal(400, f"cluster= must be one of {', '.join(map(repr, names))}")

@@ -1,1 +1,1 @@
-"""The dashboard: pages for people, rendered here and kept up to date by a little script."""
+"""The dashboard: HTML pages that a small script keeps up to date."""

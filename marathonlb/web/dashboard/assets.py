@@ -1,7 +1,7 @@
 """
-The files that pages need beside themselves: style, script, icon.
+The static files of the pages: style, script and icon.
 
-Each stands at a path with the hash of its content: a browser may keep it for ever, and never has an old one.
+Each has the hash of its content in its path, so a browser may cache it for ever and never uses an old one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _TYPES: Mapping[str, str] = {
     ".svg": "image/svg+xml",
 }
 
-FOR_EVER = "public, max-age=31536000, immutable"
+CACHE_FOREVER = "public, max-age=31536000, immutable"
 
 
 @frozen
@@ -31,7 +31,7 @@ class Asset:
     """
     One file.
 
-    :param version: the beginning of its content's hash.
+    :param version: the first digits of the hash of its content.
     """
 
     name: str
@@ -41,23 +41,23 @@ class Asset:
 
     @property
     def path(self) -> str:
-        """Where it is."""
+        """The path of its URL."""
         return f"/static/{self.version}/{self.name}"
 
 
 @frozen(slots=False)
 class Assets:
-    """The files of a directory, read when the first one is needed."""
+    """The files of a directory, read at the first use."""
 
     directory: Path = DIRECTORY / "static"
 
     @cached_property
     def by_name(self) -> Mapping[str, Asset]:
-        """Each file by its name."""
+        """All files by name."""
         return {path.name: _read(path) for path in self.directory.iterdir() if path.suffix in _TYPES}
 
     def path(self, name: str) -> str:
-        """Where a file is."""
+        """Return the path of a file's URL."""
         return self.by_name[name].path
 
 
@@ -67,7 +67,7 @@ def _read(path: Path) -> Asset:
 
 
 class AssetPage(Page):
-    """One of the files. An old page that asks for another version is given the present one, which is not to be kept."""
+    """A static file. A page with an old version in the path gets the present file, which must not be cached."""
 
     summary = "A file of the dashboard"
 
@@ -75,12 +75,12 @@ class AssetPage(Page):
         self._assets = assets
 
     async def answer(self, asked: Asked) -> Answer:
-        """Its content. Raises `Refusal` where there is none of this name."""
+        """Return its content. Raises `Refusal` if there is no such file."""
         asset = self._assets.by_name.get(asked.arguments["name"])
         if asset is None:
             raise Refusal(404, f"there is no page {asked.path}")
         kept = (
-            {"Cache-Control": FOR_EVER, "Vary": "Authorization"}
+            {"Cache-Control": CACHE_FOREVER, "Vary": "Authorization"}
             if asked.arguments["version"] == asset.version
             else {}
         )

@@ -1,4 +1,4 @@
-"""Small drawings as numbers, from which a template makes SVG. Pure."""
+"""Charts as numbers, from which a template makes SVG. Pure."""
 
 from __future__ import annotations
 
@@ -10,39 +10,38 @@ from attrs import frozen
 from marathonlb.controller.timeline import Entry, Kind
 
 STAGES = ("gather", "render", "steps", "check", "publish", "reload")
-"""The stages of a convergence in their order; each has a colour of its own."""
+"""The stages of a convergence in their order; each has its own colour."""
 
 BARS = 60
-"""So many changes are drawn."""
+"""Maximum number of changes in the chart."""
 
 TALLEST = 40.0
+"""Height of the highest bar."""
 
 SHORTEST = 0.001
-"""What takes so many seconds, or fewer, is drawn as nearly nothing; from there on the scale is logarithmic."""
+"""Seconds of the smallest bar; the scale from there on is logarithmic."""
 
 
 @frozen
 class Bar:
     """
-    A bar of a drawing, in its own units.
-
-    :param words: what it says to those who do not see it, or point at it.
+    A bar of a chart, in the units of the chart.
     """
 
     x: float
     width: float
     height: float
     name: str
-    words: str = ""
     seconds: float = 0.0
 
 
 @frozen
 class Latencies:
     """
-    From an event to HAProxy's confirmation, for the last changes that an event led to, on a logarithmic scale.
+    Times from an event to HAProxy's confirmation for the last changes, on a logarithmic scale.
 
-    :param bars: the oldest first; a reload's is named ``reload``, others ``steps``.
+    :param bars: the oldest first; named ``reload`` or ``steps`` (runtime API).
+    :param median: seconds, like the other two.
     """
 
     bars: tuple[Bar, ...]
@@ -52,7 +51,7 @@ class Latencies:
 
 
 def latencies(entries: Iterable[Entry]) -> Latencies | None:
-    """How quickly the last changes went; None where no event has led to one yet."""
+    """Return the chart of the last changes; None if no event has led to one yet."""
     measured = [e for e in entries if e.kind is Kind.CONVERGED and e.event_to_traffic_seconds is not None]
     shown = measured[-BARS:]
     values = [e.event_to_traffic_seconds or 0.0 for e in shown]
@@ -73,24 +72,24 @@ def latencies(entries: Iterable[Entry]) -> Latencies | None:
 
 
 def _size(seconds: float) -> float:
-    """How big it looks: ten times as long is one more."""
+    """Return the height on the logarithmic scale: ten times as long is one more."""
     return log10(max(seconds, 1.1 * SHORTEST) / SHORTEST)
 
 
 def median(values: Sequence[float]) -> float:
-    """The value that half of them do not exceed."""
+    """Return the value that half of them do not exceed."""
     return sorted(values)[ceil(len(values) / 2) - 1]
 
 
 def stages(seconds: Mapping[str, float], longest: float) -> tuple[Bar, ...]:
     """
-    The stages of one convergence side by side, 100 units for the longest one of the page.
+    Return the stages of one convergence side by side; the longest convergence of the page has 100 units.
 
     :param longest: seconds.
     """
     bars: list[Bar] = []
     x = 0.0
-    for name in sorted(seconds, key=lambda each: STAGES.index(each) if each in STAGES else len(STAGES)):
+    for name in sorted(seconds, key=lambda stage: STAGES.index(stage) if stage in STAGES else len(STAGES)):
         width = 100 * seconds[name] / longest if longest > 0 else 0.0
         bars.append(Bar(round(x, 2), round(max(width, 0.4), 2), 1.0, name, seconds=seconds[name]))
         x += max(width, 0.4)

@@ -1,4 +1,4 @@
-"""The pages that tell what was: the timeline, the configurations, and what differs between two of them."""
+"""The pages about the past: the timeline, the configurations and the difference between two of them."""
 
 from __future__ import annotations
 
@@ -21,64 +21,64 @@ from marathonlb.web.page import Asked
 from marathonlb.web.threads import in_thread
 
 ENTRIES = 100
-"""So many entries of the timeline are on one page."""
+"""Maximum number of entries on one page of the timeline."""
 
 LINES = 1000
-"""So many lines of a configuration are on one page."""
+"""Maximum number of lines on one page of a configuration."""
 
-FINDS = 200
-"""So many lines that hold a word are shown."""
+MATCHES = 200
+"""Maximum number of lines that a search shows."""
 
 FILTERS: Mapping[str, tuple[str, frozenset[Kind]]] = {
     "": ("Everything", frozenset(Kind)),
     "changes": ("Changes", frozenset({Kind.CONVERGED})),
     "failures": ("Failed and waiting", frozenset({Kind.FAILED, Kind.WAITING, Kind.HELD})),
     "problems": ("Problems", frozenset({Kind.PROBLEM, Kind.MENDED, Kind.DRIFT})),
-    "asked": ("Asked for", frozenset({Kind.ASKED})),
+    "asked": ("Requests", frozenset({Kind.ASKED})),
 }
 
 
 class TimelineHtmlPage(HtmlPage):
-    """What happened, the newest first."""
+    """The timeline, the newest entry first."""
 
     template = "timeline.html"
-    summary = "What came, what was decided, what was done, and how long each took"
+    summary = "The last events: what triggered each, what was done, and how long each stage took"
 
     async def values(self, asked: Asked) -> Mapping[str, Any]:
-        """See the template."""
+        """Return the values of the template."""
         name = asked.query.get("kind", "")
         name = name if name in FILTERS else ""
         everything = self._context.recorder.timeline.entries()
-        found = [entry for entry in reversed(everything) if entry.kind in FILTERS[name][1]]
+        selected = [entry for entry in reversed(everything) if entry.kind in FILTERS[name][1]]
         page = max(1, asked.number("page", 1))
-        shown = found[(page - 1) * ENTRIES : page * ENTRIES]
+        shown = selected[(page - 1) * ENTRIES : page * ENTRIES]
         return {
             "entries": shown,
             "stages": stages,
             "longest": max((entry.total_seconds for entry in shown), default=0.0),
             "kind": name,
             "filters": [
-                (each, title, sum(entry.kind in wanted for entry in everything))
-                for each, (title, wanted) in FILTERS.items()
+                (kind, title, sum(entry.kind in kinds for entry in everything))
+                for kind, (title, kinds) in FILTERS.items()
             ],
-            "found": len(found),
+            "found": len(selected),
             "number_of_page": page,
-            "pages": max(1, -(-len(found) // ENTRIES)),
+            "pages": max(1, -(-len(selected) // ENTRIES)),
         }
 
 
 class ConfigurationsHtmlPage(HtmlPage):
-    """The configurations that are kept."""
+    """The archived configurations."""
 
     template = "configurations.html"
-    summary = "The configurations that HAProxy ran, and why it was reloaded to each"
+    summary = "The configurations that HAProxy ran, and the reason for each reload"
 
     async def values(self, asked: Asked) -> Mapping[str, Any]:
-        """See the template."""
+        """Return the values of the template."""
         versions = versions_of(self._context).configurations
         return {
             "versions": versions,
-            "before": {each.number: other.number for each, other in pairwise(versions)},
+            "before": {newer.number: older.number for newer, older in pairwise(versions)},
             "seconds_of": seconds_of,
         }
 
@@ -97,7 +97,7 @@ class Line:
 
 
 def lines_of(text: Iterable[str], first: int) -> Iterator[Line]:
-    """Lines with their numbers and kinds."""
+    """Yield lines with their numbers and kinds."""
     for number, line in enumerate(text, first):
         word = line.split(None, 1)[:1]
         if not word:
@@ -112,19 +112,19 @@ def lines_of(text: Iterable[str], first: int) -> Iterator[Line]:
 
 
 def section_lines(section: TextSection) -> Iterator[Line]:
-    """The lines of a part of the file, without the empty ones before it."""
+    """Yield the lines of a section, without the empty ones before it."""
     bare = section.text.lstrip("\n")
     return lines_of(bare.splitlines(), section.line + len(section.text) - len(bare))
 
 
 class ConfigurationHtmlPage(HtmlPage):
-    """The text of one configuration, line by line."""
+    """The text of one configuration with line numbers."""
 
     template = "configuration.html"
-    summary = "The text of one configuration, with the numbers of its lines"
+    summary = "The text of one configuration with line numbers"
 
     async def values(self, asked: Asked) -> Mapping[str, Any]:
-        """See the template. Raises `Refusal` where there is none of this name."""
+        """Return the values of the template. Raises `Refusal` if there is no such configuration."""
         name, file = asked.arguments["name"], asked.query.get("file", "")
         published = texts(self._context, name, admin=asked.admin)
         file = file if file in published.maps else ""
@@ -143,15 +143,15 @@ class ConfigurationHtmlPage(HtmlPage):
             "total": len(everything),
             "marked": marked,
             "find": word,
-            "finds": list(_finds(everything, word)) if word else [],
-            "most_finds": FINDS,
+            "matches": list(_matches(everything, word)) if word else [],
+            "max_matches": MATCHES,
             "number_of_page": page,
             "pages": max(1, -(-len(everything) // LINES)),
         }
 
 
-def _finds(lines: list[str], word: str) -> Iterator[Line]:
-    wanted, left = word.lower(), FINDS
+def _matches(lines: list[str], word: str) -> Iterator[Line]:
+    wanted, left = word.lower(), MATCHES
     for number, line in enumerate(lines, 1):
         if wanted in line.lower():
             yield Line(number, line, "")
@@ -166,7 +166,7 @@ class ChangedLine:
     A line of a difference.
 
     :param kind: ``added``, ``removed``, ``same`` or ``gap``.
-    :param old: its number in the older section, from 1; None where it is not there.
+    :param old: its number in the older section, from 1; None if it is not in it.
     :param new: its number in the newer one.
     """
 
@@ -180,7 +180,7 @@ _PLACE = re.compile(r"@@ -(?P<old>\d+)(?:,\d+)? \+(?P<new>\d+)(?:,\d+)? @@")
 
 
 def changed_lines(section: SectionDifference) -> Iterator[ChangedLine]:
-    """The unified lines of a section with the numbers on both sides."""
+    """Yield the unified lines of a section with the line numbers of both sides."""
     old, new = count(1), count(1)
     for line in section.lines:
         sign, text = line[:1], line[1:]
@@ -196,13 +196,13 @@ def changed_lines(section: SectionDifference) -> Iterator[ChangedLine]:
 
 
 class DifferenceHtmlPage(HtmlPage):
-    """What differs between two configurations."""
+    """The difference between two configurations."""
 
     template = "difference.html"
-    summary = "What differs between two configurations, section by section"
+    summary = "The difference between two configurations, section by section"
 
     async def values(self, asked: Asked) -> Mapping[str, Any]:
-        """See the template. Raises `Refusal` where one of them is not there."""
+        """Return the values of the template. Raises `Refusal` if one of them does not exist."""
         versions = versions_of(self._context).configurations
         names = [RUNNING, *(str(each.number) for each in versions)]
         one = asked.query.get("from") or (names[2] if len(names) > 2 else names[-1])

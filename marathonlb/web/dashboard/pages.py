@@ -1,4 +1,4 @@
-"""The pages that tell how everything is now: overview, services, problems, explanations."""
+"""The pages about the present: overview, services, problems and explanations."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from marathonlb.web.api.status import status_of
 from marathonlb.web.dashboard.charts import latencies, stages
 from marathonlb.web.dashboard.history import section_lines
 from marathonlb.web.dashboard.selection import STATES, Index, Selection, responses
-from marathonlb.web.dashboard.site import HtmlPage, Site
+from marathonlb.web.dashboard.site import DashboardSite, HtmlPage
 from marathonlb.web.page import Asked, Refusal
 
 REFRESH = 5
-"""Seconds after which a page with HAProxy's numbers is looked at again, though nothing has happened."""
+"""Seconds between two updates of a page with HAProxy's statistics if nothing has happened."""
 
 SHOWN = 6
-"""So many problems and services the overview shows, and twice as many entries of the timeline."""
+"""Maximum number of problems and of services on the overview; it shows twice as many entries of the timeline."""
 
 UNWELL = ("down", "degraded", "empty")
-"""The states that somebody may want to look into."""
+"""The states that need attention."""
 
-MANY = 200
-"""So many problems are on one page."""
+PROBLEMS = 200
+"""Maximum number of problems on one page."""
 
 
 class OverviewHtmlPage(HtmlPage):
-    """Is it up to date, what did it do last, who needs somebody?"""
+    """The overview: the verdict, figures, recent events, and what needs attention."""
 
     template = "overview.html"
-    summary = "How everything is"
+    summary = "Overview"
 
     async def values(self, asked: Asked) -> Mapping[str, Any]:
-        """See the template."""
+        """Return the values of the template."""
         entries = self._context.recorder.timeline.entries()
-        told = [entry for entry in entries if entry.kind is not Kind.UNCHANGED][-2 * SHOWN :]
+        recent = [entry for entry in entries if entry.kind is not Kind.UNCHANGED][-2 * SHOWN :]
         try:
             services = await self._site.catalogue.services()
         except Refusal:
@@ -61,27 +61,27 @@ class OverviewHtmlPage(HtmlPage):
             "silence": services.problem,
             "problems": newest(problems)[:SHOWN],
             "problem_count": len(problems),
-            "entries": told[::-1],
+            "entries": recent[::-1],
             "latencies": latencies(entries),
             "stages": stages,
-            "longest": max((entry.total_seconds for entry in told), default=0.0),
+            "longest": max((entry.total_seconds for entry in recent), default=0.0),
             "refresh": REFRESH,
         }
 
 
 class ServicesHtmlPage(HtmlPage):
-    """All services: searched, sorted, narrowed."""
+    """All services: searched, sorted and filtered."""
 
     template = "services.html"
-    summary = "The services, searched, sorted and narrowed"
+    summary = "The services: searched, sorted and filtered"
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: DashboardSite) -> None:
         super().__init__(site)
         self._services = Services(())
         self._index = Index(())
 
     async def values(self, asked: Asked) -> Mapping[str, Any]:
-        """See the template."""
+        """Return the values of the template."""
         services = await self._site.catalogue.services()
         if services is not self._services:
             self._services, self._index = services, Index(services.services)
@@ -100,37 +100,37 @@ class ServiceHtmlPage(HtmlPage):
     """One service."""
 
     template = "service.html"
-    summary = "One service with its servers, rules, text and problems"
+    summary = "One service with its servers, rules, configuration and problems"
 
     async def values(self, asked: Asked) -> Mapping[str, Any]:
-        """See the template. Raises `Refusal` where there is none."""
+        """Return the values of the template. Raises `Refusal` if there is no such service."""
         detail = await service_of(self._context, asked.arguments["backend"], admin=asked.admin)
         return {"detail": detail, "view": detail.service, "section_lines": section_lines, "refresh": REFRESH}
 
 
 class ProblemsHtmlPage(HtmlPage):
-    """What somebody should mend."""
+    """The open problems."""
 
     template = "problems.html"
-    summary = "What is wrong"
+    summary = "The open problems"
 
     async def values(self, asked: Asked) -> Mapping[str, Any]:
-        """See the template."""
+        """Return the values of the template."""
         everything = problems_of(self._context)
         counts = Counter(problem.kind for problem in everything)
         kind = asked.query.get("kind", "")
         kind = kind if kind in counts else ""
-        found = newest([problem for problem in everything if kind in ("", problem.kind)])
+        selected = newest([problem for problem in everything if kind in ("", problem.kind)])
         page = max(1, asked.number("page", 1))
-        shown = found[(page - 1) * MANY : page * MANY]
+        shown = selected[(page - 1) * PROBLEMS : page * PROBLEMS]
         return {
             "problems": shown,
-            "found": len(found),
+            "found": len(selected),
             "total": len(everything),
             "kind": kind,
             "kinds": counts.most_common(),
             "number_of_page": page,
-            "pages": max(1, -(-len(found) // MANY)),
+            "pages": max(1, -(-len(selected) // PROBLEMS)),
         }
 
 
@@ -142,32 +142,32 @@ class ProblemKindHtmlPage(HtmlPage):
 
     async def values(self, asked: Asked) -> Mapping[str, Any]:
         """Return the values of the template. Raises `Refusal` where no kind has this code."""
-        found = BY_CODE.get(asked.arguments["code"].upper())
-        if found is None:
+        kind = BY_CODE.get(asked.arguments["code"].upper())
+        if kind is None:
             raise Refusal(status=404, reason="no kind of problem has this code")
-        count = sum(problem.kind is found for problem in self._context.reconciler.problems)
-        return {"about": found, "count": count}
+        count = sum(problem.kind is kind for problem in self._context.reconciler.problems)
+        return {"about": kind, "count": count}
 
 
 def newest(problems: Sequence[ProblemView]) -> list[ProblemView]:
-    """Those that came last come first; what takes a service out goes before a warning of the same moment."""
-    return sorted(problems, key=lambda each: (-(each.since or 0.0), not each.fatal))
+    """Return the newest problems first; of the same moment those that take a service out before warnings."""
+    return sorted(problems, key=lambda problem: (-(problem.since or 0.0), not problem.fatal))
 
 
 class ExplainHtmlPage(HtmlPage):
     """A question and its answer."""
 
     template = "explain.html"
-    summary = "Which rule catches a URL, what becomes of an app, who listens on a port"
+    summary = "The rule that matches a URL, the services of an app, or the service on a port"
 
     async def values(self, asked: Asked) -> Mapping[str, Any]:
-        """See the template. Raises `Refusal` before Marathon's first answer."""
+        """Return the values of the template. Raises `Refusal` before Marathon's first answer."""
         text = asked.query.get("q", "").strip()
-        values = {"q": text, "expected": EXPECTED, "said": None, "misunderstood": False}
+        values = {"q": text, "expected": EXPECTED, "explanation": None, "misunderstood": False}
         if not text:
             return values
         try:
             question = question_of(text)
         except ValueError:
             return {**values, "misunderstood": True}
-        return {**values, "said": explain(question, self._context.state())}
+        return {**values, "explanation": explain(question, self._context.state())}

@@ -1,4 +1,4 @@
-"""The table of the dashboard's pages."""
+"""The routes of the dashboard."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from marathonlb.web.dashboard.pages import (
     ServiceHtmlPage,
     ServicesHtmlPage,
 )
-from marathonlb.web.dashboard.site import Site
+from marathonlb.web.dashboard.site import DashboardSite
 from marathonlb.web.router import Route
 
 
 def dashboard(context: WebContext, catalogue: Catalogue) -> tuple[Route, ...]:
-    """Every path with its page."""
+    """Return every path with its page."""
     assets = Assets()
-    site = Site(context, catalogue, assets)
+    site = DashboardSite(context, catalogue, assets)
     return (
         Route("/", OverviewHtmlPage(site)),
         Route("/services", ServicesHtmlPage(site)),

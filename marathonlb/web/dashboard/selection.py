@@ -1,6 +1,4 @@
-"""
-Which services of a list are shown, and in which order: what the address of the page says. Pure.
-"""
+"""Selection of the services of a list: filters, order and page, from the query of a URL. Pure."""
 
 from __future__ import annotations
 
@@ -15,16 +13,16 @@ from marathonlb.routing.hosts import covers
 from marathonlb.web.api.services import ServiceView
 
 ROWS = 100
-"""So many services are on one page."""
+"""Maximum number of services on one page."""
 
 STATES = ("down", "degraded", "empty", "unknown", "up")
-"""From what needs somebody to what does not."""
+"""The states, the most urgent first."""
 
 SortKey = Callable[[ServiceView], Any]
 
 
 def responses(view: ServiceView, digit: str) -> int:
-    """How many answers of a service began with this digit."""
+    """Return the number of a service's responses whose status begins with this digit."""
     return view.haproxy.responses.get(f"{digit}xx", 0) if view.haproxy else 0
 
 
@@ -43,16 +41,16 @@ SORTS: Mapping[str, tuple[SortKey, bool]] = {
     "errors": (lambda view: responses(view, "5"), True),
     "problems": (lambda view: view.problems, True),
 }
-"""By name what is compared, and whether the highest come first where nothing else is said."""
+"""The sort key of each column, and True if the default order is descending."""
 
 
 @frozen(kw_only=True)
 class Selection:
     """
-    What somebody wants to see.
+    The filters, the order and the page.
 
-    :param q: words that all occur in a service's app, backend, hosts, paths, port or groups.
-    :param host: a part of a host name, or a name that a wildcard covers.
+    :param q: words that must all occur in a service's app, backend, hosts, paths, port or groups.
+    :param host: part of a host name, or a name that a wildcard covers.
     :param order: ``asc`` or ``desc``.
     :param page: from 1.
     """
@@ -67,7 +65,7 @@ class Selection:
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> Selection:
-        """From the parameters of an address; what makes no sense is as if it were not there."""
+        """Return the selection of a query; invalid parameters are ignored."""
         sort = query.get("sort", "")
         sort = sort if sort in SORTS else "service"
         order = query.get("order", "")
@@ -84,11 +82,11 @@ class Selection:
 
     @property
     def turned(self) -> bool:
-        """Whether the order is not the one that the column begins with."""
+        """Return whether the order differs from the default order of the column."""
         return self.order != _first_order(self.sort)
 
     def url(self, **changes: Any) -> str:
-        """The address of this selection with something changed; another selection begins on its first page."""
+        """Return the URL of this selection with some changes; a changed selection begins on its first page."""
         other = evolve(self, **{"page": 1, **changes})
         values = {k: v for k, v in asdict(other).items() if v != getattr(_NOTHING, k)}
         values.pop("order", None)
@@ -97,7 +95,7 @@ class Selection:
         return "/services" + ("?" + urlencode(values) if values else "")
 
     def sorted_by(self, name: str) -> str:
-        """The address where this column decides, or where it is turned around."""
+        """Return the URL that sorts by this column, or reverses the order."""
         if name == self.sort:
             return self.url(order="desc" if self.order == "asc" else "asc")
         return self.url(sort=name, order=_first_order(name))
@@ -113,11 +111,11 @@ def _first_order(sort: str) -> str:
 @frozen
 class Selected:
     """
-    What is shown of a list.
+    The selected services.
 
-    :param rows: those of this page.
-    :param found: how many fit, on all pages.
-    :param states: how many of each state would fit if the state did not matter.
+    :param rows: the services of this page.
+    :param found: number of matches on all pages.
+    :param states: number of matches of each state, without the filter by state.
     """
 
     selection: Selection
@@ -129,56 +127,56 @@ class Selected:
 
     @property
     def first(self) -> int:
-        """The number of the page's first row, from 1; 0 where there is none."""
+        """Return the number of the page's first row, from 1; 0 without rows."""
         return (self.selection.page - 1) * ROWS + 1 if self.rows else 0
 
     @property
     def last(self) -> int:
-        """The number of its last row."""
+        """Return the number of the page's last row."""
         return self.first + len(self.rows) - 1 if self.rows else 0
 
     @property
     def pages(self) -> int:
-        """How many pages there are, at least one."""
+        """Return the number of pages, at least one."""
         return max(1, -(-self.found // ROWS))
 
 
 class Index:
     """
-    A list of services that can be searched.
+    A searchable list of services.
 
-    :param views: all of them, by app id and port.
+    :param views: all services, sorted by app id and port.
     """
 
     def __init__(self, views: Sequence[ServiceView]) -> None:
         self._views = views
-        self._words = [_words(view) for view in views]
+        self._texts = [_text(view) for view in views]
         self._groups = Counter(group for view in views for group in view.groups)
 
     def select(self, selection: Selection) -> Selected:
-        """What fits, in the order that is wanted, one page of it."""
-        fitting = list(self._fitting(selection))
-        states = Counter(view.state for view in fitting)
+        """Return one page of the matching services in the selected order."""
+        matching = list(self._matching(selection))
+        states = Counter(view.state for view in matching)
         if selection.state:
-            fitting = [view for view in fitting if view.state == selection.state]
+            matching = [view for view in matching if view.state == selection.state]
         key, _ = SORTS[selection.sort]
         if (selection.sort, selection.order) != ("service", "asc"):
-            fitting.sort(key=key, reverse=selection.order == "desc")
-        pages = max(1, -(-len(fitting) // ROWS))
+            matching.sort(key=key, reverse=selection.order == "desc")
+        pages = max(1, -(-len(matching) // ROWS))
         selection = evolve(selection, page=min(selection.page, pages))
         start = (selection.page - 1) * ROWS
         return Selected(
             selection=selection,
-            rows=tuple(fitting[start : start + ROWS]),
-            found=len(fitting),
+            rows=tuple(matching[start : start + ROWS]),
+            found=len(matching),
             total=len(self._views),
             states=states,
             groups=sorted(self._groups.items()),
         )
 
-    def _fitting(self, selection: Selection) -> Iterable[ServiceView]:
+    def _matching(self, selection: Selection) -> Iterable[ServiceView]:
         wanted = selection.q.lower().split()
-        for view, text in zip(self._views, self._words, strict=True):
+        for view, text in zip(self._views, self._texts, strict=True):
             if (
                 all(word in text for word in wanted)
                 and (not selection.group or selection.group in view.groups)
@@ -187,7 +185,7 @@ class Index:
                 yield view
 
 
-def _words(view: ServiceView) -> str:
+def _text(view: ServiceView) -> str:
     words = (
         view.app_id,
         *view.apps,

@@ -1,4 +1,4 @@
-"""What all pages of the dashboard have in common: their frame, the templates, and what becomes of an error."""
+"""The common parts of all pages of the dashboard: the frame, the templates and the error page."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-"""The Content-Security-Policy of the pages: nothing but our own files, no script or style within the text."""
+"""The Content-Security-Policy of the pages: only files of this site, no inline script or style."""
 
 NAVIGATION = (
     ("/", "Overview"),
@@ -56,7 +56,7 @@ NAVIGATION = (
 
 @cache
 def templates(assets: Assets) -> Environment:
-    """The templates of the pages, compiled once for all sites of a process. Whatever they are given is escaped."""
+    """Return the templates of the pages, compiled once for all sites of a process. Every value is escaped."""
     environment = Environment(
         loader=FileSystemLoader(DIRECTORY / "templates"),
         autoescape=True,
@@ -93,12 +93,11 @@ def templates(assets: Assets) -> Environment:
 
 
 @frozen
-class Site:
+class DashboardSite:
     """
     The dashboard.
 
-    :param context: what is seen.
-    :param catalogue: the services, made once for all who look.
+    :param catalogue: the list of services, shared by all clients.
     """
 
     context: WebContext
@@ -106,7 +105,7 @@ class Site:
     assets: Assets
 
     async def page(self, template: str, asked: Asked, values: Mapping[str, Any], status: int = 200) -> Answer:
-        """A page in its frame."""
+        """Return a page in its frame."""
         context = self.context
         frame = {
             "admin": asked.admin,
@@ -131,22 +130,22 @@ class HtmlPage(Page):
     """
     A page of the dashboard.
 
-    :cvar template: its file.
+    :cvar template: name of its template file.
     """
 
     content_type = HTML
     template: ClassVar[str]
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: DashboardSite) -> None:
         self._site = site
         self._context = site.context
 
     async def values(self, asked: Asked) -> Mapping[str, Any]:
-        """What the template shows. Raises `MarathonLBError` where there is nothing."""
+        """Return the values of the template. Raises `MarathonLBError` if there are none."""
         raise NotImplementedError
 
     async def answer(self, asked: Asked) -> Answer:
-        """The page, or one that says why there is none."""
+        """Return the page, or the error page."""
         try:
             values = await self.values(asked)
         except MarathonLBError as error:
@@ -157,9 +156,9 @@ class HtmlPage(Page):
 
 
 def _held_back(context: WebContext) -> str:
-    """What a pin keeps from HAProxy; empty where nothing is."""
-    wanted = context.reconciler.planned
-    return wanted.held.pending if wanted is not None and wanted.held is not None else ""
+    """Return the changes that a pin holds back; empty if there are none."""
+    planned = context.reconciler.planned
+    return planned.held.pending if planned is not None and planned.held is not None else ""
 
 
 _OPTION_KINDS = frozenset(
@@ -192,15 +191,15 @@ def stage_name(stage: str) -> str:
 
 
 def segment(text: str) -> str:
-    """A word as one part of a path."""
+    """Return a text as one segment of a path."""
     return quote(text, safe="")
 
 
 def service_url(backend: str) -> str:
-    """Where a service is shown."""
+    """Return the URL of a service's page."""
     return f"/services/{segment(backend)}"
 
 
 def explain_url(question: object) -> str:
-    """Where a question is answered."""
+    """Return the URL that answers a question."""
     return "/explain?" + urlencode({"q": str(question)})
