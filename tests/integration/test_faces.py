@@ -72,7 +72,7 @@ class FaceTests(SynchronousTestCase):
             done = self.script("--marathon", NOBODY, *extra)
             self.assertEqual((1, ""), (done.returncode, done.stdout))
             last = done.stderr.strip().splitlines()[-1]
-            self.assertTrue(last.startswith(f"marathon-update-haproxy: {NOBODY}"), done.stderr)
+            self.assertTrue(last.startswith(f"marathon-update-haproxy: MLB-903 {NOBODY}"), done.stderr)
             self.assertNotIn("Traceback", done.stderr)
             self.assertFalse((self.work / "haproxy.cfg").exists())
 
