@@ -1,21 +1,17 @@
-"""Completion in shells, and the manual pages."""
+"""Completion in shells."""
 
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.options import Face, options
-from marathonlb.options.manpage import manual_pages
 from tests.paths import CHECKOUT
 
 FILE = CHECKOUT / "packaging" / "completion" / "marathon-update-haproxy"
-
-MACROS = {"TH", "SH", "B", "PP", "TP", "br", "nf", "fi", "RS", "RE"}
 
 
 class BashTests(SynchronousTestCase):
@@ -78,25 +74,3 @@ class ZshTests(SynchronousTestCase):
         self.assertRegex(done.stdout, r"--haproxy-config=\[.*\]:haproxy-config .*:_files")
         self.assertRegex(done.stdout, r"--archive-versions=\[.*\]:archive-versions:'")
         self.assertIn("'*--group=[", done.stdout)
-
-
-class ManualTests(SynchronousTestCase):
-    """The manual pages."""
-
-    def test_options(self) -> None:
-        """Each page has every option of its command, and no other."""
-        for name, face in (("marathon-lb.1", Face.DAEMON), ("marathon-update-haproxy.1", Face.SCRIPT)):
-            found = set(
-                re.findall(r"^(?:\\fB.*, )?\\fB\\-\\-(?!no\\-)([a-z\\-]+)\\fR", manual_pages()[name], re.M)
-            )
-            self.assertEqual(
-                {each.replace("\\-", "-") for each in found}, {each.name for each in options(face)}
-            )
-
-    def test_lines(self) -> None:
-        """A line that begins with a dot is a macro that the man macros have; no text is taken for one."""
-        for text in manual_pages().values():
-            for line in text.splitlines():
-                self.assertFalse(line.startswith("'"), line)
-                if line.startswith("."):
-                    self.assertIn(line[1:].split()[0], MACROS, line)

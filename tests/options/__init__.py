@@ -1,0 +1,1 @@
+"""Tests of marathonlb.options, module by module."""
