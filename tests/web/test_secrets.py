@@ -6,7 +6,7 @@ from marathonlb.haproxy.files.publish import Published
 from tests.reconciling import web
 from tests.test_redaction import LINES, SECRET
 from tests.web.contexts import NOW, PagesTestCase
-from tests.web.test_dashboard import PATHS
+from tests.web.dashboard.reading import PATHS
 
 UNKNOWN = ("0_AUHT", "0_BASIC_AUTH", "0_HTPASSWD", "AUTH", "0_LOGIN", "0_USERLIST_HAED")
 

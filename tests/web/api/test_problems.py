@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -14,7 +15,10 @@ from marathonlb.routing.quarantine.refused import QuarantineVerdict
 from marathonlb.routing.services.model import Service
 from marathonlb.settings import Settings
 from marathonlb.web.api.problems import ProblemView, kind_of, view
+from tests.fakes.haproxy import NONSENSE
+from tests.reconciling import web
 from tests.routing.apps import service
+from tests.web.contexts import NOW, PagesTestCase
 
 OLD, NEW = {"since": "2020"}, {"since": "2021"}
 
@@ -107,3 +111,33 @@ class HAProxyTests(SynchronousTestCase):
             problem = Problem("/a", 0, "HAPROXY_0_MODE", "x", reason, kind=LABEL_VALUE)
             self.assertEqual("label", kind_of(problem))
             self.assertEqual(("MLB-101", ""), (view(problem, None).code, view(problem, None).haproxy))
+
+
+class ProblemsPageTests(PagesTestCase):
+    """``/api/problems``."""
+
+    def test_kinds(self) -> None:
+        """Each problem has its kind, its owner, when it came, and HAProxy's words where they are HAProxy's."""
+        self.serve(
+            web("bad", 10001, HAPROXY_0_MODE="x"),
+            web("late", 10000, HAPROXY_0_BALANCE="first"),
+            web("broken", 10002, HAPROXY_0_BACKEND_HEAD=f"backend {{backend}}\n  {NONSENSE}\n"),
+            msgspec.structs.replace(web("shop", 10000), config_changed_at="2025"),
+        )
+        self.clock.advance(5)
+        found = {each["app_id"]: each for each in self.get("/api/problems")["problems"]}
+        self.assertEqual(
+            {app_id: each["kind"] for app_id, each in found.items()},
+            {"/bad": "label", "/late": "collision", "/broken": "quarantine"},
+        )
+        self.assertTrue(found["/broken"]["haproxy"].startswith(f"unknown keyword {NONSENSE!r}"))
+        self.assertEqual(found["/bad"]["since"], NOW)
+        self.assertEqual(len(self.get("/api/problems?app=/bad")["problems"]), 1)
+
+    def test_mended(self) -> None:
+        """What is mended is gone, and the timeline has both."""
+        self.serve(web("shop", HAPROXY_0_MODE="x"))
+        self.serve(web("shop"))
+        self.assertEqual(self.get("/api/problems"), {"problems": []})
+        kinds = [each["kind"] for each in self.get("/api/timeline")["entries"]]
+        self.assertEqual([kind for kind in kinds if kind in ("problem", "mended")], ["problem", "mended"])
