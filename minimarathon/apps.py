@@ -1,9 +1,9 @@
 """
-Little servers to run as tasks: ``python -m minimarathon.apps web --name shop`` and ``… echo``.
+Small servers to run as tasks: ``python -m minimarathon.apps web --name shop`` and ``… echo``.
 
-They listen on ``$HOST:$PORT0``, need the standard library alone and import little of it, since many start at once.
-SIGTERM ends them gracefully: for a moment they serve on, since a load balancer is told at the same time as they and
-needs that moment to send what is new elsewhere; then no connection is taken, and what is being answered is finished.
+They listen on ``$HOST:$PORT0`` and import only a few modules of the standard library, since many start at once.
+SIGTERM ends them gracefully. They keep serving for a moment, since the load balancer is notified at the same time and
+needs that moment to send new requests elsewhere; then they accept no connections, and finish current requests.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ import threading
 import time
 from types import FrameType
 
-#: Seconds after SIGTERM in which everything goes on, but for HTTP connections that are kept: each answer is the last.
-#: ``$LINGER`` says otherwise.
+#: Seconds to keep serving after SIGTERM; HTTP connections are closed after their current response.
+#: ``$LINGER`` overrides it.
 LINGER = 0.5
-#: Seconds after which a connection that says nothing is closed.
+#: Seconds after which an idle connection is closed.
 IDLE = 60
-#: The same for connections that are only taken at the end.
-LAST = 1
-#: Request headers that the web app shows: what a load balancer adds, and what it goes by.
+#: The same for connections that are accepted during the shutdown.
+IDLE_AT_SHUTDOWN = 1
+#: Request headers that the web app shows: those that a load balancer adds or uses for routing.
 SHOWN = ("host", "x-forwarded-for", "x-forwarded-port", "x-forwarded-proto", "cookie")
 
 
 class Server(socketserver.ThreadingTCPServer):
-    """A server that knows its open connections, to end them once they rest."""
+    """A server that tracks its open connections, to close them when they are idle."""
 
     allow_reuse_address = True
     daemon_threads = False
@@ -44,7 +44,7 @@ class Server(socketserver.ThreadingTCPServer):
         super().__init__(address, handler)
 
     def stop(self) -> None:
-        """After a moment take no new connection; those that are open may finish what they do."""
+        """Stop accepting connections after the linger time; open connections finish their requests."""
         self.leaving = True
         time.sleep(self.linger)
         self.closing = True
@@ -56,7 +56,7 @@ class Server(socketserver.ThreadingTCPServer):
                 continue
 
     def drain(self) -> None:
-        """Serve who had connected before the end and was not yet accepted."""
+        """Serve the connections that were waiting to be accepted at the shutdown."""
         self.socket.setblocking(False)
         while True:
             try:
@@ -67,17 +67,17 @@ class Server(socketserver.ThreadingTCPServer):
 
 
 class Handler(socketserver.StreamRequestHandler):
-    """A connection; forgotten when it ends, however it ends."""
+    """A connection, tracked by the server while it is open."""
 
     server: Server
 
     def setup(self) -> None:
-        """Bound how long a silent connection stays."""
+        """Set the timeout of idle connections."""
         super().setup()
-        self.connection.settimeout(LAST if self.server.closing else IDLE)
+        self.connection.settimeout(IDLE_AT_SHUTDOWN if self.server.closing else IDLE)
 
     def handle(self) -> None:
-        """Talk until somebody has enough."""
+        """Handle exchanges until the client or the server closes the connection."""
         self.server.open.add(self.connection)
         try:
             while self.talk() and not self.server.closing:
@@ -88,21 +88,21 @@ class Handler(socketserver.StreamRequestHandler):
             self.server.open.discard(self.connection)
 
     def talk(self) -> bool:
-        """One exchange; whether there may be another."""
+        """Handle one exchange; return whether another may follow."""
         return False
 
 
 class Web(Handler):
     """
-    HTTP/1.1, as much as a demonstration needs.
+    A minimal HTTP/1.1 server for demonstrations.
 
-    :ivar last: whether nothing comes after the answer to the present request.
+    :ivar last: true if the connection is closed after the current response.
     """
 
     last = False
 
     def talk(self) -> bool:
-        """Read one request and answer it."""
+        """Read one request and respond to it."""
         line = self.rfile.readline(65537).decode("latin-1").split()
         headers = self._headers()
         if len(line) < 3:
@@ -116,11 +116,11 @@ class Web(Handler):
         return not self.last
 
     def answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> None:
-        """Say who answers and what was asked, in a line."""
+        """Respond with one line: the app, the task and the request."""
         self.send("ok\n" if target.split("?")[0] == "/health" else self._line(target, headers), method)
 
     def send(self, text: str, method: str) -> None:
-        """Send an answer."""
+        """Send a response."""
         self.wfile.write((self.head(len(text.encode())) + ("" if method == "HEAD" else text)).encode())
 
     def head(self, length: int) -> str:
@@ -145,14 +145,14 @@ class Web(Handler):
 
 
 class Echo(Handler):
-    """Sends back what it gets."""
+    """Sends received data back."""
 
     def talk(self) -> bool:
-        """Send one piece back."""
-        piece = self.connection.recv(65536)
-        if piece:
-            self.connection.sendall(piece)
-        return bool(piece)
+        """Send one chunk back."""
+        data = self.connection.recv(65536)
+        if data:
+            self.connection.sendall(data)
+        return bool(data)
 
 
 KINDS = {"web": Web, "echo": Echo}
@@ -162,7 +162,7 @@ def main(arguments: list[str]) -> int:
     """
     Serve until SIGTERM or SIGINT.
 
-    :return: the exit status: 0, or 2 where the arguments are wrong.
+    :return: the exit status: 0, or 2 if the arguments are wrong.
     """
     kind, *rest = arguments or [""]
     if kind not in KINDS or (rest and (len(rest) != 2 or rest[0] != "--name")):

@@ -1,4 +1,4 @@
-"""How Marathon's versions differ where a client can see it: one value that is asked, instead of version numbers."""
+"""The differences between Marathon's versions that clients see, as properties of one value."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RELEASES = {
 @frozen
 class Dialect:
     """
-    The Marathon that is spoken.
+    The Marathon version to emulate.
 
     :param version: major and minor number, one of `RELEASES`.
     """
@@ -31,64 +31,64 @@ class Dialect:
         """
         Return the dialect of ``1.5`` or ``1.5.15``.
 
-        :raise ValueError: where this is no version that is spoken here.
+        :raise ValueError: if the version is not supported.
         """
         for version, release in RELEASES.items():
             short = ".".join(map(str, version))
             if text in (short, release):
                 return cls(version)
-        known = ", ".join(".".join(map(str, v)) for v in RELEASES)
-        raise ValueError(f"{text!r} is none of the versions that are spoken: {known}")
+        known = ", ".join(".".join(map(str, version)) for version in RELEASES)
+        raise ValueError(f"{text!r} is not supported; supported versions: {known}")
 
     @property
     def release(self) -> str:
-        """A full version number, as ``/v2/info`` tells it."""
+        """The full version number, as in ``/v2/info``."""
         return RELEASES[self.version]
 
     @property
     def old_ports(self) -> bool:
-        """``ports``, ``ipAddress``, ``docker.network`` and explicit nulls; from 1.5 on ``networks`` instead."""
+        """True if apps have ``ports``, ``ipAddress``, ``docker.network`` and nulls (before 1.5), not ``networks``."""
         return self.version < (1, 5)
 
     @property
     def subscriptions(self) -> bool:
-        """``/v2/eventSubscriptions`` exists; removed in 1.5."""
+        """True if ``/v2/eventSubscriptions`` exists (removed in 1.5)."""
         return self.version < (1, 5)
 
     @property
     def goals(self) -> bool:
-        """Instances have goals (1.8+): conditions Scheduled and Provisioned, ids with ``instance-``."""
+        """True if instances have goals (1.8+): conditions Scheduled and Provisioned, ids with ``instance-``."""
         return self.version >= (1, 8)
 
     @property
     def roles(self) -> bool:
-        """Tasks and apps carry a ``role`` (1.9+)."""
+        """True if tasks and apps have a ``role`` (1.9+)."""
         return self.version >= (1, 9)
 
     @property
     def closes_slow_streams(self) -> bool:
-        """An event stream that falls behind is closed (1.8+); before, its events were dropped in silence."""
+        """True if a stream that falls behind is closed (1.8+); before, its events are dropped."""
         return self.version >= (1, 8)
 
     @property
     def max_outstanding(self) -> int:
-        """How many unsent events a stream may have."""
+        """Maximum number of unsent events of a stream."""
         return 50 if self.version < (1, 5) else 1024
 
     @property
     def unknown_path_status(self) -> int:
-        """The response to an unknown path: later Marathons call it their own error."""
+        """The HTTP status for an unknown path: 404 before 1.6, 500 since."""
         return 404 if self.version < (1, 6) else 500
 
     @property
     def failure_reasons(self) -> bool:
-        """``deployment_failed`` names its reason (1.6+)."""
+        """True if ``deployment_failed`` has a reason (1.6+)."""
         return self.version >= (1, 6)
 
-    def light_plans(self, asked: bool) -> bool:
+    def light_plans(self, requested: bool) -> bool:
         """
-        Whether deployment events leave out the whole cluster before and after.
+        Return whether deployment events omit the whole cluster before and after.
 
-        :param asked: the stream was opened with ``plan-format=light``.
+        :param requested: true if the stream was opened with ``plan-format=light``.
         """
-        return self.version >= (1, 7) or (asked and self.version >= (1, 5))
+        return self.version >= (1, 7) or (requested and self.version >= (1, 5))

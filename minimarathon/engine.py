@@ -1,7 +1,8 @@
 """
-Brings what runs in line with what is wanted: the state decides, the runner and the health checks act and report back.
+Converges the running tasks to the app definitions, with the state, the runner and the health checks.
 
-Each change marks its app; in the next turn of the reactor every marked app gets one move of `minimarathon.deployments`.
+Each change marks its app; in the next iteration of the reactor each marked app gets one step of
+`minimarathon.deployments`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from minimarathon.tasks.addresses import Addresses, NoPort
 from minimarathon.tasks.health import IHealth
 from minimarathon.tasks.processes import Exit, IRunner
 
-#: Seconds until a launch is tried again for which there was no free port.
+#: Seconds until the next attempt to launch a task for which there was no free port.
 NO_PORT_DELAY = 5.0
 
 
@@ -31,7 +32,7 @@ class Engine:
     """
     The Marathon behind the API.
 
-    :param clock: `State.now` counts from the epoch, this one from anywhere.
+    :param clock: for timers; `State.now` provides the time since the epoch.
     """
 
     state: State
@@ -46,7 +47,7 @@ class Engine:
     _stopped: bool = False
     _log = Logger()
 
-    # Changes to what is wanted.
+    # Changes of definitions.
 
     def deploy(
         self,
@@ -56,12 +57,12 @@ class Engine:
         posted: tuple[str, str] | None = None,
     ) -> Deployment:
         """
-        Want these apps as they are given, None meaning gone.
+        Set the definitions of apps and start a deployment; None deletes an app.
 
-        :param force: cancel the deployments that hold them.
-        :param restart: replace the tasks though nothing differs.
-        :param posted: the client's address and the path it posted to, for ``api_post_event``.
-        :raise Refused: 409 where a deployment holds one of them.
+        :param force: cancel the deployments that lock them.
+        :param restart: replace the tasks even if nothing differs.
+        :param posted: the client's address and the request's path, for ``api_post_event``.
+        :raise Refused: 409 if a deployment locks one of them.
         """
         deployment, events = self.state.deploy(changes, force, restart)
         self.bus.publish(events)
@@ -78,19 +79,19 @@ class Engine:
 
     def kill(self, task_ids: list[str], scale: bool = False, force: bool = False) -> Deployment | None:
         """
-        End tasks. They are replaced, unless `scale` makes their apps smaller by them.
+        Kill tasks. They are replaced, unless `scale` reduces the instances of their apps.
 
-        :param force: with `scale`, cancel the deployments that hold their apps.
-        :return: the deployment where `scale` made one.
-        :raise Refused: 404 for an unknown task, 409 where an app is held.
+        :param force: with `scale`, cancel the deployments that lock their apps.
+        :return: the deployment, if `scale` started one.
+        :raise Refused: 404 for an unknown task, 409 if an app is locked.
         """
         tasks = [self.state.task(task_id) for task_id in task_ids]
-        smaller = {app_id: self.state.app(app_id) for app_id in dict.fromkeys(task.app_id for task in tasks)}
+        apps = {app_id: self.state.app(app_id) for app_id in dict.fromkeys(task.app_id for task in tasks)}
         deployment = None
         if scale and tasks:
             changes = {
-                app_id: _smaller(app, sum(task.app_id == app_id for task in tasks))
-                for app_id, app in smaller.items()
+                app_id: _scaled_down(app, sum(task.app_id == app_id for task in tasks))
+                for app_id, app in apps.items()
             }
             deployment = self.deploy(changes, force)
         for task in tasks:
@@ -99,10 +100,10 @@ class Engine:
 
     def cancel(self, deployment_id: str, force: bool) -> Deployment | None:
         """
-        Stop a deployment.
+        Cancel a deployment.
 
-        :param force: leave everything as it is; else a new deployment takes it back, and is returned.
-        :raise Refused: 404 for an unknown one.
+        :param force: keep the current state; otherwise a new deployment rolls it back, and is returned.
+        :raise Refused: 404 for an unknown deployment.
         """
         undo = self.state.undo(deployment_id)
         if force:
@@ -111,7 +112,7 @@ class Engine:
         return self.deploy(undo, force=True)
 
     def reset_delay(self, app_id: str) -> None:
-        """Launch at once what waits after failures. `Refused` (404) where nothing waits."""
+        """Launch the delayed tasks of an app now; raises `Refused` (404) if there are none."""
         record = self.state.records.get(app_id)
         if record is None or not record.waiting:
             raise Refused(404, f"Application {app_id} not found in tasks queue.")
@@ -119,7 +120,7 @@ class Engine:
         self._mark(app_id)
 
     def stop(self) -> Deferred[None]:
-        """End every task and every timer; fires when nothing is left."""
+        """End every task and timer; the Deferred fires when no task is left."""
         self._stopped = True
         for timer in (self._turn, *self._timers.values()):
             if timer is not None and timer.active():
@@ -127,7 +128,7 @@ class Engine:
         self.health.stop()
         return self.runner.stop()
 
-    # The loop.
+    # Convergence.
 
     def _mark(self, app_id: str) -> None:
         self._marked[app_id] = None
@@ -138,10 +139,10 @@ class Engine:
         self._turn = None
         marked, self._marked = self._marked, {}
         for app_id in marked:
-            self._move(app_id)
+            self._step(app_id)
             self.bus.publish(self.state.settle(app_id))
 
-    def _move(self, app_id: str) -> None:
+    def _step(self, app_id: str) -> None:
         record = self.state.records.get(app_id)
         if record is None:
             return
@@ -176,7 +177,10 @@ class Engine:
         try:
             address, ports = self.addresses.take(app)
         except NoPort as error:
-            self._log.warn("{appId}: a task cannot be started: {reason}", appId=app.id, reason=str(error))
+            self._log.warn(
+                "{appId}: cannot start a task: {reason}; trying again in {seconds} s",
+                appId=app.id, reason=str(error), seconds=NO_PORT_DELAY,
+            )  # fmt: skip
             return False
         task, events = self.state.stage(app, self.addresses.host, address, ports)
         self.bus.publish(events)
@@ -203,8 +207,7 @@ class Engine:
         state = "TASK_KILLED" if killed else "TASK_FINISHED" if outcome.code == 0 else "TASK_FAILED"
         if state == "TASK_FAILED":
             self._log.warn(
-                "{appId}: task {taskId} failed: {reason}; its output is in the work directory, and it is started "
-                "again after a delay",
+                "{appId}: task {taskId} failed: {reason}; replacing it after a delay; see its output in the work-dir",
                 appId=app.id, taskId=staged.id, reason=outcome.reason,
             )  # fmt: skip
         self.bus.publish(self.state.ended(staged.id, state, outcome.reason))
@@ -221,20 +224,20 @@ class Engine:
         self.runner.kill(task.id, None if record.app is None else record.app.kill_grace)
 
     def _on_health(self, task_id: str) -> Callable[[int, Health, bool], None]:
-        def result(index: int, health: Health, hopeless: bool) -> None:
+        def report(index: int, health: Health, kill: bool) -> None:
             task = self.state.task(task_id)
             self.bus.publish(self.state.checked(task_id, index, health))
-            if hopeless:
+            if kill:
                 self._log.warn(
-                    "{appId}: task {taskId} is killed, its health check failed {failures} times: {reason}",
+                    "{appId}: killing task {taskId}: its health check failed {failures} times: {reason}; check the app",
                     appId=task.app_id, taskId=task_id, failures=health.failures, reason=health.cause,
                 )  # fmt: skip
                 self.bus.publish([self.state.announce.unhealthy_kill(task, health.cause or "")])
                 self._kill(self.state.task(task_id))
             self._mark(task.app_id)
 
-        return result
+        return report
 
 
-def _smaller(app: App, by: int) -> App:
+def _scaled_down(app: App, by: int) -> App:
     return evolve(app, instances=max(0, app.instances - by))

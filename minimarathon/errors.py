@@ -1,4 +1,4 @@
-"""Refusals of minimarathon, in Marathon's words: each has its status and its JSON."""
+"""Errors of the API, with Marathon's HTTP statuses and JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from attrs import field, frozen
 @frozen(str=False)
 class Refused(Exception):
     """
-    A request that is not done.
+    A request that is rejected.
 
     :param status: the HTTP status.
     :param message: Marathon's ``message``.
@@ -27,40 +27,40 @@ class Refused(Exception):
 
     @property
     def body(self) -> dict[str, Any]:
-        """The JSON that is answered."""
+        """The JSON of the response."""
         return {"message": self.message, **self.more}
 
 
 def unknown_app(app_id: str) -> Refused:
-    """404: there is no such app."""
+    """Return 404: no app has this id."""
     return Refused(404, f"App '{app_id}' does not exist")
 
 
 def unknown_task(task_id: str) -> Refused:
-    """404: there is no such task."""
+    """Return 404: no task has this id."""
     return Refused(404, f"Task '{task_id}' does not exist")
 
 
 def exists(app_id: str) -> Refused:
-    """409: POST of an app that is there."""
+    """Return 409: a POST for an app that already exists."""
     return Refused(409, f"An app with id [{app_id}] already exists.")
 
 
 def locked(deployments: Sequence[str]) -> Refused:
-    """409: a deployment holds the app."""
+    """Return 409: a deployment locks the app."""
     return Refused(
         409,
         "App is locked by one or more deployments. Override with the option '?force=true'. "
         "View details at '/v2/deployments/<DEPLOYMENT_ID>'.",
-        {"deployments": [{"id": one} for one in deployments]},
+        {"deployments": [{"id": deployment_id} for deployment_id in deployments]},
     )
 
 
 def malformed(details: object) -> Refused:
-    """400: no JSON, or JSON of other types than an app's; `details` is a text or a list of path and errors."""
+    """Return 400: not JSON, or values of the wrong types; `details` is a string or a list of paths and errors."""
     return Refused(400, "Invalid JSON", {"details": details})
 
 
 def invalid(details: list[dict[str, Any]]) -> Refused:
-    """422: an app that cannot be."""
+    """Return 422: an invalid app; `details` is a list of paths and errors."""
     return Refused(422, "Object is not valid", {"details": details})

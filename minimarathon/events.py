@@ -1,4 +1,4 @@
-"""Marathon's events as values, in the fields that each version gives them, and the bus that hands them on."""
+"""Marathon's events as values, with the fields of each version, and the bus that distributes them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Listener = Callable[["Event"], None]
 @frozen(eq=False)
 class Event:
     """
-    One thing that happened.
+    One event.
 
     :param kind: Marathon's ``eventType``.
     :param at: seconds since the epoch.
-    :param plan: the deployment, for events that show one: its JSON is made only where somebody reads it.
+    :param plan: the deployment of a deployment event; encoded only if a client receives the event.
     """
 
     kind: str
@@ -36,26 +36,26 @@ class Event:
         """
         Return the event as one line of JSON.
 
-        :param light: leave the whole cluster out of a deployment's plan.
+        :param light: omit the whole cluster from a deployment's plan.
         """
         if light not in self._rendered:
-            shown = {} if self.plan is None else {"plan": plan_json(self.plan, self.dialect, light)}
-            ends = {"eventType": self.kind, "timestamp": iso(self.at)}
-            self._rendered[light] = msgspec.json.encode({**shown, **self.fields, **ends})
+            plan = {} if self.plan is None else {"plan": plan_json(self.plan, self.dialect, light)}
+            common = {"eventType": self.kind, "timestamp": iso(self.at)}
+            self._rendered[light] = msgspec.json.encode({**plan, **self.fields, **common})
         return self._rendered[light]
 
 
 @define
 class Bus:
-    """Hands each event to whoever listens, in order; a listener must not raise."""
+    """Passes each event to all listeners, in order; a listener must not raise."""
 
     _listeners: list[Listener] = field(factory=list)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """
-        Hear every event from now on.
+        Add a listener for all following events.
 
-        :return: what ends it; calling it again does nothing.
+        :return: a function that removes it; calling it again has no effect.
         """
         self._listeners.append(listener)
 
@@ -66,7 +66,7 @@ class Bus:
         return stop
 
     def publish(self, events: Iterable[Event]) -> None:
-        """Tell everybody."""
+        """Pass events to the listeners."""
         for event in events:
             for listener in tuple(self._listeners):
                 listener(event)
@@ -75,7 +75,7 @@ class Bus:
 @frozen
 class Announcer:
     """
-    Makes events.
+    Creates events.
 
     :param now: seconds since the epoch.
     """
@@ -84,17 +84,17 @@ class Announcer:
     now: Callable[[], float]
 
     def event(self, kind: str, plan: Deployment | None = None, **fields: Any) -> Event:
-        """Return an event with the present time."""
+        """Return an event with the current time."""
         return Event(kind, self.now(), fields, self.dialect, plan)
 
     def posted(self, app: App, client: str, uri: str) -> Event:
-        """Somebody gave an app a definition."""
+        """Announce that a client posted an app definition."""
         definition = app_json(app, self.dialect)
         return self.event("api_post_event", clientIp=client, uri=uri, appDefinition=definition)
 
     def status(self, task: Task, message: str = "") -> tuple[Event, ...]:
-        """Announce a task's new state: Mesos's event about it, and Marathon's about the instance."""
-        update = self.event(
+        """Announce a task's new state: the status update, and the change of the instance."""
+        status_update = self.event(
             "status_update_event",
             slaveId=AGENT,
             taskId=task.id,
@@ -106,7 +106,7 @@ class Announcer:
             ports=list(task.ports),
             version=task.version,
         )
-        return (update, self.instance(task, task.state.removeprefix("TASK_").capitalize()))
+        return (status_update, self.instance(task, task.state.removeprefix("TASK_").capitalize()))
 
     def instance(self, task: Task, condition: str) -> Event:
         """Announce an instance's new condition."""
@@ -121,7 +121,7 @@ class Announcer:
         )
 
     def checked(self, task: Task, check: HealthCheck, alive: bool) -> Event:
-        """One of Marathon's own checks changed its mind."""
+        """Announce that the result of one of Marathon's own checks changed."""
         return self.event(
             "health_status_changed_event",
             appId=task.app_id,
@@ -142,13 +142,13 @@ class Announcer:
 
     def check_failed(self, task: Task, check: HealthCheck) -> Event:
         """Announce a failed check. From 1.5 on ``taskId`` holds the instance's id."""
-        named: dict[str, Any] = {"instanceId" if self.dialect.old_ports else "taskId": task.instance_id}
+        instance: dict[str, Any] = {"instanceId" if self.dialect.old_ports else "taskId": task.instance_id}
         return self.event(
-            "failed_health_check_event", appId=task.app_id, **named, healthCheck=check_json(check)
+            "failed_health_check_event", appId=task.app_id, **instance, healthCheck=check_json(check)
         )
 
     def unhealthy_kill(self, task: Task, reason: str) -> Event:
-        """Announce that a task is killed because its checks fail."""
+        """Announce that a task is killed because its health checks fail."""
         return self.event(
             "unhealthy_instance_kill_event",
             appId=task.app_id,
@@ -161,16 +161,16 @@ class Announcer:
         )
 
     def step(self, kind: str, deployment: Deployment) -> Event:
-        """``deployment_info``, ``deployment_step_success``: the step that is under way."""
+        """Announce the current step of a deployment: ``deployment_info`` or ``deployment_step_success``."""
         index = deployment.step
-        now = step_json(deployment, index) if index < len(deployment.steps) else {"actions": []}
-        return self.event(kind, deployment, currentStep=now)
+        step = step_json(deployment, index) if index < len(deployment.steps) else {"actions": []}
+        return self.event(kind, deployment, currentStep=step)
 
     def deployed(self, deployment: Deployment) -> Event:
-        """Announce that a deployment is done."""
+        """Announce that a deployment is complete."""
         return self.event("deployment_success", deployment, id=deployment.id)
 
     def undeployed(self, deployment: Deployment, reason: str) -> Event:
         """Announce that a deployment was cancelled."""
-        named: dict[str, Any] = {"reason": reason} if self.dialect.failure_reasons else {}
-        return self.event("deployment_failed", deployment, id=deployment.id, **named)
+        reasons: dict[str, Any] = {"reason": reason} if self.dialect.failure_reasons else {}
+        return self.event("deployment_failed", deployment, id=deployment.id, **reasons)

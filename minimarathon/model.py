@@ -1,4 +1,4 @@
-"""The state of minimarathon as frozen values: apps as their owners want them, and tasks as they are."""
+"""The model: apps, tasks, health and deployments as frozen values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Networking(Enum):
-    """How a task's ports are reached, by the word of Marathon 1.5 and later."""
+    """The networking mode, with the names of Marathon 1.5 and later."""
 
     HOST = "host"
     BRIDGE = "container/bridge"
@@ -26,9 +26,9 @@ class Port:
     """
     One port of an app.
 
-    :param service_port: what a load balancer offers; 0 until one is assigned.
-    :param container_port: inside the container; None with host networking.
-    :param host_port: what the owner asks for on the agent: 0 any, None not at all (container networking).
+    :param service_port: the port of the load balancer; 0 until one is assigned.
+    :param container_port: the port inside the container; None with host networking.
+    :param host_port: the requested port of the agent: 0 for any, None for none (container networking).
     """
 
     service_port: int = 0
@@ -44,11 +44,11 @@ class HealthCheck:
     """
     One health check; durations in seconds.
 
-    :param protocol: ``HTTP``, ``HTTPS``, ``TCP``, ``COMMAND`` or one of them with ``MESOS_``.
-    :param command: for ``COMMAND``.
-    :param port_index: which of the app's ports; None means the first.
-    :param port: a fixed port instead.
-    :param max_failures: consecutive failures that kill the task; 0 never does.
+    :param protocol: ``HTTP``, ``HTTPS``, ``TCP`` or ``COMMAND``, or one of the first three with ``MESOS_``.
+    :param command: the command of a ``COMMAND`` check.
+    :param port_index: index of the app's port; None means the first.
+    :param port: a fixed port, used instead of `port_index`.
+    :param max_failures: consecutive failures after which the task is killed; 0 for never.
     """
 
     protocol: str = "HTTP"
@@ -64,24 +64,24 @@ class HealthCheck:
 
     @property
     def by_mesos(self) -> bool:
-        """The agent checks, not Marathon: such checks make no ``health_status_changed_event``."""
+        """True if the agent runs the check, not Marathon: then there is no ``health_status_changed_event``."""
         return self.protocol.startswith("MESOS_") or self.protocol == "COMMAND"
 
 
 @frozen(kw_only=True)
 class App:
     """
-    An app as its owner wants it, at one version.
+    The definition of an app, at one version.
 
-    :param id: absolute, with its leading slash.
-    :param env: names to texts; what is no text (a secret) is kept but not given to the process.
-    :param minimum_health: the part of the instances that stays healthy in an upgrade, 0 to 1.
-    :param over_capacity: the part of the instances that may run beside them in an upgrade, 0 to 1.
-    :param backoff: seconds before what died is started again; times `backoff_factor` each time, to `max_delay`.
-    :param kill_grace: seconds between SIGTERM and SIGKILL; None leaves it to the runner.
-    :param version: when this definition was given, ISO 8601; `config_version` when it last changed more than
-        the number of instances, `scaled_version` when that last changed.
-    :param rest: what the owner wrote and nothing here understands, handed back as it came.
+    :param id: the absolute id, with its leading slash.
+    :param env: environment variables; values that are not strings (secrets) are kept but not passed to the process.
+    :param minimum_health: the share of the instances that stays healthy during an upgrade, 0 to 1.
+    :param over_capacity: the share of the instances that may run in addition during an upgrade, 0 to 1.
+    :param backoff: seconds before a failed task is replaced, times `backoff_factor` per failure, up to `max_delay`.
+    :param kill_grace: seconds between SIGTERM and SIGKILL; None for the runner's default.
+    :param version: time of this definition, ISO 8601; `config_version` is the time of the last change other than
+        of the number of instances, `scaled_version` of the last change of that number.
+    :param rest: the fields that minimarathon does not interpret, returned unchanged.
     """
 
     id: str
@@ -110,16 +110,16 @@ class App:
 
     @property
     def service_ports(self) -> tuple[int, ...]:
-        """The ports a load balancer offers."""
+        """The ports of the load balancer."""
         return tuple(port.service_port for port in self.ports)
 
 
 @frozen(kw_only=True)
 class Health:
     """
-    The results of one check of one task; times are seconds since the epoch, None where it never happened.
+    The results of one check of one task; times are seconds since the epoch, None if it never happened.
 
-    :param cause: why the last one failed.
+    :param cause: the reason of the last failure.
     """
 
     alive: bool = False
@@ -135,12 +135,12 @@ class Task:
     """
     One task; times are seconds since the epoch.
 
-    :param version: the app's version it was started with.
-    :param state: Mesos's word.
-    :param ports: host ports, a slot for each of the app's ports that has one.
-    :param address: the task's own address with container or bridge networking, else the host's.
+    :param version: the version of the app that it was started with.
+    :param state: the Mesos task state.
+    :param ports: the host ports, one for each port of the app that has a host port.
+    :param address: the task's own address with container or bridge networking, otherwise the host's.
     :param checks: the health checks of the version it was started with.
-    :param health: a result for each of them, None before the first.
+    :param health: the result of each check; None before the first.
     """
 
     id: str
@@ -159,25 +159,25 @@ class Task:
 
     @property
     def killing(self) -> bool:
-        """It is told to end."""
+        """True if the task is being killed."""
         return self.state == "TASK_KILLING"
 
     @property
     def healthy(self) -> bool | None:
-        """Every check says alive; None while one has no result, and where there is no check."""
+        """True if every check succeeds; None without checks, or if a check has no result yet."""
         if not self.health or None in self.health:
             return None
-        return all(one is not None and one.alive for one in self.health)
+        return all(result is not None and result.alive for result in self.health)
 
     @property
     def ready(self) -> bool:
-        """It runs, and every check it has says alive."""
+        """True if the task runs and every check, if any, succeeds."""
         return self.state == "TASK_RUNNING" and (not self.health or self.healthy is True)
 
 
 @frozen(kw_only=True)
 class Failure:
-    """The last task of an app that failed, as ``lastTaskFailure`` tells it."""
+    """The last failure of an app's task: ``lastTaskFailure``."""
 
     task: Task
     state: str
@@ -187,7 +187,7 @@ class Failure:
 
 @frozen(kw_only=True)
 class Action:
-    """One thing a deployment does: `kind` is ``StartApplication``, ``Scale…``, ``Restart…`` or ``StopApplication``."""
+    """One action of a deployment: `kind` is ``StartApplication``, ``Scale…``, ``Restart…`` or ``StopApplication``."""
 
     kind: str
     app_id: str
@@ -196,11 +196,11 @@ class Action:
 @frozen(kw_only=True)
 class Deployment:
     """
-    A change on its way.
+    A deployment.
 
-    :param steps: one after the other, each with actions that go on at once.
-    :param step: which of them is under way, from 0; ``len(steps)`` when all are done.
-    :param before: every app before it; `after` likewise.
+    :param steps: the steps in order, each with its concurrent actions.
+    :param step: index of the current step; ``len(steps)`` when all are complete.
+    :param before: all apps before the deployment; `after` likewise.
     """
 
     id: str
@@ -212,11 +212,11 @@ class Deployment:
 
     @property
     def apps(self) -> frozenset[str]:
-        """The ids of the apps it holds."""
+        """The ids of the apps that it changes and locks."""
         return frozenset(action.app_id for step in self.steps for action in step)
 
 
 def iso(seconds: float) -> str:
-    """Marathon's way to write a time: UTC, with three digits of milliseconds."""
-    at = datetime.fromtimestamp(round(seconds * 1000) / 1000, UTC)
-    return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
+    """Return a time in Marathon's format: UTC, with three digits of milliseconds."""
+    moment = datetime.fromtimestamp(round(seconds * 1000) / 1000, UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"

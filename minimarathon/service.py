@@ -1,4 +1,4 @@
-"""The place where minimarathon's objects are joined, and their start and end."""
+"""The service: connects minimarathon's parts, and starts and stops them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from twisted.web.server import Site
 from minimarathon.api.callbacks import Callbacks
 from minimarathon.api.connections import Connections
 from minimarathon.api.event_stream import Streams
-from minimarathon.api.resource import Face
+from minimarathon.api.resource import ApiResource
 from minimarathon.api.router import Api
 from minimarathon.dialect import Dialect
 from minimarathon.engine import Engine
@@ -37,14 +37,14 @@ from minimarathon.tasks.processes import NoProcesses, Processes
 @frozen(kw_only=True)
 class Config:
     """
-    How one Marathon is to be.
+    The configuration of one Marathon.
 
-    :param port: 0 takes a free one.
-    :param credentials: ``user:password`` that the API wants, or None.
-    :param processes: start tasks as processes; without, they "run" at once and are healthy.
-    :param work_dir: each task's directory and output lie in it.
+    :param port: port of the API; 0 uses a free one.
+    :param credentials: ``user:password`` required by the API, or None.
+    :param processes: start tasks as processes; if false, tasks count as running and healthy at once.
+    :param work_dir: contains each task's working directory and output.
     :param keep_alive: seconds between keep-alives of an event stream.
-    :param kill_grace: seconds between SIGTERM and SIGKILL for apps that say nothing of it.
+    :param kill_grace: seconds between SIGTERM and SIGKILL for apps without ``taskKillGracePeriodSeconds``.
     """
 
     dialect: Dialect = field(factory=Dialect)
@@ -59,17 +59,17 @@ class Config:
 
 
 def unique() -> str:
-    """Return a new id, as Marathon makes them."""
+    """Return a new id in Marathon's format."""
     return str(uuid.uuid1())
 
 
 @define(eq=False)
 class MiniMarathon(Service):
     """
-    A Marathon that listens.
+    A Marathon on a TCP port.
 
-    :param reactor: the reactor, whole: it listens, connects, starts processes and tells the time.
-    :param apps: what to begin with.
+    :param reactor: listens, connects, starts processes and provides the time.
+    :param apps: the apps to deploy at the start.
     """
 
     reactor: Any
@@ -77,7 +77,7 @@ class MiniMarathon(Service):
     apps: Mapping[str, App] = field(factory=dict)
     now: Callable[[], float] = time.time
     engine: Engine = field(init=False)
-    face: Face = field(init=False)
+    resource: ApiResource = field(init=False)
     streams: Streams = field(init=False)
     callbacks: Callbacks = field(init=False)
     _port: IListeningPort | None = None
@@ -98,20 +98,20 @@ class MiniMarathon(Service):
         self.engine = Engine(state, bus, runner, health, addresses, reactor)
         self.streams = Streams(bus, config.dialect, reactor, state.announce.event, config.keep_alive)
         self.callbacks = Callbacks(bus, HTTPClient(Agent(reactor)), reactor)
-        self.face = Face(Api(self.engine, self.callbacks), self.streams, config.credentials)
+        self.resource = ApiResource(Api(self.engine, self.callbacks), self.streams, config.credentials)
 
     @property
     def url(self) -> str:
-        """The address of the API, once it was started."""
-        return f"http://{self.face.api.leader}"
+        """The URL of the API; valid after the start."""
+        return f"http://{self.resource.api.leader}"
 
     def privilegedStartService(self) -> None:
         """
         Bind the port.
 
-        :raise twisted.internet.error.CannotListenError: where it is taken.
+        :raise twisted.internet.error.CannotListenError: if the port is in use.
         """
-        site = Site(self.face)
+        site = Site(self.resource)
         site.noisy = False
         site.displayTracebacks = False
         self._connections = Connections(site)
@@ -119,15 +119,15 @@ class MiniMarathon(Service):
         assert self._port is not None
         address = self._port.getHost()
         assert isinstance(address, IPv4Address)
-        self.face.api.leader = f"{self.config.host}:{address.port}"
+        self.resource.api.leader = f"{self.config.host}:{address.port}"
 
     def startService(self) -> None:
-        """Want the apps it began with."""
+        """Listen, and deploy the initial apps."""
         if self._port is None:
             self.privilegedStartService()
         super().startService()  # type: ignore[no-untyped-call]
         self._log.info(
-            "minimarathon speaks Marathon {version} on {url}, with {count} apps; tasks' output is in {directory}",
+            "serving the API of Marathon {version} on {url} with {count} apps; task output is in {directory}",
             version=self.config.dialect.release, url=self.url, count=len(self.apps),
             directory=str(self.config.work_dir),
         )  # fmt: skip
@@ -135,7 +135,7 @@ class MiniMarathon(Service):
             self.engine.deploy(self.apps)
 
     def stopService(self) -> Deferred[None]:
-        """End every stream, callback and task; fires when no process is left."""
+        """End every stream, callback and task; the Deferred fires when no process is left."""
         super().stopService()  # type: ignore[no-untyped-call]
         return Deferred.fromCoroutine(self._stop())
 

@@ -1,7 +1,7 @@
 """
-What Marathon knows: apps, their versions, tasks, deployments. Operations change it and return what happened, as events.
+Marathon's state: apps, their versions, tasks and deployments. Each operation changes it and returns the events.
 
-Nothing here waits, starts or asks: `minimarathon.engine` does, and tells this what came of it.
+The state does no I/O and has no timers: `minimarathon.engine` has, and reports the results to it.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from minimarathon.errors import Refused, locked, unknown_app, unknown_task
 from minimarathon.events import Announcer, Event
 from minimarathon.model import Action, App, Deployment, Failure, Health, Task, iso
 
-#: A task that lived this long, in seconds, did not fail at its start: the next delay is the first one again.
-LIVED = 60.0
+#: Seconds after which a task's failure does not count as a failed launch: the delay starts at the first one again.
+STABLE_AFTER = 60.0
 
 
 @define
 class Record:
     """
-    Everything about one app id.
+    The state of one app id.
 
-    :param app: what is wanted; None while the tasks of a deleted app end.
+    :param app: the current definition; None while the tasks of a deleted app end.
     :param history: every version, oldest first.
-    :param failures: launches that failed in a row.
-    :param not_before: when the next launch may be, seconds since the epoch.
-    :param waiting: tasks that wait for it.
+    :param failures: consecutive failed launches.
+    :param not_before: earliest time of the next launch, seconds since the epoch.
+    :param waiting: number of tasks to launch then.
     """
 
     app: App | None = None
@@ -44,7 +44,7 @@ class Record:
 
 @define
 class Underway:
-    """A deployment, and the apps that its present step still waits for."""
+    """An active deployment, and the apps that its current step waits for."""
 
     deployment: Deployment
     waits: set[str] = field(factory=set)
@@ -56,7 +56,7 @@ class State:
     The state of one Marathon.
 
     :param now: seconds since the epoch.
-    :param new_id: makes a unique text, as ``uuid.uuid1`` writes it.
+    :param new_id: returns a unique string in the format of ``uuid.uuid1``.
     """
 
     dialect: Dialect
@@ -72,17 +72,17 @@ class State:
         self.announce = Announcer(self.dialect, self.now)
         self.version = iso(self.now())
 
-    # The present state.
+    # Queries.
 
     def app(self, app_id: str) -> App:
-        """Return the app as it is wanted; raises `Refused` (404) where there is none."""
+        """Return the definition of an app; raises `Refused` (404) if it does not exist."""
         record = self.records.get(app_id)
         if record is None or record.app is None:
             raise unknown_app(app_id)
         return record.app
 
     def apps(self) -> tuple[App, ...]:
-        """Every app that is wanted."""
+        """Return all deployed apps."""
         return tuple(record.app for record in self.records.values() if record.app is not None)
 
     def tasks(self, app_id: str) -> tuple[Task, ...]:
@@ -91,44 +91,44 @@ class State:
         return () if record is None else tuple(record.tasks.values())
 
     def task(self, task_id: str) -> Task:
-        """One task, by its own id or its instance's; `Refused` (404) where there is none."""
+        """Return a task by its id; raises `Refused` (404) if it does not exist."""
         app_id = self._apps_by_task.get(task_id)
         if app_id is None:
             raise unknown_task(task_id)
         return self.records[app_id].tasks[task_id]
 
     def versions(self, app_id: str) -> list[App]:
-        """Every version of an app, the newest first."""
+        """Return all versions of an app, newest first."""
         self.app(app_id)
         return self.records[app_id].history[::-1]
 
     def deployments_of(self, app_id: str) -> list[Deployment]:
-        """Return the deployments that hold an app."""
-        return [one.deployment for one in self.underway.values() if app_id in one.deployment.apps]
+        """Return the deployments that lock an app."""
+        return [active.deployment for active in self.underway.values() if app_id in active.deployment.apps]
 
     def delayed(self) -> Iterator[tuple[App, Record]]:
-        """Return the apps with tasks that wait to be launched."""
+        """Return the apps with delayed launches."""
         for record in self.records.values():
             if record.app is not None and record.waiting:
                 yield record.app, record
 
-    # Changes of what is wanted.
+    # Changes of definitions.
 
     def deploy(
         self, changes: Mapping[str, App | None], force: bool = False, restart: bool = False
     ) -> tuple[Deployment, list[Event]]:
         """
-        Want these apps as they are given; None takes an app away.
+        Set the definitions of apps and start a deployment; None deletes an app.
 
-        :param force: cancel the deployments that hold them.
-        :param restart: replace the tasks though nothing differs.
-        :raise Refused: 409 where a deployment holds one of them.
+        :param force: cancel the deployments that lock them.
+        :param restart: replace the tasks even if nothing differs.
+        :raise Refused: 409 if a deployment locks one of them.
         """
-        holders = [key for key, one in self.underway.items() if one.deployment.apps & changes.keys()]
-        if holders and not force:
-            raise locked(holders)
+        locking = [key for key, active in self.underway.items() if active.deployment.apps & changes.keys()]
+        if locking and not force:
+            raise locked(locking)
         events = [
-            event for key in holders for event in self.cancel(key, "cancelled by a deployment with force")
+            event for key in locking for event in self.cancel(key, "cancelled by a deployment with force")
         ]
         self.version = self._stamp()
         before = self.apps()
@@ -136,9 +136,9 @@ class State:
         rest: list[Action] = []
         ports = self._free_service_ports(changes)
         for app_id, app in changes.items():
-            had = app_id in self.records and self.records[app_id].app is not None
-            kind = self._want(app_id, app, restart, ports)
-            if kind and app is not None and not had:
+            existed = app_id in self.records and self.records[app_id].app is not None
+            kind = self._set_definition(app_id, app, restart, ports)
+            if kind and app is not None and not existed:
                 starts.append(Action(kind="StartApplication", app_id=app_id))
             if kind:
                 rest.append(Action(kind=kind, app_id=app_id))
@@ -152,7 +152,7 @@ class State:
         return deployment, events
 
     def _stamp(self) -> str:
-        """Return a version that is later than every one before."""
+        """Return a version that is later than all previous ones."""
         stamp = iso(self.now())
         later = self.now()
         while stamp <= self.version:
@@ -165,23 +165,26 @@ class State:
             yield self.announce.event("group_change_success", groupId=group, version=self.version)
 
     def _free_service_ports(self, changes: Mapping[str, App | None]) -> Iterator[int]:
-        """Service ports nobody has, from 10000 upward."""
+        """Return unused service ports, from 10000 upward."""
         used = {port for app in self.apps() for port in app.service_ports}
         used |= {port for app in changes.values() if app is not None for port in app.service_ports}
         return free_service_ports(used)
 
-    def _want(self, app_id: str, app: App | None, restart: bool, ports: Iterator[int]) -> str | None:
-        """Write down what is wanted of one id; the action that it takes, None where nothing differs."""
+    def _set_definition(
+        self, app_id: str, app: App | None, restart: bool, ports: Iterator[int]
+    ) -> str | None:
+        """Set the definition of one app; return the kind of action needed, None if nothing differs."""
         record = self.records.setdefault(app_id, Record())
-        had = record.app
+        previous = record.app
         if app is None:
             record.app = None
             return "StopApplication"
-        app = evolve(app, ports=with_service_ports(app.ports, () if had is None else had.ports, ports))
-        kind, app = versioned(had, app, self.version, restart)
+        previous_ports = () if previous is None else previous.ports
+        app = evolve(app, ports=with_service_ports(app.ports, previous_ports, ports))
+        kind, app = versioned(previous, app, self.version, restart)
         if kind is None:
             return None
-        if had is None or app.config_version != had.config_version:
+        if previous is None or app.config_version != previous.config_version:
             record.failures, record.not_before = 0, 0
         record.app = app
         record.history.append(app)
@@ -190,14 +193,14 @@ class State:
     # Deployments.
 
     def cancel(self, deployment_id: str, reason: str) -> list[Event]:
-        """Forget a deployment; what it wanted stays wanted."""
-        one = self.underway.pop(deployment_id, None)
-        if one is None:
+        """Remove a deployment; the definitions that it set stay."""
+        active = self.underway.pop(deployment_id, None)
+        if active is None:
             raise Refused(404, f"DeploymentPlan {deployment_id} does not exist")
-        return [self.announce.undeployed(one.deployment, reason)]
+        return [self.announce.undeployed(active.deployment, reason)]
 
     def undo(self, deployment_id: str) -> dict[str, App | None]:
-        """Return the changes that would roll a deployment back."""
+        """Return the changes that roll a deployment back."""
         if deployment_id not in self.underway:
             raise Refused(404, f"DeploymentPlan {deployment_id} does not exist")
         deployment = self.underway[deployment_id].deployment
@@ -206,33 +209,33 @@ class State:
 
     def begin(self, deployment_id: str) -> list[Event]:
         """
-        Go on with a deployment: through every step that waits for nothing.
+        Advance a deployment through every step that is complete.
 
-        :return: what happened; nothing where it still waits or is over.
+        :return: the events; none if it still waits or has ended.
         """
-        one = self.underway.get(deployment_id)
+        active = self.underway.get(deployment_id)
         events: list[Event] = []
-        while one is not None and not one.waits:
-            deployment = one.deployment
+        while active is not None and not active.waits:
+            deployment = active.deployment
             if deployment.step < len(deployment.steps):
-                one.waits = {action.app_id for action in deployment.steps[deployment.step]
+                active.waits = {action.app_id for action in deployment.steps[deployment.step]
                              if action.kind != "StartApplication" and not self._settled(action.app_id)}  # fmt: skip
-            if one.waits:
+            if active.waits:
                 break
-            events.extend(self._step_done(one))
-            one = self.underway.get(deployment_id)
+            events.extend(self._step_done(active))
+            active = self.underway.get(deployment_id)
         return events
 
     def settle(self, app_id: str) -> list[Event]:
-        """Go on with the deployments that waited for an app, which may have come to rest."""
+        """Advance the deployments that wait for an app, if the app has reached its target state."""
         events: list[Event] = []
         if not self._settled(app_id):
             return events
-        for key, one in tuple(self.underway.items()):
-            if app_id in one.waits:
-                one.waits.discard(app_id)
-                if not one.waits:
-                    events.extend(self._step_done(one))
+        for key, active in tuple(self.underway.items()):
+            if app_id in active.waits:
+                active.waits.discard(app_id)
+                if not active.waits:
+                    events.extend(self._step_done(active))
                     events.extend(self.begin(key))
         record = self.records.get(app_id)
         if record is not None and record.app is None and not record.tasks and not self.deployments_of(app_id):
@@ -243,11 +246,11 @@ class State:
         record = self.records.get(app_id)
         return record is None or plan(record.app, record.tasks.values()).done
 
-    def _step_done(self, one: Underway) -> Iterator[Event]:
-        deployment = one.deployment
+    def _step_done(self, active: Underway) -> Iterator[Event]:
+        deployment = active.deployment
         if deployment.step < len(deployment.steps):
             yield self.announce.step("deployment_step_success", deployment)
-            one.deployment = deployment = evolve(deployment, step=deployment.step + 1)
+            active.deployment = deployment = evolve(deployment, step=deployment.step + 1)
         if deployment.step < len(deployment.steps):
             yield self.announce.step("deployment_info", deployment)
             return
@@ -257,10 +260,10 @@ class State:
         for app_id in stopped:
             yield self.announce.event("app_terminated_event", appId=app_id)
 
-    # Tasks as they start and end.
+    # Task state changes.
 
     def stage(self, app: App, host: str, address: str, ports: tuple[int, ...]) -> tuple[Task, list[Event]]:
-        """Add a new task of an app, which is about to be started."""
+        """Add a new task of an app, before it is started."""
         unique = self.new_id()
         name = app.id.strip("/").replace("/", "_")
         goals = self.dialect.goals
@@ -284,7 +287,7 @@ class State:
         return task, [*events, *self.announce.status(task)]
 
     def running(self, task_id: str) -> list[Event]:
-        """Note that a task's process has started; nothing where it is already being killed."""
+        """Note that a task's process has started; ignored if the task is being killed."""
         task = self.task(task_id)
         if task.killing:
             return []
@@ -302,7 +305,8 @@ class State:
         """
         Note that a task has ended.
 
-        :param state: ``TASK_KILLED``, ``TASK_FAILED`` or ``TASK_FINISHED``; what was not killed delays the next launch.
+        :param state: ``TASK_KILLED``, ``TASK_FAILED`` or ``TASK_FINISHED``; except after ``TASK_KILLED``, the next
+            launch is delayed.
         """
         task = evolve(self.task(task_id), state=state)
         record = self.records[task.app_id]
@@ -314,19 +318,19 @@ class State:
         return list(self.announce.status(task, message))
 
     def checked(self, task_id: str, index: int, health: Health) -> list[Event]:
-        """One of a task's checks has a result."""
+        """Note the result of a health check."""
         task = self.task(task_id)
-        had = task.health[index]
+        previous = task.health[index]
         check = task.checks[index]
         results = (*task.health[:index], health, *task.health[index + 1 :])
-        fresh = self._put(evolve(task, health=results))
+        changed = self._put(evolve(task, health=results))
         events = []
         if not health.alive and health.failures:
-            events.append(self.announce.check_failed(fresh, check))
-        if (had is None or had.alive != health.alive) and not check.by_mesos:
-            events.append(self.announce.checked(fresh, check, health.alive))
-        if fresh.healthy is not task.healthy:
-            events.append(self.announce.healthy(fresh))
+            events.append(self.announce.check_failed(changed, check))
+        if (previous is None or previous.alive != health.alive) and not check.by_mesos:
+            events.append(self.announce.checked(changed, check, health.alive))
+        if changed.healthy is not task.healthy:
+            events.append(self.announce.healthy(changed))
         return events
 
     def _put(self, task: Task) -> Task:
@@ -338,7 +342,7 @@ class State:
         app = record.app
         if app is None:
             return
-        lived = self.now() - (task.started_at if task.started_at is not None else self.now())
-        record.failures = 1 if lived >= LIVED else record.failures + 1
+        lifetime = self.now() - (task.started_at if task.started_at is not None else self.now())
+        record.failures = 1 if lifetime >= STABLE_AFTER else record.failures + 1
         delay = min(app.max_delay, app.backoff * app.backoff_factor ** (record.failures - 1))
         record.not_before = self.now() + delay

@@ -1,4 +1,4 @@
-"""HTTP callbacks (``--event_subscriber http_callback``, until 1.4): each event is posted once, and never again."""
+"""HTTP callbacks (``--event_subscriber http_callback``, until 1.4): each event is posted once, without retries."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from twisted.web.http_headers import Headers
 
 from minimarathon.events import Bus, Event
 
-#: Seconds in which a subscriber must have answered.
+#: Maximum number of seconds for a subscriber's response.
 TIMEOUT = 10.0
 
 
 @define
 class _Subscriber:
-    """One address; after n failures in a row it is passed over for 2^n seconds."""
+    """One subscriber; after n consecutive failures it receives no events for 2^n seconds."""
 
     failures: int = 0
     silent_until: float = 0
@@ -26,7 +26,7 @@ class _Subscriber:
 
 @define(eq=False)
 class Callbacks:
-    """Posts events to who subscribed."""
+    """Posts events to subscribers."""
 
     bus: Bus
     client: HTTPClient
@@ -36,39 +36,39 @@ class Callbacks:
     _log = Logger()
 
     def __attrs_post_init__(self) -> None:
-        self.bus.listen(self._hear)
+        self.bus.listen(self._publish)
 
     def urls(self) -> list[str]:
-        """Return the subscribers' addresses."""
+        """Return the subscribers' URLs."""
         return list(self._subscribers)
 
     def add(self, url: str) -> None:
-        """One more subscriber; one that is there stays as it is."""
+        """Add a subscriber; an existing one is kept."""
         self._subscribers.setdefault(url, _Subscriber())
 
     def remove(self, url: str) -> None:
-        """One less, if it is there."""
+        """Remove a subscriber, if it exists."""
         self._subscribers.pop(url, None)
 
     def stop(self) -> Deferred[None]:
-        """Post nothing any more; fires when nothing is under way."""
+        """Stop posting; the Deferred fires when all requests have ended."""
         self._subscribers.clear()
         posting = tuple(self._posting)
-        for one in posting:
-            one.cancel()
+        for request in posting:
+            request.cancel()
         return DeferredList(posting).addCallback(lambda _: None)
 
-    def _hear(self, event: Event) -> None:
+    def _publish(self, event: Event) -> None:
         for url, subscriber in tuple(self._subscribers.items()):
             if self.clock.seconds() >= subscriber.silent_until:
                 self._post(url, subscriber, event)
 
     def _post(self, url: str, subscriber: _Subscriber, event: Event) -> None:
-        posting: Deferred[None] = Deferred.fromCoroutine(self._told(url, event))
+        posting: Deferred[None] = Deferred.fromCoroutine(self._send(url, event))
         posting.addTimeout(TIMEOUT, self.clock)
         self._posting.add(posting)
 
-        def heard(_: None) -> None:
+        def succeeded(_: None) -> None:
             subscriber.failures = 0
 
         def failed(failure: Failure) -> None:
@@ -76,18 +76,18 @@ class Callbacks:
             pause = 2.0**subscriber.failures
             subscriber.silent_until = self.clock.seconds() + pause
             self._log.warn(
-                "{url} did not take {event}: {reason}; it is passed over for {seconds} s, check that it listens",
+                "{url}: posting {event} failed: {reason}; pausing it for {seconds} s, check that the subscriber runs",
                 url=url, event=event.kind, reason=failure.getErrorMessage(), seconds=pause,
             )  # fmt: skip
 
-        posting.addCallbacks(heard, failed)
+        posting.addCallbacks(succeeded, failed)
         posting.addBoth(lambda _: self._posting.discard(posting))
 
-    async def _told(self, url: str, event: Event) -> None:
+    async def _send(self, url: str, event: Event) -> None:
         headers = Headers(
             {"Accept": ["application/json"], "Content-Type": ["application/json; charset=UTF-8"]}
         )
         response = await self.client.post(url, data=event.json(), headers=headers)
         await response.content()
         if not 200 <= response.code < 300:
-            raise ValueError(f"it answered {response.code}")
+            raise ValueError(f"HTTP status {response.code}")

@@ -1,4 +1,4 @@
-"""One request and its answer as values, between the HTTP face and what answers."""
+"""Requests and responses of the API as values, independent of twisted.web."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from minimarathon.errors import Refused, malformed
 @frozen(kw_only=True)
 class Call:
     """
-    A request.
+    A request to the API.
 
-    :param args: the query, each name with its values in order.
+    :param args: the query parameters, each with its values in order.
     :param client: the client's address.
-    :param accept: every ``Accept`` header.
+    :param accept: the values of the ``Accept`` headers.
     """
 
     method: str = "GET"
@@ -34,14 +34,14 @@ class Call:
         return values[-1] if values else None
 
     def flag(self, name: str) -> bool:
-        """Return whether a query parameter is true, in any case."""
+        """Return whether a query parameter is ``true``, ignoring case."""
         return (self.arg(name) or "").lower() == "true"
 
     def json(self) -> Any:
         """
         Return the body as JSON.
 
-        :raise Refused: 400 where it is none.
+        :raise Refused: 400 if the body is not JSON.
         """
         try:
             return msgspec.json.decode(self.body)
@@ -52,7 +52,7 @@ class Call:
         """
         Return the body as a JSON object.
 
-        :raise Refused: 400 where it is none.
+        :raise Refused: 400 if the body is anything else.
         """
         body = self.json()
         if not isinstance(body, dict):
@@ -63,20 +63,20 @@ class Call:
         """
         Return the body as a list of JSON objects.
 
-        :raise Refused: 400 where it is none.
+        :raise Refused: 400 if the body is anything else.
         """
         body = self.json()
-        if not isinstance(body, list) or not all(isinstance(one, dict) for one in body):
+        if not isinstance(body, list) or not all(isinstance(item, dict) for item in body):
             raise malformed([{"path": "/", "errors": ["error.expected.jsarray"]}])
         return body
 
 
 @frozen(kw_only=True)
-class Answer:
+class Response:
     """
-    What is answered.
+    A response of the API.
 
-    :param body: JSON, or text where `content_type` says so; None is an empty body.
+    :param body: a value to encode as JSON, or a string to send as it is; None for an empty body.
     """
 
     status: int = 200
@@ -91,20 +91,20 @@ class Answer:
         return self.body.encode() if isinstance(self.body, str) else msgspec.json.encode(self.body)
 
 
-#: Answers a call; the texts are the parts of the path that its pattern caught.
-Handler = Callable[..., Answer]
+#: Handles a call; further arguments are the groups of the path's pattern.
+Handler = Callable[..., Response]
 
 
-def refusal(refused: Refused) -> Answer:
-    """Return a refusal as a response."""
-    return Answer(status=refused.status, body=refused.body)
+def refusal(refused: Refused) -> Response:
+    """Return the response for a refused request."""
+    return Response(status=refused.status, body=refused.body)
 
 
-def html_error(status: int, reason: str, message: str, headers: Mapping[str, str] | None = None) -> Answer:
-    """Return an HTML page of the web server below Marathon's API, for errors that the API itself never sees."""
+def html_error(status: int, reason: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Return an error page as Marathon's web server (Jetty) sends it for requests that do not reach the API."""
     page = (
         '<html>\n<head>\n<meta http-equiv="Content-Type" content="text/html;charset=utf-8"/>\n'
         f"<title>Error {status} {reason}</title>\n</head>\n"
         f"<body><h2>HTTP ERROR {status}</h2>\n<p>Reason:\n<pre>    {message}</pre></p>\n</body>\n</html>\n"
     )
-    return Answer(status=status, body=page, headers=headers or {}, content_type="text/html;charset=utf-8")
+    return Response(status=status, body=page, headers=headers or {}, content_type="text/html;charset=utf-8")

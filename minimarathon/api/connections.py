@@ -1,4 +1,4 @@
-"""A factory that knows its open connections, so that a stop can end them and wait until they are gone."""
+"""A protocol factory that tracks its open connections, to close them at the stop."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 
 
 class Connections(WrappingFactory):
-    """Wraps a factory; what its protocols see is as without it."""
+    """Wraps a factory without changing its protocols, and tracks their connections."""
 
     noisy = False
 
@@ -17,7 +17,7 @@ class Connections(WrappingFactory):
         self._gone: Deferred[None] | None = None
 
     def end(self) -> Deferred[None]:
-        """Cut every connection, what is unsent included; fires when none is left."""
+        """Abort every connection, discarding unsent data; the Deferred fires when all are closed."""
         if not self.protocols:
             return succeed(None)
         self._gone = Deferred()
@@ -27,7 +27,7 @@ class Connections(WrappingFactory):
         return self._gone
 
     def unregisterProtocol(self, p: ProtocolWrapper) -> None:
-        """Forget a connection that was closed."""
+        """Remove a closed connection."""
         super().unregisterProtocol(p)  # type: ignore[no-untyped-call]
         if self._gone is not None and not self.protocols:
             gone, self._gone = self._gone, None

@@ -1,4 +1,4 @@
-"""``/v2/events``: the stream of events, framed and kept alive as Jetty's servlet does it below Marathon."""
+"""The event stream ``/v2/events``, with the framing and keep-alives of Marathon's Jetty servlet."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from zope.interface import implementer
 from minimarathon.dialect import Dialect
 from minimarathon.events import Bus, Event
 
-#: Seconds between the two bytes of a keep-alive, so that they are two segments.
+#: Seconds between the two bytes of a keep-alive, which sends them in two TCP segments.
 GAP = 0.01
 
 
@@ -24,13 +24,13 @@ GAP = 0.01
 @define(eq=False)
 class Stream:
     """
-    One client that listens.
+    The event stream of one client.
 
-    A keep-alive is a CR and, in a segment of its own, a LF; nothing comes between the two.
+    A keep-alive is a CR and, in a separate segment, a LF; nothing is written between the two.
 
-    :param kinds: the types it wants to hear of; empty means all.
-    :param light: deployments without the whole cluster.
-    :param open: the connection is there.
+    :param kinds: the event types to send; empty means all.
+    :param light: omit the whole cluster from deployment events.
+    :param open: true until the connection is closed.
     """
 
     request: Request
@@ -48,9 +48,9 @@ class Stream:
 
     def begin(self) -> None:
         """
-        Send the head: a body that ends with the connection, without length and without chunks.
+        Send the response headers: no length and no chunks, since the connection's end is the body's end.
 
-        `Request.write` would chunk it, so the head is written below it.
+        `Request.write` would use chunks, so the headers are written to the channel directly.
         """
         headers = Headers(
             {
@@ -69,14 +69,17 @@ class Stream:
         self.request.registerProducer(self, True)
         self._timer = self.clock.callLater(self.keep_alive, self._beat)
 
-    def hear(self, event: Event) -> None:
-        """Send an event, if it is wanted; a client that does not read loses events, or the connection (1.8+)."""
+    def send(self, event: Event) -> None:
+        """Send an event of the selected types; a client that does not read loses events, or the connection (1.8+)."""
         if not self.open or (self.kinds and event.kind not in self.kinds):
             return
         if len(self._unsent) >= self.dialect.max_outstanding:
             if self.dialect.closes_slow_streams:
                 behind = len(self._unsent)
-                self._log.warn("an event stream is closed: its client is {count} events behind", count=behind)
+                self._log.warn(
+                    "closing an event stream: its client has not read {count} events; check the client",
+                    count=behind,
+                )
                 self.close()
             return
         data = event.json(self.dialect.light_plans(self.light))
@@ -99,37 +102,37 @@ class Stream:
         self._flush()
 
     def close(self) -> None:
-        """End the stream from our side."""
+        """Close the connection."""
         if self.open:
             self.closed()
             self.request.unregisterProducer()
             self.request.loseConnection()
 
     def closed(self) -> None:
-        """Forget the connection, which was closed."""
+        """Release the buffer and the timer after the connection was closed."""
         self.open = False
         self._unsent.clear()
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
 
     def pauseProducing(self) -> None:
-        """Stop writing: the client does not read as fast as we write."""
+        """Pause writing: the client reads too slowly."""
         self._paused = True
 
     def resumeProducing(self) -> None:
-        """Write again: the client reads."""
+        """Resume writing."""
         self._paused = False
         self._flush()
 
     def stopProducing(self) -> None:
-        """Close the stream: the client is gone."""
+        """Close the stream: the client disconnected."""
         self.closed()
 
 
 @define(eq=False)
 class Streams:
     """
-    Every open stream.
+    All open event streams.
 
     :param keep_alive: seconds between keep-alives.
     """
@@ -142,10 +145,10 @@ class Streams:
     open: dict[Stream, Callable[[], None]] = field(factory=dict)
 
     def attach(self, request: Request, kinds: frozenset[str], light: bool, client: str) -> None:
-        """Stream to a client from now on; everybody hears ``event_stream_attached``, itself first of all."""
+        """Start a client's stream; all streams, including this one, receive ``event_stream_attached``."""
         stream = Stream(request, self.dialect, self.clock, kinds, light, self.keep_alive)
         stream.begin()
-        self.open[stream] = self.bus.listen(stream.hear)
+        self.open[stream] = self.bus.listen(stream.send)
 
         def detached(failure: Failure) -> None:
             stream.closed()
@@ -156,7 +159,7 @@ class Streams:
         self.bus.publish([self.announce("event_stream_attached", remoteAddress=client)])
 
     def close(self) -> None:
-        """End every stream, as a Marathon that is no leader any more does."""
+        """End every stream, as a Marathon that lost its leadership does."""
         for stream, stop in tuple(self.open.items()):
             stop()
             stream.close()

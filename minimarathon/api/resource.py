@@ -1,4 +1,4 @@
-"""The face to the web: a twisted.web resource that makes calls of requests, lets in who may, and streams events."""
+"""The twisted.web resource of the API: it authenticates requests, passes them to the router and streams events."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from twisted.web.resource import IResource
 from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
-from minimarathon.api.calls import Answer, Call, html_error
+from minimarathon.api.calls import Call, Response, html_error
 from minimarathon.api.event_stream import Streams
 from minimarathon.api.router import Api
 
@@ -21,11 +21,11 @@ EVENTS = "/v2/events"
 
 @implementer(IResource)
 @define(eq=False)
-class Face:
+class ApiResource:
     """
-    Everything below ``/``.
+    The resource for every path.
 
-    :param credentials: ``user:password`` that every request must show by Basic authentication; None lets everybody in.
+    :param credentials: ``user:password`` required from every request (Basic authentication); None requires none.
     """
 
     api: Api
@@ -44,21 +44,21 @@ class Face:
 
         :raise TypeError: always.
         """
-        raise TypeError("the face answers every path itself")
+        raise TypeError("the resource serves every path itself")
 
     def render(self, request: Request) -> bytes | int:
-        """Answer a request, or begin a stream of events."""
+        """Respond to a request, or start a stream of events."""
         call = _call(request)
         request.responseHeaders.setRawHeaders("X-Marathon-Leader", [f"http://{self.api.leader}"])
-        if not self._may_enter(request):
+        if not self._is_authorized(request):
             realm = {"WWW-Authenticate": 'basic realm="Mesosphere"'}
             return _send(request, html_error(401, "Unauthorized", "Unauthorized", realm))
         if call.path == EVENTS:
-            return self._events(request, call)
-        return _send(request, self.api.answer(call))
+            return self._stream_events(request, call)
+        return _send(request, self.api.respond(call))
 
-    def _events(self, request: Request, call: Call) -> bytes | int:
-        """Respond with the stream to clients that accept nothing else."""
+    def _stream_events(self, request: Request, call: Call) -> bytes | int:
+        """Start a stream; reject clients that do not accept ``text/event-stream``."""
         if call.method != "GET" or "text/event-stream" not in call.accept:
             message = f"HTTP method {call.method} is not supported by this URL"
             return _send(request, html_error(405, "Method Not Allowed", message))
@@ -66,13 +66,13 @@ class Face:
         self.streams.attach(request, kinds, call.arg("plan-format") == "light", call.client)
         return NOT_DONE_YET
 
-    def _may_enter(self, request: Request) -> bool:
+    def _is_authorized(self, request: Request) -> bool:
         if self.credentials is None:
             return True
-        wanted = base64.b64encode(self.credentials.encode()).decode()
+        expected = base64.b64encode(self.credentials.encode()).decode()
         for value in request.requestHeaders.getRawHeaders("Authorization", ()):
             scheme, _, given = value.partition(" ")
-            if scheme.lower() == "basic" and hmac.compare_digest(given.strip().encode(), wanted.encode()):
+            if scheme.lower() == "basic" and hmac.compare_digest(given.strip().encode(), expected.encode()):
                 return True
         return False
 
@@ -95,13 +95,13 @@ def _call(request: Request) -> Call:
     )
 
 
-def _send(request: Request, answer: Answer) -> bytes:
-    request.setResponseCode(answer.status)
+def _send(request: Request, response: Response) -> bytes:
+    request.setResponseCode(response.status)
     headers = request.responseHeaders
-    headers.setRawHeaders("Content-Type", [answer.content_type])
+    headers.setRawHeaders("Content-Type", [response.content_type])
     headers.setRawHeaders("Cache-Control", ["no-cache, no-store, must-revalidate"])
     headers.setRawHeaders("Pragma", ["no-cache"])
     headers.setRawHeaders("Expires", ["0"])
-    for name, value in answer.headers.items():
+    for name, value in response.headers.items():
         headers.setRawHeaders(name, [value])
-    return answer.encode()
+    return response.encode()

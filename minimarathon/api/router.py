@@ -1,4 +1,4 @@
-"""The API but for apps: tasks, groups, deployments, queue, info; and the way from a path to what answers it."""
+"""The router of the API, and its endpoints for tasks, groups, deployments, the queue and info."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from attrs import define, field
 
 from minimarathon.api.apps import AppApi, absolute_id, started
-from minimarathon.api.calls import Answer, Call, Handler, html_error, refusal
+from minimarathon.api.calls import Call, Handler, Response, html_error, refusal
 from minimarathon.definitions.shapes import app_json, deployment_json, group_json, task_json
 from minimarathon.engine import Engine
 from minimarathon.errors import Refused, malformed
@@ -22,18 +22,18 @@ class Subscribers(Protocol):
         """Return the subscribers' addresses."""
 
     def add(self, url: str) -> None:
-        """One more; one that is there stays."""
+        """Add a subscriber; an existing one is kept."""
 
     def remove(self, url: str) -> None:
-        """One less, if it is there."""
+        """Remove a subscriber, if it exists."""
 
 
 @define(eq=False)
 class Api:
     """
-    Answers calls.
+    Routes calls to their handlers.
 
-    :param leader: ``host:port`` of this Marathon; known when it listens.
+    :param leader: ``host:port`` of this Marathon; set when it listens.
     """
 
     engine: Engine
@@ -46,8 +46,8 @@ class Api:
         self._routes = tuple((re.compile(pattern), methods) for pattern, methods in routes)
 
     def routes(self) -> tuple[tuple[str, dict[str, Handler]], ...]:
-        """Patterns of paths and what answers each method."""
-        old: tuple[tuple[str, dict[str, Handler]], ...] = (
+        """Return the patterns of paths, each with the handlers by HTTP method."""
+        subscriptions: tuple[tuple[str, dict[str, Handler]], ...] = (
             (
                 r"/v2/eventSubscriptions/*",
                 {"GET": self.subscriptions, "POST": self.subscribe, "DELETE": self.unsubscribe},
@@ -63,66 +63,66 @@ class Api:
             (r"/v2/deployments/+([^/]+)/*", {"DELETE": self.cancel}),
             (r"/v2/queue/*", {"GET": self.queue}),
             (r"/v2/queue/+(.+)/+delay/*", {"DELETE": self.reset_delay}),
-            (r"/v2/pods::status/*|/v2/pods/*", {"GET": lambda call: Answer(body=[])}),
+            (r"/v2/pods::status/*|/v2/pods/*", {"GET": lambda call: Response(body=[])}),
             (r"/v2/info/*", {"GET": self.info}),
-            (r"/v2/leader/*", {"GET": lambda call: Answer(body={"leader": self.leader})}),
+            (r"/v2/leader/*", {"GET": lambda call: Response(body={"leader": self.leader})}),
             (
                 r"/ping/*",
-                {"GET": lambda call: Answer(body="pong\n", content_type="text/plain;charset=utf-8")},
+                {"GET": lambda call: Response(body="pong\n", content_type="text/plain;charset=utf-8")},
             ),
-            *(old if self.engine.state.dialect.subscriptions else ()),
+            *(subscriptions if self.engine.state.dialect.subscriptions else ()),
         )
 
-    def answer(self, call: Call) -> Answer:
+    def respond(self, call: Call) -> Response:
         """Return the response to a call, refusals included."""
         for pattern, methods in self._routes:
-            found = pattern.fullmatch(call.path)
-            if found is None:
+            match = pattern.fullmatch(call.path)
+            if match is None:
                 continue
             handler = methods.get("GET" if call.method == "HEAD" else call.method)
             if handler is None:
                 allowed = {"Allow": ", ".join(sorted(methods))}
                 return html_error(405, "Method Not Allowed", "HTTP 405 Method Not Allowed", allowed)
             try:
-                return handler(call, *found.groups())
+                return handler(call, *match.groups())
             except Refused as refused:
                 return refusal(refused)
         status = self.engine.state.dialect.unknown_path_status
         message = f"URI not found: {call.path}" if status == 404 else "URI not found"
-        return Answer(status=status, body={"message": message})
+        return Response(status=status, body={"message": message})
 
     # Tasks.
 
-    def tasks(self, call: Call) -> Answer:
-        """Every task of an app that is wanted; ``status=running`` or ``staging`` picks some."""
+    def tasks(self, call: Call) -> Response:
+        """Return the tasks of all deployed apps; ``status=running`` or ``staging`` selects by state."""
         state = self.engine.state
-        wanted = {*call.args.get("status", ()), *call.args.get("status[]", ())}
-        tasks = [task for app in state.apps() for task in state.tasks(app.id) if _has_status(task, wanted)]
+        statuses = {*call.args.get("status", ()), *call.args.get("status[]", ())}
+        tasks = [task for app in state.apps() for task in state.tasks(app.id) if _has_status(task, statuses)]
         if "text/plain" in call.accept:
-            return Answer(body=_task_lines(tasks), content_type="text/plain;charset=utf-8")
-        return Answer(body={"tasks": [task_json(task, state.dialect) for task in tasks]})
+            return Response(body=_task_lines(tasks), content_type="text/plain;charset=utf-8")
+        return Response(body={"tasks": [task_json(task, state.dialect) for task in tasks]})
 
-    def kill(self, call: Call) -> Answer:
-        """POST of ``{"ids": […]}``: end these tasks; unknown ones are passed over."""
+    def kill(self, call: Call) -> Response:
+        """Kill the tasks of ``{"ids": […]}`` (POST); unknown ids are ignored."""
         ids = call.mapping().get("ids")
-        if not isinstance(ids, list) or not all(isinstance(one, str) for one in ids):
+        if not isinstance(ids, list) or not all(isinstance(task_id, str) for task_id in ids):
             raise malformed([{"path": "/ids", "errors": ["error.expected.jsarray"]}])
         state = self.engine.state
-        there = [task for app in state.apps() for task in state.tasks(app.id) if task.id in set(ids)]
-        deployment = self.engine.kill([task.id for task in there], call.flag("scale"), call.flag("force"))
+        tasks = [task for app in state.apps() for task in state.tasks(app.id) if task.id in set(ids)]
+        deployment = self.engine.kill([task.id for task in tasks], call.flag("scale"), call.flag("force"))
         if deployment is not None:
             return started(deployment)
-        return Answer(body={"tasks": [task_json(task, state.dialect) for task in there]})
+        return Response(body={"tasks": [task_json(task, state.dialect) for task in tasks]})
 
     # Groups, deployments, queue.
 
-    def group(self, call: Call, path: str = "") -> Answer:
-        """Return a group with everything in it."""
-        return Answer(body=self._group(path))
+    def group(self, call: Call, path: str = "") -> Response:
+        """Return a group with its apps and groups."""
+        return Response(body=self._group(path))
 
-    def group_versions(self, call: Call, path: str) -> Answer:
-        """Return the present version of a group: groups keep no history here."""
-        return Answer(body=[self._group(path)["version"]])
+    def group_versions(self, call: Call, path: str) -> Response:
+        """Return the current version of a group; minimarathon keeps no history of groups."""
+        return Response(body=[self._group(path)["version"]])
 
     def _group(self, path: str) -> dict[str, Any]:
         state, group_id = self.engine.state, absolute_id(path)
@@ -131,17 +131,19 @@ class Api:
             raise Refused(404, f"Group '{group_id}' does not exist")
         return body
 
-    def deployments(self, call: Call) -> Answer:
+    def deployments(self, call: Call) -> Response:
         """Return the deployments in progress."""
-        return Answer(body=[deployment_json(one.deployment) for one in self.engine.state.underway.values()])
+        return Response(
+            body=[deployment_json(active.deployment) for active in self.engine.state.underway.values()]
+        )
 
-    def cancel(self, call: Call, deployment_id: str) -> Answer:
-        """DELETE: take a deployment back, or with ``force`` leave it half done."""
+    def cancel(self, call: Call, deployment_id: str) -> Response:
+        """Cancel a deployment (DELETE): roll it back, or with ``force`` leave it incomplete."""
         deployment = self.engine.cancel(deployment_id, call.flag("force"))
-        return Answer(status=202) if deployment is None else started(deployment)
+        return Response(status=202) if deployment is None else started(deployment)
 
-    def queue(self, call: Call) -> Answer:
-        """Return the launches that wait, after failures or for a port."""
+    def queue(self, call: Call) -> Response:
+        """Return the delayed launches: apps whose tasks failed, or that need a free port."""
         state = self.engine.state
         rows = []
         for app, record in state.delayed():
@@ -155,17 +157,17 @@ class Api:
                     "processedOffersSummary": {"processedOffersCount": 0, "unusedOffersCount": 0},
                 }
             )
-        return Answer(body={"queue": rows})
+        return Response(body={"queue": rows})
 
-    def reset_delay(self, call: Call, path: str) -> Answer:
-        """DELETE: launch now."""
+    def reset_delay(self, call: Call, path: str) -> Response:
+        """Launch a delayed app now (DELETE)."""
         self.engine.reset_delay(absolute_id(path))
-        return Answer(status=204)
+        return Response(status=204)
 
-    # Who we are.
+    # Info.
 
-    def info(self, call: Call) -> Answer:
-        """``/v2/info``, with the few settings that mean anything here."""
+    def info(self, call: Call) -> Response:
+        """Return ``/v2/info``, with the settings that apply to minimarathon."""
         dialect = self.engine.state.dialect
         host, _, port = self.leader.rpartition(":")
         body: dict[str, Any] = {
@@ -195,22 +197,22 @@ class Api:
                 "type": "http_callback",
                 "http_endpoints": self.subscribers.urls() or None,
             }
-        return Answer(body=body)
+        return Response(body=body)
 
     # HTTP callbacks, until 1.4.
 
-    def subscriptions(self, call: Call) -> Answer:
+    def subscriptions(self, call: Call) -> Response:
         """Return the subscribers."""
-        return Answer(body={"callbackUrls": self.subscribers.urls()})
+        return Response(body={"callbackUrls": self.subscribers.urls()})
 
-    def subscribe(self, call: Call) -> Answer:
-        """Call one more back."""
+    def subscribe(self, call: Call) -> Response:
+        """Add a subscriber (POST)."""
         url = self._callback_url(call)
         self.subscribers.add(url)
         return self._subscription("subscribe_event", call, url)
 
-    def unsubscribe(self, call: Call) -> Answer:
-        """Call one back no more."""
+    def unsubscribe(self, call: Call) -> Response:
+        """Remove a subscriber (DELETE)."""
         url = self._callback_url(call)
         self.subscribers.remove(url)
         return self._subscription("unsubscribe_event", call, url)
@@ -223,23 +225,23 @@ class Api:
             )
         return url
 
-    def _subscription(self, kind: str, call: Call, url: str) -> Answer:
+    def _subscription(self, kind: str, call: Call, url: str) -> Response:
         fields = {"clientIp": call.client, "callbackUrl": url}
         event = self.engine.state.announce.event(kind, plan=None, **fields)
         self.engine.bus.publish([event])
-        return Answer(body={**fields, "eventType": kind, "timestamp": iso(event.at)})
+        return Response(body={**fields, "eventType": kind, "timestamp": iso(event.at)})
 
 
-def _has_status(task: Task, wanted: set[str]) -> bool:
+def _has_status(task: Task, statuses: set[str]) -> bool:
     running = task.state == "TASK_RUNNING"
-    return not wanted or (running and "running" in wanted) or (not running and "staging" in wanted)
+    return not statuses or ("running" if running else "staging") in statuses
 
 
 def _task_lines(tasks: list[Task]) -> str:
-    """Return the old text format: one line per app and service port, with the addresses of its tasks."""
+    """Return the plain text format: one line per app and service port, with the addresses of the tasks."""
     rows: dict[tuple[str, str], list[str]] = {}
     for task in tasks:
         for service_port, port in zip(task.service_ports, task.ports, strict=False):
             key = (task.app_id.strip("/").replace("/", "_"), str(service_port))
             rows.setdefault(key, []).append(f"{task.host}:{port}")
-    return "".join("\t".join((*key, *places)) + "\n" for key, places in rows.items())
+    return "".join("\t".join((*key, *addresses)) + "\n" for key, addresses in rows.items())

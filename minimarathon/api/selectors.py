@@ -1,4 +1,4 @@
-"""Marathon's label selectors: ``a``, ``a==x``, ``a!=x``, ``a in (x, y)``, ``a notin (x, y)``, joined by commas."""
+"""Marathon's label selectors: ``a``, ``a==x``, ``a!=x``, ``a in (x, y)``, ``a notin (x, y)``, separated by commas."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ _ONE = re.compile(
 
 def parse_selector(text: str) -> Selector:
     """
-    Return a function that tells whether an app's labels match.
+    Return a function that returns whether an app's labels match.
 
-    :raise Refused: 400 where the text is no selector.
+    :raise Refused: 400 if the text is not a selector.
     """
     tests: list[Selector] = []
-    at = 0
-    while at < len(text):
-        found = _ONE.match(text, at)
-        if found is None:
-            raise Refused(400, f"Can not parse label selector {text!r} at {text[at:]!r}")
-        tests.append(_test(found))
-        at = found.end()
+    position = 0
+    while position < len(text):
+        match = _ONE.match(text, position)
+        if match is None:
+            raise Refused(400, f"Can not parse label selector {text!r} at {text[position:]!r}")
+        tests.append(_test(match))
+        position = match.end()
     return lambda labels: all(test(labels) for test in tests)
 
 
-def _test(found: re.Match[str]) -> Selector:
-    label = _plain(found["label"])
-    if found["same"]:
-        value, equal = _plain(found["value"]), found["same"] == "=="
+def _test(match: re.Match[str]) -> Selector:
+    label = _unescaped(match["label"])
+    if match["same"]:
+        value, equal = _unescaped(match["value"]), match["same"] == "=="
         return lambda labels: label in labels and (labels[label] == value) is equal
-    if found["set"]:
-        values = {_plain(one.strip()) for one in found["values"].split(",")}
-        inside = found["set"] == "in"
+    if match["set"]:
+        values = {_unescaped(value.strip()) for value in match["values"].split(",")}
+        inside = match["set"] == "in"
         return lambda labels: label in labels and (labels[label] in values) is inside
     return lambda labels: label in labels
 
 
-def _plain(text: str) -> str:
+def _unescaped(text: str) -> str:
     return re.sub(r"\\(.)", r"\1", text)

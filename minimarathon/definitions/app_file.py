@@ -1,4 +1,4 @@
-"""The file of ``--apps``: a group, a list of apps, ``{"apps": […]}`` or one app, as Marathon's clients write them."""
+"""The file of ``--apps``: a group, a list of apps, ``{"apps": […]}`` or one app, in Marathon's JSON."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from minimarathon.definitions.parsing import absolute, parse
 from minimarathon.errors import Refused, malformed
 from minimarathon.model import App
 
-#: The group that ``make run`` shows; part of the package.
+#: The sample group of ``make run``; part of the package.
 SAMPLE = Path(__file__).parents[1] / "sample.json"
 
 
 def load(path: Path) -> dict[str, App]:
     """
-    Read the apps of a file, by id; relative ids lie in their group.
+    Return the apps of a file by id; relative ids belong to their group.
 
-    :raise ValueError: where the file cannot be read, is no JSON, or holds an app that cannot be; names it.
+    :raise ValueError: if the file cannot be read, is not JSON, or has an invalid app; the message names it.
     """
     try:
         document = msgspec.json.decode(path.read_bytes())
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from error
     except msgspec.DecodeError as error:
-        raise ValueError(f"{path} is no JSON: {error}") from error
+        raise ValueError(f"{path} is not JSON: {error}") from error
     apps = {}
     for base, body in _bodies(document, "/"):
         try:
@@ -39,10 +39,10 @@ def load(path: Path) -> dict[str, App]:
 
 
 def _bodies(document: Any, base: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each app's JSON with the group it lies in."""
+    """Return each app's JSON with the group that contains it."""
     if isinstance(document, list):
-        for one in document:
-            yield from _bodies(one, base)
+        for item in document:
+            yield from _bodies(item, base)
     elif isinstance(document, dict):
         if "apps" in document or "groups" in document:
             group = absolute(str(document.get("id", "/")), base)
@@ -51,4 +51,4 @@ def _bodies(document: Any, base: str) -> Iterator[tuple[str, dict[str, Any]]]:
         else:
             yield base, document
     else:
-        raise malformed("an app is a JSON object")
+        raise malformed("an app must be a JSON object")

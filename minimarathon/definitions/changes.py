@@ -1,4 +1,4 @@
-"""A new definition of an app compared with the one before: service ports, version, kind of change."""
+"""Compares a new definition of an app with the previous one: service ports, version, kind of change."""
 
 from __future__ import annotations
 
@@ -9,46 +9,49 @@ from attrs import evolve
 
 from minimarathon.model import App, Port
 
-#: Where Marathon begins to hand out service ports (its ``--local_port_min``).
+#: The first service port that Marathon assigns (its ``--local_port_min``).
 FIRST_SERVICE_PORT = 10000
 
 
 def free_service_ports(used: set[int]) -> Iterator[int]:
-    """Service ports that nobody has, from `FIRST_SERVICE_PORT` upward, without end."""
+    """Return an unlimited iterator of unused service ports, from `FIRST_SERVICE_PORT` upward."""
     return (port for port in count(FIRST_SERVICE_PORT) if port not in used)
 
 
 def with_service_ports(
-    ports: tuple[Port, ...], had: tuple[Port, ...], free: Iterator[int]
+    ports: tuple[Port, ...], previous: tuple[Port, ...], free: Iterator[int]
 ) -> tuple[Port, ...]:
-    """Give each port a service port: its own, else the app's former one in that place, else a free one."""
-    given = []
+    """Assign each port a service port: its own, else the app's previous one at that index, else a free one."""
+    assigned = []
     for index, port in enumerate(ports):
         if port.service_port == 0:
-            kept = had[index].service_port if index < len(had) else 0
+            kept = previous[index].service_port if index < len(previous) else 0
             port = evolve(port, service_port=kept or next(free))
-        given.append(port)
-    return tuple(given)
+        assigned.append(port)
+    return tuple(assigned)
 
 
-def versioned(had: App | None, app: App, now: str, restart: bool) -> tuple[str | None, App]:
+def versioned(previous: App | None, app: App, now: str, restart: bool) -> tuple[str | None, App]:
     """
     Return the kind of change, and the app with its resulting versions.
 
     :param now: the version of the change.
-    :param restart: replace the tasks though nothing differs.
-    :return: the last action that it takes, None where nothing differs.
+    :param restart: replace the tasks even if nothing differs.
+    :return: the kind of the last action needed, None if nothing differs; and the app.
     """
-    fresh = evolve(app, version=now, config_version=now, scaled_version=now)
-    if had is None:
-        return "ScaleApplication", fresh
-    as_before = evolve(
-        app, version=had.version, config_version=had.config_version, scaled_version=had.scaled_version
+    changed = evolve(app, version=now, config_version=now, scaled_version=now)
+    if previous is None:
+        return "ScaleApplication", changed
+    unchanged = evolve(
+        app,
+        version=previous.version,
+        config_version=previous.config_version,
+        scaled_version=previous.scaled_version,
     )
     if restart:
-        return "RestartApplication", fresh
-    if as_before == had:
-        return None, had
-    if evolve(as_before, instances=had.instances) == had:
-        return "ScaleApplication", evolve(as_before, version=now, scaled_version=now)
-    return "RestartApplication", fresh
+        return "RestartApplication", changed
+    if unchanged == previous:
+        return None, previous
+    if evolve(unchanged, instances=previous.instances) == previous:
+        return "ScaleApplication", evolve(unchanged, version=now, scaled_version=now)
+    return "RestartApplication", changed

@@ -1,4 +1,4 @@
-"""Reading JSON of other people's hand: typed fields, and every mistake collected with its path."""
+"""A reader of clients' JSON: typed fields, and all mistakes with their paths."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from minimarathon.errors import invalid, malformed
 @define
 class Mistakes:
     """
-    What is wrong with one document, found so far.
+    The mistakes in one document.
 
-    :param types: values of the wrong JSON type (400); `values` are of the right type but cannot be (422).
+    :param types: values of the wrong JSON type (400); `values` have the right type but are invalid (422).
     """
 
     types: list[dict[str, Any]] = field(factory=list)
@@ -23,9 +23,9 @@ class Mistakes:
 
     def refuse(self) -> None:
         """
-        Go on only where nothing was found.
+        Raise an error if there are mistakes.
 
-        :raise Refused: 400 where types are wrong, else 422, with every mistake.
+        :raise Refused: 400 if types are wrong, 422 if only values are; with all mistakes.
         """
         if self.types:
             raise malformed(self.types)
@@ -36,9 +36,9 @@ class Mistakes:
 @define
 class Fields:
     """
-    One JSON object that is read; an absent or null field gives the default.
+    A reader of one JSON object; for a missing or null field it returns the default.
 
-    :param path: where the object lies in the document, as Marathon's ``details`` write it.
+    :param path: the object's path in the document, in the format of Marathon's ``details``.
     """
 
     body: Mapping[str, Any]
@@ -49,7 +49,7 @@ class Fields:
         self.mistakes.types.append({"path": f"{self.path}/{name}", "errors": [f"error.expected.{expected}"]})
 
     def wrong(self, name: str, error: str) -> None:
-        """Note that a value cannot be."""
+        """Note an invalid value."""
         self.mistakes.values.append({"path": f"{self.path}/{name}", "errors": [error]})
 
     def text(self, name: str) -> str | None:
@@ -61,7 +61,7 @@ class Fields:
         return value
 
     def word(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
-        """Return a string, which must be one of a list."""
+        """Return a string, which must be one of `allowed`."""
         value = self.text(name)
         if value is None:
             return default
@@ -71,7 +71,7 @@ class Fields:
         return value
 
     def flag(self, name: str) -> bool:
-        """Return a boolean; absent is false."""
+        """Return a boolean; false if it is missing."""
         value = self.body.get(name)
         if value is not None and not isinstance(value, bool):
             self._mistyped(name, "jsboolean")
@@ -92,14 +92,14 @@ class Fields:
         return value
 
     def integer(self, name: str, default: int, low: int = 0, high: int | None = None) -> int:
-        """Return a whole number between `low` and `high`, both included."""
+        """Return an integer between `low` and `high`, both included."""
         value = self.number(name, default, low, high)
         if value != int(value):
             self._mistyped(name, "jsnumber")
         return int(value)
 
     def optional_integer(self, name: str, low: int = 0, high: int | None = None) -> int | None:
-        """Return a whole number, or None where it is absent."""
+        """Return an integer, or None if it is missing."""
         return None if self.body.get(name) is None else self.integer(name, 0, low, high)
 
     def texts(self, name: str) -> tuple[str, ...] | None:
@@ -107,13 +107,13 @@ class Fields:
         value = self.body.get(name)
         if value is None:
             return None
-        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             self._mistyped(name, "jsarray")
             return None
         return tuple(value)
 
     def mapping(self, name: str, only_texts: bool = False) -> dict[str, Any]:
-        """Return an object; with `only_texts`, numbers and booleans become texts and nothing else is allowed."""
+        """Return an object; with `only_texts`, numbers and booleans become strings and nothing else is allowed."""
         value = self.body.get(name)
         if value is None:
             return {}
@@ -122,33 +122,33 @@ class Fields:
             return {}
         if not only_texts:
             return value
-        for key, one in value.items():
-            if one is not None and not isinstance(one, str | int | float):
+        for key, item in value.items():
+            if item is not None and not isinstance(item, str | int | float):
                 self._mistyped(f"{name}/{key}", "jsstring")
         return {
-            key: one if isinstance(one, str) else str(one).lower()
-            for key, one in value.items()
-            if one is not None
+            key: item if isinstance(item, str) else str(item).lower()
+            for key, item in value.items()
+            if item is not None
         }
 
     def inner(self, name: str) -> Fields | None:
-        """Return a reader of an object; None where it is absent."""
+        """Return a reader of an object; None if it is missing."""
         if self.body.get(name) is None:
             return None
         return Fields(self.mapping(name), self.mistakes, f"{self.path}/{name}")
 
-    def each(self, name: str) -> list[Fields] | None:
-        """Return readers of the objects of a list; None where it is absent."""
+    def list_of(self, name: str) -> list[Fields] | None:
+        """Return readers of the objects of a list; None if it is missing."""
         value = self.body.get(name)
         if value is None:
             return None
         if not isinstance(value, list):
             self._mistyped(name, "jsarray")
             return []
-        found = []
-        for index, one in enumerate(value):
-            if isinstance(one, dict):
-                found.append(Fields(one, self.mistakes, f"{self.path}/{name}({index})"))
+        readers = []
+        for index, item in enumerate(value):
+            if isinstance(item, dict):
+                readers.append(Fields(item, self.mistakes, f"{self.path}/{name}({index})"))
             else:
                 self._mistyped(f"{name}({index})", "jsobject")
-        return found
+        return readers

@@ -1,4 +1,4 @@
-"""From values to Marathon's JSON, by dialect: apps, tasks, groups, deployments, and the plans inside events."""
+"""Marathon's JSON by version: apps, tasks, groups, deployments, and the plans in events."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from minimarathon.model import App, Deployment, Failure, Health, HealthCheck, Ne
 
 OLD_NETWORKS = {Networking.BRIDGE: "BRIDGE", Networking.CONTAINER: "USER", Networking.HOST: "HOST"}
 
-#: What Marathon fills in where the owner says nothing, in every version.
+#: Fields that every version of Marathon adds with these defaults.
 DEFAULTS: Mapping[str, Any] = {"cpus": 1, "mem": 128, "disk": 0, "gpus": 0, "executor": ""}
 
-#: What it shows besides until 1.4, empty or null as it is.
+#: Fields that versions up to 1.4 add in addition, empty or null.
 OLD_DEFAULTS: Mapping[str, Any] = {
     "cmd": None, "args": None, "user": None, "env": {}, "constraints": [], "uris": [], "fetch": [], "storeUrls": [],
     "container": None, "healthChecks": [], "readinessChecks": [], "dependencies": [], "labels": {},
@@ -27,7 +27,7 @@ NEW_DEFAULTS: Mapping[str, Any] = {
 
 
 def app_json(app: App, dialect: Dialect) -> dict[str, Any]:
-    """Return an app as ``/v2/apps`` shows it, without what is embedded."""
+    """Return an app's JSON for ``/v2/apps``, without embedded values."""
     body = _old_definition(app) if dialect.old_ports else {**DEFAULTS, **NEW_DEFAULTS, **new_definition(app)}
     if dialect.roles:
         body.setdefault("role", "*")
@@ -37,7 +37,7 @@ def app_json(app: App, dialect: Dialect) -> dict[str, Any]:
 
 
 def new_definition(app: App) -> dict[str, Any]:
-    """Return what an app's owner wrote, with today's names (Marathon 1.5+) and nothing empty."""
+    """Return an app's definition with the field names of Marathon 1.5 and later, and no empty fields."""
     body = {**app.rest, **_common(app)}
     for name, value in (
         ("cmd", app.cmd),
@@ -64,7 +64,7 @@ def new_definition(app: App) -> dict[str, Any]:
 
 
 def _common(app: App) -> dict[str, Any]:
-    """Return the fields that every version has under the same names."""
+    """Return the fields whose names are the same in every version."""
     return {
         "id": app.id,
         "instances": app.instances,
@@ -82,7 +82,7 @@ def _common(app: App) -> dict[str, Any]:
 
 
 def _old_definition(app: App) -> dict[str, Any]:
-    """Return an app as until 1.4: ``ports`` beside ``portDefinitions``, ``docker.network``, ``ipAddress``, nulls."""
+    """Return an app's definition as up to 1.4: also ``ports``, ``docker.network``, ``ipAddress`` and nulls."""
     body = {**DEFAULTS, **OLD_DEFAULTS, **app.rest, **_common(app)}
     body["cmd"], body["args"] = app.cmd, None if app.args is None else list(app.args)
     body["env"] = dict(app.env)
@@ -98,10 +98,10 @@ def _old_definition(app: App) -> dict[str, Any]:
         container["docker"] = {"privileged": False, "parameters": [], "forcePullImage": False, **docker,
                                "network": network, "portMappings": mapped}  # fmt: skip
     elif app.networking is not Networking.HOST:
-        found = [
+        discovery_ports = [
             {"number": p.container_port or 0, "name": p.name or "", "protocol": p.protocol} for p in app.ports
         ]
-        body["ipAddress"] = {"groups": [], "labels": {}, "discovery": {"ports": found}}
+        body["ipAddress"] = {"groups": [], "labels": {}, "discovery": {"ports": discovery_ports}}
     if app.networking is Networking.CONTAINER and app.network_name:
         body["ipAddress"] = {**(body["ipAddress"] or {}), "networkName": app.network_name}
     body["container"] = container or None
@@ -145,12 +145,12 @@ def _check_json(check: HealthCheck) -> dict[str, Any]:
 
 
 def check_json(check: HealthCheck) -> dict[str, Any]:
-    """One health check, as apps and health events show it."""
+    """Return a health check's JSON for apps and health events."""
     return _check_json(check)
 
 
 def task_json(task: Task, dialect: Dialect) -> dict[str, Any]:
-    """Return a task as ``/v2/tasks`` and the embedded lists show it, without empty fields, as Marathon does."""
+    """Return a task's JSON for ``/v2/tasks`` and embedded lists; like Marathon's, it has no empty fields."""
     body: dict[str, Any] = {
         "appId": task.app_id,
         "host": task.host,
@@ -174,12 +174,12 @@ def task_json(task: Task, dialect: Dialect) -> dict[str, Any]:
     return body
 
 
-#: The one agent there is.
+#: The id of the only agent.
 AGENT = "6d696e69-6d61-4172-b174-686f6e000000-S0"
 
 
 def addresses(task: Task) -> list[dict[str, str]]:
-    """Return the task's own addresses."""
+    """Return a task's ``ipAddresses``."""
     return [{"ipAddress": task.address, "protocol": "IPv4"}]
 
 
@@ -199,7 +199,7 @@ def _health_json(health: Health, task: Task) -> dict[str, Any]:
 
 
 def failure_json(failure: Failure) -> dict[str, Any]:
-    """``lastTaskFailure``."""
+    """Return the JSON of ``lastTaskFailure``."""
     return {
         "appId": failure.task.app_id,
         "host": failure.task.host,
@@ -213,12 +213,12 @@ def failure_json(failure: Failure) -> dict[str, Any]:
 
 
 def step_json(deployment: Deployment, index: int) -> dict[str, Any]:
-    """One step of a deployment."""
-    return {"actions": [{"action": one.kind, "app": one.app_id} for one in deployment.steps[index]]}
+    """Return the JSON of one step of a deployment."""
+    return {"actions": [{"action": action.kind, "app": action.app_id} for action in deployment.steps[index]]}
 
 
 def plan_json(deployment: Deployment, dialect: Dialect, light: bool) -> dict[str, Any]:
-    """Return a deployment as its events show it; heavy ones hold the whole cluster twice."""
+    """Return a deployment's JSON for events; unless `light`, with the whole cluster before and after."""
     body: dict[str, Any] = {"id": deployment.id}
     if not light:
         body["original"] = group_json("/", deployment.before, deployment.version, dialect)
@@ -229,26 +229,26 @@ def plan_json(deployment: Deployment, dialect: Dialect, light: bool) -> dict[str
 
 
 def deployment_json(deployment: Deployment) -> dict[str, Any]:
-    """Return a deployment as ``/v2/deployments`` lists it."""
-    now = min(deployment.step, len(deployment.steps) - 1)
-    current = [{**one, "readinessCheckResults": []} for one in step_json(deployment, now)["actions"]]
+    """Return a deployment's JSON for ``/v2/deployments``."""
+    index = min(deployment.step, len(deployment.steps) - 1)
+    actions = [{**action, "readinessCheckResults": []} for action in step_json(deployment, index)["actions"]]
     return {
         "id": deployment.id,
         "version": deployment.version,
         "affectedApps": sorted(deployment.apps),
         "affectedPods": [],
-        "steps": [step_json(deployment, index) for index in range(len(deployment.steps))],
-        "currentActions": current,
-        "currentStep": now + 1,
+        "steps": [step_json(deployment, step) for step in range(len(deployment.steps))],
+        "currentActions": actions,
+        "currentStep": index + 1,
         "totalSteps": len(deployment.steps),
     }
 
 
 def group_json(group_id: str, apps: Iterable[App], version: str, dialect: Dialect) -> dict[str, Any]:
     """
-    Return a group with its apps and groups, as the ids of the apps lay them out.
+    Return a group's JSON with its apps and groups, by the ids of the apps.
 
-    :param apps: those in the group, transitively; others are left out.
+    :param apps: all apps; those outside the group are ignored.
     """
     prefix = group_id.rstrip("/") + "/"
     own: list[App] = []
@@ -267,5 +267,5 @@ def group_json(group_id: str, apps: Iterable[App], version: str, dialect: Dialec
         "version": version,
         "apps": [app_json(app, dialect) for app in own],
         "pods": [],
-        "groups": [group_json(one, found, version, dialect) for one, found in sorted(inner.items())],
+        "groups": [group_json(path, members, version, dialect) for path, members in sorted(inner.items())],
     }

@@ -1,8 +1,8 @@
 """
-``make run``: a minimarathon with sample apps, the load balancer and its HAProxy, on this machine, without root.
+``make run``: minimarathon with sample apps, marathon-lb and its HAProxy, on this machine, without root.
 
-Starts them as processes of its own, says what to try when traffic flows, and ends all of them on Ctrl-C. With
-``--marathon`` a real Marathon is used instead of a small one.
+Starts them as child processes, prints instructions when traffic flows, and ends all of them on Ctrl-C. With
+``--marathon`` a real Marathon is used instead of minimarathon.
 """
 
 from __future__ import annotations

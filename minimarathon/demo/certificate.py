@@ -1,4 +1,4 @@
-"""A self-signed certificate for a demonstration: made once, kept until it is about to end."""
+"""The demonstration's self-signed certificate: created once, and again shortly before it expires."""
 
 from __future__ import annotations
 
@@ -15,23 +15,25 @@ from cryptography.x509.oid import NameOID
 
 NAMES = ("example.com", "*.example.com", "localhost")
 LIFE = timedelta(days=365)
-#: One that ends sooner is made anew.
-SOON = timedelta(days=7)
+#: A certificate with less validity left is replaced.
+RENEW_BEFORE = timedelta(days=7)
 
 
 def ensure(path: Path) -> bool:
     """
-    Have a PEM file with certificate and key at `path`, for `NAMES`, readable by its owner alone.
+    Create a PEM file with a certificate for `NAMES` and its key at `path`, unless a valid one exists.
 
-    :return: whether it was made now.
-    :raise OSError: where it cannot be written.
+    Only its owner can read it.
+
+    :return: True if it was created now.
+    :raise OSError: if it cannot be written.
     """
-    if _good(path):
+    if _is_valid(path):
         return False
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAMES[0])])
     now = datetime.now(UTC)
-    names = [x509.DNSName(one) for one in NAMES]
+    names = [x509.DNSName(host) for host in NAMES]
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -48,18 +50,18 @@ def ensure(path: Path) -> bool:
     )
     pem = certificate.public_bytes(Encoding.PEM)
     pem += key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    fresh = path.with_name(f"{path.name}.new")
-    fresh.unlink(missing_ok=True)
-    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    new = path.with_name(f"{path.name}.new")
+    new.unlink(missing_ok=True)
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(pem)
-    fresh.replace(path)
+    new.replace(path)
     return True
 
 
-def _good(path: Path) -> bool:
-    """Return whether the file holds a certificate that is valid for a while."""
+def _is_valid(path: Path) -> bool:
+    """Return whether the file has a certificate that need not be renewed yet."""
     try:
         certificate = x509.load_pem_x509_certificate(path.read_bytes())
     except (OSError, ValueError):
         return False
-    return certificate.not_valid_after_utc > datetime.now(UTC) + SOON
+    return certificate.not_valid_after_utc > datetime.now(UTC) + RENEW_BEFORE

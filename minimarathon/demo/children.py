@@ -1,4 +1,4 @@
-"""The processes of a demonstration: started so that they end with us, and ended so that nothing is left."""
+"""The processes of the demonstration: they are started to end with this one, and ended without leftovers."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from pathlib import Path
 
 from attrs import frozen
 
-#: ``prctl``: have a signal sent to us when our parent dies.
+#: Option of prctl(2): send a signal to this process when its parent dies.
 PR_SET_PDEATHSIG = 1
-LOOK = 0.05
+#: Seconds between two checks of a condition.
+POLL_INTERVAL = 0.05
 
 
 @frozen
 class Child:
-    """A process of ours; its output is in `log`."""
+    """A started process; its output is in `log`."""
 
     name: str
     process: subprocess.Popen[bytes]
     log: Path
 
-    def last_words(self, lines: int = 15) -> str:
-        """Return the end of its log."""
+    def log_tail(self, lines: int = 15) -> str:
+        """Return the last lines of its log."""
         return "\n".join(self.log.read_text("utf-8", "replace").splitlines()[-lines:])
 
 
@@ -35,10 +36,10 @@ def start(
     name: str, command: Sequence[str], log: Path, directory: Path, environ: Mapping[str, str] | None = None
 ) -> Child:
     """
-    Start a process in a session of its own, so that a Ctrl-C reaches us alone; should we die, it gets SIGTERM.
+    Start a process in its own session, so Ctrl-C reaches only this process; if this process dies, it gets SIGTERM.
 
-    :param environ: variables besides ours: what the list of processes must not show.
-    :raise OSError: where it cannot be started.
+    :param environ: additional environment variables, for values that the process list must not show.
+    :raise OSError: if it cannot be started.
     """
     libc = ctypes.CDLL(None, use_errno=True)
 
@@ -54,13 +55,13 @@ def start(
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=end_with_parent,  # safe: no thread of ours is there
+            preexec_fn=end_with_parent,  # safe: this process has one thread
         )
     return Child(name, process, log)
 
 
 def end(child: Child, seconds: float) -> bool:
-    """SIGTERM, and SIGKILL after `seconds`; whether it went by itself."""
+    """Send SIGTERM, and SIGKILL after `seconds`; return whether SIGTERM was enough."""
     if child.process.poll() is None:
         child.process.send_signal(signal.SIGTERM)
     try:
@@ -73,7 +74,7 @@ def end(child: Child, seconds: float) -> bool:
 
 
 def haproxies(config: Path) -> Iterator[int]:
-    """Return the HAProxy processes, masters and workers, that run with a configuration file."""
+    """Return the ids of the HAProxy processes, masters and workers, that use a configuration file."""
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
@@ -89,22 +90,22 @@ def haproxies(config: Path) -> Iterator[int]:
 
 def end_haproxies(config: Path, seconds: float = 5.0) -> int:
     """
-    End every HAProxy that runs with a configuration file: SIGTERM, and SIGKILL after `seconds`.
+    End every HAProxy process that uses a configuration file: SIGTERM, and SIGKILL after `seconds`.
 
-    :return: how many there were.
+    :return: the number of processes.
     """
-    found = list(haproxies(config))
+    running = list(haproxies(config))
     deadline = time.monotonic() + seconds
     number = signal.SIGTERM
-    there = found
-    while there:
-        for pid in there:
+    remaining = running
+    while remaining:
+        for pid in remaining:
             _signal(pid, number)
         until(lambda: not list(haproxies(config)), max(0.0, deadline - time.monotonic()) or 1.0)
-        there = list(haproxies(config))
+        remaining = list(haproxies(config))
         if time.monotonic() >= deadline:
             number = signal.SIGKILL
-    return len(found)
+    return len(running)
 
 
 def _signal(pid: int, number: int) -> None:
@@ -114,17 +115,17 @@ def _signal(pid: int, number: int) -> None:
         return
 
 
-def until(true: Callable[[], bool], seconds: float) -> bool:
-    """Wait until something is true, for `seconds` at most; whether it is."""
+def until(condition: Callable[[], bool], seconds: float) -> bool:
+    """Wait for a condition for at most `seconds`; return whether it became true."""
     deadline = time.monotonic() + seconds
-    while not true():
+    while not condition():
         if time.monotonic() >= deadline:
             return False
-        time.sleep(LOOK)
+        time.sleep(POLL_INTERVAL)
     return True
 
 
-def taken(address: str, port: int) -> bool:
+def port_in_use(address: str, port: int) -> bool:
     """Return whether another process listens on a port."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -10,15 +10,15 @@ from attrs import field, frozen
 
 
 class CannotRun(Exception):
-    """Why the demonstration does not start, in lines that say what to do."""
+    """The demonstration cannot start; the message has one line per problem and says what to do."""
 
 
 @frozen
 class DirectoryLock:
     """
-    Holds a directory for one run; let go at the end of a ``with``.
+    Locks a directory for one run, until the end of a ``with`` block.
 
-    :raise CannotRun: where another run holds it.
+    :raise CannotRun: if another run holds the lock.
     """
 
     path: Path
@@ -31,7 +31,7 @@ class DirectoryLock:
         except BlockingIOError:
             os.close(file)
             raise CannotRun(
-                f"a run is under way in {self.path.parent}: end it, or give another --directory"
+                f"another run uses {self.path.parent}: end it, or choose another --directory"
             ) from None
         object.__setattr__(self, "_file", file)
 

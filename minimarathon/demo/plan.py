@@ -12,7 +12,7 @@ from pathlib import Path
 from attrs import frozen
 
 from minimarathon.definitions.app_file import SAMPLE
-from minimarathon.demo.children import taken
+from minimarathon.demo.children import port_in_use
 from minimarathon.model import App
 
 DESCRIPTION = (
@@ -20,8 +20,8 @@ DESCRIPTION = (
     "With --marathon a real Marathon is used instead."
 )
 LOCAL = "127.0.0.1"
-#: The longest path of a socket that HAProxy can bind, in bytes, with what it adds while it does so.
-LONGEST_SOCKET = 90
+#: Maximum length of the path of a socket that HAProxy can bind, in bytes, with the suffix that it adds.
+MAX_SOCKET_PATH = 90
 
 
 @frozen(kw_only=True)
@@ -38,11 +38,11 @@ class Ports:
 @frozen(kw_only=True)
 class Plan:
     """
-    What is to be run.
+    The settings of a run.
 
-    :param directory: everything that is written lies in it; absolute.
-    :param marathon: addresses of real Marathons; empty starts a small one.
-    :param apps: what the small one begins with.
+    :param directory: the absolute path of the directory for all files.
+    :param marathon: URLs of real Marathons; if empty, minimarathon is started.
+    :param apps: the file with minimarathon's apps.
     """
 
     directory: Path
@@ -52,14 +52,14 @@ class Plan:
 
     @property
     def config(self) -> Path:
-        """HAProxy's configuration."""
+        """The path of HAProxy's configuration file."""
         return self.directory / "haproxy.cfg"
 
     @property
     def state(self) -> Path:
-        """The load balancer's state: in the directory, or where its path is too long for sockets, in a short one."""
+        """The state directory of marathon-lb: in the directory, or in the temporary one if the path is too long."""
         inside = self.directory / "state"
-        if len(os.fsencode(inside / "master.sock")) <= LONGEST_SOCKET:
+        if len(os.fsencode(inside / "master.sock")) <= MAX_SOCKET_PATH:
             return inside
         short = hashlib.sha256(os.fsencode(self.directory)).hexdigest()[:8]
         return Path(tempfile.gettempdir()) / f"marathon-lb-{os.getuid()}-{short}"
@@ -67,9 +67,9 @@ class Plan:
 
 def parse(arguments: Sequence[str], environ: Mapping[str, str]) -> Plan:
     """
-    Return the command line and the environment as a plan.
+    Return the plan for a command line and an environment.
 
-    :raise SystemExit: with argparse's words, where they are wrong.
+    :raise SystemExit: if an argument is wrong, with argparse's message.
     """
     parser = argparse.ArgumentParser(prog="python -m minimarathon.demo", description=DESCRIPTION)
     for name, default in (
@@ -82,15 +82,17 @@ def parse(arguments: Sequence[str], environ: Mapping[str, str]) -> Plan:
         variable = f"{name.upper()}_PORT"
         parser.add_argument(
             f"--{name}-port", type=_port, default=environ.get(variable, str(default)), metavar="PORT",
-            help=f"{default}, or the environment's {variable}",
+            help=f"default: the environment variable {variable}, or {default}",
         )  # fmt: skip
     parser.add_argument(
-        "--marathon", action="append", default=None, metavar="URL", help="a real Marathon; repeatable"
+        "--marathon", action="append", default=None, metavar="URL", help="URL of a real Marathon; repeatable"
     )
     parser.add_argument(
-        "--directory", type=Path, default=Path("run"), help="where everything is written: ./run"
+        "--directory", type=Path, default=Path("run"), help="directory for all files; default: ./run"
     )
-    parser.add_argument("--apps", type=Path, default=SAMPLE, help="another group of apps than the sample")
+    parser.add_argument(
+        "--apps", type=Path, default=SAMPLE, help="JSON file with the apps; default: the sample"
+    )
     given = parser.parse_args(arguments)
     urls = given.marathon if given.marathon is not None else [environ.get("MARATHON", "")]
     return Plan(
@@ -109,25 +111,25 @@ def parse(arguments: Sequence[str], environ: Mapping[str, str]) -> Plan:
 
 def _port(text: str) -> int:
     if not text.isdigit() or not 0 < int(text) < 65536:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port between 1 and 65535")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port between 1 and 65535")
     return int(text)
 
 
 def complaints(plan: Plan, apps: Mapping[str, App]) -> Iterator[str]:
-    """Return a line for each port that is taken or given twice, the apps' service ports included."""
+    """Return a line for each port that is in use or assigned twice, including the apps' service ports."""
     names = ["http", "https", "stats", "appid", *([] if plan.marathon else ["marathon"])]
     given = {
         port: f"the service port of {app.id}" for app in apps.values() for port in app.service_ports if port
     }
     for name in names:
         port: int = getattr(plan.ports, name)
-        advice = f"give another one with `make run {name.upper()}_PORT=…` or --{name}-port"
-        if taken(LOCAL, port):
-            yield f"port {port} ({name}) is taken: {advice}"
+        advice = f"choose another one with `make run {name.upper()}_PORT=…` or --{name}-port"
+        if port_in_use(LOCAL, port):
+            yield f"port {port} ({name}) is in use: {advice}"
         elif port in given:
-            yield f"port {port} ({name}) is {given[port]}, too: {advice}"
+            yield f"port {port} ({name}) is also {given[port]}: {advice}"
         given[port] = f"the port for {name}"
     for app in apps.values():
         for port in app.service_ports:
-            if port and taken("0.0.0.0", port):
-                yield f"port {port} (service port of {app.id}) is taken: end what has it, or give other --apps"
+            if port and port_in_use("0.0.0.0", port):
+                yield f"port {port} (service port of {app.id}) is in use: end its process, or choose other --apps"

@@ -22,23 +22,24 @@ from minimarathon.demo.plan import LOCAL, Plan, complaints
 from minimarathon.demo.text import SHOWN, instructions
 from minimarathon.model import App
 
-#: Runs twistd with this very Python, wherever its script may lie.
+#: Runs twistd with the current Python interpreter; the twistd script may not be on the path.
 TWISTD = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfile=")
-#: Seconds until everything must be up, and until it is first said what is waited for, then again after twice as many.
-PATIENCE = 90.0
-SLOW = 5.0
+#: Maximum number of seconds to wait for a process to serve.
+START_TIMEOUT = 90.0
+#: Seconds until the first message about waiting; the pause between messages doubles.
+FIRST_NOTICE = 5.0
 
 
 class Interrupted(Exception):
-    """Somebody wants it to end."""
+    """A signal asked to end the demonstration."""
 
 
 @define
 class Demo:
     """
-    One run.
+    One run of the demonstration.
 
-    :param plan: what is run.
+    :param plan: the settings of the run.
     """
 
     plan: Plan
@@ -48,9 +49,9 @@ class Demo:
 
     def run(self) -> int:
         """
-        Start, wait for the end, and end everything.
+        Start all processes, wait for a signal, and end all processes.
 
-        :return: the exit status: 0 where it was asked to end, 1 where something failed.
+        :return: the exit status: 0 after a signal, 1 after a failure.
         """
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._interrupt)
@@ -72,7 +73,7 @@ class Demo:
             print(instructions(self.plan.ports, self.plan.marathon, self.plan.directory, echo), flush=True)
             self._wait()
         except Interrupted:
-            print("\nEnding everything …", flush=True)
+            print("\nStopping all processes …", flush=True)
         except CannotRun as error:
             print(error, file=sys.stderr, flush=True)
             status = 1
@@ -81,22 +82,24 @@ class Demo:
         return status
 
     def _prepared(self) -> DirectoryLock:
-        """Make the directory, hold it, end what a run that was killed left behind, and look at the ports."""
+        """Create and lock the directory, end the HAProxy of a killed run, and check the ports."""
         plan = self.plan
         try:
             plan.directory.mkdir(parents=True, exist_ok=True)
             plan.state.mkdir(mode=0o700, exist_ok=True)
             if plan.state.lstat().st_uid != os.getuid():
-                raise CannotRun(f"{plan.state} is not ours: give a --directory with a shorter path")
+                raise CannotRun(
+                    f"{plan.state} belongs to another user: choose a --directory with a shorter path"
+                )
             (plan.directory / "templates").mkdir(exist_ok=True)
             lock = DirectoryLock(plan.directory / "lock")
             if end_haproxies(plan.config):
                 print("Ended the HAProxy of a run that was killed.", flush=True)
             if not plan.marathon:
                 self._apps = load(plan.apps)
-            taken_ports = list(complaints(plan, self._apps))
-            if taken_ports:
-                raise CannotRun("\n".join(taken_ports))
+            port_problems = list(complaints(plan, self._apps))
+            if port_problems:
+                raise CannotRun("\n".join(port_problems))
             shutil.rmtree(plan.directory / "tasks", ignore_errors=True)
             ensure(plan.directory / "cert.pem")
         except OSError as error:
@@ -109,17 +112,17 @@ class Demo:
         ports = self.plan.ports
         urls = self.plan.marathon or (f"http://{LOCAL}:{ports.marathon}",)
         if not self.plan.marathon:
-            print("Starting a small Marathon and its apps …", flush=True)
+            print("Starting minimarathon and its apps …", flush=True)
             self._child("minimarathon", *self._minimarathon())
-            self._until(lambda: _status(ports.marathon, "/ping") == 200, "the Marathon answers")
-        print("Starting the load balancer and HAProxy …", flush=True)
+            self._until(lambda: _status(ports.marathon, "/ping") == 200, "minimarathon responds")
+        print("Starting marathon-lb and HAProxy …", flush=True)
         self._child("marathon-lb", *self._load_balancer(), MARATHON_LB_MARATHON=" ".join(urls))
-        self._until(lambda: _status(ports.stats, "/_haproxy_health_check") == 200, "HAProxy answers")
+        self._until(lambda: _status(ports.stats, "/_haproxy_health_check") == 200, "HAProxy responds")
         for host, path in self._hosts():
-            self._until(lambda: 200 <= _status(ports.http, path, host) < 400, f"{host}{path} answers")  # noqa: B023
+            self._until(lambda: 200 <= _status(ports.http, path, host) < 400, f"{host}{path} responds")  # noqa: B023
 
     def _hosts(self) -> Iterator[tuple[str, str]]:
-        """Return the virtual hosts of minimarathon's apps, each with a path."""
+        """Return the virtual hosts of the apps, each with a path."""
         for app in self._apps.values():
             host = app.labels.get("HAPROXY_0_VHOST")
             if host:
@@ -144,34 +147,35 @@ class Demo:
         )  # fmt: skip
 
     def _check(self) -> None:
-        """Raise `Interrupted` where it is to end, `CannotRun` where a process of ours is over."""
+        """Raise `Interrupted` after a signal, `CannotRun` if a process has ended."""
         if self._interrupted:
             raise Interrupted
         for child in self._children:
             status = child.process.poll()
             if status is not None:
-                words = child.last_words()
                 raise CannotRun(
-                    f"{child.name} ended with status {status}; its log {child.log} ends:\n{words}"
+                    f"{child.name} ended with status {status}; the end of {child.log}:\n{child.log_tail()}"
                 )
 
-    def _until(self, true: Callable[[], bool], what: str) -> None:
-        def look() -> bool:
+    def _until(self, condition: Callable[[], bool], description: str) -> None:
+        def is_true() -> bool:
             self._check()
-            return true()
+            return condition()
 
-        waited, pause = 0.0, SLOW
-        while not until(look, pause):
+        waited, pause = 0.0, FIRST_NOTICE
+        while not until(is_true, pause):
             waited += pause
-            if waited >= PATIENCE:
+            if waited >= START_TIMEOUT:
                 logs = " and ".join(str(child.log) for child in self._children)
-                raise CannotRun(f"after {PATIENCE:.0f} s still not: {what}. Look into {logs}")
-            print(f"Waiting until {what}. {self._latest()}", flush=True)
-            pause = min(waited, PATIENCE - waited)
+                raise CannotRun(
+                    f"timed out after {START_TIMEOUT:.0f} s, waiting until {description}; see {logs}"
+                )
+            print(f"Waiting until {description}. {self._latest()}", flush=True)
+            pause = min(waited, START_TIMEOUT - waited)
 
     def _latest(self) -> str:
         child = self._children[-1]
-        return f"{child.name} says:\n{child.last_words(1)}"
+        return f"The last line of {child.log}:\n{child.log_tail(1)}"
 
     def _wait(self) -> None:
         while True:
@@ -179,16 +183,18 @@ class Demo:
             time.sleep(0.2)
 
     def _end(self) -> None:
-        """Stop the load balancer first, then the HAProxy that it leaves running, then the apps behind it."""
+        """Stop marathon-lb first, then the HAProxy that it leaves running, then the apps."""
         for child in reversed(self._children):
             if not end(child, 20):
-                print(f"{child.name} had to be killed; look into {child.log}", file=sys.stderr, flush=True)
+                print(
+                    f"{child.name} did not end and was killed; see {child.log}", file=sys.stderr, flush=True
+                )
             end_haproxies(self.plan.config)
-        print("Nothing is left running.", flush=True)
+        print("All processes have ended.", flush=True)
 
 
 def _status(port: int, path: str, host: str = LOCAL) -> int:
-    """Return the status of the response to a GET; 0 where there is none."""
+    """Return the HTTP status of the response to a GET; 0 if there is none."""
     connection = http.client.HTTPConnection(LOCAL, port, timeout=2)
     try:
         connection.request("GET", path, headers={"Host": host})

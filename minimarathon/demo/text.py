@@ -1,4 +1,4 @@
-"""The text of ``make run`` about what to try, once traffic flows: commands that work when they are pasted."""
+"""The instructions of ``make run``: commands to paste, once traffic flows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class DemoPorts(Protocol):
-    """The ports that the commands name."""
+    """The ports in the commands."""
 
     @property
     def http(self) -> int: ...  # noqa: D102
@@ -22,7 +22,7 @@ class DemoPorts(Protocol):
     def marathon(self) -> int: ...  # noqa: D102
 
 
-#: The apps that the commands of `SAMPLE` ask.
+#: The apps that the commands of `SAMPLE` request.
 SHOWN = frozenset(("/shop/web", "/shop/cart", "/sticky", "/secure", "/echo"))
 
 SAMPLE = """
@@ -32,10 +32,10 @@ Traffic flows. Try this in another terminal:
   curl -H 'Host: shop.example.com' http://127.0.0.1:{http}/
   curl -H 'Host: shop.example.com' http://127.0.0.1:{http}/cart
 
-  # the same task again and again, by a cookie
+  # always the same task, by a cookie
   curl -c {directory}/cookies -b {directory}/cookies -H 'Host: sticky.example.com' http://127.0.0.1:{http}/
 
-  # redirected to https, and answered there
+  # a redirect to HTTPS, and the response there
   curl -i -H 'Host: secure.example.com' http://127.0.0.1:{http}/
   curl -k --resolve secure.example.com:{https}:127.0.0.1 https://secure.example.com:{https}/
 
@@ -45,7 +45,7 @@ Traffic flows. Try this in another terminal:
   # an app by its id
   curl -H 'X-Marathon-App-Id: /shop/web' http://127.0.0.1:{appid}/
 
-  # more instances, one task less, every task anew: HAProxy follows
+  # more instances, one task less, a restart of all tasks: HAProxy follows
   curl -X PATCH -H 'Content-Type: application/json' -d '{{"instances": 5}}' http://127.0.0.1:{marathon}/v2/apps/shop/web
   curl -X DELETE "http://127.0.0.1:{marathon}/v2/apps/shop/web/tasks/$(curl -s http://127.0.0.1:{marathon}/v2/apps/shop/web/tasks | grep -o '"id":"[^"]*' | head -n 1 | cut -d '"' -f 4)"
   curl -X POST http://127.0.0.1:{marathon}/v2/apps/shop/web/restart?force=true
@@ -60,26 +60,26 @@ HAProxy runs for {marathons}. Try this in another terminal, with a host name of 
 """
 
 BOTH = """
-  # what Marathon tells as it happens
+  # Marathon's events
   curl -N -H 'Accept: text/event-stream' {marathon_url}/v2/events
 
-  # what the load balancer does, as it does it: http://127.0.0.1:{stats}/ in a browser, and as data
+  # the dashboard of marathon-lb, http://127.0.0.1:{stats}/ in a browser, and its data
   curl -s http://127.0.0.1:{stats}/api/status
 
-  # HAProxy's statistics (also http://127.0.0.1:{stats}/haproxy?stats in a browser), and what it runs
+  # HAProxy's statistics (also http://127.0.0.1:{stats}/haproxy?stats in a browser), and its configuration
   curl -s 'http://127.0.0.1:{stats}/haproxy?stats;csv' | cut -d , -f 1,2,18
   cat {directory}/haproxy.cfg
 
-Logs are in {directory}. Ctrl-C ends everything.
+Logs are in {directory}. Ctrl-C ends all processes.
 """
 
 
 def instructions(ports: DemoPorts, marathons: Sequence[str], directory: Path, echo: int | None) -> str:
     """
-    Return the text about what to try.
+    Return the instructions.
 
-    :param marathons: addresses of real Marathons; empty where a small one runs.
-    :param echo: the service port of the sample's echo; None where other apps run.
+    :param marathons: URLs of real Marathons; empty if minimarathon runs.
+    :param echo: the service port of the sample's echo app; None if other apps run.
     """
     own = f"http://127.0.0.1:{ports.marathon}"
     return ((OTHER if echo is None else SAMPLE) + BOTH).format(

@@ -1,4 +1,4 @@
-"""The addresses of tasks: free ports of this machine, and loopback addresses for tasks that have one of their own."""
+"""The addresses of tasks: free ports of this machine, and loopback addresses for container and bridge networking."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from minimarathon.model import App, Networking, Task
 
 
 def bindable(host: str, port: int) -> bool:
-    """Return whether a TCP port can be bound now."""
+    """Return whether a TCP port is free."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -23,8 +23,8 @@ def bindable(host: str, port: int) -> bool:
     return True
 
 
-def places(task: Task, app: App) -> tuple[tuple[str, int], ...]:
-    """For each port of an app, the address and port at which a task of it listens; 0 where it has none."""
+def port_addresses(task: Task, app: App) -> tuple[tuple[str, int], ...]:
+    """Return the task's address and port for each port of its app; the port is 0 if it has none."""
     slots = iter(task.ports)
     return tuple(
         (task.address, port.container_port or 0) if port.host_port is None else (task.host, next(slots, 0))
@@ -33,17 +33,17 @@ def places(task: Task, app: App) -> tuple[tuple[str, int], ...]:
 
 
 class NoPort(Exception):
-    """The range of host ports is used up."""
+    """All host ports of the range are in use."""
 
 
 @define
 class Addresses:
     """
-    Hands out where tasks listen.
+    Assigns addresses and host ports to tasks.
 
-    :param first: the first host port; `last` the last one, included.
-    :param free: asks whether a port of the host can be bound.
-    :param share: hand out a port again when all are in use: for tasks that have no process.
+    :param first: the first host port; `last` is the last one, included.
+    :param free: returns whether a port of the host is free.
+    :param share: assign ports several times: for tasks without processes.
     """
 
     host: str = "127.0.0.1"
@@ -57,11 +57,11 @@ class Addresses:
 
     def take(self, app: App) -> tuple[str, tuple[int, ...]]:
         """
-        Reserve an address and host ports for one more task of an app.
+        Reserve an address and host ports for a new task of an app.
 
-        A port that the app asks for by number (``hostPort``, or ``requirePorts``) is given as it is.
+        A port that the app requests by number (``hostPort`` or ``requirePorts``) is used as it is.
 
-        :raise NoPort: where the range is used up; nothing was taken.
+        :raise NoPort: if the range is used up; then nothing is reserved.
         """
         ports: list[int] = []
         try:
@@ -78,7 +78,7 @@ class Addresses:
         return self._address(app.networking), tuple(ports)
 
     def give_back(self, ports: tuple[int, ...]) -> None:
-        """Release the address and ports of a task that has ended."""
+        """Release the ports of a task that has ended."""
         self._taken.difference_update(ports)
 
     def _port(self) -> int:
@@ -89,14 +89,16 @@ class Addresses:
             if self.share or (port not in self._taken and self.free(self.host, port)):
                 self._taken.add(port)
                 return port
-        raise NoPort(f"every port from {self.first} to {self.last} is in use: give a wider --task-ports")
+        raise NoPort(
+            f"all ports from {self.first} to {self.last} are in use: choose a larger range with --task-ports"
+        )
 
     def _address(self, networking: Networking) -> str:
         """
-        Return a task's address: the host's, or one of its own.
+        Return a task's address: the host's, or a new one.
 
-        A container's is a loopback address that works on this machine; a bridge's cannot be reached from outside, as
-        with Docker.
+        A container's address is a loopback address and reachable on this machine; a bridge's address is not reachable,
+        as with Docker.
         """
         if networking is Networking.HOST:
             return self.host

@@ -1,4 +1,4 @@
-"""Health checks: what a result means (pure), and the loop that asks again and again."""
+"""Health checks: the evaluation of results, which is pure, and the loop that probes periodically."""
 
 from __future__ import annotations
 
@@ -15,58 +15,58 @@ from zope.interface import Interface, implementer
 
 from minimarathon.model import App, Health, HealthCheck, Task
 
-#: Which check, its results, and whether the task is to be killed for them.
+#: Takes the index of the check, its results, and whether to kill the task for them.
 Report = Callable[[int, Health, bool], None]
 
 
-def judge(
-    had: Health | None, cause: str | None, now: float, check: HealthCheck, age: float
+def evaluate(
+    previous: Health | None, cause: str | None, now: float, check: HealthCheck, age: float
 ) -> tuple[Health | None, bool]:
     """
-    Return a task's health after one more result.
+    Return the results of a check after another probe.
 
-    A failure in the grace period counts for nothing as long as the check never succeeded.
+    A failure in the grace period is ignored until the check has succeeded once.
 
-    :param cause: why it failed; None where it succeeded.
+    :param cause: the reason of a failure; None after a success.
     :param now: seconds since the epoch.
-    :param age: seconds since the task runs.
-    :return: the health, None where there still is none, and whether the task is to be killed.
+    :param age: seconds since the task's start.
+    :return: the results, None if there are none yet; and whether to kill the task.
     """
-    known = had or Health()
+    known = previous or Health()
     if cause is None:
         first = now if known.first_success is None else known.first_success
         return evolve(known, alive=True, failures=0, first_success=first, last_success=now), False
     if age < check.grace and known.first_success is None:
-        return had, False
+        return previous, False
     failures = known.failures + 1
-    hopeless = 0 < check.max_failures <= failures
-    return evolve(known, alive=False, failures=failures, last_failure=now, cause=cause), hopeless
+    kill = 0 < check.max_failures <= failures
+    return evolve(known, alive=False, failures=failures, last_failure=now, cause=cause), kill
 
 
 class IHealth(Interface):
-    """Watches the health of tasks."""
+    """Checks the health of tasks."""
 
     def watch(task: Task, app: App, report: Report) -> None:
-        """Check a running task by its app's checks from now on; `report` is called later, never from within."""
+        """Start the checks of a running task; `report` is never called from within this call."""
 
     def forget(task_id: str) -> None:
-        """Check it no more; nothing for one that is not watched."""
+        """Stop the checks of a task; ignore one that is not watched."""
 
     def stop() -> None:
-        """Check nothing any more."""
+        """Stop all checks."""
 
 
 class IProbes(Interface):
-    """Asks a task how it is."""
+    """Probes the health of a task."""
 
     def probe(check: HealthCheck, task: Task, app: App) -> Deferred[None]:
-        """Probe a task: fire when it is well, fail with the reason when not. May be cancelled; has no time limit."""
+        """Probe a task: succeed if it is healthy, fail with the reason if not. Without timeout; may be cancelled."""
 
 
 @implementer(IHealth)
 @define(eq=False)
 class AlwaysHealthy:
-    """For tasks that have no process: every check succeeds, once, in the clock's next turn."""
+    """For tasks without processes: every check succeeds once, in the clock's next iteration."""
 
     clock: IReactorTime
     now: Callable[[], float]
@@ -94,7 +94,7 @@ class AlwaysHealthy:
 
 @define(eq=False)
 class _Watch:
-    """One check of one task, again and again; the next never begins before the last is over."""
+    """One periodic check of one task; probes never overlap."""
 
     probes: IProbes
     clock: IReactorTime
@@ -104,46 +104,48 @@ class _Watch:
     index: int
     report: Report
     _began: float = 0
-    _had: Health | None = None
-    _asking: Deferred[None] | None = None
+    _results: Health | None = None
+    _probing: Deferred[None] | None = None
     _loop: LoopingCall = field(init=False)
     _stopped: bool = False
     _log = Logger()
 
     def begin(self) -> None:
         self._began = self.clock.seconds()
-        self._loop = LoopingCall(self._ask)
+        self._loop = LoopingCall(self._probe)
         self._loop.clock = self.clock
         interval = max(0.05, self.task.checks[self.index].interval)
         done = self._loop.start(interval, now=False)
         done.addErrback(
-            lambda failure: self._log.failure("a health check stopped; restart minimarathon", failure)
+            lambda failure: self._log.failure(
+                "a health check stopped unexpectedly; restart minimarathon", failure
+            )
         )
 
-    def _ask(self) -> Deferred[None]:
+    def _probe(self) -> Deferred[None]:
         check = self.task.checks[self.index]
-        asking = self._asking = self.probes.probe(check, self.task, self.app)
-        asking.addTimeout(check.timeout, self.clock)
-        return asking.addCallbacks(lambda _: self._result(None), self._failed)
+        probing = self._probing = self.probes.probe(check, self.task, self.app)
+        probing.addTimeout(check.timeout, self.clock)
+        return probing.addCallbacks(lambda _: self._result(None), self._failed)
 
     def _failed(self, failure: Failure) -> None:
         if not self._stopped:
             self._result(failure.getErrorMessage() or repr(failure.value))
 
     def _result(self, cause: str | None) -> None:
-        self._asking = None
+        self._probing = None
         age = self.clock.seconds() - self._began
-        health, hopeless = judge(self._had, cause, self.now(), self.task.checks[self.index], age)
+        health, kill = evaluate(self._results, cause, self.now(), self.task.checks[self.index], age)
         if health is not None and not self._stopped:
-            self._had = health
-            self.report(self.index, health, hopeless)
+            self._results = health
+            self.report(self.index, health, kill)
 
     def end(self) -> None:
         self._stopped = True
         if self._loop.running:
             self._loop.stop()
-        if self._asking is not None:
-            self._asking.cancel()
+        if self._probing is not None:
+            self._probing.cancel()
 
 
 @implementer(IHealth)
@@ -167,13 +169,13 @@ class HealthChecks:
             for index in range(len(task.checks))
         ]
         self._watches[task.id] = watches
-        for one in watches:
-            one.begin()
+        for watch in watches:
+            watch.begin()
 
     def forget(self, task_id: str) -> None:
         """See `IHealth.forget`."""
-        for one in self._watches.pop(task_id, ()):
-            one.end()
+        for watch in self._watches.pop(task_id, ()):
+            watch.end()
 
     def stop(self) -> None:
         """See `IHealth.stop`."""

@@ -1,4 +1,4 @@
-"""Asks a task how it is: over HTTP, TCP, or by a command in the task's environment."""
+"""Probes the health of a task: by HTTP, TCP, or a command in the task's environment."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from minimarathon.model import App, HealthCheck, Task
-from minimarathon.tasks.addresses import places
+from minimarathon.tasks.addresses import port_addresses
 from minimarathon.tasks.health import IProbes
 from minimarathon.tasks.processes import LEADER, environment, outcome
 
-#: What is read of an answer at most, in bytes; a longer one is judged by what was read.
-ENOUGH = 65536
+#: Maximum number of bytes to read of a response; the rest of a longer one is ignored.
+MAX_RESPONSE = 65536
 
 
 class Unwell(Exception):
-    """A probe got an answer, and it was a bad one."""
+    """A probe received a negative response."""
 
 
 class _Quiet(Factory):
-    """Says nothing of every connection in the log."""
+    """A factory that does not log each connection."""
 
     noisy = False
 
 
 @implementer(IOpenSSLClientConnectionCreator)
 class _AnyCertificate:
-    """HTTPS checks ask whether a task answers, as Marathon's do, not who it is."""
+    """Accepts any certificate: like Marathon's, HTTPS checks do not verify it."""
 
     def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         return SSL.Connection(CertificateOptions().getContext(), None)
@@ -50,9 +50,9 @@ class _AnyCertificate:
 
 class _Get(Protocol):
     """
-    One GET on a connection of its own; of the answer only its status counts.
+    One GET request on its own connection; only the status of the response is used.
 
-    It is read to its end all the same, so that no server complains of a client that went away.
+    The response is read to its end, so the server does not log an aborted connection.
     """
 
     def __init__(self, host: str, port: int, path: str) -> None:
@@ -71,21 +71,21 @@ class _Get(Protocol):
         self._got += data
         head, end, body = self._got.partition(b"\r\n\r\n")
         length = re.search(rb"\r\ncontent-length:\s*(\d+)", head, re.IGNORECASE)
-        if (end and length and len(body) >= int(length[1])) or len(self._got) > ENOUGH:
-            self._over()
+        if (end and length and len(body) >= int(length[1])) or len(self._got) > MAX_RESPONSE:
+            self._finish()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._over()
+        self._finish()
 
-    def _over(self) -> None:
+    def _finish(self) -> None:
         self._drop()
         if self.status.called:
             return
-        found = re.match(rb"HTTP/1\.[01] (\d{3})", self._got)
-        if found:
-            self.status.callback(int(found[1]))
+        match = re.match(rb"HTTP/1\.[01] (\d{3})", self._got)
+        if match:
+            self.status.callback(int(match[1]))
         else:
-            self.status.errback(Unwell("it closed the connection without an HTTP answer"))
+            self.status.errback(Unwell("the task closed the connection without an HTTP response"))
 
     def _drop(self) -> None:
         if self.transport is not None:
@@ -93,7 +93,7 @@ class _Get(Protocol):
 
 
 class _Command(ProcessProtocol):
-    """A COMMAND check: well where it exits with 0. Cancelling ends it with everything it started."""
+    """A COMMAND check: healthy if it exits with 0. Cancelling kills it and the processes it started."""
 
     def __init__(self) -> None:
         self.done: Deferred[None] = Deferred(self._kill)
@@ -119,7 +119,7 @@ class _Command(ProcessProtocol):
 @define(eq=False)
 class Probes:
     """
-    Probes tasks of this machine.
+    Probes the tasks on this machine.
 
     :param reactor: connects and starts processes.
     """
@@ -131,7 +131,7 @@ class Probes:
         """See `IProbes.probe`."""
         if check.protocol == "COMMAND":
             return self._command(check.command or "false", task, app)
-        host, port = places(task, app)[check.port_index or 0] if app.ports else (task.host, 0)
+        host, port = port_addresses(task, app)[check.port_index or 0] if app.ports else (task.host, 0)
         port = check.port or port
         if check.protocol.endswith("TCP"):
             return Deferred.fromCoroutine(self._tcp(host, port))
@@ -146,7 +146,7 @@ class Probes:
         )
         status = await get.status
         if not 200 <= status < 400 and not (check.ignore_http1xx and status < 200):
-            raise Unwell(f"it answered {status}")
+            raise Unwell(f"HTTP status {status}")
 
     async def _tcp(self, host: str, port: int) -> None:
         connected = Protocol()

@@ -1,7 +1,7 @@
 """
-Tasks as local processes: each in a session of its own, its output in a file, ended as a whole.
+Runs tasks as local processes, each in a separate session, with its output in a file, and kills the whole session.
 
-`NoProcesses` has the same face and starts nothing: the state alone, for tests and measurements.
+`NoProcesses` has the same interface and starts nothing: for tests and measurements.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from zope.interface import Interface, implementer
 
 import minimarathon
 from minimarathon.model import App, Task
-from minimarathon.tasks.addresses import places
+from minimarathon.tasks.addresses import port_addresses
 
-#: Becomes the leader of a session and then the command. Python is there in any case; setsid(1) may not be.
+#: Starts a session and then runs the command. Python is always available, setsid(1) may be missing.
 LEADER = "import os,sys; os.setsid(); os.execv('/bin/sh', ['/bin/sh', '-c', sys.argv[1]])"
-#: What a task inherits of our environment; anything else may be a secret of ours.
+#: Environment variables that tasks inherit; others may hold secrets.
 INHERITED = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "TZ", "USER")
-#: Seconds between looks at a process group that is to end.
-LOOK = 0.02
+#: Seconds between checks of a process group that is being killed.
+POLL_INTERVAL = 0.02
 
 
 @frozen
 class Exit:
     """
-    How a task ended.
+    The end of a task.
 
-    :param code: its exit status; None where a signal ended it.
-    :param reason: one line, in Mesos's words.
+    :param code: the exit status; None if a signal ended it.
+    :param reason: one line in Mesos's wording.
     """
 
     code: int | None
@@ -49,37 +49,37 @@ class Exit:
 
 class IRunner(Interface):
     """
-    Runs tasks. What it reports it reports later, never from within `start` or `kill`.
+    Runs tasks. It never calls a callback from within `start` or `kill`.
 
-    Each task that was started ends exactly once.
+    For each started task `ended` is called exactly once.
     """
 
     def start(task: Task, app: App, running: Callable[[], None], ended: Callable[[Exit], None]) -> None:
-        """Start a task; `running` is called when its process is there, `ended` when nothing of it is left."""
+        """Start a task; call `running` when its process has started and `ended` when all its processes have ended."""
 
     def kill(task_id: str, grace: float | None) -> None:
         """
-        Ask a task to end, and insist after `grace` seconds (None: the runner's own). Nothing for an unknown task.
+        Send SIGTERM to a task, and SIGKILL after `grace` seconds (None for the default); ignore an unknown task.
         """
 
     def stop() -> Deferred[None]:
-        """End everything; fires when nothing is left. Nothing that ends this way is reported."""
+        """Kill all tasks without calling `ended`; the Deferred fires when no process is left."""
 
 
 def environment(task: Task, app: App, host: Mapping[str, str]) -> dict[str, str]:
     """
-    Return the environment of a task's process: where to listen, its ids, and the variables of its app.
+    Return the environment of a task's process: addresses, ports, ids and the variables of its app.
 
-    ``MINIMARATHON_PYTHON`` is the Python that runs us, so that the sample's commands work in any virtual environment;
-    ``PYTHONPATH`` leads to this package, from a checkout as well.
+    ``MINIMARATHON_PYTHON`` is the current Python interpreter, so the sample's commands work in any virtual environment;
+    ``PYTHONPATH`` contains this package, also in a checkout.
 
-    :param host: our own environment, of which a little is handed on.
+    :param host: the environment of minimarathon, from which the variables of `INHERITED` are copied.
     """
     found = {name: host[name] for name in INHERITED if name in host}
     found["MINIMARATHON_PYTHON"] = sys.executable
     found["PYTHONPATH"] = str(Path(minimarathon.__file__).resolve().parents[1])
     found |= {name: value for name, value in app.env.items() if isinstance(value, str)}
-    ports = [port for _, port in places(task, app)]
+    ports = [port for _, port in port_addresses(task, app)]
     found |= {f"PORT{index}": str(port) for index, port in enumerate(ports)}
     found |= {f"PORT_{p.name.upper()}": str(port) for p, port in zip(app.ports, ports, strict=True) if p.name}
     if ports:
@@ -94,17 +94,17 @@ def environment(task: Task, app: App, host: Mapping[str, str]) -> dict[str, str]
 
 @define(eq=False)
 class _Process(ProcessProtocol):
-    """One task's process group, from its start until nothing is left of it."""
+    """One task's process group, from its start until all of its processes have ended."""
 
     clock: IReactorTime
     running: Callable[[], None]
     ended: Callable[[Exit], None]
     transport: IProcessTransport | None = None
-    gone: Deferred[None] = field(factory=Deferred)
+    finished: Deferred[None] = field(factory=Deferred)
     _group: int = 0
-    _insist_at: float | None = None
+    _kill_at: float | None = None
     _grace: float = 3.0
-    _told: bool = False
+    _terminated: bool = False
     _timer: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
@@ -115,27 +115,27 @@ class _Process(ProcessProtocol):
 
     def end(self, grace: float) -> None:
         """
-        SIGTERM for the whole group now, SIGKILL after `grace` seconds.
+        Send SIGTERM to the whole group now, and SIGKILL after `grace` seconds.
 
-        A process that was forked a moment ago still has our own signal handlers and would lose a SIGTERM: it is sent
-        when there is a group, which only the program that we started makes.
+        Right after the fork a process still has minimarathon's signal handlers and would lose a SIGTERM. So the signal
+        is sent when the group exists, which only the started program creates.
         """
-        if self._insist_at is None:
+        if self._kill_at is None:
             self._grace = grace
-            self._insist_at = self.clock.seconds() + grace
-            self._look()
+            self._kill_at = self.clock.seconds() + grace
+            self._poll()
 
-    def _look(self) -> None:
-        assert self._insist_at is not None
-        if self.clock.seconds() >= self._insist_at:
+    def _poll(self) -> None:
+        assert self._kill_at is not None
+        if self.clock.seconds() >= self._kill_at:
             if not self._signal(signal.SIGKILL) and self.transport is not None:
                 self.transport.signalProcess("KILL")
-        elif not self._told:
-            self._told = self._signal(signal.SIGTERM)
-        self._timer = self.clock.callLater(LOOK, self._look)
+        elif not self._terminated:
+            self._terminated = self._signal(signal.SIGTERM)
+        self._timer = self.clock.callLater(POLL_INTERVAL, self._poll)
 
     def _signal(self, number: int) -> bool:
-        """Signal the group; false where there is none: not yet, or not any more."""
+        """Signal the group; return false if it does not exist, yet or any longer."""
         try:
             os.killpg(self._group, number)
         except ProcessLookupError:
@@ -143,32 +143,32 @@ class _Process(ProcessProtocol):
         return True
 
     def processEnded(self, reason: Failure) -> None:
-        """End what the group's leader left behind, and report the end when that is gone."""
+        """Kill the remaining processes of the group, and report the end when none is left."""
         self.transport = None
         if self._timer is not None:
             self._timer.cancel()
-        how = outcome(reason)
-        if self._insist_at is None:
-            self._insist_at = self.clock.seconds() + self._grace
-        if not self._told:
+        result = outcome(reason)
+        if self._kill_at is None:
+            self._kill_at = self.clock.seconds() + self._grace
+        if not self._terminated:
             self._signal(signal.SIGTERM)
-        self._wait_for_rest(how, self._insist_at)
+        self._wait_for_group(result, self._kill_at)
 
-    def _wait_for_rest(self, how: Exit, until: float) -> None:
+    def _wait_for_group(self, result: Exit, until: float) -> None:
         if self._signal(0) and self.clock.seconds() < until:
-            self._timer = self.clock.callLater(LOOK, self._wait_for_rest, how, until)
+            self._timer = self.clock.callLater(POLL_INTERVAL, self._wait_for_group, result, until)
             return
         self._signal(signal.SIGKILL)
-        self._over(how)
+        self._report(result)
 
-    def _over(self, how: Exit) -> None:
+    def _report(self, result: Exit) -> None:
         self._timer = None
-        self.ended(how)
-        self.gone.callback(None)
+        self.ended(result)
+        self.finished.callback(None)
 
 
 def outcome(reason: Failure) -> Exit:
-    """How a process ended, by what Twisted says of it."""
+    """Return the end of a process from Twisted's reason."""
     if reason.check(ProcessDone):
         return Exit(0, "Command exited with status 0")
     ended = reason.value
@@ -185,9 +185,9 @@ class Processes:
     """
     Runs tasks as processes of this machine.
 
-    :param reactor: starts them and tells the time.
-    :param directory: each task gets a directory in it: its working directory, with its output in the file ``output``.
-    :param grace: seconds between SIGTERM and SIGKILL where the app says nothing.
+    :param reactor: starts the processes.
+    :param directory: contains each task's working directory, with the task's output in the file ``output``.
+    :param grace: default of the seconds between SIGTERM and SIGKILL.
     """
 
     reactor: IReactorProcess
@@ -200,30 +200,30 @@ class Processes:
     _log = Logger()
 
     def start(self, task: Task, app: App, running: Callable[[], None], ended: Callable[[Exit], None]) -> None:
-        """See `IRunner.start`. A command that cannot be started ends at once."""
+        """See `IRunner.start`. If the command cannot be started, the task ends at once."""
 
-        def over(outcome: Exit) -> None:
+        def finished(result: Exit) -> None:
             self._running.pop(task.id, None)
             if not self._stopped:
-                ended(outcome)
+                ended(result)
 
         command = app.cmd or (shlex.join(app.args) if app.args else None)
         if command is None:
-            over_soon = Exit(1, "the app has no cmd: only commands of this machine are run, no images")
-            self.clock.callLater(0, over, over_soon)
+            no_command = Exit(1, "the app has no cmd: minimarathon runs commands, not images")
+            self.clock.callLater(0, finished, no_command)
             return
-        protocol = _Process(self.clock, running, over)
+        protocol = _Process(self.clock, running, finished)
         try:
             self._spawn(protocol, task, app, command)
         except OSError as error:
-            self.clock.callLater(0, over, Exit(1, f"cannot be started: {error}"))
+            self.clock.callLater(0, finished, Exit(1, f"cannot be started: {error}"))
             return
         self._running[task.id] = protocol
 
     def _spawn(self, protocol: _Process, task: Task, app: App, command: str) -> None:
         sandbox = self.directory / task.id
         sandbox.mkdir(parents=True, exist_ok=True)
-        nothing = os.open(os.devnull, os.O_RDONLY)
+        empty_input = os.open(os.devnull, os.O_RDONLY)
         try:
             output = os.open(sandbox / "output", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             try:
@@ -233,12 +233,12 @@ class Processes:
                     [sys.executable, "-I", "-S", "-c", LEADER, command],
                     env=environment(task, app, self.environ),
                     path=str(sandbox),
-                    childFDs={0: nothing, 1: output, 2: output},
+                    childFDs={0: empty_input, 1: output, 2: output},
                 )
             finally:
                 os.close(output)
         finally:
-            os.close(nothing)
+            os.close(empty_input)
 
     def kill(self, task_id: str, grace: float | None) -> None:
         """See `IRunner.kill`."""
@@ -247,22 +247,22 @@ class Processes:
             process.end(self.grace if grace is None else grace)
 
     def stop(self) -> Deferred[None]:
-        """See `IRunner.stop`. Nobody waits longer than the runner's own grace."""
+        """See `IRunner.stop`. Uses the runner's grace for all tasks."""
         self._stopped = True
-        self._log.info("ending {count} tasks", count=len(self._running))
-        gone = [process.gone for process in self._running.values()]
+        self._log.info("killing {count} tasks", count=len(self._running))
+        finished = [process.finished for process in self._running.values()]
         for process in tuple(self._running.values()):
             process.end(self.grace)
-        return DeferredList(gone).addCallback(lambda _: None)
+        return DeferredList(finished).addCallback(lambda _: None)
 
 
 @implementer(IRunner)
 @define(eq=False)
 class NoProcesses:
     """
-    Runs nothing: a task "runs" at once and ends when it is killed, or when `finish` says so.
+    Starts no processes: a task counts as running at once and ends when it is killed, or by `finish`.
 
-    :param clock: reports in its next turn.
+    :param clock: calls the callbacks in its next iteration.
     """
 
     clock: IReactorTime
@@ -278,7 +278,7 @@ class NoProcesses:
         self.finish(task_id, Exit(None, "Command terminated with signal SIGTERM"))
 
     def finish(self, task_id: str, outcome: Exit) -> None:
-        """Let a task end; nothing for an unknown one."""
+        """End a task; ignore an unknown one."""
         ended = self._ended.pop(task_id, None)
         if ended is not None:
             self.clock.callLater(0, ended, outcome)

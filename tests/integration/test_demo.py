@@ -158,7 +158,7 @@ class DemoTests(MarathonTestCase):
         demo.send_signal(signal.SIGINT)
         self.assertEqual(0, await deferToThread(demo.wait, 60))
         self.assertEqual(set(), {pid for pid in processes if alive(pid)})
-        self.assertIn("Nothing is left running", self.output.read_text())
+        self.assertIn("All processes have ended", self.output.read_text())
 
     test_what_it_says_works.skip = NO_CURL  # type: ignore[attr-defined]
 
@@ -218,7 +218,7 @@ class DemoTests(MarathonTestCase):
         demo = self.start()
         self.assertEqual(1, await deferToThread(demo.wait, 30))
         (line,) = self.output.read_text().splitlines()
-        self.assertIn(f"port {self.ports['stats']} (stats) is taken", line)
+        self.assertIn(f"port {self.ports['stats']} (stats) is in use", line)
         self.assertIn("STATS_PORT", line)
         self.assertFalse((self.directory / "run" / "haproxy.cfg").exists())
 
@@ -230,14 +230,16 @@ class DemoTests(MarathonTestCase):
         demo = self.start()
         self.assertEqual(1, await deferToThread(demo.wait, 30))
         twice, service = self.output.read_text().splitlines()
-        self.assertIn(f"port {self.ports['http']} (https) is the port for http, too: give another one", twice)
+        self.assertIn(
+            f"port {self.ports['http']} (https) is also the port for http: choose another one", twice
+        )
         self.assertIn(f"port {service_port} (stats) is the service port of /", service)
 
     async def test_marathon_that_is_not_there(self) -> None:
         """While nothing comes up it says what it waits for, and why that does not come."""
         demo = self.start(MARATHON=f"http://127.0.0.1:{free_port()}")
         await until(lambda: "the connection is refused" in self.output.read_text(), seconds=60)
-        self.assertIn("Waiting until HAProxy answers. marathon-lb says:", self.output.read_text())
+        self.assertIn("Waiting until HAProxy responds. The last line of", self.output.read_text())
         demo.send_signal(signal.SIGINT)
         self.assertEqual(0, await deferToThread(demo.wait, 60))
 
@@ -248,7 +250,7 @@ class DemoTests(MarathonTestCase):
         first = self.output
         second = self.start()
         self.assertEqual(1, await deferToThread(second.wait, 30))
-        self.assertIn("a run is under way", self.output.read_text())
+        self.assertIn("another run uses", self.output.read_text())
         demo.send_signal(signal.SIGINT)
         self.assertEqual(0, await deferToThread(demo.wait, 60), first.read_text())
 

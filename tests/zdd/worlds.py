@@ -31,7 +31,7 @@ from marathonlb.zdd.deployment import Collaborators, Deployment, Ending
 from marathonlb.zdd.errors import Failed
 from marathonlb.zdd.progress import DeploymentProgress
 from minimarathon.api.event_stream import Streams
-from minimarathon.api.resource import Face
+from minimarathon.api.resource import ApiResource
 from minimarathon.api.router import Api
 from minimarathon.definitions.shapes import app_json, task_json
 from minimarathon.model import App, Task
@@ -170,7 +170,7 @@ class World:
         streams = Streams(bus, state.dialect, self.clock, state.announce.event, 10.0)
         self.away: Callable[[], bool] = lambda: False
         self.api = Api(self.marathon.engine, _NoSubscribers())
-        self.agent = RequestTraversalAgent(Interrupted(Face(self.api, streams), self))
+        self.agent = RequestTraversalAgent(Interrupted(ApiResource(self.api, streams), self))
         fetcher = Fetcher(["http://marathon:8080"], self.agent, NoAuthorization(), 1 << 20)
         self.cluster = DeploymentCluster(fetcher, ["http://marathon:8080"], self.clock)
         self.balancers = FakeBalancers(self._apps)
@@ -253,7 +253,7 @@ class Interrupted(Resource):
 
     isLeaf = True
 
-    def __init__(self, face: Face, world: World) -> None:
+    def __init__(self, face: ApiResource, world: World) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._face = face
         self._world = world

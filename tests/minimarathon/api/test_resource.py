@@ -15,7 +15,7 @@ from zope.interface.verify import verifyObject
 
 from minimarathon.api.callbacks import Callbacks
 from minimarathon.api.event_stream import GAP, Streams
-from minimarathon.api.resource import Face
+from minimarathon.api.resource import ApiResource
 from minimarathon.api.router import Api
 from minimarathon.tasks.processes import Exit
 from tests.minimarathon.clusters import Cluster
@@ -32,8 +32,8 @@ class Faces:
         announce = state.announce.event
         self.streams = Streams(self.cluster.bus, state.dialect, self.cluster.clock, announce, 10.0)
         callbacks = Callbacks(self.cluster.bus, HTTPClient(RequestTraversalAgent(_Nowhere())), Clock())
-        self.face = Face(Api(self.cluster.engine, callbacks), self.streams, credentials)
-        self.agent = StubTreq(self.face)
+        self.resource = ApiResource(Api(self.cluster.engine, callbacks), self.streams, credentials)
+        self.agent = StubTreq(self.resource)
 
 
 class _Nowhere:
@@ -80,7 +80,7 @@ class AppTests(FaceTestCase):
 
     def test_interface(self) -> None:
         """The face is a resource."""
-        self.assertTrue(verifyObject(IResource, self.faces.face))
+        self.assertTrue(verifyObject(IResource, self.faces.resource))
 
     def test_create(self) -> None:
         """POST answers 201 with the app, its deployment and where it is."""
@@ -285,7 +285,7 @@ class CredentialTests(FaceTestCase):
                 self.assertIn("<html>", body)
         good = {"Authorization": "Basic " + base64.b64encode(b"user:secret").decode()}
         self.assertEqual(200, self.ask("GET", "/v2/apps", headers=good)[0])
-        self.assertNotIn("secret", repr(self.faces.face))
+        self.assertNotIn("secret", repr(self.faces.resource))
 
 
 class StreamTests(FaceTestCase):

@@ -8,7 +8,7 @@ from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from minimarathon.definitions.parsing import parse
-from minimarathon.tasks.addresses import Addresses, NoPort, bindable, places
+from minimarathon.tasks.addresses import Addresses, NoPort, bindable, port_addresses
 from tests.minimarathon.clusters import app, task
 
 
@@ -48,7 +48,7 @@ class AddressTests(SynchronousTestCase):
         address, ports = addresses.take(mapped)
         self.assertEqual(("127.1.0.1", (8081,)), (address, ports))
         there = evolve(task("a"), address=address, ports=ports)
-        self.assertEqual((("127.1.0.1", 80), ("127.0.0.1", 8081)), places(there, mapped))
+        self.assertEqual((("127.1.0.1", 80), ("127.0.0.1", 8081)), port_addresses(there, mapped))
 
     def test_bindable(self) -> None:
         """A port that somebody listens on is not free."""

@@ -10,14 +10,14 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from minimarathon.model import App, Health, HealthCheck, Task
-from minimarathon.tasks.health import AlwaysHealthy, HealthChecks, IHealth, IProbes, judge
+from minimarathon.tasks.health import AlwaysHealthy, HealthChecks, IHealth, IProbes, evaluate
 from tests.minimarathon.clusters import app, task
 
 CHECK = HealthCheck(grace=10, interval=5, timeout=2, max_failures=2)
 
 
 class JudgeTests(SynchronousTestCase):
-    """`judge`."""
+    """`evaluate`."""
 
     def test_table(self) -> None:
         """Each row: what was known, how it went, the task's age; what is known then, and whether it is killed."""
@@ -34,13 +34,13 @@ class JudgeTests(SynchronousTestCase):
             ("one too many", sick, "y", 99, evolve(sick, failures=2, last_failure=9, cause="y"), True),
         ]  # fmt: skip
         for name, had, cause, age, health, killed in rows:
-            self.assertEqual((health, killed), judge(had, cause, 9, CHECK, age), name)
+            self.assertEqual((health, killed), evaluate(had, cause, 9, CHECK, age), name)
 
     def test_never_killed(self) -> None:
         """With maxConsecutiveFailures 0 nothing is ever killed."""
         known: Health | None = None
         for _ in range(5):
-            known, killed = judge(known, "x", 9, evolve(CHECK, max_failures=0), 99)
+            known, killed = evaluate(known, "x", 9, evolve(CHECK, max_failures=0), 99)
             self.assertFalse(killed)
 
 
