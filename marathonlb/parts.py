@@ -178,32 +178,24 @@ async def learn(parts: Parts) -> None:
     parts.planner.suit(await version_of(parts.binary))
 
 
-def with_state_directory(settings: Settings) -> Settings:
-    """
-    Return the settings with a state directory that this user can write to.
-
-    The default belongs to root; if this user cannot write to it and no option names another, the directory is next to
-    the configuration.
-    """
-    if settings.state_dir != fields(Settings).state_dir.default or _could_write(settings.state_dir):
-        return settings
-    return evolve(settings, state_dir=state_directory_beside(settings))
-
-
-def _could_write(directory: str) -> bool:
+def _can_write(directory: str) -> bool:
     while not os.path.isdir(directory):
         directory = os.path.dirname(directory)
     return os.access(directory, os.W_OK | os.X_OK)
 
 
-def with_system_ca(settings: Settings) -> Settings:
+def with_state_directory(settings: Settings, can_write: Callable[[str], bool] = _can_write) -> Settings:
     """
-    Return the settings with the file of the authorities that this system trusts, if it is in one of the usual places.
+    Return the settings with a state directory that this user can write to.
 
-    HAProxy's own ``@system-ca`` is the path that its OpenSSL was built with; a binary from elsewhere does not find it.
+    The default belongs to root; if this user cannot write to it and no option names another, the directory is next to
+    the configuration.
+
+    :param can_write: returns whether this user can make a directory or write to it.
     """
-    path = next(filter(os.path.isfile, SYSTEM_CAS), None)
-    return settings if path is None else evolve(settings, system_ca=path)
+    if settings.state_dir != fields(Settings).state_dir.default or can_write(settings.state_dir):
+        return settings
+    return evolve(settings, state_dir=state_directory_beside(settings))
 
 
 SYSTEM_CAS = (
@@ -213,6 +205,16 @@ SYSTEM_CAS = (
     "/etc/ssl/ca-bundle.pem",
 )
 """The paths in Debian and Alpine, Red Hat, its older releases, SUSE."""
+
+
+def with_system_ca(settings: Settings, paths: Iterable[str] = SYSTEM_CAS) -> Settings:
+    """
+    Return the settings with the file of the authorities that this system trusts, if it is in one of these paths.
+
+    HAProxy's own ``@system-ca`` is the path that its OpenSSL was built with; a binary from elsewhere does not find it.
+    """
+    path = next(filter(os.path.isfile, paths), None)
+    return settings if path is None else evolve(settings, system_ca=path)
 
 
 def report(*warnings: str) -> None:
