@@ -80,6 +80,7 @@ class Controller(MultiService):
     def __init__(self, parts: Parts, recorder: Recorder, reactor: Any) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.parts = parts
+        self.recorder = recorder
         self._reactor = reactor
         self._followers = MultiService()
         self._starting: Deferred[None] | None = None

@@ -2,76 +2,22 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from io import StringIO
-from typing import Any
 
 from attrs import evolve
-from twisted.application.service import IService, Service
-from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.task import react
-from twisted.internet.testing import MemoryReactorClock
-from twisted.logger import Logger, LogPublisher
+from twisted.internet.defer import succeed
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb import cli
-from marathonlb.errors import MarathonLBError, SourceError
-from marathonlb.script import session
-from marathonlb.script.terminal import Terminal
-from marathonlb.settings import Settings
 from tests.paths import CHECKOUT
+from tests.script.sessions import SessionTestCase
 
 
-class Reactor(MemoryReactorClock):
-    """A reactor in memory that ends `run` when it is told to stop, or when nothing is left to do."""
-
-    def run(self) -> None:  # type: ignore[override]
-        """Call what waits for the start; then, as a signal would, the triggers of the end."""
-        for function, arguments, keywords in self.whenRunningHooks:
-            function(*arguments, **keywords)
-        for phase in ("before",):
-            for function, arguments, keywords in self.triggers.get(phase, {}).get("shutdown", []):
-                function(*arguments, **keywords)
-
-    def stop(self) -> None:
-        """Nothing: `run` ends by itself."""
-
-
-class ScriptTests(SynchronousTestCase):
+class ScriptTests(SessionTestCase):
     """Exit status, standard output and standard error."""
-
-    def setUp(self) -> None:
-        self.seen: list[Settings] = []
-        self.out, self.err = StringIO(), StringIO()
-        self.service = Service()
-
-        def forbidden(settings: Settings, reactor: Any) -> IService:
-            raise AssertionError("a single run makes no service")
-
-        self.world = session.World(
-            once=self.once(succeed(0)),
-            make_daemon=forbidden,
-            react=lambda start, argv: react(start, argv, Reactor()),
-            begin_logging=lambda observer: None,
-        )
-
-    def once(self, result: Deferred[int], text: str = "") -> Callable[..., Deferred[int]]:
-        """A run that writes a text and comes to a result."""
-
-        def run(settings: Settings, reactor: Any, terminal: Terminal) -> Deferred[int]:
-            self.seen.append(settings)
-            terminal.out.write(text)
-            return result
-
-        return run
-
-    def run_main(self, line: str, **environ: str) -> int:
-        """The exit status of a command line."""
-        return cli.main(line.split(), environ, self.out, self.err, self.world)
 
     def test_once(self) -> None:
         """Without a mode it runs once, says nothing and exits with 0."""
@@ -91,50 +37,11 @@ class ScriptTests(SynchronousTestCase):
         self.assertIn("no effect", self.err.getvalue())
         self.assertTrue(self.seen[0].dry)
 
-    def test_garbage(self) -> None:
-        """A run that ends collects no garbage while it runs; whoever called it collects as before."""
-        seen: list[bool] = []
-
-        def once(settings: Settings, reactor: Any, terminal: Terminal) -> Deferred[int]:
-            seen.append(gc.isenabled())
-            return succeed(0)
-
-        self.world = evolve(self.world, once=once)
-        self.assertEqual((0, [False], True), (self.run_main(""), seen, gc.isenabled()))
-
     def test_status(self) -> None:
         """The status is the run's own: 3 where a service was left out under --strict-exit."""
         self.world = evolve(self.world, once=self.once(succeed(3)))
         self.assertEqual(3, self.run_main("--strict-exit"))
         self.assertTrue(self.seen[0].strict_exit)
-
-    def test_failure(self) -> None:
-        """What fails exits with 1 and one line that says what was asked and what went wrong."""
-        error = SourceError(url="http://m1:8080/v2/apps", reason="connection refused")
-        self.world = evolve(self.world, once=self.once(fail(error)))
-        self.assertEqual(1, self.run_main(""))
-        self.assertEqual(
-            "marathon-update-haproxy: MLB-903 http://m1:8080/v2/apps: connection refused\n",
-            self.err.getvalue(),
-        )
-
-    def test_defect(self) -> None:
-        """An error that nobody expected is one line too, never a traceback."""
-        self.world = evolve(self.world, once=self.once(fail(KeyError("apps"))))
-        self.assertEqual(1, self.run_main(""))
-        self.assertEqual(1, self.err.getvalue().count("\n"))
-        self.assertIn("KeyError: 'apps'", self.err.getvalue())
-        self.assertEqual(1, len(self.flushLoggedErrors(KeyError)))
-
-    def test_failure_at_once(self) -> None:
-        """An error that is raised before there is a Deferred is treated likewise."""
-
-        def once(settings: Settings, reactor: Any, terminal: Terminal) -> Deferred[int]:
-            raise MarathonLBError("no haproxy")
-
-        self.world = evolve(self.world, once=once)
-        self.assertEqual(1, self.run_main(""))
-        self.assertEqual("marathon-update-haproxy: no haproxy\n", self.err.getvalue())
 
     def test_usage(self) -> None:
         """A wrong option exits with 2, names it, and nothing is run."""
@@ -163,43 +70,6 @@ class ScriptTests(SynchronousTestCase):
             self.assertEqual(0, self.run_main(line))
             self.assertIn(expected, self.out.getvalue())
         self.assertEqual([], self.seen)  # fmt: skip
-
-    def test_interrupted(self) -> None:
-        """A signal cancels a run that is not done: it exits with 1 and says so."""
-        cancelled: list[bool] = []
-        self.world = evolve(self.world, once=self.once(Deferred(lambda _: cancelled.append(True))))
-        self.assertEqual(1, self.run_main(""))
-        self.assertEqual([True], cancelled)
-        self.assertIn("interrupted", self.err.getvalue())
-
-    def test_forever(self) -> None:
-        """--sse and --listening run the daemon's service until a signal, then stop it and exit with 0."""
-        for line, mode in (("--sse", "sse"), ("-l :8081 -u lb:8081", "event")):
-            running: list[bool] = []
-
-            def maker(settings: Settings, reactor: Any, running: list[bool] = running) -> IService:
-                self.seen.append(settings)
-                reactor.callWhenRunning(lambda: running.append(bool(self.service.running)))
-                return self.service
-
-            self.world = evolve(self.world, make_daemon=maker)
-            self.assertEqual(0, self.run_main(line))
-            self.assertEqual((mode, [True]), (self.seen[-1].mode, running))
-            self.assertFalse(self.service.running)
-
-    def test_quiet(self) -> None:
-        """A single run logs warnings and worse on standard error, unless a level was asked for."""
-        observers: list[Any] = []
-        self.world = evolve(self.world, begin_logging=observers.append)
-        for line, environ, expected in (
-            ("", {}, False),
-            ("--log-level info", {}, True),
-            ("", {"MARATHON_LB_LOG_LEVEL": "info"}, True),
-        ):
-            self.err = StringIO()
-            self.run_main(line, **environ)
-            Logger(observer=LogPublisher(observers[-1])).info("x")
-            self.assertEqual(expected, bool(self.err.getvalue()), line)
 
 
 HEAVY = (
