@@ -1,4 +1,4 @@
-# The load balancer with its own HAProxy, for docker, Mesos and whatever else runs images; see docs/image.md.
+# The load balancer with its own HAProxy, for docker, Mesos and other container runtimes; see docs/image.md.
 #   docker build -t marathon-lb .
 #   docker run --net=host marathon-lb sse -m http://marathon:8080 --group external
 ARG BASE=debian:trixie-slim
@@ -10,7 +10,7 @@ COPY setup.py pyproject.toml MANIFEST.in README.md LICENSE /src/
 COPY marathonlb /src/marathonlb
 COPY templates /src/templates
 COPY twisted/plugins/marathonlb_plugin.py /src/twisted/plugins/
-# Without git here the version is told: docker build --build-arg VERSION=2.1.0
+# There is no git repository here, so the version is an argument: docker build --build-arg VERSION=2.1.0
 ARG VERSION
 RUN python3 -m venv /opt/marathon-lb \
  && cd /src \
@@ -19,8 +19,8 @@ RUN python3 -m venv /opt/marathon-lb \
  && /opt/marathon-lb/bin/pip install --no-cache-dir "$(echo /wheel/*.whl)[dcos]" \
  && /opt/marathon-lb/bin/pip uninstall --yes pip
 COPY packaging/image/docker-entrypoint /opt/marathon-lb/bin/
-# twistd writes the cache of plugins, which the image's user could not. The health check runs often: it is a file of its
-# own, for which Python need not look at any package.
+# twistd writes the plugin cache, which the image's user may not. The health check runs often, so it is a single file for
+# which Python does not search any package.
 RUN /opt/marathon-lb/bin/twistd --help >/dev/null \
  && sed --in-place '1s|.*|#!/opt/marathon-lb/bin/python3 -P|' /opt/marathon-lb/bin/docker-entrypoint \
  && chmod 755 /opt/marathon-lb/bin/docker-entrypoint \
@@ -32,8 +32,8 @@ LABEL org.opencontainers.image.title="marathon-lb" \
       org.opencontainers.image.description="Keeps HAProxy in step with what Marathon runs" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}"
-# The capability lets an ordinary user's HAProxy serve the ports 80 and 443. What it writes lies in three directories;
-# the certificate that is made or given as text is found by the path that old templates know.
+# The capability allows HAProxy to bind ports 80 and 443 as an ordinary user. It writes to three directories. A certificate
+# that is created, or given as text, is linked at the path that old templates use.
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends python3 haproxy ca-certificates libcap2-bin \
  && setcap cap_net_bind_service=+ep /usr/sbin/haproxy \

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Puts the sources of the distribution minimarathon together, for pip to build: assemble.sh DIRECTORY
+# Copies the sources of the distribution minimarathon into a directory, for pip to build: assemble.sh DIRECTORY
 set -eu
 target=$(mkdir -p "$1/twisted/plugins" && cd "$1" && pwd)
 source=$(cd "$(dirname "$0")" && pwd)
