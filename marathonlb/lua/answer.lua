@@ -1,4 +1,4 @@
--- Gives a function that answers a request.
+-- Returns a function that answers a request.
 
 return function(applet, status, kind, body)
   applet:set_status(status)

@@ -1,6 +1,6 @@
--- Gives a function that registers a service which answers with one of the files that HAProxy runs, as the controller does
--- for a client that is nobody in particular: without passwords. The configuration names its place by setenv, since HAProxy
--- 2.6 gives no arguments to Lua files.
+-- Returns a function that registers a service which answers with one of HAProxy's files, without passwords, as the controller
+-- does for a client without rights. The configuration sets its path with setenv, because HAProxy 2.6 passes no arguments to Lua
+-- files.
 
 local here = string.match(debug.getinfo(1, "S").source, "^@(.*/)")
 local answer = loadfile(here .. "answer.lua")()
@@ -13,7 +13,7 @@ local function masked(line)
   return (string.gsub(line, "^(%s*stats%s+auth%s+[^%s:]+:).*$", "%1***"))
 end
 
--- The file of this name in the configuration's directory; without a name the configuration itself.
+-- The file with this name in the directory of the configuration; without a name the configuration itself.
 return function(service, name)
   local path = name and (string.match(CONFIG, "^(.*/)") or "") .. name or CONFIG
   core.register_service(service, "http", function(applet)
