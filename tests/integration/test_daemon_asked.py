@@ -121,7 +121,7 @@ class DaemonTests(TestCase):
         self.addCleanup(port.stopListening)
         asked = self.daemon.ask("/api/echo")
         error = await self.assertFailure(asked, DaemonUnreachable)
-        self.assertIn("it broke off", str(error))
+        self.assertIn("the connection broke", str(error))
 
     async def test_beside_the_configuration(self) -> None:
         """Where the default state directory has no daemon, the one beside the configuration is asked."""

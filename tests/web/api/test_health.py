@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from attrs import evolve
+from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.config.text.model import Config
 from marathonlb.controller.status import RED_AFTER
 from marathonlb.errors import PublishFailed
 from marathonlb.haproxy.outcome import Written
+from marathonlb.web.api.health import ReadinessFact, ReadinessKind
 from tests.reconciling import web
 from tests.web.contexts import EVERYTHING, SETTINGS, PagesTestCase
 
@@ -102,3 +104,35 @@ class HealthTests(PagesTestCase):
             self.reconciler.poke(EVERYTHING)
             self.clock.advance(2)
         self.assertEqual((self.ready(200), self.get("/api/status")["blocked"]), ("", None))
+
+
+class FactTests(SynchronousTestCase):
+    """`ReadinessFact` as a sentence."""
+
+    def test_sentences(self) -> None:
+        """Each kind has a sentence that names what it is about, and the cause where it is known."""
+        for fact, sentence in (
+            (
+                ReadinessFact(ReadinessKind.MARATHON_SILENT, "west", "connection refused"),
+                "no Marathon of the cluster west has answered with all apps yet: connection refused",
+            ),
+            (
+                ReadinessFact(ReadinessKind.MARATHON_STALE, "", "", 101.2, limit=100),
+                "the last answer of Marathon is 101 s old, more than --max-staleness=100",
+            ),
+            (
+                ReadinessFact(ReadinessKind.BLOCKED, "", "full disk", 7.0, 3),
+                "the configuration could not be applied, 3 times in 7 s: full disk",
+            ),
+            (ReadinessFact(ReadinessKind.NO_HAPROXY, "/x.cfg"), "no HAProxy runs with /x.cfg"),
+            (
+                ReadinessFact(ReadinessKind.PINNED, "7"),
+                "configuration 7 is pinned; changes wait for its release",
+            ),
+        ):
+            self.assertEqual(str(fact), sentence)
+
+    def test_every_kind(self) -> None:
+        """No kind is without a sentence."""
+        for kind in ReadinessKind:
+            self.assertTrue(str(ReadinessFact(kind)), kind)
