@@ -1,18 +1,18 @@
-// Keeps a page up to date: when something happens (/api/events), the page is fetched again and what differs is put in
-// place. So there is one way to make a page, and it is the server's; without this script the pages can be read as well.
+// Keeps a page up to date: after an event (/api/events) the page is fetched again, and the differences are applied. So
+// only the server renders pages, and they can be read without this script, too.
 "use strict";
 
 (() => {
-  const FLOOR = 500; // milliseconds between two looks, however much happens
-  const PATIENCE = 15000; // milliseconds that an answer may take
-  const AGAIN = 2000; // milliseconds after which a stream that was refused is opened again
-  const TYPING = 180; // milliseconds without a key after which a search begins
+  const MIN_INTERVAL = 500; // minimum number of milliseconds between two updates
+  const TIMEOUT = 15000; // milliseconds that an answer may take
+  const RETRY = 2000; // milliseconds until a refused stream is opened again
+  const TYPING = 180; // milliseconds after the last key until a search begins
 
   const $ = (id) => document.getElementById(id);
   const still = matchMedia("(prefers-reduced-motion: reduce)");
   document.documentElement.classList.add("scripted");
 
-  // ---- how long ago: the server's words, going on with its clock
+  // ---- relative times, in the server's words and by its clock
 
   let skew = 0;
   const setClock = () => { skew = Number(document.body.dataset.now) - Date.now() / 1000; };
@@ -28,12 +28,12 @@
   const tick = () => {
     const now = Date.now() / 1000 + skew;
     for (const time of document.querySelectorAll("time[data-at]")) {
-      const words = ago(now - Number(time.dataset.at));
-      if (time.firstChild && time.firstChild.nodeValue !== words) time.firstChild.nodeValue = words;
+      const message = ago(now - Number(time.dataset.at));
+      if (time.firstChild && time.firstChild.nodeValue !== message) time.firstChild.nodeValue = message;
     }
   };
 
-  // ---- from what is shown to what is to be shown, with as few changes as can be: focus, selection and scroll stay
+  // ---- apply a new page with as few changes as possible, so that focus, selection and scroll position stay
 
   const keyOf = (node) => (node.nodeType === 1 && (node.dataset.key || node.id)) || "";
   const alike = (one, other) => one.nodeType === other.nodeType && one.nodeName === other.nodeName && keyOf(one) === keyOf(other);
@@ -41,7 +41,7 @@
   const flash = (node) => {
     const spot = node.parentElement && node.parentElement.closest("[data-flash]");
     if (!spot || still.matches) return;
-    // The variable and not its colour: where the scheme turns from light to dark meanwhile, this turns with the text.
+    // The variable, not its colour: if the colour scheme changes meanwhile, this changes with the text.
     spot.animate([{ backgroundColor: "var(--flash)" }, { backgroundColor: "transparent" }], { duration: 1600 });
   };
 
@@ -65,7 +65,7 @@
         morphChildren(from, to);
         from.value = chosen;
       }
-      return; // what somebody has typed or chosen is theirs
+      return; // keep what the user has typed or chosen
     }
     morphAttributes(from, to);
     morphChildren(from, to);
@@ -97,8 +97,8 @@
 
   const show = (text) => {
     const page = new DOMParser().parseFromString(text, "text/html");
-    if (!page.body.dataset.now) return false; // not one of ours: HAProxy's own words, for example
-    if (assets(page) !== assets(document)) { // the controller is another version now
+    if (!page.body.dataset.now) return false; // not a page of the controller: HAProxy's own error page, for example
+    if (assets(page) !== assets(document)) { // the controller has another version now
       location.reload();
       return true;
     }
@@ -110,27 +110,27 @@
     return true;
   };
 
-  // ---- the admin token: kept by this tab alone, and sent with what this script asks for
+  // ---- the admin token: kept for this tab only, and sent with the requests of this script
 
   const TOKEN = "marathon-lb-admin-token";
   let token = "";
   try {
     token = sessionStorage.getItem(TOKEN) || "";
   } catch {
-    // a browser that keeps nothing for us: it is known until the page is left
+    // the browser stores nothing: the token is known until the page is left
   }
 
   const withToken = (headers) => (token ? { ...headers, Authorization: `Bearer ${token}` } : headers);
 
-  const showToken = (words) => {
+  const showToken = (message) => {
     const form = $("token");
     if (!form) return;
     form.hidden = "admin" in document.body.dataset && !token;
     form.classList.toggle("has-token", Boolean(token));
-    if (words !== undefined) $("token-says").textContent = words;
+    if (message !== undefined) $("token-says").textContent = message;
   };
 
-  const keepToken = (text, words) => {
+  const keepToken = (text, message) => {
     token = text;
     try {
       if (text) sessionStorage.setItem(TOKEN, text);
@@ -138,7 +138,7 @@
     } catch {
       // as above
     }
-    showToken(words);
+    showToken(message);
   };
 
   const isRefused = (answer) => Boolean(token) && (answer.status === 401 || answer.status === 429);
@@ -153,65 +153,65 @@
       return;
     }
     keepToken(text, "");
-    lookNow();
+    updateNow();
   });
 
   $("token-forget")?.addEventListener("click", () => {
     keepToken("", "");
-    lookNow();
+    updateNow();
   });
 
-  // ---- looking again
+  // ---- updating
 
-  let due, began = -FLOOR, asking = null;
+  let due, began = -MIN_INTERVAL, asking = null;
 
-  const lost = (words) => {
+  const lost = (message) => {
     const place = $("lost");
-    place.hidden = !words;
-    if (place.textContent !== words) place.textContent = words;
+    place.hidden = !message;
+    if (place.textContent !== message) place.textContent = message;
   };
 
-  const look = async () => {
+  const update = async () => {
     due = undefined;
     began = performance.now();
     asking?.abort();
     const asked = (asking = new AbortController());
-    const late = setTimeout(() => asked.abort("late"), PATIENCE);
-    let words = "";
+    const late = setTimeout(() => asked.abort("late"), TIMEOUT);
+    let message = "";
     try {
       const answer = await fetch(location.href, { headers: withToken({}), signal: asked.signal, cache: "no-store" });
       const text = await answer.text();
       if (isRefused(answer)) {
         keepToken("", text);
-        lookSoon();
-      } else if (asking === asked && !show(text)) words = "The controller does not answer. HAProxy keeps serving; this page is out of date.";
+        updateSoon();
+      } else if (asking === asked && !show(text)) message = "The controller does not answer. HAProxy keeps serving; this page is out of date.";
     } catch {
-      words = "The stats address does not answer; this page is out of date.";
+      message = "The stats address does not answer; this page is out of date.";
     } finally {
       clearTimeout(late);
     }
     if (asking === asked) {
       asking = null;
-      lost(words);
+      lost(message);
     }
   };
 
-  const lookSoon = () => {
+  const updateSoon = () => {
     if (document.hidden || due !== undefined) return;
-    due = setTimeout(look, Math.max(0, began + FLOOR - performance.now()));
+    due = setTimeout(update, Math.max(0, began + MIN_INTERVAL - performance.now()));
   };
 
-  const lookNow = () => {
+  const updateNow = () => {
     clearTimeout(due);
     due = undefined;
-    return look();
+    return update();
   };
 
-  // ---- being told; a page that nobody sees is not told, since a browser has few connections
+  // ---- events; a hidden page closes its stream, since a browser has few connections
 
   let stream = null, again;
 
-  const say = (live) => {
+  const showLink = (live) => {
     const link = $("link");
     link.hidden = false;
     link.classList.toggle("is-live", live);
@@ -222,13 +222,13 @@
     clearTimeout(again);
     stream?.close();
     stream = new EventSource("/api/events");
-    stream.onopen = () => { say(true); lookSoon(); };
-    stream.addEventListener("timeline", lookSoon);
-    stream.addEventListener("missed", lookSoon);
+    stream.onopen = () => { showLink(true); updateSoon(); };
+    stream.addEventListener("timeline", updateSoon);
+    stream.addEventListener("missed", updateSoon);
     stream.onerror = () => {
-      say(false);
-      lookSoon();
-      if (stream.readyState === EventSource.CLOSED) again = setTimeout(listen, AGAIN);
+      showLink(false);
+      updateSoon();
+      if (stream.readyState === EventSource.CLOSED) again = setTimeout(listen, RETRY);
     };
   };
 
@@ -237,25 +237,25 @@
       clearTimeout(again);
       stream?.close();
       stream = null;
-      say(false);
+      showLink(false);
     } else if (!stream) {
       listen();
     }
   };
 
-  let sinceLook = 0;
+  let sinceUpdate = 0;
 
   const everySecond = () => {
     tick();
     const refresh = Number(document.body.dataset.refresh);
-    sinceLook += 1;
-    if ((refresh && sinceLook >= refresh) || (!$("lost").hidden && sinceLook >= 2)) {
-      sinceLook = 0;
-      lookSoon();
+    sinceUpdate += 1;
+    if ((refresh && sinceUpdate >= refresh) || (!$("lost").hidden && sinceUpdate >= 2)) {
+      sinceUpdate = 0;
+      updateSoon();
     }
   };
 
-  // ---- searching while one types
+  // ---- searching while typing
 
   let typing;
 
@@ -263,7 +263,7 @@
     const fields = [...new FormData(form)].filter(([, value]) => value);
     const query = new URLSearchParams(fields).toString();
     history.replaceState(null, "", form.getAttribute("action") + (query ? `?${query}` : ""));
-    lookNow();
+    updateNow();
   };
 
   document.addEventListener("input", (event) => {
@@ -280,7 +280,7 @@
     search(event.target);
   });
 
-  // ---- what changes something: asked for twice, said when it fails
+  // ---- changes: with a confirmation, and a message if they fail
 
   const post = async (button) => {
     const answer = await fetch(button.dataset.post, {
@@ -307,17 +307,17 @@
     $("sure-no").onclick = () => sure.close();
     $("sure-yes").onclick = async () => {
       $("sure-yes").disabled = true;
-      let words;
+      let message;
       try {
-        words = await post(button);
+        message = await post(button);
       } catch {
-        words = "The controller does not answer.";
+        message = "The controller does not answer.";
       }
       $("sure-yes").disabled = false;
-      $("sure-error").textContent = words;
-      if (!words) {
+      $("sure-error").textContent = message;
+      if (!message) {
         sure.close();
-        await lookNow();
+        await updateNow();
       }
     };
     sure.showModal();
@@ -334,5 +334,5 @@
   document.addEventListener("visibilitychange", seen);
   seen();
   showToken();
-  if (token) lookNow();
+  if (token) updateNow();
 })();
