@@ -114,7 +114,7 @@ class Applier:
     async def _verify(self, as_of: float | None) -> None:
         """Read back what a reload has changed, and correct it where the worker holds something else."""
         config = self._running.config
-        if config is None or self._running.worker.pid is None:
+        if config is None or not self._running.worker.has_to_be_read:
             return
         try:
             _, result = await self._updates.update_at_runtime(
@@ -137,10 +137,10 @@ class Applier:
     async def _drain(self, servers: tuple[ServerName, ...], now: float) -> None:
         targets, worker = self._running.drain(servers, now), self._running.worker
         config = self._running.config
-        if not targets or config is None or worker.pid is None:
+        if not targets or config is None:
             return
         if not await self._updater.drain(worker.pid, config, targets):
-            worker.unsure.update(backend for backend, _ in targets)
+            worker.doubt(backend for backend, _ in targets)
 
     def flush(self) -> Deferred[None]:
         """See `IApplier.flush`."""

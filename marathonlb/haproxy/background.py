@@ -162,11 +162,11 @@ class BackgroundWork(Service):
     async def _delete(self) -> None:
         """Delete the drained servers and unpublished backends that are not in use any more."""
         config, worker = self._running_config.config, self._running_config.worker
-        if config is None or worker.pid is None:
-            return
         servers, backends = worker.deletable(MAX_DELETED)
+        if config is None or not (servers or backends):
+            return
         deletions = await self._updater.delete(worker.pid, config, servers, backends)
         if deletions is None:
-            worker.unsure.update(backend for backend, _ in servers)
+            worker.doubt(backend for backend, _ in servers)
         else:
             worker.deleted(deletions)

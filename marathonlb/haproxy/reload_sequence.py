@@ -152,4 +152,4 @@ class ReloadSequence:
             await pause(self._clock, NEW_WORKER_INTERVAL)
         servers = self._running.met(identity, after)
         if servers and not await self._updater.drain(identity.pid, after.config, servers):
-            self._running.worker.unsure.update(backend for backend, _ in servers)
+            self._running.worker.doubt(backend for backend, _ in servers)

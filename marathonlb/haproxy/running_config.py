@@ -15,14 +15,13 @@ is known changes only by what HAProxy has confirmed: by a reload, or by an updat
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from attrs import evolve, frozen
 
 from marathonlb.config.text.diff import MAP, Difference, Fate, differences, split, with_new
 from marathonlb.config.text.model import Config, Section
 from marathonlb.haproxy.dynamic.maps import holds_wanted
-from marathonlb.haproxy.dynamic.plan import plan_next, plan_update
 from marathonlb.haproxy.dynamic.update import (
     Comparison,
     ServerName,
@@ -32,7 +31,7 @@ from marathonlb.haproxy.dynamic.update import (
     WorkerIdentity,
     WorkerObservation,
 )
-from marathonlb.haproxy.dynamic.worker_state import WorkerState
+from marathonlb.haproxy.dynamic.worker import IWorker, UnknownWorker
 from marathonlb.haproxy.files.publish import Published
 from marathonlb.haproxy.reload_reason import (
     FIRST_START,
@@ -59,7 +58,7 @@ class AfterReload:
     """
 
     config: Config
-    drained: dict[ServerName, float]
+    drained: Mapping[ServerName, float]
     changed: tuple[str, ...]
 
 
@@ -70,13 +69,13 @@ class RunningConfig:
     :param directory: where haproxy.cfg and the map files lie.
     :ivar text: what it runs, in a text that may have been read from disk; None where it has to be found out.
     :ivar confirmed: whether HAProxy has confirmed the files, so that a worker that starts from them runs the same.
-    :ivar worker: what the worker holds that takes new connections.
+    :ivar worker: the worker that takes new connections, known or unknown.
     """
 
     def __init__(self, directory: str) -> None:
         self.text: Config | None = None
         self.confirmed = False
-        self.worker = WorkerState()
+        self.worker: IWorker = UnknownWorker()
         self._directory = directory
         self._doubt: ReloadReason | None = None
         self._adopted = False
@@ -96,8 +95,12 @@ class RunningConfig:
         return self._adopted
 
     @property
-    def is_trusted(self) -> bool:
-        """True if HAProxy has confirmed the text, so that its worker can be asked what it holds beside that."""
+    def to_observe(self) -> Config | None:
+        """The confirmed text whose worker is unknown, so that it can be asked what it holds beside that; else None."""
+        return self.text if self._is_trusted and self.worker.pid is None else None
+
+    @property
+    def _is_trusted(self) -> bool:
         return self._doubt is None and (self._adopted or self.confirmed)
 
     @property
@@ -116,24 +119,20 @@ class RunningConfig:
         Plan the way from what runs to what is wanted.
 
         :param is_serving: whether a HAProxy runs.
-        :param as_of: see `plan_update`.
+        :param as_of: see `marathonlb.haproxy.dynamic.plan.plan_update`.
         """
-        doubts = self._doubts(is_serving)
         comparison = self._compare(wanted)
         found = comparison.differences
         archive_reasons: Reasons = (FIRST_START,) if self._doubt is FIRST_START else ()
         if not all(map(only_tasks_differ, found)):
             archive_reasons = from_differences(found)
-        if doubts or self.worker.pid is None:
-            plan = UpdatePlan(wanted, comparison, reasons=comparison.reasons or doubts or self._requested)
-        elif self._requested:
-            plan = UpdatePlan(wanted, comparison, reasons=self._requested)
-        else:
-            plan = plan_next(wanted, comparison, self.worker, as_of)
+        doubts = self._doubts(is_serving)
+        worker = self.worker.forgotten() if doubts else self.worker
+        plan = worker.plan(wanted, comparison, doubts or self._requested, as_of)
         return evolve(plan, archive_reasons=archive_reasons, requested=self._requested)
 
     def _doubts(self, is_serving: bool) -> Reasons:
-        if not self.is_trusted:
+        if not self._is_trusted:
             return (self._doubt or UNCONFIRMED,)
         return () if is_serving else (NOT_RUNNING,)
 
@@ -141,10 +140,7 @@ class RunningConfig:
         """Return why HAProxy would have to be reloaded to run this; none where the runtime API is enough."""
         if self.config is None:
             return (UNKNOWN_STATE,)
-        comparison = self._compare(wanted)
-        if self.worker.pid is None:
-            return comparison.reasons
-        return plan_update(wanted, comparison, self.worker).reasons
+        return self.worker.foresee(wanted, self._compare(wanted))
 
     def _compare(self, wanted: Config) -> Comparison:
         running = self.text or Config()
@@ -207,7 +203,8 @@ class RunningConfig:
         :return: the backends and maps in which that is something else than was believed.
         """
         running = self.text or Config()
-        deviating = self.worker.observed(running, observation)
+        self.worker = worker = self.worker.read(running, observation.identity)
+        deviating = worker.observed(running, observation)
         if observation.maps:
             self.text = Config(running.sections, {**running.maps, **observation.maps})
             self._digest, self._postponed = "", None
@@ -301,7 +298,7 @@ class RunningConfig:
         )
         self._arrive(plan.config)
         self._is_file_behind = False
-        self.worker.forget()
+        self.worker = self.worker.forgotten()
         if self._requested is plan.requested:
             self._requested = ()
         return after
@@ -312,9 +309,9 @@ class RunningConfig:
 
         :return: the servers that have to be drained at once.
         """
-        self.worker.read(after.config, identity)
+        self.worker = self.worker.read(after.config, identity)
         targets = [self.worker.drain(after.config, [server], when) for server, when in after.drained.items()]
-        self.worker.unsure.update(after.changed)
+        self.worker.doubt(after.changed)
         return tuple(server for group in targets for server in group)
 
     def drain(self, servers: Iterable[ServerName], now: float) -> tuple[ServerName, ...]:
@@ -323,7 +320,7 @@ class RunningConfig:
 
         :return: the servers that have to be drained at once.
         """
-        if self.config is None or self.worker.pid is None:
+        if self.config is None:
             return ()
         return tuple(self.worker.drain(self.config, servers, now))
 
@@ -331,4 +328,4 @@ class RunningConfig:
         """Note that it has to be found out what runs."""
         self.text = self._postponed = self._doubt = None
         self._adopted = self._is_file_behind = False
-        self.worker.forget()
+        self.worker = self.worker.forgotten()

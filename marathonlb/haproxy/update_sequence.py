@@ -82,26 +82,27 @@ class UpdateSequence:
 
     async def plan_now(self, wanted: Config, as_of: float | None) -> UpdatePlan:
         """Find out what runs where that is not known, and plan. Raises `PublishFailed`."""
-        is_serving = await self._reloader.serving()
-        if self._running.text is None:
+        running, is_serving = self._running, await self._reloader.serving()
+        if running.text is None:
             files = self._store.read()
-            self._running.adopted(files, confirmed=files is not None and self._store.trusts(files))
-        if is_serving and self._running.is_adopted:
+            running.adopted(files, confirmed=files is not None and self._store.trusts(files))
+        if is_serving and running.is_adopted:
             await self._observe_worker()
-        plan = self._running.plan_for(wanted, is_serving=is_serving, as_of=as_of)
-        if plan.reasons and is_serving and not self._running.is_adopted and await self._observe_worker():
-            plan = self._running.plan_for(wanted, is_serving=is_serving, as_of=as_of)
-        return plan
+        while True:
+            plan = running.plan_for(wanted, is_serving=is_serving, as_of=as_of)
+            may_ask = is_serving and not running.is_adopted
+            if not (plan.reasons and may_ask and await self._observe_worker()):
+                return plan
 
     async def _observe_worker(self) -> bool:
         """Ask the worker what it holds, where that is not known; return whether it answered."""
-        running = self._running
-        if running.text is None or not running.is_trusted or running.worker.pid is not None:
+        config = self._running.to_observe
+        if config is None:
             return False
-        observation = await self._updater.observe(running.text, running.worker.capabilities)
+        observation = await self._updater.observe(config, self._running.worker.capabilities)
         if observation is None:
             return False
-        differing = running.observed(observation)
+        differing = self._running.observed(observation)
         if differing:
             self._log.info(
                 "HAProxy holds something else than its file in {count} places ({names}); it is corrected",

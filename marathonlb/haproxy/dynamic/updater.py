@@ -131,7 +131,7 @@ class RuntimeUpdater:
 
     # servers that are drained early, and what is deleted
 
-    async def drain(self, worker: int, config: Config, servers: Sequence[ServerName]) -> bool:
+    async def drain(self, worker: int | None, config: Config, servers: Sequence[ServerName]) -> bool:
         """Let servers take no new requests; return False where the runtime API does not answer. See `carry_out`."""
         try:
             async with self._connection(config) as connection:
@@ -144,7 +144,7 @@ class RuntimeUpdater:
         return True
 
     async def delete(
-        self, worker: int, config: Config, servers: Sequence[ServerName], backends: Sequence[str]
+        self, worker: int | None, config: Config, servers: Sequence[ServerName], backends: Sequence[str]
     ) -> Deletions | None:
         """
         Delete drained servers and unpublished backends that are not in use any more.

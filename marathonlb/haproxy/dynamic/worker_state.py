@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from attrs import evolve
+from attrs import evolve, field, frozen
 
 from marathonlb.config.text.model import Config, Section
 from marathonlb.config.text.server_lines import Backend, Inherited, inherited
 from marathonlb.haproxy.dynamic.backends import WorkerBackends
-from marathonlb.haproxy.dynamic.capabilities import RuntimeCapabilities, RuntimeLimits
+from marathonlb.haproxy.dynamic.capabilities import RuntimeLimits
 from marathonlb.haproxy.dynamic.maps import MapPlanner
 from marathonlb.haproxy.dynamic.parsed_backends import ParsedBackends
 from marathonlb.haproxy.dynamic.server_state import ReportedServer, deviations
@@ -32,12 +32,20 @@ from marathonlb.haproxy.dynamic.update import (
 )
 
 
+@frozen
+class PlanningCaches:
+    """Caches for planning, which outlive a worker: none of them says what a worker holds."""
+
+    parsed: ParsedBackends = field(factory=ParsedBackends)
+    maps: MapPlanner = field(factory=MapPlanner)
+
+
 class WorkerState:
     """
-    What is known of the worker that takes new connections.
+    What is known of a worker that has read a configuration.
 
-    :ivar pid: its process id; None where it is not known what it holds.
-    :ivar capabilities: of its version; kept when the worker is forgotten.
+    :ivar pid: its process id.
+    :ivar capabilities: of its version.
     :ivar unsure: the backends of which it is not known what the worker holds.
     :ivar pending: the backends in which it holds something else than its configuration says, drained servers apart.
     :ivar place_of: the places of the backends in the running configuration, by name.
@@ -46,36 +54,23 @@ class WorkerState:
     :ivar parsed: a cache for planning, as is `maps`.
     """
 
-    def __init__(self) -> None:
-        self.pid: int | None = None
-        self.capabilities = RuntimeCapabilities()
+    def __init__(
+        self, config: Config, identity: WorkerIdentity, caches: PlanningCaches | None = None
+    ) -> None:
+        self.pid = identity.pid
+        self.capabilities = identity.capabilities
+        self.caches = caches or PlanningCaches()
         self.unsure: set[str] = set()
         self.pending: set[str] = set()
         self.backends = WorkerBackends()
-        self.inherited = Inherited()
-        self.parsed = ParsedBackends()
-        self.maps = MapPlanner()
+        self.backends.read(config)
+        self.inherited: Inherited = inherited(config.sections)
+        self.parsed = self.caches.parsed
+        self.maps = self.caches.maps
         self._deviations: dict[str, dict[str, HeldServer | None]] = {}
         self._drained_early: dict[ServerName, float] = {}
         self._undeleted: dict[ServerName, None] = {}
         self.place_of: dict[str, int] = {}
-
-    def forget(self) -> None:
-        """Note that it is not known which worker runs, and what it holds."""
-        self.pid = None
-        self._read(Config())
-
-    def read(self, config: Config, identity: WorkerIdentity) -> None:
-        """Note that a worker has read this configuration, and holds nothing else."""
-        self.pid = identity.pid
-        self.capabilities = identity.capabilities
-        self._read(config)
-
-    def _read(self, config: Config) -> None:
-        for kept in (self.unsure, self.pending, self._deviations, self._drained_early, self._undeleted):
-            kept.clear()
-        self.inherited = inherited(config.sections)
-        self.backends.read(config)
         self.index(config)
 
     def index(self, config: Config) -> None:
@@ -92,13 +87,16 @@ class WorkerState:
         """True if something has to be read back before an update can be planned."""
         return bool(self.unsure or self.backends.unsure)
 
+    def doubt(self, backends: Iterable[str]) -> None:
+        """Note that it is not known what the worker holds of these backends."""
+        self.unsure.update(backends)
+
     def place(self, name: str, config: Config) -> int | None:
         """Return the place of a backend in a configuration; None where it has none."""
         place = self.place_of.get(name)
         if place is not None and place < len(config.sections) and config.sections[place].name == name:
             return place
-        places = (n for n, s in enumerate(config.sections) if s.kind == "backend" and s.name == name)
-        return next(places, None)
+        return place_by_search(name, config)
 
     def held(self, backend: Backend) -> dict[str, HeldServer]:
         """Return the servers that the worker holds of a backend as it runs."""
@@ -265,12 +263,11 @@ class WorkerState:
 
     def observed(self, config: Config, observation: WorkerObservation) -> list[str]:
         """
-        Note all that a worker holds.
+        Note all that the worker holds.
 
         :param config: the configuration that it has read.
         :return: the backends in which it holds something else.
         """
-        self.read(config, observation.identity)
         names = [section.name for section in config.sections if section.kind == "backend"]
         differing = [n for n in names if not self.reported(n, config, observation.servers.get(n, {}))]
         self.backends.reported(observation.backends)
@@ -317,3 +314,9 @@ class WorkerState:
             differing.pop(server, None)
             if not differing:
                 self._deviations.pop(name, None)
+
+
+def place_by_search(name: str, config: Config) -> int | None:
+    """Return the place of a backend in a configuration that is not indexed; None where it has none."""
+    places = (n for n, s in enumerate(config.sections) if s.kind == "backend" and s.name == name)
+    return next(places, None)

@@ -19,9 +19,7 @@ OLD, NEW = RuntimeCapabilities.of("2.8.1"), RuntimeCapabilities.of("3.4.0")
 
 def worker_of(running: Config, capabilities: RuntimeCapabilities = OLD) -> WorkerState:
     """A worker that has just read a configuration."""
-    worker = WorkerState()
-    worker.read(running, WorkerIdentity(7, capabilities))
-    return worker
+    return WorkerState(running, WorkerIdentity(7, capabilities))
 
 
 def compared(running: Config, wanted: Config, *, adopted: bool = False) -> Comparison:
