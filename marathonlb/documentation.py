@@ -33,8 +33,8 @@ _LABELS = """\
 # Labels
 
 An app's labels configure how it is served. `{n}` is the index of the service port, from 0. Booleans
-are `true`, `t`, `yes`, `y`, `1`, `on` or `false`, `f`, `no`, `n`, `0`, `off`, in any case. A bad value takes
-only that service out until it is fixed; an unknown `HAPROXY_` label is a warning with the nearest known name.
+are `true`, `t`, `yes`, `y`, `1`, `on` or `false`, `f`, `no`, `n`, `0`, `off`, in any case. An invalid value affects
+only its own service, until it is fixed; an unknown `HAPROXY_` label is a warning with the nearest known name.
 
 | label | value | default | what it does |
 | --- | --- | --- | --- |"""
@@ -42,33 +42,37 @@ only that service out until it is fixed; an unknown `HAPROXY_` label is a warnin
 _TEMPLATES = """\
 # Templates
 
-A template's text comes from the first of these: the app's label `HAPROXY_{n}_NAME` for the service port `n`, where
-the table says *app*; the variable `HAPROXY_NAME` in the process's environment, where `\\n` means a newline; the file
-`HAPROXY_NAME` or `HAPROXY_NAME.j2` in the operator's directory (`--templates`); the default below.
+The text of a template comes from the first of these that exists:
 
-In the classic syntax (labels, variables, files without `.j2`) `{name}` is replaced by a variable, `{{` and `}}` are
-one brace; a *literal* template is not substituted at all then. Files that end in `.j2` are Jinja2, like the defaults.
+1. the app's label `HAPROXY_{n}_NAME` for the service port `n`, if the table says *app*;
+2. the environment variable `HAPROXY_NAME`, where `\\n` means a newline;
+3. the file `HAPROXY_NAME` or `HAPROXY_NAME.j2` in the operator's directory (`--templates`);
+4. the default below.
 
-An empty template, and of those that open a section one with nothing but comments, switches its part off. A template
-may hold other sections only before the one that its name stands for, and `global` and `defaults` only in
-`HAPROXY_HEAD`. Where an operator's template cannot be used, because a variable is unknown or HAProxy refuses a line, a
-problem names the line and what to do about it, and no default replaces it: its last good text is used, HAProxy keeps
-running unchanged, or what the template may guard is closed ([when something breaks](operations.md));
-`--template-fallback` uses the default instead. One in a label takes that service out. `HAPROXY_{n}_FRONTEND_EXTRA`,
-`_BACKEND_EXTRA` and `_SERVER_EXTRA` add to the defaults without replacing them.
+In the classic syntax (labels, variables, files without `.j2`) `{name}` is replaced by a variable, `{{` and `}}` stand
+for one brace; in a *literal* template nothing is replaced. Files that end in `.j2` are Jinja2, like the defaults.
+
+An empty template disables its part. So does one with only comments, if the template opens a section. A template may
+contain other sections only before its own, and `global` and `defaults` only in `HAPROXY_HEAD`.
+`HAPROXY_{n}_FRONTEND_EXTRA`, `_BACKEND_EXTRA` and `_SERVER_EXTRA` add lines to the defaults without replacing them.
+
+An operator's template may be unusable because a variable is unknown or HAProxy refuses a line. Then a
+[problem](problems.md) names the line and what to do, and no default replaces it: its last good text is used, HAProxy
+keeps running unchanged, or what the template may protect is closed (see [operations](operations.md)). With
+`--template-fallback` the default is used instead. If a template in a label is unusable, its service is not served.
 
 Old templates keep working:
 
-* `lua-load` of `getpids.lua`, `getconfig.lua`, `getmaps.lua` or `signalmlb.lua`, wherever that line looks for it, loads
-  the file that comes with the load balancer, so that `http-request use-service lua.getpids` and the like answer;
-* `daemon` is left out under `--manage-haproxy`, with a warning;
-* a `stats socket` in a directory that does not exist is replaced by that of the state directory, with a warning;
-* a line that guards nothing is left out where HAProxy refuses it (`nbproc`, `debug`, `quiet`, `tune.…`, `option
+* `lua-load` of `getpids.lua`, `getconfig.lua`, `getmaps.lua` or `signalmlb.lua`, from any directory, loads the file
+  from the package, so that `http-request use-service lua.getpids` and similar lines work;
+* `daemon` is removed with `--manage-haproxy`, with a warning;
+* a `stats socket` in a directory that does not exist is moved to the state directory, with a warning;
+* a line that protects nothing is removed if HAProxy refuses it (`nbproc`, `debug`, `quiet`, `tune.…`, `option
   forceclose`, …), and some are written in their modern form (`clitimeout`, `redispatch`, `process` of a `bind`), each
-  with a warning; a `server` of the operator's whose name is not known gets `init-addr last,libc,none`;
-* a health check whose headers hide behind the version (`option httpchk GET / HTTP/1.1\\r\\nHost:\\ www`), as HAProxy
-  accepts it up to 2.6, sends them by `http-check send hdr Host www` on a line of its own, with a warning;
-* where HAProxy refuses a frontend that is named like its backend (3.3 and later), `frontend {backend}` becomes
+  with a warning; an operator's `server` whose name cannot be resolved gets `init-addr last,libc,none`;
+* a health check with headers after the HTTP version (`option httpchk GET / HTTP/1.1\\r\\nHost:\\ www`), which HAProxy
+  accepts up to 2.6, sends them with a separate `http-check send hdr Host www`, with a warning;
+* if HAProxy refuses a frontend with the name of its backend (3.3 and later), `frontend {backend}` becomes
   `frontend {frontend}`, with a warning.
 
 | template | overridden by | classic syntax | what the default does |
@@ -78,9 +82,9 @@ Old templates keep working:
 _LIMITS = """
 ## Limits
 
-A larger value is a problem that names app and label. A value that is too long, or a list with too many items, takes
-that service out, as any bad value does; so does a port with a label that is not read. If an app has more hosts
-times paths than it may have, none of them is served, but its service port is. Unknown labels do not count.
+A larger value is a problem that names app and label. If a value is too long, or a list has too many items, that service
+is not served, as with any invalid value; nor is a port with a label that was not read. If an app has too many
+combinations of hosts and paths, none of them is served, but its service port is. Unknown labels do not count.
 
 | what | maximum |
 | --- | --- |"""

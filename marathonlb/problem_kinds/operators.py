@@ -11,7 +11,7 @@ CERTIFICATE_UNUSABLE = ProblemKind(
     title="A file that a label names cannot be used",
     meaning=(
         "The certificate, authority or ticket keys are missing, not readable, incomplete or of the wrong kind. The log"
-        " says more than the app's owner is told: a label should not be a way to look at the file system."
+        " gives more details than the app's owner gets: a label must not reveal the file system."
     ),
     meanwhile="The service is not served. A file that was good before is served by its copy (MLB-503).",
     remedy="Put a complete PEM file in place. It is noticed within seconds.",
@@ -41,7 +41,7 @@ CERTIFICATE_REFUSED = ProblemKind(
     title="HAProxy refuses a label's certificate",
     meaning="The file looked complete, but HAProxy's TLS library refuses it in the lines of this app.",
     meanwhile="The service is not served until the file has changed.",
-    remedy="Replace the certificate; HAProxy's words name the fault.",
+    remedy="Replace the certificate; HAProxy's message names the fault.",
 )
 HOST_CERTIFICATE = ProblemKind(
     code="MLB-505",
@@ -77,7 +77,7 @@ HTTPS_OFF = ProblemKind(
     title="HTTPS is off: no usable certificate",
     meaning="None of the files of `--ssl-certs` can be served.",
     meanwhile="Nothing ends TLS with shared certificates on the https port; http is served.",
-    remedy="Put a certificate with its key in place, or set `--ssl-certs` to nothing.",
+    remedy="Put a certificate with its key in place, or set `--ssl-certs` to the empty value.",
 )
 CERTIFICATE_LIST = ProblemKind(
     code="MLB-509",
@@ -85,7 +85,7 @@ CERTIFICATE_LIST = ProblemKind(
     category=Category.TEMPLATE,
     title="The list of certificates cannot be written",
     meaning="Many certificates are given to HAProxy by a list in the state directory, which cannot be written.",
-    meanwhile="The first certificates are served, as many as the problem says.",
+    meanwhile="Only the first certificates are served; the problem gives their number.",
     remedy="Make room on the disk and see that the state directory can be written.",
 )
 
@@ -93,38 +93,38 @@ TEMPLATE_REFUSED = ProblemKind(
     code="MLB-601",
     slug="template-refused",
     category=Category.TEMPLATE,
-    title="HAProxy refuses a template of the operator's",
+    title="HAProxy refuses an operator's template",
     meaning="HAProxy does not accept a line that the template writes.",
     meanwhile=(
-        "The last good text serves; HAProxy runs on as it is; what the template guards is closed; or the default"
-        " serves (`--template-fallback`). The problem says which."
+        "One of these, as the problem says: the last good text is used; HAProxy keeps running unchanged; what the"
+        " template protects is closed; the default is used (`--template-fallback`)."
     ),
-    remedy="Correct the line that HAProxy names and send SIGHUP. The text is also tried again by itself.",
+    remedy="Correct the line that HAProxy names and send SIGHUP. The text is also retried automatically.",
 )
 TEMPLATE_ERROR = ProblemKind(
     code="MLB-602",
     slug="template-error",
     category=Category.TEMPLATE,
-    title="A template of the operator's cannot be rendered",
+    title="An operator's template cannot be rendered",
     meaning="The text names an unknown variable, has a fault in its syntax, or opens a section that it may not.",
-    meanwhile="As for MLB-601; where nothing can stand in its place, nothing is changed.",
+    meanwhile="As for MLB-601; if nothing can replace it, nothing is changed.",
     remedy="Correct the text and send SIGHUP; docs/templates.md lists the variables of each template.",
 )
 TEMPLATE_REWRITTEN = ProblemKind(
     code="MLB-603",
     slug="template-rewritten",
     category=Category.TEMPLATE,
-    title="A template of the operator's was rewritten for this HAProxy",
+    title="An operator's template was rewritten for this HAProxy",
     meaning="The template holds lines in the form of an older HAProxy, which today's refuses or reads differently.",
-    meanwhile="The modern form of the line is served, or the line is left out where it guards nothing.",
+    meanwhile="The modern form of the line is used, or the line is left out if it protects nothing.",
     remedy="Write the template as the problem says.",
 )
 TEMPLATE_CLOSED = ProblemKind(
     code="MLB-604",
     slug="template-closed",
     category=Category.TEMPLATE,
-    title="A service is closed by a template of the operator's",
-    meaning="The service uses a template that may guard it and cannot be used; no default takes its place.",
+    title="A service is closed by an operator's template",
+    meaning="The service uses a template that may protect it and cannot be used; no default replaces it.",
     meanwhile="The service is not served.",
     remedy="Correct the template; its own problem (MLB-601 or MLB-602) says what is wrong.",
 )
@@ -132,10 +132,10 @@ TEMPLATE_SERVICE = ProblemKind(
     code="MLB-605",
     slug="template-service",
     category=Category.TEMPLATE,
-    title="A template of the operator's cannot be rendered for a service",
+    title="An operator's template cannot be rendered for a service",
     meaning="The text works for other services, and fails with the values of this one.",
     meanwhile="The service is not served, unless an earlier text of the template was good for it.",
-    remedy="Correct the template so that it takes services like this one.",
+    remedy="Correct the template so that it works for services like this one.",
 )
 TEMPLATES_UNREADABLE = ProblemKind(
     code="MLB-606",
@@ -143,15 +143,15 @@ TEMPLATES_UNREADABLE = ProblemKind(
     category=Category.TEMPLATE,
     title="The templates cannot be read",
     meaning="The directory of `--templates` or a file in it could not be read at SIGHUP.",
-    meanwhile="The templates that were read before serve on.",
+    meanwhile="The templates that were read before stay in use.",
     remedy="Correct the directory or the file and send SIGHUP.",
 )
 TEMPLATE_PASSWORD_COST = ProblemKind(
     code="MLB-607",
     slug="template-password-cost",
     category=Category.TEMPLATE,
-    title="A password hash in a template of the operator's costs too much",
-    meaning="HAProxy computes the hash at each request with that user's password, while all others wait.",
+    title="A password hash in an operator's template costs too much",
+    meaning="HAProxy computes the hash at each request with that user's password, while all other requests wait.",
     meanwhile="The hash is used as it is.",
     remedy="Make another hash with the command that the problem names, or raise `--max-password-cost`.",
 )
@@ -159,9 +159,9 @@ TEMPLATE_WAITS = ProblemKind(
     code="MLB-608",
     slug="template-waits",
     category=Category.TEMPLATE,
-    title="A service waits for a template of the operator's",
+    title="A service waits for an operator's template",
     meaning="HAProxy keeps the configuration that it has, since a template is refused; this service is not in it.",
-    meanwhile="What HAProxy runs is served, and tasks come and go in it; this service is not served yet.",
+    meanwhile="HAProxy keeps its configuration, with the current tasks; this service is not served yet.",
     remedy="Correct the template; its own problem (MLB-601) says what is wrong.",
 )
 HAPROXY_USER = ProblemKind(

@@ -9,7 +9,7 @@ PORT_RESERVED = ProblemKind(
     slug="port-reserved",
     category=Category.COLLISION,
     title="A service port is the load balancer's own",
-    meaning="The load balancer itself, or a template of the operator's, listens on the port that the service wants.",
+    meaning="The load balancer itself, or an operator's template, listens on the port that the service wants.",
     meanwhile="The service has no port of its own; at its virtual hosts it is served.",
     remedy="Choose another service port, or move the option or the template that the problem names.",
 )
@@ -85,7 +85,7 @@ USERLIST_TAKEN = ProblemKind(
     category=Category.COLLISION,
     title="A userlist has the name of another one",
     meaning="A label declares a userlist whose name belongs to another service or to the operator's templates.",
-    meanwhile="The service that declares it is not served: its passwords would hold for others.",
+    meanwhile="The service that declares it is not served: its passwords would apply to others.",
     remedy="Give the userlist another name.",
 )
 
@@ -95,7 +95,7 @@ GROUP_PARENT = ProblemKind(
     category=Category.LABEL,
     title="A deployment group has apps of several parent groups",
     meaning="`HAPROXY_DEPLOYMENT_GROUP` names a group of another parent group; only apps of one are joined.",
-    meanwhile="The app is served by itself, or joined with apps of its own parent group alone.",
+    meanwhile="The app is served separately, or joined only with apps of its own parent group.",
     remedy="Give the group another name, or move the apps to one parent group.",
 )
 GROUP_FULL = ProblemKind(
