@@ -43,7 +43,7 @@ class Refusal(MarathonLBError):
 
 
 @frozen
-class Asked:
+class ClientRequest:
     """
     A request.
 
@@ -147,7 +147,7 @@ class Page:
     statuses: ClassVar[tuple[tuple[int, str], ...]] = ()
     takes: ClassVar[str] = ""
 
-    async def answer(self, asked: Asked) -> Answer:
+    async def answer(self, request: ClientRequest) -> Answer:
         """Return the answer. Raises `MarathonLBError`, which becomes 503, or a `Refusal` with its own status."""
         raise NotImplementedError
 

@@ -19,7 +19,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 
 from marathonlb.errors import MarathonLBError, described
 from marathonlb.web.access import VARY, Access, client_of
-from marathonlb.web.page import JSON, Answer, Asked, ErrorAnswer, Page, Refusal, data, text
+from marathonlb.web.page import JSON, Answer, ClientRequest, ErrorAnswer, Page, Refusal, data, text
 
 LIMIT = 1024 * 1024
 """Maximum number of bytes of a posted body; an app's definition has a few thousand."""
@@ -141,7 +141,9 @@ class Router(Resource):
             raise Refusal(403, permissions.refused)
         barred = permissions.barred
         query = dict(reversed(parse_qsl(_query(request), keep_blank_values=True)))
-        asked = Asked(method, path, arguments, query, headers, _body(request), client, not barred, barred)
+        client_request = ClientRequest(
+            method, path, arguments, query, headers, _body(request), client, not barred, barred
+        )
         if self._busy[client] >= PER_CLIENT:
             raise Refusal(
                 503,
@@ -150,7 +152,7 @@ class Router(Resource):
             )
         self._busy[client] += 1
         try:
-            return await page.answer(asked)
+            return await page.answer(client_request)
         finally:
             self._busy[client] -= 1
             if not self._busy[client]:

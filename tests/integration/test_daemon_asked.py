@@ -16,7 +16,7 @@ from marathonlb.haproxy.files.state_directory import WEB_SOCKET
 from marathonlb.settings import Settings
 from marathonlb.web.access import Access
 from marathonlb.web.client import ControllerClient
-from marathonlb.web.page import Answer, Asked, Page, Refusal, data, text
+from marathonlb.web.page import Answer, ClientRequest, Page, Refusal, data, text
 from marathonlb.web.router import Route, Router
 from marathonlb.web.server import WebServer
 
@@ -27,13 +27,13 @@ class Echo(Page):
     also = "POST"
     changes = True
 
-    async def answer(self, asked: Asked) -> Answer:
+    async def answer(self, request: ClientRequest) -> Answer:
         return data(
             {
-                "q": asked.query.get("q"),
-                "client": asked.client,
-                "body": asked.body.decode(),
-                "type": asked.headers.getRawHeaders("Content-Type"),
+                "q": request.query.get("q"),
+                "client": request.client,
+                "body": request.body.decode(),
+                "type": request.headers.getRawHeaders("Content-Type"),
             }
         )
 
@@ -41,14 +41,14 @@ class Echo(Page):
 class Never(Page):
     """Knows nothing yet."""
 
-    async def answer(self, asked: Asked) -> Answer:
+    async def answer(self, request: ClientRequest) -> Answer:
         raise Refusal(503, "Marathon has not answered yet")
 
 
 class Plain(Page):
     """Says something that is no JSON."""
 
-    async def answer(self, asked: Asked) -> Answer:
+    async def answer(self, request: ClientRequest) -> Answer:
         return text("not here\n", 404)
 
 

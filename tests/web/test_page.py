@@ -5,26 +5,26 @@ from __future__ import annotations
 import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.web.page import JSON, TEXT, Asked, ErrorAnswer, Refusal, data, text
+from marathonlb.web.page import JSON, TEXT, ClientRequest, ErrorAnswer, Refusal, data, text
 
 
-class AskedTests(SynchronousTestCase):
-    """`Asked`."""
+class ClientRequestTests(SynchronousTestCase):
+    """`ClientRequest`."""
 
     def test_number(self) -> None:
         """A number of the query is read; without one the default holds."""
-        asked = Asked(query={"page": "12"})
-        self.assertEqual((asked.number("page", 1), asked.number("line", 0)), (12, 0))
+        request = ClientRequest(query={"page": "12"})
+        self.assertEqual((request.number("page", 1), request.number("line", 0)), (12, 0))
 
     def test_no_number(self) -> None:
         """Anything but a short whole number is refused with its name and value."""
         for value in ("", "x", "-1", "1.5", "\u0663", "9" * 19):
-            error = self.assertRaises(Refusal, Asked(query={"page": value}).number, "page", 1)
+            error = self.assertRaises(Refusal, ClientRequest(query={"page": value}).number, "page", 1)
             self.assertEqual((error.status, str(error)), (400, f"page={value!r} is not a whole number"))
 
     def test_body(self) -> None:
         """The body, which may hold a secret, is not in the representation."""
-        self.assertNotIn("secret", repr(Asked(body=b"secret")))
+        self.assertNotIn("secret", repr(ClientRequest(body=b"secret")))
 
 
 class AnswerTests(SynchronousTestCase):

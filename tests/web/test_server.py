@@ -21,7 +21,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from marathonlb.errors import PublishFailed
 from marathonlb.web.access import Access
 from marathonlb.web.connections import Times
-from marathonlb.web.page import Answer, Asked, Page, text
+from marathonlb.web.page import Answer, ClientRequest, Page, text
 from marathonlb.web.router import LIMIT, PER_CLIENT, Route, Router
 from marathonlb.web.server import RETRY_DELAY, PageSite, WebServer
 
@@ -31,8 +31,8 @@ class Echo(Page):
 
     also = "POST"
 
-    async def answer(self, asked: Asked) -> Answer:
-        return text(f"{asked.client} {asked.admin} {len(asked.body)}")
+    async def answer(self, request: ClientRequest) -> Answer:
+        return text(f"{request.client} {request.admin} {len(request.body)}")
 
 
 ROOT = Router((Route("/", Echo()),), Access(("10.0.0.0/8", "fd00::/8")))
@@ -150,7 +150,7 @@ class Waiting(Page):
     def __init__(self) -> None:
         self.held: list[Deferred[None]] = []
 
-    async def answer(self, asked: Asked) -> Answer:
+    async def answer(self, request: ClientRequest) -> Answer:
         self.held.append(Deferred())
         await self.held[-1]
         return text("done")

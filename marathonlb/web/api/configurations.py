@@ -12,7 +12,7 @@ from marathonlb.haproxy.files.publish import Published
 from marathonlb.haproxy.rollback.archive import Archived
 from marathonlb.haproxy.rollback.restored import alike
 from marathonlb.web.context import WebContext
-from marathonlb.web.page import Answer, Asked, Page, Parameter, Refusal, data
+from marathonlb.web.page import Answer, ClientRequest, Page, Parameter, Refusal, data
 from marathonlb.web.redaction import shown
 from marathonlb.web.threads import in_thread
 
@@ -80,7 +80,7 @@ class VersionsPage(Page):
     def __init__(self, context: WebContext) -> None:
         self._context = context
 
-    async def answer(self, asked: Asked) -> Answer:
+    async def answer(self, request: ClientRequest) -> Answer:
         """Return them, the newest first."""
         return data(versions_of(self._context))
 
@@ -126,10 +126,10 @@ class ConfigurationPage(Page):
     def __init__(self, context: WebContext) -> None:
         self._context = context
 
-    async def answer(self, asked: Asked) -> Answer:
+    async def answer(self, request: ClientRequest) -> Answer:
         """Return its texts."""
-        name = asked.arguments["name"]
-        published = texts(self._context, name, admin=asked.admin)
+        name = request.arguments["name"]
+        published = texts(self._context, name, admin=request.admin)
         return data(Configuration(name, published.text, dict(published.maps)))
 
 
@@ -151,12 +151,12 @@ class DifferencePage(Page):
     def __init__(self, context: WebContext) -> None:
         self._context = context
 
-    async def answer(self, asked: Asked) -> Answer:
+    async def answer(self, request: ClientRequest) -> Answer:
         """Return the difference by sections."""
-        if "from" not in asked.query:
+        if "from" not in request.query:
             raise Refusal(400, "from= names the older configuration, to= the newer one")
-        old = texts(self._context, asked.query["from"], admin=asked.admin)
-        new = texts(self._context, asked.query.get("to", RUNNING), admin=asked.admin)
+        old = texts(self._context, request.query["from"], admin=request.admin)
+        new = texts(self._context, request.query.get("to", RUNNING), admin=request.admin)
         found = await in_thread(
             self._context.clock, lambda: difference(old.text, new.text, old.maps, new.maps)
         )

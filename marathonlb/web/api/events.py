@@ -18,7 +18,7 @@ from zope.interface import implementer
 from marathonlb.controller.timeline import Entry
 from marathonlb.web.connections import fair_share
 from marathonlb.web.context import WebContext
-from marathonlb.web.page import Answer, Asked, Page, Refusal
+from marathonlb.web.page import Answer, ClientRequest, Page, Refusal
 
 EVENT_STREAM = "text/event-stream"
 
@@ -46,18 +46,18 @@ class EventsPage(Page):
         self._most = min(MOST, fair_share() // 2)
         self._per_client = min(PER_CLIENT, self._most // 4)
 
-    async def answer(self, asked: Asked) -> Answer:
+    async def answer(self, request: ClientRequest) -> Answer:
         """Stream entries until the client leaves."""
         if len(self._open) >= self._most:
             raise Refusal(503, f"{self._most} streams are already open")
-        if list(self._open.values()).count(asked.client) >= self._per_client:
-            raise Refusal(503, f"{asked.client} already has {self._per_client} open streams")
-        last = (asked.headers.getRawHeaders("Last-Event-ID") or [""])[0]
+        if list(self._open.values()).count(request.client) >= self._per_client:
+            raise Refusal(503, f"{request.client} already has {self._per_client} open streams")
+        last = (request.headers.getRawHeaders("Last-Event-ID") or [""])[0]
         after = int(last) if last.isascii() and last.isdecimal() and len(last) < 19 else None
 
-        async def stream(request: Request) -> None:
-            follower = Follower(request, self._context.clock)
-            self._open[follower] = asked.client
+        async def stream(response: Request) -> None:
+            follower = Follower(response, self._context.clock)
+            self._open[follower] = request.client
             timeline = self._context.recorder.timeline
             stop = timeline.follow(follower.tell)
             try:

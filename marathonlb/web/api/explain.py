@@ -17,7 +17,7 @@ from marathonlb.routing.explain.model import Explanation
 from marathonlb.routing.explain.question import EXPECTED, question_of
 from marathonlb.web.api.problems import ProblemView, view
 from marathonlb.web.context import WebContext
-from marathonlb.web.page import Answer, Asked, Page, Parameter, Refusal, data
+from marathonlb.web.page import Answer, ClientRequest, Page, Parameter, Refusal, data
 from marathonlb.web.router import is_json
 
 
@@ -32,10 +32,10 @@ class ExplainPage(Page):
     def __init__(self, context: WebContext) -> None:
         self._context = context
 
-    async def answer(self, asked: Asked) -> Answer:
+    async def answer(self, request: ClientRequest) -> Answer:
         """Return the explanation."""
         try:
-            question = question_of(asked.query.get("q", ""))
+            question = question_of(request.query.get("q", ""))
         except ValueError:
             raise Refusal(400, f"q= must be {EXPECTED}") from None
         return data(explain(question, self._context.state()))
@@ -92,13 +92,13 @@ class WhatIfPage(Page):
     def __init__(self, context: WebContext) -> None:
         self._context = context
 
-    async def answer(self, asked: Asked) -> Answer:
+    async def answer(self, request: ClientRequest) -> Answer:
         """Return a `WhatIf`."""
-        if not is_json(asked.headers):
+        if not is_json(request.headers):
             raise Refusal(415, "the content type has to be application/json")
-        check = asked.query.get("check", "yes").lower() not in ("no", "false", "0", "off")
-        cluster = asked.query.get("cluster", "")
-        return data(await what_if(self._context, asked.body, check=check, cluster=cluster))
+        check = request.query.get("check", "yes").lower() not in ("no", "false", "0", "off")
+        cluster = request.query.get("cluster", "")
+        return data(await what_if(self._context, request.body, check=check, cluster=cluster))
 
 
 async def what_if(context: WebContext, definition: bytes, *, check: bool = True, cluster: str = "") -> WhatIf:

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from marathonlb.haproxy.outcome import Written
 from marathonlb.web.context import ClusterContext, WebContext
-from marathonlb.web.page import Answer, Asked, Page, Refusal, data
+from marathonlb.web.page import Answer, ClientRequest, Page, Refusal, data
 
 
 class ReadinessKind(Enum):
@@ -197,7 +197,7 @@ class Live(Page):
     summary = "Is the controller alive?"
     shape = Health
 
-    async def answer(self, asked: Asked) -> Answer:
+    async def answer(self, request: ClientRequest) -> Answer:
         """Return that it is alive: otherwise there would be no answer."""
         return data(Health(ok=True))
 
@@ -212,7 +212,7 @@ class Ready(Page):
     def __init__(self, context: WebContext) -> None:
         self._context = context
 
-    async def answer(self, asked: Asked) -> Answer:
+    async def answer(self, request: ClientRequest) -> Answer:
         """Return the readiness."""
         ready = await readiness(self._context)
         return data(ready.answer(), 200 if ready.ok else 503)

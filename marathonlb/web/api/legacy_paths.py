@@ -9,7 +9,7 @@ from collections.abc import Callable
 from marathonlb.causes import Cause, CauseKind
 from marathonlb.marathon.events.hints import Hint
 from marathonlb.web.context import WebContext
-from marathonlb.web.page import TEXT, Answer, Asked, Page, Refusal, text
+from marathonlb.web.page import TEXT, Answer, ClientRequest, Page, Refusal, text
 from marathonlb.web.redaction import shown
 
 
@@ -23,9 +23,9 @@ class ConfigPage(Page):
     def __init__(self, context: WebContext) -> None:
         self._context = context
 
-    async def answer(self, asked: Asked) -> Answer:
+    async def answer(self, request: ClientRequest) -> Answer:
         """Return the text."""
-        return text(shown(self._context.published(), admin=asked.admin).text)
+        return text(shown(self._context.published(), admin=request.admin).text)
 
 
 class MapPage(Page):
@@ -43,7 +43,7 @@ class MapPage(Page):
         self._name = name
         self.summary = f"The map file {name}"
 
-    async def answer(self, asked: Asked) -> Answer:
+    async def answer(self, request: ClientRequest) -> Answer:
         """Return the text."""
         content = self._context.published().maps.get(self._name)
         if content is None:
@@ -61,7 +61,7 @@ class PidsPage(Page):
     def __init__(self, context: WebContext) -> None:
         self._context = context
 
-    async def answer(self, asked: Asked) -> Answer:
+    async def answer(self, request: ClientRequest) -> Answer:
         """Return them, separated by spaces. Raises `HAProxyUnavailable`."""
         return text(" ".join(map(str, await self._context.applier.pids())))
 
@@ -90,9 +90,9 @@ class SignalPage(Page):
         self._act = act
         self.summary = summary
 
-    async def answer(self, asked: Asked) -> Answer:
+    async def answer(self, request: ClientRequest) -> Answer:
         """Do what the signal does, and return its name."""
-        self._context.recorder.asked(self._signal, asked.client)
+        self._context.recorder.asked(self._signal, request.client)
         self._act(Cause(CauseKind.SIGNAL, self._signal))
         return text(self._signal)
 

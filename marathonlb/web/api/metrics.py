@@ -34,7 +34,7 @@ from marathonlb.metrics import Metrics
 from marathonlb.web.api.health import readiness
 from marathonlb.web.api.problems import kind_of
 from marathonlb.web.context import ClusterContext, WebContext
-from marathonlb.web.page import Answer, Asked, Page, Parameter
+from marathonlb.web.page import Answer, ClientRequest, Page, Parameter
 
 TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """The content type of Prometheus's text format."""
@@ -134,17 +134,17 @@ class MetricsPage(Page):
         self._context = context
         self._exporter = exporter
 
-    async def answer(self, asked: Asked) -> Answer:
+    async def answer(self, request: ClientRequest) -> Answer:
         """HAProxy's first, as they come, then ours."""
 
-        async def stream(request: Request) -> None:
+        async def stream(response: Request) -> None:
             answers = 1.0
-            query = request.uri.partition(b"?")[2].decode("ascii", "replace")
+            query = response.uri.partition(b"?")[2].decode("ascii", "replace")
             try:
-                await self._exporter(query, request)
+                await self._exporter(query, response)
             except HAProxyUnavailable:
                 answers = 0.0
-            request.write(await exposition(self._context, self._context.recorder.metrics, answers))
+            response.write(await exposition(self._context, self._context.recorder.metrics, answers))
 
         return Answer(content_type=TYPE, stream=stream)
 

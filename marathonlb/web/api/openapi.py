@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from marathonlb.web.page import JSON, Answer, Asked, ErrorAnswer, Page, Parameter, data
+from marathonlb.web.page import JSON, Answer, ClientRequest, ErrorAnswer, Page, Parameter, data
 from marathonlb.web.router import Route
 
 VERSION = "2.0"
@@ -136,6 +136,6 @@ class OpenAPIPage(Page):
     def __init__(self, routes: Callable[[], Iterable[Route]]) -> None:
         self._routes = routes
 
-    async def answer(self, asked: Asked) -> Answer:
+    async def answer(self, request: ClientRequest) -> Answer:
         """Return the document."""
         return data(openapi(self._routes()))

@@ -21,7 +21,7 @@ from marathonlb.marathon.model import App
 from marathonlb.timers import pause
 from marathonlb.web.api.configurations import texts
 from marathonlb.web.context import WebContext
-from marathonlb.web.page import Answer, Asked, Page, Refusal, data
+from marathonlb.web.page import Answer, ClientRequest, Page, Refusal, data
 from marathonlb.web.router import is_json
 
 PATIENCE = 15.0
@@ -90,14 +90,14 @@ class PinPage(Page):
     def __init__(self, context: WebContext) -> None:
         self._context = context
 
-    async def answer(self, asked: Asked) -> Answer:
+    async def answer(self, request: ClientRequest) -> Answer:
         """Answer when HAProxy runs or refuses the configuration."""
-        require_json(asked)
+        require_json(request)
         try:
-            name = msgspec.json.decode(asked.body, type=_PinRequest).name
+            name = msgspec.json.decode(request.body, type=_PinRequest).name
         except msgspec.MsgspecError as error:
             raise Refusal(400, f'expected {{"name": "7"}}: {error}') from None
-        return data(await pin(self._context, name, asked.client))
+        return data(await pin(self._context, name, request.client))
 
 
 class UnpinPage(Page):
@@ -118,15 +118,15 @@ class UnpinPage(Page):
     def __init__(self, context: WebContext) -> None:
         self._context = context
 
-    async def answer(self, asked: Asked) -> Answer:
+    async def answer(self, request: ClientRequest) -> Answer:
         """Answer when HAProxy runs the current configuration, or when it cannot for now."""
-        require_json(asked)
-        return data(await unpin(self._context, asked.client))
+        require_json(request)
+        return data(await unpin(self._context, request.client))
 
 
-def require_json(asked: Asked) -> None:
+def require_json(request: ClientRequest) -> None:
     """Raise `Refusal` if a request does not claim to bring JSON, which a form on another site's page cannot."""
-    if not is_json(asked.headers):
+    if not is_json(request.headers):
         raise Refusal(415, "the content type has to be application/json")
 
 

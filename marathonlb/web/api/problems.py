@@ -6,7 +6,7 @@ import msgspec
 
 from marathonlb.routing.problems import Problem
 from marathonlb.web.context import WebContext
-from marathonlb.web.page import Answer, Asked, Page, Parameter, data
+from marathonlb.web.page import Answer, ClientRequest, Page, Parameter, data
 
 
 class ProblemView(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,8 +81,8 @@ class ProblemsPage(Page):
     def __init__(self, context: WebContext) -> None:
         self._context = context
 
-    async def answer(self, asked: Asked) -> Answer:
+    async def answer(self, request: ClientRequest) -> Answer:
         """Return the current ones."""
-        app = asked.query.get("app")
+        app = request.query.get("app")
         found = problems_of(self._context)
         return data(Problems(tuple(p for p in found if app is None or p.app_id == app)))

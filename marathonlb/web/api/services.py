@@ -25,7 +25,7 @@ from marathonlb.routing.explain.views import seen
 from marathonlb.routing.services.model import Service
 from marathonlb.web.api.problems import ProblemView, problems_of
 from marathonlb.web.context import WebContext
-from marathonlb.web.page import Answer, Asked, Page, Parameter, Refusal, data
+from marathonlb.web.page import Answer, ClientRequest, Page, Parameter, Refusal, data
 
 SLICE = 500
 """Number of services after which the reactor may do other work."""
@@ -200,7 +200,7 @@ class ServicesPage(Page):
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
 
-    async def answer(self, asked: Asked) -> Answer:
+    async def answer(self, request: ClientRequest) -> Answer:
         """Return one row for each."""
         return data(await self._catalogue.services())
 
@@ -265,9 +265,9 @@ class ServicePage(Page):
     def __init__(self, context: WebContext) -> None:
         self._context = context
 
-    async def answer(self, asked: Asked) -> Answer:
+    async def answer(self, request: ClientRequest) -> Answer:
         """Return the service."""
-        return data(await service_of(self._context, asked.arguments["backend"], admin=asked.admin))
+        return data(await service_of(self._context, request.arguments["backend"], admin=request.admin))
 
 
 async def service_of(context: WebContext, backend: str, *, admin: bool) -> ServiceDetail:

@@ -13,7 +13,7 @@ from marathonlb.web.api.health import readiness
 from marathonlb.web.api.pin import Pinned, pinned
 from marathonlb.web.api.problems import kind_of
 from marathonlb.web.context import ClusterContext, WebContext
-from marathonlb.web.page import Answer, Asked, Page, Parameter, data
+from marathonlb.web.page import Answer, ClientRequest, Page, Parameter, data
 
 
 class MarathonEndpoint(msgspec.Struct, frozen=True):
@@ -298,9 +298,9 @@ class StatusPage(Page):
     def __init__(self, context: WebContext) -> None:
         self._context = context
 
-    async def answer(self, asked: Asked) -> Answer:
+    async def answer(self, request: ClientRequest) -> Answer:
         """Return the status."""
-        return data(await status_of(self._context, admin=asked.admin))
+        return data(await status_of(self._context, admin=request.admin))
 
 
 class Timeline(msgspec.Struct, frozen=True):
@@ -320,6 +320,6 @@ class TimelinePage(Page):
     def __init__(self, context: WebContext) -> None:
         self._context = context
 
-    async def answer(self, asked: Asked) -> Answer:
+    async def answer(self, request: ClientRequest) -> Answer:
         """Return the entries that are kept."""
-        return data(Timeline(self._context.recorder.timeline.entries(asked.number("after", 0))))
+        return data(Timeline(self._context.recorder.timeline.entries(request.number("after", 0))))

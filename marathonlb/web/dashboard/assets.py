@@ -13,7 +13,7 @@ from pathlib import Path
 
 from attrs import field, frozen
 
-from marathonlb.web.page import Answer, Asked, Page, Refusal
+from marathonlb.web.page import Answer, ClientRequest, Page, Refusal
 
 DIRECTORY = Path(__file__).parent
 
@@ -74,14 +74,14 @@ class AssetPage(Page):
     def __init__(self, assets: Assets) -> None:
         self._assets = assets
 
-    async def answer(self, asked: Asked) -> Answer:
+    async def answer(self, request: ClientRequest) -> Answer:
         """Return its content. Raises `Refusal` if there is no such file."""
-        asset = self._assets.by_name.get(asked.arguments["name"])
+        asset = self._assets.by_name.get(request.arguments["name"])
         if asset is None:
-            raise Refusal(404, f"there is no page {asked.path}")
+            raise Refusal(404, f"there is no page {request.path}")
         kept = (
             {"Cache-Control": CACHE_FOREVER, "Vary": "Authorization"}
-            if asked.arguments["version"] == asset.version
+            if request.arguments["version"] == asset.version
             else {}
         )
         return Answer(asset.content, content_type=asset.content_type, headers=kept)

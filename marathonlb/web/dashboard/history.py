@@ -17,7 +17,7 @@ from marathonlb.web.api.configurations import RUNNING, texts, versions_of
 from marathonlb.web.api.services import TextSection
 from marathonlb.web.dashboard.charts import stages
 from marathonlb.web.dashboard.site import HtmlPage
-from marathonlb.web.page import Asked
+from marathonlb.web.page import ClientRequest
 from marathonlb.web.threads import in_thread
 
 ENTRIES = 100
@@ -44,13 +44,13 @@ class TimelineHtmlPage(HtmlPage):
     template = "timeline.html"
     summary = "The last events: what triggered each, what was done, and how long each stage took"
 
-    async def values(self, asked: Asked) -> Mapping[str, Any]:
+    async def values(self, request: ClientRequest) -> Mapping[str, Any]:
         """Return the values of the template."""
-        name = asked.query.get("kind", "")
+        name = request.query.get("kind", "")
         name = name if name in FILTERS else ""
         everything = self._context.recorder.timeline.entries()
         selected = [entry for entry in reversed(everything) if entry.kind in FILTERS[name][1]]
-        page = max(1, asked.number("page", 1))
+        page = max(1, request.number("page", 1))
         shown = selected[(page - 1) * ENTRIES : page * ENTRIES]
         return {
             "entries": shown,
@@ -73,7 +73,7 @@ class ConfigurationsHtmlPage(HtmlPage):
     template = "configurations.html"
     summary = "The configurations that HAProxy ran, and the reason for each reload"
 
-    async def values(self, asked: Asked) -> Mapping[str, Any]:
+    async def values(self, request: ClientRequest) -> Mapping[str, Any]:
         """Return the values of the template."""
         versions = versions_of(self._context).configurations
         return {
@@ -123,15 +123,15 @@ class ConfigurationHtmlPage(HtmlPage):
     template = "configuration.html"
     summary = "The text of one configuration with line numbers"
 
-    async def values(self, asked: Asked) -> Mapping[str, Any]:
+    async def values(self, request: ClientRequest) -> Mapping[str, Any]:
         """Return the values of the template. Raises `Refusal` if there is no such configuration."""
-        name, file = asked.arguments["name"], asked.query.get("file", "")
-        published = texts(self._context, name, admin=asked.admin)
+        name, file = request.arguments["name"], request.query.get("file", "")
+        published = texts(self._context, name, admin=request.admin)
         file = file if file in published.maps else ""
         everything = (published.maps[file] if file else published.text).splitlines()
-        word = asked.query.get("find", "").strip()
-        marked = asked.number("line", 0)
-        page = (max(1, marked) - 1) // LINES + 1 if marked else max(1, asked.number("page", 1))
+        word = request.query.get("find", "").strip()
+        marked = request.number("line", 0)
+        page = (max(1, marked) - 1) // LINES + 1 if marked else max(1, request.number("page", 1))
         page = min(page, max(1, -(-len(everything) // LINES)))
         start = (page - 1) * LINES
         return {
@@ -201,14 +201,14 @@ class DifferenceHtmlPage(HtmlPage):
     template = "difference.html"
     summary = "The difference between two configurations, section by section"
 
-    async def values(self, asked: Asked) -> Mapping[str, Any]:
+    async def values(self, request: ClientRequest) -> Mapping[str, Any]:
         """Return the values of the template. Raises `Refusal` if one of them does not exist."""
         versions = versions_of(self._context).configurations
         names = [RUNNING, *(str(each.number) for each in versions)]
-        one = asked.query.get("from") or (names[2] if len(names) > 2 else names[-1])
-        other = asked.query.get("to") or RUNNING
-        old = texts(self._context, one, admin=asked.admin)
-        new = texts(self._context, other, admin=asked.admin)
+        one = request.query.get("from") or (names[2] if len(names) > 2 else names[-1])
+        other = request.query.get("to") or RUNNING
+        old = texts(self._context, one, admin=request.admin)
+        new = texts(self._context, other, admin=request.admin)
         return {
             "one": one,
             "other": other,

@@ -17,7 +17,7 @@ from marathonlb.web.dashboard.charts import latencies, stages
 from marathonlb.web.dashboard.history import section_lines
 from marathonlb.web.dashboard.selection import STATES, Index, Selection, responses
 from marathonlb.web.dashboard.site import DashboardSite, HtmlPage
-from marathonlb.web.page import Asked, Refusal
+from marathonlb.web.page import ClientRequest, Refusal
 
 REFRESH = 5
 """Seconds between two updates of a page with HAProxy's statistics if nothing has happened."""
@@ -38,7 +38,7 @@ class OverviewHtmlPage(HtmlPage):
     template = "overview.html"
     summary = "Overview"
 
-    async def values(self, asked: Asked) -> Mapping[str, Any]:
+    async def values(self, request: ClientRequest) -> Mapping[str, Any]:
         """Return the values of the template."""
         entries = self._context.recorder.timeline.entries()
         recent = [entry for entry in entries if entry.kind is not Kind.UNCHANGED][-2 * SHOWN :]
@@ -53,7 +53,7 @@ class OverviewHtmlPage(HtmlPage):
             key=lambda view: STATES.index(view.state),
         )
         return {
-            "status": await status_of(self._context, admin=asked.admin),
+            "status": await status_of(self._context, admin=request.admin),
             "states": [(state, states[state]) for state in STATES if states[state]],
             "unwell": unwell[:SHOWN],
             "unwell_count": len(unwell),
@@ -80,12 +80,12 @@ class ServicesHtmlPage(HtmlPage):
         self._services = Services(())
         self._index = Index(())
 
-    async def values(self, asked: Asked) -> Mapping[str, Any]:
+    async def values(self, request: ClientRequest) -> Mapping[str, Any]:
         """Return the values of the template."""
         services = await self._site.catalogue.services()
         if services is not self._services:
             self._services, self._index = services, Index(services.services)
-        selected = self._index.select(Selection.of(asked.query))
+        selected = self._index.select(Selection.of(request.query))
         return {
             "selected": selected,
             "selection": selected.selection,
@@ -102,9 +102,9 @@ class ServiceHtmlPage(HtmlPage):
     template = "service.html"
     summary = "One service with its servers, rules, configuration and problems"
 
-    async def values(self, asked: Asked) -> Mapping[str, Any]:
+    async def values(self, request: ClientRequest) -> Mapping[str, Any]:
         """Return the values of the template. Raises `Refusal` if there is no such service."""
-        detail = await service_of(self._context, asked.arguments["backend"], admin=asked.admin)
+        detail = await service_of(self._context, request.arguments["backend"], admin=request.admin)
         return {"detail": detail, "view": detail.service, "section_lines": section_lines, "refresh": REFRESH}
 
 
@@ -114,14 +114,14 @@ class ProblemsHtmlPage(HtmlPage):
     template = "problems.html"
     summary = "The open problems"
 
-    async def values(self, asked: Asked) -> Mapping[str, Any]:
+    async def values(self, request: ClientRequest) -> Mapping[str, Any]:
         """Return the values of the template."""
         everything = problems_of(self._context)
         counts = Counter(problem.kind for problem in everything)
-        kind = asked.query.get("kind", "")
+        kind = request.query.get("kind", "")
         kind = kind if kind in counts else ""
         selected = newest([problem for problem in everything if kind in ("", problem.kind)])
-        page = max(1, asked.number("page", 1))
+        page = max(1, request.number("page", 1))
         shown = selected[(page - 1) * PROBLEMS : page * PROBLEMS]
         return {
             "problems": shown,
@@ -140,9 +140,9 @@ class ProblemKindHtmlPage(HtmlPage):
     template = "problem_kind.html"
     summary = "What a problem's code means, what is served meanwhile and what to do"
 
-    async def values(self, asked: Asked) -> Mapping[str, Any]:
+    async def values(self, request: ClientRequest) -> Mapping[str, Any]:
         """Return the values of the template. Raises `Refusal` where no kind has this code."""
-        kind = BY_CODE.get(asked.arguments["code"].upper())
+        kind = BY_CODE.get(request.arguments["code"].upper())
         if kind is None:
             raise Refusal(status=404, reason="no kind of problem has this code")
         count = sum(problem.kind is kind for problem in self._context.reconciler.problems)
@@ -160,9 +160,9 @@ class ExplainHtmlPage(HtmlPage):
     template = "explain.html"
     summary = "The rule that matches a URL, the services of an app, or the service on a port"
 
-    async def values(self, asked: Asked) -> Mapping[str, Any]:
+    async def values(self, request: ClientRequest) -> Mapping[str, Any]:
         """Return the values of the template. Raises `Refusal` before Marathon's first answer."""
-        text = asked.query.get("q", "").strip()
+        text = request.query.get("q", "").strip()
         values = {"q": text, "expected": EXPECTED, "explanation": None, "misunderstood": False}
         if not text:
             return values

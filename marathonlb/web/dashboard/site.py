@@ -28,7 +28,7 @@ from marathonlb.web.api.services import Catalogue, server_state
 from marathonlb.web.context import WebContext
 from marathonlb.web.dashboard.assets import DIRECTORY, Assets
 from marathonlb.web.dashboard.verdict import verdict_of
-from marathonlb.web.page import HTML, Answer, Asked, Page, Refusal
+from marathonlb.web.page import HTML, Answer, ClientRequest, Page, Refusal
 
 POLICY = "; ".join(
     (
@@ -104,16 +104,18 @@ class DashboardSite:
     catalogue: Catalogue
     assets: Assets
 
-    async def page(self, template: str, asked: Asked, values: Mapping[str, Any], status: int = 200) -> Answer:
+    async def page(
+        self, template: str, request: ClientRequest, values: Mapping[str, Any], status: int = 200
+    ) -> Answer:
         """Return a page in its frame."""
         context = self.context
         frame = {
-            "admin": asked.admin,
-            "barred": asked.barred,
+            "admin": request.admin,
+            "barred": request.barred,
             "badges": {"/problems": len(context.reconciler.problems)},
             "groups_served": sorted(context.settings.groups),
             "known": context.reconciler.planned is not None,
-            "here": "/" + asked.path.split("/")[1],
+            "here": "/" + request.path.split("/")[1],
             "now": context.now(),
             "held_back": _held_back(context),
             "pinned": pinned(context),
@@ -140,19 +142,19 @@ class HtmlPage(Page):
         self._site = site
         self._context = site.context
 
-    async def values(self, asked: Asked) -> Mapping[str, Any]:
+    async def values(self, request: ClientRequest) -> Mapping[str, Any]:
         """Return the values of the template. Raises `MarathonLBError` if there are none."""
         raise NotImplementedError
 
-    async def answer(self, asked: Asked) -> Answer:
+    async def answer(self, request: ClientRequest) -> Answer:
         """Return the page, or the error page."""
         try:
-            values = await self.values(asked)
+            values = await self.values(request)
         except MarathonLBError as error:
             status = error.status if isinstance(error, Refusal) else 503
             values = {"reason": str(error), "status": status}
-            return await self._site.page("error.html", asked, values, status)
-        return await self._site.page(self.template, asked, values)
+            return await self._site.page("error.html", request, values, status)
+        return await self._site.page(self.template, request, values)
 
 
 def _held_back(context: WebContext) -> str:
