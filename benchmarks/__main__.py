@@ -1,7 +1,7 @@
 """
-``python -m benchmarks``: measures, and prints one table.
+``python -m benchmarks``: runs all measurements and prints one table.
 
-Everything runs on the loopback and ends with it. The whole takes some seven minutes, with ``--quick`` one.
+All processes use the loopback interface and end with the run. A run takes about seven minutes, with ``--quick`` one.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ SIZES = ((1_000, 10), (10_000, 10))
 
 
 def main(argv: list[str]) -> int:
-    """Measure; returns the exit status."""
+    """Run the measurements; return the exit status."""
     options = _parser().parse_args(argv)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # exit normally, so child processes are ended
     haproxy = options.haproxy or find_haproxy()
     if haproxy is None:
-        print("benchmarks: there is no HAProxy; --haproxy PATH names one", file=sys.stderr)
+        print("benchmarks: HAProxy was not found; give its path with --haproxy", file=sys.stderr)
         return 2
     sizes = SIZES[:1] if options.quick else SIZES
     if options.apps or options.tasks:
@@ -68,10 +68,10 @@ def measure(
     older: Sequence[str] = (),
 ) -> tuple[list[Row], list[str]]:
     """
-    All rows of all sizes, and what could not be measured.
+    Return the rows of all sizes, and the failures.
 
-    :param say: takes a line for whoever waits.
-    :param parent: where directories are made, and removed.
+    :param say: takes a progress line.
+    :param parent: the directory for temporary directories.
     :param older: see `benchmarks.startup`.
     """
     traffic = traffic or Traffic()
@@ -105,47 +105,47 @@ def measure(
 
 
 def fake(shape: Shape, plan: Plan, say: Callable[[str], object], failures: list[str]) -> list[Row]:
-    """Measure new apps with a fake of HAProxy 3.4."""
-    say(f"{shape}: new apps, with a fake for HAProxy 3.4")
+    """Measure new apps with a simulated HAProxy 3.4."""
+    say(f"{shape}: new apps, with a simulated HAProxy 3.4")
     with TemporaryDirectory(prefix="bench-") as directory:
-        found = FakeNewApps(shape, plan.arrivals, Path(directory))
+        measurement = FakeNewApps(shape, plan.arrivals, Path(directory))
         try:
-            found.measure()
+            measurement.measure()
         except Failed as failed:
             failures.append(f"{shape}: {failed}")
-    return found.rows
+    return measurement.rows
 
 
 def hosts(
     shapes: Sequence[Shape], plan: Traffic, haproxy: str, say: Callable[[str], object], parent: str
 ) -> list[Row]:
-    """Measure what a request costs HAProxy with few virtual hosts and with many. Raises `Failed`."""
-    found: dict[Shape, tuple[Cost, Cost]] = {}
+    """Measure HAProxy's CPU per request with few and with many virtual hosts. Raises `Failed`."""
+    measured: dict[Shape, tuple[Cost, Cost]] = {}
     for shape in (few(shapes[0]), *shapes):
         say(f"{shape}: requests to all virtual hosts")
         with World(shape, haproxy, parent) as world:
             world.start()
-            found[shape] = costs(world, plan)
-    reference = found[few(shapes[0])][0]
-    return [row for shape in shapes for row in cost_rows(shape, found[shape], reference)]
+            measured[shape] = costs(world, plan)
+    reference = measured[few(shapes[0])][0]
+    return [row for shape in shapes for row in cost_rows(shape, measured[shape], reference)]
 
 
 def restarts(
     shapes: Sequence[Shape], plan: Traffic, haproxy: str, say: Callable[[str], object], parent: str
 ) -> list[Row]:
-    """Measure rolling restarts in the smallest of the clusters. Raises `Failed`."""
+    """Measure rolling restarts in the smallest cluster. Raises `Failed`."""
     with World(evolve(shapes[0], mortal=2 * plan.apps), haproxy, parent) as world:
         world.start()
-        found = Restarts(world, plan, say)
-        found.all()
-    return found.rows
+        measurement = Restarts(world, plan, say)
+        measurement.all()
+    return measurement.rows
 
 
 def find_haproxy() -> str | None:
-    """Return the binary of the extra ``haproxy``, whose version is known; else the one on the path."""
-    here = Machine()
+    """Return the HAProxy of the extra ``haproxy``, whose version is fixed, or else the one on the path."""
+    local = Machine()
     return (
-        here.bundled_haproxy()
+        local.bundled_haproxy()
         or shutil.which("haproxy")
         or shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin")
     )
@@ -157,14 +157,23 @@ def _say(line: str) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure the load balancer.")
-    parser.add_argument("--quick", action="store_true", help="1,000 × 10 tasks and few rounds: one minute")
-    parser.add_argument("--apps", type=int, help="one size alone: so many apps")
-    parser.add_argument("--tasks", type=int, help="with so many tasks each")
-    parser.add_argument("--seed", type=int, default=1, help="of the cluster")
-    parser.add_argument("--json", metavar="FILE", help="write the figures there too")
-    parser.add_argument("--haproxy", metavar="PATH", help="the binary; else that of the extra, or the path's")
     parser.add_argument(
-        "--older", metavar="COMMAND", default="", help="a script with the same options: its start is compared"
+        "--quick", action="store_true", help="1,000 × 10 tasks and few rounds; takes one minute"
+    )
+    parser.add_argument("--apps", type=int, help="number of apps; measures only this size")
+    parser.add_argument("--tasks", type=int, help="number of tasks per app")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the generated cluster")
+    parser.add_argument("--json", metavar="FILE", help="also write the rows to this file")
+    parser.add_argument(
+        "--haproxy",
+        metavar="PATH",
+        help="path of the HAProxy binary; default: the extra's or the installed one",
+    )
+    parser.add_argument(
+        "--older",
+        metavar="COMMAND",
+        default="",
+        help="a script with the same options, to compare its startup with",
     )
     return parser
 

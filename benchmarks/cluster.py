@@ -1,9 +1,9 @@
 """
-A cluster that could be anybody's: so many apps with so many tasks, as Marathon (1.5 and later) would tell it.
+A generated cluster in the format of Marathon 1.5 and later.
 
-Everything follows from the seed, app by app, so the first thousand apps of two sizes are the same. Documents have the
-size of real ones, about 900 bytes a task. All addresses are of the loopback network (``127.0.0.0/8``): each task stands
-at an address and port where `benchmarks.responders` answers.
+Each app is generated from the seed and its index, so the first thousand apps of two sizes are the same. Documents have
+the size of real ones, about 900 bytes per task. All addresses are in the loopback network (``127.0.0.0/8``); at each
+task's address and port `benchmarks.responders` responds.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from attrs import define, frozen
 
 HOSTS = 240
 PORTS = (30100, 30101)
-"""Each host answers at these; so many places there are for tasks, and several tasks share one."""
+"""The ports of each host. Host and port are a place, and tasks of several apps share one."""
 
 FIRST_OWN_PORT = 30200
 FIRST_SERVICE_PORT = 20000
 GROUP = "external"
 CHECKED_EVERY = 20
 """
-Marathon checks the tasks of every app by a command; those of one app in so many by HTTP, and these HAProxy checks too.
+One app in this number has HTTP health checks, which HAProxy runs too; the others have command checks.
 
-HAProxy wants a file descriptor for each server that it checks and for each port; not every machine gives it 110,000.
+HAProxy needs a file descriptor for each checked server and for each port; not every machine allows 110,000.
 """
 
 _encode = msgspec.json.encode
@@ -35,11 +35,11 @@ _encode = msgspec.json.encode
 @frozen
 class Shape:
     """
-    How big a cluster is, and what it is made from.
+    The size of a cluster, its seed and its network.
 
-    :param network: the first three numbers of all addresses, of ``127.0.0.0/8``; own ones keep two runs apart.
-    :param mortal: of so many apps, the first ones, each task has a place of its own, where nobody is once it has ended;
-        a cookie binds the clients of every other one of them, the first among them, to a task.
+    :param network: the first three numbers of all addresses, in ``127.0.0.0/8``; separates parallel runs.
+    :param mortal: number of apps, from the first, whose tasks have separate places that close when the task ends; every
+        other one of them, from the first, binds its clients to a task by a cookie.
     """
 
     apps: int
@@ -53,21 +53,21 @@ class Shape:
 
     @property
     def files(self) -> int:
-        """How many file descriptors HAProxy wants at least: one a port, one a server that it checks, and some more."""
+        """Minimum number of file descriptors for HAProxy: one per port, one per checked server, and some more."""
         return self.apps + self.tasks * -(-self.apps // CHECKED_EVERY) + 600
 
     @property
     def frontend(self) -> str:
-        """The address of everything that HAProxy binds."""
+        """The address that HAProxy binds."""
         return f"{self.network}.1"
 
     @property
     def own(self) -> int:
-        """How many tasks have a place of their own when all begins; these places follow the shared ones."""
+        """Number of tasks with separate places at the start; these places follow the shared ones."""
         return min(self.mortal, self.apps) * self.tasks
 
     def place(self, number: int) -> tuple[str, int]:
-        """Return the address of the nth place: a shared one, or a task's own."""
+        """Return the address and port of the nth place: a shared or a separate one."""
         if number < HOSTS * len(PORTS):
             return f"{self.network}.{10 + number // len(PORTS)}", PORTS[number % len(PORTS)]
         row, host = divmod(number - HOSTS * len(PORTS), HOSTS)
@@ -75,13 +75,13 @@ class Shape:
 
     @property
     def places(self) -> list[tuple[str, int]]:
-        """Return the places that tasks share with those of other apps."""
+        """The places that tasks of different apps share."""
         return [self.place(number) for number in range(HOSTS * len(PORTS))]
 
 
 @frozen
-class Task:
-    """A task: its place, and its piece of the app's document."""
+class BenchmarkTask:
+    """A task: its place, and its part of the app's document."""
 
     id: str
     place: int
@@ -89,9 +89,9 @@ class Task:
 
 
 @define
-class App:
+class BenchmarkApp:
     """
-    An app: what does not change, encoded, and its tasks.
+    An app: its encoded definition and its tasks.
 
     :param head: the document up to the tasks.
     """
@@ -100,24 +100,24 @@ class App:
     host: str
     version: str
     head: bytes
-    tasks: list[Task]
+    tasks: list[BenchmarkTask]
 
     @property
     def document(self) -> bytes:
-        """The app as Marathon tells it."""
+        """The app's JSON document."""
         return b'%b,"tasks":[%b]}' % (self.head, b",".join(task.piece for task in self.tasks))
 
 
 @frozen
 class Replaced:
     """
-    A task that stands elsewhere now.
+    A replaced task.
 
-    :param address: ``host:port`` of the newcomer, which is what it answers.
-    :param events: what Marathon tells of it, each as JSON.
+    :param address: ``host:port`` of the new task, which is also its response.
+    :param events: Marathon's events about it, each as JSON.
     """
 
-    app: App
+    app: BenchmarkApp
     address: str
     events: tuple[bytes, ...]
 
@@ -125,22 +125,22 @@ class Replaced:
 @frozen
 class Arrived:
     """
-    An app that is new.
+    A new app.
 
     :param port: its service port.
-    :param events: what Marathon tells of its tasks, each as JSON.
+    :param events: Marathon's events about its tasks, each as JSON.
     """
 
-    app: App
+    app: BenchmarkApp
     port: int
     events: tuple[bytes, ...]
 
 
 class Cluster:
     """
-    The state of Marathon: starts as the shape says, and changes by what it is told.
+    The state of the generated Marathon.
 
-    :raises ValueError: there are not enough places for the tasks of one app.
+    :raises ValueError: if there are not enough places for the tasks of one app.
     """
 
     def __init__(self, shape: Shape) -> None:
@@ -154,26 +154,26 @@ class Cluster:
         self.by_id = {app.id: app for app in self.apps}
 
     def all_apps(self) -> bytes:
-        """Return the answer of ``/v2/apps``."""
+        """Return the response of ``/v2/apps``."""
         return b'{"apps":[%b]}' % b",".join([app.document for app in self.apps])
 
     def one_app(self, app_id: str) -> bytes | None:
-        """Return the answer of ``/v2/apps/{id}``; None where there is no such app."""
+        """Return the response of ``/v2/apps/{id}``; None for an unknown app."""
         app = self.by_id.get(app_id)
         return None if app is None else b'{"app":%b}' % app.document
 
     def replace(self, index: int) -> Replaced:
-        """Kill a task of the nth app, and run another one at a place where none of this app's did."""
+        """Replace a task of the nth app by one at a place that none of the app's tasks uses."""
         app = self.apps[index % len(self.apps)]
         slot = self._random.randrange(len(app.tasks))
         old = app.tasks[slot]
-        new = app.tasks[slot] = self._elsewhere(app)
+        new = app.tasks[slot] = self._task_at_free_place(app)
         host, port = self.shape.place(new.place)
         events = (self.event(app, old, "TASK_KILLED"), self.event(app, new, "TASK_RUNNING"))
         return Replaced(app, f"{host}:{port}", events)
 
     def arrive(self) -> Arrived:
-        """Run a new app, the one after the last."""
+        """Add the next app."""
         index = len(self.apps)
         app = self._make(index)
         self.apps.append(app)
@@ -181,27 +181,27 @@ class Cluster:
         events = tuple(self.event(app, task, "TASK_RUNNING") for task in app.tasks)
         return Arrived(app, FIRST_SERVICE_PORT + index, events)
 
-    def add(self, app: App) -> Task:
-        """One more task of an app, at a place of its own."""
+    def add(self, app: BenchmarkApp) -> BenchmarkTask:
+        """Add a task of an app at a separate place."""
         self._own += 1
         app.tasks.append(self._task(app.id, app.version, len(self.places) + self._own - 1, self._random))
         return app.tasks[-1]
 
-    def remove(self, app: App, task: Task) -> None:
-        """Kill a task, which counts no more."""
+    def remove(self, app: BenchmarkApp, task: BenchmarkTask) -> None:
+        """Remove a task."""
         app.tasks.remove(task)
 
-    def _elsewhere(self, app: App) -> Task:
-        taken = {task.place for task in app.tasks}
-        place = self._random.choice([each for each in range(len(self.places)) if each not in taken])
+    def _task_at_free_place(self, app: BenchmarkApp) -> BenchmarkTask:
+        used = {task.place for task in app.tasks}
+        place = self._random.choice([number for number in range(len(self.places)) if number not in used])
         return self._task(app.id, app.version, place, self._random)
 
     def unchanged(self, index: int) -> bytes:
-        """Return an event of the nth app that changes nothing: one of its tasks runs."""
+        """Return an event of the nth app without changes: a task that already runs is running."""
         app = self.apps[index % len(self.apps)]
         return self.event(app, app.tasks[0], "TASK_RUNNING")
 
-    def _make(self, index: int) -> App:
+    def _make(self, index: int) -> BenchmarkApp:
         random = Random(f"{self.shape.seed}/{index}")
         app_id = app_id_of(index)
         version = _moment(random)
@@ -211,12 +211,12 @@ class Cluster:
             places = list(range(first, first + self.shape.tasks))
         head = _encode(_definition(app_id, index, version, self.shape, random))[:-1]
         tasks = [self._task(app_id, version, place, random) for place in places]
-        return App(app_id, virtual_host(index), version, head, tasks)
+        return BenchmarkApp(app_id, virtual_host(index), version, head, tasks)
 
-    def _task(self, app_id: str, version: str, place: int, random: Random) -> Task:
+    def _task(self, app_id: str, version: str, place: int, random: Random) -> BenchmarkTask:
         host, port = self.shape.place(place)
         task_id = f"{app_id.strip('/').replace('/', '_')}.{_uuid(random)}"
-        began = _moment(random)
+        started = _moment(random)
         piece = _encode(
             {
                 "appId": app_id,
@@ -224,10 +224,10 @@ class Cluster:
                     {
                         "alive": True,
                         "consecutiveFailures": 0,
-                        "firstSuccess": began,
+                        "firstSuccess": started,
                         "lastFailure": None,
                         "lastFailureCause": None,
-                        "lastSuccess": began,
+                        "lastSuccess": started,
                         "instanceId": f"{task_id.replace('.', '.marathon-')}",
                     }
                 ],
@@ -239,17 +239,17 @@ class Cluster:
                 "region": "eu-central",
                 "servicePorts": [FIRST_SERVICE_PORT],
                 "slaveId": f"30464d3f-eded-4669-8e3e-343b2a23981b-S{place // len(PORTS)}",
-                "stagedAt": began,
-                "startedAt": began,
+                "stagedAt": started,
+                "startedAt": started,
                 "state": "TASK_RUNNING",
                 "version": version,
                 "zone": f"eu-central-{place % 3}",
             }
         )
-        return Task(task_id, place, piece)
+        return BenchmarkTask(task_id, place, piece)
 
-    def event(self, app: App, task: Task, status: str) -> bytes:
-        """Return Marathon's JSON of a task."""
+    def event(self, app: BenchmarkApp, task: BenchmarkTask, status: str) -> bytes:
+        """Return a status update of a task as JSON."""
         host, port = self.shape.place(task.place)
         return _encode(
             {
@@ -279,7 +279,7 @@ def virtual_host(index: int) -> str:
 
 
 def server_sent(events: Sequence[bytes]) -> bytes:
-    """Events as Marathon writes them to a stream."""
+    """Return events in the format of Marathon's event stream."""
     return b"".join(b"event: status_update_event\r\ndata: %b\r\n\r\n" % event for event in events)
 
 
@@ -341,12 +341,12 @@ def _health_check(*, by_http: bool) -> dict[str, Any]:
     else:
         command = "curl --fail --silent --max-time 10 http://$HOST:$PORT0/health"
         kind = {"command": {"value": command}, "protocol": "COMMAND"}
-    rhythm = {"gracePeriodSeconds": 300, "intervalSeconds": 60, "timeoutSeconds": 20, "delaySeconds": 15}
-    return {**rhythm, "maxConsecutiveFailures": 3, **kind}
+    durations = {"gracePeriodSeconds": 300, "intervalSeconds": 60, "timeoutSeconds": 20, "delaySeconds": 15}
+    return {**durations, "maxConsecutiveFailures": 3, **kind}
 
 
 def _moment(random: Random) -> str:
-    """Return a time in February."""
+    """Return a random time in February 2026."""
     number = random.randrange(28 * 86_400_000)
     seconds, thousandths = divmod(number, 1000)
     minutes, second = divmod(seconds, 60)

@@ -1,18 +1,18 @@
 """
-A Marathon that only answers: a process that serves a `benchmarks.cluster.Cluster` over HTTP and counts what it serves.
+A Marathon for benchmarks: a process that serves a `benchmarks.cluster.Cluster` over HTTP and counts requests.
 
-What is asked of it beyond Marathon's API, all under ``/bench``, moves the cluster:
+Besides Marathon's API it has commands below ``/bench`` that change the cluster:
 
-* ``/bench/replace?app=N``: a task of the nth app is replaced, and its events are told;
-* ``/bench/unchanged?count=N&apps=N&rate=N``: events that tell what was so before, at that rate, round these apps;
-* ``/bench/churn?first=N&rate=N&seconds=N``: tasks of one app after the other are replaced, at that rate;
-* ``/bench/restart?first=N&apps=N&tasks=N&rate=N&grace=N``: tasks of every other app from the first on are replaced as
-  in a rolling restart, so many a second: a new one runs, an old one is told to end and does so after its grace; only
-  for apps whose tasks have places of their own;
-* ``/bench/arrive?count=N``: so many new apps run;
-* ``/bench/counts``: how many requests came and how many bytes went out, by endpoint.
+* ``/bench/replace?app=N``: replace a task of the nth app, and send its events;
+* ``/bench/unchanged?count=N&apps=N&rate=N``: send events without changes at a rate, for each of these apps in turn;
+* ``/bench/churn?first=N&rate=N&seconds=N``: replace tasks of one app after the other, at a rate;
+* ``/bench/restart?first=N&apps=N&tasks=N&rate=N&grace=N``: replace the tasks of every other app from the first on as
+  in a rolling restart, at a rate: a new task runs, an old one is killed and ends after its grace; only for apps whose
+  tasks have separate places;
+* ``/bench/arrive?count=N``: add new apps;
+* ``/bench/counts``: return the numbers of requests and sent bytes, by endpoint.
 
-Times are seconds of the monotonic clock, which all processes of a machine share.
+Rates are per second. Times are seconds of the monotonic clock, which all processes of a machine share.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ from twisted.internet.task import LoopingCall, deferLater
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
-from benchmarks.cluster import App, Cluster, Replaced, Shape, Task, server_sent
+from benchmarks.cluster import BenchmarkApp, BenchmarkTask, Cluster, Replaced, Shape, server_sent
 from benchmarks.responders import serve
 
 PORT = 8080
 ONE_APP = "/v2/apps/{id}"
-"""How the answers about single apps are counted."""
+"""The name under which responses about single apps are counted."""
 
-GETS_WELL = 0.2
-"""Seconds from the start of a task in a restart until Marathon tells an old one to end."""
+UNTIL_HEALTHY = 0.2
+"""Seconds from the start of a new task in a restart until an old one is killed."""
 
 HEARTBEAT = 10.0
-"""Seconds between two of Marathon's signs of life."""
+"""Seconds between two keep-alives of the event stream."""
 
 
 class Marathon(Resource):
-    """Both faces: Marathon's API, and what moves the cluster."""
+    """The HTTP resource: Marathon's API, and the commands below ``/bench``."""
 
     isLeaf = True
 
@@ -57,9 +57,9 @@ class Marathon(Resource):
         self.bytes: Counter[str] = Counter()
         self._reactor = reactor
         self._streams: list[Request] = []
-        self._heart = LoopingCall(self._write, b"\r\n")
-        self._heart.clock = reactor
-        self._heart.start(HEARTBEAT, now=False)
+        self._keep_alive = LoopingCall(self._write, b"\r\n")
+        self._keep_alive.clock = reactor
+        self._keep_alive.start(HEARTBEAT, now=False)
         self._pages: dict[str, Callable[[], bytes]] = {
             "/v2/apps": cluster.all_apps,
             "/v2/pods::status": lambda: b"[]",
@@ -69,26 +69,26 @@ class Marathon(Resource):
             "/v2/leader": lambda: b'{"leader":"127.0.0.1:8080"}',
             "/ping": lambda: b"pong",
         }
-        self._moves: dict[str, Callable[[dict[str, float]], object]] = {
+        self._commands: dict[str, Callable[[dict[str, float]], object]] = {
             "/bench/counts": lambda _: {
                 "requests": self.requests,
                 "bytes": self.bytes,
                 "streams": len(self._streams),
             },
-            "/bench/replace": lambda told: self._told(*self._replace(int(told["app"]))),
+            "/bench/replace": lambda parameters: self._described(*self._replace(int(parameters["app"]))),
             "/bench/unchanged": self._unchanged,
             "/bench/churn": self._churn,
             "/bench/restart": self._restart,
-            "/bench/arrive": lambda told: [self._arrive() for _ in range(int(told["count"]))],
+            "/bench/arrive": lambda parameters: [self._arrive() for _ in range(int(parameters["count"]))],
         }
 
     def render_GET(self, request: Request) -> bytes | int:
-        """Any page."""
+        """Respond to any path."""
         path = unquote(request.path.decode())
         request.setHeader(b"Content-Type", b"application/json")
-        if path in self._moves:
-            told = {name.decode(): float(values[0]) for name, values in request.args.items()}
-            return self._answer(request, self._moves[path](told))
+        if path in self._commands:
+            parameters = {name.decode(): float(values[0]) for name, values in request.args.items()}
+            return self._respond(request, self._commands[path](parameters))
         if path == "/v2/events":
             return self._follow(request)
         page = self._pages.get(path)
@@ -98,28 +98,28 @@ class Marathon(Resource):
         if app is not None:
             return self._count(ONE_APP, app)
         request.setResponseCode(404)
-        missing = (
+        message = (
             f"App '{path.removeprefix('/v2/apps')}' does not exist" if path.startswith("/v2/apps/") else path
         )
-        return self._count("another page", msgspec.json.encode({"message": missing}))
+        return self._count("another page", msgspec.json.encode({"message": message}))
 
     def _count(self, endpoint: str, body: bytes) -> bytes:
         self.requests[endpoint] += 1
         self.bytes[endpoint] += len(body)
         return body
 
-    def _answer(self, request: Request, answer: object) -> bytes | int:
-        if not isinstance(answer, Deferred):
-            return msgspec.json.encode(answer)
+    def _respond(self, request: Request, result: object) -> bytes | int:
+        if not isinstance(result, Deferred):
+            return msgspec.json.encode(result)
 
-        def finish(result: object) -> None:
-            request.write(msgspec.json.encode(result))
+        def finish(value: object) -> None:
+            request.write(msgspec.json.encode(value))
             request.finish()
 
-        answer.addCallback(finish).addErrback(request.processingFailed)
+        result.addCallback(finish).addErrback(request.processingFailed)
         return NOT_DONE_YET
 
-    # events
+    # Events.
 
     def _follow(self, request: Request) -> int:
         request.setHeader(b"Content-Type", b"text/event-stream;charset=UTF-8")
@@ -133,13 +133,13 @@ class Marathon(Resource):
         return NOT_DONE_YET
 
     def _write(self, data: bytes) -> float:
-        """Write to every stream. Returns when."""
+        """Write to every stream, and return the time."""
         now = monotonic()
         for stream in self._streams:
             stream.write(data)
         return now
 
-    # moves
+    # Commands.
 
     def _replace(self, index: int) -> tuple[Replaced, float]:
         replaced = self.cluster.replace(index)
@@ -153,7 +153,7 @@ class Marathon(Resource):
             "port": arrived.port,
         }
 
-    def _told(self, replaced: Replaced, at: float) -> dict[str, object]:
+    def _described(self, replaced: Replaced, at: float) -> dict[str, object]:
         size = len(self.cluster.one_app(replaced.app.id) or b"")
         return {
             "at": at,
@@ -163,62 +163,64 @@ class Marathon(Resource):
             "document": size,
         }
 
-    def _unchanged(self, told: dict[str, float]) -> Deferred[Any]:
-        def tell(number: int) -> float:
-            return self._write(server_sent([self.cluster.unchanged(number % int(told["apps"]))]))
+    def _unchanged(self, parameters: dict[str, float]) -> Deferred[Any]:
+        def send(number: int) -> float:
+            return self._write(server_sent([self.cluster.unchanged(number % int(parameters["apps"]))]))
 
-        return Deferred.fromCoroutine(self._paced(int(told["count"]), told["rate"], tell))
+        return Deferred.fromCoroutine(self._paced(int(parameters["count"]), parameters["rate"], send))
 
-    def _churn(self, told: dict[str, float]) -> Deferred[Any]:
-        def move(number: int) -> dict[str, object]:
-            return self._told(*self._replace(int(told["first"]) + number))
+    def _churn(self, parameters: dict[str, float]) -> Deferred[Any]:
+        def replace(number: int) -> dict[str, object]:
+            return self._described(*self._replace(int(parameters["first"]) + number))
 
-        count = int(told["rate"] * told["seconds"])
-        return Deferred.fromCoroutine(self._paced(count, told["rate"], move))
+        count = int(parameters["rate"] * parameters["seconds"])
+        return Deferred.fromCoroutine(self._paced(count, parameters["rate"], replace))
 
-    def _restart(self, told: dict[str, float]) -> Deferred[Any]:
-        indices = [int(told["first"]) + 2 * number for number in range(int(told["apps"]))]
+    def _restart(self, parameters: dict[str, float]) -> Deferred[Any]:
+        indices = [int(parameters["first"]) + 2 * number for number in range(int(parameters["apps"]))]
         apps = [self.cluster.apps[index] for index in indices]
         old = {app.id: tuple(app.tasks) for app in apps}
-        count = len(apps) * int(told["tasks"])
+        count = len(apps) * int(parameters["tasks"])
 
         def begin(number: int) -> Deferred[Any]:
             app = apps[number % len(apps)]
             task = old[app.id][number // len(apps)]
-            return Deferred.fromCoroutine(self._restart_task(app, task, told["grace"]))
+            return Deferred.fromCoroutine(self._restart_task(app, task, parameters["grace"]))
 
-        async def all_of_them() -> int:
-            for each in await self._paced(count, told["rate"], begin):
-                await each
+        async def restart_all() -> int:
+            for restart in await self._paced(count, parameters["rate"], begin):
+                await restart
             return count
 
-        return Deferred.fromCoroutine(all_of_them())
+        return Deferred.fromCoroutine(restart_all())
 
-    async def _restart_task(self, app: App, old: Task, grace: float) -> None:
+    async def _restart_task(self, app: BenchmarkApp, old: BenchmarkTask, grace: float) -> None:
         new = self.cluster.add(app)
-        await self._task_is_to("begin", new)
+        await self._switch_task("begin", new)
         self._write(server_sent([self.cluster.event(app, new, "TASK_RUNNING")]))
-        await deferLater(self._reactor, GETS_WELL)
+        await deferLater(self._reactor, UNTIL_HEALTHY)
         self.cluster.remove(app, old)
         self._write(server_sent([self.cluster.event(app, old, "TASK_KILLING")]))
         await deferLater(self._reactor, grace)
-        await self._task_is_to("end", old)
+        await self._switch_task("end", old)
         self._write(server_sent([self.cluster.event(app, old, "TASK_KILLED")]))
 
-    async def _task_is_to(self, do: str, task: Task) -> None:
-        """Have a task begin or end."""
+    async def _switch_task(self, command: str, task: BenchmarkTask) -> None:
+        """Start or end a task in `benchmarks.responders`."""
         host, port = self.cluster.places[0]
-        await treq.content(await treq.get(f"http://{host}:{port}/bench/{do}?{task.place}", persistent=False))
+        await treq.content(
+            await treq.get(f"http://{host}:{port}/bench/{command}?{task.place}", persistent=False)
+        )
 
     async def _paced(self, count: int, rate: float, act: Callable[[int], Any]) -> list[Any]:
-        """Act so often, so many times a second, and tell what came of each."""
-        began, came = monotonic(), []
+        """Call `act` `count` times at `rate` calls per second, and return the results."""
+        start, results = monotonic(), []
         for number in range(count):
-            early = began + number / rate - monotonic()
+            early = start + number / rate - monotonic()
             if early > 0:
                 await deferLater(self._reactor, early)
-            came.append(act(number))
-        return came
+            results.append(act(number))
+        return results
 
 
 def main() -> None:

@@ -12,18 +12,18 @@ from typing import Any
 
 from attrs import asdict, frozen
 
-HEADINGS = ("what", "size", "value", "unit", "reference", "ratio")
+HEADINGS = ("measurement", "size", "value", "unit", "reference", "ratio")
 RIGHT = (False, False, True, False, False, True)
 
 
 @frozen
 class Row:
     """
-    One figure.
+    One measurement.
 
-    :param size: of the cluster, apps × tasks of each.
-    :param reference: what it is compared with, and how much that is.
-    :param ratio: the value in the reference's; None where there is none.
+    :param size: the size of the cluster: apps × tasks per app.
+    :param reference: the name and the value of the reference.
+    :param ratio: the value divided by the reference's; None without reference.
     """
 
     name: str
@@ -37,13 +37,13 @@ class Row:
 def compared(
     name: str, size: str, value: float, unit: str, to: float, reference: str, scale: float = 1.0
 ) -> Row:
-    """Return a row with the reference `to`, in the same unit; both are shown multiplied by `scale`."""
-    said = f"{reference}: {number(to * scale)} {unit}"
-    return Row(name, size, value * scale, unit, said, value / to if to else None)
+    """Return a row with the reference value `to`, in the same unit; both are shown multiplied by `scale`."""
+    described = f"{reference}: {number(to * scale)} {unit}"
+    return Row(name, size, value * scale, unit, described, value / to if to else None)
 
 
 def number(value: float) -> str:
-    """Three digits that count; whole numbers from a hundred on."""
+    """Format a number with three significant digits, from a hundred on without decimals."""
     if value >= 100 or value == int(value):
         return f"{value:,.0f}"
     digits = 2 if value < 1 else 1 if value >= 10 else 2
@@ -51,7 +51,7 @@ def number(value: float) -> str:
 
 
 def between_sizes(rows: Sequence[Row], names: Sequence[str]) -> list[Row]:
-    """How figures grow from the smallest to the biggest cluster: what follows the change alone has a ratio near 1."""
+    """Return the growth from the smallest to the largest cluster; near 1 if the value depends on the change alone."""
     grown = []
     for name in names:
         same = [row for row in rows if row.name == name]
@@ -87,15 +87,15 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def machine(haproxy: str) -> dict[str, str]:
-    """Return what the figures depend on, and nothing that identifies the machine's owner."""
-    said = subprocess.run([haproxy, "-v"], capture_output=True, text=True, timeout=30, check=True).stdout
+    """Return the properties of the machine that the results depend on, without identifying it."""
+    version = subprocess.run([haproxy, "-v"], capture_output=True, text=True, timeout=30, check=True).stdout
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "cores": f"{len(os.sched_getaffinity(0))} × {_processor()}",
         "memory": f"{memory:.0f} GB",
         "python": platform.python_version(),
-        "haproxy": said.split()[2],
+        "haproxy": version.split()[2],
     }
 
 
@@ -107,5 +107,5 @@ def _processor() -> str:
 
 
 def as_json(rows: Sequence[Row], about: dict[str, str]) -> dict[str, Any]:
-    """Everything, for a program."""
+    """Return the rows and the machine as JSON values."""
     return {"machine": about, "rows": [asdict(row) for row in rows]}

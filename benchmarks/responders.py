@@ -1,10 +1,12 @@
 """
-The tasks of all apps: a process that listens at every place of a `benchmarks.cluster.Shape` and says which it is.
+The tasks of all apps: a process that listens at every place of a `benchmarks.cluster.Shape`.
 
-Most places are shared by tasks of many apps and stay. A place of a task's own comes with ``/bench/begin?PLACE`` and
-goes with ``/bench/end?PLACE``, as a process does: nobody listens there any more, and its connections are cut.
+To each request it responds with the address of the place.
 
-It runs until its standard input ends, so it never outlives the one who started it.
+Most places are shared by tasks of many apps and stay open. A separate place of a task opens with
+``/bench/begin?PLACE`` and closes with ``/bench/end?PLACE``, like a process: its port and its connections are closed.
+
+It runs until its standard input ends, so it ends with the process that started it.
 """
 
 from __future__ import annotations
@@ -20,25 +22,25 @@ from twisted.internet.stdio import StandardIO
 from benchmarks.cluster import Shape
 
 
-class Answer(Protocol):
-    """Answers each request, whatever it is, with ``host:port`` of the place it came to."""
+class Responder(Protocol):
+    """Responds to each request with ``host:port`` of its place."""
 
     def __init__(self, place: Place) -> None:
         self._place = place
 
     def connectionMade(self) -> None:
-        """One more connection of this place."""
+        """Add the connection to its place."""
         self._place.open.add(self)
 
     def connectionLost(self, reason: object = None) -> None:
-        """One less."""
+        """Remove the connection from its place."""
         self._place.open.discard(self)
 
     def dataReceived(self, data: bytes) -> None:
-        """Answer a request without a body, or several; one that comes in pieces ends with its last piece."""
+        """Respond to each request that ends in the data; requests have no bodies."""
         assert self.transport is not None
         if data.startswith(b"GET /bench/"):
-            self._place.told(data.split()[1].decode())
+            self._place.command(data.split()[1].decode())
         self.transport.write(self._place.answer * data.count(b"\r\n\r\n"))
 
     def cut(self) -> None:
@@ -49,27 +51,27 @@ class Answer(Protocol):
 
 class Place(ServerFactory):
     """
-    One place.
+    A place.
 
-    :param told: what is done with a path of ``/bench``.
+    :param command: handles a path below ``/bench``.
     """
 
     noisy = False
 
-    def __init__(self, host: str, port: int, told: Callable[[str], None]) -> None:
-        self.told = told
-        self.open: set[Answer] = set()
+    def __init__(self, host: str, port: int, command: Callable[[str], None]) -> None:
+        self.command = command
+        self.open: set[Responder] = set()
         body = f"{host}:{port}"
         head = f"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\n\r\n"
         self.answer = (head + body).encode()
 
     def buildProtocol(self, address: object) -> Protocol:
         """Return a protocol for a connection."""
-        return Answer(self)
+        return Responder(self)
 
 
 class Places:
-    """All places of a shape that are there."""
+    """The open places of a shape."""
 
     def __init__(self, shape: Shape, reactor: Any) -> None:
         self._shape = shape
@@ -77,33 +79,33 @@ class Places:
         self._own: dict[int, tuple[Any, Place]] = {}
 
     def shared(self) -> list[tuple[Place, str, int]]:
-        """Those that stay."""
-        return [(Place(host, port, self.told), host, port) for host, port in self._shape.places]
+        """Return the shared places, which stay open."""
+        return [(Place(host, port, self.command), host, port) for host, port in self._shape.places]
 
-    def told(self, path: str) -> None:
-        """``/bench/begin?PLACE`` or ``/bench/end?PLACE``."""
-        what, _, number = path.partition("?")
-        if what == "/bench/begin":
+    def command(self, path: str) -> None:
+        """Handle ``/bench/begin?PLACE`` or ``/bench/end?PLACE``."""
+        name, _, number = path.partition("?")
+        if name == "/bench/begin":
             self.begin(int(number))
-        elif what == "/bench/end":
+        elif name == "/bench/end":
             self.end(int(number))
 
     def begin(self, number: int) -> None:
-        """Listen at a place of a task's own."""
+        """Open the separate place of a task."""
         host, port = self._shape.place(number)
-        place = Place(host, port, self.told)
+        place = Place(host, port, self.command)
         self._own[number] = self._reactor.listenTCP(port, place, backlog=1024, interface=host), place
 
     def end(self, number: int) -> None:
-        """Be gone from it."""
+        """Close the separate place of a task."""
         listening, place = self._own.pop(number)
         listening.stopListening()
-        for answer in tuple(place.open):
-            answer.cut()
+        for responder in tuple(place.open):
+            responder.cut()
 
 
 class UntilInputEnds(Protocol):
-    """Stops the reactor when whoever started us is gone."""
+    """Stops the reactor when the process that started this one has ended."""
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
@@ -116,9 +118,9 @@ class UntilInputEnds(Protocol):
 
 def serve(reactor: Any, factories: Iterable[tuple[Any, str, int]]) -> None:
     """
-    Listen, say ``ready`` on standard output, and run until standard input ends.
+    Listen, write ``ready`` to standard output, and run until standard input ends.
 
-    :param factories: each with its address and its port.
+    :param factories: each with its address and port.
     """
     for factory, host, port in factories:
         reactor.listenTCP(port, factory, backlog=1024, interface=host)

@@ -1,4 +1,4 @@
-"""Tasks that are replaced, one at a time: how soon traffic reaches the newcomer, and what each costs."""
+"""Replaced tasks, one at a time: the time until the new task gets traffic, and the CPU per task."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from benchmarks.measure import Measures, Plan
 
 WORK_ENDS = 0.25
-"""Seconds after a request was answered by the newcomer in which the controller ends what it does at once."""
+"""Seconds after the first response of the new task in which the controller completes its immediate work."""
 
-ASKED = 100
-"""Number of requests by which the duration of one is measured."""
+REQUESTS = 100
+"""Number of requests for measuring the duration of one."""
 
 MEDIAN = "event → traffic, median"
 LATE = "event → traffic, 99th percentile"
@@ -31,9 +31,9 @@ GROW = (MEDIAN, LATE, CPU)
 @define
 class Rounds:
     """
-    Replaced tasks, each waited for: some after a rest, and where these need no reload many one right after the other.
+    Replaced tasks, one at a time: some after a pause and, if these need no reload, many without pauses.
 
-    What a processor does after a rest takes it longer, so the two are told apart.
+    The same work takes longer after a pause of the processor, so both are measured.
     """
 
     measures: Measures
@@ -44,20 +44,20 @@ class Rounds:
     cpu_after: list[float] = field(factory=list)
 
     def measure(self) -> None:
-        """All rows about one replaced task."""
+        """Measure all rows about one replaced task."""
         plan, world = self.measures.plan, self.measures.world
         before, reloads = world.counts(), self.controller.reloads()
         documents = list(self._paced(plan))
         fetched = world.counts().since(before)
         reloaded = self.controller.reloads() - reloads
         used = None if reloaded else self._rapid(plan.rapid)
-        rest = f", after a rest of {plan.pause:g} s"
+        rest = f", after a pause of {plan.pause:g} s"
         self._times(rest)
         self._costs(used, rest)
         self._fetched(fetched, reloaded, documents)
 
     def _paced(self, plan: Plan) -> Iterator[int]:
-        """Measure rounds with everything ended in between, and return the bytes of each app's document."""
+        """Measure rounds with pauses in which all work completes; yield the size in bytes of each app's document."""
         last = monotonic() + plan.seconds
         child = self.controller.child
         for _ in range(plan.rounds):
@@ -65,7 +65,7 @@ class Rounds:
             document = self._round(self.rested)
             sleep(WORK_ENDS)
             served = child.cpu()
-            # A reload is followed by a pause of twice its time, in which nothing is reloaded.
+            # After a reload the controller waits twice its duration before the next one.
             sleep(max(plan.pause, 2 * self.rested[-1] if self.controller.reloads() > reloads else 0))
             child.idle()
             self.cpu.append(served - cpu)
@@ -83,9 +83,9 @@ class Rounds:
         return child.cpu_by_threads().each(before, count)
 
     def _round(self, took: list[float]) -> int:
-        told = self.measures.world.move("replace", app=self.measures.next_app())
-        took.append(self.measures.served(told) - told["at"])
-        return int(told["document"])
+        replaced = self.measures.world.move("replace", app=self.measures.next_app())
+        took.append(self.measures.served(replaced) - replaced["at"])
+        return int(replaced["document"])
 
     def _times(self, rest: str) -> None:
         measures, took = self.measures, sorted(self.rapid or self.rested)
@@ -97,31 +97,31 @@ class Rounds:
         measures.row("event → traffic, slowest", took[-1] * 1000, "ms", many)
         if self.rapid:
             measures.compared(f"{MEDIAN}{rest}", statistics.median(self.rested), "ms", alone, request, 1000)
-        host, asked = virtual_host(0), []
-        for _ in range(ASKED):
-            began = monotonic()
-            asked.append(measures.world.frontend.ask(host).at - began)
-        tasks = f"{measures.world.shape.tasks} tasks answer in turn"
-        measures.row(
-            "one of the requests that ask for it, median", statistics.median(asked) * 1000, "ms", tasks
-        )
+        host, durations = virtual_host(0), []
+        for _ in range(REQUESTS):
+            start = monotonic()
+            durations.append(measures.world.frontend.ask(host).at - start)
+        tasks = f"{measures.world.shape.tasks} tasks, round robin"
+        measures.row("one request to the app, median", statistics.median(durations) * 1000, "ms", tasks)
 
     def _costs(self, used: Cpu | None, rest: str) -> None:
         measures, treq = self.measures, self.measures.treq()["cpu"]
         request, rested = "a treq request", statistics.mean(self.cpu)
         measures.compared(CPU, used.own if used else rested, "ms", treq, request, 1000)
         if used:
-            measures.row(f"{CPU}, of writing the file behind", used.behind * 1000, "ms")
+            measures.row(f"{CPU}, for background file writing", used.behind * 1000, "ms")
             measures.compared(f"{CPU}{rest}", rested, "ms", treq, request, 1000)
         measures.row(
-            "CPU of the controller in the pause after it", statistics.mean(self.cpu_after) * 1000, "ms"
+            "CPU of the controller in the pause after a replaced task",
+            statistics.mean(self.cpu_after) * 1000,
+            "ms",
         )
 
     def _fetched(self, fetched: Counts, reloaded: int, documents: list[int]) -> None:
         measures, count = self.measures, len(documents)
         bytes_of_app = fetched.bytes.get(marathon.ONE_APP, 0) / count
         measures.compared(
-            "fetched of the app per replaced task",
+            "bytes fetched for the app per replaced task",
             bytes_of_app,
             "B",
             statistics.mean(documents),
@@ -129,7 +129,7 @@ class Rounds:
         )
         rest = sum(fetched.bytes.values()) / count - bytes_of_app
         measures.row(
-            "fetched of all else per replaced task",
+            "other bytes fetched per replaced task",
             rest,
             "B",
             " ".join(sorted(set(fetched.bytes) - {marathon.ONE_APP})),

@@ -1,7 +1,7 @@
 """
-Parts of the way, and references for them, each in a process of its own that prints one JSON object.
+Stages of the one-shot run, and references for them, each in a separate process that prints one JSON object.
 
-So the peak of memory is that part's alone, and nothing that was imported or kept before helps it.
+So the peak memory belongs to that stage alone, and earlier imports and caches have no influence.
 """
 
 from __future__ import annotations
@@ -19,42 +19,42 @@ from time import monotonic, process_time
 from typing import Any
 
 
-class Watch:
-    """Seconds of a part: of the clock on the wall, and of this process's CPU."""
+class Stopwatch:
+    """Measures blocks of code: wall-clock seconds and CPU seconds of this process."""
 
     wall = 0.0
     cpu = 0.0
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Add what passes in this block."""
+        """Add the time of a ``with`` block."""
         wall, cpu = monotonic(), process_time()
         yield
         self.wall += monotonic() - wall
         self.cpu += process_time() - cpu
 
-    def told(self) -> dict[str, float]:
-        """Return the result."""
+    def result(self) -> dict[str, float]:
+        """Return the seconds by kind."""
         return {"wall": self.wall, "cpu": self.cpu}
 
 
 def peak() -> float:
     """
-    Return the largest memory that this process has had, in MB.
+    Return the peak memory of this process, in MB.
 
-    Not of getrusage(2), which also counts what the process was before it became this program.
+    getrusage(2) is not used, since it includes the memory from before the exec of this program.
     """
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024
-    raise OSError("this system does not tell the peak of memory")
+    raise OSError("/proc/self/status has no peak memory (VmHWM)")
 
 
 def bytes_to_text(apps: str, directory: str) -> dict[str, Any]:
     """
-    From the bytes of ``/v2/apps`` to the text of haproxy.cfg, and from there to a file that is safe on disk.
+    Measure the way from the bytes of ``/v2/apps`` to the text of haproxy.cfg, and to a file that is synced to disk.
 
-    As in the script nothing is collected on the way (`marathonlb.cli`).
+    As in the script, garbage collection is off (`marathonlb.cli`).
     """
     from benchmarks.cluster import GROUP
     from benchmarks.world import CHECKOUT
@@ -68,8 +68,8 @@ def bytes_to_text(apps: str, directory: str) -> dict[str, Any]:
     from marathonlb.settings import Settings
 
     body = Path(apps).read_bytes()
-    text, file = Watch(), Watch()
-    empty = peak()
+    text, file = Stopwatch(), Stopwatch()
+    peak_before = peak()
     gc.disable()
     with text.running():
         settings = Settings(
@@ -90,54 +90,54 @@ def bytes_to_text(apps: str, directory: str) -> dict[str, Any]:
                 output.flush()
                 os.fsync(output.fileno())
     return {
-        "text": text.told(),
-        "file": file.told(),
+        "text": text.result(),
+        "file": file.result(),
         "peak": peak(),
-        "before": empty,
+        "before": peak_before,
         "servers": wanted.servers,
         "problems": len(wanted.problems),
     }
 
 
 def json_loads(apps: str) -> dict[str, Any]:
-    """Read the same bytes with the standard library."""
+    """Measure the standard library's parser on the same bytes."""
     body = Path(apps).read_bytes()
-    watch = Watch()
+    watch = Stopwatch()
     with watch.running():
-        read = json.loads(body)
-    return {**watch.told(), "peak": peak(), "apps": len(read["apps"])}
+        document = json.loads(body)
+    return {**watch.result(), "peak": peak(), "apps": len(document["apps"])}
 
 
 def treq_requests(url: str, count: str) -> dict[str, Any]:
-    """Bare requests with treq for one page, one after the other on one connection, each read whole."""
+    """Measure plain treq requests for one page, one at a time on one connection, each response read completely."""
     import treq.client
     from twisted.internet import reactor
     from twisted.internet.task import react
     from twisted.web.client import Agent, HTTPConnectionPool
 
-    told: dict[str, Any] = {}
+    result: dict[str, Any] = {}
 
-    async def ask() -> None:
+    async def request() -> None:
         pool = HTTPConnectionPool(reactor)
         client = treq.client.HTTPClient(Agent(reactor, pool=pool))
-        watch, took = Watch(), []
+        watch, durations = Stopwatch(), []
         for number in range(int(count) + 20):
-            began = monotonic()
-            if number < 20:  # what is slow once
+            start = monotonic()
+            if number < 20:  # warm up
                 await treq.content(await client.get(url))
                 continue
             with watch.running():
                 await treq.content(await client.get(url))
-            took.append(monotonic() - began)
-        told.update(wall=statistics.median(took), cpu=watch.cpu / len(took))
+            durations.append(monotonic() - start)
+        result.update(wall=statistics.median(durations), cpu=watch.cpu / len(durations))
         await pool.closeCachedConnections()
 
     try:
-        react(lambda _: _deferred(ask()))
+        react(lambda _: _deferred(request()))
     except SystemExit as done:
         if done.code:
             raise
-    return told
+    return result
 
 
 def _deferred(coroutine: Any) -> Any:
@@ -147,7 +147,7 @@ def _deferred(coroutine: Any) -> Any:
 
 
 def script(path: str, *arguments: str) -> dict[str, Any]:
-    """Run a program in Python to its end, in this process."""
+    """Run a Python program in this process until it ends."""
     sys.argv = [path, *arguments]
     status: object = 0
     try:

@@ -1,8 +1,8 @@
 """
-The CPU seconds that the command takes to start: for ``--help``, and for one run over ten apps.
+The startup of the command in CPU seconds: for ``--help``, and for a run with ten apps.
 
-The reference is another script with the same options, run in turn with ours: ``--older 'PYTHON marathon_lb.py'``
-names one. Without it the reference is an interpreter that does nothing.
+The reference is another script with the same options, run alternately with the command: ``--older 'PYTHON
+marathon_lb.py'``. Without it the reference is an interpreter that does nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from benchmarks.world import CHECKOUT, Failed, World, environment
 
 APPS = 10
 TASKS = 2
-"""Tasks of each app."""
+"""Number of tasks per app."""
 
 HELP = "script: --help, CPU"
 TEN_APPS = "script: ten apps, CPU"
@@ -32,14 +32,14 @@ def startup(
     shape: Shape, haproxy: str, rounds: int, older: Sequence[str], say: Callable[[str], object], parent: str
 ) -> list[Row]:
     """
-    Measure both; the median of all rounds counts, after one round in which Python writes its bytecode.
+    Measure both; return the medians of all rounds after a first one in which Python writes its bytecode.
 
-    :param shape: gives the network and the seed.
+    :param shape: provides the network and the seed.
     :param older: the command of the other script; empty for none.
-    :raises Failed: a run failed.
+    :raises Failed: if a run fails.
     """
     ten = Shape(APPS, TASKS, shape.seed, shape.network)
-    say(f"{ten}: the command's start")
+    say(f"{ten}: startup of the command")
     with World(ten, haproxy, parent) as world:
         world.start()
         options = (
@@ -57,13 +57,13 @@ def startup(
                 file.unlink()
             return cpu([*command, *arguments], path)
 
-        found: dict[str, list[float]] = {name: [] for name in ("help", "once", "help by", "once by")}
+        measured: dict[str, list[float]] = {name: [] for name in ("help", "once", "help by", "once by")}
         for _ in range(rounds + 1):
-            found["help"].append(seconds(COMMAND, "--help"))
-            found["once"].append(seconds(COMMAND, *options, *ours))
-            found["help by"].append(seconds(older, "--help") if older else seconds(NOTHING))
-            found["once by"].append(seconds(older, *options) if older else seconds(NOTHING))
-    middle = {name: median(values[1:]) for name, values in found.items()}
+            measured["help"].append(seconds(COMMAND, "--help"))
+            measured["once"].append(seconds(COMMAND, *options, *ours))
+            measured["help by"].append(seconds(older, "--help") if older else seconds(NOTHING))
+            measured["once by"].append(seconds(older, *options) if older else seconds(NOTHING))
+    middle = {name: median(values[1:]) for name, values in measured.items()}
     reference = "the older script" if older else "python -c pass"
     return [
         compared(HELP, str(ten), middle["help"], "ms", middle["help by"], reference, 1000),
@@ -73,10 +73,10 @@ def startup(
 
 def cpu(command: Sequence[str], path: str) -> float:
     """
-    Return the CPU seconds of a command and of the processes that it waited for.
+    Return the CPU seconds of a command and the child processes that it waited for.
 
-    :param path: where programs are looked for.
-    :raises Failed: its exit status is not 0.
+    :param path: the value of ``PATH``.
+    :raises Failed: if its exit status is not 0.
     """
     with subprocess.Popen(
         command,
@@ -87,14 +87,14 @@ def cpu(command: Sequence[str], path: str) -> float:
         cwd="/",
     ) as process:
         assert process.stderr is not None
-        heard = process.stderr.read()
+        errors = process.stderr.read()
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise Failed(f"{' '.join(command[:2])}: exit status {process.returncode}: {heard.decode()[-2000:]}")
+        raise Failed(f"{' '.join(command[:2])}: exit status {process.returncode}: {errors.decode()[-2000:]}")
     return used.ru_utime + used.ru_stime
 
 
 def _compiling() -> dict[str, str]:
-    """Return the environment of an installed package: its modules are compiled."""
+    """Return an environment in which Python writes bytecode, as for an installed package."""
     return {name: value for name, value in environment().items() if name != "PYTHONDONTWRITEBYTECODE"}

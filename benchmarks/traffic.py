@@ -1,7 +1,7 @@
 """
-What those who ask notice: rolling restarts under load, and many virtual hosts.
+The clients' view: rolling restarts under load, and many virtual hosts.
 
-The load is that of the tests, `tests.integration.load`: a process of its own that forgives nothing.
+The load comes from the tests, `tests.integration.load`: a separate process that reports every failed request.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ from tests.integration.load import Plan as Load
 from tests.integration.load import Report
 
 FEW = 10
-"""Virtual hosts of the cluster that many are compared with."""
+"""Number of virtual hosts of the small cluster, the reference for large ones."""
 
 GRACE = 0.5
-"""Seconds that tasks serve on after they were told to end, where they do."""
+"""Seconds that tasks keep serving after the kill."""
 
 ANY = {"get": 2, "keep-alive": 2, "post": 1, "post-keep-alive": 1, "h2": 1, "h2-post": 1}
 IDEMPOTENT = {"get": 2, "keep-alive": 2, "h2": 2}
 
-COST = f"HAProxy: CPU of a request, always to the same {FEW} virtual hosts"
-COST_OF_ANY = "HAProxy: CPU of a request, to any of the virtual hosts"
-RATE = f"requests a second, always to the same {FEW} virtual hosts"
-RATE_OF_ANY = "requests a second, to any of the virtual hosts"
+COST = f"HAProxy: CPU per request, to the same {FEW} virtual hosts"
+COST_OF_ANY = "HAProxy: CPU per request, to all virtual hosts"
+RATE = f"requests per second, to the same {FEW} virtual hosts"
+RATE_OF_ANY = "requests per second, to all virtual hosts"
 
 
 @frozen(kw_only=True)
 class Traffic:
     """
-    How much is measured.
+    The amount of work to measure.
 
-    :param apps: so many apps are restarted, `tasks` of each, `rate` tasks a second.
-    :param requests: so many for each figure of what a request costs.
+    :param apps: number of apps to restart, with `tasks` tasks each, `rate` tasks per second.
+    :param requests: number of requests for each measurement of the CPU per request.
     """
 
     apps: int = 100
@@ -58,9 +58,9 @@ QUICK_TRAFFIC = Traffic(apps=20, requests=5_000)
 @define
 class Restarts:
     """
-    Rolling restarts in a world whose every other app binds its clients by a cookie.
+    Measures rolling restarts in a cluster in which every other app binds its clients by a cookie.
 
-    :param say: takes a line for whoever waits.
+    :param say: takes a progress line.
     """
 
     world: World
@@ -69,45 +69,51 @@ class Restarts:
     rows: list[Row] = field(factory=list)
 
     def all(self) -> None:
-        """Everything. Raises `Failed`; the rows before that are there."""
+        """Run all measurements. Raises `Failed`, keeping the rows so far."""
         controller = self.world.controller()
         self.restart(controller, "rolling restart", 1, GRACE, ANY)
         self.restart(controller, "rolling restart, with cookies", 0, GRACE, ANY)
         self.restart(controller, "rolling restart, tasks end at once", 1, 0, IDEMPOTENT)
 
     def restart(
-        self, controller: Controller, what: str, first: int, grace: float, clients: dict[str, int]
+        self, controller: Controller, name: str, first: int, grace: float, clients: dict[str, int]
     ) -> None:
         """
-        One restart of some apps.
+        Measure one restart of some apps.
 
-        :param first: the first app; every other one follows.
-        :param clients: kinds of clients, and how many of each.
+        :param first: index of the first app; every other app follows.
+        :param clients: the number of clients of each kind.
         """
         shape, plan = self.world.shape, self.plan
-        self.say(f"{shape}: {what}")
+        self.say(f"{shape}: {name}")
         indices = range(first, shape.apps, 2)[: plan.apps]
         tasks = min(plan.tasks, shape.tasks)
         before = controller.reloads()
-        asking = Asking(shape, [virtual_host(index) for index in indices], clients)
+        load = LoadProcess(shape, [virtual_host(index) for index in indices], clients)
         try:
-            asked = {"first": first, "apps": len(indices), "tasks": tasks, "rate": plan.rate, "grace": grace}
-            done = self.world.move("restart", **asked)
+            parameters = {
+                "first": first,
+                "apps": len(indices),
+                "tasks": tasks,
+                "rate": plan.rate,
+                "grace": grace,
+            }
+            done = self.world.move("restart", **parameters)
             controller.child.idle()
         finally:
-            report = asking.end()
-        many = f"{done:,} tasks, {plan.rate:g} a second"
-        self._row(f"{what}: reloads", controller.reloads() - before, "reloads", many)
-        said = f"of {sum(report.asked.values()):,}: {', '.join(sorted(report.asked))}"
-        self._row(f"{what}: requests that failed", len(report.lost), "requests", said)
-        self._row(f"{what}: slowest request", max(report.slowest.values()) * 1000, "ms", many)
+            report = load.end()
+        total = f"{done:,} tasks, {plan.rate:g} per second"
+        self._row(f"{name}: reloads", controller.reloads() - before, "reloads", total)
+        requests = f"of {sum(report.asked.values()):,}: {', '.join(sorted(report.asked))}"
+        self._row(f"{name}: failed requests", len(report.lost), "requests", requests)
+        self._row(f"{name}: slowest request", max(report.slowest.values()) * 1000, "ms", total)
 
     def _row(self, name: str, value: float, unit: str, reference: str) -> None:
         self.rows.append(Row(name, str(self.world.shape), value, unit, reference))
 
 
-class Asking:
-    """Clients that ask some virtual hosts until they are told to end."""
+class LoadProcess:
+    """A process with clients that send requests to some virtual hosts until `end`."""
 
     def __init__(self, shape: Shape, hosts: Sequence[str], clients: dict[str, int]) -> None:
         load = Load(address=shape.frontend, http=HTTP_PORT, hosts=tuple(hosts), clients=clients)
@@ -120,23 +126,23 @@ class Asking:
         )
 
     def end(self) -> Report:
-        """End them, and what came of it. Raises `Failed`."""
+        """End the clients, and return their report. Raises `Failed`."""
         try:
-            told, _ = self._process.communicate(timeout=60)
-            return msgspec.json.decode(told, type=Report)
+            output, _ = self._process.communicate(timeout=60)
+            return msgspec.json.decode(output, type=Report)
         except (subprocess.TimeoutExpired, msgspec.DecodeError) as error:
             self._process.kill()
             self._process.wait()
-            raise Failed(f"the load did not end as it should: {error}") from None
+            raise Failed(f"the load process did not return its report: {error}") from None
 
 
 @frozen
 class Cost:
     """
-    What requests cost.
+    The cost of requests.
 
-    :param cpu: seconds of HAProxy's CPU for one of them.
-    :param rate: so many a second one client had, each asked when the one before was answered.
+    :param cpu: CPU seconds of HAProxy per request.
+    :param rate: requests per second of one client that sends each request after the previous response.
     """
 
     cpu: float
@@ -144,7 +150,7 @@ class Cost:
 
 
 def cost(world: World, controller: Controller, requests: int, hosts: int) -> Cost:
-    """Measure what requests to a number of virtual hosts cost, on a connection that is kept open."""
+    """Measure the cost of requests to a number of virtual hosts, on one persistent connection."""
     (worker,) = controller.workers()
     random = Random(world.shape.seed)
     names = [virtual_host(index) for index in random.sample(range(world.shape.apps), hosts)]
@@ -153,45 +159,45 @@ def cost(world: World, controller: Controller, requests: int, hosts: int) -> Cos
         for number in range(requests)
     ]
     with socket.create_connection((world.shape.frontend, HTTP_PORT), 5) as connection:
-        _ask(connection, heads[: len(heads) // 10])  # what is slow once
-        began, at = clock_gettime((~worker << 3) | 2), monotonic()
+        _ask(connection, heads[: len(heads) // 10])  # warm up
+        cpu, start = clock_gettime((~worker << 3) | 2), monotonic()
         _ask(connection, heads)
-        took = monotonic() - at
-        return Cost((clock_gettime((~worker << 3) | 2) - began) / len(heads), len(heads) / took)
+        seconds = monotonic() - start
+        return Cost((clock_gettime((~worker << 3) | 2) - cpu) / len(heads), len(heads) / seconds)
 
 
 def _ask(connection: socket.socket, heads: Sequence[bytes]) -> None:
     for head in heads:
         connection.sendall(head)
-        heard = connection.recv(65536)
-        while heard and b"\r\n\r\n127." not in heard:
-            heard += connection.recv(65536)
-        if not heard.startswith(b"HTTP/1.1 200 "):
-            raise Failed(f"{head!r} was answered by {heard[:200]!r}")
+        received = connection.recv(65536)
+        while received and b"\r\n\r\n127." not in received:
+            received += connection.recv(65536)
+        if not received.startswith(b"HTTP/1.1 200 "):
+            raise Failed(f"the response to {head!r} was {received[:200]!r}")
 
 
 def costs(world: World, plan: Traffic) -> tuple[Cost, Cost]:
-    """Measure what a request costs: to few of the virtual hosts in turn, and to all of them. Raises `Failed`."""
+    """Measure the cost of requests to few virtual hosts, and to all of them. Raises `Failed`."""
     controller = world.controller()
-    there = world.shape.apps
-    some = cost(world, controller, plan.requests, min(FEW, there))
-    return some, cost(world, controller, plan.requests, there)
+    hosts = world.shape.apps
+    of_few = cost(world, controller, plan.requests, min(FEW, hosts))
+    return of_few, cost(world, controller, plan.requests, hosts)
 
 
-def cost_rows(shape: Shape, here: tuple[Cost, Cost], reference: Cost) -> list[Row]:
-    """Measure what a request costs here, compared with a HAProxy of few virtual hosts."""
-    said, size = f"with {FEW} virtual hosts", str(shape)
+def cost_rows(shape: Shape, measured: tuple[Cost, Cost], reference: Cost) -> list[Row]:
+    """Return the rows about the cost of requests, compared with those of a cluster of few virtual hosts."""
+    described, size = f"with {FEW} virtual hosts", str(shape)
     cpu = [
-        compared(name, size, found.cpu, "µs", reference.cpu, said, 1e6)
-        for name, found in zip((COST, COST_OF_ANY), here, strict=True)
+        compared(name, size, value.cpu, "µs", reference.cpu, described, 1e6)
+        for name, value in zip((COST, COST_OF_ANY), measured, strict=True)
     ]
     rates = [
-        compared(name, size, found.rate, "requests/s", reference.rate, said)
-        for name, found in zip((RATE, RATE_OF_ANY), here, strict=True)
+        compared(name, size, value.rate, "requests/s", reference.rate, described)
+        for name, value in zip((RATE, RATE_OF_ANY), measured, strict=True)
     ]
     return [*cpu, *rates]
 
 
 def few(shape: Shape) -> Shape:
-    """Make a cluster of few virtual hosts."""
+    """Return the shape of a cluster of few virtual hosts."""
     return evolve(shape, apps=min(FEW, shape.apps))

@@ -1,7 +1,7 @@
 """
-The processes that are measured and those that stand for the rest of the world; whatever is started here is ended here.
+The processes of a measurement: the controller, HAProxy, Marathon and its tasks; all end with the run.
 
-All of them are on the loopback, in a network of this run's own, so that two runs and a demo do not meet.
+They use the loopback interface, in a network of this run, so that parallel runs do not collide.
 """
 
 from __future__ import annotations
@@ -33,31 +33,31 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 TWISTD = "import sys; sys.argv[0] = 'twistd'; from twisted.scripts.twistd import run; run()"
 HTTP_PORT = 10080
 START_TIMEOUT = 180.0
-"""Seconds until a process that was started must serve."""
+"""Maximum number of seconds until a started process serves."""
 
 
 class Failed(Exception):
-    """A run cannot go on; the message says why."""
+    """A measurement failed; the message has the reason."""
 
 
 def own_network() -> str:
-    """Three numbers of a loopback network that no other run of this moment has."""
+    """Return the first three numbers of a loopback network that no concurrent run uses."""
     return f"127.{1 + os.getpid() // 254 % 254}.{1 + os.getpid() % 254}"
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of children: nothing of ours that could change what they do."""
-    ours = ("HAPROXY_", "MARATHON", "DCOS_", "FRAMEWORK_NAME")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    """Return the environment for child processes, without variables that are options of marathon-lb."""
+    options = ("HAPROXY_", "MARATHON", "DCOS_", "FRAMEWORK_NAME")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(options)}
     return {**kept, "PYTHONPATH": str(CHECKOUT)}
 
 
-def until(true: Callable[[], Any], seconds: float, what: str, every: float = 0.02) -> Any:
-    """Wait for something to become true, and return it. Raises `Failed`."""
+def until(condition: Callable[[], Any], seconds: float, description: str, every: float = 0.02) -> Any:
+    """Wait for a true value and return it. Raises `Failed`."""
     last = monotonic() + seconds
-    while not (value := true()):
+    while not (value := condition()):
         if monotonic() > last:
-            raise Failed(f"{what}: not within {seconds:g} s")
+            raise Failed(f"{description}: timed out after {seconds:g} s")
         sleep(every)
     return value
 
@@ -67,7 +67,7 @@ class Cpu:
     """
     Seconds of CPU.
 
-    :param own: of the first thread, which does what is asked for.
+    :param own: of the main thread, which handles the events.
     :param whole: of all threads.
     """
 
@@ -75,17 +75,17 @@ class Cpu:
     whole: float
 
     def each(self, before: Cpu, count: int) -> Cpu:
-        """Return what has been added, divided by a number."""
+        """Return the difference, divided by a number."""
         return Cpu((self.own - before.own) / count, (self.whole - before.whole) / count)
 
     @property
     def behind(self) -> float:
-        """Of the threads beside the first one, which write the file."""
+        """The seconds of the other threads, which write the file."""
         return max(0.0, self.whole - self.own)
 
 
-class Child:
-    """A process of ours, its output in a file."""
+class BenchmarkProcess:
+    """A child process, with its output in a file."""
 
     def __init__(self, arguments: Sequence[str], output: Path) -> None:
         self._output = output
@@ -100,58 +100,60 @@ class Child:
             )
         self.pid = self._process.pid
 
-    def wait_until(self, true: Callable[[], Any], what: str) -> Any:
-        """Wait while the process lives. Raises `Failed` with its last words."""
+    def wait_until(self, condition: Callable[[], Any], description: str) -> Any:
+        """Wait for a condition while the process runs. Raises `Failed` with the end of its output."""
 
-        def settled() -> Any:
+        def checked() -> Any:
             if self._process.poll() is not None:
-                raise Failed(f"{what}: it has ended: {self.output()[-2000:]}")
-            return true()
+                raise Failed(f"{description}: the process has ended: {self.output()[-2000:]}")
+            return condition()
 
         try:
-            return until(settled, START_TIMEOUT, what)
+            return until(checked, START_TIMEOUT, description)
         except Failed as failed:
             raise Failed(f"{failed}\n{self.output()[-2000:]}") from None
 
     def wait_for(self, word: str) -> None:
-        """Wait until it has written this word. Raises `Failed`."""
+        """Wait until the output contains a word. Raises `Failed`."""
         self.wait_until(lambda: word in self.output(), f"waiting for {word!r}")
 
     def output(self) -> str:
-        """Return what it has written."""
+        """Return the output so far."""
         return self._output.read_text(errors="replace")
 
     def cpu(self) -> float:
         """
-        Return the seconds of CPU of all its threads.
+        Return the CPU seconds of all its threads.
 
-        The clock of another process is that of clock_getcpuclockid(3): far finer than the ticks of ``/proc/PID/stat``.
+        It reads the clock of clock_getcpuclockid(3), which is far finer than the ticks of ``/proc/PID/stat``.
         """
         return clock_gettime((~self.pid << 3) | 2)
 
     def cpu_by_threads(self) -> Cpu:
-        """Return the same with its first thread's apart, which the system counts in hundredths alone."""
+        """Return the CPU seconds of the main thread, which the system counts in hundredths, and of all threads."""
         stat = Path(f"/proc/{self.pid}/task/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return Cpu((int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK"), self.cpu())
 
     def memory(self) -> tuple[float, float]:
-        """Resident memory in MB: now, and at most so far."""
+        """Return the resident memory in MB: the current value and the peak."""
         status = Path(f"/proc/{self.pid}/status").read_text()
-        found = {line.split(":")[0]: line.split()[1] for line in status.splitlines() if line.startswith("Vm")}
-        return int(found["VmRSS"]) / 1024, int(found["VmHWM"]) / 1024
+        values = {
+            line.split(":")[0]: line.split()[1] for line in status.splitlines() if line.startswith("Vm")
+        }
+        return int(values["VmRSS"]) / 1024, int(values["VmHWM"]) / 1024
 
     def idle(self, seconds: float = 0.4, share: float = 0.05) -> None:
-        """Wait until it has next to nothing to do for so long."""
+        """Wait until it uses less than `share` of a CPU for `seconds`."""
 
-        def quiet() -> bool:
+        def is_idle() -> bool:
             before = self.cpu()
             sleep(seconds)
             return self.cpu() - before < share * seconds
 
-        self.wait_until(quiet, "waiting until it is idle")
+        self.wait_until(is_idle, "waiting until it is idle")
 
     def end(self) -> None:
-        """End it: its input first, then a signal, then the other signal."""
+        """End the process: close its input, send SIGTERM, and SIGKILL after 15 seconds."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.send_signal(signal.SIGTERM)
@@ -163,45 +165,45 @@ class Child:
 
 
 @frozen
-class Answer:
-    """The response to a request: the task that responded (``host:port``; empty where none did) and when."""
+class TaskResponse:
+    """The response to a request: the address of the task (``host:port``; empty if none responded) and the time."""
 
     address: str
     at: float
 
 
 class Frontend:
-    """HAProxy from outside: one request, one connection; counts what was asked, and what had no good answer."""
+    """A client of HAProxy: one connection per request; counts the requests, and those without a good response."""
 
     def __init__(self, address: str) -> None:
         self.asked = 0
         self.failed = 0
         self._address = address
 
-    def ask(self, host: str) -> Answer:
-        """One request to a virtual host."""
-        answer = self.try_to_ask(host)
+    def ask(self, host: str) -> TaskResponse:
+        """Send a request to a virtual host, and count it."""
+        response = self.try_to_ask(host)
         self.asked += 1
-        self.failed += not answer.address
-        return answer
+        self.failed += not response.address
+        return response
 
-    def try_to_ask(self, host: str, port: int = HTTP_PORT) -> Answer:
-        """One request that nobody has promised an answer to yet."""
-        heard = b""
+    def try_to_ask(self, host: str, port: int = HTTP_PORT) -> TaskResponse:
+        """Send a request that may fail, without counting it."""
+        received = b""
         with suppress(OSError), socket.create_connection((self._address, port), 5) as connection:
             connection.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
             while part := connection.recv(65536):
-                heard += part
-        head, _, body = heard.partition(b"\r\n\r\n")
-        return Answer(body.decode() if head.startswith(b"HTTP/1.1 200 ") else "", monotonic())
+                received += part
+        head, _, body = received.partition(b"\r\n\r\n")
+        return TaskResponse(body.decode() if head.startswith(b"HTTP/1.1 200 ") else "", monotonic())
 
 
 class World(ExitStack):
     """
-    A directory, a Marathon and its tasks; on demand a controller with its HAProxy. Everything ends with the context.
+    A directory, a Marathon and its tasks, and on demand a controller with its HAProxy; all end with the context.
 
-    :param haproxy: the binary.
-    :param parent: where the directory is made; its path must be short enough for sockets.
+    :param haproxy: path of the binary.
+    :param parent: the parent of the directory; its path must be short enough for sockets.
     """
 
     def __init__(self, shape: Shape, haproxy: str, parent: str = "/tmp") -> None:
@@ -216,23 +218,23 @@ class World(ExitStack):
     def start(self) -> None:
         """Start Marathon and its tasks."""
         shape = self.shape
-        told = [str(each) for each in (shape.apps, shape.tasks, shape.seed, shape.network, shape.mortal)]
-        for module, arguments in (("responders", [told[0], told[1], *told[3:]]), ("marathon", told)):
+        values = [str(value) for value in (shape.apps, shape.tasks, shape.seed, shape.network, shape.mortal)]
+        for module, arguments in (("responders", [*values[:2], *values[3:]]), ("marathon", values)):
             child = self.child("-m", f"benchmarks.{module}", *arguments, name=module)
             child.wait_for("ready")
 
-    def child(self, *arguments: str, name: str) -> Child:
-        """Start a process of ours."""
-        child = Child(arguments, self.directory / f"{name}.log")
+    def child(self, *arguments: str, name: str) -> BenchmarkProcess:
+        """Start a child process."""
+        child = BenchmarkProcess(arguments, self.directory / f"{name}.log")
         self.callback(child.end)
         return child
 
-    def move(self, what: str, **told: float) -> Any:
-        """Ask Marathon for something of ``/bench``."""
-        return json.loads(self.get(f"/bench/{what}?{urlencode(told)}"))
+    def move(self, command: str, **parameters: float) -> Any:
+        """Send a command below ``/bench`` to Marathon; return its JSON."""
+        return json.loads(self.get(f"/bench/{command}?{urlencode(parameters)}"))
 
     def get(self, path: str) -> bytes:
-        """Ask Marathon for a page."""
+        """Return the body of a page of Marathon."""
         connection = HTTPConnection(f"{self.shape.network}.2", marathon.PORT, timeout=300)
         try:
             connection.request("GET", path)
@@ -241,12 +243,12 @@ class World(ExitStack):
             connection.close()
 
     def counts(self) -> Counts:
-        """Return the number of requests and bytes that Marathon has served so far."""
-        told = self.move("counts")
-        return Counts(told["requests"], told["bytes"])
+        """Return the numbers of requests and bytes that Marathon has served so far."""
+        counts = self.move("counts")
+        return Counts(counts["requests"], counts["bytes"])
 
     def arguments(self, **more: str) -> list[str]:
-        """Return the options that the daemon and the script share."""
+        """Return the common options of the daemon and the script."""
         binds = {name: f"{self.shape.frontend}:{port}" for name, port in BINDS.items()}
         options = {
             "marathon": self.url,
@@ -262,17 +264,17 @@ class World(ExitStack):
         return ["--health-check", *(f"--{name}={value}" for name, value in options.items())]
 
     def controller(self) -> Controller:
-        """Start the daemon, and wait until all it shall serve is served."""
+        """Start the daemon, and wait until all apps are served."""
         self.callback(self._end_haproxy)
         daemon = ["-c", TWISTD, "-n", "--pidfile=", "marathon-lb", "--mode=sse", "--manage-haproxy"]
-        began = monotonic()
+        start = monotonic()
         child = self.child(*daemon, *self.arguments(), name="controller")
         last = virtual_host(self.shape.apps - 1)
         child.wait_until(lambda: self.frontend.ask(last).address, "starting the controller")
-        took = monotonic() - began
+        seconds = monotonic() - start
         child.idle()
         self.frontend.asked = self.frontend.failed = 0
-        return Controller(child, self, took)
+        return Controller(child, self, seconds)
 
     def _end_haproxy(self) -> None:
         procfs, config = Procfs(), str(self.directory / "haproxy.cfg")
@@ -301,7 +303,7 @@ class Counts:
     bytes: Mapping[str, int]
 
     def since(self, before: Counts) -> Counts:
-        """Return what has been added."""
+        """Return the difference."""
         return Counts(_minus(self.requests, before.requests), _minus(self.bytes, before.bytes))
 
 
@@ -313,17 +315,17 @@ def _minus(after: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int
 @frozen
 class Controller:
     """
-    The daemon that is measured, and its HAProxy.
+    The measured daemon and its HAProxy.
 
-    :param started: seconds from its start until all it shall serve was served.
+    :param started: seconds from its start until all apps were served.
     """
 
-    child: Child
+    child: BenchmarkProcess
     world: World
     started: float
 
     def reloads(self) -> int:
-        """How often HAProxy has been reloaded, as its master says. Raises `Failed`."""
+        """Return the number of reloads, from HAProxy's master. Raises `Failed`."""
         return self._processes().reloads
 
     def workers(self) -> tuple[int, ...]:
@@ -331,16 +333,18 @@ class Controller:
         return tuple(sorted(self._processes().current))
 
     def _processes(self) -> HAProxyProcesses:
-        found: HAProxyProcesses = until(self._asked, 30, "asking HAProxy's master")
-        return found
+        processes: HAProxyProcesses = until(
+            self._show_proc, 30, "reading the processes from HAProxy's master"
+        )
+        return processes
 
-    def _asked(self) -> HAProxyProcesses | None:
-        """Return what the master replies; None where it is just being loaded and does not respond."""
-        heard = b""
+    def _show_proc(self) -> HAProxyProcesses | None:
+        """Return the master's processes; None if it does not respond during a reload."""
+        received = b""
         with suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(5)
             connection.connect(str(self.world.directory / "state" / "master.sock"))
             connection.sendall(b"show proc\nquit\n")
             while part := connection.recv(65536):
-                heard += part
-        return parse_processes(heard.decode())
+                received += part
+        return parse_processes(received.decode())

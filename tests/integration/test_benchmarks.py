@@ -49,14 +49,14 @@ class MiniatureTests(SynchronousTestCase):
         self.assertEqual([], failures)
         self.assertEqual({"3 × 2", "10 × 2"}, {row.size for row in rows})
         values = {row.name: row.value for row in rows}
-        self.assertIn("memory of the controller, grown over 20 events", values)
+        self.assertIn("memory of the controller, growth over 20 events", values)
         for name in (
             MEDIAN,
-            f"{MEDIAN}, after a rest of 0.1 s",
+            f"{MEDIAN}, after a pause of 0.1 s",
             CPU,
-            f"{CPU}, after a rest of 0.1 s",
+            f"{CPU}, after a pause of 0.1 s",
             "one-shot: bytes → text",
-            "churn: CPU of one",
+            "churn: CPU per replaced task",
             "memory of the controller, steady",
             COST,
             COST_OF_ANY,
@@ -70,11 +70,9 @@ class MiniatureTests(SynchronousTestCase):
         ):
             # of two replaced tasks the system may count no CPU: it counts hundredths of a second
             self.assertGreater(values[name] + ("CPU" in name), 0, name)
-        self.assertEqual(0, values["events that change nothing: reloads"])
+        self.assertEqual(0, values["events without changes: reloads"])
         self.assertEqual((0, 1), (values[FAKE + BEFORE], values[FAKE + RELOADS.format(count=2)]))
-        self.assertEqual(
-            {0}, {value for name, value in values.items() if name.endswith("requests that failed")}
-        )
+        self.assertEqual({0}, {value for name, value in values.items() if name.endswith("failed requests")})
         self.assertEqual([], os.listdir(parent))
         self.assertEqual(
             [], [line for line in command_lines() if parent in line or f" {shape.network}" in line]

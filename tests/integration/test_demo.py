@@ -105,7 +105,7 @@ class DemoTests(MarathonTestCase):
         def said() -> str | None:
             text = self.output.read_text()
             self.assertIsNone(demo.poll(), text)
-            return text if "Ctrl-C ends everything" in text else None
+            return text if "Ctrl-C ends all processes" in text else None
 
         text: str = await until(said, seconds=100)
         return text
@@ -233,7 +233,7 @@ class DemoTests(MarathonTestCase):
         self.assertIn(
             f"port {self.ports['http']} (https) is also the port for http: choose another one", twice
         )
-        self.assertIn(f"port {service_port} (stats) is the service port of /", service)
+        self.assertIn(f"port {service_port} (stats) is also the service port of /", service)
 
     async def test_marathon_that_is_not_there(self) -> None:
         """While nothing comes up it says what it waits for, and why that does not come."""
