@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
-from attrs import frozen
+from msgspec import Struct
 
 DEFAULT_MODE = 0o640
 """Mode of a new haproxy.cfg: it may hold password hashes, so the owner may write and the group may read it."""
@@ -24,8 +24,7 @@ Text = str | tuple[str, ...]
 """A text, whole or in parts."""
 
 
-@frozen
-class Ownership:
+class Ownership(Struct, frozen=True):
     """
     The permissions of a file.
 

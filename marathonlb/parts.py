@@ -6,7 +6,8 @@ import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from attrs import evolve, fields, frozen
+from attrs import evolve, fields
+from msgspec import Struct
 from twisted.application.service import IService
 from twisted.logger import Logger
 from twisted.web.client import HTTPConnectionPool
@@ -42,8 +43,7 @@ if TYPE_CHECKING:
 _log = Logger()
 
 
-@frozen
-class Parts:
+class Parts(Struct, frozen=True):
     """
     The objects that a daemon and a single run have in common.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import random
 
-from attrs import frozen
+from msgspec import Struct
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
@@ -56,8 +56,7 @@ def pause(clock: IReactorTime, seconds: float) -> Deferred[None]:
     return deferLater(clock, seconds, lambda: None)
 
 
-@frozen(kw_only=True)
-class Backoff:
+class Backoff(Struct, frozen=True, kw_only=True):
     """
     Exponential delays between retries: the initial one, doubled with each further failure up to the longest.
 

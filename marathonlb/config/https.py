@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import Any
 
 from attrs import frozen
+from msgspec import Struct
 
 from marathonlb.config.requests import guards
 from marathonlb.config.templates.chunks import render_chunk
@@ -52,8 +53,7 @@ _FRONTEND = re.compile(r"^([ \t]*frontend[ \t]+)(\S+)[ \t]*$", re.MULTILINE)
 _BIND = re.compile(r"^([ \t]*bind)[ \t]+\S+(.*)\n?", re.MULTILINE)
 
 
-@frozen
-class TlsSocket:
+class TlsSocket(Struct, frozen=True):
     """
     The socket of a TLS frontend behind the https port.
 

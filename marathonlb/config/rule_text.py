@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from attrs import frozen
+from msgspec import Struct
 
 from marathonlb.config.rule_templates import auth_in_frontends
 from marathonlb.config.templates.chunks import render_chunk
@@ -15,8 +15,7 @@ from marathonlb.config.text.model import Chunk, Owner
 from marathonlb.routing.rules import AclRule
 
 
-@frozen
-class RuleText:
+class RuleText(Struct, frozen=True):
     """
     Renders one ACL rule for the http and the https frontend.
 

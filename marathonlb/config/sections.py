@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from attrs import field, frozen
+from msgspec import Struct
 
 from marathonlb import limits
 from marathonlb.config import counters
@@ -33,8 +34,7 @@ from marathonlb.routing.services.model import Service
 from marathonlb.settings import Settings
 
 
-@frozen
-class Remark:
+class Remark(Struct, frozen=True):
     """
     A warning about a text of a service's sections.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from attrs import frozen
+from msgspec import Struct
 
 from marathonlb.errors import SourceError, described
 from marathonlb.haproxy.outcome import Outcome
@@ -14,8 +14,7 @@ RED_AFTER = 3
 """Number of failed attempts in a row, failures of Marathon not counted, after which readiness is red."""
 
 
-@frozen(kw_only=True)
-class BlockedConvergence:
+class BlockedConvergence(Struct, frozen=True, kw_only=True):
     """
     The reason why the planned configuration cannot be applied, though Marathon has answered.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from attrs import frozen
+from msgspec import Struct
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
@@ -17,8 +17,7 @@ from marathonlb.haproxy.outcome import Outcome
 from marathonlb.haproxy.reload_reason import ReloadReason
 
 
-@frozen(kw_only=True)
-class ReloadResult:
+class ReloadResult(Struct, frozen=True, kw_only=True):
     """
     The result of a reload that did not fail.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from enum import Enum, auto
 
-from attrs import frozen
+from msgspec import Struct
 
 from marathonlb.causes import Cause, CauseKind
 from marathonlb.config.text.diff import MAP, Difference, DifferenceGroup, grouped, joined, merged
@@ -63,8 +63,7 @@ class ReasonKind(Enum):
     """There are more changes than the runtime API is used for."""
 
 
-@frozen
-class ReloadReason:
+class ReloadReason(Struct, frozen=True):
     """
     One reason for a reload.
 

@@ -17,7 +17,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from attrs import evolve, frozen
+from attrs import evolve
+from msgspec import Struct
 
 from marathonlb.config.text.diff import MAP, Difference, Fate, differences, split, with_new
 from marathonlb.config.text.model import Config, Section
@@ -48,8 +49,7 @@ READ_BACK = 200
 """Maximum number of backends that are read back after a reload; the file of all of them was confirmed."""
 
 
-@frozen
-class AfterReload:
+class AfterReload(Struct, frozen=True):
     """
     What has to be done to a worker that has just read its configuration.
 

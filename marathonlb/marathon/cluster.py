@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
 import msgspec
-from attrs import frozen
+from msgspec import Struct
 
 from marathonlb.marathon.interfaces import UnreadableApp
 from marathonlb.marathon.model import App, Task
@@ -20,8 +20,7 @@ from marathonlb.marathon.model import App, Task
 _NOTHING: frozenset[str] = frozenset()
 
 
-@frozen(kw_only=True)
-class Change:
+class Change(Struct, frozen=True, kw_only=True):
     """
     The changes of an answer, as ids of apps; true if there are any.
 
@@ -43,8 +42,7 @@ class Change:
         return bool(self.added or self.removed or self.changed)
 
 
-@frozen
-class Shrink:
+class Shrink(Struct, frozen=True):
     """
     The number of services that an answer would remove.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from attrs import frozen
+from msgspec import Struct
 from twisted.internet.interfaces import IReactorTime
 from twisted.web.client import HTTPConnectionPool
 from twisted.web.iweb import IAgent
@@ -25,8 +25,7 @@ from marathonlb.marathon.qualified import NamedMarathon
 from marathonlb.settings import Settings
 
 
-@frozen
-class ClusterMember:
+class ClusterMember(Struct, frozen=True):
     """
     One of the clusters.
 

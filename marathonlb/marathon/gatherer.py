@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
-from attrs import frozen
+from msgspec import Struct
 from twisted.internet.defer import DeferredSemaphore, FirstError, gatherResults
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -38,8 +38,7 @@ LOGGED = 20
 """Maximum number of unreadable apps, and of unreadable tasks, of one answer that are logged by name."""
 
 
-@frozen(kw_only=True)
-class Gathered:
+class Gathered(Struct, frozen=True, kw_only=True):
     """
     The result of asking Marathon.
 
@@ -57,8 +56,7 @@ class Gathered:
     as_of: float | None = None
 
 
-@frozen
-class _Doubt:
+class _Doubt(Struct, frozen=True):
     """An answer about everything that was not accepted: its Marathon, and its time on the clock."""
 
     url: str

@@ -23,6 +23,7 @@ from functools import cached_property
 
 import msgspec
 from attrs import Factory, evolve, frozen
+from msgspec import Struct
 
 from marathonlb.marathon.model import App
 from marathonlb.problem_kinds.sharing import GROUP_FULL, GROUP_PARENT, GROUP_PORT
@@ -89,8 +90,7 @@ class JoinedGroup:
     newest: Mapping[int, str] = Factory(dict)
 
 
-@frozen
-class Shares:
+class Shares(Struct, frozen=True):
     """The number of servers of each app that are in rotation; the others are drained."""
 
     older: int

@@ -13,6 +13,7 @@ from itertools import takewhile
 from string import ascii_lowercase, ascii_uppercase
 
 from attrs import field, frozen
+from msgspec import Struct
 
 from marathonlb import limits
 from marathonlb.routing.hosts import hosts_below, is_wildcard, wildcards_above
@@ -73,8 +74,7 @@ def seniority(service: Service) -> tuple[str, str, int]:
     return service.since, service.app_id, service.port_index
 
 
-@frozen
-class _HostRule:
+class _HostRule(Struct, frozen=True):
     """One host and path of a service."""
 
     service: Service

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from attrs import evolve, frozen
+from msgspec import Struct
 
 from marathonlb.routing.acl_placement import AclPlacement
 from marathonlb.routing.hosts import hosts_below, is_wildcard, wildcards_above
@@ -65,8 +66,7 @@ class AclRule:
         )
 
 
-@frozen
-class MapRule:
+class MapRule(Struct, frozen=True):
     """One entry of a routing map; ``key`` is the key in the map file."""
 
     map: str

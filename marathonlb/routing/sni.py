@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
 from attrs import evolve, frozen
+from msgspec import Struct
 
 from marathonlb.routing.hosts import covers, has_wildcard_above, hosts_below, is_wildcard
 from marathonlb.routing.precedence import Key
@@ -31,8 +32,7 @@ SHARED = "shared."
 """The name of the frontend of the shared certificates in the place of a host; no host ends with a dot."""
 
 
-@frozen
-class SniRule:
+class SniRule(Struct, frozen=True):
     """
     The destination of connections for a name; a wildcard begins with ``*.``.
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from attrs import define, field, frozen
+from attrs import define, field
+from msgspec import Struct
 
 from marathonlb import limits
 from marathonlb.problem_kinds.kind import ProblemKind
@@ -38,8 +39,7 @@ def asks_for_certificates(bind_options: str) -> bool:
     return _CLIENT_CERTIFICATES.search(bind_options) is not None
 
 
-@frozen
-class TlsHost:
+class TlsHost(Struct, frozen=True):
     """
     A host whose TLS is terminated in a frontend of its own.
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import IO, Any
 
-from attrs import frozen
+from msgspec import Struct
 
 from marathonlb.figures import visible
 from marathonlb.redaction import masked
@@ -48,8 +48,7 @@ class Screen:
         self._stream.flush()
 
 
-@frozen
-class Paint:
+class Paint(Struct, frozen=True):
     """
     Adds colours to text.
 
@@ -104,8 +103,7 @@ class ErrorStream:
             self._stream.flush()
 
 
-@frozen
-class Terminal:
+class Terminal(Struct, frozen=True):
     """
     The script's two streams.
 

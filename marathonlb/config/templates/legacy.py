@@ -13,7 +13,7 @@ from collections.abc import Callable
 from os.path import dirname
 from pathlib import Path
 
-from attrs import frozen
+from msgspec import Struct
 
 from marathonlb.config.templates.variables import escaped
 from marathonlb.config.text.model import Chunk
@@ -63,8 +63,7 @@ OLD_CHECK = (
 )
 
 
-@frozen
-class ModernHead:
+class ModernHead(Struct, frozen=True):
     """
     An operator's HAPROXY_HEAD, rewritten for current versions of HAProxy.
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from attrs import evolve, frozen
+from msgspec import Struct
 
 from marathonlb.config.templates import closed
 from marathonlb.config.templates.loader import Templates
@@ -47,8 +48,7 @@ FOR_ALL = "it has rules for everything that HAProxy serves, so nothing else is c
 UNTIL_GOOD = "until it is good, "
 
 
-@frozen(kw_only=True)
-class TemplateFailure:
+class TemplateFailure(Struct, frozen=True, kw_only=True):
     """
     The failure of an operator's template.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from attrs import frozen
+from msgspec import Struct
 
 from marathonlb.redaction import masked
 
@@ -46,8 +46,7 @@ _UNRESOLVED = "could not resolve address"
 _NO_FILES = "FD limit"
 
 
-@frozen
-class Amendment:
+class Amendment(Struct, frozen=True):
     """
     The replacement of a line that HAProxy refuses.
 

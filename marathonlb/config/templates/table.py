@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from difflib import get_close_matches
 
-from attrs import frozen
+from msgspec import Struct
 
 
-@frozen
-class TemplateSpec:
+class TemplateSpec(Struct, frozen=True):
     """
     One template, as a row of the table.
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import Enum
 
-from attrs import frozen
+from msgspec import Struct
 
 from marathonlb.config.text.model import SECTION_KEYWORDS, Chunk, Config, MapEntry, Owner, Section
 
@@ -42,8 +42,7 @@ class Fate(Enum):
 _PLURALS = {Fate.NEW: "are new", Fate.GONE: "are gone", Fate.CHANGED: "differ"}
 
 
-@frozen
-class Difference:
+class Difference(Struct, frozen=True):
     """
     One section or map file that differs between two configurations.
 
@@ -59,8 +58,7 @@ class Difference:
     new: Section | None = None
 
 
-@frozen
-class DifferenceGroup:
+class DifferenceGroup(Struct, frozen=True):
     """The sections of one kind that share a fate, by name, in the order of the configuration."""
 
     kind: str

@@ -17,6 +17,7 @@ from functools import cached_property
 from itertools import accumulate
 
 from attrs import field, frozen
+from msgspec import Struct
 
 from marathonlb.config.text.rows import Rows
 
@@ -39,8 +40,7 @@ def label_in(source: str) -> str:
     return source.removeprefix(LABEL_SOURCE) if source.startswith(LABEL_SOURCE) else ""
 
 
-@frozen
-class Owner:
+class Owner(Struct, frozen=True):
     """
     The author of a chunk.
 
@@ -71,8 +71,7 @@ class Owner:
         return not self.is_default and not self.label
 
 
-@frozen
-class Chunk:
+class Chunk(Struct, frozen=True):
     """
     Consecutive whole lines of one owner. The text ends with a newline unless it is empty.
 
@@ -108,8 +107,7 @@ class Section:
         return self.text.count("\n")
 
 
-@frozen
-class MapEntry:
+class MapEntry(Struct, frozen=True):
     """One line of a map file: a key, the backend it maps to, and the owner."""
 
     key: str

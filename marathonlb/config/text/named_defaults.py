@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
 
-from attrs import frozen
+from msgspec import Struct
 
 from marathonlb.config.text.model import SECTION_KEYWORDS, Chunk, Owner, Section
 
@@ -43,8 +43,7 @@ _ALLOWED_IN_DEFAULTS = frozenset(
 _IGNORED_LINE = re.compile(r"\s*(?:$|#|backend\s)")
 
 
-@frozen
-class InheritedDefaults:
+class InheritedDefaults(Struct, frozen=True):
     """
     The ``defaults`` section that the backends of a configuration inherit.
 

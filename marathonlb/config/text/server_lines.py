@@ -14,6 +14,7 @@ from functools import cached_property
 from itertools import pairwise
 
 from attrs import field, frozen
+from msgspec import Struct
 
 from marathonlb.config.text.model import Section
 from marathonlb.config.text.named_defaults import PREFIX
@@ -258,8 +259,7 @@ def _names_trust(words: list[str]) -> bool:
     return "ca-file" in words or ("verify", "none") in pairwise(words)
 
 
-@frozen
-class Inherited:
+class Inherited(Struct, frozen=True):
     """
     Directives that the backends of a configuration inherit from ``defaults``.
 

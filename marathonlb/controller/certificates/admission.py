@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from copy import copy as shallow
 
 from attrs import evolve, fields, frozen
+from msgspec import Struct
 from twisted.logger import Logger
 
 from marathonlb.controller.certificates.label_files import SYSTEM, LabelFile, files_of, replace_files
@@ -38,8 +39,7 @@ from marathonlb.routing.services.model import Service
 from marathonlb.settings import Settings
 
 
-@frozen
-class SharedCertificates:
+class SharedCertificates(Struct, frozen=True):
     """
     The certificates of the shared https frontend.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain, pairwise
 
-from attrs import frozen
+from msgspec import Struct
 
 from marathonlb.config.templates.variables import escaped
 from marathonlb.problem_kinds.kind import ProblemKind
@@ -22,8 +22,7 @@ SYSTEM = "@system-ca"
 """The authorities of HAProxy's own TLS library."""
 
 
-@frozen
-class LabelFile:
+class LabelFile(Struct, frozen=True):
     """
     A file that a label names.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from msgspec import Struct
 from twisted.internet.interfaces import IReactorTime
 
 from marathonlb.controller.convergence.pending_hints import PendingHints
@@ -13,8 +13,7 @@ from marathonlb.marathon.gatherer import AppGatherer, hosts_of
 from marathonlb.marathon.interfaces import Hosts
 
 
-@frozen
-class ClusterNews:
+class ClusterNews(Struct, frozen=True):
     """
     What Marathon's answer has changed.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from attrs import frozen
+from msgspec import Struct
 
 from marathonlb.causes import Cause
 from marathonlb.marathon.events.hints import Hint
@@ -12,8 +12,7 @@ from marathonlb.marathon.events.hints import Hint
 NO_APPS: frozenset[str] = frozenset()
 
 
-@frozen
-class HintSum:
+class HintSum(Struct, frozen=True):
     """
     The hints that one convergence answers.
 

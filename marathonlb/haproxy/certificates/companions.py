@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 
-from attrs import frozen
+from msgspec import Struct
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
@@ -42,8 +42,7 @@ frontend companions
 """
 
 
-@frozen
-class _Companions:
+class _Companions(Struct, frozen=True):
     """A certificate with some of its companions."""
 
     path: str

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
-from attrs import frozen
+from msgspec import Struct
 from OpenSSL import crypto
 
 _MARK = re.compile(rb"-----(?P<side>BEGIN|END) (?P<kind>[A-Z0-9 ]{1,40})-----")
@@ -21,8 +21,7 @@ _CERTIFICATES = frozenset({b"CERTIFICATE", b"X509 CERTIFICATE", b"TRUSTED CERTIF
 _ENCRYPTED = re.compile(rb"BEGIN ENCRYPTED PRIVATE KEY|^Proc-Type: 4,ENCRYPTED", re.MULTILINE)
 
 
-@frozen
-class Certificate:
+class Certificate(Struct, frozen=True):
     """
     A certificate that can be served.
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from attrs import Factory, evolve, frozen
+from msgspec import Struct
 
 from marathonlb.files import FileVersion
 from marathonlb.haproxy.certificates.pem import has_key, payload, read_authorities, read_certificate
@@ -67,8 +68,7 @@ class CertificateFile:
     haproxy: str = ""
 
 
-@frozen
-class CertificateListing:
+class CertificateListing(Struct, frozen=True):
     """
     The files of a directory or of a bundle.
 

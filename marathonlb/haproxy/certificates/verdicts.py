@@ -9,6 +9,7 @@ from enum import Enum
 from itertools import chain
 
 from attrs import Factory, evolve, frozen
+from msgspec import Struct
 
 from marathonlb.haproxy.certificates.backup import CertificateCopies
 from marathonlb.haproxy.certificates.file_cache import CertificateFiles
@@ -40,8 +41,7 @@ class CertificateFault(Enum):
     NOT_YET_VALID = "not yet valid"
 
 
-@frozen
-class CertificateWarning:
+class CertificateWarning(Struct, frozen=True):
     """
     A fault of something that is served.
 

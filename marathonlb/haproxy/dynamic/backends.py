@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from attrs import evolve, field, frozen
+from msgspec import Struct
 
 from marathonlb.config.text import named_defaults
 from marathonlb.config.text.diff import Difference
@@ -30,8 +31,7 @@ MAX_CREATED = 100
 _PROXIES = re.compile(r"^[ \t]*(?:backend|listen)[ \t]+(\S+)", re.MULTILINE)
 
 
-@frozen
-class ReportedBackends:
+class ReportedBackends(Struct, frozen=True):
     """
     Backends of a worker that are in no file.
 

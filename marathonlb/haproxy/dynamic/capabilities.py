@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from attrs import evolve, field, frozen
+from msgspec import Struct
 
 from marathonlb.config.text.named_defaults import SINCE
 from marathonlb.config.text.server_lines import ARGUMENTS, ServerLine
@@ -20,8 +21,7 @@ _OF_BACKENDS = ("experimental-mode ", "publish backend ", "unpublish backend ")
 """Beginnings of commands without which no backend is created."""
 
 
-@frozen
-class Impossible:
+class Impossible(Struct, frozen=True):
     """The runtime API cannot make a change, for a reason that takes a reload."""
 
     reason: ReloadReason

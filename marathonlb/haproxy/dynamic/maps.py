@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from attrs import frozen
+from msgspec import Struct
 
 from marathonlb.config.text.diff import Difference
 from marathonlb.config.text.model import Config, MapEntry, Owner
@@ -208,8 +208,7 @@ class MapPlanner:
 # execution
 
 
-@frozen
-class MapUpdater:
+class MapUpdater(Struct, frozen=True):
     """
     Changes the maps of a worker.
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from attrs import evolve, frozen
+from attrs import evolve
+from msgspec import Struct
 
 from marathonlb.config.text.model import Section
 from marathonlb.config.text.server_lines import Backend, ServerLine, parse
@@ -24,8 +25,7 @@ _FORCED_MAINTENANCE, _FORCED_DRAIN = 0x01 | 0x04, 0x08
 _DOWN = re.compile(r"^\d+ (?P<backend>\S+) \d+ (?P<server>\S+) \S+ 0 0 .*$", re.MULTILINE)
 
 
-@frozen
-class ReportedServer:
+class ReportedServer(Struct, frozen=True):
     """
     A server as HAProxy reports it.
 

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
 from attrs import evolve, frozen
+from msgspec import Struct
 
 from marathonlb.config.text.diff import Difference, Fate
 from marathonlb.config.text.model import Section
@@ -74,8 +75,7 @@ class Step:
         return evolve(self, commands=tuple(command.replace(full, bare) for command in self.commands))
 
 
-@frozen
-class Steps:
+class Steps(Struct, frozen=True):
     """
     Changes at runtime.
 
@@ -115,8 +115,7 @@ def held_by(backend: Backend) -> dict[str, HeldServer]:
     return {name: HeldServer(server) for name, server in backend.servers.items()}
 
 
-@frozen
-class BackendChange:
+class BackendChange(Struct, frozen=True):
     """
     A backend whose servers are to change.
 
@@ -149,8 +148,7 @@ class BackendChange:
         return held_by(self.wanted) | drained
 
 
-@frozen
-class BackendsPlan:
+class BackendsPlan(Struct, frozen=True):
     """
     The steps for backends that run and are wanted.
 
@@ -226,8 +224,7 @@ def add_server_commands(target: str, server: ServerLine) -> tuple[str, ...]:
     return (f"add server {target} {server.add_arguments()}", *health, f"enable server {target}")
 
 
-@frozen
-class _BackendPlanner:
+class _BackendPlanner(Struct, frozen=True):
     held: Mapping[str, HeldServer]
     wanted: Backend
     balance: str

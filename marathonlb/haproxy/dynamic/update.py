@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from enum import Enum, auto
 
 from attrs import field, frozen
+from msgspec import Struct
 
 from marathonlb.config.text.diff import Difference
 from marathonlb.config.text.model import Config
@@ -30,8 +31,7 @@ HeldServers = Mapping[str, HeldServer | None]
 """The servers that HAProxy holds of one backend, by name; None for one that it lacks."""
 
 
-@frozen
-class Comparison:
+class Comparison(Struct, frozen=True):
     """
     What HAProxy runs beside what is wanted, in texts that can be compared.
 
@@ -156,16 +156,14 @@ class UpdateResult:
     trouble: Trouble | None = None
 
 
-@frozen
-class WorkerIdentity:
+class WorkerIdentity(Struct, frozen=True):
     """A worker and what its version can do."""
 
     pid: int
     capabilities: RuntimeCapabilities
 
 
-@frozen
-class WorkerObservation:
+class WorkerObservation(Struct, frozen=True):
     """
     What a worker holds.
 
@@ -180,8 +178,7 @@ class WorkerObservation:
     backends: ReportedBackends
 
 
-@frozen
-class Deletions:
+class Deletions(Struct, frozen=True):
     """
     What became of servers and backends that were to be deleted.
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
-from attrs import frozen
+from msgspec import Struct
 from twisted.logger import Logger
 
 from marathonlb.errors import AlreadyRunning, UsageError
@@ -33,8 +33,7 @@ MODE = 0o600
 _log = Logger()
 
 
-@frozen
-class _LockedPlace:
+class _LockedPlace(Struct, frozen=True):
     """
     A place that only one controller may use.
 

@@ -22,6 +22,7 @@ from contextlib import suppress
 from enum import Enum
 
 from attrs import field, frozen
+from msgspec import Struct
 from twisted.logger import Logger
 
 from marathonlb.config.text.model import Config
@@ -69,8 +70,7 @@ class Published:
         return digest.hexdigest()
 
 
-@frozen
-class Staged:
+class Staged(Struct, frozen=True):
     """
     A configuration that is ready for ``haproxy -c``.
 

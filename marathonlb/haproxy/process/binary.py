@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from attrs import field, frozen
+from msgspec import Struct
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ProcessDone, ProcessExitedAlready, ProcessTerminated
 from twisted.internet.interfaces import IDelayedCall, IReactorProcess, IReactorTime
@@ -182,8 +183,7 @@ def haproxy_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if not _PRIVATE.match(name)}
 
 
-@frozen(kw_only=True)
-class BinaryCapabilities:
+class BinaryCapabilities(Struct, frozen=True, kw_only=True):
     """
     The reply to ``haproxy -vv``.
 

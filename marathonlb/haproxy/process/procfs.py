@@ -6,11 +6,10 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 
-from attrs import frozen
+from msgspec import Struct
 
 
-@frozen
-class ProcessIdentity:
+class ProcessIdentity(Struct, frozen=True):
     """
     A process. Its id may be given to another process later; its id together with its start is unique.
 

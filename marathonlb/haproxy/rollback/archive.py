@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from attrs import frozen
+from msgspec import Struct
 from twisted.logger import Logger
 
 from marathonlb.errors import PublishFailed
@@ -26,8 +26,7 @@ from marathonlb.haproxy.rollback.restored import alike
 PRIVATE = Ownership(0o600)
 
 
-@frozen(kw_only=True)
-class Archived:
+class Archived(Struct, frozen=True, kw_only=True):
     """
     One configuration of the archive.
 

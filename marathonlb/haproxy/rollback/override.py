@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from msgspec import Struct
 
 from marathonlb.config.text.diff import differences, phrase, split
 from marathonlb.config.text.model import Config, Section
@@ -10,8 +10,7 @@ from marathonlb.haproxy.rollback.pin import Pin, Pins
 from marathonlb.haproxy.rollback.restored import Alive, RestoredConfig
 
 
-@frozen
-class Override:
+class Override(Struct, frozen=True):
     """
     The configuration that HAProxy is to run in place of today's.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from attrs import frozen
+from msgspec import Struct
 
 _SUCCESSES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("add server ", re.compile(r"New server registered\.")),
@@ -43,8 +43,7 @@ _TRANSIENT = (
 """Beginnings of refusals that depend on what HAProxy holds now, not on what it can do."""
 
 
-@frozen
-class CommandRefusal:
+class CommandRefusal(Struct, frozen=True):
     """
     A command that was not carried out.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import Enum
 
 import msgspec
-from attrs import frozen
+from msgspec import Struct
 from twisted.web.http_headers import Headers
 
 from marathonlb.errors import SourceError
@@ -48,8 +48,7 @@ class _ErrorMessage(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_ErrorMessage)
 
 
-@frozen
-class MarathonAnswer:
+class MarathonAnswer(Struct, frozen=True):
     """
     One complete answer.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from attrs import frozen
+from msgspec import Struct
 from OpenSSL import SSL
 from service_identity import VerificationError
 from twisted.internet.defer import CancelledError
@@ -41,8 +41,7 @@ FAILURES = (
 )
 
 
-@frozen
-class AskedServer:
+class AskedServer(Struct, frozen=True):
     """
     The server that was asked, as the advice in errors names it.
 

@@ -13,8 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 import msgspec
-from attrs import frozen
-from msgspec import UNSET, Raw
+from msgspec import UNSET, Raw, Struct
 
 from marathonlb import limits
 from marathonlb.marathon.interfaces import UnreadableApp, UnreadableTask
@@ -54,8 +53,7 @@ class DoesNotFit(ValueError):
     """A value of an app, pod or task is invalid; the message names it."""
 
 
-@frozen(kw_only=True)
-class Parsed:
+class Parsed(Struct, frozen=True, kw_only=True):
     """
     The content of an answer.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from attrs import frozen
+from msgspec import Struct
 
 from marathonlb.routing.hosts import covers, is_wildcard
 from marathonlb.routing.precedence import fold_case, narrows, weight_of
@@ -25,8 +25,7 @@ _ODD_HOST = re.compile(ODD)
 PATHS, HOSTS, WILDCARDS = "path2backend.map", "domain2backend.map", "wildcard2backend.map"
 
 
-@frozen
-class Match:
+class Match(Struct, frozen=True):
     """
     A rule that a request fits.
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from attrs import frozen
+from msgspec import Struct
 
 from marathonlb import limits
 from marathonlb.routing.labels import tls, values
@@ -18,8 +18,7 @@ from marathonlb.routing.labels.balance import LONGEST, balance
 from marathonlb.routing.labels.bind_options import bind_options
 
 
-@frozen
-class Label:
+class Label(Struct, frozen=True):
     """
     One row of the table.
 

@@ -9,15 +9,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 
-from attrs import frozen
+from msgspec import Struct
 
 from marathonlb.marathon.model import App, Networking
 
 _NONE: Mapping[int, int] = {}
 
 
-@frozen
-class _PortClaims:
+class _PortClaims(Struct, frozen=True):
     """
     The ports of the range that one app concerns.
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import evolve
+from msgspec import Struct
 
 from marathonlb.marathon.model import App
 from marathonlb.problem_kinds.apps import LABEL_NO_EFFECT
@@ -45,8 +46,7 @@ _DECRYPTING_LABELS = (*(name for name in _HTTP_LABELS if name != "VHOST"), "SSL_
 """The labels that need the load balancer to terminate TLS."""
 
 
-@frozen
-class _Port:
+class _Port(Struct, frozen=True):
     """
     A port of an app with its labels.
 
@@ -71,8 +71,7 @@ class _Port:
         return self.text("MODE").strip().lower() == "http"
 
 
-@frozen
-class _Contradiction:
+class _Contradiction(Struct, frozen=True):
     """
     A rule: which labels have no effect, and when.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
-from attrs import frozen
+from msgspec import Struct
 
 UNUSABLE = (
     "cannot be used: it has to be a regular file that the load balancer may read, in PEM, complete, and a certificate"
@@ -43,8 +43,7 @@ BIND_WORDS = {
 """The words of a ``bind`` or ``server`` line that name a file, and its kind."""
 
 
-@frozen
-class ServiceFiles:
+class ServiceFiles(Struct, frozen=True):
     """
     The files of one service as HAProxy's configuration names them.
 

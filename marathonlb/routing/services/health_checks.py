@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from attrs import frozen
+from msgspec import Struct
 
 from marathonlb.marathon.model import App, HealthCheck
 
@@ -12,8 +12,7 @@ HTTP_CHECKS = frozenset({"HTTP", "HTTPS", "MESOS_HTTP", "MESOS_HTTPS"})
 TCP_CHECKS = frozenset({"TCP", "MESOS_TCP"})
 
 
-@frozen
-class PortChecks:
+class PortChecks(Struct, frozen=True):
     """
     The HTTP and TCP checks of an app: the first that names a port's index is its check, else one of a fixed port.
 
