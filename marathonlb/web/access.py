@@ -237,5 +237,5 @@ def _parts(address: str) -> SplitResult:
 
 
 def _first(headers: Headers, name: str) -> str | None:
-    found = headers.getRawHeaders(name)
-    return found[0] if found else None
+    values = headers.getRawHeaders(name)
+    return values[0] if values else None

@@ -66,7 +66,7 @@ class Connections:
         return len(self._open)
 
     def opened(self, channel: BoundedChannel) -> None:
-        """Count a connection in; where there are too many, end one that waits for its client."""
+        """Count a connection in; if there are too many, end one that waits for its client."""
         self._open[channel] = None
         if len(self._open) > self.most:
             self._victim().cut()
@@ -76,7 +76,7 @@ class Connections:
         self._open.pop(channel, None)
 
     def _victim(self) -> BoundedChannel:
-        """Return the oldest waiting connection of the client that has most of them; the newest one where none waits."""
+        """Return the oldest waiting connection of the client that has most of them; the newest one if none waits."""
         waiting = [channel for channel in self._open if channel.waiting]
         clients = Counter(channel.client for channel in waiting)
         most = max(clients.values())

@@ -61,9 +61,9 @@ class Route:
 
     def arguments(self, path: str) -> dict[str, str] | None:
         """Return the decoded values of the names; None if the path does not match."""
-        found = self._pattern.fullmatch(path)
+        match = self._pattern.fullmatch(path)
         return (
-            dict(zip(_NAME.findall(self.path), map(unquote, found.groups()), strict=True)) if found else None
+            dict(zip(_NAME.findall(self.path), map(unquote, match.groups()), strict=True)) if match else None
         )
 
 

@@ -157,7 +157,7 @@ class DifferencePage(Page):
             raise Refusal(400, "from= names the older configuration, to= the newer one")
         old = texts(self._context, request.query["from"], admin=request.admin)
         new = texts(self._context, request.query.get("to", RUNNING), admin=request.admin)
-        found = await in_thread(
+        changes = await in_thread(
             self._context.clock, lambda: difference(old.text, new.text, old.maps, new.maps)
         )
-        return data(found)
+        return data(changes)

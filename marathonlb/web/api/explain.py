@@ -169,8 +169,8 @@ async def _check(context: WebContext, config: Config) -> tuple[tuple[str, ...], 
     try:
         await context.applier.check(config)
     except InvalidConfiguration as error:
-        words = (f"line {c.line}: {c.message}" if c.line else c.message for c in error.complaints)
-        return tuple(words) or (str(error),), ""
+        messages = (f"line {c.line}: {c.message}" if c.line else c.message for c in error.complaints)
+        return tuple(messages) or (str(error),), ""
     except MarathonLBError as error:
         return (), str(error)
     return (), ""

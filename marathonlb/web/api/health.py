@@ -45,9 +45,9 @@ class ReadinessFact:
     """
     One fact about the readiness.
 
-    :param name: the cluster, the configuration's name or the path of the file that it is about; empty where there is
+    :param name: the cluster, the configuration's name or the path of the file that it is about; empty if there is
         none.
-    :param detail: the cause, for people; empty where it is not known.
+    :param detail: the cause, for people; empty if it is unknown.
     :param seconds: the age of the cluster's last answer, or the time since the first failed attempt.
     :param attempts: failed attempts in a row.
     :param limit: seconds of ``--max-staleness``.
@@ -100,7 +100,7 @@ class ControllerReadiness:
     """
     The readiness as facts.
 
-    :param reasons: why the controller is not ready; none where it is.
+    :param reasons: why the controller is not ready; none if it is.
     :param remarks: what an operator should know although the controller may be ready.
     """
 
@@ -121,7 +121,7 @@ class Health(msgspec.Struct, frozen=True):
     """
     An answer about health.
 
-    :param reasons: why not, each in one sentence; none where all is well.
+    :param reasons: why not, each in one sentence; none if all is well.
     :param remarks: what an operator should know although all may be well.
     """
 

@@ -67,10 +67,10 @@ def _renamed(
     names = {
         _REFERENCE.format(name=old): _REFERENCE.format(name=new) for old, new in _COMPONENT_NAMES.items()
     }
-    found = [{**schema, "$ref": names.get(schema["$ref"], schema["$ref"])} for schema in schemas]
+    references = [{**schema, "$ref": names.get(schema["$ref"], schema["$ref"])} for schema in schemas]
     for name in _COMPONENT_NAMES.keys() & components.keys():
         components[name]["title"] = _COMPONENT_NAMES[name]
-    return found, {_COMPONENT_NAMES.get(name, name): schema for name, schema in components.items()}
+    return references, {_COMPONENT_NAMES.get(name, name): schema for name, schema in components.items()}
 
 
 def _operation(route: Route, method: str, by_shape: dict[int, dict[str, Any]]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Problems as data: whose they are, since when, of which kind, and HAProxy's words where they are HAProxy's."""
+"""Problems as data: the app, the kind, the time, and HAProxy's message if HAProxy refuses something."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class ProblemView(msgspec.Struct, frozen=True, kw_only=True):
         certificates), ``quarantine`` (HAProxy refuses it, or fails with it), ``policy``, ``collision`` (another app, or
         the load balancer itself, has what this one wants), ``label`` or ``app`` (the rest of its definition).
     :param code: the kind in detail, ``MLB-`` and a number: see docs/problems.md. Empty from older controllers.
-    :param app_id: the app; empty where the problem is the operator's.
-    :param port_index: the index of the service port; null where the problem is the whole app's.
+    :param app_id: the app; empty if the problem is the operator's.
+    :param port_index: the index of the service port; null if the problem is the whole app's.
     :param label: the name of the label, field, template or option.
-    :param value: its value; ``***`` where that is secret.
-    :param fatal: true where the service is not served; otherwise this is a warning.
-    :param haproxy: HAProxy's words; empty where the problem is not HAProxy's.
-    :param since: seconds since the epoch, or since the controller's start; null where it is not in force yet.
+    :param value: its value; ``***`` if it is secret.
+    :param fatal: true if the service is not served; otherwise this is a warning.
+    :param haproxy: HAProxy's message; empty if the problem does not come from HAProxy.
+    :param since: seconds since the epoch, or since the controller's start; null if it is not in force yet.
     """
 
     kind: str
@@ -84,5 +84,5 @@ class ProblemsPage(Page):
     async def answer(self, request: ClientRequest) -> Answer:
         """Return the current ones."""
         app = request.query.get("app")
-        found = problems_of(self._context)
-        return data(Problems(tuple(p for p in found if app is None or p.app_id == app)))
+        problems = problems_of(self._context)
+        return data(Problems(tuple(p for p in problems if app is None or p.app_id == app)))

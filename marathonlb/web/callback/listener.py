@@ -21,7 +21,7 @@ class CallbackListener(Service):
 
     If the port cannot be bound, only Marathon's events are missing: full comparisons go on. It is logged and retried.
 
-    :param where: the endpoint's description, as ``--listening`` has it.
+    :param where: the endpoint's description, the value of ``--listening``.
     :param resync_interval: seconds between full comparisons, for the message.
     """
 

@@ -88,7 +88,7 @@ class Line:
     """
     A line of a configuration.
 
-    :param kind: ``section``, ``comment``, ``words`` or empty.
+    :param kind: ``section``, ``comment``, ``keyword`` or empty.
     """
 
     number: int
@@ -107,7 +107,7 @@ def lines_of(text: Iterable[str], first: int) -> Iterator[Line]:
         elif word[0] in SECTION_KEYWORDS and not line[0].isspace():
             kind = "section"
         else:
-            kind = "words"
+            kind = "keyword"
         yield Line(number, line, kind)
 
 

@@ -141,7 +141,7 @@ class ProblemKindHtmlPage(HtmlPage):
     summary = "What a problem's code means, what is served meanwhile and what to do"
 
     async def values(self, request: ClientRequest) -> Mapping[str, Any]:
-        """Return the values of the template. Raises `Refusal` where no kind has this code."""
+        """Return the values of the template. Raises `Refusal` if no kind has this code."""
         kind = BY_CODE.get(request.arguments["code"].upper())
         if kind is None:
             raise Refusal(status=404, reason="no kind of problem has this code")

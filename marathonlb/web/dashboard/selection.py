@@ -186,7 +186,7 @@ class Index:
 
 
 def _text(view: ServiceView) -> str:
-    words = (
+    texts = (
         view.app_id,
         *view.apps,
         view.backend,
@@ -195,7 +195,7 @@ def _text(view: ServiceView) -> str:
         str(view.service_port),
         *view.groups,
     )
-    return "\n".join(words).lower()
+    return "\n".join(texts).lower()
 
 
 def _covers(host: str, wanted: str) -> bool:

@@ -107,12 +107,12 @@ class LinesTests(SynchronousTestCase):
             kinds,
             [
                 (7, "section"),
-                (8, "words"),
+                (8, "keyword"),
                 (9, "comment"),
                 (10, ""),
                 (11, "section"),
                 (12, "comment"),
-                (13, "words"),
+                (13, "keyword"),
             ],
         )
 
