@@ -27,7 +27,6 @@ from marathonlb.haproxy.dynamic.updater import RuntimeUpdater
 from marathonlb.haproxy.files.publish import Published
 from marathonlb.haproxy.interfaces import IApplier, IChecker, IReloader
 from marathonlb.haproxy.outcome import Outcome, Postponed, Stepped, Unchanged, action_word, explanation
-from marathonlb.haproxy.process.port_check import Probe
 from marathonlb.haproxy.reload_reason import ReasonKind, Reasons, ReloadReason, sentence
 from marathonlb.haproxy.reload_sequence import ReloadSequence
 from marathonlb.haproxy.running_config import RunningConfig
@@ -40,7 +39,6 @@ class Applier:
     """
     Makes HAProxy run what is wanted, one configuration at a time.
 
-    :param probe: returns why a port cannot be bound; None where HAProxy may run elsewhere or as another user.
     :param service: has to be started and stopped with the controller: the supervisor of a managed HAProxy.
     :ivar watch: called with the name of each stage that begins, as `Outcome.seconds` names them.
     """
@@ -55,7 +53,6 @@ class Applier:
         reloader: IReloader,
         updater: RuntimeUpdater,
         clock: IReactorTime,
-        probe: Probe | None = None,
         service: IService | None = None,
     ) -> None:
         self.watch: Callable[[str], object] = lambda stage: None
@@ -68,7 +65,7 @@ class Applier:
         background = BackgroundWork(self._running, store, updater, clock, self._lock, self._worker_restarted)
         self._background = background
         self._updates = UpdateSequence(self._running, store, reloader, updater, background)
-        self._reloads = ReloadSequence(self._running, store, checker, reloader, updater, clock, probe)
+        self._reloads = ReloadSequence(self._running, store, checker, reloader, updater, clock)
         self.service: IService = MultiService()
         for part in (service or Service(), background):
             part.setServiceParent(self.service)  # type: ignore[no-untyped-call]

@@ -84,8 +84,14 @@ class ConfigStore:
             return None
         return disk if disk is not None and self.trusts(disk) else None
 
-    def publish(self, published: Published) -> None:
-        """Put texts into place that HAProxy has not confirmed yet. Raises `PublishFailed`."""
+    def publish(self, published: Published, health: str) -> None:
+        """
+        Put texts into place that HAProxy has not confirmed yet.
+
+        :param health: see `keep_health`.
+        :raises PublishFailed: the texts that HAProxy runs are still in place.
+        """
+        self.keep_health(health)
         try:
             self._state.forget_confirmed()
         except OSError as error:

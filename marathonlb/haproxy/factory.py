@@ -31,7 +31,6 @@ from marathonlb.settings import Settings
 
 if TYPE_CHECKING:
     from marathonlb.haproxy.certificates.reload_watch import CertificateWatch, ReloadRequests
-    from marathonlb.haproxy.process.port_check import Probe
     from marathonlb.haproxy.runtime.connection import RuntimeConnection
 
 
@@ -124,14 +123,13 @@ def make_applier(
     # A stats socket belongs to one worker: a connection that is kept open would lead to the old one after a reload.
     connect = connection(settings, state, reactor)
     reloader: IReloader
-    probe: Probe | None = None
     if settings.manage_haproxy:
-        from marathonlb.haproxy.managed import make_connection_pool, make_supervisor
+        from marathonlb.haproxy.managed import make_connection_pool, make_port_checker, make_supervisor
 
         reloader = make_supervisor(
             binary, files, state, reactor, stop_with_controller=stop_with_controller, patience=patience
         )
-        connect, probe = make_connection_pool(connect)
+        connect, checker = make_connection_pool(connect), make_port_checker(checker, files)
     else:
         reloader = _command_reloader(settings, reactor, files)
     services = MultiService()
@@ -146,7 +144,6 @@ def make_applier(
         reloader=reloader if loaded is None else RememberingReloader(reloader, loaded),
         updater=RuntimeUpdater(connect, files.directory, reactor),
         clock=reactor,
-        probe=probe,
         service=services,
     )
 

@@ -101,7 +101,9 @@ class IApplier(Interface):
 class IChecker(Interface):
     """Checks whether HAProxy accepts a configuration."""
 
-    def check(path: str, config: Config, *, control: bool = False) -> Deferred[str]:
+    def check(
+        path: str, config: Config, *, control: bool = False, running: str | None = None
+    ) -> Deferred[str]:
         """
         Check a file.
 
@@ -109,10 +111,11 @@ class IChecker(Interface):
         :param config: the configuration that it was written from, which tells the writer of a line.
         :param control: whether HAProxy has accepted this before. Where even that takes too long, the machine is slow,
             and the next checks get more time.
+        :param running: the text that HAProxy runs, where a reload is to replace it; None where that is not known.
         :return: HAProxy's warnings where it accepts; empty mostly.
 
-        Fails with `InvalidConfiguration`, with `CheckFailed` where HAProxy comes to no verdict, or with
-        `HAProxyUnavailable` where it cannot be started.
+        Fails with `InvalidConfiguration`, with `CheckFailed` where HAProxy comes to no verdict, with
+        `HAProxyUnavailable` where it cannot be started, or with `ReloadFailed` where its reload would fail.
         """
 
 

@@ -7,9 +7,10 @@ from typing import Any
 from marathonlb.haproxy.dynamic.updater import Connect
 from marathonlb.haproxy.files.publish import Files
 from marathonlb.haproxy.files.state_directory import StateDirectory
+from marathonlb.haproxy.interfaces import IChecker
 from marathonlb.haproxy.process.binary import Binary
 from marathonlb.haproxy.process.master import RELOAD_TIMEOUT
-from marathonlb.haproxy.process.port_check import Probe, probe
+from marathonlb.haproxy.process.port_check import PortChecker, probe
 from marathonlb.haproxy.process.supervisor import ManagedHAProxy
 from marathonlb.haproxy.runtime.connection import RuntimeSocket
 from marathonlb.haproxy.runtime.connection_pool import RuntimeConnectionPool
@@ -42,6 +43,11 @@ def make_supervisor(
     )
 
 
-def make_connection_pool(connect: Connect) -> tuple[RuntimeConnectionPool, Probe]:
-    """Return the connections to the workers, which are kept open, and the check of new ports."""
-    return RuntimeConnectionPool(connect), probe
+def make_connection_pool(connect: Connect) -> RuntimeConnectionPool:
+    """Return the connections to the workers, which are kept open."""
+    return RuntimeConnectionPool(connect)
+
+
+def make_port_checker(checker: IChecker, files: Files) -> PortChecker:
+    """Return a checker that also checks new ports: this HAProxy runs here, and as this user."""
+    return PortChecker(checker, files.directory, probe)

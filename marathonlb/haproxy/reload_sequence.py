@@ -22,7 +22,6 @@ from marathonlb.haproxy.dynamic.updater import RuntimeUpdater
 from marathonlb.haproxy.files.publish import Published
 from marathonlb.haproxy.interfaces import IChecker, IReloader
 from marathonlb.haproxy.outcome import Reloaded, Written
-from marathonlb.haproxy.process.port_check import Probe, require_free_ports
 from marathonlb.haproxy.reload_reason import Reasons
 from marathonlb.haproxy.running_config import AfterReload, RunningConfig
 from marathonlb.haproxy.stage_times import StageTimes
@@ -36,11 +35,7 @@ NEW_WORKER_INTERVAL = 0.05
 
 
 class ReloadSequence:
-    """
-    Makes HAProxy read a configuration.
-
-    :param probe: returns why a port cannot be bound; None where HAProxy may run elsewhere or as another user.
-    """
+    """Makes HAProxy read a configuration."""
 
     def __init__(
         self,
@@ -50,7 +45,6 @@ class ReloadSequence:
         reloader: IReloader,
         updater: RuntimeUpdater,
         clock: IReactorTime,
-        probe: Probe | None,
     ) -> None:
         self._running = running
         self._store = store
@@ -58,7 +52,6 @@ class ReloadSequence:
         self._reloader = reloader
         self._updater = updater
         self._clock = clock
-        self._probe = probe
 
     async def check(self, config: Config, *, control: bool) -> str:
         """See `IApplier.check`."""
@@ -105,15 +98,12 @@ class ReloadSequence:
         staged = self._store.stage(config)
         try:
             with times.measure("check"):
-                warnings = await self._checker.check(staged.path, config)
-            if self._probe is not None and before is not None:
-                # Else HAProxy would stop serving to find out that another process has a new port.
-                require_free_ports(before.text, config, self._store.directory, self._probe)
+                running = None if before is None else before.text
+                warnings = await self._checker.check(staged.path, config, running=running)
             with times.measure("publish"):
                 worker, state = await self._updater.server_state(self._running.text or Config())
-                self._store.keep_health(state_file(state, config))
                 self._running.publishing()
-                self._store.publish(staged.published)
+                self._store.publish(staged.published, state_file(state, config))
         finally:
             self._store.unstage()
         return staged.published, warnings, worker, before

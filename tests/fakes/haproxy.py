@@ -56,7 +56,9 @@ class FakeChecker:
         self.checked: list[tuple[str, str]] = []
         self.warnings = ""
 
-    def check(self, path: str, config: Config, *, control: bool = False) -> Deferred[str]:
+    def check(
+        self, path: str, config: Config, *, control: bool = False, running: str | None = None
+    ) -> Deferred[str]:
         with open(path, encoding="utf-8") as file:
             self.checked.append((path, file.read()))
         found = tuple(c for words in sorted(self.refused) for c in complaints(config, words))

@@ -17,7 +17,7 @@ from marathonlb.haproxy.files.disk import Disk
 from marathonlb.haproxy.files.publish import Files
 from marathonlb.haproxy.files.state_directory import StateDirectory
 from marathonlb.haproxy.outcome import Outcome
-from marathonlb.haproxy.process.port_check import Bind
+from marathonlb.haproxy.process.port_check import Bind, PortChecker
 from marathonlb.haproxy.rollback.archive import Archive
 from marathonlb.haproxy.runtime.interfaces import IRuntimeConnection
 from tests.fakes.haproxy import FakeChecker, FakeReloader
@@ -43,11 +43,14 @@ class PlainInstallation:
         state = StateDirectory(os.path.join(self.directory, "state"), disk=disk)
         return Applier(
             store=ConfigStore(Files(self.path, disk), state, Archive(state, 3), self.clock),
-            checker=self.checker,
+            checker=PortChecker(
+                self.checker,
+                os.path.abspath(self.directory),
+                lambda bind: "Address already in use" if bind in self.taken else None,
+            ),
             reloader=self.reloader,
             updater=RuntimeUpdater(no_runtime_api, self.directory, self.clock),
             clock=self.clock,
-            probe=lambda bind: "Address already in use" if bind in self.taken else None,
         )
 
     def text(self) -> str:

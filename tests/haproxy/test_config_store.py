@@ -14,7 +14,7 @@ from marathonlb.haproxy.applier import Applier
 from marathonlb.haproxy.background import WRITE_DELAY
 from marathonlb.haproxy.config_store import ConfigStore
 from marathonlb.haproxy.files.publish import Files
-from marathonlb.haproxy.files.state_directory import StateDirectory
+from marathonlb.haproxy.files.state_directory import STATE_HEADER, StateDirectory
 from marathonlb.haproxy.outcome import action_word
 from marathonlb.haproxy.reload_reason import FIRST_START, NOT_RUNNING, UNCONFIRMED, ReasonKind, ReloadReason
 from marathonlb.haproxy.rollback.archive import Archive
@@ -120,7 +120,7 @@ class MarkerTests(SynchronousTestCase):
     def test_confirmed(self) -> None:
         """Texts are trusted from their confirmation on, by the next controller, too."""
         published = self.store.texts(shops(S[1]))
-        self.store.publish(published)
+        self.store.publish(published, STATE_HEADER)
         self.assertFalse(self.store.trusts(published))
         self.assertIsNone(self.store.confirmed_on_disk())
         self.store.confirm(published, WHY, ())
@@ -130,9 +130,9 @@ class MarkerTests(SynchronousTestCase):
     def test_published(self) -> None:
         """From the moment that other files are put into place the confirmation of those before counts no more."""
         before, after = (self.store.texts(shops(server)) for server in S[1:3])
-        self.store.publish(before)
+        self.store.publish(before, STATE_HEADER)
         self.store.confirm(before, WHY, ())
-        self.store.publish(after)
+        self.store.publish(after, STATE_HEADER)
         self.assertFalse(self.store.trusts(before) or self.store.trusts(after))
         self.assertTrue(self.store.put_back(before))
         self.assertTrue(self.store.trusts(before))

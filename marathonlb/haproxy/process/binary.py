@@ -272,7 +272,9 @@ class HAProxyChecker:
         self._clock = clock
         self._last_duration = 0.0
 
-    def check(self, path: str, config: Config, *, control: bool = False) -> Deferred[str]:
+    def check(
+        self, path: str, config: Config, *, control: bool = False, running: str | None = None
+    ) -> Deferred[str]:
         """See `IChecker.check`."""
         return Deferred.fromCoroutine(self._check(path, config, control))
 
@@ -305,6 +307,8 @@ class HAProxyChecker:
 class NoChecker:
     """``--skip-validation``: accepts every configuration."""
 
-    def check(self, path: str, config: Config, *, control: bool = False) -> Deferred[str]:
+    def check(
+        self, path: str, config: Config, *, control: bool = False, running: str | None = None
+    ) -> Deferred[str]:
         """See `IChecker.check`."""
         return succeed("")

@@ -15,10 +15,13 @@ import socket
 from collections.abc import Callable, Iterator
 
 from attrs import frozen
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
 
 from marathonlb.config.text.model import Config
 from marathonlb.errors import Complaint, ReloadFailed
 from marathonlb.haproxy.diagnostics.hints import in_one_line
+from marathonlb.haproxy.interfaces import IChecker
 
 _BIND = re.compile(r"^\s*bind\s+(?P<addresses>\S+)(?P<options>.*)$")
 _ADDRESS = re.compile(
@@ -67,11 +70,36 @@ def _literal(addresses: str) -> Iterator[Bind]:
         yield Bind(host, int(match["port"]))
 
 
-def require_free_ports(running: str, wanted: Config, directory: str, probe: Probe) -> None:
-    """Raise `ReloadFailed` where another process holds an address of a new configuration; see `taken`."""
-    complaints = taken(running, wanted, directory, probe)
-    if complaints:
-        raise ReloadFailed(reason=in_one_line(complaints), complaints=complaints, refused=True)
+@implementer(IChecker)
+class PortChecker:
+    """
+    Checks a configuration, and then that no other process holds an address that is new in it.
+
+    Without this HAProxy would stop serving to find that out. Where it is not known what HAProxy runs, no address is
+    checked.
+
+    :param checker: checks everything else first.
+    :param directory: of the map files.
+    :param probe: returns why a bind would fail, or None.
+    """
+
+    def __init__(self, checker: IChecker, directory: str, probe: Probe) -> None:
+        self._checker = checker
+        self._directory = directory
+        self._probe = probe
+
+    def check(
+        self, path: str, config: Config, *, control: bool = False, running: str | None = None
+    ) -> Deferred[str]:
+        """See `IChecker.check`. Fails with `ReloadFailed` where another process holds an address; see `taken`."""
+        return Deferred.fromCoroutine(self._check(path, config, control, running))
+
+    async def _check(self, path: str, config: Config, control: bool, running: str | None) -> str:
+        warnings = await self._checker.check(path, config, control=control, running=running)
+        complaints = () if running is None else taken(running, config, self._directory, self._probe)
+        if complaints:
+            raise ReloadFailed(reason=in_one_line(complaints), complaints=complaints, refused=True)
+        return warnings
 
 
 def taken(running: str, wanted: Config, directory: str, probe: Probe) -> tuple[Complaint, ...]:

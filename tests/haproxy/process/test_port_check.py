@@ -5,8 +5,12 @@ from __future__ import annotations
 import socket
 
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
 
-from marathonlb.haproxy.process.port_check import Bind, binds, probe, shared_binds, taken
+from marathonlb.errors import InvalidConfiguration, ReloadFailed
+from marathonlb.haproxy.interfaces import IChecker
+from marathonlb.haproxy.process.port_check import Bind, PortChecker, binds, probe, shared_binds, taken
+from tests.fakes.haproxy import NONSENSE, FakeChecker
 from tests.haproxy.samples import A, config, frontend
 from tests.integration.haproxies import free_port, held_port
 
@@ -81,3 +85,46 @@ class TakenTests(SynchronousTestCase):
             for _ in range(10):
                 with socket.create_connection(("127.0.0.1", port), 5):
                     sharing.accept()[0].close()
+
+
+class PortCheckerTests(SynchronousTestCase):
+    """A checker that looks at the ports last."""
+
+    def setUp(self) -> None:
+        self.inner = FakeChecker()
+        self.inner.warnings = "missing timeouts"
+        self.probed: list[Bind] = []
+        self.checker = PortChecker(self.inner, "/etc/haproxy", self.held)
+        self.path = self.mktemp()
+        with open(self.path, "w", encoding="utf-8"):
+            pass
+
+    def held(self, bind: Bind) -> str | None:
+        self.probed.append(bind)
+        return "Address already in use"
+
+    def test_interface(self) -> None:
+        """It is a checker."""
+        self.assertTrue(verifyObject(IChecker, self.checker))
+
+    def test_taken(self) -> None:
+        """An address that another process holds is a reload that HAProxy surely refuses, with its owner."""
+        wanted = config(frontend("f", "bind *:81"))
+        error = self.failureResultOf(self.checker.check(self.path, wanted, running=""), ReloadFailed).value
+        self.assertTrue(error.refused)
+        self.assertIn("cannot bind socket (Address already in use) for [0.0.0.0:81]", str(error))
+        self.assertEqual(error.complaints[0].owner, wanted.sections[-1].chunks[0].owner)
+
+    def test_accepted(self) -> None:
+        """What is held by HAProxy itself, and what runs unknown, is not asked for; the warnings come through."""
+        wanted, running = config(frontend("f", "bind *:81")), "frontend f\n  bind *:81\n"
+        for known in (running, None):
+            accepted = self.checker.check(self.path, wanted, running=known)
+            self.assertEqual(self.successResultOf(accepted), "missing timeouts")
+        self.assertEqual((self.probed, len(self.inner.checked)), ([], 2))
+
+    def test_refused_before(self) -> None:
+        """What the other checker refuses is refused with no look at its ports."""
+        wanted = config(frontend("f", "bind *:81", NONSENSE))
+        self.failureResultOf(self.checker.check(self.path, wanted, running=""), InvalidConfiguration)
+        self.assertEqual(self.probed, [])
