@@ -83,6 +83,14 @@ class ReloadReason(Struct, frozen=True):
     refusal: CommandRefusal | None = None
     refused: bool = False
 
+    def __str__(self) -> str:
+        """Return the phrase for people."""
+        if self.group is not None:
+            return str(self.group)
+        if self.refusal is not None:
+            return f"map {self.name}: {self.refusal}" if self.name else str(self.refusal)
+        return _PHRASES[self.kind].format(name=self.name, detail=self.detail, section=self.section)
+
 
 Reasons = tuple[ReloadReason, ...]
 """The reasons of one reload; empty where none is needed."""
@@ -120,7 +128,8 @@ def from_refusal(refusal: CommandRefusal, map_name: str = "") -> ReloadReason:
     return ReloadReason(ReasonKind.COMMAND_REFUSED, map_name, refusal=refusal)
 
 
-_SENTENCES = {
+_PHRASES = {
+    ReasonKind.ADOPTED: "HAProxy was taken over",
     ReasonKind.FIRST_START: "there was no configuration",
     ReasonKind.UNCONFIRMED: "the last reload was not confirmed",
     ReasonKind.NOT_RUNNING: "HAProxy does not run",
@@ -145,16 +154,10 @@ def sentence(reasons: Sequence[ReloadReason]) -> str:
     others = [reason for reason in reasons if reason.kind is not ReasonKind.ADOPTED]
     groups = merged(reason.group for reason in others if reason.group is not None)
     phrases = [joined(groups)] if groups else []
-    phrases += [_phrase(reason) for reason in others if reason.group is None]
+    phrases += [str(reason) for reason in others if reason.group is None]
     hidden = len(phrases) - SHOWN
     text = ", ".join(phrases[:SHOWN]) + (f" and {hidden} more" if hidden > 0 else "")
-    return text if len(others) == len(reasons) else f"HAProxy was taken over: {text}"
-
-
-def _phrase(reason: ReloadReason) -> str:
-    if reason.refusal is not None:
-        return f"map {reason.name}: {reason.refusal}" if reason.name else str(reason.refusal)
-    return _SENTENCES[reason.kind].format(name=reason.name, detail=reason.detail, section=reason.section)
+    return text if len(others) == len(reasons) else f"{ADOPTED}: {text}"
 
 
 LABELS = (

@@ -15,14 +15,13 @@ is known changes only by what HAProxy has confirmed: by a reload, or by an updat
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from attrs import evolve
 from msgspec import Struct
 
-from marathonlb.config.text.diff import MAP, Difference, Fate, differences, split, with_new
-from marathonlb.config.text.model import Config, Section
-from marathonlb.haproxy.dynamic.maps import holds_wanted
+from marathonlb.config.text.diff import MAP, Difference, Fate, differences, split
+from marathonlb.config.text.model import Config, MapEntry, Section
 from marathonlb.haproxy.dynamic.update import (
     Comparison,
     ServerName,
@@ -245,7 +244,7 @@ class RunningConfig:
         comparison = plan.comparison
         running, found = comparison.running, comparison.differences
         done = {("backend", name) for name in (*result.backends, *result.created)}
-        done |= {(MAP, name) for name in result.maps if holds_wanted(name, result.maps, comparison.wanted)}
+        done |= {(MAP, name) for name in result.maps if name not in plan.partial_maps}
         sections: dict[int, Section] = {}
         new: list[str] = []
         for difference in found:
@@ -258,7 +257,7 @@ class RunningConfig:
         if sections:
             running = running.replace(sections)
         if new or result.maps:
-            running = with_new(running, comparison.wanted, new, result.maps)
+            running = _with_new(running, comparison.wanted, new, result.maps)
         if new:
             self.worker.index(running)
         if running is not comparison.running:
@@ -329,3 +328,33 @@ class RunningConfig:
         self.text = self._postponed = self._doubt = None
         self._adopted = self._is_file_behind = False
         self.worker = self.worker.forgotten()
+
+
+def _with_new(
+    running: Config, wanted: Config, new: Collection[str], maps: Mapping[str, tuple[MapEntry, ...]]
+) -> Config:
+    """
+    Return the running configuration with backends added from the wanted one, and with other maps.
+
+    :param new: the names of the backends to add.
+    :param maps: the entries of the maps that changed, by file name.
+    """
+    sections = tuple(_merged_sections(running, wanted, new)) if new else running.sections
+    return Config(sections, {**running.maps, **maps})
+
+
+def _merged_sections(running: Config, wanted: Config, new: Collection[str]) -> Iterable[Section]:
+    """Yield the running sections with each new one before the section that it precedes in `wanted`."""
+    before: dict[tuple[str, str], list[Section]] = {}
+    waiting: list[Section] = []
+    there = {(section.kind, section.name) for section in running.sections}
+    for section in wanted.sections:
+        key = section.kind, section.name
+        if section.kind == "backend" and section.name in new:
+            waiting.append(section)
+        elif waiting and key in there:
+            before[key], waiting = waiting, []
+    for section in running.sections:
+        yield from before.pop((section.kind, section.name), ())
+        yield section
+    yield from waiting

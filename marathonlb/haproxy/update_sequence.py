@@ -4,6 +4,8 @@ One runtime update: find out what runs, plan, carry out, take note; and what is 
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 from attrs import evolve
 from twisted.logger import Logger
 
@@ -14,7 +16,7 @@ from marathonlb.haproxy.dynamic.servers import Steps
 from marathonlb.haproxy.dynamic.update import Trouble, UpdatePlan, UpdateResult
 from marathonlb.haproxy.dynamic.updater import RuntimeUpdater
 from marathonlb.haproxy.interfaces import IReloader
-from marathonlb.haproxy.reload_reason import Reasons, sentence
+from marathonlb.haproxy.reload_reason import Reasons
 from marathonlb.haproxy.running_config import RunningConfig
 from marathonlb.haproxy.stage_times import StageTimes
 
@@ -55,12 +57,9 @@ class UpdateSequence:
         met: dict[Trouble, Reasons] = {}
         while True:
             plan = await self.plan_now(wanted, as_of)
-            if plan:
-                self._running.begun(plan)
-                with times.measure("steps"):
-                    result = await self._updater.carry_out(self._running.worker.pid, plan)
-            else:
-                result = plan.without_steps()
+            self._running.begun(plan)
+            with times.measure("steps") if plan else nullcontext():
+                result = await self._updater.carry_out(self._running.worker.pid, plan)
             left = self._running.stepped(plan, result)
             steps += result.steps
             if result.trouble is None and not plan.looks:
@@ -71,7 +70,7 @@ class UpdateSequence:
                 met[result.trouble] = left
                 self._log.info(
                     "The runtime update was interrupted: {reason}. HAProxy is read back and updated again",
-                    reason=sentence(left),
+                    reason=result.reasons[0],
                 )
         reasons = left if result.trouble is None else met[result.trouble]
         if not reasons:
@@ -82,15 +81,15 @@ class UpdateSequence:
 
     async def plan_now(self, wanted: Config, as_of: float | None) -> UpdatePlan:
         """Find out what runs where that is not known, and plan. Raises `PublishFailed`."""
-        running, is_serving = self._running, await self._reloader.serving()
-        if running.text is None:
+        is_serving = await self._reloader.serving()
+        if self._running.text is None:
             files = self._store.read()
-            running.adopted(files, confirmed=files is not None and self._store.trusts(files))
-        if is_serving and running.is_adopted:
+            self._running.adopted(files, confirmed=files is not None and self._store.trusts(files))
+        if is_serving and self._running.is_adopted:
             await self._observe_worker()
         while True:
-            plan = running.plan_for(wanted, is_serving=is_serving, as_of=as_of)
-            may_ask = is_serving and not running.is_adopted
+            plan = self._running.plan_for(wanted, is_serving=is_serving, as_of=as_of)
+            may_ask = is_serving and not self._running.is_adopted
             if not (plan.reasons and may_ask and await self._observe_worker()):
                 return plan
 

@@ -96,6 +96,12 @@ class ReloadReasonTests(SynchronousTestCase):
                 self.assertEqual((sentence(reasons), metric_label(reasons)), (text, label))
                 self.assertIn(label, LABELS)
 
+    def test_one(self) -> None:
+        """One reason alone is the phrase that it is in a sentence."""
+        for reasons, text, _ in TABLE:
+            if len(reasons) == 1:
+                self.assertEqual(str(reasons[0]), text)
+
     def test_names_decide_nothing(self) -> None:
         """A path or a name that holds another kind's word does not change the label."""
         for reason in (

@@ -159,7 +159,7 @@ class TransitionTests(SynchronousTestCase):
         self.assertIsNone(self.running.config)
         plan = self.plan(wanted)
         self.assertFalse(plan)
-        self.assertEqual(self.running.stepped(plan, plan.without_steps()), ())
+        self.assertEqual(self.running.stepped(plan, UpdateResult()), ())
         self.assertIs(self.running.config, wanted)
         self.assertIsNone(self.running.to_write)
 

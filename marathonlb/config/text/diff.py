@@ -8,7 +8,7 @@ configuration.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 
 from msgspec import Struct
@@ -137,36 +137,6 @@ def _map_differences(
 
 def _pairs(entries: tuple[MapEntry, ...]) -> list[tuple[str, str]]:
     return [(entry.key, entry.value) for entry in entries]
-
-
-def with_new(
-    running: Config, wanted: Config, new: Collection[str], maps: Mapping[str, tuple[MapEntry, ...]]
-) -> Config:
-    """
-    Return the running configuration with backends added from the wanted one, and with other maps.
-
-    :param new: the names of the backends to add.
-    :param maps: the entries of the maps that changed, by file name.
-    """
-    sections = tuple(_merged(running, wanted, new)) if new else running.sections
-    return Config(sections, {**running.maps, **maps})
-
-
-def _merged(running: Config, wanted: Config, new: Collection[str]) -> Iterable[Section]:
-    """Yield the running sections with each new one before the section that it precedes in `wanted`."""
-    before: dict[tuple[str, str], list[Section]] = {}
-    waiting: list[Section] = []
-    there = {(section.kind, section.name) for section in running.sections}
-    for section in wanted.sections:
-        key = section.kind, section.name
-        if section.kind == "backend" and section.name in new:
-            waiting.append(section)
-        elif waiting and key in there:
-            before[key], waiting = waiting, []
-    for section in running.sections:
-        yield from before.pop((section.kind, section.name), ())
-        yield section
-    yield from waiting
 
 
 def grouped(found: Iterable[Difference]) -> tuple[DifferenceGroup, ...]:

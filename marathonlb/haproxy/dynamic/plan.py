@@ -79,6 +79,7 @@ def plan_update(
         servers.backends,
         creation.backends,
         maps,
+        frozenset(difference.name for difference in left),
         withdrawn,
         reasons=(*from_differences([*others, *left]), *obstacles),
         may_wait=may_wait,

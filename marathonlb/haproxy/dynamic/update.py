@@ -69,6 +69,7 @@ class UpdatePlan:
     :param backends: the backends whose servers change, by name.
     :param created: the backends that are created, by name.
     :param maps: the entries that maps are to have; where a reload follows, before it.
+    :param partial_maps: the maps that get only a part of what is wanted, or nothing; the reload does the rest.
     :param withdrawn: the backends that go once no map names them.
     :param unsure: the backends that have to be read back before anything can be planned; then nothing else is.
     :param look_for_backends: whether that is to be found out of all backends: one was being created.
@@ -84,6 +85,7 @@ class UpdatePlan:
     backends: Mapping[str, BackendChange] = field(factory=dict)
     created: Mapping[str, Backend] = field(factory=dict)
     maps: Maps = field(factory=dict)
+    partial_maps: frozenset[str] = frozenset()
     withdrawn: tuple[str, ...] = ()
     unsure: tuple[str, ...] = ()
     look_for_backends: bool = False
@@ -105,11 +107,6 @@ class UpdatePlan:
         change = self.backends.get(backend)
         wanted = self.created.get(backend) if change is None else change.wanted
         return "" if wanted is None else wanted.rest
-
-    def without_steps(self) -> UpdateResult:
-        """Return the result where there is nothing to do: sections differ in what means nothing at runtime."""
-        backends: dict[str, Collection[str]] = dict.fromkeys(self.backends, ())
-        return UpdateResult(backends=backends, reasons=self.reasons, may_wait=self.may_wait)
 
 
 class Trouble(Enum):

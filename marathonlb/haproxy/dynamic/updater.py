@@ -8,7 +8,7 @@ worker that is not the one that confirmed the running configuration gets no comm
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 
 from twisted.internet.interfaces import IReactorTime
@@ -118,8 +118,13 @@ class RuntimeUpdater:
         """
         Carry out a plan.
 
+        HAProxy is not asked where there is nothing to do: sections may differ in what means nothing at runtime.
+
         :param worker: the process id of the worker that it is for; another one gets no command.
         """
+        if not plan:
+            backends: dict[str, Collection[str]] = dict.fromkeys(plan.backends, ())
+            return UpdateResult(backends=backends, reasons=plan.reasons, may_wait=plan.may_wait)
         try:
             async with self._connection(plan.comparison.running) as connection:
                 if await connection.worker_pid() != worker:
