@@ -96,7 +96,7 @@ class Federation(Service):
 
     @property
     def last_full(self) -> float | None:
-        """The oldest time of the clusters' last full comparisons; None if one was never compared."""
+        """Return the oldest time of the clusters' last full comparisons; None if one was never compared."""
         return _earliest(poller.gatherer for poller in self._pollers.values())
 
     def stopService(self) -> None:
@@ -218,7 +218,7 @@ def _known_apps(gatherer: Gatherer) -> Any:
 
 
 def _earliest(gatherers: Iterable[Gatherer]) -> float | None:
-    """The oldest time of the clusters' last full comparisons; None if one was never compared."""
+    """Return the oldest time of the clusters' last full comparisons; None if one was never compared."""
     times = [gatherer.last_full for gatherer in gatherers]
     return None if None in times else min(time for time in times if time is not None)
 
@@ -251,7 +251,7 @@ class AllClusters:
 
     @property
     def last_full(self) -> float | None:
-        """The oldest time of the clusters' last full comparisons; None if one was never compared."""
+        """Return the oldest time of the clusters' last full comparisons; None if one was never compared."""
         return _earliest(self._gatherers)
 
     def doubt(self) -> None:
