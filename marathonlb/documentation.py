@@ -25,7 +25,8 @@ from marathonlb.options.markdown import options_markdown
 from marathonlb.problem_kinds.kind import Category, ProblemKind
 from marathonlb.problem_kinds.table import KINDS, TOPICS
 from marathonlb.routing.labels.balance import LONGEST
-from marathonlb.routing.labels.table import LABELS, Label
+from marathonlb.routing.labels.label import Label
+from marathonlb.routing.labels.table import LABELS
 from marathonlb.web.api.openapi import openapi
 from marathonlb.web.routes import documented
 

@@ -7,7 +7,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from marathonlb.config.render import Renderer
 from marathonlb.config.templates.loader import load_templates
 from marathonlb.config.templates.table import PER_APP_NAMES
-from marathonlb.controller.planner import PlannedConfig, Planner
+from marathonlb.controller.planned_config import PlannedConfig
+from marathonlb.controller.planner import Planner
 from marathonlb.marathon.model import App, HealthCheck, Networking, Port, Task
 from marathonlb.routing.offers import Offers
 from marathonlb.settings import Settings

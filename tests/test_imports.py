@@ -43,12 +43,13 @@ INSIDE: dict[str, tuple[tuple[str, ...], ...]] = {
     "controller": (
         ("reconciler",),
         ("convergence", "scheduler"),
-        ("recorder", "early_drain", "cold_start"),
+        ("recorder", "early_drain"),
         ("event_log",),
         ("refusals.search",),
         ("planner",),
         ("refusals",),
-        ("certificates", "hold", "reload_limiter", "sentences", "status", "timeline", "unready"),
+        ("planned_config",),
+        ("certificates", "hold", "reload_limiter", "sentences", "status", "timeline"),
     ),
     "haproxy": (
         ("factory",),
@@ -103,7 +104,6 @@ PURE = (
     "errors",
     "causes",
     "limits",
-    "problem_kinds",
     "problem_kinds",
     "redaction",
     "documentation",

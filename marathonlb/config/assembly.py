@@ -12,11 +12,11 @@ from typing import Any
 
 from attrs import define, field
 
-from marathonlb.config import counters, frontends, userlists
+from marathonlb.config import counters, frontends, heads, userlists
 from marathonlb.config.rendered import Rendered, ServiceKey
 from marathonlb.config.rule_templates import names_app, needs_acl
 from marathonlb.config.sections import Sections, asks_clients
-from marathonlb.config.templates import hashes, heads
+from marathonlb.config.templates import hashes
 from marathonlb.config.templates.loader import Templates
 from marathonlb.config.templates.variables import shared_variables
 from marathonlb.config.text import line_check

@@ -16,8 +16,7 @@ from attrs import field, frozen
 from marathonlb import limits
 from marathonlb.config.https import HttpsPort
 from marathonlb.config.requests import guards
-from marathonlb.config.rule_templates import names_app
-from marathonlb.config.rule_text import RuleText
+from marathonlb.config.rule_templates import RuleText, names_app
 from marathonlb.config.templates.chunks import render_chunk, template_problem
 from marathonlb.config.templates.loader import Templates
 from marathonlb.config.templates.variables import HOST, service_variables

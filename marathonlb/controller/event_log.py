@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from twisted.logger import Logger
 
 from marathonlb.causes import Cause
-from marathonlb.controller.planner import PlannedConfig
+from marathonlb.controller.planned_config import PlannedConfig
 from marathonlb.controller.sentences import cause_phrase, causes_sentence, outcome_sentence, some_of
 from marathonlb.controller.status import ConvergenceStatus
 from marathonlb.errors import MarathonLBError, described

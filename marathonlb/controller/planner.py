@@ -6,25 +6,23 @@ The plan depends on the state alone, except for the quarantine, which remembers 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from attrs import evolve, frozen
+from attrs import evolve
 from twisted.internet.interfaces import IReactorTime
 
 from marathonlb.config.render import SESSIONS_SINCE, Renderer
-from marathonlb.config.rendered import Rendered
 from marathonlb.config.templates import legacy
 from marathonlb.config.templates.loader import Templates
 from marathonlb.config.templates.table import PER_APP_NAMES
 from marathonlb.config.text import named_defaults
-from marathonlb.config.text.model import Config
 from marathonlb.controller.certificates.admission import CertificateAdmission
 from marathonlb.controller.hold import Hold, pin_problem
+from marathonlb.controller.planned_config import PlannedConfig
 from marathonlb.controller.refusals.exclude import Exclusion, Passes
 from marathonlb.controller.refusals.operator_templates import Kept, OperatorTexts, as_it_runs
 from marathonlb.errors import InvalidConfiguration, ReloadFailed
-from marathonlb.haproxy.rollback.override import Override
 from marathonlb.marathon.model import App
 from marathonlb.routing.offers import Offers
 from marathonlb.routing.problems import Problem, gathered
@@ -36,32 +34,6 @@ from marathonlb.routing.services.servers import Resolve
 
 if TYPE_CHECKING:
     from marathonlb.routing.explain.evidence import State
-
-
-@frozen
-class PlannedConfig:
-    """
-    A configuration for HAProxy, with what is known about it.
-
-    :param problems: the problems, by app and port, quarantine included.
-    :param servers: number of servers in all services.
-    :param held: the pinned configuration that replaces it; None where nothing is pinned.
-    """
-
-    rendered: Rendered
-    problems: tuple[Problem, ...]
-    servers: int
-    held: Override | None = None
-
-    @property
-    def config(self) -> Config:
-        """The configuration that HAProxy should run."""
-        return self.rendered.config if self.held is None else self.held.config
-
-    @property
-    def services(self) -> Sequence[Service]:
-        """The services in it."""
-        return self.rendered.services
 
 
 class Planner:

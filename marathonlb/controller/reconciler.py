@@ -12,17 +12,18 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
 
 from marathonlb.causes import Cause, CauseKind
-from marathonlb.controller.cold_start import ColdStartDoubt
+from marathonlb.controller.convergence.cold_start import ColdStartDoubt
 from marathonlb.controller.convergence.converge import Convergence
 from marathonlb.controller.convergence.gathering import Gathering
 from marathonlb.controller.convergence.pending_hints import PendingHints
 from marathonlb.controller.convergence.plan_applier import PlanApplier
+from marathonlb.controller.convergence.unready import UnreadyApps
 from marathonlb.controller.early_drain import EarlyDrain
 from marathonlb.controller.event_log import EventLog
-from marathonlb.controller.planner import PlannedConfig, Planner
+from marathonlb.controller.planned_config import PlannedConfig
+from marathonlb.controller.planner import Planner
 from marathonlb.controller.reload_limiter import ReloadLimiter
 from marathonlb.controller.status import ConvergenceStatus, CurrentStatus
-from marathonlb.controller.unready import UnreadyApps
 from marathonlb.haproxy.interfaces import IApplier
 from marathonlb.haproxy.outcome import Outcome
 from marathonlb.haproxy.reload_reason import from_cause

@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from marathonlb.causes import Cause, CauseKind
 from marathonlb.controller.event_log import LOUD, EventLog
-from marathonlb.controller.planner import PlannedConfig
+from marathonlb.controller.planned_config import PlannedConfig
 from marathonlb.controller.sentences import NO_CHANGES, cause_phrase, outcome_sentence
 from marathonlb.controller.status import ConvergenceStatus
 from marathonlb.controller.timeline import Entry, EventTimeline, Kind

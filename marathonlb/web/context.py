@@ -16,7 +16,8 @@ from twisted.internet.interfaces import IReactorTime
 
 from marathonlb.config.text.model import Config
 from marathonlb.controller.hold import Hold
-from marathonlb.controller.planner import PlannedConfig, Planner
+from marathonlb.controller.planned_config import PlannedConfig
+from marathonlb.controller.planner import Planner
 from marathonlb.controller.reconciler import Reconciler
 from marathonlb.controller.recorder import Recorder
 from marathonlb.errors import HAProxyUnavailable, PublishFailed

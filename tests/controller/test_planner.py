@@ -14,7 +14,8 @@ from marathonlb.config.render import Renderer
 from marathonlb.config.templates.loader import load_templates
 from marathonlb.config.templates.table import PER_APP_NAMES
 from marathonlb.config.text.model import Config
-from marathonlb.controller.planner import PlannedConfig, Planner
+from marathonlb.controller.planned_config import PlannedConfig
+from marathonlb.controller.planner import Planner
 from marathonlb.controller.refusals.operator_templates import Kept
 from marathonlb.errors import Complaint, InvalidConfiguration
 from marathonlb.marathon.model import App, Port

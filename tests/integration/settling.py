@@ -17,7 +17,8 @@ from marathonlb.config.render import Renderer
 from marathonlb.config.templates.loader import Templates
 from marathonlb.config.templates.table import PER_APP_NAMES
 from marathonlb.config.text.model import Config
-from marathonlb.controller.planner import PlannedConfig, Planner
+from marathonlb.controller.planned_config import PlannedConfig
+from marathonlb.controller.planner import Planner
 from marathonlb.controller.refusals.search import Search
 from marathonlb.errors import InvalidConfiguration
 from marathonlb.haproxy.diagnostics.messages import complaints

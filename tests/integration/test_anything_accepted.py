@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from marathonlb.config.templates.loader import load_templates
 from marathonlb.config.templates.table import BY_NAME, PER_APP_NAMES
-from marathonlb.controller.planner import PlannedConfig
+from marathonlb.controller.planned_config import PlannedConfig
 from marathonlb.marathon.parsing.apps import parse_apps
 from marathonlb.routing.labels.parse import PER_APP, PER_PORT
 from marathonlb.settings import Settings

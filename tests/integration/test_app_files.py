@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from marathonlb.config.templates.loader import load_templates
-from marathonlb.controller.planner import PlannedConfig
+from marathonlb.controller.planned_config import PlannedConfig
 from marathonlb.marathon.model import App, Networking, Task
 from marathonlb.marathon.parsing.apps import parse_apps
 from marathonlb.settings import Settings

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from marathonlb.config.templates.loader import load_templates
-from marathonlb.controller.planner import PlannedConfig
+from marathonlb.controller.planned_config import PlannedConfig
 from marathonlb.marathon.model import App, HealthCheck, Port
 from marathonlb.settings import Settings
 from tests.integration.haproxies import on_each

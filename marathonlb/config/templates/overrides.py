@@ -24,12 +24,7 @@ from marathonlb.config.templates import closed
 from marathonlb.config.templates.loader import Templates
 from marathonlb.config.templates.removed_lines import Amendment
 from marathonlb.config.templates.template import Template
-from marathonlb.problem_kinds.operators import (
-    TEMPLATE_ERROR,
-    TEMPLATE_REFUSED,
-    TEMPLATE_REWRITTEN,
-    TEMPLATES_UNREADABLE,
-)
+from marathonlb.problem_kinds.operators import TEMPLATE_ERROR, TEMPLATE_REFUSED, TEMPLATES_UNREADABLE
 from marathonlb.routing.problems import Problem
 
 AGAIN = 5.0
@@ -162,7 +157,9 @@ class Overrides:
         if refused is not None and refused.replacement is not None and not trying:
             template = refused.replacement
         amendments = self._amended.get(name, {}).values()
-        return evolve(template, amended=tuple((each.line, each.replacement) for each in amendments))
+        return evolve(
+            template, amended=tuple((amendment.line, amendment.replacement) for amendment in amendments)
+        )
 
     @property
     def proven(self) -> frozenset[str]:
@@ -269,7 +266,7 @@ class Overrides:
 
     def amend(self, name: str, amendments: Iterable[Amendment]) -> None:
         """Replace lines that HAProxy refuses and that protect nothing."""
-        self._amended.setdefault(name, {}).update({each.line: each for each in amendments})
+        self._amended.setdefault(name, {}).update({amendment.line: amendment for amendment in amendments})
 
     def due(self, now: float) -> list[str]:
         """Return the names of the replaced texts that may be tried again, ``HAPROXY_HEAD`` first."""
@@ -324,9 +321,9 @@ class Overrides:
     def problems(self) -> tuple[Problem, ...]:
         """The problems and warnings for the operator, except those of `held`."""
         problems = [self._unreadable] if self._unreadable is not None else []
-        problems += (each.problem for each in self._by_name() if each.replacement is not None)
+        problems += (refused.problem for refused in self._by_name() if refused.replacement is not None)
         for name, lines in sorted(self._amended.items()):
-            problems += (_warning(self._current.shared[name], amendment) for amendment in lines.values())
+            problems += (amendment.problem(self._current.shared[name]) for amendment in lines.values())
         return tuple(problems)
 
     @property
@@ -350,10 +347,3 @@ class Overrides:
 
     def _by_name(self) -> list[RefusedTemplate]:
         return [refused for _, refused in sorted(self._refused.items())]
-
-
-def _warning(template: Template, amendment: Amendment) -> Problem:
-    reason = f"{amendment.warning}, because HAProxy refuses the line and it protects nothing; write it so, or remove it"
-    return Problem(
-        "", None, f"HAPROXY_{template.name}", template.source, reason, fatal=False, kind=TEMPLATE_REWRITTEN
-    )

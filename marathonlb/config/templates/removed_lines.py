@@ -12,7 +12,10 @@ import re
 
 from msgspec import Struct
 
+from marathonlb.config.templates.template import Template
+from marathonlb.problem_kinds.operators import TEMPLATE_REWRITTEN
 from marathonlb.redaction import masked
+from marathonlb.routing.problems import Problem
 
 _TUNING = frozenset(
     "bind-process busy-polling cpu-map cpu-policy cpu-set daemon debug grace master-worker max-spread-checks maxpipes "
@@ -58,6 +61,19 @@ class Amendment(Struct, frozen=True):
     line: str
     replacement: str
     warning: str
+
+    def problem(self, template: Template) -> Problem:
+        """Return the warning as a problem of a template, for the operator."""
+        reason = f"{self.warning}, because HAProxy refuses the line and it protects nothing; write it so, or remove it"
+        return Problem(
+            "",
+            None,
+            f"HAPROXY_{template.name}",
+            template.source,
+            reason,
+            fatal=False,
+            kind=TEMPLATE_REWRITTEN,
+        )
 
 
 def amendment(line: str, message: str) -> Amendment | None:

@@ -6,9 +6,9 @@ from msgspec import Struct
 from twisted.internet.interfaces import IReactorTime
 
 from marathonlb.controller.convergence.pending_hints import PendingHints
+from marathonlb.controller.convergence.unready import UnreadyApps
 from marathonlb.controller.event_log import EventLog
 from marathonlb.controller.status import CurrentStatus
-from marathonlb.controller.unready import UnreadyApps
 from marathonlb.marathon.gatherer import AppGatherer, hosts_of
 from marathonlb.marathon.interfaces import Hosts
 

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from twisted.internet.interfaces import IReactorTime
 
 from marathonlb.causes import Cause, CauseKind
-from marathonlb.controller.cold_start import ColdStartDoubt
+from marathonlb.controller.convergence.cold_start import ColdStartDoubt
 from marathonlb.controller.convergence.pending_hints import PendingHints
 from marathonlb.controller.event_log import EventLog
-from marathonlb.controller.planner import PlannedConfig, Planner
+from marathonlb.controller.planned_config import PlannedConfig
+from marathonlb.controller.planner import Planner
 from marathonlb.controller.refusals.search import Failure, Search
 from marathonlb.controller.reload_limiter import ReloadLimiter
 from marathonlb.controller.status import CurrentStatus

@@ -18,7 +18,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from marathonlb.config.text.model import Config
-from marathonlb.controller.planner import PlannedConfig, Planner
+from marathonlb.controller.planned_config import PlannedConfig
+from marathonlb.controller.planner import Planner
 from marathonlb.errors import CheckFailed, HAProxyUnavailable, InvalidConfiguration, ReloadFailed
 from marathonlb.haproxy.diagnostics.blame import about_limits
 from marathonlb.haproxy.interfaces import IApplier

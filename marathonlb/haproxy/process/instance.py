@@ -11,9 +11,9 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from marathonlb.errors import HAProxyUnavailable
+from marathonlb.haproxy.files.output_log import OutputLog
 from marathonlb.haproxy.files.state_directory import StateDirectory
 from marathonlb.haproxy.process.master import RELOAD_TIMEOUT, MasterProcess
-from marathonlb.haproxy.process.output_log import OutputLog
 from marathonlb.haproxy.process.procfs import ProcessIdentity, Procfs
 from marathonlb.haproxy.runtime.connection import RuntimeSocket
 from marathonlb.haproxy.runtime.processes import HAProxyProcesses

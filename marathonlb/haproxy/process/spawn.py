@@ -16,12 +16,12 @@ from twisted.python.failure import Failure
 from marathonlb.config.text.model import Config
 from marathonlb.errors import HAProxyUnavailable, ReloadFailed
 from marathonlb.haproxy.files.disk import explain_error
+from marathonlb.haproxy.files.output_log import OutputLog
 from marathonlb.haproxy.files.publish import Files
 from marathonlb.haproxy.files.sockets import listener
 from marathonlb.haproxy.process import setsid_exec
 from marathonlb.haproxy.process.binary import Binary, haproxy_environment
 from marathonlb.haproxy.process.instance import HAProxyInstance
-from marathonlb.haproxy.process.output_log import OutputLog
 from marathonlb.haproxy.process.port_check import Bind, shared_binds
 from marathonlb.haproxy.process.procfs import ProcessIdentity
 from marathonlb.haproxy.runtime.processes import HAProxyProcesses

@@ -14,7 +14,8 @@ from attrs import Factory, field, frozen
 from marathonlb import limits
 from marathonlb.marathon.model import App
 from marathonlb.problem_kinds.apps import LABEL_LIMIT, LABEL_UNKNOWN, LABEL_VALUE
-from marathonlb.routing.labels.table import LABELS, Label
+from marathonlb.routing.labels.label import Label
+from marathonlb.routing.labels.table import LABELS
 from marathonlb.routing.problems import Problem
 
 PER_PORT: Mapping[str, Label] = {label.name: label for label in LABELS if label.per_port}

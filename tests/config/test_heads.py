@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.config.templates.heads import head
+from marathonlb.config.heads import head
 from marathonlb.config.templates.template import Template, classic
 from marathonlb.config.templates.variables import shared_variables
 from marathonlb.config.text.model import Section

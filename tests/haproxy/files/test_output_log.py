@@ -6,7 +6,7 @@ import os
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.haproxy.process.output_log import KEPT, MAX_SIZE, OutputLog
+from marathonlb.haproxy.files.output_log import KEPT, MAX_SIZE, OutputLog
 
 
 class LogTests(SynchronousTestCase):

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from marathonlb.controller.unready import READINESS
+from marathonlb.controller.convergence.unready import READINESS
 from marathonlb.marathon.model import App
 from tests.reconciling import ReconcilerTestCase, web
 

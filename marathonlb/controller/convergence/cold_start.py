@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.interfaces import IReactorTime
 
 from marathonlb.controller.event_log import EventLog
-from marathonlb.controller.planner import PlannedConfig
+from marathonlb.controller.planned_config import PlannedConfig
 from marathonlb.haproxy.interfaces import IApplier
 from marathonlb.marathon.gatherer import SECOND_OPINION, AppGatherer
 
