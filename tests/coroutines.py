@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 
 
 def coroutine(method: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Deferred[None]]:
-    """A test method of trial's that returns its Deferred."""
+    """Return a test method for trial that returns a Deferred."""
 
     def test(self: Any) -> Deferred[None]:
         return Deferred.fromCoroutine(method(self))

@@ -1,4 +1,4 @@
-"""Where the checkout and the tests' data lie."""
+"""The paths of the checkout and of the tests' data."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ DATA = CHECKOUT / "tests" / "data"
 
 
 def data(*parts: str) -> Path:
-    """A file or directory of the tests' data; tests/data/README.md lists them."""
+    """Return the path of a file or directory of the tests' data; tests/data/README.md lists them."""
     return DATA.joinpath(*parts)

@@ -1,4 +1,4 @@
-"""A reconciler over fakes, and small clusters for it."""
+"""A reconciler with fakes, and small clusters for it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ EVERYTHING = Hint.of(None, Cause(CauseKind.POLL))
 
 
 def web(name: str, port: int = 10000, tasks: int = 1, **labels: str) -> App:
-    """An app on one service port."""
+    """Return an app with one service port."""
     return App(
         f"/{name}",
         labels={"HAPROXY_0_VHOST": f"{name}.example.com", **labels},
@@ -40,18 +40,18 @@ def web(name: str, port: int = 10000, tasks: int = 1, **labels: str) -> App:
 
 
 def cluster(count: int) -> list[App]:
-    """So many apps, each on a port of its own."""
+    """Return a number of apps, each with its own service port."""
     return [web(f"app{n}", 10000 + n) for n in range(count)]
 
 
 def evolve_host(app: App, host: str) -> App:
-    """The app with its tasks on another host."""
+    """Return the app with its tasks on another host."""
     tasks = tuple(Task(task.id, host=host, ports=task.ports) for task in app.tasks)
     return App(app.id, app.labels, ports=app.ports, tasks=tasks, version=app.version)
 
 
 class NoHosts:
-    """All hosts are addresses, unless a test says that one has moved."""
+    """Resolves each host to itself, unless a test has moved it."""
 
     def __init__(self) -> None:
         self.addresses: dict[str, str] = {}
@@ -77,7 +77,7 @@ class NoHosts:
 
 
 class ReconcilerTestCase(SynchronousTestCase):
-    """A reconciler between a fake Marathon and a fake HAProxy."""
+    """A reconciler with a fake Marathon and a fake HAProxy."""
 
     settings = Settings(ssl_certs=(), min_reload_interval=0, max_shrink=50)
 
@@ -92,7 +92,7 @@ class ReconcilerTestCase(SynchronousTestCase):
         self.make(self.settings)
 
     def make(self, settings: Settings) -> None:
-        """The controller, begun anew with these settings."""
+        """Create and start a reconciler with these settings."""
         offers = Offers(settings, PER_APP_NAMES, self.hosts.address)
         planner = Planner(offers, Renderer(settings, load_templates("/nonexistent", settings.environment)))
         gatherer = Gatherer(self.marathon, self.clock, max_shrink=settings.max_shrink, weigh=offers.count)
@@ -103,7 +103,7 @@ class ReconcilerTestCase(SynchronousTestCase):
         self.addCleanup(self.reconciler.stopService)
 
     def begin(self, *apps: App) -> None:
-        """A cluster that is served, with a clean slate."""
+        """Serve a cluster, then clear the records of requests."""
         self.marathon.set(*apps)
         self.reconciler.poke(EVERYTHING)
         self.clock.advance(10)
@@ -111,17 +111,17 @@ class ReconcilerTestCase(SynchronousTestCase):
         self.marathon.asked.clear()
 
     def served(self) -> set[str]:
-        """The backends that HAProxy runs."""
+        """Return the names of the backends that HAProxy runs."""
         running = self.applier.running or Config()
         return {section.name for section in running if section.kind == "backend"}
 
     def said(self, word: str) -> list[str]:
-        """The log's messages that hold a word."""
+        """Return the log messages that contain a word."""
         texts = [
             str(event["log_format"] or "").format(**event) for event in self.logged if event.get("log_format")
         ]
         return [text for text in texts if word in text]
 
     def fields(self, name: str) -> list[Any]:
-        """What the log has in a field."""
+        """Return the values of a field in the log events."""
         return [event[name] for event in self.logged if name in event]

@@ -1,4 +1,4 @@
-"""The benchmarks: their cluster is what it should be, and the tables of their figures."""
+"""The benchmarks: the generated cluster, its Marathon, and the tables of results."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class ClusterTests(SynchronousTestCase):
 
 
 class MarathonTests(SynchronousTestCase):
-    """The process that stands for Marathon, without the process."""
+    """The benchmarks' Marathon, in memory."""
 
     def setUp(self) -> None:
         self.marathon = Marathon(Cluster(SMALL), Clock())

@@ -1,4 +1,4 @@
-"""A blue/green deployment from the cluster's state to HAProxy's text."""
+"""A blue/green deployment, from the cluster's state to HAProxy's configuration."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SETTINGS = Settings(ssl_certs=(), groups=frozenset({"external"}))
 
 
 def app(colour: str, healthy: int, count: int, port: int, **labels: str) -> App:
-    """One of the pair, in the way that deployment tools write their labels."""
+    """Return one app of the pair, with the labels that deployment tools write."""
     said = {
         "GROUP": "external",
         "DEPLOYMENT_GROUP": "shop",
@@ -48,20 +48,20 @@ def app(colour: str, healthy: int, count: int, port: int, **labels: str) -> App:
 
 
 def planner() -> Planner:
-    """Nothing is known yet."""
+    """Return a planner without apps."""
     templates = load_templates("/nonexistent", {})
     return Planner(Offers(SETTINGS, PER_APP_NAMES, lambda host: host), Renderer(SETTINGS, templates))
 
 
 class BlueGreen(SynchronousTestCase):
-    """What HAProxy is told, phase by phase."""
+    """HAProxy's configuration in each phase."""
 
     def setUp(self) -> None:
         self.planner = planner()
         self.apps: dict[str, App] = {}
 
     def wanted(self, *apps: App, gone: str | None = None) -> PlannedConfig:
-        """What is wanted after these apps have changed; equal to what a controller wants that starts now."""
+        """Return the configuration after changes; assert that it equals that of a controller that starts now."""
         self.apps |= {each.id: each for each in apps}
         if gone:
             del self.apps[gone]

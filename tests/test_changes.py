@@ -1,4 +1,4 @@
-"""What the next release will say of itself."""
+"""The news fragments of the next release."""
 
 from __future__ import annotations
 

@@ -81,11 +81,11 @@ HEAVY = (
     "prometheus_client",
     "zope.interface",
 )
-"""What no run of the command needs that only prints something."""
+"""Modules that a run of the command that only prints does not need."""
 
 
 class ImportTests(SynchronousTestCase):
-    """What the command imports for what it is asked."""
+    """The modules that the command imports for its arguments."""
 
     def imported(self, *arguments: str) -> set[str]:
         """Return the modules that are there when the command with these arguments has ended."""
@@ -172,7 +172,7 @@ class FileTests(SynchronousTestCase):
     """marathon-update-haproxy.py as a program."""
 
     def program(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
-        """Run it by this Python, from another directory."""
+        """Run the program with the current Python, in another directory."""
         return subprocess.run(
             [sys.executable, str(CHECKOUT / "marathon-update-haproxy.py"), *arguments],
             cwd="/",

@@ -1,4 +1,4 @@
-"""The package for DC/OS: what a cluster makes of it, for several files of options."""
+"""The package for DC/OS, rendered as a cluster does it, with several options files."""
 
 from __future__ import annotations
 
@@ -60,18 +60,18 @@ OPTION_FILES: dict[str, dict[str, Any]] = {
 
 
 def document(name: str) -> Any:
-    """One of the package's JSON files."""
+    """Return the content of a JSON file of the package."""
     return json.loads((PACKAGE / name).read_text(encoding="utf-8"))
 
 
 def options(given: dict[str, Any]) -> dict[str, Any]:
-    """An options file with the defaults, as the cluster completes it."""
+    """Return an options file with the defaults, completed as by the cluster."""
     known = document("config.json")["properties"]["marathon-lb"]["properties"]
     return {"marathon-lb": {**{name: one["default"] for name, one in known.items()}, **given}}
 
 
 def rendered(given: dict[str, Any]) -> dict[str, Any]:
-    """The app that the cluster posts to Marathon. Its mustache escapes for JSON, not for HTML."""
+    """Return the app that the cluster posts to Marathon. Its mustache escapes for JSON, not for HTML."""
     renderer = pystache.Renderer(escape=lambda text: json.dumps(text)[1:-1], missing_tags="strict")
     template = (PACKAGE / "marathon.json.mustache").read_text(encoding="utf-8")
     app = json.loads(renderer.render(template, {**options(given), "resource": document("resource.json")}))
@@ -80,13 +80,13 @@ def rendered(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def entered(app: dict[str, Any]) -> Start:
-    """What the image's entrypoint makes of the app; secrets are what the cluster puts there."""
+    """Return the command line of the image's entrypoint for the app, with the cluster's secrets."""
     environ = {name: value if isinstance(value, str) else "{}" for name, value in app["env"].items()}
     return start_from(app["args"], environ, machine=MACHINE)
 
 
 def understood(start: Start) -> Any:
-    """What the controller makes of it."""
+    """Return the controller's settings for that command line."""
     line = Options(start.environ)
     line.parseOptions(start.arguments)
     return settings_from(line.given, start.environ, machine=MACHINE)

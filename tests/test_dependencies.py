@@ -15,7 +15,7 @@ FIXED = {
     "pyopenssl": ("26.0", "CVE-2026-27459"),
     "twisted": ("26.4", "CVE-2026-42304"),
 }
-"""The first version without the last vulnerability that was known of each."""
+"""The first version of each dependency without known vulnerabilities, and the last of these."""
 
 
 def version(text: str) -> tuple[int, ...]:

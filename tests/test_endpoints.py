@@ -1,4 +1,4 @@
-"""Agents whose requests all go to one place."""
+"""Agents that send all requests to one endpoint."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ChosenEndpointFactoryTests(SynchronousTestCase):
         self.reactor: Any = MemoryReactorClock()
 
     def endpoint(self, path: str) -> IStreamClientEndpoint:
-        """A socket's endpoint."""
+        """Return the endpoint of a socket."""
         endpoint: IStreamClientEndpoint = UNIXClientEndpoint(self.reactor, path)
         return endpoint
 

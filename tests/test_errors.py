@@ -1,4 +1,4 @@
-"""The tree of errors: what each shows an operator."""
+"""The errors: their messages for operators."""
 
 from __future__ import annotations
 

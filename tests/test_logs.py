@@ -1,4 +1,4 @@
-"""What the log looks like."""
+"""The format of the log."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Secretive:
 
 
 class LogTests(SynchronousTestCase):
-    """Lines out of events."""
+    """The lines of events."""
 
     def logged(self, **options: Any) -> tuple[Logger, StringIO]:
-        """A logger and the stream that its events are written to."""
+        """Return a logger and the stream of its output."""
         stream = StringIO()
         observer = logs.observer(Settings(**options), stream)
         return Logger(namespace="marathonlb.x", observer=LogPublisher(observer)), stream

@@ -1,4 +1,4 @@
-"""The metrics: their table, and how they are exposed."""
+"""The metrics: their table and their exposition."""
 
 from __future__ import annotations
 

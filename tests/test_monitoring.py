@@ -1,4 +1,4 @@
-"""The alert rules and the dashboard of packaging/ against the metrics that there are."""
+"""The alert rules and the Grafana dashboard of packaging/ use only existing metrics."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KINDS = {PREFIX + row.name: row.kind.__name__ for row in METRICS}
 
 
 def unknown(text: str) -> list[str]:
-    """The metrics of ours that a text names and that are none; histograms by their series."""
+    """Return the names of our metrics in a text that do not exist; histograms by their series."""
     names = set(re.findall(rf"\b{PREFIX}\w+", text))
     series = {
         f"{name}_{part}"
@@ -31,7 +31,7 @@ def unknown(text: str) -> list[str]:
 
 
 class Alerts(SynchronousTestCase):
-    """The rules."""
+    """The alert rules."""
 
     def test_names(self) -> None:
         """No rule asks for a metric that there is not."""
@@ -47,7 +47,7 @@ class Alerts(SynchronousTestCase):
 
 
 def expressions(panel: Any) -> Iterator[str]:
-    """What the panels ask for."""
+    """Return the queries of the panels."""
     for target in panel.get("targets", ()):
         yield target["expr"]
     for inner in panel.get("panels", ()):

@@ -1,4 +1,4 @@
-"""What nobody is shown."""
+"""The redaction of secrets."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ PIECES = (
     "x",
     ":",
 )
-"""What a text of some size may be made of to make somebody slow."""
+"""Parts of texts that could make the redaction slow."""
 
 
 class MaskedTests(SynchronousTestCase):
@@ -106,7 +106,7 @@ class MaskedTests(SynchronousTestCase):
 
 
 class MakersTests(SynchronousTestCase):
-    """What is told of a text, wherever it is told."""
+    """The redaction of texts in every output."""
 
     def test_values(self) -> None:
         """Problems, errors and HAProxy's complaints hold no secret at all."""

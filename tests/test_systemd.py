@@ -1,4 +1,4 @@
-"""The units for systemd: what they tell the controller."""
+"""The systemd units: their options for the controller."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ UNITS = CHECKOUT / "packaging" / "systemd"
 
 
 class UnitTests(SynchronousTestCase):
-    """What the units tell the controller."""
+    """The options in the units."""
 
     def test_environment(self) -> None:
         """The variables of the unit are options, and their paths are those that systemd and tmpfiles.d make."""

@@ -113,7 +113,7 @@ class ServiceTests(SynchronousTestCase):
         self.assertEqual("marathon-lb: MLB-909 there is no haproxy; install the extra haproxy", stop.code)
 
     def observer(self, arguments: list[str], **twistd: Any) -> Any:
-        """What the application would log to."""
+        """Return the log observer of the application."""
         application = Application("marathon-lb")
         daemon, _, _ = self.make(arguments, twistd)
         daemon.setServiceParent(application)

@@ -1,4 +1,4 @@
-"""Disks that crash, and disks that are full."""
+"""Disks on which the process crashes, and disks that are full."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from marathonlb.haproxy.files.disk import Disk
 
 
 class Crash(BaseException):
-    """The process is gone; no handler of its own runs, so nothing may rely on one."""
+    """Simulates a crash of the process; a BaseException, so no handler of the code runs."""
 
 
 class FailingDisk(Disk):
     """
-    Counts its operations and does something before one of them.
+    Records its operations and calls a function before one of them.
 
     :param at: the number of the operation, from 0.
-    :param happen: what happens; it raises.
-    :param partly: whether a write has written its first half by then.
+    :param happen: the function, which raises.
+    :param partly: True if a write has written its first half before.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class FailingDisk(Disk):
 
 
 def crashing(at: int, directory: str, copy: str, *, partly: bool = False) -> FailingDisk:
-    """A disk that is copied as it is at one operation; then the process is gone."""
+    """Return a disk that is copied before one operation; then the process crashes."""
 
     def happen() -> None:
         shutil.copytree(directory, copy, symlinks=True)
@@ -66,7 +66,7 @@ def crashing(at: int, directory: str, copy: str, *, partly: bool = False) -> Fai
 
 
 def refusing(at: int, code: int, words: str) -> FailingDisk:
-    """A disk that refuses one operation."""
+    """Return a disk on which one operation fails."""
 
     def happen() -> None:
         raise OSError(code, words)

@@ -1,4 +1,4 @@
-"""Stand-ins for HAProxy's side; each passes the contract tests that the real one passes (`tests.haproxy.contracts`)."""
+"""Fakes of the parts that use HAProxy; they pass the contract tests of the real ones (`tests.haproxy.contracts`)."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from marathonlb.haproxy.reload_reason import (
 )
 
 NONSENSE = "nonsense here"
-"""A line that every HAProxy refuses, and the fakes, too."""
+"""A line that every HAProxy and the fakes reject."""
 
 
 def complaints(config: Config, refused: str = NONSENSE) -> tuple[Complaint, ...]:
-    """What a HAProxy would say of the lines that hold these words."""
+    """Return HAProxy's complaints about the lines that contain these words."""
     found = []
     for number, line in enumerate(config.template.split("\n"), 1):
         if refused in line:
@@ -36,7 +36,7 @@ def complaints(config: Config, refused: str = NONSENSE) -> tuple[Complaint, ...]
 
 
 def _holds(config: Config, each: list[set[str]]) -> bool:
-    """Whether a text holds all words of one of these sets."""
+    """Return whether a text contains all words of one of these sets."""
     text = config.template
     return any(all(word in text for word in words) for words in each)
 
@@ -44,11 +44,11 @@ def _holds(config: Config, each: list[set[str]]) -> bool:
 @implementer(IChecker)
 class FakeChecker:
     """
-    Refuses every line that holds one of some words.
+    Rejects every line that contains one of some words.
 
     :ivar refused: those words.
-    :ivar checked: the staged files that it was asked about, and their text at that time.
-    :ivar warnings: what it says where it accepts.
+    :ivar checked: the paths of the checked files, and their text at that time.
+    :ivar warnings: the output for accepted files.
     """
 
     def __init__(self, *refused: str) -> None:
@@ -68,12 +68,12 @@ class FakeChecker:
 @implementer(IReloader)
 class FakeReloader:
     """
-    Reloads at once, fails as it is told to, or waits until it is let go.
+    Reloads at once, fails, or waits, as the test sets it.
 
-    :ivar reloaded: the configurations that it was asked to load.
-    :ivar failures: errors for the next reloads, the first one first.
-    :ivar up: whether HAProxy runs.
-    :ivar found: whether a reload finds a HAProxy to reload.
+    :ivar reloaded: the configurations of all reloads.
+    :ivar failures: errors for the next reloads, in order.
+    :ivar up: True if HAProxy runs.
+    :ivar found: True if a reload finds a running HAProxy.
     """
 
     def __init__(self) -> None:
@@ -105,19 +105,19 @@ class FakeReloader:
 @implementer(IApplier)
 class FakeApplier:
     """
-    Applies in memory: plans as the real one, refuses as `FakeChecker`, fails as it is told to.
+    Applies in memory: plans like the real one, rejects like `FakeChecker`, and fails as the test sets it.
 
-    :ivar wanted: every configuration that it was asked for.
-    :ivar applied: those that it made run.
-    :ivar recovered: how often it was asked to recover.
-    :ivar checked: how often it was asked to check alone.
-    :ivar outcome: the class of the outcome where something is to be done.
-    :ivar silent: whether it refuses without a word about the line.
-    :ivar hangs: sets of words; a check of a text that holds all words of one does not end.
+    :ivar wanted: all configurations that it was called with.
+    :ivar applied: those that were applied.
+    :ivar recovered: number of calls of `recover`.
+    :ivar checked: number of checks without application.
+    :ivar outcome: the class of the outcome of a change.
+    :ivar silent: True if a rejection does not name the line.
+    :ivar hangs: sets of words; the check of a text that contains all words of a set does not end.
     :ivar breaks: the same for reloads, which fail with `broken`.
-    :ivar gathers: whether what differs may wait for other reloads.
-    :ivar drained: the servers that it was told to drain.
-    :ivar flushed: how often it was told to write what is behind.
+    :ivar gathers: True if changes may wait for other reloads.
+    :ivar drained: the drained servers.
+    :ivar flushed: number of calls of `flush`.
     """
 
     def __init__(self, *refused: str) -> None:
@@ -143,15 +143,15 @@ class FakeApplier:
         self.outcome: type[Reloaded | Stepped | Written] = Reloaded
 
     def fail_next(self, *errors: Exception) -> None:
-        """Fail the next applications that need something done with these errors, one each."""
+        """Fail the next applications that change something with these errors, one each."""
         self._failures += errors
 
     def hold(self) -> None:
-        """Let applications wait, as HAProxy does while it loads."""
+        """Delay applications until `release`, like a HAProxy that is loading."""
         self._held = Deferred()
 
     def release(self) -> None:
-        """Let what waits go on."""
+        """Complete the delayed applications."""
         held, self._held = self._held, None
         if held is not None:
             held.callback(None)

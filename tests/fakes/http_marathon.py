@@ -1,8 +1,8 @@
 """
-A Marathon on a real socket that can misbehave in every way.
+A Marathon on a real socket that can violate the protocol.
 
-It writes raw HTTP, so that it can break off, fall silent or send half a line. Each path has a `Script` that gets the
-connection and the request and writes the answer.
+It writes raw HTTP, so it can close connections, stop responding or send half a line. Each path has a `Script` that gets
+the connection and the request and writes the response.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from zope.interface import implementer
 
 @frozen
 class Request:
-    """A request's head; header names are in lower case."""
+    """The head of a request; header names are in lower case."""
 
     method: str
     path: str
@@ -33,7 +33,7 @@ class Request:
 
 
 class Connection(Protocol):
-    """One request per connection, which ends when its script says so."""
+    """A connection with one request; the script closes it."""
 
     def __init__(self, server: HTTPMarathon) -> None:
         self._server = server
@@ -41,11 +41,11 @@ class Connection(Protocol):
         self._asked = False
 
     def connectionMade(self) -> None:
-        """Remember it, so that it can be ended."""
+        """Track the connection, to reset it at the end."""
         self._server.connections.append(self)
 
     def dataReceived(self, data: bytes) -> None:
-        """Read the head; bodies are of no interest."""
+        """Read the head of the request; bodies are ignored."""
         if self._asked:
             return
         self._head += data
@@ -64,7 +64,7 @@ class Connection(Protocol):
         self._server.script_for(request)(self, request)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Forget it."""
+        """Stop tracking the connection."""
         self._server.connections.remove(self)
 
     def write(self, data: bytes) -> None:
@@ -73,17 +73,17 @@ class Connection(Protocol):
         self.transport.write(data)
 
     def close(self) -> None:
-        """End it in order."""
+        """Close the connection."""
         assert self.transport is not None
         self.transport.loseConnection()
 
     def abort(self) -> None:
-        """End it with a reset."""
+        """Reset the connection."""
         assert self.transport is not None
         self.transport.abortConnection()  # type: ignore[attr-defined]
 
     def head(self, status: int, *headers: str, length: int | None = None) -> None:
-        """Send a head; without a length the body ends with the connection."""
+        """Send the head of a response; without a length the body ends with the connection."""
         lines = [f"HTTP/1.1 {status} Whatever", "Connection: close", *headers]
         if length is not None:
             lines.append(f"Content-Length: {length}")
@@ -94,7 +94,7 @@ Script = Callable[[Connection, Request], object]
 
 
 def body(content: bytes, status: int = 200, *headers: str) -> Script:
-    """A whole answer."""
+    """Return a script that sends a complete response."""
 
     def script(connection: Connection, request: Request) -> None:
         connection.head(status, *headers, length=len(content))
@@ -105,28 +105,28 @@ def body(content: bytes, status: int = 200, *headers: str) -> Script:
 
 
 def json_body(document: Any, status: int = 200, *headers: str) -> Script:
-    """A whole answer in JSON."""
+    """Return a script that sends a complete JSON response."""
     return body(json.dumps(document).encode(), status, "Content-Type: application/json", *headers)
 
 
 def message(status: int, text: str) -> Script:
-    """One of Marathon's own errors."""
+    """Return a script that sends an error in Marathon's format."""
     return json_body({"message": text}, status)
 
 
 def html(status: int) -> Script:
-    """A page of Jetty's, or of a proxy's."""
+    """Return a script that sends an HTML page, like Jetty or a proxy."""
     return body(b"<html><title>Error</title></html>", status, "Content-Type: text/html")
 
 
 def zipped(document: Any) -> Script:
-    """A compressed answer."""
+    """Return a script that sends a compressed response."""
     content = gzip.compress(json.dumps(document).encode())
     return body(content, 200, "Content-Type: application/json", "Content-Encoding: gzip")
 
 
 def cut_off(content: bytes, length: int | None, *headers: str) -> Script:
-    """An answer that promises a length, or none, and ends before its content does."""
+    """Return a script that closes the connection before the response is complete."""
 
     def script(connection: Connection, request: Request) -> None:
         connection.head(200, "Content-Type: application/json", *headers, length=length)
@@ -137,7 +137,7 @@ def cut_off(content: bytes, length: int | None, *headers: str) -> Script:
 
 
 def redirect(status: int, location: str, *headers: str) -> Script:
-    """Go elsewhere; ``{query}`` stands for the request's own."""
+    """Return a script that redirects; ``{query}`` stands for the query of the request."""
 
     def script(connection: Connection, request: Request) -> None:
         query = "&".join(f"{name}={value}" for name, values in request.query.items() for value in values)
@@ -148,16 +148,16 @@ def redirect(status: int, location: str, *headers: str) -> Script:
 
 
 def silence(connection: Connection, request: Request) -> None:
-    """Say nothing, ever."""
+    """Never respond."""
 
 
 def hang_up(connection: Connection, request: Request) -> None:
-    """Reset the connection without a word."""
+    """Reset the connection without a response."""
     connection.abort()
 
 
 def stream(*chunks: bytes, end: bool = False) -> Script:
-    """An event stream that sends this; it stays open unless ``end`` is set."""
+    """Return a script that sends an event stream; it stays open unless ``end`` is set."""
 
     def script(connection: Connection, request: Request) -> None:
         connection.head(200, "Content-Type: text/event-stream;charset=UTF-8")
@@ -174,8 +174,8 @@ class HTTPMarathon(Factory):
     """
     A server on an ephemeral port of the loopback.
 
-    :ivar scripts: what is done by path; other paths are unknown pages.
-    :ivar requests: all that came, in order.
+    :ivar scripts: the scripts by path; other paths are unknown pages.
+    :ivar requests: all requests, in order.
     """
 
     noisy = False
@@ -188,15 +188,15 @@ class HTTPMarathon(Factory):
         self._port: IListeningPort | None = None
 
     def buildProtocol(self, addr: object) -> Connection:
-        """One connection."""
+        """Return the protocol of a connection."""
         return Connection(self)
 
     def script_for(self, request: Request) -> Script:
-        """What to do with this request."""
+        """Return the script for a request."""
         return self.scripts.get(request.path, self.unknown)
 
     async def start(self, reactor: Any, context: Any = None, port: int = 0) -> None:
-        """Listen, on a port of its own or on this one; with TLS where a context factory is given."""
+        """Listen on a free port or on this one, with TLS if a context factory is given."""
         if context is None:
             endpoint: Any = TCP4ServerEndpoint(reactor, port, interface="127.0.0.1")
         else:
@@ -205,7 +205,7 @@ class HTTPMarathon(Factory):
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port."""
         assert self._port is not None
         return int(self._port.getHost().port)
 
@@ -223,7 +223,7 @@ class HTTPMarathon(Factory):
             connection.abort()
 
     def paths(self) -> list[str]:
-        """The paths that were asked for."""
+        """Return the paths of all requests."""
         return [request.path for request in self.requests]
 
 

@@ -13,9 +13,9 @@ from zope.interface import implementer
 
 class FakeProcess:
     """
-    A process that does what the test says.
+    A process that the test controls.
 
-    :ivar signals: what was sent to it.
+    :ivar signals: the signals that it received.
     """
 
     def __init__(
@@ -26,13 +26,13 @@ class FakeProcess:
         self.ended = False
 
     def closeStdin(self) -> None:
-        """It reads nothing."""
+        """Ignore the call: the process reads no input."""
 
     def loseConnection(self) -> None:
-        """Its pipes are nobody's any more."""
+        """Ignore the call: there are no pipes."""
 
     def signalProcess(self, name: str) -> None:
-        """Keep the signal; KILL ends it."""
+        """Record the signal; KILL ends the process."""
         if self.ended:
             raise ProcessExitedAlready
         self.signals.append(name)
@@ -45,9 +45,9 @@ class FakeProcess:
 
     def end(self, status: int | None = 0, *, signal: int | None = None, pipes: bool = True) -> None:
         """
-        End.
+        End the process.
 
-        :param pipes: whether its output is closed with it; a child of its own may hold it open.
+        :param pipes: True if its output is closed too; a child process may keep it open.
         """
         self.ended = True
         error = ProcessDone(0) if status == 0 else ProcessTerminated(status, signal, None)
@@ -59,9 +59,9 @@ class FakeProcess:
 @implementer(IReactorProcess)
 class FakeSpawner:
     """
-    Keeps what it was asked to start.
+    Records the started processes.
 
-    :ivar answers: by a word of the command line: exit status and output, given at once.
+    :ivar answers: exit status and output by a word of the command line; such a process ends at once.
     """
 
     def __init__(self, answers: Mapping[str, tuple[int, str]] | None = None) -> None:
@@ -92,7 +92,7 @@ class FakeSpawner:
 
 
 class Unable(FakeSpawner):
-    """A spawner that is told at once that nothing can be executed."""
+    """A spawner on which every start fails."""
 
     def spawnProcess(self, processProtocol: Any, executable: Any, *arguments: Any, **more: Any) -> Any:
         """Fail."""

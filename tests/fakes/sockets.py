@@ -1,4 +1,4 @@
-"""A HAProxy's socket that answers what the test says, in the words that real ones were heard to speak."""
+"""A fake runtime API socket with replies that the test sets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Answer = str | None
 
 
 class _Transport(StringTransport):
-    """Hands what is written to the fake, and hangs up as a socket does."""
+    """Passes written data to the fake, and closes like a socket."""
 
     def __init__(self, heard: Callable[[_Transport, str], None]) -> None:
         super().__init__()
@@ -43,11 +43,11 @@ class _Transport(StringTransport):
 @implementer(IStreamClientEndpoint)
 class FakeSocket:
     """
-    Answers each command by a function and hangs up.
+    Replies to each command by a function and closes the connection.
 
-    :param answer: a command without its ``quit`` → the answer; None keeps silent.
+    :param answer: returns the reply to a command without its ``quit``; None sends no reply.
     :ivar asked: the commands.
-    :ivar listening: whether anybody accepts connections.
+    :ivar listening: True if connections are accepted.
     """
 
     def __init__(self, answer: Callable[[str], Answer]) -> None:

@@ -1,7 +1,7 @@
 """
-A stand-in for HAProxy's worker behind its socket, in the words that HAProxy 2.6 to 3.4 say.
+A fake of HAProxy's worker behind its runtime API, with the replies of HAProxy 2.6 to 3.4.
 
-It passes the contract tests that the real ones pass (`tests.haproxy.runtime.connections`).
+It passes the same contract tests as the real one (`tests.haproxy.runtime.connections`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ HEADER = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_sta
 
 @define
 class FakeServer:
-    """One server of it."""
+    """One server of the fake worker."""
 
     id: int
     address: str
@@ -38,7 +38,7 @@ class FakeServer:
 
 @define
 class FakeMap:
-    """A map with its versions: number → entries."""
+    """A map with its versions: entries by number."""
 
     versions: dict[int, list[tuple[str, str]]] = field(factory=lambda: {0: []})
     current: int = 0
@@ -47,7 +47,7 @@ class FakeMap:
 
 @implementer(IRuntimeConnection)
 class FakeRuntimeConnection:
-    """A conversation with it."""
+    """A connection to the fake worker."""
 
     def __init__(self, worker: FakeWorker) -> None:
         self._worker = worker
@@ -67,16 +67,16 @@ class FakeWorker:
     """
     A worker in memory.
 
-    :ivar said: the commands that it was told.
-    :ivar writings: how many commands came at once, each time.
-    :ivar answers: answers that it gives in place of its own, by the beginning of a command.
-    :ivar named: the ``defaults`` that it has read.
-    :ivar closed: the backends to which no request is led.
-    :ivar refusing: the arguments of servers that it does not take.
-    :ivar up: whether it can be asked.
-    :ivar over: how many conversations have ended, which shows when something is said.
-    :ivar before: called with each command before it is carried out.
-    :ivar held: where it is set, answers wait for it.
+    :ivar said: the received commands.
+    :ivar writings: the number of commands of each batch.
+    :ivar answers: replies that replace its own, by the beginning of the command.
+    :ivar named: the named ``defaults`` of its configuration.
+    :ivar closed: the unpublished backends, which get no requests.
+    :ivar refusing: the server arguments that it rejects.
+    :ivar up: True if it accepts commands.
+    :ivar over: number of connections that fail at their next command, since they have ended.
+    :ivar before: called with each command before its execution.
+    :ivar held: if set, replies wait for it.
     """
 
     def __init__(self, version: str = "2.8.25") -> None:
@@ -98,7 +98,7 @@ class FakeWorker:
         self.talks: list[FakeRuntimeConnection] = []
 
     def load(self, config: Config, directory: str) -> None:
-        """Begin anew from a configuration, as another process."""
+        """Restart with a configuration, as another process."""
         self.pid += 1
         self.backends, self.fixed, self.closed = {}, set(), set()
         self.named = {section.name for section in config.sections if section.kind == "defaults"}
@@ -149,7 +149,7 @@ class FakeWorker:
         return answered
 
     def commands(self) -> list[str]:
-        """What it was told to do since this was asked last; questions are left out."""
+        """Return the commands since the last call, without queries."""
         said, self.said = self.said, []
         return [
             c

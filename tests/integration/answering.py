@@ -1,4 +1,4 @@
-"""Tasks that answer who they are, in this process, and requests to them through a HAProxy."""
+"""Tasks in this process that respond with their names, and requests to them through HAProxy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.integration.reserved import free_port
 
 
 class Task:
-    """A task of a service: answers its name over connections that are kept, its path's seconds late in the middle."""
+    """A task that responds with its name on persistent connections; ``/slow/N`` delays the second half by N seconds."""
 
     def __init__(self, name: str) -> None:
         self.name = name.encode()
@@ -50,8 +50,8 @@ class Task:
         self._open.discard(connection)
 
     def end(self) -> None:
-        """Accept no more, and hang up."""
-        # closed under a thread that is about to accept, its number may be the next task's, whose caller that one takes
+        """Stop accepting connections, and close the open ones."""
+        # if the file descriptor were closed now, the accepting thread might take connections of its next owner
         with contextlib.suppress(OSError):
             self._listening.shutdown(socket.SHUT_RDWR)
         self._thread.join()
@@ -62,7 +62,7 @@ class Task:
 
 
 def request(port: int, path: str = "/", cookie: str = "") -> tuple[str, str]:
-    """The body of an answer and its cookie; raises `OSError` where it is not 200."""
+    """Return the body and the cookie of a response; raise `OSError` if its status is not 200."""
     with socket.create_connection(("127.0.0.1", port), 10) as connection:
         extra = f"Cookie: {cookie}\r\n" if cookie else ""
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{extra}\r\n".encode())

@@ -1,4 +1,4 @@
-"""Certificates of every kind for the tests, and clients that look at those which are served."""
+"""Certificates for the tests, and clients that check the served ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
 def key_text(key: PrivateKey, passphrase: bytes = b"") -> bytes:
-    """A private key as PEM."""
+    """Return a private key in PEM format."""
     cipher: serialization.KeySerializationEncryption = serialization.NoEncryption()
     if passphrase:
         cipher = serialization.BestAvailableEncryption(passphrase)
@@ -29,7 +29,7 @@ def key_text(key: PrivateKey, passphrase: bytes = b"") -> bytes:
 
 
 class Authority:
-    """Signs certificates; its own is in ``path``."""
+    """A certificate authority; its own certificate is in the file ``path``."""
 
     def __init__(self, directory: Path, name: str = "authority.test") -> None:
         self.directory = directory
@@ -48,10 +48,10 @@ class Authority:
         mode: str = "both",
     ) -> str:
         """
-        A new certificate in a file of the directory; returns the path.
+        Write a new certificate to a file of the directory; return the path.
 
-        :param days: from when to when it is valid, from now.
-        :param mode: ``both``, or the ``certificate`` or the ``key`` alone; or ``apart``: the key in a file beside it.
+        :param days: the start and the end of its validity, in days from now.
+        :param mode: ``both``, only the ``certificate`` or the ``key``, or ``apart``: the key in a separate file.
         """
         key = key or ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
@@ -66,7 +66,7 @@ class Authority:
         return str(path)
 
     def response(self, file: str) -> bytes:
-        """An OCSP response for a certificate of the directory."""
+        """Return an OCSP response for a certificate of the directory."""
         leaf, issuer = (
             x509.load_pem_x509_certificate(path.read_bytes())
             for path in (self.directory / file, Path(self.path))
@@ -112,7 +112,7 @@ class Authority:
 
 
 def _general_name(name: str) -> x509.GeneralName:
-    """A host name, or an address."""
+    """Return the general name of a host name or an address."""
     try:
         return x509.IPAddress(ip_address(name))
     except ValueError:
@@ -120,7 +120,7 @@ def _general_name(name: str) -> x509.GeneralName:
 
 
 def client(*protocols: str, certificate: str = "") -> ssl.SSLContext:
-    """A client that takes any certificate, offers these protocols, and shows its own where it has one."""
+    """Return a TLS context that accepts any certificate and offers these protocols and this client certificate."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -133,7 +133,7 @@ def client(*protocols: str, certificate: str = "") -> ssl.SSLContext:
 def ask_tls(
     port: int, sni: str | None, host: str, path: str = "/", certificate: str = "", **headers: str
 ) -> Answer:
-    """One request over TLS. Raises `OSError` where the handshake, or the answer to it, is a refusal."""
+    """Send one request over TLS. Raise `OSError` if the handshake or the request fails."""
     with socket.create_connection(("127.0.0.1", port), 5) as plain:
         connection = http.client.HTTPConnection("127.0.0.1", port)
         connection.sock = client(certificate=certificate).wrap_socket(plain, server_hostname=sni)
@@ -149,7 +149,7 @@ def ask_tls(
 
 
 def served(port: int, sni: str | None, *protocols: str) -> tuple[str, str]:
-    """Whose certificate is served for a name, and the protocol that is agreed on; empty where the handshake fails."""
+    """Return the common name of the served certificate and the negotiated protocol; empty if the handshake fails."""
     try:
         with (
             socket.create_connection(("127.0.0.1", port), 5) as plain,
@@ -161,11 +161,11 @@ def served(port: int, sni: str | None, *protocols: str) -> tuple[str, str]:
 
 
 def common_name(der: bytes | None) -> str:
-    """Whose a certificate is."""
+    """Return the common name of a certificate."""
     found = x509.load_der_x509_certificate(der or b"")
     return str(found.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
 
 
 def weak_key() -> rsa.RSAPrivateKey:
-    """A key that some builds of OpenSSL find too small."""
+    """Return a key that some builds of OpenSSL reject as too small."""
     return rsa.generate_private_key(65537, 1024)

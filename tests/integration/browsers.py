@@ -1,4 +1,4 @@
-"""A real Chromium for the tests, spoken to by the WebDriver protocol (W3C), so that the reactor goes on meanwhile."""
+"""A real Chromium for the tests, controlled by the WebDriver protocol (W3C) without blocking the reactor."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ FLAGS = (
 _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 
 SECONDS = 30.0
-"""So long a page is given to become what a test wants."""
+"""Maximum number of seconds until a page has the expected state."""
 
 
 class Refused(AssertionError):
-    """The browser could not do it, in its words."""
+    """The browser returned an error; the message is the browser's."""
 
 
 class Browser:
     """
-    One browser with one window, in a directory of its own.
+    A browser with one window and its own profile directory.
 
-    :param size: of the window, in pixels.
-    :param flags: more of Chromium's.
+    :param size: size of the window, in pixels.
+    :param flags: additional command line flags of Chromium.
     """
 
     def __init__(self, size: tuple[int, int] = (1280, 900), flags: tuple[str, ...] = ()) -> None:
@@ -64,7 +64,7 @@ class Browser:
         self._session = ""
 
     async def start(self) -> None:
-        """Start it."""
+        """Start the browser."""
         environ = {"HOME": str(self._home), "PATH": "/usr/bin:/bin", "TMPDIR": str(self._home)}
         with (self._home / "log").open("wb") as log:
             self._driver = subprocess.Popen(
@@ -94,7 +94,7 @@ class Browser:
         self._session = f"/session/{made['sessionId']}"
 
     async def stop(self) -> None:
-        """End it, and what it has left."""
+        """End the browser and its child processes, and delete its files."""
         driver = self._driver
         try:
             if self._session:
@@ -117,16 +117,16 @@ class Browser:
         return value
 
     async def open(self, url: str) -> None:
-        """Show a page."""
+        """Open a page."""
         await self._ask("POST", f"{self._session}/url", {"url": url})
 
     async def script(self, text: str, *arguments: Any) -> Any:
-        """What a function's body returns; the page's policy does not hold for it."""
+        """Run the body of a function, and return its result; the page's security policy does not apply."""
         body = {"script": text, "args": arguments}
         return await self._ask("POST", f"{self._session}/execute/sync", body)
 
     async def later(self, text: str, *arguments: Any) -> Any:
-        """What a function's body gives to its last argument, later on."""
+        """Run the body of a function, and return the value that it passes to its last argument, a callback."""
         body = {"script": text, "args": arguments}
         return await self._ask("POST", f"{self._session}/execute/async", body)
 
@@ -143,38 +143,38 @@ class Browser:
             raise AssertionError(f"never {condition}; the page says:\n{shown}") from None
 
     async def text(self, selector: str) -> str:
-        """What stands in the first element that fits."""
+        """Return the text of the first matching element."""
         return str(await self.script("return document.querySelector(arguments[0]).innerText", selector))
 
     async def element(self, selector: str) -> str:
-        """An element, for what follows. Raises `Refused` where there is none."""
+        """Return a reference to an element. Raise `Refused` if there is none."""
         body = {"using": "css selector", "value": selector}
         found = await self._ask("POST", f"{self._session}/element", body)
         return f"{self._session}/element/{found[_ELEMENT]}"
 
     async def click(self, selector: str) -> None:
-        """Click, as somebody would: it has to be there to be seen."""
+        """Click an element like a user: it must be visible."""
         await self._ask("POST", f"{await self.element(selector)}/click", {})
 
     async def type(self, selector: str, text: str) -> None:
-        """Type, key by key."""
+        """Type a text, key by key."""
         await self._ask("POST", f"{await self.element(selector)}/value", {"text": text})
 
     async def resize(self, width: int, height: int) -> None:
-        """Give the window another size."""
+        """Resize the window."""
         await self._ask("POST", f"{self._session}/window/rect", {"width": width, "height": height})
 
     async def devtools(self, command: str, **parameters: Any) -> Any:
-        """Chromium's own protocol, for what WebDriver lacks."""
+        """Send a command of Chromium's DevTools protocol."""
         body = {"cmd": command, "params": parameters}
         return await self._ask("POST", f"{self._session}/goog/cdp/execute", body)
 
     async def complaints(self) -> list[str]:
-        """What the console has been told since this was asked last: errors, and what the policy forbade."""
+        """Return the console messages since the last call: errors and policy violations."""
         entries = await self._ask("POST", f"{self._session}/se/log", {"type": "browser"})
         return [entry["message"] for entry in entries if entry["level"] in ("SEVERE", "WARNING")]
 
     async def picture(self, path: Path, *, whole: bool = False) -> None:
-        """Write a PNG of what is shown."""
+        """Write a screenshot as PNG."""
         found = await self.devtools("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
         path.write_bytes(base64.b64decode(found["data"]))

@@ -1,4 +1,4 @@
-"""The controller as a program, between a Marathon of this process and a HAProxy of its own."""
+"""The controller as a program, with a Marathon in this process and its own HAProxy."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HOST = "shop.example.com"
 
 
 def get(port: int, host: str = HOST, path: str = "/") -> str:
-    """The first line and the body of an answer on a connection of its own; empty where there is none."""
+    """Return the status line and the body of a response, on a new connection; empty if there is none."""
     try:
         with socket.create_connection(("127.0.0.1", port), 5) as connection:
             connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
@@ -40,7 +40,7 @@ def get(port: int, host: str = HOST, path: str = "/") -> str:
 
 
 def app(name: str, port: int, instances: int = 1, **labels: str) -> dict[str, Any]:
-    """A little web server as an app."""
+    """Return the definition of an app with a small web server."""
     return {
         "id": f"/{name}",
         "cmd": f'exec "{sys.executable}" -S -m minimarathon.apps web --name {name}',
@@ -62,7 +62,7 @@ def app(name: str, port: int, instances: int = 1, **labels: str) -> dict[str, An
 
 
 class Controlled:
-    """For a `MarathonTestCase`: the daemon as a program in a directory, the HAProxy that it manages, and their end."""
+    """A mixin for `MarathonTestCase`: runs the daemon and its HAProxy in a directory, and ends them."""
 
     haproxy = ""
     timeout = 480
@@ -74,7 +74,7 @@ class Controlled:
         self.addCleanup(self.clean)
 
     async def clean(self) -> None:
-        """End the daemons, then HAProxy, by their pids."""
+        """End the daemons, then HAProxy, by their process ids."""
         for daemon in self.daemons:
             if daemon.poll() is None:
                 daemon.kill()
@@ -85,7 +85,7 @@ class Controlled:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def haproxy_pids(self) -> list[int]:
-        """The master of the managed HAProxy, where it runs."""
+        """Return the process ids of the managed HAProxy."""
         try:
             pid = int((self.directory / "state" / "haproxy.pid").read_text().split()[0])
         except (OSError, ValueError, IndexError):
@@ -93,7 +93,7 @@ class Controlled:
         return [pid] if alive(pid) else []
 
     def options(self, marathon: str) -> list[str]:
-        """The options that the daemon and the script are given alike."""
+        """Return the common options of the daemon and the script."""
         binds = [f"--bind-{name}=127.0.0.1:{port}" for name, port in self.ports.items()]
         return [
             *("-m", marathon, "--haproxy", self.haproxy, "--manage-haproxy", "--health-check"),
@@ -133,15 +133,15 @@ class Controlled:
         )
 
     def log(self) -> str:
-        """What the daemon has said."""
+        """Return the daemon's log."""
         return (self.directory / "log").read_text()
 
     def reloads(self) -> int:
-        """How often the daemon has reloaded HAProxy."""
+        """Return the number of HAProxy's reloads by the daemon."""
         return self.log().count(": reload in ")
 
     async def answers(self, expected: str, host: str = HOST, path: str = "/") -> str:
-        """Wait until a request through HAProxy is answered with these words."""
+        """Wait until the response to a request through HAProxy contains a text."""
 
         async def asked() -> str:
             heard = await deferToThread(get, self.ports["http"], host, path)
@@ -160,19 +160,19 @@ class Controlled:
         assert status == 201, body
 
     def config(self) -> str:
-        """What lies on disk."""
+        """Return the configuration file's text."""
         return (self.directory / "haproxy.cfg").read_text()
 
     def servers(self) -> int:
-        """How many tasks are in it; all of them run on the loopback."""
+        """Return the number of servers in it; all are on the loopback."""
         return self.config().count("\n  server 127_0_0_1_")
 
     def settled(self) -> bool:
-        """Whether HAProxy has confirmed what lies on disk."""
+        """Return whether HAProxy has confirmed the configuration file."""
         return (self.directory / "state" / "confirmed").exists()
 
     async def healthy(self, service: MiniMarathon, app_id: str) -> bool:
-        """Whether every task of an app is alive."""
+        """Return whether every task of an app is healthy."""
         tasks = await self.tasks(service, app_id)
         return bool(tasks) and all(
             any(result["alive"] for result in task.get("healthCheckResults") or ()) for task in tasks

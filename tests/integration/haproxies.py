@@ -1,4 +1,4 @@
-"""Real HAProxies for the tests: where they are, small configurations for them, and their end."""
+"""Real HAProxies for the tests: their binaries, small configurations, and their cleanup."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ except ImportError:
 PACKAGE = shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin:/usr/bin") or ""
 
 MORE = tuple(path for path in os.environ.get("MARATHON_LB_TEST_HAPROXY", "").split(":") if path)
-"""Other binaries to test with."""
+"""Additional binaries to test with."""
 
 
 def on_each(mixin: type, namespace: dict[str, object], base: type = SynchronousTestCase) -> None:
     """
-    A test case for each HAProxy, made of a mixin that reads ``binary``.
+    Create a test case for each HAProxy from a mixin that uses ``binary``.
 
-    :param namespace: the module's ``globals()``, where trial looks for them.
-    :param base: the kind of test case.
+    :param namespace: the module's ``globals()``, where trial finds the test cases.
+    :param base: the base class of the test cases.
     """
     binaries = {"Package": PACKAGE, "Wheel": WHEEL}
     binaries |= {re.sub(r"\W", "_", os.path.basename(path)): path for path in MORE}
@@ -63,7 +63,7 @@ defaults
 def frontend(
     name: str, port: int, *lines: str, app_id: str | None = None, address: str = "127.0.0.1"
 ) -> Section:
-    """A frontend on the loopback: its first lines are nobody's, `lines` are the app's."""
+    """Return a frontend on the loopback; `lines` belong to the app, the first lines to no app."""
     first = f"frontend {name}\n  bind {address}:{port}\n"
     rest = "".join(f"  {line}\n" for line in lines)
     return Section(
@@ -75,9 +75,9 @@ def frontend(
 
 def answering(port: int, word: str, *extra: Section) -> Config:
     """
-    A configuration that answers a word, looked up in a map file, to every request.
+    Return a configuration that responds to every request with a word from a map file.
 
-    Another word takes a reload, since the frontend says it, too.
+    Changing the word needs a reload, since the frontend contains it too.
     """
     head = Section("head", "", (Chunk(HEAD, Owner(template="HEAD")),))
     look = f"%[str(word),map({DIRECTORY}/word.map,nothing)]"
@@ -91,7 +91,7 @@ def answering(port: int, word: str, *extra: Section) -> Config:
 
 
 def ask(port: int, timeout: float = 5) -> str:
-    """The body of the answer to one request, on a connection of its own. Raises `OSError`."""
+    """Send one request on a new connection; return the response's body. Raise `OSError` on failure."""
     with socket.create_connection(("127.0.0.1", port), timeout) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: a.example.com\r\nConnection: close\r\n\r\n")
         heard = b""
@@ -104,7 +104,7 @@ def ask(port: int, timeout: float = 5) -> str:
 
 
 class Load:
-    """Requests one after another from some threads, until it is told to stop."""
+    """Sends requests from several threads until `stop`."""
 
     def __init__(self, port: int, threads: int = 2) -> None:
         self.answers: list[str] = []
@@ -123,14 +123,14 @@ class Load:
                 self.failures.append(repr(error))
 
     def stop(self) -> None:
-        """End, and wait for the last answers."""
+        """Stop, and wait for the last responses."""
         self._stop.set()
         for thread in self._threads:
             thread.join(10)
 
 
 class Place:
-    """A short directory for one HAProxy, its settings, and its end."""
+    """A directory with a short path for one HAProxy, its settings, and its cleanup."""
 
     def __init__(self, binary: str, **more: object) -> None:
         self.directory = tempfile.mkdtemp(prefix="mlb-", dir="/tmp")
@@ -146,23 +146,23 @@ class Place:
         self.procfs = Procfs()
 
     def master(self) -> int:
-        """The process id in the pid file, or 0."""
+        """Return the process id in the pid file, or 0."""
         pid_file = f"{self.directory}/state/haproxy.pid"
         with suppress(OSError, ValueError), open(pid_file, encoding="ascii") as file:
             return int(file.readline())
         return 0
 
     def haproxies(self) -> tuple[int, ...]:
-        """The processes that run with this place's configuration."""
+        """Return the ids of the processes that use this configuration file."""
         return self.procfs.haproxies(self.settings.haproxy_config)
 
     def read(self, name: str = "haproxy.cfg") -> str:
-        """The text of one of its files."""
+        """Return the text of a file of the directory."""
         with open(f"{self.directory}/{name}", encoding="utf-8") as file:
             return file.read()
 
     def clean(self) -> None:
-        """End what runs here, and remove the directory."""
+        """End the HAProxies of the directory, and delete it."""
         deadline = monotonic() + 40
         while (left := self.haproxies()) and monotonic() < deadline:
             for pid in left:
@@ -175,7 +175,7 @@ class Place:
 
 @contextmanager
 def held_port() -> Iterator[int]:
-    """A port of the loopback that this process holds."""
+    """Provide a loopback port that this process listens on."""
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         holder.listen()

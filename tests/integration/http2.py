@@ -1,8 +1,8 @@
 """
-As much of HTTP/2 as a client takes to see what a load balancer does to it: requests side by side, and GOAWAY.
+A minimal HTTP/2 client for testing a load balancer: concurrent requests, and GOAWAY.
 
-By hand, since the library that there is for it takes GOAWAY for the end of everything, while what was asked before it
-is still to be answered (RFC 9113, 6.8).
+No library is used: the usual one treats GOAWAY as the end of the connection, while earlier requests still get responses
+(RFC 9113, 6.8).
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION =
 END_STREAM, ACK, END_HEADERS = 1, 1, 4
 LARGEST = 2**31 - 1
 STATUS_200 = 0x88
-"""The first byte of a response's headers that say 200: an entry of the static table (RFC 7541, appendix A)."""
+"""The first byte of the headers of a response with status 200: an entry of the static table (RFC 7541, appendix A)."""
 
 
 class NotAnswered(Exception):
-    """A request got no answer, or one that is not 200; the message says what it got."""
+    """A request got no response, or a status other than 200; the message has the details."""
 
 
 class MovedOn(Exception):
-    """The server said that it has not looked at a request and that it may be asked on another connection."""
+    """The server did not process a request; it may be sent again on another connection."""
 
 
 class Refused(MovedOn):
     """
-    It said so of this request alone, by ``REFUSED_STREAM``.
+    The server rejected a single request with ``REFUSED_STREAM``.
 
-    HAProxy 2.6 does, wrongly, where a task has ended with the request in its hand: later ones answer 502.
+    HAProxy 2.6 does so, wrongly, if a task ends while it processes the request; later versions respond with 502.
     """
 
 
 def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
-    """One frame."""
+    """Return a frame."""
     return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
 
 
 def headers(fields: Mapping[str, str]) -> bytes:
-    """A header block: each field literal, never indexed, without Huffman's code."""
+    """Return a header block of literal, never indexed fields without Huffman coding."""
     packed = b""
     for name, value in fields.items():
         texts = name.encode(), value.encode()
@@ -54,9 +54,9 @@ def headers(fields: Mapping[str, str]) -> bytes:
 
 class Connection:
     """
-    One connection; `ask` may be called many times at once.
+    One connection; `ask` may be called concurrently.
 
-    :ivar usable: whether new requests may be sent on it.
+    :ivar usable: True if new requests may be sent on it.
     """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -75,7 +75,7 @@ class Connection:
     async def open(
         cls, address: str, port: int, tls: ssl.SSLContext | None = None, host: str = ""
     ) -> Connection:
-        """Connect: with TLS (which has to end in h2), or in the clear, by knowing that h2 is spoken."""
+        """Connect with TLS, which must negotiate h2, or in clear text with prior knowledge."""
         named = {"ssl": tls, "server_hostname": host} if tls else {}
         reader, writer = await asyncio.open_connection(address, port, **named)  # type: ignore[arg-type]
         spoken = writer.get_extra_info("ssl_object")
@@ -86,9 +86,9 @@ class Connection:
 
     async def ask(self, method: str, host: str, path: str, body: bytes = b"") -> bytes:
         """
-        The body of the answer to one request.
+        Send one request; return the response's body.
 
-        Raises `NotAnswered`, and `MovedOn` where it is right to ask again elsewhere, whatever the method is.
+        Raise `NotAnswered`, or `MovedOn` if any request, whatever its method, may be sent again elsewhere.
         """
         stream, self._next = self._next, self._next + 2
         self._answers[stream] = asyncio.get_running_loop().create_future()
@@ -110,7 +110,7 @@ class Connection:
             del self._answers[stream], self._bodies[stream]
 
     async def close(self) -> None:
-        """End it."""
+        """Close the connection."""
         self.usable = False
         self._reading.cancel()
         self._writer.close()
@@ -155,7 +155,7 @@ class Connection:
             answer.set_result(bytes(self._bodies[stream]))
 
     def _go_away(self, last: int, code: bytes) -> None:
-        """Nothing new may be asked; what was asked after `last` was not looked at, all before it is still answered."""
+        """Handle GOAWAY: requests after `last` were not processed; earlier ones still get responses."""
         self.usable = False
         for stream in tuple(self._answers):
             if stream > last:

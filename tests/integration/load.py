@@ -1,10 +1,9 @@
 """
-Clients that ask without a pause and forgive nothing: ``python -m tests.integration.load PLAN``.
+Clients that send requests without pause and report every failure: ``python -m tests.integration.load PLAN``.
 
-The plan is JSON, see `Plan`. They ask until standard input ends, finish what they have begun, and tell in JSON on
-standard output what they asked and what had no good answer, see `Report`. A client uses a connection again only where
-it was not told or shown before that the connection ends, and sends nothing twice: whatever is lost counts, also where
-a browser would have asked again and nobody would have noticed.
+The plan is JSON, see `Plan`. They send requests until standard input ends, complete the current ones, and write a
+`Report` in JSON to standard output. A client reuses a connection only if the server has not announced or shown its end,
+and sends nothing twice: every lost request counts, also where a browser would have retried it unnoticed.
 """
 
 from __future__ import annotations
@@ -24,22 +23,22 @@ import msgspec
 from tests.integration.http2 import Connection, MovedOn, NotAnswered, Refused
 
 LIMIT = 20.0
-"""Seconds that one exchange may take, however long the load balancer tries again."""
+"""Maximum number of seconds of one exchange, including the load balancer's retries."""
 
 STREAMS = 3
-"""Requests at once on a connection of HTTP/2."""
+"""Number of concurrent requests on an HTTP/2 connection."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """
-    What is asked.
+    The load to generate.
 
-    :param address: of everything that is asked.
-    :param http: the port of the http frontend; `https` likewise, `tcp` that of an echo.
-    :param hosts: the virtual hosts that are asked in turn.
-    :param clients: how many of each kind, by the names of `KINDS`.
+    :param address: the address of all ports.
+    :param http: the port of the HTTP frontend; `https` likewise, `tcp` that of an echo server.
+    :param hosts: the virtual hosts, which are requested in turn.
+    :param clients: the number of clients by kind, see `KINDS`.
     :param pause: seconds between two exchanges of a client.
-    :param pieces: tenths of a second that a download takes.
+    :param pieces: duration of a download, in tenths of a second.
     """
 
     address: str = "127.0.0.1"
@@ -53,7 +52,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Lost(msgspec.Struct, frozen=True):
-    """One exchange that had no good answer: when it began (seconds since the epoch), how long it took, and why."""
+    """A failed exchange: its start (seconds since the epoch), its duration in seconds, and the reason."""
 
     kind: str
     began: float
@@ -63,11 +62,11 @@ class Lost(msgspec.Struct, frozen=True):
 
 class Report(msgspec.Struct):
     """
-    What came of it.
+    The results.
 
-    :param asked: exchanges, by kind.
-    :param slowest: the longest time that a good answer took, in seconds, by kind.
-    :param connections: those that were opened, by kind.
+    :param asked: number of exchanges by kind.
+    :param slowest: duration of the slowest successful exchange in seconds, by kind.
+    :param connections: number of opened connections by kind.
     """
 
     asked: dict[str, int]
@@ -78,11 +77,11 @@ class Report(msgspec.Struct):
 
 class Client:
     """
-    One client of a kind; `once` is one exchange.
+    One client; `once` runs one exchange.
 
-    :param number: of the client, among all.
-    :param opened: is called for each connection.
-    :cvar rest: seconds between two exchanges, beyond the plan's.
+    :param number: number of the client among all.
+    :param opened: called for each new connection.
+    :cvar rest: seconds between two exchanges, in addition to the plan's.
     """
 
     rest = 0.0
@@ -97,15 +96,15 @@ class Client:
 
     @property
     def host(self) -> str:
-        """The virtual host whose turn it is."""
+        """The virtual host of the current exchange."""
         return self.plan.hosts[(self.number + self.count) % len(self.plan.hosts)]
 
     async def once(self) -> int:
-        """One exchange, or as many as are returned. Raises `NotAnswered`, `OSError`, `asyncio.IncompleteReadError`."""
+        """Run exchanges; return their number. Raise `NotAnswered`, `OSError` or `asyncio.IncompleteReadError`."""
         raise NotImplementedError
 
     async def connect(self, port: int) -> asyncio.StreamWriter:
-        """A connection that is there and not closed by the other side as far as this side knows."""
+        """Return an open connection: the current one if the server has not closed it, otherwise a new one."""
         if self.writer is not None and (self.reader.at_eof() or self.reader.exception()):
             await self.close()
         if self.writer is None:
@@ -114,7 +113,7 @@ class Client:
         return self.writer
 
     async def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         if self.writer is not None:
             writer, self.writer = self.writer, None
             writer.close()
@@ -123,7 +122,7 @@ class Client:
 
 
 class Http(Client):
-    """HTTP/1.1; `keep` uses the connection again, and sends back the cookie that it was given."""
+    """HTTP/1.1 requests; with `keep` on one connection and with the received cookie."""
 
     keep = False
     method = "GET"
@@ -133,12 +132,12 @@ class Http(Client):
         self.cookies: dict[str, str] = {}
 
     async def once(self) -> int:
-        """One request."""
+        """Send one request."""
         await self.ask(self.host)
         return 1
 
     async def ask(self, host: str, path: str = "/") -> bytes:
-        """The body of an answer."""
+        """Send a request; return the response's body."""
         writer = await self.connect(self.plan.http)
         body = f"{os.getpid()}-{self.number}-{self.count}" if self.method != "GET" else ""
         more = "" if self.keep else "Connection: close\r\n"
@@ -157,77 +156,77 @@ class Http(Client):
         return answer
 
     async def read_head(self) -> tuple[int, dict[str, str]]:
-        """The status and the fields of an answer."""
+        """Return the status and the header fields of a response."""
         lines = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         pairs = (line.partition(":") for line in lines[1:] if line)
         return int(lines[0].split()[1]), {name.lower(): value.strip() for name, _, value in pairs}
 
 
 class KeepAlive(Http):
-    """GET after GET on a connection."""
+    """GET requests on one connection."""
 
     keep = True
 
 
 class Idle(KeepAlive):
-    """GET after GET on a connection that is idle for most of the time."""
+    """GET requests on one connection that is mostly idle."""
 
     rest = 0.7
 
 
 class Post(Http):
-    """POST, each on a connection of its own."""
+    """POST requests, each on a new connection."""
 
     method = "POST"
 
 
 class PostKeepAlive(Post):
-    """POST after POST on a connection."""
+    """POST requests on one connection."""
 
     keep = True
 
 
 class Slow(KeepAlive):
-    """GET whose answer takes a while."""
+    """GET requests with slow responses."""
 
     async def once(self) -> int:
-        """One request."""
+        """Send one request."""
         await self.ask(self.host, "/slow?0.2")
         return 1
 
 
 class SlowPut(Slow):
-    """PUT in the same way."""
+    """PUT requests with slow responses."""
 
     method = "PUT"
 
 
 class SlowPost(Slow):
-    """POST in the same way."""
+    """POST requests in the same way."""
 
     method = "POST"
 
 
 class Download(Http):
-    """A long answer, whole and in order."""
+    """A long download, which must be complete and in order."""
 
     async def once(self) -> int:
-        """One download."""
+        """Download once."""
         whole(await self.ask(self.host, f"/download?{self.plan.pieces}"), self.plan.pieces)
         return 1
 
 
 def whole(body: bytes, pieces: int) -> None:
-    """Raise `NotAnswered` where a download is not what was sent."""
+    """Raise `NotAnswered` if a download differs from the sent data."""
     if body != b"".join(bytes([number % 256]) * 10_000 for number in range(pieces)):
-        raise NotAnswered("a download is not what was sent")
+        raise NotAnswered("a download differs from the sent data")
 
 
 class WebSocket(Http):
-    """A WebSocket that stays open; an exchange is a message that comes back."""
+    """An open WebSocket; an exchange is an echoed message."""
 
     async def once(self) -> int:
-        """One message."""
+        """Send one message, and read its echo."""
         if self.writer is None:
             await self._open()
         assert self.writer is not None
@@ -250,30 +249,30 @@ class WebSocket(Http):
 
 
 class Tcp(Client):
-    """A line to an echo, each on a connection of its own."""
+    """Lines to an echo server, each on a new connection."""
 
     keep = False
 
     async def once(self) -> int:
-        """One line."""
+        """Send one line, and read its echo."""
         writer = await self.connect(self.plan.tcp)
         said = f"{self.number} {self.count}\n".encode()
         writer.write(said)
         if await self.reader.readexactly(len(said)) != said:
-            raise NotAnswered("the echo is another one")
+            raise NotAnswered("the echo differs from the sent line")
         if not self.keep:
             await self.close()
         return 1
 
 
 class TcpLong(Tcp):
-    """Line after line to an echo."""
+    """Lines to an echo server on one connection."""
 
     keep = True
 
 
 class Http2(Client):
-    """Some requests at once on a connection that stays, in the clear."""
+    """Concurrent requests on one HTTP/2 connection in clear text."""
 
     method = "GET"
 
@@ -283,7 +282,7 @@ class Http2(Client):
         self._opening = asyncio.Lock()
 
     async def once(self) -> int:
-        """Some requests."""
+        """Send concurrent requests."""
         answers = await asyncio.gather(*(self._one(str(n)) for n in range(STREAMS)), return_exceptions=True)
         for answer in answers:
             if isinstance(answer, BaseException):
@@ -313,29 +312,29 @@ class Http2(Client):
             return self._connections[-1]
 
     async def open(self) -> Connection:
-        """A new connection."""
+        """Open a connection."""
         return await Connection.open(self.plan.address, self.plan.http)
 
     async def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         while self._connections:
             await self._connections.pop().close()
 
 
 class Http2Post(Http2):
-    """POST in the same way."""
+    """POST requests in the same way."""
 
     method = "POST"
 
 
 class Http2Idle(Http2):
-    """Some requests now and then."""
+    """Concurrent requests with long pauses."""
 
     rest = 0.7
 
 
 class Http2Download(Http2):
-    """Long answers side by side, whole and in order."""
+    """Concurrent long downloads, which must be complete and in order."""
 
     async def _one(self, number: str) -> None:
         while True:
@@ -348,10 +347,10 @@ class Http2Download(Http2):
 
 
 class Http2Tls(Http2):
-    """The same with TLS."""
+    """Concurrent requests on one HTTP/2 connection with TLS."""
 
     async def open(self) -> Connection:
-        """A new connection."""
+        """Open a connection."""
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         context.set_alpn_protocols(["h2"])
@@ -380,7 +379,7 @@ KINDS: dict[str, type[Client]] = {
 
 
 class Load:
-    """All clients of a plan, and what came of what they asked."""
+    """The clients of a plan, and the results of their exchanges."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -391,7 +390,7 @@ class Load:
         self._lost: list[Lost] = []
 
     async def run(self, end: asyncio.Future[Any]) -> Report:
-        """Ask until the end."""
+        """Run the clients until `end`."""
         kinds = [kind for kind, count in self._plan.clients.items() for _ in range(count)]
         clients = [asyncio.create_task(self._client(kind, number)) for number, kind in enumerate(kinds)]
         await end
@@ -426,7 +425,7 @@ class Load:
 
 
 async def main(plan: Plan) -> Report:
-    """Ask until standard input ends."""
+    """Run the clients until standard input ends."""
     loop = asyncio.get_running_loop()
     end: asyncio.Future[bytes] = asyncio.ensure_future(loop.run_in_executor(None, sys.stdin.buffer.read))
     return await Load(plan).run(end)

@@ -1,4 +1,4 @@
-"""A whole minimarathon on a real port, for tests in this process."""
+"""A complete minimarathon on a real port, in the test process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.integration.reserved import task_ports
 
 
 def alive(pid: int) -> bool:
-    """Whether a process is there and not only a name that its parent has not read yet."""
+    """Return whether a process runs and is not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -27,7 +27,7 @@ def alive(pid: int) -> bool:
 
 
 def pids_of(marker: str) -> set[int]:
-    """The processes whose environment holds `marker`."""
+    """Return the ids of the processes whose environment contains `marker`."""
     found = set()
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
@@ -41,15 +41,15 @@ def pids_of(marker: str) -> set[int]:
 
 
 PATIENCE = 4
-"""How many times slower than a machine at leisure one may be that does much else, as this suite makes it."""
+"""Factor for timeouts: how much slower than an idle machine a busy one may be."""
 
 
 async def until(true: Callable[[], Any], seconds: float = 15.0, every: float = 0.05) -> Any:
     """
-    Wait for something to become true, and return it; it may be a coroutine function.
+    Wait for a true value and return it; the function may be a coroutine function.
 
-    :param seconds: how long it takes at most on a machine at leisure.
-    :raise AssertionError: where it did not in time.
+    :param seconds: the timeout on an idle machine.
+    :raise AssertionError: if the timeout expired.
     """
     last = reactor.seconds() + PATIENCE * seconds
     while True:
@@ -66,12 +66,12 @@ async def until(true: Callable[[], Any], seconds: float = 15.0, every: float = 0
 
 
 class MarathonTestCase(TestCase):
-    """A test with a Marathon; `marathon` starts it, the end of the test stops it."""
+    """A test with a Marathon: `marathon` starts it, and the end of the test stops it."""
 
     timeout = 60 * PATIENCE
 
     def marathon(self, version: str = "1.5", **config: Any) -> MiniMarathon:
-        """A Marathon that listens, on a port of its own."""
+        """Start a Marathon on a free port."""
         work_dir = Path(self.mktemp())
         service = MiniMarathon(
             reactor,
@@ -84,18 +84,18 @@ class MarathonTestCase(TestCase):
         return service
 
     async def ask(self, service: MiniMarathon, method: str, path: str, body: Any = None, **more: Any) -> Any:
-        """A request's answer: its status and its JSON."""
+        """Send a request; return the status and the JSON of the response."""
         json = {} if body is None else {"json": body}
         response = await treq.request(method, service.url + path, persistent=False, **json, **more)
         text = await treq.text_content(response)
         return response.code, (await treq.json_content(response) if text.startswith(("{", "[")) else text)
 
     async def tasks(self, service: MiniMarathon, app_id: str) -> list[dict[str, Any]]:
-        """An app's tasks, as the API shows them."""
+        """Return an app's tasks from the API."""
         _, body = await self.ask(service, "GET", f"/v2/apps{app_id}/tasks")
         return body.get("tasks", [])
 
 
 def stopped(service: MiniMarathon) -> Deferred[None]:
-    """The end of a Marathon."""
+    """Stop a Marathon."""
     return service.stopService()

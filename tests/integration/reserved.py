@@ -1,4 +1,4 @@
-"""Ports that this process alone gives to its tests, where several run the suite side by side."""
+"""Ports for tests that no other process of a parallel test run uses."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _held: list[socket.socket] = []
 
 def free_port() -> int:
     """
-    A port that was free a moment ago, on every address, and that no process of the suite was given before.
+    Return a port that is free on every address and that no process of the test run has used before.
 
-    Not the kernel's choice: it takes the same ports for outgoing connections, and a test makes many.
+    The kernel does not choose it: it uses the same ports for outgoing connections, of which tests have many.
     """
     while True:
         port = _PORTS[next(_numbers) % len(_PORTS)]
@@ -33,13 +33,13 @@ def free_port() -> int:
 
 @cache
 def task_ports() -> tuple[int, int]:
-    """The first and the last port for the tasks of this process's Marathons."""
+    """Return the first and the last port for the tasks of this process's Marathons."""
     first = next(first for first in _TASK_PORTS[::_BLOCK] if _reserve(f"tasks from {first}"))
     return first, first + _BLOCK - 1
 
 
 def _reserve(what: str) -> bool:
-    """Take something until this process ends: an abstract socket has one owner, and leaves no file behind."""
+    """Reserve a name until this process ends: an abstract socket has one owner and needs no file."""
     held = socket.socket(socket.AF_UNIX)
     try:
         held.bind(f"\0marathon-lb tests: {what}")

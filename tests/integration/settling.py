@@ -1,4 +1,4 @@
-"""What HAProxy accepts in the end: render, ask ``haproxy -c``, leave out what it refuses, and again."""
+"""Finds the configuration that HAProxy accepts: render, run ``haproxy -c``, omit what it rejects, and repeat."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def settled(
     most: int = 10,
 ) -> tuple[PlannedConfig, int]:
     """
-    What HAProxy accepts of a cluster, and how many checks that took.
+    Return the configuration that HAProxy accepts for a cluster, and the number of checks.
 
-    :param directory: for the files that are checked.
-    :param most: so many checks at most.
+    :param directory: the directory for the checked files.
+    :param most: maximum number of checks.
     """
     planner = Planner(Offers(settings, PER_APP_NAMES, lambda host: host), Renderer(settings, templates))
     planner.suit(version(binary))
@@ -68,9 +68,9 @@ def settled(
 
 class _Checks(FakeApplier):
     """
-    Nothing runs; what is to be checked is checked by a real HAProxy.
+    An applier that runs nothing and checks with a real HAProxy.
 
-    :ivar checked: how often.
+    :ivar checked: number of checks.
     """
 
     def __init__(self, binary: str, directory: Path) -> None:
@@ -86,7 +86,7 @@ class _Checks(FakeApplier):
 
 @cache
 def version(binary: str) -> tuple[int, ...]:
-    """The first two numbers of a HAProxy's version."""
+    """Return the first two numbers of a HAProxy's version."""
     said = subprocess.run([binary, "-v"], capture_output=True, text=True, check=True).stdout
     found = re.search(r"version (\d+)\.(\d+)", said)
     assert found is not None, said
@@ -94,7 +94,7 @@ def version(binary: str) -> tuple[int, ...]:
 
 
 def _result(search: Coroutine[Any, Any, bool]) -> bool:
-    """What a coroutine comes to that waits for nothing."""
+    """Return the result of a coroutine that does not wait."""
     results: list[Any] = []
     Deferred.fromCoroutine(search).addBoth(results.append)
     if isinstance(results[0], Failure):
@@ -103,7 +103,7 @@ def _result(search: Coroutine[Any, Any, bool]) -> bool:
 
 
 def refusal(binary: str, directory: Path, config: Config) -> str:
-    """What ``haproxy -c`` says where it refuses; nothing where it accepts."""
+    """Return the output of ``haproxy -c`` if it rejects a file; empty if it accepts it."""
     (directory / "haproxy.cfg").write_text(config.text(str(directory)), encoding="utf-8")
     for name, text in config.map_texts().items():
         (directory / name).write_text(text, encoding="utf-8")

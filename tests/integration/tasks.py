@@ -1,8 +1,8 @@
 """
 Servers to run as tasks under load: ``python -m tests.integration.tasks web`` and ``… echo``.
 
-Beyond the sample's (`minimarathon.apps`) they send long downloads, speak WebSocket and write down what is posted, so
-that a test can see whether anything was done twice.
+Unlike the sample's (`minimarathon.apps`) they send long downloads, support WebSockets, and log posted data, so a
+test can detect repeated requests.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ import time
 from minimarathon.apps import KINDS, Web, main
 
 MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-"""What a WebSocket's key is hashed with (RFC 6455)."""
+"""The constant that is hashed with a WebSocket's key (RFC 6455)."""
 
 PIECE = 0.1
-"""Seconds between two pieces of a download."""
+"""Seconds between two chunks of a download."""
 
 
 class LoadedWeb(Web):
-    """``/download?PIECES``, ``/slow?SECONDS``, a WebSocket wherever one is asked for, and what the sample answers."""
+    """The sample's web server with ``/download?CHUNKS``, ``/slow?SECONDS`` and WebSockets on any path."""
 
     def answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> None:
-        """Answer one request."""
+        """Respond to one request."""
         path, _, argument = target.partition("?")
         if headers.get("upgrade", "").lower() == "websocket":
             self._websocket(headers)
@@ -39,14 +39,14 @@ class LoadedWeb(Web):
             super().answer(method, target, headers, body)
 
     def _download(self, pieces: int) -> None:
-        """So many pieces of 10 kB, each after a while."""
+        """Send chunks of 10 kB, each after a pause."""
         self.wfile.write(self.head(10_000 * pieces).encode())
         for number in range(pieces):
             time.sleep(PIECE)
             self.wfile.write(bytes([number % 256]) * 10_000)
 
     def _websocket(self, headers: dict[str, str]) -> None:
-        """Send frames back; a client's are masked and short."""
+        """Echo WebSocket frames; a client's are masked and short."""
         self.last = True
         key = hashlib.sha1(headers["sec-websocket-key"].encode() + MAGIC, usedforsecurity=False).digest()
         accept = base64.b64encode(key).decode()

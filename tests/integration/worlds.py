@@ -1,4 +1,4 @@
-"""A small cluster behind a real HAProxy: apps, their processes, requests to all of it."""
+"""A small cluster behind a real HAProxy: apps, their processes, and requests to them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from tests.integration.settling import version
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Says who it is and what it was asked; ``X-Answer-Location`` makes it redirect."""
+    """Responds with its name and the request as JSON; ``X-Answer-Location`` makes it redirect."""
 
     protocol_version = "HTTP/1.1"
 
@@ -60,14 +60,14 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_POST = do_GET
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing: a test says what was wrong."""
+        """Log nothing: the test reports failures."""
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Nothing: HAProxy's health checks hang up when they have read enough."""
+        """Ignore errors: HAProxy's health checks close connections early."""
 
 
 class _Server6(_Server):
@@ -76,9 +76,9 @@ class _Server6(_Server):
 
 class Process:
     """
-    A task's process: an HTTP server on the loopback that answers who it is.
+    A task's process: an HTTP server on the loopback that responds with its name.
 
-    :param secured: it speaks TLS with the certificate of this file.
+    :param secured: the file of a certificate; the server uses TLS with it.
     """
 
     def __init__(self, word: str, secured: str = "", address: str = "127.0.0.1") -> None:
@@ -93,7 +93,7 @@ class Process:
         self._thread.start()
 
     def fall_sick(self) -> None:
-        """Answer 500 to health checks."""
+        """Respond to health checks with 500."""
         self._server.well = False  # type: ignore[attr-defined]
 
     def end(self) -> None:
@@ -105,7 +105,7 @@ class Process:
 
 @frozen
 class Answer:
-    """What came back: of a process what it said of itself, of HAProxy nothing."""
+    """A response of a process, with its JSON, or of HAProxy."""
 
     status: int
     headers: dict[str, str]
@@ -113,18 +113,18 @@ class Answer:
 
     @property
     def said(self) -> dict[str, Any]:
-        """What the process said."""
+        """The JSON of the process."""
         found: dict[str, Any] = json.loads(self.body)
         return found
 
     @property
     def who(self) -> str:
-        """The process that answered, or the status where none did."""
+        """The name of the process that responded, or the status if none did."""
         return str(self.said["who"]) if self.status == 200 else str(self.status)
 
     @property
     def location(self) -> str:
-        """Where to."""
+        """The ``Location`` of a redirect."""
         return self.headers.get("location", "")
 
 
@@ -132,9 +132,9 @@ def ask(
     port: int, host: str | None = None, path: str = "/", tls: str | None = None, **headers: str
 ) -> Answer:
     """
-    One request on a connection of its own.
+    Send one request on a new connection.
 
-    :param tls: speak TLS and name this host in the handshake.
+    :param tls: use TLS with this server name.
     :param headers: ``X_Y`` becomes ``X-Y``.
     """
     with socket.create_connection(("127.0.0.1", port), 5) as plain:
@@ -152,7 +152,7 @@ def ask(
 
 
 def trusting(protocols: list[str]) -> ssl.SSLContext:
-    """A client that takes any certificate, and offers these protocols."""
+    """Return a TLS context that accepts any certificate and offers these protocols."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -161,7 +161,7 @@ def trusting(protocols: list[str]) -> ssl.SSLContext:
 
 
 def certificate(path: Path, *names: str) -> str:
-    """A new certificate with its key in a file; returns the path."""
+    """Write a new certificate with its key to a file; return the path."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
     now = datetime.now(UTC)
@@ -185,9 +185,9 @@ def certificate(path: Path, *names: str) -> str:
 
 class World:
     """
-    Apps behind one HAProxy; every app has processes on the loopback and a service port there.
+    Apps behind one HAProxy; every app has processes and a service port on the loopback.
 
-    :param options: `Settings` that are not the defaults.
+    :param options: `Settings` that differ from the defaults.
     """
 
     def __init__(self, binary: str, **options: Any) -> None:
@@ -224,12 +224,12 @@ class World:
         **more: Any,
     ) -> None:
         """
-        An app ``/name`` with so many tasks.
+        Add an app ``/name`` with a number of tasks.
 
-        :param labels: named without ``HAPROXY_``.
-        :param words: what the process behind each of its ports calls itself; its name where it has one port.
-        :param secured: the processes speak TLS with the certificate of this file.
-        :param address: of the tasks.
+        :param labels: the labels, named without ``HAPROXY_``.
+        :param words: the names of the processes behind its ports; the app's name if it has one port.
+        :param secured: the file of a certificate; the processes use TLS with it.
+        :param address: the address of the tasks.
         """
         words = words or (name,)
         made = []
@@ -252,13 +252,13 @@ class World:
         )
 
     def services(self) -> list[Service]:
-        """The services of the apps, in the order in which the apps came."""
+        """Return the services of the apps, in the order of the apps."""
         found = [services_of(app, self.settings, PER_APP_NAMES, lambda host: host) for app in self.apps]
         self.problems = tuple(problem for each in found for problem in each.problems)
         return [service for each in found for service in each.services]
 
     def render(self) -> Rendered:
-        """The configuration, written to its files."""
+        """Render the configuration, and write its files."""
         templates = load_templates(self.settings.templates, self.settings.environment)
         renderer = Renderer(self.settings, templates)
         if version(self.settings.haproxy) >= named_defaults.SINCE:
@@ -274,14 +274,14 @@ class World:
         return rendered
 
     def check(self) -> str:
-        """What ``haproxy -c`` prints, but for the words that all is well."""
+        """Return the output of ``haproxy -c``, without its message of success."""
         command = [self.settings.haproxy, "-c", "-f", self.settings.haproxy_config]
         found = subprocess.run(command, capture_output=True, text=True, check=False)
         said = (found.stdout + found.stderr).replace("Configuration file is valid", "").strip()
         return said or ("" if found.returncode == 0 else f"status {found.returncode}")
 
     def start(self) -> None:
-        """Render, and have HAProxy serve."""
+        """Render the configuration, and start HAProxy."""
         self.render()
         log = self.directory / "haproxy.log"
         with log.open("wb") as file:
@@ -302,11 +302,11 @@ class World:
         raise AssertionError("HAProxy does not listen after 5 s")
 
     def table(self, port: int, rows: Iterable[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
-        """The rows (Host header, path, who answers) as they are in truth."""
+        """Return the rows (Host header, path, name of the process) with the actual responses."""
         return [(host, path, ask(port, host, path).who) for host, path, _ in rows]
 
     def end(self) -> None:
-        """Stop everything."""
+        """Stop HAProxy and the processes, and delete the directory."""
         if self._running is not None:
             self._running.kill()
             self._running.wait()

@@ -1,4 +1,4 @@
-"""What the tests of minimarathon build on: a Marathon without sockets and processes, on a clock of the test's own."""
+"""A Marathon for tests, without sockets and processes, on a `Clock`."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ EPOCH = 1_600_000_000.0
 
 
 def app(app_id: str = "/web", **fields: Any) -> App:
-    """An app that sleeps."""
+    """Return an app with the command ``sleep``."""
     return parse({"id": app_id, "cmd": "sleep 100", **fields})
 
 
 def task(
     name: str, version: str = "1", state: str = "TASK_RUNNING", health: tuple[Health | None, ...] = ()
 ) -> Task:
-    """A task whose age is told by its name: ``a`` is older than ``b``."""
+    """Return a task; its name determines its age: ``a`` is older than ``b``."""
     return Task(
         id=name,
         instance_id=f"i-{name}",
@@ -43,7 +43,7 @@ def task(
 
 
 class Cluster:
-    """A Marathon on a `Clock`; `heard` is every event since the start."""
+    """A Marathon on a `Clock`; `heard` has all events since the start."""
 
     def __init__(self, version: str = "1.5", health: IHealth | None = None) -> None:
         self.clock = Clock()
@@ -62,19 +62,19 @@ class Cluster:
         return EPOCH + self.clock.seconds()
 
     def deploy(self, *apps: App, **how: Any) -> None:
-        """Want these apps, and let everything come to rest."""
+        """Deploy apps, and run all immediate calls."""
         self.engine.deploy({one.id: one for one in apps}, **how)
         self.rest()
 
     def rest(self) -> None:
-        """Let everything happen that waits for no time."""
+        """Run all immediate calls."""
         for _ in range(20):
             self.clock.advance(0)
 
     def kinds(self) -> list[str]:
-        """The types of what was heard."""
+        """Return the types of the events."""
         return [event.kind for event in self.heard]
 
     def states(self, app_id: str = "/web") -> list[str]:
-        """The states of an app's tasks."""
+        """Return the states of an app's tasks."""
         return [one.state for one in self.state.tasks(app_id)]

@@ -1,4 +1,4 @@
-"""What every `IRunner` promises, as tests: the real one and the one without processes pass the same."""
+"""The contract tests of `IRunner`, for the real runner and the one without processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SLEEP = parse({"id": "/web", "cmd": "sleep 1000"})
 
 
 class Story:
-    """What a runner said of one task."""
+    """Records the callbacks of a runner for one task."""
 
     def __init__(self, name: str = "a") -> None:
         self.task: Task = evolve(task(name), id=f"task-{name}")
@@ -36,12 +36,12 @@ class Story:
 
 
 class RunnerContract:
-    """Mixed into a `TestCase` that has a `runner`, and a `turn` that lets its clock go on."""
+    """A mixin for a `TestCase` with a `runner`, and a `turn` that advances its clock."""
 
     runner: Any
 
     def turn(self) -> Deferred[None]:
-        """Let what was asked happen."""
+        """Let pending calls run."""
         return succeed(None)
 
     def started(self: Any, name: str = "a", app: App = SLEEP) -> Story:

@@ -1,4 +1,4 @@
-"""The state and the engine together, without a process: what an operation does, and which events tell of it."""
+"""The state and the engine together, without processes: the effects and the events of each operation."""
 
 from __future__ import annotations
 
@@ -295,7 +295,7 @@ class LockTests(SynchronousTestCase):
 
 
 class DialectTests(SynchronousTestCase):
-    """What differs between versions."""
+    """The differences between versions."""
 
     def test_ids(self) -> None:
         """Ids of tasks and instances are made as each version makes them."""

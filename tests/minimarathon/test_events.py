@@ -1,4 +1,4 @@
-"""Events: their fields beside those of real ones, and who is told of them."""
+"""Events: their fields, compared with real ones, and their listeners."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class BusTests(SynchronousTestCase):
 
 
 class Silent:
-    """A client whose posts are never answered."""
+    """A client whose posts never get a response."""
 
     def __init__(self) -> None:
         self.posts: list[Deferred[None]] = []

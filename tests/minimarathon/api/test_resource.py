@@ -1,4 +1,4 @@
-"""The HTTP face: treq in memory against the real resource."""
+"""The HTTP resource: treq in memory with the real resource."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Faces:
 
 
 class _Nowhere:
-    """A resource nobody asks."""
+    """A resource without requests."""
 
     isLeaf = True
 
@@ -46,7 +46,7 @@ class _Nowhere:
 
 
 class FaceTestCase(SynchronousTestCase):
-    """A test with a face; `ask` is a request and its answer."""
+    """A test with a resource; `ask` sends a request and returns the response."""
 
     def setUp(self) -> None:
         self.use(Faces())
@@ -294,7 +294,7 @@ class StreamTests(FaceTestCase):
     ACCEPT = {"Accept": "text/event-stream"}
 
     def listen(self, query: str = "") -> list[bytes]:
-        """Open a stream; what came grows in the list."""
+        """Open a stream; return the list to which received data is added."""
         sending = self.send("GET", f"/v2/events{query}", headers=self.ACCEPT)
         self.faces.agent.flush()
         self.response = self.successResultOf(sending)

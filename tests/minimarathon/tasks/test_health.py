@@ -1,4 +1,4 @@
-"""Health: what a result means, as a table, and the loop that asks."""
+"""Health checks: the evaluation of results, and the periodic probes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class JudgeTests(SynchronousTestCase):
 
 @implementer(IProbes)
 class Probes:
-    """Probes that a test answers."""
+    """Probes whose results the test sets."""
 
     def __init__(self) -> None:
         self.asked: list[Deferred[None]] = []

@@ -1,4 +1,4 @@
-"""The runner without processes, and what a task's process is given."""
+"""The runner without processes, and the environment of a task's process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.minimarathon.runners import Async, RunnerContract
 
 
 class NoProcessesTests(RunnerContract, Async):
-    """`NoProcesses` keeps what every runner promises."""
+    """`NoProcesses` passes the contract tests of runners."""
 
     def setUp(self) -> None:
         self.clock = Clock()
