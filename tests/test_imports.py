@@ -58,6 +58,7 @@ INSIDE: dict[str, tuple[tuple[str, ...], ...]] = {
         ("update_sequence",),
         ("background", "reload_sequence"),
         ("running_config", "config_store", "stage_times"),
+        ("running_text",),
         ("certificates", "rollback", "dynamic"),
         ("process",),
         ("files",),

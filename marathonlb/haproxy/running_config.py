@@ -20,10 +20,9 @@ from collections.abc import Collection, Iterable, Mapping
 from attrs import evolve
 from msgspec import Struct
 
-from marathonlb.config.text.diff import MAP, Difference, Fate, differences, split
+from marathonlb.config.text.diff import MAP
 from marathonlb.config.text.model import Config, MapEntry, Section
 from marathonlb.haproxy.dynamic.update import (
-    Comparison,
     ServerName,
     Trouble,
     UpdatePlan,
@@ -43,6 +42,7 @@ from marathonlb.haproxy.reload_reason import (
     from_differences,
 )
 from marathonlb.haproxy.rollback.restored import only_tasks_differ
+from marathonlb.haproxy.running_text import IRunningText, NoFiles, RenderedText, TextOnDisk
 
 READ_BACK = 200
 """Maximum number of backends that are read back after a reload; the file of all of them was confirmed."""
@@ -66,41 +66,44 @@ class RunningConfig:
     What HAProxy runs, as far as it is known.
 
     :param directory: where haproxy.cfg and the map files lie.
-    :ivar text: what it runs, in a text that may have been read from disk; None where it has to be found out.
     :ivar confirmed: whether HAProxy has confirmed the files, so that a worker that starts from them runs the same.
     :ivar worker: the worker that takes new connections, known or unknown.
     """
 
     def __init__(self, directory: str) -> None:
-        self.text: Config | None = None
         self.confirmed = False
         self.worker: IWorker = UnknownWorker()
         self._directory = directory
-        self._doubt: ReloadReason | None = None
-        self._adopted = False
-        self._digest = ""
+        self._running: IRunningText | None = None
         self._is_file_behind = False
-        self._postponed: tuple[Config, tuple[Difference, ...]] | None = None
         self._requested: Reasons = ()
 
     @property
     def config(self) -> Config | None:
         """The configuration that HAProxy confirmed, as it was rendered; None where it is known from disk at most."""
-        return None if self._adopted else self.text
+        return self._running.text if self._running is not None and self._running.is_rendered else None
+
+    @property
+    def text(self) -> Config | None:
+        """What HAProxy runs, in a text that may have been read from disk; None where it has to be found out."""
+        return None if self._running is None else self._running.text
 
     @property
     def is_adopted(self) -> bool:
         """True if the text was read from disk by this controller."""
-        return self._adopted
+        return self._running is not None and not self._running.is_rendered
 
     @property
     def to_observe(self) -> Config | None:
         """The confirmed text whose worker is unknown, so that it can be asked what it holds beside that; else None."""
-        return self.text if self._is_trusted and self.worker.pid is None else None
+        return self.text if self._doubt is None and self.worker.pid is None else None
 
     @property
-    def _is_trusted(self) -> bool:
-        return self._doubt is None and (self._adopted or self.confirmed)
+    def _doubt(self) -> ReloadReason | None:
+        """The reason why HAProxy may run something else than the text; None where it confirmed that."""
+        if self.config is not None and not self.confirmed:
+            return UNCONFIRMED
+        return None if self._running is None else self._running.doubt
 
     @property
     def to_write(self) -> Config | None:
@@ -120,65 +123,24 @@ class RunningConfig:
         :param is_serving: whether a HAProxy runs.
         :param as_of: see `marathonlb.haproxy.dynamic.plan.plan_update`.
         """
-        comparison = self._compare(wanted)
+        assert self._running is not None, "the files are adopted before anything is planned"
+        comparison = self._running.compare(wanted, self.worker)
         found = comparison.differences
         archive_reasons: Reasons = (FIRST_START,) if self._doubt is FIRST_START else ()
         if not all(map(only_tasks_differ, found)):
             archive_reasons = from_differences(found)
-        doubts = self._doubts(is_serving)
-        worker = self.worker.forgotten() if doubts else self.worker
-        plan = worker.plan(wanted, comparison, doubts or self._requested, as_of)
+        doubt = self._doubt or (None if is_serving else NOT_RUNNING)
+        if doubt is None:
+            plan = self.worker.plan(wanted, comparison, self._requested, as_of)
+        else:
+            plan = self.worker.forgotten().plan(wanted, comparison, (doubt,), as_of)
         return evolve(plan, archive_reasons=archive_reasons, requested=self._requested)
-
-    def _doubts(self, is_serving: bool) -> Reasons:
-        if not self._is_trusted:
-            return (self._doubt or UNCONFIRMED,)
-        return () if is_serving else (NOT_RUNNING,)
 
     def foresee(self, wanted: Config) -> Reasons:
         """Return why HAProxy would have to be reloaded to run this; none where the runtime API is enough."""
-        if self.config is None:
+        if self._running is None or not self._running.is_rendered:
             return (UNKNOWN_STATE,)
-        return self.worker.foresee(wanted, self._compare(wanted))
-
-    def _compare(self, wanted: Config) -> Comparison:
-        running = self.text or Config()
-        if self._doubt is FIRST_START:
-            return Comparison(running, wanted)
-        if not self._adopted:
-            found = self._differences(running, wanted)
-            return Comparison(running, wanted, found, identical=not found)
-        files = Published(wanted.parts(self._directory), wanted.map_texts())
-        if self._digest and files.digest() == self._digest:
-            return Comparison(running, running, identical=True, adopted=True)
-        named = {name: text for name, text in files.maps.items() if f"{self._directory}/{name}" in files.text}
-        target = split(files.text, named)
-        return Comparison(running, target, differences(running, target), adopted=True)
-
-    def _differences(self, running: Config, wanted: Config) -> tuple[Difference, ...]:
-        """Return the differences; while a reload is postponed, those that it waits for and what has changed since."""
-        if self._postponed is None:
-            return differences(running, wanted)
-        before, left = self._postponed
-        places = () if wanted is before else wanted.places_that_differ(before)
-        if places is None:
-            return differences(running, wanted)
-        found = {(difference.kind, difference.name): difference for difference in left}
-        for place in places:
-            new = wanted.sections[place]
-            key = (new.kind, new.name)
-            known = found.get(key)
-            old = known.old if known is not None else None
-            if known is None:
-                at = self.worker.place(new.name, running) if new.kind == "backend" else None
-                if at is None:
-                    return differences(running, wanted)
-                old = running.sections[at]
-            if old is not None and old.text == new.text:
-                found.pop(key, None)
-            else:
-                found[key] = Difference(*key, Fate.NEW if old is None else Fate.CHANGED, old, new)
-        return tuple(found.values())
+        return self.worker.foresee(wanted, self._running.compare(wanted, self.worker))
 
     # what has changed
 
@@ -190,10 +152,8 @@ class RunningConfig:
         :param confirmed: whether the marker says that HAProxy runs them.
         """
         self.lost()
-        self.text = Config() if files is None else split(files.text, files.maps)
-        self._adopted = True
-        self._digest = "" if files is None else files.digest()
-        self._doubt = FIRST_START if files is None else None if confirmed else UNCONFIRMED
+        doubt = None if confirmed else UNCONFIRMED
+        self._running = NoFiles() if files is None else TextOnDisk.of(files, self._directory, doubt)
 
     def observed(self, observation: WorkerObservation) -> list[str]:
         """
@@ -201,12 +161,14 @@ class RunningConfig:
 
         :return: the backends and maps in which that is something else than was believed.
         """
-        running = self.text or Config()
+        assert self._running is not None, "the files are adopted before a worker is asked"
+        running = self._running.text
         self.worker = worker = self.worker.read(running, observation.identity)
         deviating = worker.observed(running, observation)
         if observation.maps:
-            self.text = Config(running.sections, {**running.maps, **observation.maps})
-            self._digest, self._postponed = "", None
+            self._running = self._running.replaced(
+                Config(running.sections, {**running.maps, **observation.maps})
+            )
         return [*deviating, *observation.maps, *sorted(observation.backends.published)]
 
     def begun(self, plan: UpdatePlan) -> None:
@@ -236,11 +198,11 @@ class RunningConfig:
         return result.reasons if plan.reasons else comparison.explained(result.reasons)
 
     def _arrive(self, config: Config) -> None:
-        self.text, self.confirmed = config, True
-        self._adopted, self._doubt, self._postponed = False, None, None
+        self._running, self.confirmed = RenderedText(config), True
 
     def _advance(self, plan: UpdatePlan, result: UpdateResult) -> None:
         """Take note of what is done, where a reload has to do the rest."""
+        assert self._running is not None, "an update changes what runs"
         comparison = plan.comparison
         running, found = comparison.running, comparison.differences
         done = {("backend", name) for name in (*result.backends, *result.created)}
@@ -261,9 +223,9 @@ class RunningConfig:
         if new:
             self.worker.index(running)
         if running is not comparison.running:
-            self.text, self._digest, self._is_file_behind = running, "", True
-        if not self._adopted:
-            self._postponed = plan.config, tuple(d for d in found if (d.kind, d.name) not in done)
+            self._running, self._is_file_behind = self._running.replaced(running), True
+        left = tuple(d for d in found if (d.kind, d.name) not in done)
+        self._running = self._running.postponed(plan.config, left)
 
     def written(self, config: Config) -> None:
         """Note that the files are those of this configuration."""
@@ -273,8 +235,8 @@ class RunningConfig:
     def publishing(self) -> None:
         """Note that the files are about to change for a reload; until it is confirmed they are not what runs."""
         self.confirmed = False
-        if self._adopted:
-            self.text = None
+        if self.is_adopted:
+            self._running = None
 
     def put_back(self) -> None:
         """Note that HAProxy refused the new files, and that those which it runs are back in place."""
@@ -325,8 +287,7 @@ class RunningConfig:
 
     def lost(self) -> None:
         """Note that it has to be found out what runs."""
-        self.text = self._postponed = self._doubt = None
-        self._adopted = self._is_file_behind = False
+        self._running, self._is_file_behind = None, False
         self.worker = self.worker.forgotten()
 
 
