@@ -14,7 +14,7 @@ from marathonlb.parts import with_state_directory
 from marathonlb.settings import Settings
 
 
-def alone(settings: Settings, reactor: Any) -> AbstractContextManager[None]:
+def holding_locks(settings: Settings, reactor: Any) -> AbstractContextManager[None]:
     """Return a context that holds the locks of a controller; entering it raises as `occupy` does."""
     return occupied(with_state_directory(settings), reactor.seconds(), [WEB_SOCKET])
 

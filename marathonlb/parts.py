@@ -13,7 +13,7 @@ from twisted.logger import Logger
 from twisted.web.client import HTTPConnectionPool
 
 from marathonlb.config.render import Renderer
-from marathonlb.config.templates.loader import load_templates, require_directory
+from marathonlb.config.templates.loader import Templates, load_templates, require_directory
 from marathonlb.config.templates.table import PER_APP_NAMES
 from marathonlb.controller.certificates.admission import CertificateAdmission
 from marathonlb.controller.event_log import EventLog
@@ -87,12 +87,7 @@ def make_parts(
     :raises TemplateError: a template cannot be used.
     :raises UsageError: the policy, a certificate or an account cannot be used.
     """
-    settings = with_system_ca(with_state_directory(settings))
-    templates = load_templates(settings.templates, settings.environment)
-    accepted = AcceptedTemplates(StateDirectory.of(settings))
-    require_directory(settings.templates, accepted.read())
-    settings, remark = with_account(settings, templates)
-    report(*templates.warnings, remark)
+    settings, templates, accepted = _with_templates(with_system_ca(with_state_directory(settings)))
     pool = HTTPConnectionPool(reactor)
     policy = _policy(settings)
     certificates, loaded = make_certificates(settings, reactor)
@@ -126,6 +121,16 @@ def make_parts(
         hold,
         loaded,
     )
+
+
+def _with_templates(settings: Settings) -> tuple[Settings, Templates, AcceptedTemplates]:
+    """Read the templates; return them, those that HAProxy accepted last, and the settings with HAProxy's account."""
+    templates = load_templates(settings.templates, settings.environment)
+    accepted = AcceptedTemplates(StateDirectory.of(settings))
+    require_directory(settings.templates, accepted.read())
+    settings, remark = with_account(settings, templates)
+    report(*templates.warnings, remark)
+    return settings, templates, accepted
 
 
 def _policy(settings: Settings) -> Policy:

@@ -36,7 +36,7 @@ class GivenOptions:
 
 
 def notices(given: Given, environ: Mapping[str, str], *, face: Face = Face.DAEMON) -> tuple[str, ...]:
-    """Return the notices about what was given, each one line for the log."""
+    """Return the notices about the given options, one line for the log each."""
     values = read_values(options(face), given, environ)
     options_given = GivenOptions(values, face, mode_of(values, face))
     return tuple(line for rule in NOTICES for line in rule(options_given))

@@ -10,7 +10,7 @@ from typing import Any
 from twisted.logger import Logger
 
 from marathonlb.causes import Cause, CauseKind
-from marathonlb.exclusive import alone
+from marathonlb.exclusive import holding_locks
 from marathonlb.haproxy.reload_reason import from_cause
 from marathonlb.parts import Parts
 from marathonlb.routing.problems import Problem
@@ -32,7 +32,7 @@ async def converge(settings: Settings, reactor: Any, terminal: Terminal, watch: 
     :return: the exit status.
     :raises MarathonLBError: Marathon, the validation or the reload failed.
     """
-    with nullcontext() if settings.dry else alone(settings, reactor):
+    with nullcontext() if settings.dry else holding_locks(settings, reactor):
         async with parts_of(settings, reactor, watch) as parts:
             problems = await (_dry(parts, terminal) if settings.dry else _apply(parts))
     left_out = settings.strict_exit and any(problem.fatal for problem in problems)

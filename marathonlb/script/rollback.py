@@ -9,7 +9,7 @@ import msgspec
 from marathonlb.config.text.diff import split
 from marathonlb.config.text.model import Config
 from marathonlb.errors import DaemonUnreachable, MarathonLBError, SourceError, UsageError, described
-from marathonlb.exclusive import alone
+from marathonlb.exclusive import holding_locks
 from marathonlb.haproxy.files.state_directory import StateDirectory
 from marathonlb.haproxy.outcome import Outcome, Unchanged, action_word, explanation
 from marathonlb.haproxy.rollback.archive import Archive
@@ -38,7 +38,7 @@ async def roll_back(settings: Settings, reactor: Any, terminal: Terminal, watch:
         terminal.err.write(
             f"{described(error)}. Doing it without the daemon; the next daemon keeps the result\n"
         )
-    with alone(settings, reactor):
+    with holding_locks(settings, reactor):
         async with parts_of(settings, reactor, watch) as parts:
             await parts.applier.recover()
             await (_pin(parts, steps, reactor.seconds(), terminal) if steps else _release(parts, terminal))
