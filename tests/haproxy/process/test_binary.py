@@ -188,6 +188,12 @@ class CheckerTests(SynchronousTestCase):
         self.assertEqual(str(error), "HAProxy refuses the configuration: line 8: unknown keyword 'no'")
         self.assertIn("[/etc/haproxy/haproxy.cfg:8]", error.output)
 
+    def test_asked_anywhere(self) -> None:
+        """The version is asked for in the controller's own directory: the directory of the files may not exist yet."""
+        self.check()
+        process = self.spawner.processes[0]
+        self.assertEqual((process.argv[1:], process.path), (["-vv"], None))
+
     def test_asked_once(self) -> None:
         """What a binary is, is asked once."""
         spawner = FakeSpawner({"-vv": (0, VERSION), "-c": (0, "")})
