@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from minimarathon.api.selectors import parse_selector
-from minimarathon.definitions.app_file import SAMPLE, load
 from minimarathon.definitions.parsing import absolute, parse, update
 from minimarathon.definitions.shapes import app_json
 from minimarathon.dialect import Dialect
@@ -150,30 +147,6 @@ class UpdateTests(SynchronousTestCase):
         self.assertEqual((3, ""), (app.instances, app.version))
 
 
-class ShapeTests(SynchronousTestCase):
-    """`app_json`."""
-
-    def test_to_1_4(self) -> None:
-        """The old shape has ports, portDefinitions, docker.network and nulls, and no networks."""
-        shown = app_json(
-            parse(mapped(network="BRIDGE", portMappings=[{"containerPort": 80, "servicePort": 10001}])), OLD
-        )
-        self.assertEqual(([10001], None), (shown["ports"], shown["ipAddress"]))
-        self.assertEqual("BRIDGE", shown["container"]["docker"]["network"])
-        self.assertEqual(10001, shown["container"]["docker"]["portMappings"][0]["servicePort"])
-        self.assertNotIn("networks", shown)
-        self.assertIsNone(app_json(parse(mapped()), OLD)["container"]["docker"]["portMappings"])
-
-    def test_from_1_5(self) -> None:
-        """The new shape has networks and container.portMappings, and neither ports nor docker.network."""
-        shown = app_json(parse(mapped(network="BRIDGE", portMappings=[{"containerPort": 80}])), NEW)
-        self.assertEqual([{"mode": "container/bridge"}], shown["networks"])
-        self.assertEqual(80, shown["container"]["portMappings"][0]["containerPort"])
-        self.assertNotIn("network", shown["container"]["docker"])
-        self.assertFalse({"ports", "portDefinitions", "ipAddress"} & shown.keys())
-        self.assertEqual("*", app_json(parse(BASE), Dialect((1, 9)))["role"])
-
-
 class DefinitionFilesTests(SynchronousTestCase):
     """Definitions in the shapes that people keep them in."""
 
@@ -206,70 +179,3 @@ class DefinitionFilesTests(SynchronousTestCase):
                 self.assertEqual(app, update(app, {}), file.name)
         self.assertGreaterEqual(good, self.least_good)
         self.assertLessEqual(bad, self.most_bad)
-
-
-class SelectorTests(SynchronousTestCase):
-    """`parse_selector`."""
-
-    def test_table(self) -> None:
-        """Each selector, and whether it means an app with the labels a=x and b=y z."""
-        labels = {"a": "x", "b": "y z"}
-        rows = [
-            ("a", True),
-            ("c", False),
-            ("a==x", True),
-            ("a == y", False),
-            ("a!=y", True),
-            ("c!=y", False),
-            (r"b==y\ z", True),
-            ("a in (w, x)", True),
-            ("a in (w)", False),
-            ("a notin (w)", True),
-            ("c notin (w)", False),
-            ("a, b", True),
-            ("a, c", False),
-            ("a in (x), b, a!=w", True),
-        ]
-        for text, expected in rows:
-            self.assertEqual(expected, parse_selector(text)(labels), text)
-
-    def test_nonsense(self) -> None:
-        """What is no selector is 400."""
-        for text in ("((", "a=", "a in x", "a==x b"):
-            with self.assertRaises(Refused) as caught:
-                parse_selector(text)
-            self.assertEqual(400, caught.exception.status, text)
-
-
-class FileTests(SynchronousTestCase):
-    """`load`."""
-
-    def file(self, text: str) -> Path:
-        path = Path(self.mktemp())
-        path.write_text(text)
-        return path
-
-    def test_shapes(self) -> None:
-        """A group, a list, apps in an object and one app are all taken; relative ids lie in their group."""
-        app = '{"id": "web", "cmd": "x"}'
-        for text, expected in (
-            (app, {"/web"}),
-            (f"[{app}]", {"/web"}),
-            (f'{{"apps": [{app}]}}', {"/web"}),
-            (f'{{"id": "/", "groups": [{{"id": "shop", "apps": [{app}]}}]}}', {"/shop/web"}),
-        ):
-            self.assertEqual(expected, set(load(self.file(text))), text)
-
-    def test_sample(self) -> None:
-        """The sample has what make run promises."""
-        apps = load(SAMPLE)
-        self.assertEqual({"/shop/web", "/shop/cart", "/sticky", "/secure", "/echo"}, set(apps))
-        self.assertEqual((10100,), apps["/echo"].service_ports)
-
-    def test_errors(self) -> None:
-        """A file that cannot be used is named, with the reason."""
-        for text in ("{", "5", '{"id": "/web"}'):
-            path = self.file(text)
-            error = self.assertRaises((ValueError, Refused), load, path)
-            self.assertIn(str(path) if text != "5" else "Invalid JSON", str(error))
-        self.assertIn("cannot be read", str(self.assertRaises(ValueError, load, Path("/nowhere"))))
