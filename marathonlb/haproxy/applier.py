@@ -27,7 +27,7 @@ from marathonlb.haproxy.dynamic.updater import RuntimeUpdater
 from marathonlb.haproxy.files.publish import Published
 from marathonlb.haproxy.interfaces import IApplier, IChecker, IReloader
 from marathonlb.haproxy.outcome import Outcome, Postponed, Stepped, Unchanged, action_word, explanation
-from marathonlb.haproxy.reload_reason import ReasonKind, Reasons, ReloadReason, sentence
+from marathonlb.haproxy.reload_reason import ReasonKind, Reasons, ReloadReason
 from marathonlb.haproxy.reload_sequence import ReloadSequence
 from marathonlb.haproxy.running_config import RunningConfig
 from marathonlb.haproxy.stage_times import StageTimes
@@ -59,12 +59,11 @@ class Applier:
         self._running = RunningConfig(store.directory)
         self._store = store
         self._reloader = reloader
-        self._updater = updater
         self._clock = clock
         self._lock = DeferredLock()
         background = BackgroundWork(self._running, store, updater, clock, self._lock, self._worker_restarted)
         self._background = background
-        self._updates = UpdateSequence(self._running, store, reloader, updater, background)
+        self._updates = UpdateSequence(self._running, store, reloader, updater, background, clock)
         self._reloads = ReloadSequence(self._running, store, checker, reloader, updater, clock)
         self.service: IService = MultiService()
         for part in (service or Service(), background):
@@ -105,39 +104,13 @@ class Applier:
         if not may_reload or (may_gather and result.may_wait):
             return Postponed(reasons=result.reasons, changes=changes, seconds=times.seconds)
         outcome = await self._reloads.reload_to(plan, result.reasons, times, as_of=as_of, once=once)
-        await self._verify(as_of)
+        await self._updates.verify(as_of)
         return evolve(outcome, changes=changes)
-
-    async def _verify(self, as_of: float | None) -> None:
-        """Read back what a reload has changed, and correct it where the worker holds something else."""
-        config = self._running.config
-        if config is None or not self._running.worker.has_to_be_read:
-            return
-        try:
-            _, result = await self._updates.update_at_runtime(
-                config, as_of, StageTimes(self._clock, lambda stage: None)
-            )
-            left = sentence(result.reasons)
-        except MarathonLBError as error:
-            left = str(error)
-        if left:
-            self._log.error(
-                "After the reload HAProxy does not hold what its file says: {reason}. The next change tries again",
-                reason=left,
-            )
 
     def drain(self, servers: Iterable[ServerName]) -> Deferred[None]:
         """See `IApplier.drain`."""
         targets, now = tuple(servers), self._clock.seconds()
-        return self._lock.run(lambda: Deferred.fromCoroutine(self._drain(targets, now)))
-
-    async def _drain(self, servers: tuple[ServerName, ...], now: float) -> None:
-        targets, worker = self._running.drain(servers, now), self._running.worker
-        config = self._running.config
-        if not targets or config is None:
-            return
-        if not await self._updater.drain(worker.pid, config, targets):
-            worker.doubt(backend for backend, _ in targets)
+        return self._lock.run(lambda: Deferred.fromCoroutine(self._updates.drain(targets, now)))
 
     def flush(self) -> Deferred[None]:
         """See `IApplier.flush`."""

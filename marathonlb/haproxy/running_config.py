@@ -11,6 +11,9 @@ What HAProxy runs: the one owner of this knowledge, and the only place where it 
 A controller that begins, and one whose HAProxy's worker was restarted, knows only the files. The marker in the state
 directory says whether HAProxy confirmed them; what the runtime API has changed since is read back from the worker. What
 is known changes only by what HAProxy has confirmed: by a reload, or by an update that was read back.
+
+The states are classes: of the text in `marathonlb.haproxy.running_text`, of the worker in
+`marathonlb.haproxy.dynamic.worker`.
 """
 
 from __future__ import annotations

@@ -1,22 +1,27 @@
 """
 One runtime update: find out what runs, plan, carry out, take note; and what is tried again.
+
+A reload is verified by an update to what runs: it reads back what has changed, and finds nothing else to do.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import nullcontext
 
 from attrs import evolve
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from marathonlb.config.text.model import Config
+from marathonlb.errors import MarathonLBError
 from marathonlb.haproxy.background import BackgroundWork
 from marathonlb.haproxy.config_store import ConfigStore
 from marathonlb.haproxy.dynamic.servers import Steps
-from marathonlb.haproxy.dynamic.update import Trouble, UpdatePlan, UpdateResult
+from marathonlb.haproxy.dynamic.update import ServerName, Trouble, UpdatePlan, UpdateResult
 from marathonlb.haproxy.dynamic.updater import RuntimeUpdater
 from marathonlb.haproxy.interfaces import IReloader
-from marathonlb.haproxy.reload_reason import Reasons
+from marathonlb.haproxy.reload_reason import Reasons, sentence
 from marathonlb.haproxy.running_config import RunningConfig
 from marathonlb.haproxy.stage_times import StageTimes
 
@@ -36,12 +41,14 @@ class UpdateSequence:
         reloader: IReloader,
         updater: RuntimeUpdater,
         background: BackgroundWork,
+        clock: IReactorTime,
     ) -> None:
         self._running = running
         self._store = store
         self._reloader = reloader
         self._updater = updater
         self._background = background
+        self._clock = clock
 
     async def update_at_runtime(
         self, wanted: Config, as_of: float | None, times: StageTimes
@@ -78,6 +85,41 @@ class UpdateSequence:
         if self._running.to_write is not None:
             await self._background.file_is_behind()
         return plan, evolve(result, steps=steps, reasons=reasons)
+
+    async def verify(self, as_of: float | None) -> None:
+        """
+        Read back what a reload has changed, and correct it where the worker holds something else.
+
+        :param as_of: see `IApplier.apply`.
+        """
+        config = self._running.config
+        if config is None or not self._running.worker.has_to_be_read:
+            return
+        try:
+            _, result = await self.update_at_runtime(
+                config, as_of, StageTimes(self._clock, lambda stage: None)
+            )
+            left = sentence(result.reasons)
+        except MarathonLBError as error:
+            left = str(error)
+        if left:
+            self._log.error(
+                "After the reload HAProxy does not hold what its file says: {reason}. The next change tries again",
+                reason=left,
+            )
+
+    async def drain(self, servers: Iterable[ServerName], now: float) -> None:
+        """
+        Drain servers at once; see `IApplier.drain`.
+
+        :param now: the time of the call, in seconds on the clock.
+        """
+        targets, worker = self._running.drain(servers, now), self._running.worker
+        config = self._running.config
+        if not targets or config is None:
+            return
+        if not await self._updater.drain(worker.pid, config, targets):
+            worker.doubt(backend for backend, _ in targets)
 
     async def plan_now(self, wanted: Config, as_of: float | None) -> UpdatePlan:
         """Find out what runs where that is not known, and plan. Raises `PublishFailed`."""
