@@ -295,13 +295,7 @@ def _definition(app_id: str, index: int, version: str, shape: Shape, random: Ran
         "constraints": [["hostname", "MAX_PER", "2"], ["zone", "GROUP_BY", "3"]],
         "cpus": random.choice((0.1, 0.25, 0.5, 1)),
         "disk": 0,
-        "env": {
-            "DATABASE_URL": f"postgresql://{name}@db-{random.randrange(9)}.example.com:5432/{name}",
-            "KAFKA_BROKERS": ",".join(f"kafka-{number}.example.com:9092" for number in range(3)),
-            "LOG_LEVEL": random.choice(("info", "warn")),
-            "REGION": "eu-central",
-            "RELEASE": f"{random.getrandbits(160):040x}",
-        },
+        "env": _environment(name, random),
         "executor": "",
         "fetch": [{"uri": f"https://artifacts.example.com/{name}.tar.gz", "cache": True, "extract": True}],
         "healthChecks": [_health_check(by_http=index % CHECKED_EVERY == 0)],
@@ -332,6 +326,16 @@ def _definition(app_id: str, index: int, version: str, shape: Shape, random: Ran
         "version": version,
         "versionInfo": {"lastConfigChangeAt": version, "lastScalingAt": version},
         "deployments": [],
+    }
+
+
+def _environment(name: str, random: Random) -> dict[str, str]:
+    return {
+        "DATABASE_URL": f"postgresql://{name}@db-{random.randrange(9)}.example.com:5432/{name}",
+        "KAFKA_BROKERS": ",".join(f"kafka-{number}.example.com:9092" for number in range(3)),
+        "LOG_LEVEL": random.choice(("info", "warn")),
+        "REGION": "eu-central",
+        "RELEASE": f"{random.getrandbits(160):040x}",
     }
 
 

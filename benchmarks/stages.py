@@ -12,7 +12,7 @@ import os
 import runpy
 import statistics
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, process_time
@@ -84,11 +84,7 @@ def bytes_to_text(apps: str, directory: str) -> dict[str, Any]:
         wanted = planner.plan(0.0)
         config = wanted.rendered.config.text(directory)
     with file.running():
-        for name, content in {"haproxy.cfg": config, **wanted.rendered.config.map_texts()}.items():
-            with open(os.path.join(directory, name), "w", encoding="utf-8") as output:
-                output.write(content)
-                output.flush()
-                os.fsync(output.fileno())
+        write_synced(directory, {"haproxy.cfg": config, **wanted.rendered.config.map_texts()})
     return {
         "text": text.result(),
         "file": file.result(),
@@ -97,6 +93,15 @@ def bytes_to_text(apps: str, directory: str) -> dict[str, Any]:
         "servers": wanted.servers,
         "problems": len(wanted.problems),
     }
+
+
+def write_synced(directory: str, texts: Mapping[str, str]) -> None:
+    """Write files by name, and sync each to disk."""
+    for name, text in texts.items():
+        with open(os.path.join(directory, name), "w", encoding="utf-8") as output:
+            output.write(text)
+            output.flush()
+            os.fsync(output.fileno())
 
 
 def json_loads(apps: str) -> dict[str, Any]:
