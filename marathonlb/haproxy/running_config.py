@@ -77,24 +77,28 @@ class RunningConfig:
         self.confirmed = False
         self.worker: IWorker = UnknownWorker()
         self._directory = directory
-        self._running: IRunningText | None = None
+        self._running_text: IRunningText | None = None
         self._is_file_behind = False
         self._requested: Reasons = ()
 
     @property
     def config(self) -> Config | None:
         """The configuration that HAProxy confirmed, as it was rendered; None where it is known from disk at most."""
-        return self._running.text if self._running is not None and self._running.is_rendered else None
+        return (
+            self._running_text.text
+            if self._running_text is not None and self._running_text.is_rendered
+            else None
+        )
 
     @property
     def text(self) -> Config | None:
         """What HAProxy runs, in a text that may have been read from disk; None where it has to be found out."""
-        return None if self._running is None else self._running.text
+        return None if self._running_text is None else self._running_text.text
 
     @property
     def is_adopted(self) -> bool:
         """True if the text was read from disk by this controller."""
-        return self._running is not None and not self._running.is_rendered
+        return self._running_text is not None and not self._running_text.is_rendered
 
     @property
     def to_observe(self) -> Config | None:
@@ -106,7 +110,7 @@ class RunningConfig:
         """The reason why HAProxy may run something else than the text; None where it confirmed that."""
         if self.config is not None and not self.confirmed:
             return UNCONFIRMED
-        return None if self._running is None else self._running.doubt
+        return None if self._running_text is None else self._running_text.doubt
 
     @property
     def to_write(self) -> Config | None:
@@ -126,8 +130,8 @@ class RunningConfig:
         :param is_serving: whether a HAProxy runs.
         :param as_of: see `marathonlb.haproxy.dynamic.plan.plan_update`.
         """
-        assert self._running is not None, "the files are adopted before anything is planned"
-        comparison = self._running.compare(wanted, self.worker)
+        assert self._running_text is not None, "the files are adopted before anything is planned"
+        comparison = self._running_text.compare(wanted, self.worker)
         found = comparison.differences
         archive_reasons: Reasons = (FIRST_START,) if self._doubt is FIRST_START else ()
         if not all(map(only_tasks_differ, found)):
@@ -141,9 +145,9 @@ class RunningConfig:
 
     def foresee(self, wanted: Config) -> Reasons:
         """Return why HAProxy would have to be reloaded to run this; none where the runtime API is enough."""
-        if self._running is None or not self._running.is_rendered:
+        if self._running_text is None or not self._running_text.is_rendered:
             return (UNKNOWN_STATE,)
-        return self.worker.foresee(wanted, self._running.compare(wanted, self.worker))
+        return self.worker.foresee(wanted, self._running_text.compare(wanted, self.worker))
 
     # what has changed
 
@@ -156,7 +160,7 @@ class RunningConfig:
         """
         self.lost()
         doubt = None if confirmed else UNCONFIRMED
-        self._running = NoFiles() if files is None else TextOnDisk.of(files, self._directory, doubt)
+        self._running_text = NoFiles() if files is None else TextOnDisk.of(files, self._directory, doubt)
 
     def observed(self, observation: WorkerObservation) -> list[str]:
         """
@@ -164,12 +168,12 @@ class RunningConfig:
 
         :return: the backends and maps in which that is something else than was believed.
         """
-        assert self._running is not None, "the files are adopted before a worker is asked"
-        running = self._running.text
+        assert self._running_text is not None, "the files are adopted before a worker is asked"
+        running = self._running_text.text
         self.worker = worker = self.worker.read(running, observation.identity)
         deviating = worker.observed(running, observation)
         if observation.maps:
-            self._running = self._running.replaced(
+            self._running_text = self._running_text.replaced(
                 Config(running.sections, {**running.maps, **observation.maps})
             )
         return [*deviating, *observation.maps, *sorted(observation.backends.published)]
@@ -201,11 +205,11 @@ class RunningConfig:
         return result.reasons if plan.reasons else comparison.explained(result.reasons)
 
     def _arrive(self, config: Config) -> None:
-        self._running, self.confirmed = RenderedText(config), True
+        self._running_text, self.confirmed = RenderedText(config), True
 
     def _advance(self, plan: UpdatePlan, result: UpdateResult) -> None:
         """Take note of what is done, where a reload has to do the rest."""
-        assert self._running is not None, "an update changes what runs"
+        assert self._running_text is not None, "an update changes what runs"
         comparison = plan.comparison
         running, found = comparison.running, comparison.differences
         done = {("backend", name) for name in (*result.backends, *result.created)}
@@ -226,9 +230,9 @@ class RunningConfig:
         if new:
             self.worker.index(running)
         if running is not comparison.running:
-            self._running, self._is_file_behind = self._running.replaced(running), True
+            self._running_text, self._is_file_behind = self._running_text.replaced(running), True
         left = tuple(d for d in found if (d.kind, d.name) not in done)
-        self._running = self._running.postponed(plan.config, left)
+        self._running_text = self._running_text.postponed(plan.config, left)
 
     def written(self, config: Config) -> None:
         """Note that the files are those of this configuration."""
@@ -239,7 +243,7 @@ class RunningConfig:
         """Note that the files are about to change for a reload; until it is confirmed they are not what runs."""
         self.confirmed = False
         if self.is_adopted:
-            self._running = None
+            self._running_text = None
 
     def put_back(self) -> None:
         """Note that HAProxy refused the new files, and that those which it runs are back in place."""
@@ -290,7 +294,7 @@ class RunningConfig:
 
     def lost(self) -> None:
         """Note that it has to be found out what runs."""
-        self._running, self._is_file_behind = None, False
+        self._running_text, self._is_file_behind = None, False
         self.worker = self.worker.forgotten()
 
 
