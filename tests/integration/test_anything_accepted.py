@@ -51,7 +51,7 @@ def maybe(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]
 
 
 def _label(name: str) -> st.SearchStrategy[Any]:
-    """A value for a label: mostly what it should be, or somebody's text; else anything."""
+    """Return a value for a label: mostly a valid one or an operator's text, otherwise any text."""
     stem = name.split("_", 2)[-1]
     usual = (
         st.sampled_from(GOOD[stem]) if stem in GOOD else st.sampled_from(TEXTS) if stem in BY_NAME else VALUES
@@ -163,7 +163,7 @@ class AnythingAcceptedTests(SynchronousTestCase):
         )
 
     def settled(self, some: list[dict[str, Any]]) -> PlannedConfig:
-        """What HAProxy accepts of a cluster, in which somebody innocent is served as if he were alone."""
+        """Return what HAProxy accepts of a cluster; assert that the innocent app is served as if it were alone."""
         document = {"apps": [INNOCENT, *({**each, "id": f"/a{number}"} for number, each in enumerate(some))]}
         parsed = parse_apps(json.dumps(document).encode())
         wanted, _ = settled(WHEEL, self.directory, self.settings, DEFAULTS, parsed.apps, most=60)

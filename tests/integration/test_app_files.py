@@ -68,7 +68,7 @@ def _running(app: App, prefix: str) -> App:
 
 
 def offered(apps: Iterable[App]) -> set[tuple[str, int]]:
-    """The ports that somebody has to answer for; the older app of a deployment group shares the newer one's."""
+    """Return the ports that must be served; the older app of a deployment group shares the newer one's."""
     return {
         (app.id, index)
         for app in apps
@@ -97,7 +97,7 @@ class AppFilesMixin:
         self.templates = load_templates("/nowhere", {})
 
     def settled(self, apps: Iterable[App]) -> tuple[PlannedConfig, int]:
-        """What HAProxy accepts in the end, and how many checks that took."""
+        """Return the configuration that HAProxy accepts, and the number of checks."""
         return settled(self.binary, self.directory, self.settings, self.templates, apps)
 
     def unexplained(self, wanted: PlannedConfig, more: tuple[tuple[str, str], ...] = ()) -> list[str]:

@@ -177,7 +177,7 @@ class Recorder(Resource):
 
 
 class Attacks(TestCase):
-    """A browser of somebody whose network is in --admin-allow, on pages that are not ours."""
+    """A browser in a network of --admin-allow, on foreign pages."""
 
     skip = MISSING
     timeout = 120
@@ -194,7 +194,7 @@ class Attacks(TestCase):
         self.addCleanup(lambda: Deferred.fromCoroutine(self.browser.stop()))
 
     def names(self) -> set[str]:
-        """What has come."""
+        """Return the names of the received requests."""
         return {seen.name for seen in self.recorder.seen}
 
     async def arrived(self, names: tuple[str, ...]) -> None:
@@ -205,7 +205,7 @@ class Attacks(TestCase):
             raise AssertionError(f"never sent: {set(names) - self.names()}") from None
 
     def harmless(self, seen: Seen) -> bool:
-        """Whether a request may change nothing."""
+        """Return whether a request cannot change anything."""
         return bool(self.access.permissions("127.0.0.1", seen.headers, seen.method).refused)
 
     @coroutine

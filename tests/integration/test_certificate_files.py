@@ -94,7 +94,7 @@ class WithCertificates(Controlled):
 
 
 class ReplacedMixin(WithCertificates):
-    """What depends on the HAProxy; a class for each names the binary."""
+    """The tests that depend on HAProxy's version; a subclass for each binary."""
 
     async def test_replaced(self) -> None:
         """A certificate that is replaced is served without a reload, and no request fails meanwhile."""
@@ -157,7 +157,7 @@ class ReplacedMixin(WithCertificates):
 
 
 class CertificateFileTests(WithCertificates, MarathonTestCase):
-    """What does not."""
+    """The tests that do not depend on HAProxy's version."""
 
     binary = PACKAGE or WHEEL
     skip = None if binary else "there is no HAProxy"

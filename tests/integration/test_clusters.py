@@ -43,7 +43,7 @@ class Wire:
 
     @property
     def url(self) -> str:
-        """Where it begins."""
+        """The base URL."""
         return f"http://127.0.0.1:{self._number}"
 
     def mend(self) -> None:
@@ -75,7 +75,7 @@ class TwoClustersTests(Controlled, MarathonTestCase):
         return json.loads(heard[heard.index("{") :]) if "{" in heard else {}
 
     async def status(self) -> dict[str, Any]:
-        """What is known of the Marathons."""
+        """Return the status of the clusters."""
         found = await deferToThread(self.api, "/api/status")
         return dict(found.get("marathon", {}))
 

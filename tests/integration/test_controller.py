@@ -21,7 +21,7 @@ UNCHANGED = 'marathon_lb_convergences_total{result="nothing"}'
 
 
 class ControllerMixin(Controlled):
-    """What holds with every HAProxy; the classes below say which."""
+    """The tests for every HAProxy; a subclass for each binary."""
 
     async def test_sse(self) -> None:
         """Apps that come, change, scale and go are served, changed, balanced and gone, by the event stream."""
@@ -81,12 +81,12 @@ class ControllerMixin(Controlled):
         self.assertEqual(self.servers(), 2)
 
     async def metrics(self) -> str:
-        """What the controller counts."""
+        """Return the controller's metrics."""
         response = await treq.get(f"http://127.0.0.1:{self.ports['stats']}/metrics", persistent=False)
         return str(await treq.text_content(response))
 
     async def has_looked(self) -> bool:
-        """Whether it has come to what these two events tell, and to nothing."""
+        """Return whether these two events were processed without a change."""
         heard = await self.metrics()
         return bool(EVENTS.search(heard)) and UNCHANGED in heard
 
@@ -204,7 +204,7 @@ class ControllerMixin(Controlled):
 
 
 class Relay:
-    """A TCP relay to a Marathon that can be cut and mended."""
+    """A TCP relay to a Marathon that can be interrupted and restored."""
 
     def __init__(self, url: str) -> None:
         self._target = int(url.rpartition(":")[2])
@@ -231,7 +231,7 @@ class Relay:
         self._number = self._port.getHost().port
 
     async def stop(self) -> None:
-        """Listen no more, and cut what is open."""
+        """Stop listening, and close the open connections."""
         for protocol in self._connections:
             if protocol.transport is not None:
                 protocol.transport.abortConnection()

@@ -54,11 +54,11 @@ class CounterTests(Controlled, MarathonTestCase):
         await until(kept, 90, BETWEEN)
 
     async def shut_out(self) -> bool:
-        """Whether the next wrong password is one too many."""
+        """Return whether the next wrong password exceeds the limit."""
         wrong = base64.b64encode(b"joe:guess").decode()
         answer = await deferToThread(get, self.ports["http"], f"{HOST}\r\nAuthorization: Basic {wrong}")
         return " 429 " in answer
 
     async def limited(self) -> bool:
-        """Whether the next request is one too many."""
+        """Return whether the next request exceeds the limit."""
         return " 429 " in await deferToThread(get, self.ports["http"], HOST)

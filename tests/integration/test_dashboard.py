@@ -59,7 +59,7 @@ const outside = [...document.querySelectorAll(arguments[0])].filter((each) => {
 if (document.documentElement.scrollWidth > innerWidth) outside.push(document.documentElement);
 return outside.map((each) => each.outerHTML.slice(0, 200));
 """
-"""What sticks out of the window to the side."""
+"""JavaScript that returns the elements wider than the window."""
 
 FLASHING = "new Set(document.getAnimations().map((each) => each.effect.target)).size"
 SPOTS = "[...document.querySelectorAll('[data-flash]')].filter((spot) => spot.innerText).length"
@@ -94,7 +94,7 @@ class DashboardTests(Controlled, MarathonTestCase):
         return Deferred.fromCoroutine(self.browser.stop())
 
     async def show(self, path: str) -> None:
-        """Show a page, and wait until it is told what happens."""
+        """Open a page, and wait until it receives events."""
         await self.browser.open(f"http://127.0.0.1:{self.ports['stats']}{path}")
         await self.browser.until(IS_LIVE)
 
@@ -146,7 +146,7 @@ class DashboardTests(Controlled, MarathonTestCase):
         )
 
     async def _search(self) -> None:
-        """What is typed narrows the list at once, stays in its field and stands in the address."""
+        """Check that typed text filters the list at once, and stays in the field and in the address."""
         await self.show("/services")
         await self.browser.type("input[name=q]", "SHOP")
         await self.browser.until(f"{ROWS} === 1 && location.search.includes('q=SHOP')")
@@ -170,7 +170,7 @@ class DashboardTests(Controlled, MarathonTestCase):
         )
 
     async def _problem(self, service: MiniMarathon) -> None:
-        """A problem is shown when it comes, is text whatever it holds, and is gone when it is mended."""
+        """Check that a problem is shown when it appears, as text, and disappears when it is fixed."""
         await self.show("/problems")
         await self.browser.until(SHOWS, "<script>window.hacked = 1</script>")
         await self.create(service, app("wrong", free_port(), instances=0, HAPROXY_0_MODE="htpp"))
@@ -223,7 +223,7 @@ class DashboardTests(Controlled, MarathonTestCase):
         await self.browser.devtools("Emulation.setEmulatedMedia", features=features)
 
     async def _flashing(self, path: str) -> None:
-        """What has just changed can be read, also where the scheme turns while it shows that."""
+        """Check that a recent change is readable, also if the color scheme changes meanwhile."""
         await self._colours("light")
         await self.show(path)
         await self.browser.script(FREEZE)

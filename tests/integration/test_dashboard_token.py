@@ -17,7 +17,7 @@ from tests.integration.test_stats_address import asked
 TOKEN = "0123456789abcdef0123456789abcdef"
 HASH = "$1$saltsalt$" + "x" * 22  # of a cheap kind
 OTHER, OWN = "lb.example", "lb"
-"""A name that anybody may have, and one that nobody else can have."""
+"""A name that others may use, and a name that is unique to this host."""
 
 SHOWS = "document.body.innerText.includes(arguments[0])"
 BUTTONS = "document.querySelectorAll(\"button[data-post='/api/pin']\").length"

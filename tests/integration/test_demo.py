@@ -111,7 +111,7 @@ class DemoTests(MarathonTestCase):
         return text
 
     async def shell(self, command: str) -> str:
-        """What a pasted command prints."""
+        """Run a command in a shell, and return its output."""
 
         def run() -> Any:
             return subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)

@@ -24,7 +24,7 @@ APP = {
 
 
 class ExplainTests(MarathonTestCase):
-    """What a shell sees."""
+    """The exit status and the output of the command."""
 
     async def script(self, *arguments: str) -> tuple[str, str, int]:
         """Standard output, standard error and exit status of the script, which leaves no configuration behind."""
@@ -98,7 +98,7 @@ class ExplainTests(MarathonTestCase):
 
 
 class BesideDaemonTests(Controlled, MarathonTestCase):
-    """What a shell sees where the daemon runs."""
+    """The exit status and the output of the command while the daemon runs."""
 
     haproxy = PACKAGE
 

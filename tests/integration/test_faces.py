@@ -19,7 +19,7 @@ SECONDS = 60
 
 
 class FaceTests(SynchronousTestCase):
-    """What a shell sees."""
+    """The exit status and the output of the command."""
 
     def setUp(self) -> None:
         self.work = Path(self.mktemp()).resolve()

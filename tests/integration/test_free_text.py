@@ -32,7 +32,7 @@ backend {name}
 
 
 class FreeTextMixin:
-    """What is taken and what is known are HAProxy's."""
+    """Free texts, checked by HAProxy."""
 
     binary = ""
     assertEqual: Any

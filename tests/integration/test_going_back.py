@@ -32,14 +32,14 @@ class GoingBackTests(Controlled, MarathonTestCase):
         self.assertEqual(await deferToThread(get, self.ports["http"]), "")
 
     async def run_script(self, *arguments: str, marathon: str = NOBODY, code: int = 0) -> str:
-        """What the script says on standard output."""
+        """Run the script, and return its standard output."""
         done = await self.script(marathon, *arguments)
         self.assertEqual(done.returncode, code, done.stdout + done.stderr + self.log())
         self.assertNotIn("Traceback", done.stderr)
         return done.stdout
 
     async def break_it(self, service: MiniMarathon) -> None:
-        """Serve an app, then let somebody give it a wrong virtual host."""
+        """Serve an app, then give it a wrong virtual host."""
         await self.create(service, app("shop", free_port()))
         await self.answers("shop task=")
         labels = {"HAPROXY_0_VHOST": "typo.example.com"}
@@ -50,7 +50,7 @@ class GoingBackTests(Controlled, MarathonTestCase):
         await until(lambda: len(list((self.directory / "state" / "archive").glob("*.json"))) == 2, 20)
 
     async def deployed(self, service: MiniMarathon) -> bool:
-        """Whether Marathon has nothing to do any more, and the file has the task that is left."""
+        """Return whether Marathon has no deployment, and the file has the remaining task."""
         _, deployments = await self.ask(service, "GET", "/v2/deployments")
         tasks = await self.tasks(service, "/shop")
         lines = [line for line in self.config().splitlines() if "  server 127_0_0_1_" in line]

@@ -26,7 +26,7 @@ FLOOR = "--min-reload-interval=12"
 
 
 class NewAppsMixin(Controlled):
-    """What a HAProxy does that makes backends while it runs; the classes below say which."""
+    """The tests for a HAProxy that adds backends at run time; a subclass for each binary."""
 
     async def begun(self, *more: str) -> MiniMarathon:
         """A Marathon and a controller with one app, which is served; from now on no reload is for a while."""
@@ -108,7 +108,7 @@ class NewAppsMixin(Controlled):
 
 
 class AcceptedMixin:
-    """What backends are made from, in the file. A test case names the binary."""
+    """The backends' definitions in the file; a subclass for each binary."""
 
     binary = ""
 

@@ -45,7 +45,7 @@ class PlaceCase:
         self.begin()
 
     def begin(self) -> None:
-        """What a test case needs besides."""
+        """Prepare the test case."""
 
 
 class _Applier(PlaceCase, ApplierContract):
@@ -148,7 +148,7 @@ class FakeCheckerTests(_Checker, TestCase):
 
 
 class UnmanagedTests(PlaceCase, TestCase):
-    """A HAProxy that somebody else started."""
+    """A HAProxy that another process started."""
 
     binary = WHEEL or PACKAGE
 

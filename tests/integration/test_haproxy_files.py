@@ -103,7 +103,7 @@ class KillTests(Case):
 
 
 class RefusalTests(Case):
-    """What the system really refuses."""
+    """Operations that the operating system rejects."""
 
     def test_limit_of_size(self) -> None:
         """A limit of a file's size is said, and what was there is whole."""

@@ -56,7 +56,7 @@ class MasterSocketMixin(RuntimeConnectionContract):
         self.addCleanup(self.connection.close)
 
     async def another(self: Any) -> int:
-        """Who answers once another worker serves."""
+        """Reload HAProxy, and return the process id of the new worker."""
         before, now = await self.connection.worker_pid(refresh=True), 0
         (await self.open(f"{self.directory}/master.sock")).close()  # before it listens a signal is lost
         os.kill(self.process.pid, signal.SIGUSR2)

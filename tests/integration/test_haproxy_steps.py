@@ -133,14 +133,14 @@ class StepsMixin:
             return await talk.execute(commands)
 
     async def seen(self: Any) -> dict[str, dict[str, ReportedServer]]:
-        """What the worker says of its servers."""
+        """Return the worker's servers."""
         return parse_state((await self.say("show servers state"))[0])
 
     def get(self: Any, path: str = "/", cookie: str = "") -> Deferred[tuple[str, str]]:
         return deferToThread(request, self.port, path, cookie)
 
     async def names(self: Any, count: int = 40) -> set[str]:
-        """Who answers, once no worker of before a reload takes requests any more."""
+        """Return the names of the responding tasks, after old workers have stopped accepting requests."""
         children = Path(f"/proc/{self.master()}/task/{self.master()}/children")
 
         async def alone() -> bool:
@@ -272,7 +272,7 @@ class StepsMixin:
                 self.assertEqual(*bodies, line)
 
     async def alike(self: Any, one: str, other: str, line: str) -> bool:
-        """Whether the servers of two backends are alike in what HAProxy says of them."""
+        """Return whether the servers of two backends have the same state in HAProxy."""
         seen = await self.seen()
         # up or down, admin state, weight, port, TLS, and where it is checked the status of the check
         at = (5, 6, 7, 18, 20, 10) if "check" in line else (5, 6, 7, 18, 20)

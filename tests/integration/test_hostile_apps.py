@@ -71,7 +71,7 @@ class HostileMixin:
         self.assertIn(str(PIECE), said)
 
     def answer(self, port: int, process: subprocess.Popen[bytes]) -> str:
-        """What it answers, once it does."""
+        """Wait for a response, and return it."""
         deadline = time.monotonic() + 20
         while True:
             try:

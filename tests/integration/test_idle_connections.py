@@ -17,7 +17,7 @@ from tests.integration.minimarathons import MarathonTestCase, until
 from tests.integration.test_stats_address import asked
 
 DESCRIPTORS = 1024
-"""What most systems give a process."""
+"""The usual limit of file descriptors per process."""
 
 
 class IdleMixin(Controlled):

@@ -98,7 +98,7 @@ def eventually(true: Callable[[], object]) -> None:
 
 
 class SupervisorTests(SynchronousTestCase):
-    """The supervisor with a controller and a HAProxy that only note what they are told."""
+    """The supervisor with a controller and a HAProxy that only record their calls."""
 
     def setUp(self) -> None:
         self.directory = Path(self.mktemp()).resolve()
@@ -140,7 +140,7 @@ class SupervisorTests(SynchronousTestCase):
         process.communicate()
 
     def log(self) -> list[str]:
-        """What both noted."""
+        """Return the records of both."""
         return (self.directory / "log").read_text().splitlines()
 
     def controller(self) -> int:
@@ -413,7 +413,7 @@ class EntrypointTests(Controlled, MarathonTestCase):
         raise AssertionError("there is no controller")
 
     def https(self) -> bytes:
-        """What is answered over TLS with whatever certificate; empty where nobody answers."""
+        """Return the response over TLS with any certificate; empty if there is none."""
         context = ssl._create_unverified_context()
         try:
             with (

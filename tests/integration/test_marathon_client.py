@@ -259,7 +259,7 @@ async def _until(true: Callable[[], bool]) -> None:
 
 
 class Answers(Base):
-    """What is asked, and what is made of it."""
+    """Requests, and the interpretation of the responses."""
 
     async def test_questions(self) -> None:
         """The list is requested with tasks and readiness, tasks first for Marathons that read only the first."""

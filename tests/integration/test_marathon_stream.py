@@ -79,7 +79,7 @@ class Base(TestCase):
         raise AssertionError(f"it never came true; the hints are {self.hints}")
 
     def count(self, kind: CauseKind) -> int:
-        """How many hints have this reason."""
+        """Return the number of hints with a cause."""
         return [cause.kind for hint in self.hints for cause in hint.causes].count(kind)
 
     def apps(self) -> list[str]:
@@ -88,7 +88,7 @@ class Base(TestCase):
 
 
 class Follow(Base):
-    """What a stream can do."""
+    """The behaviour of an event stream."""
 
     async def test_events(self) -> None:
         """Events come as hints."""
@@ -190,7 +190,7 @@ class StreamFilesTests(Base):
 
 @implementer(IBodyProducer)
 class Blanks:
-    """A long body that nobody has to hold."""
+    """A long body that is produced in parts."""
 
     def __init__(self, start: bytes, length: int) -> None:
         self.length = length

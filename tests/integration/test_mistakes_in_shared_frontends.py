@@ -51,7 +51,7 @@ class MistakesMixin:
     def settled(
         self, template: str, text: str, *mistaken: dict[str, str]
     ) -> tuple[set[str], list[tuple[str, str]], int, str]:
-        """Who is served, what is wrong, how many checks that took, and the text."""
+        """Return the served apps, the problems, the number of checks, and the text."""
         directory = Path(tempfile.mkdtemp(prefix="mlb-", dir="/tmp"))
         self.addCleanup(shutil.rmtree, directory)
         settings = Settings(ssl_certs=(), state_dir=str(directory))

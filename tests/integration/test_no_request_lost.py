@@ -32,7 +32,7 @@ from tests.integration.worlds import certificate
 from tests.paths import CHECKOUT
 
 LONG = float(os.environ.get("MARATHON_LB_TEST_LOAD", "1"))
-"""How many times as long as in the suite the scenarios go on."""
+"""Factor for the duration of the scenarios."""
 
 
 class Running:
@@ -105,7 +105,7 @@ class UnderLoad(Controlled):
         return self.service
 
     def load(self, hosts: str, kinds: dict[str, int], echo: int = 0) -> Running:
-        """So many clients of these kinds."""
+        """Start clients by kind and number."""
         plan = Plan(
             http=self.ports["http"],
             https=self.ports["https"],
@@ -152,11 +152,11 @@ class UnderLoad(Controlled):
                 file.write(json.dumps(told) + "\n")
 
     def words(self) -> str:
-        """What HAProxy has said, at last."""
+        """Return the end of HAProxy's log."""
         return (self.directory / "state" / "haproxy.log").read_text()[-3000:]
 
     def posted(self) -> Counter[str]:
-        """What the tasks have carried out."""
+        """Return the bodies of the posts that tasks have processed, with their numbers."""
         found: Counter[str] = Counter()
         for path in Path(self.service.config.work_dir).glob("*/output"):
             found.update(re.findall(r"^POST (.*)$", path.read_text(errors="replace"), re.MULTILINE))
@@ -177,14 +177,14 @@ class UnderLoad(Controlled):
         return int(found[1])
 
     async def kill_a_task(self, name: str) -> None:
-        """End a task of an app so that nobody knows before it happens."""
+        """Kill a task of an app without notice."""
         task, *_ = await self.tasks(self.service, f"/{name}")  # type: ignore[attr-defined]
         for pid in pids_on(task["ports"][0]):
             os.kill(pid, signal.SIGKILL)
 
 
 class NoRequestLostMixin(UnderLoad):
-    """What holds with every HAProxy; the classes below say which."""
+    """The tests for every HAProxy; a subclass for each binary."""
 
     async def test_rolling_restart(self) -> None:
         """Every app is restarted, task by task: nothing is lost, whatever is spoken and however."""
@@ -270,13 +270,13 @@ class NoRequestLostMixin(UnderLoad):
         self.assertTrue(2.9 < min(ended) <= max(ended) < over - reloaded + 1, ended)  # type: ignore[attr-defined]
 
     async def open_connections(self, count: int) -> bool:
-        """Whether the http frontend has at least so many."""
+        """Return whether the HTTP frontend has at least this number of connections."""
         told = await deferToThread(get, self.ports["stats"], "a", "/haproxy?stats;csv")
         found = re.search(r"^marathon_http_in,FRONTEND,,,(\d+),", told, re.MULTILINE)
         return found is not None and int(found[1]) >= count
 
     def alone(self) -> bool:
-        """Whether no old worker is left."""
+        """Return whether all old workers have ended."""
         (master,) = self.haproxy_pids()
         return len(workers(master)) == 1
 
@@ -321,7 +321,7 @@ class NoRequestLostMixin(UnderLoad):
 
 
 def pids_on(port: int) -> list[int]:
-    """The processes that were told to listen on a port."""
+    """Return the ids of the processes whose PORT0 is this port."""
     found = []
     for path in Path("/proc").glob("[0-9]*/environ"):
         try:

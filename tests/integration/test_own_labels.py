@@ -73,7 +73,7 @@ def cross(headers: dict[str, str]) -> dict[str, str]:
 
 
 class OwnLabelsMixin:
-    """What each label does; a class for each HAProxy names the binary."""
+    """The effect of each label; a subclass for each binary."""
 
     binary = ""
     assertEqual: Any

@@ -64,7 +64,7 @@ class PackagingTests(SynchronousTestCase):
         return sources
 
     def run_python(self, arguments: Sequence[str], directory: Path) -> str:
-        """What the environment's Python prints; an error is the test's."""
+        """Run the environment's Python, and return its output; an error fails the test."""
         environ = {
             name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PIP_"))
         }

@@ -142,7 +142,7 @@ class LinesMixin:
 
 
 def refused(said: str) -> str:
-    """What HAProxy refuses, without what it warns of."""
+    """Return HAProxy's errors without its warnings."""
     return "\n".join(line for line in said.split("\n") if line.startswith("[ALERT]"))
 
 

@@ -29,7 +29,7 @@ from tests.integration.worlds import certificate, trusting
 
 ROOT = os.geteuid() == 0
 STRANGER = 54321
-"""A user whom nobody knows."""
+"""A user id without an account."""
 
 CONNECT = """
 import socket, sys
@@ -145,7 +145,7 @@ class RightsMixin(Controlled):
         }
 
     def roots(self) -> set[str]:
-        """What the workers see as ``/``."""
+        """Return the root directories of the workers."""
         (master,) = self.haproxy_pids()
         return {os.readlink(f"/proc/{pid}/root") for pid in workers(master)}
 
@@ -182,12 +182,12 @@ class RightsMixin(Controlled):
                     self.assertEqual("PermissionError", self.connect_as_stranger(path))  # type: ignore[attr-defined]
 
     async def deployed(self) -> bool:
-        """Whether Marathon has nothing under way."""
+        """Return whether Marathon has no deployment."""
         found = await self.ask(self.service, "GET", "/v2/deployments")  # type: ignore[attr-defined]
         return bool(found == (200, []))
 
     def connect_as_stranger(self, path: Path) -> str:
-        """What another user meets who connects to a socket; empty where it is let in."""
+        """Return the error of another user's connection to a socket; empty if it is accepted."""
         become = ("setpriv", f"--reuid={STRANGER}", f"--regid={STRANGER}", "--clear-groups")
         python = next(
             each for each in ("/usr/bin/python3", "python3") if "/" not in each or os.path.exists(each)

@@ -28,7 +28,7 @@ from tests.reconciling import NoHosts
 from tests.routing.apps import app, task
 
 SERVICES = int(os.environ.get("MARATHON_LB_TEST_SERVICES", "10000"))
-"""How many."""
+"""The number of services."""
 
 REFUSED = {
     "0_BACKEND_HEAD": "backend {backend}\n  mode http\n  nonsense\n",
@@ -41,7 +41,7 @@ REFUSED = {
 
 
 def cluster(size: int) -> list[App]:
-    """So many apps with a virtual host and a task, the bad ones spread among them."""
+    """Return apps with a virtual host and a task, with the bad ones distributed among them."""
     bad = {(number + 1) * size // (len(REFUSED) + 1): label for number, label in enumerate(REFUSED)}
     made = []
     for number in range(size):
@@ -68,7 +68,7 @@ class QuarantineAtScaleTests(TestCase):
         self.haproxy.chmod(self.haproxy.stat().st_mode | stat.S_IXUSR)
 
     def checks(self) -> int:
-        """How often HAProxy was asked."""
+        """Return the number of checks by HAProxy."""
         return len((self.directory / "checks").read_text().splitlines())
 
     @coroutine

@@ -15,7 +15,7 @@ from tests.integration.worlds import Answer, World, ask, certificate
 SEC_KEY = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
 
 OLD_OPTIONS = "  http-request add-header X-Forwarded-Proto https if { ssl_fc }\n"
-"""How overrides of HAPROXY_BACKEND_HTTP_OPTIONS have long said it."""
+"""The usual overrides of HAPROXY_BACKEND_HTTP_OPTIONS in older installations."""
 
 
 def sent(port: int, host: str, *lines: str) -> dict[str, str]:
@@ -47,7 +47,7 @@ class HeadersMixin:
         return world
 
     def seen(self, world: World, **headers: str) -> list[dict[str, str]]:
-        """What the task sees of a request by its host, its host over https, its service port and its app id."""
+        """Return the headers that the task receives by host, by host over HTTPS, by service port and by app id."""
         answers = (
             ask(world.http, "web.test", **headers),
             ask(world.https, "web.test", tls="web.test", **headers),

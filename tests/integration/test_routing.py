@@ -614,7 +614,7 @@ class RoutingMixin:
 
 
 def http2(port: int, *requests: tuple[str, str]) -> list[str]:
-    """Who answers requests, each an authority and a path, that share one HTTP/2 connection."""
+    """Return who responds to requests, each an authority and a path, on one HTTP/2 connection."""
     with socket.create_connection(("127.0.0.1", port), 5) as plain:
         connection = trusting(["h2"]).wrap_socket(plain, server_hostname="shared.test")
         assert connection.selected_alpn_protocol() == "h2"

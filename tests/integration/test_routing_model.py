@@ -186,7 +186,7 @@ class Asked:
 
 
 class ModelTests(SynchronousTestCase):
-    """What the model says is what HAProxy does."""
+    """The routing model, compared with HAProxy."""
 
     skip = None if BINARIES else "there is no haproxy"
 

@@ -43,7 +43,7 @@ fi
 {limit}
 exec {binary} "$@"
 """
-"""A HAProxy that cannot stand some words."""
+"""A HAProxy that rejects some words."""
 
 
 class SearchMixin:
@@ -96,7 +96,7 @@ class SearchMixin:
         self.reconciler.poke(EVERYTHING)
 
     def text(self: Any) -> str:
-        """What HAProxy runs."""
+        """Return the text of the running configuration."""
         return self.applier.running.template if self.applier.running is not None else ""
 
     def blamed(self: Any) -> set[str]:
@@ -104,7 +104,7 @@ class SearchMixin:
         return {problem.app_id for problem in self.reconciler.problems}
 
     def settled(self: Any, goods: int) -> Callable[[], bool]:
-        """Whether so many of the ten are served as they are wanted, and the search is over."""
+        """Return whether this number of the ten apps is served as defined, and the search has ended."""
         return lambda: (
             self.text().count(f"# {GOOD}") == goods
             and self.reconciler.status.converged == self.reconciler.status.generation

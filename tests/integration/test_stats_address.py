@@ -49,7 +49,7 @@ class StatsAddressMixin(Controlled):
         return found
 
     async def data(self, path: str) -> Any:
-        """What a page of JSON says; nothing while it says anything but 200."""
+        """Return the JSON of a page; an empty object if its status is not 200."""
         status, text = await self.page(path)
         return json.loads(text) if status == 200 else {}
 
@@ -77,7 +77,7 @@ class StatsAddressMixin(Controlled):
         self.assertNotIn("Traceback", self.log())
 
     async def _well(self, name: str) -> bool:
-        """Whether an app's service is up, in HAProxy's word."""
+        """Return whether HAProxy reports an app's service as up."""
         services = (await self.data("/api/services")).get("services", [])
         return any(each["app_id"] == f"/{name}" and each["state"] == "up" for each in services)
 

@@ -46,7 +46,7 @@ class TakingAwayMixin:
     def answers(
         self, port: int, host: str = "x", path: str = "/", address: str = "127.0.0.1"
     ) -> dict[str, int]:
-        """Who answers how many of 24 connections, each on its own."""
+        """Return the number of responses by task, for 24 new connections."""
         found: Counter[str] = Counter()
         for _ in range(24):
             connection = http.client.HTTPConnection(address, port, timeout=10)

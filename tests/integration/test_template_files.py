@@ -27,7 +27,7 @@ ADVISED = re.compile(
 """A problem shows the line with our advice behind it, or HAProxy's own words hold the advice."""
 
 UNSEEN = ("HTTP_FRONTEND_APPID_ACL", "BACKEND_SERVER_HTTP_HEALTHCHECK_OPTIONS")
-"""The words of these stand in lines that have another owner, or in no line of this cluster's."""
+"""Templates whose words are in lines with another owner, or in no line of this cluster."""
 
 CLUSTER: tuple[App, ...] = (
     app(
@@ -76,7 +76,7 @@ class TemplateFilesMixin:
         self.certificate = certificate(self.directory / "site.pem", "web.test")
 
     def settled(self, templates: Path) -> PlannedConfig:
-        """What HAProxy accepts in the end of a cluster with these templates, found within a few checks."""
+        """Return the configuration that HAProxy accepts for these templates; assert a small number of checks."""
         settings = Settings(
             ssl_certs=(self.certificate,),
             state_dir=str(self.directory),
@@ -123,7 +123,7 @@ class TemplateFilesMixin:
         self.assertTrue(heads >= self.least_heads, heads)
 
     def asks_the_controller(self, head: str) -> bool:
-        """Whether a HAPROXY_HEAD has services in Lua; they are ours then, and know the controller's socket."""
+        """Return whether a HAPROXY_HEAD has Lua services; they are ours and use the controller's socket."""
         if "use-service lua." not in head:
             return False
         self.assertIn(f"lua-load {LUA}/getpids.lua", head)
@@ -132,7 +132,7 @@ class TemplateFilesMixin:
 
 
 def _is_empty(path: Path) -> bool:
-    """Whether a template is there and holds nothing but comments."""
+    """Return whether a template exists and contains only comments."""
     return path.exists() and all(line.strip()[:1] in ("", "#") for line in path.read_text().splitlines())
 
 

@@ -71,7 +71,7 @@ class TemplateMistakesMixin:
         self.certificate = certificate(self.directory / "site.pem", "0.test")
 
     def settled(self, apps: tuple[App, ...], **overrides: str) -> tuple[PlannedConfig, int]:
-        """What HAProxy accepts in the end of a cluster with these templates, and how many checks that took."""
+        """Return the configuration that HAProxy accepts for these templates, and the number of checks."""
         environment = {f"HAPROXY_{name}": text for name, text in overrides.items()}
         settings = Settings(
             ssl_certs=(self.certificate,), state_dir=str(self.directory), environment=environment

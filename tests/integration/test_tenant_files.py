@@ -28,7 +28,7 @@ class CompanionMixin(WithCertificates):
     assertFalse: Any
 
     def fill(self) -> dict[str, str]:
-        """A directory of good certificates with bad companions and stray files; by file, words of its problem."""
+        """Fill a directory with good certificates, bad companions and stray files; return words of each problem."""
         place = self.directory / "certs"
         place.mkdir()
         bad: dict[str, str] = {}

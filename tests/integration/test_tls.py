@@ -24,7 +24,7 @@ CHECK = HealthCheck("HTTPS", "/up", interval_seconds=1, max_consecutive_failures
 
 
 def states(world: World, names: list[str], expected: list[str]) -> list[str]:
-    """What HAProxy thinks of the servers of some apps, once it is this or 30 s are over."""
+    """Wait up to 30 s for these states of some apps' servers, and return the states."""
     deadline = time.monotonic() + 30
     while (found := [server_status(world, name) for name in names]) != expected:
         if time.monotonic() > deadline:
@@ -102,7 +102,7 @@ class TlsMixin:
         return world, authority.issue("client.pem", "somebody"), other.issue("stranger.pem", "stranger")
 
     def check_grouped(self, world: World, friend: str, stranger: str) -> None:
-        """What the groups of `grouped` answer."""
+        """Check the responses of the groups of `grouped`."""
         port = world.https
         names = ("shared.test", "own.test", "a.wild.test", "deep.wild.test", None)
         self.assertEqual(
@@ -390,7 +390,7 @@ class TlsMixin:
 def session_of(
     context: ssl.SSLContext, port: int, host: str, session: ssl.SSLSession | None = None
 ) -> ssl.SSLSession | None:
-    """The TLS session of one request, which may go on with an older one. Raises `OSError` where nobody answers."""
+    """Return the TLS session of one request, which may resume an older one. Raise `OSError` on failure."""
     with socket.create_connection(("127.0.0.1", port), 5) as plain:
         connection = context.wrap_socket(plain, server_hostname=host, session=session)
         connection.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
@@ -401,7 +401,7 @@ def session_of(
 
 
 def hello_in_pieces(port: int, sni: str) -> str:
-    """Whose certificate comes where the handshake's first message arrives byte by byte."""
+    """Return the name in the served certificate if the ClientHello arrives byte by byte."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     talk = client().wrap_bio(incoming, outgoing, server_hostname=sni)
     with socket.create_connection(("127.0.0.1", port), 5) as plain:
@@ -421,7 +421,7 @@ def hello_in_pieces(port: int, sni: str) -> str:
 
 
 def server_status(world: World, name: str) -> str:
-    """What HAProxy thinks of the server of an app."""
+    """Return the state of an app's server in HAProxy."""
     with socket.create_connection(("127.0.0.1", world.stats), 5) as plain:
         plain.sendall(b"GET /haproxy?stats;csv HTTP/1.0\r\n\r\n")
         text = b"".join(iter(lambda: plain.recv(65536), b"")).decode()

@@ -39,7 +39,7 @@ class Tool:
             )
 
     async def status(self) -> int:
-        """How it ends."""
+        """Wait for its end, and return the exit status."""
         return int(await deferToThread(self.process.wait, 120))
 
     def said(self) -> list[dict[str, Any]]:
@@ -48,7 +48,7 @@ class Tool:
         return [json.loads(line) for line in lines if line.startswith("{")]
 
     def events(self) -> list[str]:
-        """What has happened, without what was waited for."""
+        """Return the events, without those that were waited for."""
         return [line["event"] for line in self.said() if line["event"] != "waiting"]
 
     def kill(self) -> None:
@@ -59,7 +59,7 @@ class Tool:
 
 
 class SignalTests(MarathonTestCase):
-    """What ends the tool from outside."""
+    """Signals that end the tool."""
 
     timeout = 480
 
