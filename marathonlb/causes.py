@@ -1,7 +1,7 @@
 """
 The causes of a convergence, as facts. Pure.
 
-Whatever asks the controller to look again names a `Cause`. A sentence about causes is made where a person reads it, in
+Each request for a convergence names a `Cause`. A sentence about causes is made where a person reads it, in
 `marathonlb.controller.sentences`.
 """
 
@@ -58,7 +58,7 @@ class CauseKind(Enum):
 @frozen(cache_hash=True)
 class Cause:
     """
-    A reason to look again.
+    A reason for a convergence.
 
     :param name: the thing that it is about, as `CauseKind` says.
     """

@@ -13,7 +13,7 @@ from zope.interface import implementer
 @implementer(IAgentEndpointFactory)
 class ChosenEndpointFactory:
     """
-    The endpoint factory of a `twisted.web.client.Agent` that connects where it is told to.
+    The endpoint factory of a `twisted.web.client.Agent` that connects to the endpoints of its caller.
 
     :param choose: returns the endpoint for a URL, for example a socket's for every one.
     """

@@ -68,7 +68,7 @@ class SourceError(MarathonLBError):
 
     :param url: the URL that was requested, without credentials.
     :param reason: what went wrong and what can be done about it.
-    :param status: the HTTP status; None where there was no answer.
+    :param status: the HTTP status; None if there was no answer.
     """
 
     kind = MARATHON
@@ -88,7 +88,7 @@ class TemplateError(MarathonLBError):
     The text of a template cannot be used.
 
     :param source: the label, environment variable or file that the text comes from.
-    :param template: the template's name without ``HAPROXY_``; empty where none can be named.
+    :param template: the template's name without ``HAPROXY_``; empty if none can be named.
     :param closed: True if the text was refused before and has been out of use since then.
     """
 
@@ -113,8 +113,8 @@ class Complaint:
     One message of HAProxy about a configuration.
 
     :param message: the message without its prefix of level, pid and file; shortened where it repeats a long line.
-    :param line: the line in the configuration file, counted from 1; None where the message names no line.
-    :param owner: the author of that line, a `marathonlb.config.text.model.Owner`; None where it is not known.
+    :param line: the line in the configuration file, counted from 1; None if the message names no line.
+    :param owner: the author of that line, a `marathonlb.config.text.model.Owner`; None if it is not known.
     """
 
     message: str = field(converter=_quoted)

@@ -109,7 +109,7 @@ def encoded(text: Text) -> Iterator[bytes]:
 
 
 class FileVersion(NamedTuple):
-    """The facts by which one version of a file is told from the next: equal if the file has not been replaced."""
+    """The facts that identify one version of a file: equal if the file has not been replaced."""
 
     modified_ns: int
     changed_ns: int

@@ -1,8 +1,8 @@
 """
 One rendering of a whole configuration, step by step. Pure, but for the directories of sockets.
 
-The order of the steps is the order of precedence: what HAPROXY_HEAD binds is taken, then services settle their claims,
-then their sections are written, then rules lead to those that are left.
+The order of the steps is the order of precedence: the ports that HAPROXY_HEAD binds, the claims of services, their
+sections, and then the rules that route to the services that are left.
 """
 
 from __future__ import annotations

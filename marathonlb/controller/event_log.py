@@ -54,11 +54,11 @@ class EventLog:
         self._causes: Mapping[Cause, int] = {}
 
     def came(self, hint: Hint) -> None:
-        """Take note of a hint; there are too many to log them."""
+        """Take a hint; there are too many to log each."""
 
     def begins(self, apps: frozenset[str] | None, causes: Counter[Cause]) -> None:
         """
-        Take note that a convergence begins.
+        Record that a convergence begins.
 
         :param apps: the apps that Marathon is asked about; None for everything.
         """
@@ -69,7 +69,7 @@ class EventLog:
         return causes_sentence(self._causes)
 
     def changed(self, apps: frozenset[str]) -> None:
-        """Take note of changed apps; the next line about a change names them."""
+        """Record changed apps; the next line about a change names them."""
         self._changed |= apps
 
     def stage(self, name: str) -> AbstractContextManager[None]:
@@ -77,14 +77,14 @@ class EventLog:
         return nullcontext()
 
     def rejected(self, error: Exception) -> None:
-        """Take note that HAProxy did not accept the planned configuration; the cause is searched next."""
+        """Record that HAProxy did not accept the planned configuration; the cause is searched next."""
 
     def unchanged(self, status: ConvergenceStatus) -> None:
-        """Take note that nothing differed, so that nothing was rendered."""
+        """Record that nothing differed, so that nothing was rendered."""
 
     def put_off(self, status: ConvergenceStatus, seconds: float) -> None:
         """
-        Take note that an answer was doubted, which is logged already.
+        Record that an answer was doubted, which is logged already.
 
         :param seconds: until Marathon is asked again.
         """
@@ -95,7 +95,7 @@ class EventLog:
 
         :param who: the client's address.
         """
-        self._log.info("{what}, asked by {who}", what=what, who=who)
+        self._log.info("{what}, requested by {who}", what=what, who=who)
 
     def reload_waits(self, cause: Cause) -> None:
         """Log that HAProxy should be reloaded and the configuration for it is not known yet."""
@@ -186,7 +186,7 @@ class EventLog:
         return f"{len(apps)}: {some_of(apps, FEW)}"
 
     def held_back(self, status: ConvergenceStatus, held: Override) -> None:
-        """Log what waits for the release of a pinned configuration, when that changes."""
+        """Log the changes that wait for the release of a pinned configuration, if they differ from the last ones."""
         self._log.warn(
             "Configuration {name} is pinned, so this waits: {pending}. --rollback 0 releases it",
             name=held.pin.name,
@@ -202,7 +202,7 @@ class EventLog:
         :param who: the client's address.
         """
         self._log.warn(
-            "{what}, asked by {who}: {action} in {milliseconds:.1f} ms, since {reason}",
+            "{what}, requested by {who}: {action} in {milliseconds:.1f} ms, since {reason}",
             what=what,
             who=who,
             action=action_word(outcome),
@@ -219,13 +219,14 @@ class EventLog:
         """
         if not isinstance(error, MarathonLBError):
             self._log.failure(
-                "Generation {generation} is not applied because of a defect in marathon-lb. HAProxy serves on "
+                "Generation {generation} is not applied because of a defect in marathon-lb. HAProxy keeps serving "
                 "unchanged",
                 generation=status.generation,
             )
         emit = self._log.info if again else self._log.error
         emit(
-            "Generation {generation} is not applied: {error}. HAProxy serves on unchanged; retrying in {seconds:.1f} s",
+            "Generation {generation} is not applied: {error}. HAProxy keeps serving unchanged; "
+            "retrying in {seconds:.1f} s",
             generation=status.generation,
             error=described(error),
             seconds=delay,

@@ -1,4 +1,4 @@
-"""The pin as the planner sees it: which tasks of the past still run, and the problem that everybody is told."""
+"""The pin for the planner: the tasks of the pinned configuration that still run, and the problem that is shown."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Hold:
     Holds HAProxy at a pinned configuration, with the tasks that run today.
 
     :param directory: where haproxy.cfg and the map files lie.
-    :param resolve: gives the address of an agent's host, None where it has none.
+    :param resolve: returns the address of an agent's host; None if it has none.
     """
 
     def __init__(self, pins: Pins, directory: str, resolve: Resolve) -> None:
@@ -31,7 +31,7 @@ class Hold:
 
     def over(self, today: Config, apps: Mapping[str, App]) -> Override | None:
         """
-        Return what takes the place of today's configuration; None where nothing is pinned.
+        Return the configuration that replaces today's; None if nothing is pinned.
 
         :param apps: everything that runs, by id.
         """
@@ -41,7 +41,7 @@ class Hold:
         """
         Return a configuration of the past with today's tasks.
 
-        :param apps: everything that runs; None where that is not known, which leaves backends that are not in `today`
+        :param apps: everything that runs; None if that is not known, which leaves backends that are not in `today`
             as they were.
         """
         alive = _not_known if apps is None else running_tasks(apps, self._resolve)
@@ -51,14 +51,14 @@ class Hold:
 def pin_problem(override: Override) -> Problem:
     """Return the problem that is shown for as long as a pin holds."""
     since = datetime.fromtimestamp(override.pin.since, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    held = "no change but of tasks reaches HAProxy until --rollback 0 releases it"
+    held = "only changes of tasks reach HAProxy until --rollback 0 releases it"
     reason = f"configuration {override.pin.name} is pinned since {since}: {held}"
     return Problem("", None, PIN, "", reason, fatal=False, kind=PINNED)
 
 
 def running_tasks(apps: Mapping[str, App], resolve: Resolve) -> Alive:
     """
-    Return a function that tells whether a task of the app of a backend runs at an address and port.
+    Return a function that returns whether a task of the app of a backend runs at an address and port.
 
     The backend's app counts, not the address alone, which may be another app's by now. Nothing is computed before the
     function is called.
@@ -89,5 +89,5 @@ def _places(app: App, resolve: Resolve) -> set[tuple[str | None, int]]:
 
 
 def _stem(backend: str) -> str:
-    """Return a backend's name without its service port: what its app's id makes of it."""
+    """Return a backend's name without its service port: the part made from its app's id."""
     return plain_backend(backend).rpartition("_")[0]

@@ -20,7 +20,7 @@ class PlannedConfig:
 
     :param problems: the problems, by app and port, quarantine included.
     :param servers: number of servers in all services.
-    :param held: the pinned configuration that replaces it; None where nothing is pinned.
+    :param held: the pinned configuration that replaces it; None if nothing is pinned.
     """
 
     rendered: Rendered

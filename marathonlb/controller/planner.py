@@ -76,7 +76,7 @@ class Planner:
         self._moved: dict[tuple[str, int], tuple[Service, Service]] = {}
 
     def update(self, apps: Mapping[str, App], touched: Iterable[str]) -> None:
-        """Note changed apps."""
+        """Record changed apps."""
         self._apps = apps
         for before, after in self.offers.update(apps, touched):
             if self._last is None or not _tasks_alone(before, after):
@@ -122,7 +122,7 @@ class Planner:
         Adapt the text to a version of HAProxy: named defaults for backends that it adds at runtime, distinct names,
         and only the measures about TLS sessions that it needs.
 
-        :param version: its numbers; empty where it is not known.
+        :param version: its numbers; empty if it is not known.
         """
         known = (
             version >= named_defaults.SINCE and self._renderer.write_defaults(),
@@ -137,7 +137,7 @@ class Planner:
         Return the state that explanations need.
 
         :param apps: everything that runs, by id.
-        :param resolve: returns the address of an agent's host, None where it has none.
+        :param resolve: returns the address of an agent's host, None if it has none.
         """
         from marathonlb.routing.explain.evidence import State
 
@@ -181,7 +181,7 @@ class Planner:
 
     def accepted(self, planned: PlannedConfig, *, read: bool = True) -> None:
         """
-        Note that HAProxy runs this plan; under a pin it has not seen the plan's text.
+        Record that HAProxy runs this plan; under a pin it has not seen the plan's text.
 
         :param read: True if HAProxy has read the text; False if it was updated at runtime.
         """
@@ -279,7 +279,7 @@ class Planner:
         """
         Use the operator's templates as they were read now, and try every refused one again.
 
-        :param templates: None where they could not be read.
+        :param templates: None if they could not be read.
         """
         if templates is not None and self.texts.overrides.use(templates):
             self._release_all()

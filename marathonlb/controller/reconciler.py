@@ -146,7 +146,7 @@ class Reconciler(Service):
         return self.event_log.problems
 
     def poke(self, hint: Hint) -> None:
-        """Look again. A hint is never lost: a convergence under way is followed by another one."""
+        """Take a hint. It is never lost: a convergence under way is followed by another one."""
         self.event_log.came(hint)
         self._hints.add(hint)
         self._scheduler.hint()
@@ -204,7 +204,7 @@ class Reconciler(Service):
         """
         Converge once, for a run that ends then; a doubted answer is asked for again, and a search is finished.
 
-        :raises MarathonLBError: it failed; what HAProxy served goes on.
+        :raises MarathonLBError: it failed; HAProxy keeps serving as before.
         """
         self._hints.add_everything()
         while not (believed := await self._convergence.run()) or self._plan_applier.search.under_way:

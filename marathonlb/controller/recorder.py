@@ -132,7 +132,7 @@ class Recorder(EventLog):
             Entry(
                 time=self._clock.seconds(),
                 kind=Kind.ASKED,
-                summary=f"{what}, asked by {who}",
+                summary=f"{what}, requested by {who}",
                 action=action_word(outcome),
                 reason=explanation(outcome),
                 seconds=dict(outcome.seconds),
@@ -203,7 +203,12 @@ class Recorder(EventLog):
         """See `EventLog.asked`."""
         super().asked(what, who)
         self.timeline.add(
-            Entry(time=self._clock.seconds(), kind=Kind.ASKED, summary=f"{what}, asked by {who}", action=what)
+            Entry(
+                time=self._clock.seconds(),
+                kind=Kind.ASKED,
+                summary=f"{what}, requested by {who}",
+                action=what,
+            )
         )
 
     def problems_are(self, problems: tuple[Problem, ...]) -> None:
@@ -215,7 +220,7 @@ class Recorder(EventLog):
         now = self._clock.seconds()
         old, self.since = self.since, {problem: self.since.get(problem, now) for problem in problems}
         self._problems(Kind.PROBLEM, [problem for problem in problems if problem not in old])
-        self._problems(Kind.MENDED, [problem for problem in old if problem not in self.since])
+        self._problems(Kind.FIXED, [problem for problem in old if problem not in self.since])
 
     def _problems(self, kind: Kind, problems: list[Problem]) -> None:
         """Add an entry for each problem, or one for all if they are many."""

@@ -29,16 +29,16 @@ class ReloadLimiter:
         return self._gathers_since is None or now < self._gathers_since + self._interval
 
     def postponed(self, now: float) -> float:
-        """Note that a reload has to wait; return the seconds until it may happen."""
+        """Record that a reload has to wait; return the seconds until it may happen."""
         if self._gathers_since is None:
             self._gathers_since = now
         until = self._none_before if self._none_before > now else self._gathers_since + self._interval
         return until - now
 
     def caught_up(self) -> None:
-        """Note that no reload waits any more."""
+        """Record that no reload waits any more."""
         self._gathers_since = None
 
     def reloaded(self, now: float, took: float) -> None:
-        """Note a reload, and the seconds that it took."""
+        """Record a reload, and the seconds that it took."""
         self._none_before = now + max(self._interval, 2 * took)

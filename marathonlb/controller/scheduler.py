@@ -48,16 +48,16 @@ class ConvergenceCycle(Protocol):
         """Begin to act on hints."""
 
     def hint(self) -> None:
-        """Take note that a hint has come."""
+        """Record that a hint has come."""
 
     def current(self) -> None:
-        """Take note that the convergence has ended and covers every hint."""
+        """Record that the convergence has ended and covers every hint."""
 
     def failed(self, delay: float) -> None:
-        """Take note that the convergence has failed, and is to be retried after these seconds."""
+        """Record that the convergence has failed, and is to be retried after these seconds."""
 
     def rested(self) -> None:
-        """Take note that the rest after a failure is over."""
+        """Record that the rest after a failure is over."""
 
     def stop(self) -> None:
         """Begin no further convergence, and cancel the one under way."""

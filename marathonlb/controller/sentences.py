@@ -33,7 +33,7 @@ _CAUSES: dict[CauseKind, str] = {
     CauseKind.READINESS: "readiness",
     CauseKind.TEMPLATE: "template",
     CauseKind.SEARCH: "search",
-    CauseKind.POSTPONED_RELOAD: "a reload put off",
+    CauseKind.POSTPONED_RELOAD: "a postponed reload",
 }
 """One phrase for each kind; ``{name}`` stands for `Cause.name`."""
 
@@ -54,9 +54,9 @@ def cause_phrase(cause: Cause) -> str:
 
 def causes_sentence(causes: Mapping[Cause, int]) -> str:
     """
-    Return the most frequent causes in one phrase; empty where there is none.
+    Return the most frequent causes in one phrase; empty if there is none.
 
-    :param causes: how often each of them came.
+    :param causes: number of times that each occurred.
     """
     phrases = sorted(((cause_phrase(cause), count) for cause, count in causes.items()), key=_most_frequent)
     return ", ".join(f"{count} x {phrase}" if count > 1 else phrase for phrase, count in phrases[:MAX_CAUSES])

@@ -27,29 +27,29 @@ class Kind(Enum):
     WAITING = "waiting"
     HELD = "held"
     PROBLEM = "problem"
-    MENDED = "mended"
+    FIXED = "mended"
     DRIFT = "drift"
     ASKED = "asked"
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """
-    One thing that happened.
+    One event.
 
     :param id: counts up from 1; 0 until the timeline has taken it.
     :param time: seconds since the epoch, when it began.
     :param summary: one sentence, without secrets.
-    :param generation: the hint's number up to which this convergence looked.
-    :param came: what caused it, each with its number.
-    :param apps: the apps that were looked at, the first few of them; none where everything was.
-    :param app_count: how many were looked at; null where everything was.
-    :param action: what was decided and done, as `marathonlb.haproxy.outcome.action_word` says.
-    :param reason: why.
+    :param generation: the number of the last hint that this convergence answered.
+    :param came: its causes, each with its count.
+    :param apps: the first few of the apps that Marathon was asked about; none if it was asked about all.
+    :param app_count: number of those apps; null if Marathon was asked about all.
+    :param action: the action, a word of `marathonlb.haproxy.outcome.action_word`.
+    :param reason: the reason of the action.
     :param seconds: how long each stage took.
     :param total_seconds: from its beginning to its end.
     :param event_to_traffic_seconds: from the first event that led to it to HAProxy's confirmation; null without one.
-    :param count: how many like it came one after another; the rest is told of the last one.
-    :param first_time: when the first of them began; null where there is no other.
+    :param count: number of equal entries in a row; the other fields are those of the last one.
+    :param first_time: when the first of them began; null if there is only one.
     """
 
     time: float

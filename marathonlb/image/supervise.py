@@ -162,7 +162,7 @@ class Supervisor:
             return code
         say(
             f"{name} {how}; it is started again in {child.ended():g} s"
-            + (", HAProxy serves on" if child is self._controller else "")
+            + (", HAProxy keeps serving" if child is self._controller else "")
         )
         return None
 

@@ -92,7 +92,7 @@ class ClusterPoller:
 
     def enqueue(self, apps: frozenset[str], *, everything: bool = False) -> None:
         """
-        Note the apps to ask for.
+        Record the apps to ask for.
 
         :param everything: True to ask for all other apps, too.
         """

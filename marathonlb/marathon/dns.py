@@ -159,7 +159,7 @@ class AgentHosts(Service):
 
     def _take(self, name: str, addresses: list[str]) -> None:
         """
-        Note the address of a name: the lowest IPv4 address, else the lowest IPv6 one, so that all controllers agree.
+        Record the address of a name: the lowest IPv4 address, else the lowest IPv6 one, so that all controllers agree.
 
         A name that cannot be resolved keeps its known address.
         """

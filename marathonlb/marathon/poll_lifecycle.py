@@ -57,7 +57,7 @@ class PollLifecycle(Protocol):
 
     def hinted(self, now: float) -> float | None:
         """
-        Take note of a hint, at this time in seconds on the clock.
+        Record a hint, at this time in seconds on the clock.
 
         :return: seconds until Marathon may be asked, 0 for now or already under way; None if waiting for an overdue
             answer makes no sense.
@@ -67,13 +67,13 @@ class PollLifecycle(Protocol):
         """Wait no longer for an answer that is under way."""
 
     def answered(self, began: float) -> None:
-        """Take note of an answer to a request that was sent at this time."""
+        """Record an answer to a request that was sent at this time."""
 
     def ended(self) -> None:
-        """Take note that no request is under way any more."""
+        """Record that no request is under way any more."""
 
     def failed(self, now: float) -> float:
-        """Take note that Marathon could not be asked; return the seconds until the next attempt without a hint."""
+        """Record that Marathon could not be asked; return the seconds until the next attempt without a hint."""
 
     def under_way(self) -> bool:
         """Return whether a request is under way."""

@@ -1,7 +1,7 @@
 """
 Snapshots of the last known apps of each of several clusters, on disk for the next start of the controller.
 
-With one cluster nothing is applied before its Marathon has answered, so HAProxy serves on unchanged. With several
+With one cluster nothing is applied before its Marathon has answered, so HAProxy keeps serving unchanged. With several
 clusters the others are updated, and the apps of one that does not answer come from its snapshot.
 """
 

@@ -1,1 +1,1 @@
-"""What should be offered, and by which rule. Everything here is pure."""
+"""The services that are offered, and the rules that route requests to them. Everything here is pure."""

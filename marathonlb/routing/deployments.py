@@ -3,7 +3,7 @@ Deployment groups (blue/green): two apps of one group are one service.
 
 The pair has one backend name, made of the group and the port that the older app binds. The name is the same before,
 during and after a deployment, so the backend, sessions and changes through the runtime API outlive it. Each port index
-is joined by itself; a port that only one of the two apps has is that app's.
+is joined separately; a port of only one of the two apps stays with that app.
 
 *The older app*: by ``HAPROXY_DEPLOYMENT_STARTED_AT`` where all of the group's apps have it, else by their last change
 in Marathon, and by their ids where that is equal too.
@@ -142,7 +142,7 @@ def join(group: str, app_id: str, members: Iterable[GroupMember], elder: str | N
     """
     Return the services of a group; they depend on its members alone.
 
-    :param group: the group's id, of which the names of backends are made.
+    :param group: the group's id, from which the names of backends are made.
     :param app_id: the app id of the services.
     :param elder: an older group of the same name, of another parent group.
     """

@@ -21,7 +21,7 @@ _NOTHING = AppServices()
 
 class DeploymentGroups:
     """
-    The members of every group, and what each group offers: that depends on the members, not on the order of changes.
+    The members of every group, and its services, which depend on the members alone, not on the order of changes.
 
     :ivar _group_by_service: the group whose services have an app id, by that id.
     :ivar _groups_by_name: the groups of one name below several parent groups, by cluster and name.
@@ -50,10 +50,10 @@ class DeploymentGroups:
 
     def take(self, app_id: str, app: App | None, offered: AppServices) -> AppServices | None:
         """
-        Take note of what an app offers without its group; `settle` must follow.
+        Record an app's services without its group; `settle` must follow.
 
         :param app: None if it is gone.
-        :return: what it offers without a group: all of it, or None if it belongs to a group.
+        :return: its services without a group: all of them, or None if it belongs to a group.
         """
         if app_id in self._members:
             self._dirty.add(app_id)
@@ -76,8 +76,8 @@ class DeploymentGroups:
         """
         Join the groups that have changed.
 
-        :param alone: what the apps that belong to no group offer, by their ids.
-        :return: for each changed group, what it offered before and what it offers now.
+        :param alone: the services of the apps that belong to no group, by app id.
+        :return: for each changed group, its services before and now.
         """
         changes = []
         by_name: dict[str, list[str]] = {}

@@ -29,7 +29,7 @@ def distinct_backend_name(backend: str, key: tuple[str, int], taken: Container[s
     A digest stands before the port, after a colon, which no plain name contains.
 
     :param key: the app's id and the index of the port.
-    :param taken: the names that others have; if somebody has forged the short digest, the whole one is used.
+    :param taken: the names that others have; if another app's id imitates the short digest, the whole one is used.
     """
     stem, _, port = backend.rpartition("_")
     digest = sha256(f"{key[1]} {key[0]}".encode()).hexdigest()

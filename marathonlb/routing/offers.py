@@ -59,7 +59,7 @@ class Offers:
         Rebuild the services of some apps.
 
         :param apps: everything that runs, by id; a touched app that is not among them is gone.
-        :return: for each of them, or for its deployment group, what it offered before and what it offers now.
+        :return: for each of them, or for its deployment group, the services before and now.
         """
         ids = set(touched)
         ids |= self._ports.update(apps, ids)

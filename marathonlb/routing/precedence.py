@@ -209,7 +209,7 @@ def unused_weights(
 
     :param services: the oldest first.
     :param lost: by the service's key, the hosts and paths that other services have.
-    :return: by key of each service with such a weight the older service, or None where too many rules are concerned;
+    :return: by key of each service with such a weight the older service, or None if too many rules are concerned;
         and the keys of all services whose age decides here.
     """
     weighted = [service for service in services if service.weight is not None and service.hosts]

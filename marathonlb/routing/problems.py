@@ -33,15 +33,15 @@ class Problem:
 
     Its texts are for people and are parsed nowhere: everything that decides something is a field.
 
-    :param app_id: the app; empty where the problem is the operator's.
-    :param port_index: the index of the service port; None where the problem is the whole app's.
+    :param app_id: the app; empty if the problem is the operator's.
+    :param port_index: the index of the service port; None if the problem is the whole app's.
     :param label: the full name of the label, field, template or option.
-    :param value: its value, shortened; ``***`` in place of secrets, empty where the value says nothing.
+    :param value: its value, shortened; ``***`` in place of secrets, empty if the value says nothing.
     :param reason: what was expected, in words for the owner; shortened where it quotes too much.
-    :param fatal: True where the service is not served; otherwise this is a warning.
+    :param fatal: True if the service is not served; otherwise this is a warning.
     :param kind: what kind of problem it is.
-    :param haproxy: HAProxy's words, or how HAProxy failed; empty where the problem is not HAProxy's.
-    :param rival: the id of the app that has what this one wants; empty where there is none.
+    :param haproxy: HAProxy's words, or how HAProxy failed; empty if the problem is not HAProxy's.
+    :param rival: the id of the app that keeps what this one claims; empty if there is none.
     """
 
     app_id: str

@@ -80,7 +80,7 @@ class Rules:
     The rules of a shared frontend, in the order in which HAProxy evaluates them.
 
     :param alike: the keys of services whose ACLs would have the same names; the oldest keeps the plain ones.
-    :param maps: False where all rules are ACLs.
+    :param maps: False if all rules are ACLs.
     """
 
     first: tuple[AclRule, ...] = ()
@@ -104,7 +104,7 @@ def rules_of(
     """
     Return the routing rules of all services, in order.
 
-    :param lost: the hosts and paths that a service wanted and another one has.
+    :param lost: service key to the hosts and paths that it claimed and another service keeps.
     :param needs_acl: returns True if a template of the service's routing is overridden.
     :param maps: False makes every rule an ACL.
     :param names_app: returns True if the service's rule of the app-id frontend is overridden.

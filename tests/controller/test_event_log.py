@@ -120,7 +120,7 @@ class CauseLineTests(ReconcilerTestCase):
         self.marathon.release()
         self.clock.advance(1)
         *_, line = self.said("because of")
-        self.assertIn("because of 2 x health_status_changed_event, a reload put off, deployment_info", line)
+        self.assertIn("because of 2 x health_status_changed_event, a postponed reload, deployment_info", line)
 
     def test_adopted(self) -> None:
         """That the HAProxy which was adopted runs what is wanted is said once, after the start."""

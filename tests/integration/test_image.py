@@ -186,7 +186,7 @@ class SupervisorTests(SynchronousTestCase):
         process.terminate()
         haproxy.wait(PATIENCE)
         _, said = process.communicate(timeout=PATIENCE)
-        self.assertIn("was ended by signal 9; it is started again in 0.5 s, HAProxy serves on", said)
+        self.assertIn("was ended by signal 9; it is started again in 0.5 s, HAProxy keeps serving", said)
 
     def test_cut(self) -> None:
         """A HAProxy whose connections outlast their time is cut."""

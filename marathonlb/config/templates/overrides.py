@@ -1,5 +1,5 @@
 """
-Which text of each operator's template is used: today's, the last good one, or none. Pure.
+Decide which text of each operator's template is used: today's, the last good one, or none. Pure.
 
 An operator's text may protect something, so a default never replaces it silently. A text that HAProxy refuses, or that
 cannot be rendered, has one of these consequences:

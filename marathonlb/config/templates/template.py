@@ -142,7 +142,7 @@ class Template:
 
     @cached_property
     def label(self) -> str:
-        """The full name of the label that holds the text; empty where none does."""
+        """The full name of the label that holds the text; empty if none does."""
         return label_in(self.source)
 
     @property

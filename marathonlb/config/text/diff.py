@@ -47,8 +47,8 @@ class Difference(Struct, frozen=True):
     One section or map file that differs between two configurations.
 
     :param kind: the section's keyword, ``head``, ``map`` or ``order``.
-    :param old: the section of the old configuration; None where it has none.
-    :param new: the section of the new configuration; None where it has none.
+    :param old: the section of the old configuration; None if it has none.
+    :param new: the section of the new configuration; None if it has none.
     """
 
     kind: str

@@ -36,7 +36,7 @@ LABEL_SOURCE = "label "
 
 
 def label_in(source: str) -> str:
-    """Return the full name of the label that a source names; empty where the text is not a label's."""
+    """Return the full name of the label that a source names; empty if the text is not a label's."""
     return source.removeprefix(LABEL_SOURCE) if source.startswith(LABEL_SOURCE) else ""
 
 
@@ -62,7 +62,7 @@ class Owner(Struct, frozen=True):
 
     @property
     def label(self) -> str:
-        """The full name of the label that holds the text; empty where none does."""
+        """The full name of the label that holds the text; empty if none does."""
         return label_in(self.source)
 
     @property

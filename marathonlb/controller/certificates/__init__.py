@@ -1,1 +1,1 @@
-"""The certificates and other files that settings and labels name: who may name them, and what their owners are told."""
+"""The certificates and other files that settings and labels name: who may name them, and the problems with them."""

@@ -1,7 +1,8 @@
 """
-Which services are admitted by the files that they name, and which certificates ``--ssl-certs`` serves.
+Admit services by the files that they name, and select the certificates of ``--ssl-certs`` that are served.
 
-A file that a label names may be another team's: its owner is told that it cannot be used, and only the log says why.
+A file that a label names may be another team's. So the app's owner reads only that it cannot be used; the reason is in
+the log.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class SharedCertificates(Struct, frozen=True):
     The certificates of the shared https frontend.
 
     :param paths: the arguments of ``crt``.
-    :param problems: what is wrong with the certificates that are left out, or served with a fault.
+    :param problems: the faults of certificates that are left out, or are served all the same.
     """
 
     paths: tuple[str, ...]
@@ -56,8 +57,8 @@ class _Admitted:
     """
     One service as it may be served.
 
-    :param service: the service with what HAProxy is given; None where one of its files cannot be served.
-    :param problems: the problems to tell its owner.
+    :param service: the service with the files that HAProxy gets; None if one of its files cannot be served.
+    :param problems: the problems that its owner sees.
     :param used: the digests of its files, by path.
     :param details: for the log: the app, the label, the path and the reason of each fault.
     """
@@ -91,7 +92,7 @@ class CertificateAdmission:
         return self.certificates.generation
 
     def copy(self) -> CertificateAdmission:
-        """Return one with the same verdicts, for a configuration that is only supposed."""
+        """Return a copy with the same verdicts, for a hypothetical configuration."""
         other = shallow(self)
         other.certificates = self.certificates.copy()
         return other
@@ -167,7 +168,7 @@ class CertificateAdmission:
     # the services
 
     def admit(self, services: Iterable[Service]) -> tuple[list[Service], list[Problem]]:
-        """Return the services whose files can be served, each with what HAProxy is given, and the problems."""
+        """Return the services whose files can be served, each with the files that HAProxy gets, and the problems."""
         used = dict(self._shared)
         admitted: list[Service] = []
         problems: list[Problem] = []
@@ -210,20 +211,20 @@ class CertificateAdmission:
         return found if files == service.files else evolve(found, service=evolve(service, copied_files=files))
 
     def _forbidden(self, service: Service, file: LabelFile) -> str:
-        """Return why an app may not name what its label holds; empty where it may."""
+        """Return why an app may not name what its label holds; empty if it may."""
         if file.written == SYSTEM:
             return ""
         return self._policy.file_violation(service.app_id, file.path or file.written)
 
     def _reason(self, service: Service, file: LabelFile, verdict: CertificateVerdict) -> str:
-        """Return why a file cannot be served, as its owner is told; empty where it can."""
+        """Return why a file cannot be served, in words for the app's owner; empty if it can."""
         if verdict.haproxy:
             return verdict.reason
         elsewhere = any(self._policy.file_violation(service.app_id, real) for real in verdict.reals)
         return SENTENCES[file.kind] if verdict.reason or elsewhere else ""
 
     def _system(self, service: Service, used: dict[str, str]) -> dict[tuple[str, str], tuple[str, ...]]:
-        """Return what stands in for the system's authorities where these have turned bad."""
+        """Return the replacement for the system's authorities if these have become unusable."""
         path = self._settings.system_ca
         if service.backend_ssl != path or not path.startswith("/"):
             return {}
@@ -245,7 +246,7 @@ class CertificateAdmission:
 
 
 def _problems(service: Service, file: LabelFile, verdict: CertificateVerdict, reason: str) -> list[Problem]:
-    """Return the problems to tell an owner: that the file cannot be used, or what is wrong with what is served."""
+    """Return the problems for an owner: the file cannot be used, or has a fault although it is served."""
     if reason:
         kind = CERTIFICATE_REFUSED if verdict.haproxy else CERTIFICATE_UNUSABLE
         return [file.problem(service, reason, kind, haproxy=verdict.haproxy)]
@@ -261,7 +262,7 @@ def _problems(service: Service, file: LabelFile, verdict: CertificateVerdict, re
 
 
 def _details(file: LabelFile, verdict: CertificateVerdict) -> Iterable[tuple[str, str]]:
-    """Return what only the log says: the files and the reasons."""
+    """Return the details for the log alone: the files and the reasons."""
     wrong = [(file.path, verdict.reason)] if verdict.reason else []
     return [*wrong, *verdict.bad, *((warning.path, for_operator(warning)) for warning in verdict.warnings)]
 

@@ -1,5 +1,5 @@
 """
-The files that an app's labels name: found in the labels, and replaced by what HAProxy is given. Pure.
+The files that an app's labels name: found in the labels, and replaced by the files that HAProxy gets. Pure.
 
 BIND_OPTIONS is split into words as HAProxy splits a line, so no way of quoting hides a path.
 """
@@ -29,8 +29,8 @@ class LabelFile(Struct, frozen=True):
     :param label: the label's name without its index.
     :param kind: the kind of file: ``crt``, ``ca`` or ``keys``.
     :param written: the path as the label holds it.
-    :param path: the path in its plain form; empty where the label holds none, or HAProxy does not open it.
-    :param wrong: why the label may not name it, in words that follow the path; empty where it may.
+    :param path: the path in its plain form; empty if the label holds none, or HAProxy does not open it.
+    :param wrong: why the label may not name it, in words that follow the path; empty if it may.
     """
 
     label: str
@@ -99,7 +99,7 @@ def replace_files(
     arguments: Callable[[tuple[str, ...]], tuple[str, ...]],
 ) -> ServiceFiles:
     """
-    Return what HAProxy is given in place of the files that a service's labels name.
+    Return the files that HAProxy gets in place of those that a service's labels name.
 
     :param instead: the paths to use in place of a file, by its kind and path.
     :param arguments: shortens many certificates to as many as fit on a ``bind`` line.

@@ -1,4 +1,4 @@
-"""The sentences about certificates: the log names the files and the reasons, an app's owner learns of neither."""
+"""The sentences about certificates: the log names the files and the reasons, an app's owner sees neither."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _WITHOUT = "its certificate is served without it; replace or remove it"
 
 
 def for_operator(warning: CertificateWarning) -> str:
-    """Return what is wrong, with the reason, in words that follow the path."""
+    """Return the fault with its reason, as a phrase after the path."""
     match warning.fault:
         case CertificateFault.REPLACED:
             return f"{warning.reason}; {_REPLACED}"
@@ -24,7 +24,7 @@ def for_operator(warning: CertificateWarning) -> str:
 
 def for_owner(warning: CertificateWarning, kind: str) -> str:
     """
-    Return what an app's owner is told, in words that follow what the label holds; nothing about the file system.
+    Return the reason for an app's owner, as a phrase after the label's value; it reveals nothing about the file system.
 
     :param kind: the kind of file that the label names.
     """

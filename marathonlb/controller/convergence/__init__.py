@@ -1,1 +1,1 @@
-"""One convergence: from hints to a HAProxy that runs what follows from Marathon's state."""
+"""One convergence: from hints to a HAProxy that runs the configuration for Marathon's state."""

@@ -1,4 +1,4 @@
-"""One convergence: ask Marathon what the hints name, plan, and have HAProxy run it."""
+"""One convergence: ask Marathon about the apps that hints name, plan the configuration, and apply it to HAProxy."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Convergence:
         Converge once.
 
         :return: False if an answer of Marathon was doubted: nothing was done, and everything is asked again later.
-        :raises MarathonLBError: it failed. What HAProxy served goes on, and the hints are kept for the next time.
+        :raises MarathonLBError: it failed. HAProxy keeps serving as before, and the hints are kept for the next time.
         """
         answered = self._hints.take()
         self._event_log.begins(answered.apps, answered.causes)
@@ -82,10 +82,10 @@ class Convergence:
 
     async def gather(self, apps: frozenset[str] | None) -> bool:
         """
-        Ask Marathon, and have the planner know its answer.
+        Ask Marathon, and pass its answer to the planner.
 
         :param apps: the ids of the apps to ask about; None for everything.
-        :return: False if the answer takes so much away that a second one has to agree.
+        :return: False if the answer removes so much that a second one has to confirm it.
         """
         news = await self._gathering.gather(apps)
         if news.touched:

@@ -1,4 +1,4 @@
-"""The first stage of a convergence: ask Marathon what the hints name, and find out what has changed."""
+"""The first stage of a convergence: ask Marathon about the apps that hints name, and find the changes."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from marathonlb.marathon.interfaces import Hosts
 
 class ClusterNews(Struct, frozen=True):
     """
-    What Marathon's answer has changed.
+    The changes that an answer of Marathon brings.
 
     :param touched: the ids of the apps that changed, or whose agents' addresses did.
-    :param believed: False if the answer takes so much away that a second one has to agree.
+    :param believed: False if the answer removes so much that a second one has to confirm it.
     """
 
     touched: frozenset[str]
@@ -29,7 +29,7 @@ class Gathering:
     """
     Asks Marathon, resolves the agents' hosts, and notes drift and readiness.
 
-    :param counts_drift: False where Marathon is polled: without events none can be missed.
+    :param counts_drift: False if Marathon is polled: without events none can be missed.
     :ivar as_of: the time as of which the known state holds, in seconds on the clock.
     """
 

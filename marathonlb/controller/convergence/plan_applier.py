@@ -1,4 +1,4 @@
-"""The last stage of a convergence: have HAProxy run what is planned, without what it refuses."""
+"""The last stage of a convergence: apply the plan to HAProxy, without the services and templates that it refuses."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ class PlanApplier:
         Plan for what is known and have HAProxy run it, without the services that it refuses.
 
         :param as_of: the time as of which the known state holds, in seconds on the clock.
-        :return: False if the plan takes so much away that a second answer of Marathon has to agree.
-        :raises MarathonLBError: HAProxy does not run it; what it served before goes on.
+        :return: False if the plan removes so much that a second answer of Marathon has to confirm it.
+        :raises MarathonLBError: HAProxy does not run it, and keeps serving as before.
         """
         self.search.advance()
         once = True
@@ -127,7 +127,7 @@ class PlanApplier:
     async def _finish(
         self, planned: PlannedConfig, outcome: Outcome | None, causes: Counter[Cause], as_of: float
     ) -> None:
-        """Keep what was accepted, and go on with a search and with templates that were refused."""
+        """Keep the accepted texts, and continue a search and the retries of refused templates."""
         if outcome is not None:
             self.applied_as_of = as_of
             if self._planner.restricted:

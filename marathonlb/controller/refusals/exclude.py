@@ -97,7 +97,7 @@ class Exclusion:
         return amended or len(others) < len(complaints) or any(refused) or quarantined
 
     def _refuse(self, failure: TemplateFailure, now: float) -> bool:
-        """Have another text serve for a template; return False if HAProxy serves on unchanged."""
+        """Use another text for a template; return False if HAProxy keeps serving unchanged."""
         if not self._texts.refuse(failure, now):
             return False
         self._quarantine.release(self._doubted.pop(failure.name, ()))

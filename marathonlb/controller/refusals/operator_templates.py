@@ -23,7 +23,9 @@ from marathonlb.problem_kinds.operators import TEMPLATE_WAITS
 from marathonlb.routing.problems import Problem
 from marathonlb.routing.services.model import Service
 
-WAITS = "waits until a refused template of the operator is corrected: HAProxy serves on unchanged until then"
+WAITS = (
+    "waits until a refused template of the operator is corrected: HAProxy keeps serving unchanged until then"
+)
 
 
 class Kept(Protocol):
@@ -38,10 +40,10 @@ class Kept(Protocol):
 
 class OperatorTexts:
     """
-    Has the renderer use the text of each template that serves.
+    Gives the renderer the text of each template that is in use.
 
     :param kept: keeps the texts that HAProxy accepted; None keeps none.
-    :ivar overrides: decides which texts serve.
+    :ivar overrides: decides which texts are used.
     """
 
     def __init__(self, renderer: Renderer, kept: Kept | None = None) -> None:
@@ -77,9 +79,9 @@ class OperatorTexts:
 
     def refuse(self, failure: TemplateFailure, now: float) -> bool:
         """
-        Have another text serve instead of one that cannot be used; see `Overrides.refuse`.
+        Use another text instead of one that cannot be used; see `Overrides.refuse`.
 
-        :return: False if HAProxy serves on unchanged.
+        :return: False if HAProxy keeps serving unchanged.
         """
         replaced = self.overrides.refuse(failure, now)
         if replaced:
@@ -102,7 +104,7 @@ class OperatorTexts:
         return found, others
 
     def accepted(self, rendered: Rendered) -> None:
-        """Note that HAProxy runs this configuration."""
+        """Record that HAProxy runs this configuration."""
         used = rendered.templates
         if used is not None and self.overrides.accepted(operators(rendered.config), used) and self._kept:
             self._kept.write(self.overrides.good)
@@ -132,7 +134,7 @@ class OperatorTexts:
         return found
 
     def explained(self, error: MarathonLBError) -> MarathonLBError:
-        """Return the error, with the templates because of which HAProxy serves on unchanged."""
+        """Return the error, with the templates because of which HAProxy keeps serving unchanged."""
         held = self.overrides.held
         if not held or not isinstance(error, InvalidConfiguration):
             return error

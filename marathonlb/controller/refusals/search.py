@@ -28,7 +28,7 @@ from marathonlb.haproxy.reload_reason import UNEXPLAINED_FAILURE
 Failure = InvalidConfiguration | CheckFailed | ReloadFailed
 """Failures of a configuration that a service may have caused."""
 
-NOBODY = (
+NONE_TO_BLAME = (
     "; without the changed services it fails, too, so none of them is to blame: check memory, disk and limits"
 )
 
@@ -82,7 +82,7 @@ class Search:
             planner.forget()
 
     def cleared(self) -> None:
-        """Note that HAProxy accepts the batch on trial."""
+        """Record that HAProxy accepts the batch on trial."""
         if self._planner.suspects.trial:
             self._planner.suspects.cleared()
             self._planner.forget()
@@ -123,7 +123,7 @@ class Search:
         """Return the error; if the control failed, it says that no service is to blame."""
         if not self._alibi or isinstance(error, InvalidConfiguration):
             return error
-        return evolve(error, reason=f"{error.reason}{NOBODY}")
+        return evolve(error, reason=f"{error.reason}{NONE_TO_BLAME}")
 
     def _blame(self, error: Failure, planned: PlannedConfig) -> bool:
         return not isinstance(error, CheckFailed) and self._planner.blame(

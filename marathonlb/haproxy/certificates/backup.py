@@ -2,7 +2,7 @@
 Copies of certificates: the content that was read last of each file, and the content that HAProxy accepted last.
 
 HAProxy reads every file again at a reload and at a start. Of a file that a label names it reads the copy that the
-controller has read and judged, so nothing that becomes of the file meanwhile (garbage, a FIFO, removal) can block it.
+controller has read and judged, so nothing that happens to the file meanwhile (garbage, a FIFO, removal) can block it.
 The accepted content is kept in another directory, for the next controller too, and is served where a file turns bad. A
 copy is as secret as the file: only the controller's user can read it.
 """
@@ -52,7 +52,7 @@ class CertificateCopies:
         self._named: frozenset[str] = frozenset()
 
     def of(self, kind: str, path: str) -> str | None:
-        """Return the copy of the content that HAProxy accepted last; None where there is none."""
+        """Return the copy of the content that HAProxy accepted last; None if there is none."""
         copy = os.path.join(self._directory, stem_of(kind, path) + SUFFIX)
         return copy if os.path.exists(copy) else None
 

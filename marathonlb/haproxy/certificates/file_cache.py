@@ -91,7 +91,7 @@ class CertificateFiles:
 
     def seen(self, kind: str, path: str, app_id: str | None = None) -> Surveyed | None:
         """
-        Return the state of a path, for `GRACE` seconds its last good one; None where it was not read yet.
+        Return the state of a path, for `GRACE` seconds its last good one; None if it was not read yet.
 
         :param app_id: the app that the file is for: what HAProxy refused in that app's lines counts too.
         """
@@ -175,7 +175,7 @@ class CertificateFiles:
             wait.callback(True)
 
     async def _progress(self) -> bool:
-        """Wait until a file has been read; return False where there is no progress for `LIMIT` seconds."""
+        """Wait until a file has been read; return False if there is no progress for `LIMIT` seconds."""
         while True:
             beats = self._beats
             wait: Deferred[bool] = Deferred()
@@ -242,11 +242,11 @@ class CertificateFiles:
 
     def refuse(self, path: str, message: str, app_id: str | None = None) -> bool:
         """
-        Take note that HAProxy refuses a certificate that looks good, until its file has changed.
+        Record that HAProxy refuses a certificate that looks good, until its file has changed.
 
         :param message: HAProxy's.
         :param app_id: the app in whose lines it was refused; for other apps it is still good.
-        :return: False where the certificate was bad already.
+        :return: False if the certificate was bad already.
         """
         file = self.seen("crt", path, app_id)
         if not isinstance(file, CertificateFile) or file.reason:
@@ -260,13 +260,13 @@ class CertificateFiles:
         return True
 
     def refuse_copy(self, path: str, app_id: str | None = None) -> bool:
-        """Take note that HAProxy refuses a copy of the last good content; return False where that is known."""
+        """Record that HAProxy refuses a copy of the last good content; return False if that is known."""
         known = self.is_refused(path, app_id)
         self._refused[app_id, path] = ("", "")
         return not known
 
     def leave_out(self, path: str, end: str) -> bool:
-        """Take note that HAProxy refuses a companion of a certificate; return False where that is known."""
+        """Record that HAProxy refuses a companion of a certificate; return False if that is known."""
         file = self._files.get(("crt", path))
         before = self.left_out("crt", path)
         if not isinstance(file, CertificateFile) or end not in file.companions or end in before:

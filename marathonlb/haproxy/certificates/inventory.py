@@ -69,7 +69,7 @@ class Certificates:
         return self._sources
 
     def copy(self) -> Certificates:
-        """Return an inventory with the same verdicts, for a configuration that is only supposed."""
+        """Return a copy with the same verdicts, for a hypothetical configuration."""
         other = shallow(self)
         other._verdicts, other._used = dict(self._verdicts), dict(self._used)
         return other
@@ -104,7 +104,7 @@ class Certificates:
         return differs
 
     async def look_at(self, messages: Iterable[str]) -> None:
-        """Look again at those certificates that HAProxy's messages name: they may have changed since."""
+        """Read the certificates again that HAProxy's messages name: they may have changed since."""
         text = " ".join(messages)
         ours = {
             ("crt", path)
@@ -191,7 +191,7 @@ class Certificates:
 
     def refuse(self, message: str, app_id: str | None = None) -> bool:
         """
-        Take note that HAProxy refuses a certificate, or a companion of one, until its file has changed.
+        Record that HAProxy refuses a certificate, or a companion of one, until its file has changed.
 
         An app can have HAProxy name any file, so a complaint about an app's lines counts for that app alone.
 
@@ -207,7 +207,7 @@ class Certificates:
         return any(refused)
 
     def _refuse(self, name: str, message: str, ours: Mapping[str, str], app_id: str | None) -> bool:
-        """Take note of one file that HAProxy's complaint names."""
+        """Record one file that HAProxy's complaint names."""
         served, end = (name, "") if name in ours else _parted(name)
         path = ours.get(served)
         if path is None:

@@ -70,11 +70,11 @@ class LoadedCertificates:
         return dict(self.certificates.used)
 
     def replace(self, digests: Mapping[str, str]) -> None:
-        """Take note that HAProxy has read its files again, and has these contents and no others."""
+        """Record that HAProxy has read its files again, and has these contents and no others."""
         self._note(dict(digests))
 
     def add(self, path: str, digest: str) -> None:
-        """Take note that HAProxy has this content."""
+        """Record that HAProxy has this content."""
         self._note({**self._noted(), path: digest})
 
     def _noted(self) -> dict[str, str]:
@@ -88,8 +88,8 @@ class LoadedCertificates:
                     self._sources[str(name)] = str(kind), str(path)
             except (OSError, PublishFailed, ValueError, AttributeError) as error:
                 self._log.info(
-                    "The note of the certificates that HAProxy has loaded cannot be read: {error}. HAProxy is assumed "
-                    "to have the contents that are on the disk now",
+                    "The record of the certificates that HAProxy has loaded cannot be read: {error}. HAProxy is "
+                    "assumed to have the contents that are on the disk now",
                     error=str(error),
                 )
         return self._digests
@@ -109,7 +109,7 @@ class LoadedCertificates:
             self._disk.replace(path, text + "\n", Ownership(0o640), durable=False)
         except (OSError, PublishFailed) as error:
             self._log.warn(
-                "The certificates that HAProxy has loaded could not be noted: {error}. The next controller will not "
+                "The certificates that HAProxy has loaded could not be recorded: {error}. The next controller will not "
                 "notice what changes while none runs; check space and permissions of the state directory",
                 error=str(error),
             )
@@ -117,7 +117,7 @@ class LoadedCertificates:
 
 @implementer(IReloader)
 class RememberingReloader:
-    """A reloader that takes note of the certificates that each reload reads."""
+    """A reloader that records the certificates that each reload reads."""
 
     def __init__(self, reloader: IReloader, loaded: LoadedCertificates) -> None:
         self._reloader = reloader

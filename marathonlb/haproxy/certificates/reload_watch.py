@@ -120,7 +120,7 @@ class CertificateWatch(Service):
         return Deferred.fromCoroutine(self._replace(path))
 
     async def _replace(self, path: str) -> str:
-        """Make the running HAProxy serve the new content; return why a reload is needed, empty where none is."""
+        """Make the running HAProxy serve the new content; return why a reload is needed, empty if none is."""
         try:
             text, fingerprint = to_be_served(self._certificates.source(path))
             return await self._commit(path, text, fingerprint)

@@ -45,8 +45,8 @@ class CertificateFile:
     One file and its companions, as they were read.
 
     :param signature: the state of these files by ``stat``; a file is read again when it differs.
-    :param digest: the digest of their contents; empty where they cannot be read.
-    :param reason: why the file cannot be served, in words that follow its name; empty where it can.
+    :param digest: the digest of their contents; empty if they cannot be read.
+    :param reason: why the file cannot be served, in words that follow its name; empty if it can.
     :param begins: the time from which the certificate is valid, in seconds since 1970.
     :param ends: the time until which it is valid.
     :param real: the file's real path, symbolic links resolved.
@@ -74,7 +74,7 @@ class CertificateListing(Struct, frozen=True):
 
     :param files: the files that HAProxy would read.
     :param bad: the files at which HAProxy would stop, each with the reason.
-    :param reason: why there is nothing to read, in words that follow the name; empty where there is.
+    :param reason: why there is nothing to read, in words that follow the name; empty if there is.
     :param real: the directory's real path, symbolic links resolved; empty for a bundle.
     """
 
@@ -147,7 +147,7 @@ def _size(path: str) -> int:
 
 
 def _listing(kind: str, path: str, max_files: int) -> CertificateListing | None:
-    """Return the files of a directory or a bundle; None where the path is neither."""
+    """Return the files of a directory or a bundle; None if the path is neither."""
     try:
         mode = os.stat(path).st_mode
         if not stat.S_ISDIR(mode):
@@ -218,7 +218,7 @@ def _entry(kind: str, path: str, known: Surveyed | None, copier: CopyWriter | No
 def _certificate(
     path: str, content: bytes, entry: CertificateFile, copier: CopyWriter | None
 ) -> CertificateFile:
-    """Read a certificate with its key and its companions. Raises `ValueError` where it cannot be served."""
+    """Read a certificate with its key and its companions. Raises `ValueError` if it cannot be served."""
     key = b""
     if not has_key(content) and os.path.exists(path + ".key"):
         key, _ = read_regular(path + ".key")
@@ -260,7 +260,7 @@ def _copied(
 
 
 def _require_companion(end: str, text: bytes) -> None:
-    """Raise `ValueError` where a companion does not hold what the end of its name promises."""
+    """Raise `ValueError` if a companion does not hold what the end of its name promises."""
     if end == ".issuer":
         read_authorities(text)
     elif end == ".sctl" and not _is_list_of_timestamps(text):
@@ -281,7 +281,7 @@ def _is_list_of_timestamps(text: bytes) -> bool:
 
 
 def _require_keys(text: bytes) -> None:
-    """Raise `ValueError` where a text does not hold the keys of TLS tickets."""
+    """Raise `ValueError` if a text does not hold the keys of TLS tickets."""
     lines = text.split()
     if len(lines) < 3 or len({len(b64decode(line, validate=True)) for line in lines} - {48, 80}):
         raise ValueError("holds no three keys of 48 or 80 bytes in base64")

@@ -1,4 +1,4 @@
-"""Verdicts on the files that options and labels name: what HAProxy can serve, and what it is given instead."""
+"""Verdicts on the files that options and labels name: those that HAProxy can serve, and copies in place of bad ones."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class CertificateWarning(Struct, frozen=True):
     A fault of something that is served.
 
     :param path: the file at fault.
-    :param reason: why it cannot be used, in words that follow its name; empty where the fault says it all.
+    :param reason: why it cannot be used, in words that follow its name; empty if the fault says it all.
     :param end: what is appended to the certificate's name to name a companion.
     :param time: when the certificate ends or begins, in seconds since 1970.
     """
@@ -61,16 +61,16 @@ class CertificateWarning(Struct, frozen=True):
 @frozen
 class CertificateVerdict:
     """
-    What follows from what is there.
+    The verdict on a path: what HAProxy can serve of it, and the faults.
 
     :param files: the certificates that HAProxy can serve, as the configuration names them: the file itself, those of a
         directory, or those of a bundle.
     :param digests: the digests of everything that HAProxy reads by that name, by path.
-    :param reason: why the path cannot be served, in words that follow its name; empty where it can.
+    :param reason: why the path cannot be served, in words that follow its name; empty if it can.
     :param haproxy: HAProxy's message where HAProxy itself has refused it, which `reason` quotes; else empty.
     :param bad: the files of a directory that cannot be served, each with the reason.
     :param warnings: the faults of what is served.
-    :param named: what the configuration names in place of the path, where the path itself will not do.
+    :param named: the name that the configuration has in place of the path, if it cannot have the path itself.
     :param sources: the path of each copy that the configuration names.
     :param reals: the real paths of the files, symbolic links resolved.
     """
@@ -86,7 +86,7 @@ class CertificateVerdict:
     reals: tuple[str, ...] = ()
 
     def differs(self, before: CertificateVerdict) -> bool:
-        """Return whether a configuration or a warning differs after this from after the verdict before."""
+        """Return whether the configuration or a warning differs from that of the verdict before."""
         return evolve(self, digests={}) != evolve(before, digests={})
 
 
@@ -94,7 +94,7 @@ class CertificateJudge:
     """
     Makes verdicts of the files that were read.
 
-    :param copies: where copies lie; None where none are kept, and each file is named as it is.
+    :param copies: where copies lie; None if none are kept, and each file is named as it is.
     :param now: seconds since 1970.
     """
 

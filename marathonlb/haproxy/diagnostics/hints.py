@@ -105,7 +105,7 @@ _ESCAPED_TWICE = re.compile(r"\\\\[rn]|\\n(?:\s|$)")
 
 def remedy(message: str, line: str = "") -> str:
     """
-    Return what to do, in words that follow HAProxy's message; empty where it says so itself or nothing is known.
+    Return what to do, in words that follow HAProxy's message; empty if it says so itself or nothing is known.
 
     :param message: HAProxy's message.
     :param line: the line that HAProxy refuses, as its author wrote it.

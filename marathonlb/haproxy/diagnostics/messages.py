@@ -84,7 +84,7 @@ _OF_FILES = re.compile(
         )
     )
 )
-"""The system's errors about files; an app's owner is not told them, since they tell which files exist."""
+"""The system's errors about files; an app's owner does not see them, because they reveal which files exist."""
 
 ALERTS = frozenset({"EMERG", "ALERT", "CRIT", "ERR"})
 WARNINGS = frozenset({"WARNING", "DIAG"})

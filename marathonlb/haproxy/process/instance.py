@@ -80,7 +80,7 @@ class HAProxyInstance:
 
         Only for a master that is surely up: the signal ends one that is still starting.
 
-        :return: whether it was told to.
+        :return: whether the signal was sent.
         """
         if os.path.exists(self.socket):
             return False
@@ -97,8 +97,9 @@ class HAProxyInstance:
         """
         Kill the processes that do not finish loading the new configuration.
 
-        If the master answers, that is the new worker only: the workers before serve on. A master that hangs executes no
-        command and never reloads again. Its workers end with it, and HAProxy is started again with the files before.
+        If the master answers, that is the new worker only: the workers before keep serving. A master that hangs
+        executes no command and never reloads again. Its workers end with it, and HAProxy is started again with
+        the files before.
 
         :param before: the processes before the reload.
         :return: whether there was any.

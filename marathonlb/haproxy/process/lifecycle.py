@@ -20,7 +20,7 @@ The states of a managed HAProxy, as a state machine. Pure: it decides, `ManagedH
 - ``ended``: the supervisor noticed that the process ended. HAProxy is started again after a pause that grows.
 - ``lost``: the process is gone, and the caller adopts or starts HAProxy itself.
 - ``failed``: adopting or starting in the background failed. It is tried again after a pause.
-- ``release``: from ``waiting``, too; HAProxy serves on if it runs.
+- ``release``: from ``waiting``, too; HAProxy keeps serving if it runs.
 """
 
 from __future__ import annotations
@@ -88,21 +88,21 @@ class HAProxyLifecycle(Protocol):
         """End the pause: HAProxy is to be adopted or started now."""
 
     def found(self, running: RunningHAProxy) -> None:
-        """Take note of a HAProxy that was started or adopted."""
+        """Record a HAProxy that was started or adopted."""
 
     def lost(self) -> None:
-        """Take note that the process is gone; the caller adopts or starts HAProxy itself."""
+        """Record that the process is gone; the caller adopts or starts HAProxy itself."""
 
     def ended(self, now: float) -> float | None:
         """
-        Take note that the process ended, at this time in seconds on the clock.
+        Record that the process ended, at this time in seconds on the clock.
 
         :return: seconds after which HAProxy is to be started again; None if it is not supervised.
         """
 
     def failed(self) -> float | None:
         """
-        Take note that adopting or starting in the background failed.
+        Record that adopting or starting in the background failed.
 
         :return: seconds after which it is to be tried again; None if that is not needed.
         """

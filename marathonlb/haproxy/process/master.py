@@ -84,7 +84,8 @@ class MasterProcess:
         :param output: returns HAProxy's output since this was called.
         :return: HAProxy's output.
 
-        Raises `ReloadFailed`; the workers before serve on. Raises `HAProxyUnavailable` if the master does not reply.
+        Raises `ReloadFailed`; the workers before keep serving. Raises `HAProxyUnavailable` if the master does not
+        reply.
         """
         before = await self.processes()
         deadline = self._clock.seconds() + self._patience

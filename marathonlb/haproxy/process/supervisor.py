@@ -1,8 +1,8 @@
 """
 The supervisor of a managed HAProxy: started in its own session, adopted after a restart of the controller, restarted.
 
-HAProxy is never ended because the controller ends: it serves on, and the next controller adopts it. The states of the
-supervision are in `marathonlb.haproxy.process.lifecycle`::
+HAProxy is never ended because the controller ends: it keeps serving, and the next controller adopts it. The states of
+the supervision are in `marathonlb.haproxy.process.lifecycle`::
 
     absent ── found ──→ held        without supervision: one reload of a script
     starting ⇄ waiting              supervised, no HAProxy: adopt or start it, pause, try again
@@ -110,7 +110,7 @@ class ManagedHAProxy(Service):
         self._begin()
 
     def stopService(self) -> Deferred[None]:
-        """End the supervision. HAProxy serves on, unless it is to end with the controller."""
+        """End the supervision. HAProxy keeps serving, unless it is to end with the controller."""
         super().stopService()  # type: ignore[no-untyped-call]
         return Deferred.fromCoroutine(self._stop())
 
@@ -227,7 +227,7 @@ class ManagedHAProxy(Service):
                 self._ended(running.identity.pid, "it is gone")
 
     def _ended(self, pid: int, how: str) -> None:
-        """Take note that a HAProxy ended, and start it again after a pause if it is the supervised one."""
+        """Record that a HAProxy ended, and start it again after a pause if it is the supervised one."""
         running = self._record.running
         if running is None or running.identity.pid != pid:
             return

@@ -34,7 +34,7 @@ class Archived(Struct, frozen=True, kw_only=True):
     :param path: the directory with haproxy.cfg and the map files.
     :param time: the time at which HAProxy confirmed it, ISO 8601, UTC.
     :param reason: why HAProxy was reloaded, or the runtime changes that led to it.
-    :param cause: the trigger; empty where it is not known.
+    :param cause: the trigger; empty if it is not known.
     :param digest: the digest of its texts (`Published.digest`).
     """
 
@@ -91,7 +91,7 @@ class Archive:
         )
 
     def read(self, number: int) -> Published | None:
-        """Return the texts of a configuration; None where none has this number or it cannot be read."""
+        """Return the texts of a configuration; None if none has this number or it cannot be read."""
         path = self._state.file(f"archive/{number:08d}")
         with suppress(OSError):
             texts = {name: read_text(os.path.join(path, name)) or "" for name in os.listdir(path)}

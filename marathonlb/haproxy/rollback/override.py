@@ -15,7 +15,7 @@ class Override(Struct, frozen=True):
     The configuration that HAProxy is to run in place of today's.
 
     :param config: the pinned configuration with today's tasks.
-    :param pending: the changes that wait for the release of the pin, in one phrase; empty where none wait.
+    :param pending: the changes that wait for the release of the pin, in one phrase; empty if none wait.
     """
 
     pin: Pin
@@ -38,7 +38,7 @@ class PinOverride:
 
     def over(self, today: Config, alive: Alive) -> Override | None:
         """
-        Return what takes the place of today's configuration; None where nothing is pinned.
+        Return what takes the place of today's configuration; None if nothing is pinned.
 
         :param alive: tells of a backend that is not in `today` whether a server of it is still a task.
         """
@@ -82,7 +82,7 @@ class PinOverride:
 
 
 def _changed(before: Config, after: Config) -> dict[tuple[str, str], tuple[Section, Section]] | None:
-    """Return the sections that differ, by kind and name; None where only a comparison of all sections can tell."""
+    """Return the sections that differ, by kind and name; None if only a comparison of all sections can tell."""
     places = () if before is after else after.places_that_differ(before)
     if places is None:
         return None

@@ -59,7 +59,7 @@ class Pins:
         self._pin: Pin | None = None
 
     def current(self) -> Pin | None:
-        """Return the pin; None where there is none. A file that cannot be read is logged once, and pins nothing."""
+        """Return the pin; None if there is none. A file that cannot be read is logged once, and pins nothing."""
         try:
             version = self._file.changed()
         except OSError:

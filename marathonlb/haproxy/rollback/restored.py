@@ -75,7 +75,7 @@ class RestoredConfig:
         return Config(tuple(sections), self._config.maps)
 
     def _with_changes(self, today: Config, alive: Alive) -> Config | None:
-        """Change only the backends that differ from the last time; return None where more differs."""
+        """Change only the backends that differ from the last time; return None if more differs."""
         if self._made is None or not self._places:
             return None
         before, made = self._made

@@ -25,7 +25,7 @@ class IAuthorization(Interface):
         """
 
     def refused(headers: Headers) -> bool:
-        """Take note that Marathon refused these with a 401; return whether to repeat the request with new ones."""
+        """Record that Marathon refused these with a 401; return whether to repeat the request with new ones."""
 
 
 @implementer(IAuthorization)

@@ -175,7 +175,7 @@ class Fetcher:
             raise failure(url, error) from None
 
     def _learn(self, url: str, response: IResponse) -> None:
-        """Note the leader that a listed Marathon names."""
+        """Record the leader that a listed Marathon names."""
         here = origin(url)
         named = response.headers.getRawHeaders("X-Marathon-Leader")
         if named and here in self._listed:

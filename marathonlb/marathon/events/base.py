@@ -16,7 +16,7 @@ from marathonlb.marathon.events.hints import Hint
 from marathonlb.timers import Backoff, pause
 
 Poke = Callable[[Hint], object]
-"""Takes a hint: asks the reconciler to look again."""
+"""Takes a hint: requests a convergence."""
 
 
 class ReconnectingEventSource(Service):
@@ -100,7 +100,7 @@ class ReconnectingEventSource(Service):
         self.problem = problem
         seconds = self._backoff.delay(1 + (self.attempts - 1) // endpoints)
         self._log.warn(
-            "{problem}; retrying in {seconds:.1f} s, HAProxy serves on unchanged",
+            "{problem}; retrying in {seconds:.1f} s, HAProxy keeps serving unchanged",
             problem=problem,
             seconds=seconds,
         )

@@ -1,5 +1,5 @@
 """
-Turn Marathon's events into hints to look again.
+Turn Marathon's events into hints: requests to ask Marathon again.
 
 Marathon's events are unordered and may be dropped, and in callback mode anyone can post them. So no content of an
 event reaches the configuration: an event only names the apps to ask Marathon about.
@@ -82,7 +82,7 @@ _POD_URI = re.compile(r"/v2/pods(/[^:?]+)")
 @frozen
 class Hint:
     """
-    A request to look again at some apps, or at everything.
+    A request to ask Marathon again about some apps, or about everything.
 
     :param apps: ids of apps, absolute; None means everything.
     :param causes: why, at least one.
@@ -151,7 +151,7 @@ def hint_of(payload: bytes) -> Hint | None:
     Return the hint that an event makes.
 
     :param payload: JSON; several documents in a row are taken together.
-    :return: None where nothing can have changed. An unreadable payload may mean anything, so it is a hint about
+    :return: None if nothing can have changed. An unreadable payload may mean anything, so it is a hint about
         everything.
     """
     try:

@@ -53,19 +53,19 @@ class StreamLifecycle(Protocol):
         """Begin to connect."""
 
     def opened(self, now: float) -> None:
-        """Take note of the response's head, at this time in seconds on the clock."""
+        """Record the response's head, at this time in seconds on the clock."""
 
     def received(self, now: float) -> bool:
-        """Take note of bytes; return whether they prove that the stream works, so that the back-off is reset."""
+        """Record bytes; return whether they prove that the stream works, so that the back-off is reset."""
 
     def attached(self) -> bool:
-        """Take note of an event, or of the end of the grace; return whether everything is to be compared now."""
+        """Record an event, or the end of the grace; return whether everything is to be compared now."""
 
     def silent(self) -> bool:
-        """Take note that the stall timeout passed without a byte; return whether the stream is to be cancelled."""
+        """Record that the stall timeout passed without a byte; return whether the stream is to be cancelled."""
 
     def ended(self) -> bool:
-        """Take note that the stream ended; return whether it was cancelled because it was silent."""
+        """Record that the stream ended; return whether it was cancelled because it was silent."""
 
 
 _builder = TypeMachineBuilder(StreamLifecycle, StreamRecord)

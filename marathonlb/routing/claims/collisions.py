@@ -15,7 +15,7 @@ class Collisions:
     The collisions of one set of services.
 
     :ivar problems: in the order in which they were found.
-    :ivar contested: the keys of services that want something which another one wants too, or which is reserved.
+    :ivar contested: the keys of services whose claim collides with another service's, or with something reserved.
     """
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class Collisions:
         self.contested: set[Key] = set()
 
     def contest(self, services: Iterable[Service]) -> None:
-        """Note that these services want the same thing."""
+        """Record that these services claim the same thing."""
         self.contested.update(service.key for service in services)
 
     def lose(self, loser: Service, winner: Service, label: str, value: str, kind: ProblemKind) -> None:
@@ -48,7 +48,7 @@ class Collisions:
         Report a problem of a service.
 
         :param label: the label's name without ``HAPROXY_{n}_``.
-        :param rival: the id of the app that has what this service wants.
+        :param rival: the id of the app that keeps what this service claims.
         """
         index = service.port_index
         label = f"HAPROXY_{index}_{label}"

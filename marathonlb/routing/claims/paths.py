@@ -1,4 +1,4 @@
-"""Paths of hosts: which service has which, where several want the same."""
+"""Paths of hosts: the service that gets a path if several claim it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def lost_paths(services: Iterable[Service], collisions: Collisions) -> dict[Key,
 
 
 def _prefix(path: str) -> str:
-    """Return a path prefix; that of every path is empty."""
+    """Return a path prefix; the empty one matches every path."""
     return "" if path == "/" else path
 
 
@@ -63,7 +63,7 @@ class _PathHolders:
         return (first,) if first is not None and first[1].ignore_path_case else ()
 
     def keeper(self, service: Service, path: str) -> Service | None:
-        """Return the service that keeps a path which this one wants, or None."""
+        """Return the service that keeps a path claimed by this one; None if there is none."""
         if self._refused is not None and self._refused[0] == service.key and service.ignore_path_case:
             return self._refused[1]  # all its paths here are one
         keeper = next(

@@ -1,7 +1,7 @@
 """
 The decision of all collisions between services.
 
-The older app (then the smaller app id) keeps what several want; the other one loses that thing alone, and a problem
+The older app (then the smaller app id) keeps what several apps claim. The other app loses only that, and a problem
 names both.
 """
 
@@ -26,12 +26,12 @@ from marathonlb.settings import Settings
 @frozen
 class Settled:
     """
-    The services with what each may have.
+    The services with the ports, hosts and names that each gets.
 
-    :param services: by app id and port index; `Service.binds_port` is False where another one has the port.
-    :param lost: by the key of a service, the hosts and paths that it wanted and another one has.
-    :param renamed: by the key of a service, its backend's name where it is not what the app's id makes of it.
-    :param contested: the keys of services that want something which another one wants too, or which is reserved.
+    :param services: by app id and port index; `Service.binds_port` is False if another service has the port.
+    :param lost: service key to the hosts and paths that it claimed and another service keeps.
+    :param renamed: service key to the backend's name, if it differs from the name made from the app's id.
+    :param contested: the keys of services whose claim collides with another service's, or with something reserved.
     """
 
     services: tuple[Service, ...]

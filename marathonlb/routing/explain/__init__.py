@@ -1,1 +1,1 @@
-"""Explain: which rule catches a request, and what becomes of an app or a port. Pure."""
+"""Explain the routing: the rule that catches a request, and how an app or a port is served. Pure."""

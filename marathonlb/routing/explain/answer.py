@@ -23,7 +23,7 @@ def explain(question: Question, state: State) -> Explanation:
     pinned = next((problem for problem in state.problems if problem.kind is PINNED), None)
     if pinned is None:
         return answer
-    words = f"{pinned.reason}; this is what would be without it"
+    words = f"{pinned.reason}; this is the routing without the pin"
     verdict = f"without the pin: {answer.verdict}"
     return evolve(answer, verdict=verdict, reasons=(Reason("pin", words), *answer.reasons))
 

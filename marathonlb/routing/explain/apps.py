@@ -1,4 +1,4 @@
-"""Explain an app: what becomes of each of its ports."""
+"""Explain an app: how each of its ports is served, or why it is not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from marathonlb.routing.explain.views import seen
 
 
 def explain_app(question: AppQuestion, state: State) -> Explanation:
-    """Return what becomes of each port of an app, or of a deployment group."""
+    """Return how each port of an app or a deployment group is served, or why it is not."""
     app = state.apps.get(question.app_id)
     group = [service for service in state.services if service.app_id == question.app_id]
     if app is None and not group:

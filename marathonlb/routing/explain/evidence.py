@@ -76,7 +76,7 @@ class State:
         return {(app_id, s.port_index): s for s in self.services for app_id in self.members(s.app_id)}
 
     def service_of(self, app_id: str, index: int) -> Service | None:
-        """Return the service that a port of an app is, or has a share in; None if the port is not served."""
+        """Return the service of an app's port, its own or its deployment group's; None if the port is not served."""
         return self._by_port.get((app_id, index))
 
     def apps_of(self, service: Service) -> tuple[App, ...]:

@@ -13,9 +13,9 @@ class RuleSeen:
     """
     One rule of a shared frontend.
 
-    :param map: the map file that holds it; empty where it is an ACL.
+    :param map: the map file that holds it; empty if it is an ACL.
     :param key: the entry's key; of an ACL its hosts and paths.
-    :param own: label or file of a template that replaces the rule's text, so that the text may say something else.
+    :param own: label or file of a template that replaces the rule's text, which may route differently.
     :param order: why it is asked after the rule that catches the request; empty for that one.
     """
 
@@ -92,7 +92,7 @@ class ServiceSeen:
 
     :param app_id: of a deployment group its name, as an id.
     :param apps: the apps whose tasks are behind it.
-    :param bind: where its own frontend listens (``*:10000``); empty where it has none.
+    :param bind: where its own frontend listens (``*:10000``); empty if it has none.
     :param rules: the rules of the shared frontends that lead to it.
     :param remarks: what else happens to a request: a redirect, a password, a list of networks.
     :param problems: what its owner should correct.
@@ -122,9 +122,9 @@ class Explanation:
     :param kind: ``url``, ``app`` or ``port``.
     :param verdict: the answer in one sentence.
     :param served: true if a request would find a server now.
-    :param rule: the rule that catches a URL; None where none does, or where no rule is asked.
-    :param beaten: the rules that fit as well, in the order in which they would be asked.
-    :param reasons: why nothing is served, or what else has to be corrected.
+    :param rule: the rule that catches a URL; None if none does, or if no rule is asked.
+    :param beaten: the other rules that match, in the order of their priority.
+    :param reasons: the reasons why nothing is served, or other faults to correct.
     :param near: names that are similar to the one in the question.
     """
 

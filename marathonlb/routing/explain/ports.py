@@ -1,4 +1,4 @@
-"""Explain a port: who listens there, or why nobody does."""
+"""Explain a port: the frontends that listen there, or why none does."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FRONTENDS = {
 
 
 def explain_port(question: PortQuestion, state: State) -> Explanation:
-    """Return who listens on a port, or why nobody does."""
+    """Return the frontends that listen on a port, or why none does."""
     for explainer in (_of_load_balancer, _of_services):
         explanation = explainer(question, state)
         if explanation is not None:
@@ -74,7 +74,7 @@ def _unbound(question: PortQuestion, state: State) -> Explanation:
 
 
 def _wanting(question: PortQuestion, state: State) -> list[Service]:
-    """Return the services whose service port this is, whether they have got it or not."""
+    """Return the services with this service port, whether they bind it or not."""
     wanting = (service for service in state.services if service.service_port == question.port)
     return sorted(wanting, key=lambda service: service.key)
 
@@ -88,7 +88,7 @@ def _reasons(question: PortQuestion, state: State) -> Iterator[Reason]:
 
 
 def _port_lost(service: Service, state: State) -> Iterator[Reason]:
-    """Yield why a service has not got its port."""
+    """Yield why a service does not bind its port."""
     for problem in state.problems_of(*service.key):
         if problem.kind in (PORT_RESERVED, PORT_TAKEN) and problem.port_index == service.port_index:
             yield Reason("problem", sentence_of(problem), service.app_id, service.port_index)

@@ -33,7 +33,7 @@ class UrlQuestion:
 
 @frozen
 class AppQuestion:
-    """The question what becomes of an app."""
+    """The question how an app is served."""
 
     app_id: str
 
@@ -43,7 +43,7 @@ class AppQuestion:
 
 @frozen
 class PortQuestion:
-    """The question who listens on a port."""
+    """The question which frontend listens on a port."""
 
     port: int
 

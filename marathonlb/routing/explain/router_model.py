@@ -49,7 +49,7 @@ class Match(Struct, frozen=True):
 
     @property
     def map(self) -> str:
-        """The map file that holds the rule; empty where it is an ACL."""
+        """The map file that holds the rule; empty if it is an ACL."""
         return self.rule.map if isinstance(self.rule, MapRule) else ""
 
 

@@ -110,7 +110,7 @@ def _caught(question: UrlQuestion, state: State, https: bool) -> Explanation | N
 
 
 def _losers(match: Match, state: State) -> Iterator[Reason]:
-    """Yield the problems of services that want the same host and path, and did not get it."""
+    """Yield the problems of services that claim the same host and path, and lost it."""
     wanted = limits.shortened(match.host + match.path)
     for problem in state.problems:
         if problem.port_index is None or (problem.app_id, problem.port_index) == match.service.key:

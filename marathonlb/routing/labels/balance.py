@@ -1,5 +1,5 @@
 """
-``HAPROXY_{n}_BALANCE``: a balance algorithm with arguments that cost and reach nothing but the service's own requests.
+``HAPROXY_{n}_BALANCE``: a balance algorithm whose arguments affect only the service's own requests.
 
 HAProxy accepts more: ``random(2000000000)`` would block its threads for seconds at each request, and the expression
 after ``hash`` could read files, the environment and the results of Lua.

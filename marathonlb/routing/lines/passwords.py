@@ -80,7 +80,7 @@ Auth = tuple[str, str, str]
 
 def usable(auth: Auth, most: float) -> tuple[Auth, str]:
     """
-    Return the credentials to write, and why nobody can sign in with them; empty if users can.
+    Return the credentials to write, and why no user can sign in with them; empty if users can.
 
     A hash that is not used is replaced by `LOCKED`, so that the host stays closed in every template that names the user
     list.
@@ -90,9 +90,10 @@ def usable(auth: Auth, most: float) -> tuple[Auth, str]:
     realm, user, passwd = auth
     wrong = fault(passwd, most)
     if wrong:
-        return (realm, user, LOCKED), f"has a hash that {wrong}, so nobody can sign in; `{COMMAND}` makes one"
+        locked = (realm, user, LOCKED)
+        return locked, f"has a hash that {wrong}, so no user can sign in; `{COMMAND}` makes one"
     if not is_hash(passwd):
-        return auth, f"has no crypt(3) hash behind the user, so nobody can sign in; `{COMMAND}` makes one"
+        return auth, f"has no crypt(3) hash behind the user, so no user can sign in; `{COMMAND}` makes one"
     return auth, ""
 
 

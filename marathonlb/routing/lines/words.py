@@ -43,7 +43,7 @@ def split_words(line: str) -> tuple[list[str], WordProblem | None]:
     """
     Split a line into words: quotes and escapes resolved, the comment left out.
 
-    :return: the words, and why they may not be those that HAProxy reads; None where they are.
+    :return: the words, and why they may not be those that HAProxy reads; None if they are.
     """
     if not _SPECIAL.search(line):
         return line.split(), None

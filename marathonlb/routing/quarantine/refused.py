@@ -50,7 +50,7 @@ class QuarantineVerdict:
     @property
     def problem(self) -> Problem:
         """The problem as the owner sees it."""
-        consequence = "; its last good text serves on" if self.fallback else ""
+        consequence = "; its last good text stays in use" if self.fallback else ""
         if self.until is not None:
             consequence += "; it is tried again now and then"
         cause = f"HAProxy says: {self.message}"

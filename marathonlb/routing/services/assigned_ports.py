@@ -18,7 +18,7 @@ _NONE: Mapping[int, int] = {}
 
 class _PortClaims(Struct, frozen=True):
     """
-    The ports of the range that one app concerns.
+    One app's claims to ports of the range.
 
     :param since: when the app last changed: its age.
     :param named: the ports of the range that its labels or Marathon name.
@@ -56,7 +56,7 @@ class AssignedPorts:
 
     def update(self, apps: Mapping[str, App], touched: Iterable[str]) -> set[str]:
         """
-        Take note of changed apps.
+        Record changed apps.
 
         :param apps: everything that runs, by id; a touched app that is not among them is gone.
         :return: the apps that have other assigned ports than before.

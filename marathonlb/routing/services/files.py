@@ -1,8 +1,8 @@
 """
 The files that labels name: the paths that are allowed, and the copies that HAProxy gets in their place. Pure.
 
-HAProxy opens every file that its configuration names, whoever wrote it. So a path of a label never reaches the
-configuration: the controller reads the file, and HAProxy gets a copy.
+HAProxy opens every file that its configuration names, also if an app's label names it. So a path of a label never
+reaches the configuration: the controller reads the file, and HAProxy gets a copy.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ FILTERS: Mapping[str, tuple[str, frozenset[Kind]]] = {
     "": ("Everything", frozenset(Kind)),
     "changes": ("Changes", frozenset({Kind.CONVERGED})),
     "failures": ("Failed and waiting", frozenset({Kind.FAILED, Kind.WAITING, Kind.HELD})),
-    "problems": ("Problems", frozenset({Kind.PROBLEM, Kind.MENDED, Kind.DRIFT})),
+    "problems": ("Problems", frozenset({Kind.PROBLEM, Kind.FIXED, Kind.DRIFT})),
     "asked": ("Requests", frozenset({Kind.ASKED})),
 }
 

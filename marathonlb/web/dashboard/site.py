@@ -179,7 +179,7 @@ def operator_part(problem: ProblemView) -> str:
 
 def entry_kind(kind: Kind) -> str:
     """Return the word for a kind of entry of the timeline."""
-    return "fixed" if kind is Kind.MENDED else kind.value
+    return "fixed" if kind is Kind.FIXED else kind.value
 
 
 def action_name(action: str) -> str:

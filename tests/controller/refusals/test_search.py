@@ -85,7 +85,7 @@ class CauseTests(SearchTestCase):
             self.assertNotIn(HANG, self.text())
             (problem,) = self.reconciler.problems
             self.assertEqual((problem.app_id, problem.port_index, problem.fatal), ("/app7", 0, False))
-            self.assertIn("last good text serves on", problem.reason)
+            self.assertIn("last good text stays in use", problem.reason)
             shown = view(problem, None)
             self.assertEqual(shown.kind, "quarantine")
             self.assertIn(

@@ -75,9 +75,9 @@ class ReconnectingEventSourceTests(SynchronousTestCase):
         self.assertEqual([0, 1, 2, 4, 6], source.attempted_at)
 
     def test_log(self) -> None:
-        """Each failure is logged with its reason, the delay, and the fact that HAProxy serves on."""
+        """Each failure is logged with its reason, the delay, and the fact that HAProxy keeps serving."""
         self.start(1)
-        self.assertIn("failure 0; retrying in 1.0 s, HAProxy serves on unchanged", self.log)
+        self.assertIn("failure 0; retrying in 1.0 s, HAProxy keeps serving unchanged", self.log)
 
     def test_first_failure(self) -> None:
         """The first failure asks for a full comparison, later ones do not."""

@@ -28,5 +28,6 @@ class AnswerTests(SynchronousTestCase):
         self.assertEqual("without the pin: its port is served", answer.verdict)
         self.assertEqual("pin", answer.reasons[0].kind)
         self.assertEqual(
-            "configuration 1 is pinned: no change; this is what would be without it", answer.reasons[0].words
+            "configuration 1 is pinned: no change; this is the routing without the pin",
+            answer.reasons[0].words,
         )

@@ -216,7 +216,7 @@ class HostAndPasswordTests(SynchronousTestCase):
             self.assertEqual([service.auth for service in found.services], [("r", "u", LOCKED)])
             (problem,) = found.problems
             self.assertEqual((problem.label, problem.value, problem.fatal), ("HAPROXY_0_AUTH", "***", False))
-            self.assertIn(f"nobody can sign in; `{COMMAND}`", problem.reason)
+            self.assertIn(f"no user can sign in; `{COMMAND}`", problem.reason)
         allowed = offered(
             app(labels={"0_VHOST": "a", "0_AUTH": "r:u:$5$salt$default"}), Settings(max_password_cost=5)
         )

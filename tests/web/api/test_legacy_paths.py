@@ -81,7 +81,7 @@ class LegacyPathsTests(PagesTestCase):
     def test_who_asked(self) -> None:
         """Who asked stands in the timeline."""
         self.ask("POST", "/_mlb_signal/hup")
-        self.assertEqual(self.record.timeline.entries()[0].summary, "SIGHUP, asked by 127.0.0.1")
+        self.assertEqual(self.record.timeline.entries()[0].summary, "SIGHUP, requested by 127.0.0.1")
 
     def test_strangers(self) -> None:
         """Clients outside --admin-allow change nothing, whatever their headers claim."""

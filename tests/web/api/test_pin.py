@@ -91,7 +91,7 @@ class Pinning(PagesTestCase):
             [each["pinned"] for each in self.get("/api/configurations")["configurations"]], [True]
         )
         told = [(each["kind"], each["summary"]) for each in self.get("/api/timeline")["entries"]]
-        self.assertIn(("asked", "configuration 1 is pinned, asked by 127.0.0.1"), told)
+        self.assertIn(("asked", "configuration 1 is pinned, requested by 127.0.0.1"), told)
         self.assertIn(("held", "configuration 1 is pinned, so this waits: backend shop_10000 differs"), told)
 
     def test_explained(self) -> None:
@@ -104,7 +104,8 @@ class Pinning(PagesTestCase):
         (reason,) = said["reasons"]
         self.assertRegex(
             reason["words"],
-            r"^configuration 1 is pinned since [-0-9: ]+ UTC: .* until --rollback 0 releases it; this is what would",
+            r"^configuration 1 is pinned since [-0-9: ]+ UTC: .* until --rollback 0 releases it; "
+            r"this is the routing without the pin$",
         )
         self.post("/api/unpin", {})
         self.assertEqual(self.get("/api/explain?q=/shop")["reasons"], [])

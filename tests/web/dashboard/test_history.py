@@ -22,7 +22,7 @@ class TimelineTests(DashboardTestCase):
         self.record.asked("SIGHUP", "10.0.0.9")
         page = self.read("/timeline")
         self.assertLess(
-            page.text.index("SIGHUP, asked by 10.0.0.9"),
+            page.text.index("SIGHUP, requested by 10.0.0.9"),
             page.text.index("reloaded: there was no"),
         )
         self.assertIn("poll", page.text)
