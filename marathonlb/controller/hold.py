@@ -84,8 +84,8 @@ def _not_known(backend: str, address: str, port: int) -> bool:
 
 
 def _places(app: App, resolve: Resolve) -> set[tuple[str | None, int]]:
-    found = (address_of(app, task, index) for task in app.tasks for index in range(len(app.ports)))
-    return {(resolve(place[0]), place[1]) for place in found if place is not None}
+    addresses = (address_of(app, task, index) for task in app.tasks for index in range(len(app.ports)))
+    return {(resolve(place[0]), place[1]) for place in addresses if place is not None}
 
 
 def _stem(backend: str) -> str:

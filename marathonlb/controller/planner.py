@@ -232,8 +232,8 @@ class Planner:
 
     def _problems(self) -> tuple[Problem, ...]:
         """Return the problems in the order in which they are shown."""
-        found = map(self.offers.attributed, self._found)
-        problems = [*self.offers.problems(), *self.texts.overrides.problems, *found]
+        attributed = map(self.offers.attributed, self._found)
+        problems = [*self.offers.problems(), *self.texts.overrides.problems, *attributed]
         problems.sort(
             key=lambda p: (p.app_id, -1 if p.port_index is None else p.port_index, p.label, p.reason)
         )
@@ -259,10 +259,10 @@ class Planner:
         """
         if planned.held is not None:
             return False
-        found = self.exclusion.exclude(error, planned.rendered, clock.seconds(), running=running)
-        if found:
+        excluded = self.exclusion.exclude(error, planned.rendered, clock.seconds(), running=running)
+        if excluded:
             self._last = None
-        return found
+        return excluded
 
     async def is_of_changes(self, planned: PlannedConfig, passes: Passes) -> bool:
         """See `Exclusion.is_of_changes`."""
@@ -294,11 +294,11 @@ class Planner:
         :return: True if HAProxy accepts one now.
         """
         services, _ = self.quarantine.copy().admit(self.offers.services(), now)
-        found = await self.texts.reconsider(services, now, passes)
-        if found:
+        accepted = await self.texts.reconsider(services, now, passes)
+        if accepted:
             self._last = None
             self._release_all()
-        return found
+        return accepted
 
     def _release_all(self) -> None:
         """Try every service again: the cause of its refusal may have been another text."""

@@ -93,11 +93,11 @@ def differences(old: Config, new: Config) -> tuple[Difference, ...]:
                 if was is not now and was.text != now.text
             )
     before, after = _keyed(old), _keyed(new)
-    found = list(_section_differences(before, after))
-    if not found and list(before) != list(after):
-        found.append(Difference("order", "", Fate.CHANGED))
-    found += _map_differences(old.maps, new.maps)
-    return tuple(found)
+    changes = list(_section_differences(before, after))
+    if not changes and list(before) != list(after):
+        changes.append(Difference("order", "", Fate.CHANGED))
+    changes += _map_differences(old.maps, new.maps)
+    return tuple(changes)
 
 
 def _keyed(config: Config) -> dict[Key, Section]:
@@ -139,10 +139,10 @@ def _pairs(entries: tuple[MapEntry, ...]) -> list[tuple[str, str]]:
     return [(entry.key, entry.value) for entry in entries]
 
 
-def grouped(found: Iterable[Difference]) -> tuple[DifferenceGroup, ...]:
+def grouped(differences: Iterable[Difference]) -> tuple[DifferenceGroup, ...]:
     """Return differences by kind and fate, in the order in which each pair appears first."""
     names: dict[tuple[str, Fate], list[str]] = {}
-    for difference in found:
+    for difference in differences:
         names.setdefault((difference.kind, difference.fate), []).append(difference.name)
     return tuple(DifferenceGroup(kind, fate, tuple(group)) for (kind, fate), group in names.items())
 
@@ -156,9 +156,9 @@ def merged(groups: Iterable[DifferenceGroup]) -> tuple[DifferenceGroup, ...]:
     return tuple(DifferenceGroup(kind, fate, together) for (kind, fate), together in names.items())
 
 
-def phrase(found: Iterable[Difference]) -> str:
+def phrase(differences: Iterable[Difference]) -> str:
     """Return one phrase for people: names where they are few, numbers where they are many; empty for none."""
-    return joined(grouped(found))
+    return joined(grouped(differences))
 
 
 def joined(groups: Sequence[DifferenceGroup]) -> str:

@@ -174,41 +174,43 @@ class CertificateAdmission:
         problems: list[Problem] = []
         details: set[tuple[str, ...]] = set()
         for service in services:
-            found = self._admit(service)
-            problems += found.problems
-            details |= found.details
-            if found.service is not None:
-                admitted.append(found.service)
-                used |= found.used
+            result = self._admit(service)
+            problems += result.problems
+            details |= result.details
+            if result.service is not None:
+                admitted.append(result.service)
+                used |= result.used
         self._write_log(details)
         self.certificates.finish(used)
         return admitted, problems
 
     def _admit(self, service: Service) -> _Admitted:
         named = files_of(service, self._settings.system_ca)
-        found = _Admitted(service, [], {}, set())
+        result = _Admitted(service, [], {}, set())
         if not named and service.backend_ssl != self._settings.system_ca:
-            return found
+            return result
         instead: dict[tuple[str, str], tuple[str, ...]] = {}
         for file in named:
             wrong = file.wrong or self._forbidden(service, file)
             if wrong or not file.path:
                 kind = FILE_NAME if file.wrong else POLICY_FILE
-                found.problems.extend([file.problem(service, wrong, kind)] if wrong else [])
+                result.problems.extend([file.problem(service, wrong, kind)] if wrong else [])
                 continue
             verdict = self.certificates.judge(file.kind, file.path, service.app_id)
             reason = self._reason(service, file, verdict)
-            found.problems.extend(_problems(service, file, verdict, reason))
-            found.details.update((service.app_id, file.label, *detail) for detail in _details(file, verdict))
+            result.problems.extend(_problems(service, file, verdict, reason))
+            result.details.update((service.app_id, file.label, *detail) for detail in _details(file, verdict))
             if not reason:
-                found.used.update(verdict.digests)
+                result.used.update(verdict.digests)
                 if file.label != "SERVER_EXTRA":
                     instead[file.kind, file.path] = verdict.named or (file.path,)
-        instead |= self._system(service, found.used)
-        if any(problem.fatal for problem in found.problems):
-            return evolve(found, service=None)
+        instead |= self._system(service, result.used)
+        if any(problem.fatal for problem in result.problems):
+            return evolve(result, service=None)
         files = replace_files(service, instead, self.certificates.listed)
-        return found if files == service.files else evolve(found, service=evolve(service, copied_files=files))
+        return (
+            result if files == service.files else evolve(result, service=evolve(service, copied_files=files))
+        )
 
     def _forbidden(self, service: Service, file: LabelFile) -> str:
         """Return why an app may not name what its label holds; empty if it may."""

@@ -56,15 +56,15 @@ def files_of(service: Service, system_ca: str = "") -> list[LabelFile]:
 
     :param system_ca: the file that ``BACKEND_SSL=verify`` stands for; no label names it.
     """
-    found = [_named("SSL_CERT", "crt", path) for path in service.ssl_certs]
+    files = [_named("SSL_CERT", "crt", path) for path in service.ssl_certs]
     if service.backend_ssl.startswith("/") and service.backend_ssl != system_ca:
-        found.append(_named("BACKEND_SSL", "ca", service.backend_ssl))
+        files.append(_named("BACKEND_SSL", "ca", service.backend_ssl))
     if service.bind_options:
-        found += _in_words("BIND_OPTIONS", service.bind_options)
+        files += _in_words("BIND_OPTIONS", service.bind_options)
     if "SERVER_EXTRA" in service.overrides:
         for line in service.overrides["SERVER_EXTRA"].split("\n"):
-            found += _in_words("SERVER_EXTRA", line)
-    return found
+            files += _in_words("SERVER_EXTRA", line)
+    return files
 
 
 def _in_words(label: str, text: str) -> Iterator[LabelFile]:

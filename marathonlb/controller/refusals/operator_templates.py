@@ -90,7 +90,7 @@ class OperatorTexts:
 
     def amend(self, complaints: Iterable[Complaint], config: Config) -> tuple[bool, list[Complaint]]:
         """Amend lines that protect nothing; return whether there were any, and the complaints about other lines."""
-        found, others = False, []
+        amended, others = False, []
         for complaint in complaints:
             line = written_by_operator(complaint, config)
             made = amendment(line, complaint.message) if line is not None else None
@@ -98,10 +98,10 @@ class OperatorTexts:
                 others.append(complaint)
                 continue
             self.overrides.amend(complaint.owner.template, [made])
-            found = True
-        if found:
+            amended = True
+        if amended:
             self._follow()
-        return found, others
+        return amended, others
 
     def accepted(self, rendered: Rendered) -> None:
         """Record that HAProxy runs this configuration."""
@@ -118,7 +118,7 @@ class OperatorTexts:
         self, services: Sequence[Service], now: float, passes: Callable[[Config], Awaitable[bool]]
     ) -> bool:
         """Try the refused texts again whose time has come; return whether HAProxy accepts one of them now."""
-        found = False
+        accepted = False
         for name in self.overrides.due(now):
             trial = self._renderer.copy()
             trial.use(self.overrides.templates(trying=name))
@@ -129,17 +129,17 @@ class OperatorTexts:
                 good = False
             self.overrides.tried(name, now, good=good)
             if good:
-                found = True
+                accepted = True
                 self._follow()
-        return found
+        return accepted
 
     def explained(self, error: MarathonLBError) -> MarathonLBError:
         """Return the error, with the templates because of which HAProxy keeps serving unchanged."""
         held = self.overrides.held
         if not held or not isinstance(error, InvalidConfiguration):
             return error
-        told = tuple(map(str, held))
-        return TemplateRefused(complaints=error.complaints, output=error.output, templates=told)
+        templates = tuple(map(str, held))
+        return TemplateRefused(complaints=error.complaints, output=error.output, templates=templates)
 
     def _follow(self) -> None:
         self._renderer.use(self.overrides.templates())

@@ -95,19 +95,19 @@ class CertificateFiles:
 
         :param app_id: the app that the file is for: what HAProxy refused in that app's lines counts too.
         """
-        found = self._files.get((kind, path))
-        if isinstance(found, CertificateFile) and kind == "crt" and not found.reason:
+        entry = self._files.get((kind, path))
+        if isinstance(entry, CertificateFile) and kind == "crt" and not entry.reason:
             for complainant in (None, app_id):
                 digest, message = self._refused.get((complainant, path), ("", ""))
-                if digest == found.digest:
-                    return evolve(found, reason=f"is refused by HAProxy: {message}", haproxy=message)
-        return found
+                if digest == entry.digest:
+                    return evolve(entry, reason=f"is refused by HAProxy: {message}", haproxy=message)
+        return entry
 
     def left_out(self, kind: str, path: str) -> frozenset[str]:
         """Return the companions of a file that HAProxy refuses, by the ends of their names."""
-        found = self._files.get((kind, path))
+        entry = self._files.get((kind, path))
         digest, ends = self._left_out.get((kind, path), ("", frozenset[str]()))
-        return ends if isinstance(found, CertificateFile) and digest == found.digest else frozenset()
+        return ends if isinstance(entry, CertificateFile) and digest == entry.digest else frozenset()
 
     def is_refused(self, path: str, app_id: str | None) -> bool:
         """Return whether HAProxy has refused a copy of a file's last good content."""
@@ -121,9 +121,9 @@ class CertificateFiles:
         """Forget every file but these and the files of directories among them."""
         kept = set(keys)
         for key in tuple(kept):
-            found = self._files.get(key)
-            if isinstance(found, CertificateListing):
-                kept.update((key[0], file) for file in found.files)
+            entry = self._files.get(key)
+            if isinstance(entry, CertificateListing):
+                kept.update((key[0], file) for file in entry.files)
         for table in (self._files, self._latest, self._bad_since, self._left_out):
             for key in table.keys() - kept:
                 table.pop(key)
@@ -150,8 +150,8 @@ class CertificateFiles:
         await self._settle()
 
     def _known(self, kind: str, path: str) -> Iterable[tuple[FileKey, Surveyed]]:
-        found = self._latest.get((kind, path))
-        files = found.files if isinstance(found, CertificateListing) else ()
+        entry = self._latest.get((kind, path))
+        files = entry.files if isinstance(entry, CertificateListing) else ()
         for key in ((kind, file) for file in (path, *files)):
             if key in self._files:
                 yield key, self._files[key]
@@ -159,8 +159,8 @@ class CertificateFiles:
     def _beat(self) -> None:
         self._beats += 1
 
-    def _arrive(self, found: dict[FileKey, Surveyed]) -> None:
-        self._arrived |= found
+    def _arrive(self, entries: dict[FileKey, Surveyed]) -> None:
+        self._arrived |= entries
 
     def _log_defect(self, failure: Failure) -> None:
         self._log.failure(

@@ -65,11 +65,11 @@ def read_certificate(pem: bytes, key: bytes = b"") -> Certificate:
     :param key: the text of the file beside it that holds the key, where `pem` holds none.
     :raises ValueError: it cannot be served; the reason follows the file's name in a sentence.
     """
-    found = blocks(pem)
-    chain = [block for kind, block in found if kind in _CERTIFICATES]
-    keys = [block for kind, block in (*found, *blocks(key)) if _is_key(kind)]
+    pem_blocks = blocks(pem)
+    chain = [block for kind, block in pem_blocks if kind in _CERTIFICATES]
+    keys = [block for kind, block in (*pem_blocks, *blocks(key)) if _is_key(kind)]
     if not chain:
-        raise ValueError("holds no certificate" if found else "is no PEM file")
+        raise ValueError("holds no certificate" if pem_blocks else "is no PEM file")
     if not keys:
         raise ValueError(
             "holds no private key: append it, or put it into a file of the same name with .key at its end"
@@ -91,10 +91,10 @@ def read_authorities(pem: bytes) -> float:
     :return: the time at which the last of its certificates ends, in seconds since 1970.
     :raises ValueError: it cannot be used; the reason follows the file's name in a sentence.
     """
-    found = blocks(pem)
-    chain = [block for kind, block in found if kind in _CERTIFICATES]
-    if not chain and not any(kind == b"X509 CRL" for kind, _ in found):
-        raise ValueError("holds no certificate" if found else "is no PEM file")
+    pem_blocks = blocks(pem)
+    chain = [block for kind, block in pem_blocks if kind in _CERTIFICATES]
+    if not chain and not any(kind == b"X509 CRL" for kind, _ in pem_blocks):
+        raise ValueError("holds no certificate" if pem_blocks else "is no PEM file")
     read = [_certificate(block, place) for place, block in enumerate(chain)]
     return max((_seconds(certificate.get_notAfter()) for certificate in read), default=float("inf"))
 

@@ -123,20 +123,20 @@ def survey(
         return {(kind, path): _entry(kind, path, known.get((kind, path)), copier)}
     if kind != "crt" and not listing.reason:
         return {(kind, path): _gathered(kind, path, listing, copier)}
-    found: dict[FileKey, Surveyed] = {(kind, path): listing}
+    entries: dict[FileKey, Surveyed] = {(kind, path): listing}
     left = max_bytes
     for file in listing.files:
         before = known.get((kind, file))
         if left <= 0:
-            found[kind, file] = CertificateFile(
+            entries[kind, file] = CertificateFile(
                 None, reason=f"is not read: the directory holds more than {max_bytes} bytes"
             )
             continue
-        found[kind, file] = _entry(kind, file, before, copier)
-        if found[kind, file] is not before:
+        entries[kind, file] = _entry(kind, file, before, copier)
+        if entries[kind, file] is not before:
             left -= min(_size(file), LARGEST)
         beat()
-    return found
+    return entries
 
 
 def _size(path: str) -> int:
@@ -236,7 +236,7 @@ def _certificate(
             wrong[end] = cannot(error)
         except ValueError as error:
             wrong[end] = str(error)
-    found = evolve(
+    certificate = evolve(
         entry,
         digest=digest_of([part for end in sorted(parts) for part in (end, parts[end])]),
         begins=read.begins,
@@ -244,7 +244,7 @@ def _certificate(
         companions=tuple(end for end in parts if end),
         wrong=wrong,
     )
-    return _copied("crt", path, found, parts, copier)
+    return _copied("crt", path, certificate, parts, copier)
 
 
 def _copied(

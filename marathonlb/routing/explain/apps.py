@@ -22,10 +22,10 @@ def explain_app(question: AppQuestion, state: State) -> Explanation:
     ports = len(app.ports) if app else len(group)
     services = group
     if app is not None:
-        found = [(index, state.service_of(app.id, index)) for index in range(ports)]
-        services = [service for _, service in found if service is not None]
+        by_index = [(index, state.service_of(app.id, index)) for index in range(ports)]
+        services = [service for _, service in by_index if service is not None]
         reasons += [
-            reason for index, service in found if service is None for reason in why_not(app, index, state)
+            reason for index, service in by_index if service is None for reason in why_not(app, index, state)
         ]
         if not ports:
             reasons.append(Reason("problem", "it has no ports", app.id))

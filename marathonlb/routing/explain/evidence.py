@@ -107,18 +107,18 @@ def why_not(app: App, index: int, state: State) -> tuple[Reason, ...]:
     if id_in_cluster(app.id) in state.settings.own_app_ids:
         return (Reason("own", "it is the load balancer itself, which is never served", app.id, index),)
     labels = state.labels(app)
-    found = [
+    reasons = [
         _reason(problem, app.id, index)
         for problem in state.problems_of(app.id, index)
         if problem.fatal or problem.kind is PROTOCOL
     ]
     words = why_not_offered(labels, index, state.settings)
     if words is not None:
-        return Reason("selection", words, app.id, index), *found
-    if not found:
+        return Reason("selection", words, app.id, index), *reasons
+    if not reasons:
         words = f"nothing is offered for it; an empty HAPROXY_{index}_BACKEND_HEAD switches a service off"
-        found = [Reason("template", words, app.id, index)]
-    return tuple(found)
+        reasons = [Reason("template", words, app.id, index)]
+    return tuple(reasons)
 
 
 _KINDS = {Category.POLICY: "policy", Category.QUARANTINE: "quarantine"}
@@ -186,8 +186,8 @@ def _summary(tasks: Iterable[LeftOut]) -> str:
     counts: dict[str, int] = {}
     for task in tasks:
         counts[task.reason] = counts.get(task.reason, 0) + 1
-    each = "; ".join(f"{count} of them: {reason}" for reason, count in counts.items())
-    return f"none of its {sum(counts.values())} tasks can be a server; {each}"
+    summary = "; ".join(f"{count} of them: {reason}" for reason, count in counts.items())
+    return f"none of its {sum(counts.values())} tasks can be a server; {summary}"
 
 
 def nearest(name: str, known: Iterable[str]) -> tuple[str, ...]:

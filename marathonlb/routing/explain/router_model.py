@@ -85,8 +85,8 @@ def _asked(rules: Rules, host: str, path: str) -> Iterator[Match]:
         return
     yield from _by_acls(rules.first, host, path)
     key = host + path
-    found = [rule for rule in rules.paths if key.startswith(rule.key)]
-    for rule in sorted(found, key=lambda rule: -len(rule.key)):
+    by_path = [rule for rule in rules.paths if key.startswith(rule.key)]
+    for rule in sorted(by_path, key=lambda rule: -len(rule.key)):
         yield Match(rule, rule.key.partition("/")[0], rule.key[rule.key.index("/") :])
     yield from (Match(rule, rule.key) for rule in rules.hosts if rule.key == host)
     yield from _by_acls(rules.later, host, path)

@@ -89,12 +89,12 @@ def _refused(question: UrlQuestion, state: State, https: bool) -> Explanation | 
 
 def _caught(question: UrlQuestion, state: State, https: bool) -> Explanation | None:
     """Explain the rule that catches the request."""
-    found = matches(state.rules, question.host, question.path)
-    if not found:
+    matching = matches(state.rules, question.host, question.path)
+    if not matching:
         return None
-    service = current(found[0].service, state)
+    service = current(matching[0].service, state)
     reasons = why_no_servers(service, state)
-    rule = rule_seen(found[0].rule)
+    rule = rule_seen(matching[0].rule)
     where = f"the entry {rule.key} of {rule.map}" if rule.map else f"the ACL of {rule.key}"
     no_server = ", which has no server: HAProxy answers 503" if reasons else ""
     return Explanation(
@@ -103,9 +103,11 @@ def _caught(question: UrlQuestion, state: State, https: bool) -> Explanation | N
         verdict=f"{where} catches it and leads to {service.app_id} port {service.port_index}{no_server}",
         served=not reasons,
         rule=rule,
-        beaten=tuple(evolve(rule_seen(match.rule), order=why_before(found[0], match)) for match in found[1:]),
+        beaten=tuple(
+            evolve(rule_seen(match.rule), order=why_before(matching[0], match)) for match in matching[1:]
+        ),
         services=(seen(service, state, https=https),),
-        reasons=(*reasons, *_losers(found[0], state)),
+        reasons=(*reasons, *_losers(matching[0], state)),
     )
 
 

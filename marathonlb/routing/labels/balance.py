@@ -51,10 +51,10 @@ def balance(text: str) -> str:
     name = re.match(r"[a-z_-]*", words)
     if name is None or name[0] not in _NAMES:
         raise ValueError(f"is no balance algorithm; HAProxy knows {', '.join(_NAMES)}")
-    found = next(filter(None, (pattern.fullmatch(words) for pattern in _KNOWN)), None)
-    if found is None:
+    match = next(filter(None, (pattern.fullmatch(words) for pattern in _KNOWN)), None)
+    if match is None:
         raise ValueError(f"has arguments that {name[0]} does not take")
-    parts = found.groupdict()
+    parts = match.groupdict()
     if parts.get("draws") and not 1 <= int(parts["draws"]) <= MOST_DRAWS:
         raise ValueError(f"draws no number of servers from 1 to {MOST_DRAWS} for each request")
     if parts.get("expression"):
@@ -66,13 +66,13 @@ def _check(expression: str) -> None:
     """Check each step of a sample expression. Raises `ValueError`."""
     place, steps = 0, []
     while True:
-        found = _STEP.match(expression, place)
-        if found is None:
+        match = _STEP.match(expression, place)
+        if match is None:
             raise ValueError(
                 "has an expression behind hash that is not read: write NAME(ARGUMENTS),NAME(ARGUMENTS)"
             )
-        steps.append(found[1])
-        place = found.end()
+        steps.append(match[1])
+        place = match.end()
         if place == len(expression):
             break
         if expression[place] != ",":

@@ -132,7 +132,7 @@ def address(text: str) -> str:
 
 def networks(text: str) -> tuple[str, ...]:
     """Parse a blank or comma separated list of addresses and CIDR networks, as HAProxy's ``src`` takes them."""
-    found = []
+    parsed = []
     for item in re.split(r"[,\s]+", no_control(text)):
         if not item:
             continue
@@ -142,8 +142,8 @@ def networks(text: str) -> tuple[str, ...]:
             network = None
         if network is None or "%" in item:
             raise ValueError(f"{item!r} is neither an IP address nor a network in CIDR form")
-        found.append(str(network))
-    return tuple(found)
+        parsed.append(str(network))
+    return tuple(parsed)
 
 
 def paths(text: str) -> tuple[tuple[str, ...], bool]:
@@ -196,20 +196,20 @@ def credentials(text: str) -> tuple[str, str, str]:
 def duration(text: str) -> str:
     """Parse a HAProxy duration with its unit, from 1 ms to 24 days, which is HAProxy's maximum."""
     word = no_control(text).strip()
-    found = _DURATION.fullmatch(word)
-    if not found:
+    match = _DURATION.fullmatch(word)
+    if not match:
         raise ValueError("is no duration with its unit such as 30s, 500ms or 2h")
-    if not 1 <= int(found[1]) * _MILLISECONDS[found[2]] <= 24 * _MILLISECONDS["d"]:
+    if not 1 <= int(match[1]) * _MILLISECONDS[match[2]] <= 24 * _MILLISECONDS["d"]:
         raise ValueError("is no duration from 1ms to 24d")
     return word
 
 
 def rate(text: str) -> tuple[int, str]:
     """Parse ``N/s`` or ``N/m``; return the number and the HAProxy period (``1s`` or ``1m``)."""
-    found = re.fullmatch(r"([0-9]{1,7})\s*/\s*([sm])", no_control(text).strip(), re.ASCII)
-    if not found or int(found[1]) < 1:
+    match = re.fullmatch(r"([0-9]{1,7})\s*/\s*([sm])", no_control(text).strip(), re.ASCII)
+    if not match or int(match[1]) < 1:
         raise ValueError("is no rate such as 100/s or 600/m")
-    return int(found[1]), "1" + found[2]
+    return int(match[1]), "1" + match[2]
 
 
 def origins(text: str) -> tuple[str, ...]:
@@ -218,27 +218,27 @@ def origins(text: str) -> tuple[str, ...]:
 
     ``https://*.example.com`` covers every deeper name.
     """
-    found = tuple(dict.fromkeys(item.lower() for item in re.split(r"[,\s]+", no_control(text)) if item))
-    if len(found) > limits.ORIGINS:
-        raise ValueError(f"names {len(found)} origins; {limits.ORIGINS} are the most")
-    for item in found:
+    items = tuple(dict.fromkeys(item.lower() for item in re.split(r"[,\s]+", no_control(text)) if item))
+    if len(items) > limits.ORIGINS:
+        raise ValueError(f"names {len(items)} origins; {limits.ORIGINS} are the most")
+    for item in items:
         if item != "*" and (len(item) > _LONGEST_ORIGIN or not _ORIGIN.fullmatch(item)):
             raise ValueError(f"{item!r} is no origin such as https://www.example.com, and not *")
-    return found
+    return items
 
 
 def file_list(text: str) -> tuple[str, ...]:
     """Parse a comma list of absolute file paths."""
-    found = words(text)
-    if len(found) > limits.CERTIFICATES:
-        raise ValueError(f"names {len(found)} files; {limits.CERTIFICATES} are the most")
-    for item in found:
+    files = words(text)
+    if len(files) > limits.CERTIFICATES:
+        raise ValueError(f"names {len(files)} files; {limits.CERTIFICATES} are the most")
+    for item in files:
         limits.within(item, limits.PATH, f"{item[:40]}… is a path of")
         if not item.startswith("/"):
             raise ValueError(f"{item!r} is no absolute path")
         if re.search(r"[\s\"'\\#]", item):
             raise ValueError(f"{item!r} holds a blank, a quote, a backslash or a #")
-    return found
+    return files
 
 
 def few_words(text: str, most: int = _MOST_OPTIONS) -> str:
@@ -251,12 +251,12 @@ def few_words(text: str, most: int = _MOST_OPTIONS) -> str:
 
 def groups(text: str) -> tuple[str, ...]:
     """Parse a comma list of groups."""
-    found = words(text)
-    if len(found) > limits.GROUPS:
-        raise ValueError(f"names {len(found)} groups; {limits.GROUPS} are the most")
-    for item in found:
+    names = words(text)
+    if len(names) > limits.GROUPS:
+        raise ValueError(f"names {len(names)} groups; {limits.GROUPS} are the most")
+    for item in names:
         limits.within(item, limits.WORD, f"{item[:40]}… is a group of")
-    return found
+    return names
 
 
 def haproxy_words(text: str) -> str:

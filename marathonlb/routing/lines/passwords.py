@@ -108,36 +108,36 @@ def milliseconds(passwd: str) -> float:
         return _extended_des(passwd)
     if not passwd.startswith("$"):
         return 0.02  # traditional DES, or no hash at all
-    found = _SCHEME.match(passwd)
-    scheme = (found[1] or found[2]) if found else ""
+    match = _SCHEME.match(passwd)
+    scheme = (match[1] or match[2]) if match else ""
     cost = _COSTS.get(scheme)
-    if found is None or cost is None:
+    if match is None or cost is None:
         raise Unreadable("is of no scheme of crypt(3) whose cost is known")
     try:
-        return cost(passwd[found.end() :])
+        return cost(passwd[match.end() :])
     except ValueError:
         raise Unreadable(f"has parameters of ${scheme}$ whose cost is not known") from None
 
 
 def _extended_des(passwd: str) -> float:
-    found = _EXTENDED.fullmatch(passwd)
-    if found is None:
+    match = _EXTENDED.fullmatch(passwd)
+    if match is None:
         raise Unreadable("has parameters of an extended DES hash whose cost is not known")
-    return 0.02 + 0.0001 * _little_endian(found[1])
+    return 0.02 + 0.0001 * _little_endian(match[1])
 
 
 def _fixed(cost: float) -> Callable[[str], float]:
     return lambda rest: cost
 
 
-def _sha(each: float) -> Callable[[str], float]:
+def _sha(per_round: float) -> Callable[[str], float]:
     """Return the cost function of SHA-crypt: 5,000 rounds unless the text says otherwise."""
 
     def cost(rest: str) -> float:
-        found = _ROUNDS.match(rest)
-        if found is None and rest.startswith("rounds="):
+        match = _ROUNDS.match(rest)
+        if match is None and rest.startswith("rounds="):
             raise ValueError
-        return each * (int(found[1]) if found else 5000)
+        return per_round * (int(match[1]) if match else 5000)
 
     return cost
 
@@ -147,10 +147,10 @@ def _sha1(rest: str) -> float:
 
 
 def _sun(rest: str) -> float:
-    found = _SUN.match(rest)
-    if found is None:
+    match = _SUN.match(rest)
+    if match is None:
         raise ValueError
-    return 0.0021 * (4096 + int(found[1] or 0))
+    return 0.0021 * (4096 + int(match[1] or 0))
 
 
 def _bcrypt(rest: str) -> float:
@@ -158,26 +158,26 @@ def _bcrypt(rest: str) -> float:
 
 
 def _first(pattern: re.Pattern[str], rest: str) -> str:
-    found = pattern.match(rest)
-    if found is None:
+    match = pattern.match(rest)
+    if match is None:
         raise ValueError
-    return found[1]
+    return match[1]
 
 
 def _scrypt(rest: str) -> float:
     """Return the cost of scrypt: one character for the logarithm of N, then five each for r and p."""
-    found = _SCRYPT.match(rest)
-    if found is None:
+    match = _SCRYPT.match(rest)
+    if match is None:
         raise ValueError
-    return 0.04 + 0.000325 * 2.0 ** _DIGITS[found[1]] * _little_endian(found[2]) * _little_endian(found[3])
+    return 0.04 + 0.000325 * 2.0 ** _DIGITS[match[1]] * _little_endian(match[2]) * _little_endian(match[3])
 
 
 def _yescrypt(rest: str) -> float:
     """Return the cost of yescrypt as crypt(3) makes it: one character each for flavour, logarithm of N, and r."""
-    found = _YESCRYPT.match(rest)
-    if found is None:
+    match = _YESCRYPT.match(rest)
+    if match is None:
         raise ValueError
-    return 0.04 + 0.000115 * 2.0 ** (_DIGITS[found[1]] + 1) * (_DIGITS[found[2]] + 1)
+    return 0.04 + 0.000115 * 2.0 ** (_DIGITS[match[1]] + 1) * (_DIGITS[match[2]] + 1)
 
 
 def _little_endian(text: str) -> int:

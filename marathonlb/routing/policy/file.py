@@ -142,10 +142,10 @@ def _items(value: Any, place: Place, parse: Callable[[Any], Any]) -> tuple[Any, 
     if not isinstance(value, list):
         raise _PolicyValueError(place, "is not a list")
     try:
-        found = [parse(item) for item in value if item != "*"]
+        items = [parse(item) for item in value if item != "*"]
     except ValueError as error:
         raise _PolicyValueError(place, str(error)) from None
-    return None if "*" in value else tuple(found)
+    return None if "*" in value else tuple(items)
 
 
 def _text(item: Any) -> str:

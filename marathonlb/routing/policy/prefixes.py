@@ -254,13 +254,13 @@ def network_allowed(network: Network, allowed: Iterable[Network]) -> bool:
     To HAProxy an IPv6 network that holds addresses of ``::ffff:0:0/96`` holds the IPv4 clients that these stand for, so
     ``::/0`` claims all of IPv4 as well.
     """
-    entries = [_as_ipv4(each) or each for each in allowed]
+    entries = [_as_ipv4(entry) or entry for entry in allowed]
     mapped = _as_ipv4(network)
     claimed: list[Network] = [mapped] if mapped is not None else [network]
     if mapped is None and isinstance(network, IPv6Network) and _MAPPED.subnet_of(network):
         claimed.append(_EVERYWHERE[0])
     return all(
-        any(each.version == one.version and one.subnet_of(each) for each in entries)  # type: ignore[arg-type]
+        any(entry.version == one.version and one.subnet_of(entry) for entry in entries)  # type: ignore[arg-type]
         for one in claimed
     )
 
