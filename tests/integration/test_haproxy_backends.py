@@ -85,7 +85,12 @@ class NewAppsMixin(Controlled):
         (templates / "HAPROXY_FRONTEND_HEAD").write_text("# none\n")
         service = await self.begun()
         before = self.reloads()
+
+        async def is_idle() -> bool:
+            return bool(await self.ask(service, "GET", "/v2/deployments") == (200, []))
+
         for _ in range(2):
+            await until(is_idle, 20)
             await self.create(service, self.loopback("cart"))
             await self.answers("cart task=", "cart.example.com")
             await self.ask(service, "DELETE", "/v2/apps/cart?force=true")
