@@ -35,12 +35,12 @@ class CauseKind(Enum):
     SECOND_OPINION = "second opinion"
 
     # from outside
-    SIGNAL = "signal"  # SIGHUP or SIGUSR1, be it as a signal or over HTTP
+    SIGNAL = "signal"  # SIGHUP or SIGUSR1, as a signal or over HTTP
     PINNED = "pinned"  # the configuration's name
     RELEASED = "released"  # the configuration's name
     PIN_FAILED = "pin failed"
 
-    # something besides Marathon's state has changed
+    # something other than Marathon's state has changed
     CLUSTER_ANSWER = "cluster answer"  # the cluster's name; empty for the cluster without one
     ADDRESS = "address"  # the host whose address has changed
     CERTIFICATES = "certificates"

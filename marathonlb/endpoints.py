@@ -15,7 +15,7 @@ class ChosenEndpointFactory:
     """
     The endpoint factory of a `twisted.web.client.Agent` that connects to the endpoints of its caller.
 
-    :param choose: returns the endpoint for a URL, for example a socket's for every one.
+    :param choose: returns the endpoint for a URL, for example the same socket for every URL.
     """
 
     def __init__(self, choose: Callable[[URI], IStreamClientEndpoint]) -> None:

@@ -2,7 +2,7 @@
 Files that are replaced as a whole, and files that other programs replace.
 
 A reader of a file that `replace` writes sees the old content or the new one, never a part: the content is written
-beside the file and renamed over it. `ChangedFile` tells when a file that an operator maintains has to be read again.
+beside the file and renamed over it. `ChangedFile` notices when a file that an operator maintains has to be read again.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class FileVersion(NamedTuple):
 
 class ChangedFile:
     """
-    Tells when a file has to be read again.
+    Notices when a file has to be read again.
 
     Usage: read the file if `changed` returns a version, and `accept` that version once its content is in use. The
     version is taken before the content is read, so a change in between is noticed the next time.

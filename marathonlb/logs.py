@@ -82,7 +82,7 @@ FORMATS: dict[str, Callable[[LogEvent], str]] = {"text": text_line, "json": json
 @implementer(ILogObserver)
 class SyslogObserver:
     """
-    Writes to a syslog socket of this machine. While syslog is away, its lines are lost and nothing else happens.
+    Writes to a syslog socket of this machine. While syslog is down, its lines are lost, and nothing else is affected.
 
     :param path: a datagram socket such as ``/dev/log``.
     """

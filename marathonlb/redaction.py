@@ -1,5 +1,5 @@
 """
-Text with passwords, hashes and credentials hidden, so that anybody may see it. Pure.
+Text with passwords, hashes and credentials hidden, so that it can be shown to anyone. Pure.
 
 Hidden are the passwords of user lists (HAProxy configuration manual, "userlist") and of the statistics page (``stats
 auth``), whatever looks like a hash of crypt(3), and credentials in ``Authorization``, in similar headers and in URLs.

@@ -91,7 +91,7 @@ class Renderer:
         return not before
 
     def serve_certificates(self, paths: tuple[str, ...]) -> None:
-        """Use other certificates in the shared https frontend; without any there is no such frontend."""
+        """Use other certificates in the shared https frontend; without certificates that frontend is left out."""
         if paths != self.settings.ssl_certs:
             self.settings = evolve(self.settings, ssl_certs=paths)
             self._cache.clear()
@@ -149,7 +149,7 @@ class Renderer:
 
     def render_servers(self, rendered: Rendered, moved: Iterable[tuple[Service, Service]]) -> Rendered | None:
         """
-        Return the configuration after a change of tasks alone; it costs only what has changed.
+        Return the configuration after a change of tasks alone; its cost depends on the change only.
 
         :param rendered: the last configuration of this renderer.
         :param moved: services before and after the change, equal but for their servers and dates.

@@ -1,4 +1,4 @@
-"""A rendered configuration, with everything that did not go into it."""
+"""A rendered configuration, with the problems of what was left out."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Rendered:
 
     def with_backends(self, changed: Mapping[int, tuple[Service, Section]]) -> Rendered:
         """
-        Return a copy with other services and backends at some places; it costs only what has changed.
+        Return a copy with other services and backends at some places; its cost depends on the change only.
 
         :param changed: index in `services` to the new service and its backend.
         """

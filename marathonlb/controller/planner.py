@@ -1,7 +1,7 @@
 """
 Plan HAProxy's configuration from the cluster's state: services, their quarantine, the text.
 
-The plan depends on the state alone, except for the quarantine, which remembers what HAProxy refused.
+The plan depends only on the state, and on the quarantine, which remembers what HAProxy refused.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ class Planner:
     """
     Plans the configuration for everything that is known.
 
-    Where only tasks have changed since the last plan, the work depends on the number of changes, not on the cluster.
+    If only tasks have changed since the last plan, the cost depends on the number of changes, not on the cluster.
 
     :param certificates: knows which files can be served; None serves all files.
     :param hold: knows the pinned configuration; None pins nothing.
     :param kept: keeps the operator's texts that HAProxy accepted; None keeps none.
-    :ivar texts: knows which of the operator's templates serve.
+    :ivar texts: knows which of the operator's templates are used.
     :ivar exclusion: excludes what HAProxy refuses.
     """
 
@@ -288,7 +288,7 @@ class Planner:
 
     async def reconsider(self, now: float, passes: Passes) -> bool:
         """
-        Try the operator's refused templates again for which another text serves.
+        Retry the operator's refused templates that another text replaces.
 
         :param passes: returns whether HAProxy accepts a configuration.
         :return: True if HAProxy accepts one now.
@@ -309,7 +309,7 @@ class Planner:
         """
         Plan only the services that HAProxy runs already, so that their servers come and go.
 
-        That is for a controller that has just started, while a refused template of the operator prevents all else.
+        That is for a controller that has just started, while a refused template of the operator prevents other changes.
 
         :param sections: the sections that HAProxy runs, each as its keyword and its name; None ends it.
         :return: True if another configuration follows.

@@ -50,7 +50,7 @@ class Reconciler(Service):
 
     :param gatherer: asks Marathon.
     :param planner: plans the configuration.
-    :param applier: has HAProxy run it.
+    :param applier: applies it to HAProxy.
     :param jitter: returns a number from 0 to 1; it spreads the retries of several controllers.
     :param event_log: logs what is done.
     """
@@ -152,14 +152,14 @@ class Reconciler(Service):
         self._scheduler.hint()
 
     def reload(self, cause: Cause) -> None:
-        """Have HAProxy read its configuration again, though nothing has changed."""
+        """Reload HAProxy although the configuration has not changed."""
         if not self._gatherer.complete:
             self.event_log.reload_waits(cause)
         self._applier.distrust(from_cause(cause))
         self.plan_again(cause)
 
     def plan_again(self, cause: Cause) -> None:
-        """Plan again from what is known, without asking Marathon: something besides its state has changed."""
+        """Plan again from what is known, without asking Marathon: something other than its state has changed."""
         self._plan_applier.settled = False
         self.poke(Hint.of((), cause))
 

@@ -109,7 +109,7 @@ class Recorder(EventLog):
             self.last_reload = entry
 
     def _event_to_traffic(self, *, changed: bool) -> float | None:
-        """Observe the seconds since the first event that this convergence answers; None if there is none to observe."""
+        """Observe the seconds since the first event that this convergence answers; None if there is none."""
         event, self._event = self._event, None
         if not changed or event is None:
             return None

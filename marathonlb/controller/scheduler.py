@@ -67,8 +67,8 @@ class Scheduler:
     """
     Begins a convergence when a hint asks for one, one at a time.
 
-    :param converge: one convergence. Its result tells whether HAProxy runs the configuration for the generation that
-        it began with; whatever it raises is a failure.
+    :param converge: one convergence. Its result is whether HAProxy runs the configuration for the generation that
+        it began with; any exception is a failure.
     :param retry: called when a failed convergence is to be tried again; gives a hint.
     :param timers: holds the timers ``rest`` and ``retry``.
     :param backoff: the delays between retries.

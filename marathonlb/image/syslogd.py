@@ -37,7 +37,7 @@ def listen(path: str) -> socket.socket:
 
 
 def main(path: str) -> int:
-    """Print messages for ever; return 1 if the socket cannot be made."""
+    """Print messages until the process ends; return 1 if the socket cannot be made."""
     try:
         receiver = listen(path)
     except OSError as error:

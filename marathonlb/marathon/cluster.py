@@ -144,7 +144,7 @@ class ClusterState:
         return Change(changed=frozenset((app_id,)))
 
     def keep(self, unreadable: UnreadableApp) -> None:
-        """Record that one app cannot be read; its last value stays."""
+        """Record that an app cannot be read; its last value stays."""
         self._unreadable[unreadable.app_id] = unreadable.reason
 
     def shrink(

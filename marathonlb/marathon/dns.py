@@ -30,7 +30,7 @@ from marathonlb.marathon.events.hints import Hint
 
 @implementer(IResolutionReceiver)
 class _AddressCollector:
-    """Collects the addresses of one name."""
+    """Collects the addresses of a name."""
 
     def __init__(self) -> None:
         self.done: Deferred[list[str]] = Deferred()

@@ -140,7 +140,7 @@ def target_of(older: GroupMember, newer: GroupMember, *, weighed: bool = False) 
 
 def join(group: str, app_id: str, members: Iterable[GroupMember], elder: str | None = None) -> JoinedGroup:
     """
-    Return the services of a group; they depend on its members alone.
+    Return the services of a group; they depend only on its members.
 
     :param group: the group's id, from which the names of backends are made.
     :param app_id: the app id of the services.
@@ -206,7 +206,7 @@ def of_another_parent(app_id: str, name: str, elder: str | None = None) -> Probl
     mine = parent_of(app_id) or "/"
     served = "it is served by itself" if elder is None else f"it is joined with apps of {mine} alone"
     reason = (
-        f"names a group of {where}, and a group joins apps of one parent group; this app is of {mine}, and {served}:"
+        f"names a group of {where}, and a group joins apps of one parent group; this app is in {mine}, and {served}:"
         " give it a name of its own, or the apps one parent group"
     )
     return Problem(app_id, None, _LABEL, name, reason, fatal=False, kind=GROUP_PARENT)
@@ -226,7 +226,7 @@ def _shared(older: GroupMember, newer: GroupMember, index: int) -> tuple[GroupMe
     """
     Return the app whose labels apply to a port, and the servers of the port.
 
-    :param older: the same as ``newer`` if one app alone has the port.
+    :param older: the same as ``newer`` if only one app has the port.
     """
     old, new = older.by_index[index].servers, newer.by_index[index].servers
     if older is newer:

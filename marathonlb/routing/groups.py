@@ -24,7 +24,7 @@ class DeploymentGroups:
     The members of every group, and its services, which depend on the members alone, not on the order of changes.
 
     :ivar _group_by_service: the group whose services have an app id, by that id.
-    :ivar _groups_by_name: the groups of one name below several parent groups, by cluster and name.
+    :ivar _groups_by_name: the groups with the same name below several parent groups, by cluster and name.
     :ivar _oldest_by_name: the oldest of these.
     """
 
@@ -109,7 +109,7 @@ class DeploymentGroups:
         return joined
 
     def _compare(self, name: str, changed: Iterable[str]) -> None:
-        """Find the oldest of the groups of one name; if it is another one now, all of them are rejoined."""
+        """Find the oldest of the groups with one name; if that has changed, all of them are rejoined."""
         groups = self._groups_by_name.setdefault(name, set())
         for group in changed:
             members = self._members[group].values()

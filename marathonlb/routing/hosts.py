@@ -2,7 +2,7 @@
 Virtual hosts and wildcards: which wildcard covers which host.
 
 A wildcard ``*.example.com`` covers every name below ``example.com`` at any depth, as HAProxy's ``-m end`` and
-``map_end`` match it. That is not the rule of certificates (RFC 6125), whose wildcard covers one label alone.
+``map_end`` match it. That is not the rule of certificates (RFC 6125), whose wildcard covers only one label.
 
 A host has as many wildcards above it as it has dots, so they are looked up by name: comparing every wildcard with
 every host takes minutes where one app has thousands of both.

@@ -44,9 +44,9 @@ def plain_backend(backend: str) -> str:
 
 def cluster_of_backend(backend: str, names: Collection[str]) -> str:
     """
-    Return the cluster of a backend by the backend's name; empty if it is of none of these clusters.
+    Return the cluster of a backend by the backend's name; empty if it belongs to none of these clusters.
 
-    For backends that run already, of which only the name is known.
+    For running backends, of which only the name is known.
     """
     name = backend.partition("__")[0]
     return name if name != backend and name in names else ""
@@ -82,8 +82,8 @@ def group_id(app_id: str, name: str) -> str | None:
     """
     Return the id of the deployment group that an app names: an id below its parent group.
 
-    A name that contains slashes is such an id itself. A ``~`` in a name is doubled: a single one at the end tells a
-    group from an app of the same id.
+    A name that contains slashes is such an id itself. A ``~`` in a name is doubled: a single one at the end
+    distinguishes a group from an app of the same id.
 
     :return: None if the name is the id of a group below another parent group.
     """

@@ -1,7 +1,7 @@
 """
 The services of all apps, each kept until its app changes.
 
-A change of one app rebuilds the services of that app alone; the flat view over all is made on demand.
+A change of one app rebuilds only that app's services; the flat view of all services is made on demand.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """
 The next step of a deployment, from the current state of Marathon and the load balancers: nothing is planned ahead.
 
-So a step that was lost, a task that died and a deployment that another run has begun are all the same case. Both
+So a step that was lost, a task that died and a deployment that another run has begun are the same case. Both
 directions are one plan: if the newer app has more instances than the goal, the way is back.
 
 *Forward*: with H healthy tasks of the newer app and a target of T, the load balancers drain the older app's tasks down

@@ -45,7 +45,7 @@ class SharedCertificates(Struct, frozen=True):
     The certificates of the shared https frontend.
 
     :param paths: the arguments of ``crt``.
-    :param problems: the faults of certificates that are left out, or are served all the same.
+    :param problems: the faults of certificates that are left out, or are served with a fault.
     """
 
     paths: tuple[str, ...]

@@ -42,11 +42,11 @@ def _for_everybody(warning: CertificateWarning) -> str:
         case CertificateFault.NO_ANSWER:
             return f"cannot be read now: {NO_ANSWER}; the content that was read before is served"
         case CertificateFault.EXPIRED:
-            return f"has expired at {_date(warning.time)}: clients refuse it; it is served all the same"
+            return f"has expired at {_date(warning.time)}: clients refuse it, although it is served"
         case CertificateFault.EXPIRES:
             return f"expires at {_date(warning.time)}; renew it"
         case _:
-            return f"is not valid before {_date(warning.time)}: clients refuse it; it is served all the same"
+            return f"is not valid before {_date(warning.time)}: clients refuse it, although it is served"
 
 
 def _date(moment: float) -> str:

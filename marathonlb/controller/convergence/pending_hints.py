@@ -1,4 +1,4 @@
-"""The hints that no convergence has answered yet, as one."""
+"""The hints that no convergence has answered yet, merged into one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class HintSum(Struct, frozen=True):
     The hints that one convergence answers.
 
     :param apps: the ids of the apps to ask Marathon about; None for everything.
-    :param causes: how often each cause came.
+    :param causes: number of times that each cause occurred.
     """
 
     apps: frozenset[str] | None
@@ -43,21 +43,21 @@ class PendingHints:
         self._apps = _both(self._apps, hint.apps)
 
     def add_everything(self) -> None:
-        """Have the next convergence ask about everything."""
+        """Let the next convergence ask about everything."""
         self._apps = None
 
     def add_causes(self, causes: Counter[Cause]) -> None:
-        """Add causes that the next convergence answers as well."""
+        """Add causes that the next convergence also answers."""
         self._causes.update(causes)
 
     def take(self) -> HintSum:
-        """Return what has been collected, and begin again with nothing."""
+        """Return the collected hints, and begin again without any."""
         taken = HintSum(self._apps, self._causes)
         self._apps, self._causes = NO_APPS, Counter()
         return taken
 
     def put_back(self, taken: HintSum) -> None:
-        """Collect again what a convergence took and could not answer."""
+        """Put back the hints that a convergence took and could not answer."""
         self._apps = _both(taken.apps, self._apps)
         self._causes.update(taken.causes)
 

@@ -29,7 +29,7 @@ class PlanApplier:
     """
     Applies planned configurations, and excludes or searches for what HAProxy refuses.
 
-    :param running: returns whether the controller goes on after this convergence; a single run does not.
+    :param running: returns whether the controller keeps running after this convergence; a single run does not.
     :param plan_again: asks for another convergence without asking Marathon.
     :param all_or_nothing: True if one invalid service fails the whole update (``--skip-config-cleanup``).
     :param timers: holds the timers ``template`` and ``reload``.
@@ -73,7 +73,7 @@ class PlanApplier:
 
     async def apply(self, causes: Counter[Cause], as_of: float) -> bool:
         """
-        Plan for what is known and have HAProxy run it, without the services that it refuses.
+        Plan for what is known and apply the plan to HAProxy, without the services that it refuses.
 
         :param as_of: the time as of which the known state holds, in seconds on the clock.
         :return: False if the plan removes so much that a second answer of Marathon has to confirm it.
@@ -86,7 +86,7 @@ class PlanApplier:
             if self.planned is None and not self.search.under_way and await self._cold_start.about(planned):
                 return False
             self._require_all(planned)
-            self.settled = True  # what comes while this is under way unsettles it again
+            self.settled = True  # a hint that comes meanwhile unsettles it again
             try:
                 outcome = await self._attempt(planned, as_of, once)
             except (InvalidConfiguration, CheckFailed, ReloadFailed) as error:
@@ -111,7 +111,7 @@ class PlanApplier:
             return self._planner.plan(self._clock.seconds())
 
     async def _attempt(self, planned: PlannedConfig, as_of: float, once: bool) -> Outcome | None:
-        """Have HAProxy run this; None if the search only checks it."""
+        """Apply this to HAProxy; None if the search only checks it."""
         if self.search.only_checks:
             await self._applier.check(planned.config)
             return None

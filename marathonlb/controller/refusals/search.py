@@ -2,9 +2,9 @@
 Search the cause of a failure that names no line.
 
 ``haproxy -c`` may hang, be killed or fail without a message; a start or a reload may fail and name no line. Then every
-service with a text that HAProxy has not read is held at the text that it has read, and all other services go on.
-`marathonlb.routing.quarantine.suspects` admits the held ones in batches, one with each convergence. So a search delays
-other changes by one check, and cleared services are served at once.
+service with a text that HAProxy has not read is held at the text that it has read, and all other services are served as
+usual. `marathonlb.routing.quarantine.suspects` admits the held ones in batches, one with each convergence. So a search
+delays other changes by one check, and cleared services are served at once.
 
 The control: before the first batch, and before any service is convicted, HAProxy has to accept the rest without them,
 under the same time limit. If it does not, memory, a disk, the operator's templates or the machine are at fault, and no
@@ -54,7 +54,7 @@ class Search:
 
     @property
     def under_way(self) -> bool:
-        """Return whether it goes on with the next convergence."""
+        """Return whether the search continues with the next convergence."""
         return self._planner.suspects.searching
 
     def advance(self) -> None:
@@ -153,7 +153,7 @@ class Search:
         return bool(suspects)
 
     async def _runs(self) -> bool:
-        """Return whether a HAProxy runs; one that does not answer counts."""
+        """Return whether HAProxy runs; one that does not answer counts as running."""
         try:
             return bool(await self._applier.pids())
         except HAProxyUnavailable:

@@ -3,8 +3,8 @@ Copies of certificates: the content that was read last of each file, and the con
 
 HAProxy reads every file again at a reload and at a start. Of a file that a label names it reads the copy that the
 controller has read and judged, so nothing that happens to the file meanwhile (garbage, a FIFO, removal) can block it.
-The accepted content is kept in another directory, for the next controller too, and is served where a file turns bad. A
-copy is as secret as the file: only the controller's user can read it.
+The accepted content is kept in another directory, for the next controller too, and is served if a file becomes invalid.
+A copy is as secret as the file: only the controller's user can read it.
 """
 
 from __future__ import annotations
@@ -137,8 +137,8 @@ class CertificateCopies:
 
     def _log_failure(self, error: OSError) -> None:
         self._log.warn(
-            "Certificates could not be copied to the state directory: {error}. A certificate that turns bad on the "
-            "disk will be left out until this works; check space and permissions of the directory",
+            "Certificates could not be copied to the state directory: {error}. A certificate that becomes invalid on "
+            "the disk will be left out until this works; check space and permissions of the directory",
             error=str(error),
         )
 

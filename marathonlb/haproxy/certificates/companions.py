@@ -53,7 +53,7 @@ class CompanionTrial:
     """
     Asks ``haproxy -c`` about companions.
 
-    :param directory: a directory for trials alone; each trial makes one below it.
+    :param directory: a directory for trials only; each trial makes one below it.
     """
 
     _log = Logger()

@@ -1,8 +1,8 @@
 """
 A cache of certificate files: they are read in threads, and again when their size, time or inode has changed.
 
-A good file that turns bad keeps its last good content for `GRACE` seconds: it may be half written, or its key may not
-be in place yet, and HAProxy has the good one in memory.
+A good file that becomes invalid keeps its last good content for `GRACE` seconds: it may be half written, or its key may
+not be in place yet, and HAProxy has the good one in memory.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from marathonlb.haproxy.certificates.survey import (
 from marathonlb.haproxy.files.reader import Reads
 
 GRACE = 15.0
-"""Seconds for which a good file that turns bad keeps its last good content."""
+"""Seconds for which a good file that becomes invalid keeps its last good content."""
 
 LIMIT = 2.0
 """Seconds without any progress after which the wait for files ends."""
@@ -253,7 +253,7 @@ class CertificateFiles:
             return False
         latest = self._latest.get(("crt", path))
         if isinstance(latest, CertificateFile) and latest.reason:
-            # The file has just turned bad: HAProxy did not refuse its last good content.
+            # The file has just become invalid: HAProxy did not refuse its last good content.
             self._files["crt", path] = latest
         else:
             self._refused[app_id, path] = (file.digest, message)

@@ -2,7 +2,7 @@
 The certificates on the disk: which can be served, what is wrong with the others, and which have changed.
 
 A file that HAProxy would refuse is found here before HAProxy is asked, so a bad file costs itself and nothing else. A
-file that a label names is read by the controller alone: HAProxy is given a copy.
+file that a label names is read only by the controller: HAProxy gets a copy.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Certificates:
     :param lists: makes the directory of certificate lists and returns its path.
     :param reads: runs what reads files.
     :param copies: of what was read, and of what HAProxy has accepted; None keeps none: files are named as they are, and
-        one that turns bad is left out.
+        one that becomes invalid is left out.
     :param trial: asks HAProxy about the files beside a certificate.
     :ivar generation: counts the looks after which another configuration or another problem may follow.
     """
@@ -193,7 +193,7 @@ class Certificates:
         """
         Record that HAProxy refuses a certificate, or a companion of one, until its file has changed.
 
-        An app can have HAProxy name any file, so a complaint about an app's lines counts for that app alone.
+        An app can have HAProxy name any file, so a complaint about an app's lines counts only for that app.
 
         :param message: HAProxy's complaint; one that names none of these certificates changes nothing.
         :param app_id: the app whose line it is about; None for a line of no app.

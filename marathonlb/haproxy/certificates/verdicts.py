@@ -25,10 +25,10 @@ _PLAIN = re.compile(r"/[A-Za-z0-9@%^_+=:,./~-]*", re.ASCII)
 
 
 class CertificateFault(Enum):
-    """A fault of a certificate that is served all the same."""
+    """A fault of a certificate that is still served."""
 
     REPLACED = "replaced"
-    """The file cannot be served; the copy of what HAProxy accepted before stands in. Detail: the reason."""
+    """The file cannot be served; the copy of the content that HAProxy accepted last replaces it. Detail: the reason."""
 
     COMPANION = "companion"
     """A file beside it cannot be used; the certificate is served without it. Detail: the reason."""
@@ -112,7 +112,7 @@ class CertificateJudge:
         Judge a path.
 
         :param app_id: the app that the file is for: what HAProxy refused in that app's lines counts too.
-        :param labelled: True if a label names it; HAProxy is then given copies alone.
+        :param labelled: True if a label names it; HAProxy then gets only copies.
         :param late: True if the directory that holds it does not answer.
         """
         seen = self._files.seen(kind, path, app_id)
@@ -128,7 +128,7 @@ class CertificateJudge:
         return self._of_good(kind, path, seen, labelled=labelled, late=late)
 
     def _of_bad(self, kind: str, path: str, app_id: str | None, seen: CertificateFile) -> CertificateVerdict:
-        """Judge a file that cannot be served: the copy of what HAProxy accepted before stands in."""
+        """Judge a file that cannot be served: the copy of the content that HAProxy accepted last replaces it."""
         copy = self._copies.of(kind, path) if self._copies is not None else None
         if copy is None or self._files.is_refused(copy, app_id):
             return CertificateVerdict(reason=seen.reason, haproxy=seen.haproxy)

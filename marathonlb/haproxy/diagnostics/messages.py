@@ -164,7 +164,7 @@ def _without_place(message: str) -> str:
 
 
 def _line_of_guilty(message: str, config: Config) -> int | None:
-    """Return which of two lines is at fault: two proxies of one name, or a frontend and a backend of two modes."""
+    """Return the line at fault: of two proxies with one name, or of a frontend and a backend in different modes."""
     if twins := _TWINS.match(message):
         lines = [int(twins["line"]), int(twins["other"])]
         places = [(line, place) for line in lines if (place := config.locate(line)) is not None]

@@ -1,8 +1,8 @@
 """
 Checks which other users can write to a directory, or replace it.
 
-Only the state directory protects its sockets: a user who can write there can take their names, and then tell HAProxy
-who its clients are, and the controller who sends a request.
+Only the state directory protects its sockets: a user who can write there can replace them, and then claim
+any client address to HAProxy and any sender of a request to the controller.
 """
 
 from __future__ import annotations

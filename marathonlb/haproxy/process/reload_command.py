@@ -114,7 +114,7 @@ class CommandReloader:
         return Deferred.fromCoroutine(self._reload(config, 0 if once else self._retries))
 
     def serving(self) -> Deferred[bool]:
-        """See `IReloader.serving`: HAProxy is not ours to start."""
+        """See `IReloader.serving`: this controller does not start HAProxy."""
         return succeed(True)
 
     def pids(self) -> Deferred[tuple[int, ...]]:

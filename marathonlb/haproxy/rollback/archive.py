@@ -107,7 +107,7 @@ class Archive:
         """
         Add a configuration, and remove the oldest ones above the number to keep.
 
-        A failure is logged and not raised: the configuration is published all the same.
+        A failure is logged and not raised: the configuration is published nevertheless.
 
         :param seconds: the time of the confirmation, in seconds since 1970.
         :param cause: the trigger; None asks for the current one.
@@ -120,7 +120,7 @@ class Archive:
                 self._add(published, reason, time, self._cause() if cause is None else cause)
         except (OSError, PublishFailed) as error:
             self._log.warn(
-                "The configuration was not archived: {reason}. It is published all the same, but there is no rollback "
+                "The configuration was not archived: {reason}. It is published, but there is no rollback "
                 "to it; check space and permissions of the state directory",
                 reason=explain_error(error),
             )

@@ -38,9 +38,9 @@ class PinOverride:
 
     def over(self, today: Config, alive: Alive) -> Override | None:
         """
-        Return what takes the place of today's configuration; None if nothing is pinned.
+        Return the configuration that replaces today's; None if nothing is pinned.
 
-        :param alive: tells of a backend that is not in `today` whether a server of it is still a task.
+        :param alive: returns whether a server is still a task, for a backend that is not in `today`.
         """
         pin = self.pins.current()
         if pin is None:

@@ -48,8 +48,8 @@ class RestoredConfig:
         Return this configuration with today's tasks.
 
         :param today: the configuration that would run without the pin.
-        :param alive: tells of a backend that is not in `today` whether a server of it is still a task.
-        :return: `today` itself where nothing differs.
+        :param alive: returns whether a server is still a task, for a backend that is not in `today`.
+        :return: `today` itself if nothing differs.
         """
         config = self._with_changes(today, alive) or self._from_scratch(today, alive)
         self._made = today, config
@@ -98,7 +98,7 @@ class RestoredConfig:
         return made.replace(sections) if sections else made
 
     def _head(self, today: Config, todays: Mapping[Key, Section]) -> tuple[list[Section], Sequence[Section]]:
-        """Return the head, today's own where the text is the same, and the other sections."""
+        """Return the head, today's own if the text is the same, and the other sections."""
         past = self._config.sections
         head = today.sections[0] if today.sections and today.sections[0].kind == "head" else None
         if head is None:

@@ -102,7 +102,7 @@ def event_stream_refused(answer: MarathonAnswer) -> SourceError:
     """
     Return the error of a refused ``/v2/events``.
 
-    Marathon has it since 0.9, for requests that accept ``text/event-stream`` alone; it refuses others with a 405.
+    Marathon has it since 0.9, for requests that accept only ``text/event-stream``; it refuses others with a 405.
     """
     if answer.refusal is MarathonRefusal.UNKNOWN_PAGE:
         return answer.unusable(

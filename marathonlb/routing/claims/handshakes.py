@@ -16,7 +16,7 @@ class HandshakeClaims:
     """
     The names of TLS handshakes that each service may have passed through.
 
-    An older app that serves the host over https keeps it; a younger one serves it over http alone.
+    An older app that serves the host over https keeps it; a younger one serves it only over http.
 
     :param services: by seniority.
     :param https_holders: services that have the https port: then no TLS is passed through.

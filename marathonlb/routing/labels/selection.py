@@ -15,7 +15,7 @@ def why_not_offered(labels: AppLabels, index: int, settings: Settings) -> str | 
     port = labels.port(index)
     if not in_group(labels, port, settings.groups):
         groups = port.get("GROUP", labels.groups)
-        mine = f"is of the group {', '.join(groups)}" if groups else "has no group (HAPROXY_GROUP)"
+        mine = f"is in the group {', '.join(groups)}" if groups else "has no group (HAPROXY_GROUP)"
         ours = (
             f"the group {', '.join(sorted(settings.groups))}" if settings.groups else "apps without a group"
         )

@@ -44,7 +44,7 @@ LINES = frozenset(
     " BACKEND_TIMEOUTS BACKEND_EXTRA FRONTEND_EXTRA HTTP_BACKEND_PROXYPASS_GLUE HTTP_BACKEND_REVPROXY_GLUE"
     " HTTP_BACKEND_REDIR".split()
 )
-"""Labels whose text stands in the service's own backend, or in the frontend of its own port."""
+"""Labels whose text is in the service's own backend, or in the frontend of its own port."""
 
 _MAY_BE_EMPTY = LINES | SERVER_WORDS | {"BIND_OPTIONS", "FRONTEND_HEAD"}
 """Labels that may be empty, which switches off a part of the service's own sections."""

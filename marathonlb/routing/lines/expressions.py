@@ -198,7 +198,7 @@ def expression(text: str, *, compared: bool = False) -> None:
     """
     Check a sample expression: a fetch, and converters.
 
-    :param compared: True if the result is compared and stands in no header; it may then hold a line break.
+    :param compared: True if the result is compared and not part of a header; it may then hold a line break.
     """
     here, names = 0, _FETCHES
     while here < len(text):

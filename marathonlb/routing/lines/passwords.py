@@ -112,7 +112,7 @@ def milliseconds(passwd: str) -> float:
     scheme = (match[1] or match[2]) if match else ""
     cost = _COSTS.get(scheme)
     if match is None or cost is None:
-        raise Unreadable("is of no scheme of crypt(3) whose cost is known")
+        raise Unreadable("is of a crypt(3) scheme whose cost is not known")
     try:
         return cost(passwd[match.end() :])
     except ValueError:

@@ -63,7 +63,7 @@ def split_words(line: str) -> tuple[list[str], WordProblem | None]:
 
 
 def quoted_parts(line: str) -> Iterator[str]:
-    """Return what stands in the quotes of a line, without the quotes."""
+    """Return the text inside the quotes of a line, without the quotes."""
     for token in _tokens(line):
         quoted = token["single"] if token["double"] is None else token["double"]
         if quoted is not None:

@@ -49,7 +49,7 @@ class Grant:
 
     :param section: the section of the policy, as problems name it.
     :param templates: patterns of labels that hold text for HAProxy's configuration (``BACKEND_*``).
-    :param harmless_lines: True to allow such a label also if each of its lines concerns the service alone.
+    :param harmless_lines: True to allow such a label also if each of its lines concerns only the service.
     :param hosts: host names; ``*.example.com`` covers every deeper name and the wildcards among them.
     :param ports: ranges of service ports, both ends included.
     :param addresses: networks or names that a service port may be bound to.
@@ -86,7 +86,7 @@ class Policy:
         """
         Return the grant of one app.
 
-        A prefix holds for every cluster; with a cluster's name before it, it holds for that cluster alone. If both
+        A prefix holds for every cluster; with a cluster's name before it, it holds only for that cluster. If both
         exist for the same part of the id, the one with the cluster's name wins.
         """
         cluster = qualified(cluster_of(app_id), "")

@@ -91,7 +91,7 @@ class Quarantine:
         self.admitted: Mapping[Key, Service] = {}
 
     def copy(self) -> Quarantine:
-        """Return one with the same verdicts, to answer what-if questions."""
+        """Return a copy with the same verdicts, to answer what-if questions."""
         other = Quarantine()
         other._verdicts, other._failures = dict(self._verdicts), dict(self._failures)
         other._offered, other._tried = dict(self._offered), self._tried
@@ -167,7 +167,7 @@ class Quarantine:
         )
 
     def release(self, keys: Iterable[Key]) -> None:
-        """Serve these services as they are offered, because a text that is not theirs was wrong."""
+        """Release these services, because the wrong text was not theirs."""
         for key in keys:
             self._verdicts.pop(key, None)
             self._failures.pop(key, None)
@@ -195,7 +195,7 @@ class Quarantine:
         self._tried = frozenset(keys)
 
     def acquit(self, keys: Iterable[Key]) -> None:
-        """Serve suspects as they are offered; earlier convictions still count for the next one."""
+        """Release suspects; earlier convictions still count for the next one."""
         self._tried = frozenset()
         for key in keys:
             verdict = self._verdicts.get(key)

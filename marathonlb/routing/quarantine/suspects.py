@@ -2,10 +2,10 @@
 The search for the services that make HAProxy fail when HAProxy names no line. Pure.
 
 All services with a text that HAProxy has not read are suspected, and held at the text that it has read (`Quarantine`),
-so that everything else goes on. Batches of them are admitted on trial, one after another: a batch that HAProxy accepts
-is cleared, a batch that fails is halved, and a unit that fails alone is convicted if HAProxy accepts the rest without
-it. So two independent culprits are both found; of two that fail only together, the younger one is convicted, because
-the older ones are tried first.
+so that all other changes continue. Batches of them are admitted on trial, one after another: a batch that HAProxy
+accepts is cleared, a batch that fails is halved, and a unit that fails alone is convicted if HAProxy accepts the rest
+without it. So two independent culprits are both found; of two that fail only together, the younger one is convicted,
+because the older ones are tried first.
 
 A batch consists of units. A unit is what one app has changed: an app with 5,000 ports is one culprit, not 5,000. If one
 app is found and has few ports, its ports are then tried one by one.

@@ -45,7 +45,7 @@ class AssignedPorts:
         self._assigned: dict[str, dict[int, int]] = {}
 
     def copy(self) -> AssignedPorts:
-        """Return another one with the same ports, which changes independently."""
+        """Return a copy that changes independently."""
         other = AssignedPorts(self._low, self._high)
         other._claims, other._assigned = dict(self._claims), self._assigned
         return other
@@ -84,7 +84,7 @@ class AssignedPorts:
         return _PortClaims(app.config_changed_at or app.version, named, needed)
 
     def _note(self, app_id: str, claims: _PortClaims | None) -> bool:
-        """Keep an app's claims; return True if they are others than before."""
+        """Keep an app's claims; return True if they have changed."""
         before = self._claims.pop(app_id, None)
         if claims is not None:
             self._claims[app_id] = claims

@@ -16,7 +16,7 @@ UNUSABLE = (
     "cannot be used: it has to be a regular file that the load balancer may read, in PEM, complete, and a certificate"
     " with the private key that fits"
 )
-"""The reason for every certificate that cannot be served; it tells its author nothing else of the file system."""
+"""The reason for every certificate that cannot be served; it reveals nothing else about the file system."""
 
 UNUSABLE_AUTHORITY = (
     "cannot be used: it has to be a regular file that the load balancer may read, with certificates in PEM"

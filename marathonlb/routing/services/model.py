@@ -86,7 +86,7 @@ class Service:
 
     @property
     def frontend(self) -> str:
-        """The name of its own frontend; never the backend's, since HAProxy 3.3 refuses two of one name."""
+        """The name of its own frontend; never the backend's, since HAProxy 3.3 refuses equal names."""
         return f"{self.backend}_in"
 
     @property

@@ -33,7 +33,7 @@ class WhyNotTests(SynchronousTestCase):
         """An app of another group, or of none, is told whom this load balancer serves."""
         made = shop("x", "x.example", 10000, labels={"GROUP": "internal"})
         self.why(
-            made, "selection", "of the group internal, and this load balancer serves apps without a group"
+            made, "selection", "is in the group internal, and this load balancer serves apps without a group"
         )
         self.why(made, "selection", "serves the group external", groups=frozenset({"external"}))
         self.why(shop("x", "x.example", 10000), "selection", "has no group", groups=frozenset({"external"}))

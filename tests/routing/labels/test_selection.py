@@ -39,7 +39,7 @@ class SelectionTests(SynchronousTestCase):
         """The owner is told which group is served, or which label switches the port off."""
         self.assertIsNone(why_not_offered(labels(), 0, Settings()))
         self.assertEqual(
-            "it is of the group a, and this load balancer serves the group b (--group)",
+            "it is in the group a, and this load balancer serves the group b (--group)",
             why_not_offered(labels(GROUP="a"), 0, Settings(groups=frozenset({"b"}))),
         )
         self.assertEqual(
