@@ -92,7 +92,7 @@ class RunningConfig:
 
     @property
     def text(self) -> Config | None:
-        """What HAProxy runs, in a text that may have been read from disk; None where it has to be found out."""
+        """The text that HAProxy runs, perhaps as read from disk; None where it has to be found out."""
         return None if self._running_text is None else self._running_text.text
 
     @property
