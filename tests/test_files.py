@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -71,6 +72,15 @@ class ReplaceTests(SynchronousTestCase):
             writer.replace(str(self.path), "text", Ownership(), durable=durable)
             expected = [("write", "file.writing", durable), ("rename", "file.writing", "file"), *last]
             self.assertEqual(expected, writer.calls)
+
+    def test_durable_calls(self) -> None:
+        """A durable replacement syncs the content and the directory with the disk; another one makes no such call."""
+        synced = list[bool]()
+        self.patch(os, "fsync", lambda descriptor: synced.append(stat.S_ISDIR(os.fstat(descriptor).st_mode)))
+        replace(str(self.path), "text", durable=False)
+        self.assertEqual([], synced)
+        replace(str(self.path), "text", durable=True)
+        self.assertEqual([False, True], synced)
 
     def test_temporary_name(self) -> None:
         """The file that is written first can be named by the caller."""

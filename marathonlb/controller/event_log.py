@@ -294,7 +294,13 @@ class EventLog:
             self._log.info("{count} problems are fixed", count=len(problems))
         emit = self._log.debug if len(problems) > LOUD else self._log.info
         for problem in problems:
-            emit("Fixed: {problem}", problem=str(problem), appId=problem.app_id, label=problem.label)
+            emit(
+                "Fixed: {problem}",
+                problem=str(problem),
+                appId=problem.app_id,
+                label=problem.label,
+                code=problem.kind.code,
+            )
 
 
 def _milliseconds(outcome: Outcome) -> float:

@@ -87,6 +87,17 @@ class LineTests(PagesTestCase):
         mended, _ = (line["message"] for line in self.lines())
         self.assertEqual(mended, "500 problems are fixed")
 
+    def test_problem_code(self) -> None:
+        """The code of a problem is in the line and in its fields, when it comes and when it is fixed."""
+        self.serve(web("shop"))
+        self.lines()
+        self.event(web("shop", 10000, HAPROXY_0_MODE="x"))
+        new = next(line for line in self.lines() if line["message"].startswith("MLB-101 /shop"))
+        self.event(web("shop"))
+        fixed = next(line for line in self.lines() if line["message"].startswith("Fixed: MLB-101 /shop"))
+        for line in (new, fixed):
+            self.assertEqual(("MLB-101", "/shop"), (line["code"], line["appId"]))
+
     def test_failure(self) -> None:
         """What fails again and again is said loudly once."""
         self.marathon.fail("no leader")
