@@ -97,7 +97,6 @@ class App(msgspec.Struct, frozen=True):
     networking: Networking = Networking.HOST
     ports: tuple[Port, ...] = ()
     health_checks: tuple[HealthCheck, ...] = ()
-    has_readiness_checks: bool = False
     tasks: tuple[Task, ...] = ()
     instances: int = 0
     version: str = ""

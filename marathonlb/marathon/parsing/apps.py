@@ -181,7 +181,6 @@ class _AppsReader:
             networking=networking_for(wire),
             ports=ports_for(wire),
             health_checks=tuple(map(_health_check, (wire.health_checks or ())[: limits.CHECKS])),
-            has_readiness_checks=bool(wire.readiness_checks),
             tasks=judged(self._tasks(app_id, tasks), wire),
             instances=wire.instances or 0,
             version=self._once(version),

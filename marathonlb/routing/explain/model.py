@@ -1,11 +1,10 @@
-"""Explanations as values, and as text for people and data for the API."""
+"""Explanations as values, and as text for people; the API gives the values as JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
-from attrs import asdict, frozen
+from attrs import frozen
 
 
 @frozen
@@ -137,15 +136,6 @@ class Explanation:
     services: tuple[ServiceSeen, ...] = ()
     reasons: tuple[Reason, ...] = ()
     near: tuple[str, ...] = ()
-
-
-def as_data(explanation: Explanation) -> dict[str, Any]:
-    """Return an explanation as objects, lists, texts and numbers for JSON."""
-    return asdict(explanation, value_serializer=_plain)
-
-
-def _plain(_: object, __: object, value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
 
 
 def render(explanation: Explanation) -> str:

@@ -54,11 +54,6 @@ def bind_options(text: str) -> str:
     return options
 
 
-def bind_files(text: str) -> tuple[str, ...]:
-    """Return the files and directories that the options of a ``bind`` line name."""
-    return tuple(value for option, value in _options(text) if option in FILES and not value.startswith("@"))
-
-
 def _options(text: str) -> Iterator[tuple[str, str]]:
     """Yield each option with its argument; empty if it takes none, or has none."""
     words = iter(split_words(text)[0])

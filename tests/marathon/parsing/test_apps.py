@@ -141,7 +141,6 @@ class Values(SynchronousTestCase):
                 {"taskId": "b", "ready": False},
             ],
         )
-        self.assertTrue(app.has_readiness_checks)
         self.assertEqual([task.ready for task in app.tasks], [True, False, None])
 
     def test_id_without_slash(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.routing.labels.bind_options import bind_files, bind_options
+from marathonlb.routing.labels.bind_options import bind_options
 from tests.routing.apps import app, offered
 
 
@@ -32,13 +32,6 @@ class BindOptionTests(SynchronousTestCase):
             "ca-file /sys/x", "crl-file '/dev/zero'", "crt /de\\x76/zero", "tls-ticket-keys /dev/stdin",
         ):  # fmt: skip
             self.assertRaises(ValueError, bind_options, text)
-
-    def test_files(self) -> None:
-        """The files that are named are known."""
-        text = (
-            "ssl crt /a.pem crt '/b c.pem' ca-file @system-ca ca-file /ca.pem name crt crl-file \"/d\\x65\""
-        )
-        self.assertEqual(bind_files(text), ("/a.pem", "/b c.pem", "/ca.pem", "/de"))
 
     def test_problem(self) -> None:
         """The owner reads which option it is, and what to do."""
