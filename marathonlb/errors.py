@@ -112,7 +112,7 @@ class Complaint:
     """
     One message of HAProxy about a configuration.
 
-    :param message: the message without its prefix of level, pid and file; shortened where it repeats a long line.
+    :param message: the message without its prefix of level, pid and file; shortened if it repeats a long line.
     :param line: the line in the configuration file, counted from 1; None if the message names no line.
     :param owner: the author of that line, a `marathonlb.config.text.model.Owner`; None if it is not known.
     """

@@ -257,7 +257,7 @@ class EventLog:
         """Log that the first answer after a start lacks too many of the services that HAProxy runs."""
         self._log.warn(
             "Marathon's first answer lacks {gone} of the {before} services that HAProxy serves; a second answer has "
-            "to agree. If this is intended, wait {seconds:.0f} s, or raise --max-shrink",
+            "to confirm it. If this is intended, wait {seconds:.0f} s, or raise --max-shrink",
             gone=gone,
             before=before,
             seconds=seconds,

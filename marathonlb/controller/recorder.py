@@ -176,7 +176,7 @@ class Recorder(EventLog):
         self._measured("waiting")
         self._entry(
             Kind.WAITING,
-            f"Marathon's answer removes too many services; a second answer has to agree, in {seconds:.0f} s",
+            f"Marathon's answer removes too many services; a second answer has to confirm it, in {seconds:.0f} s",
             status,
         )
 

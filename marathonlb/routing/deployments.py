@@ -6,7 +6,7 @@ during and after a deployment, so the backend, sessions and changes through the 
 is joined separately; a port of only one of the two apps stays with that app.
 
 *The older app*: by ``HAPROXY_DEPLOYMENT_STARTED_AT`` where all of the group's apps have it, else by their last change
-in Marathon, and by their ids where that is equal too.
+in Marathon, and by their ids if that is equal too.
 
 *The servers in rotation*: see `shares`. The older app's tasks are drained in the order of their ids, unhealthy ones
 first; of the newer app the healthy ones are put into rotation first.

@@ -5,7 +5,7 @@ A wildcard ``*.example.com`` covers every name below ``example.com`` at any dept
 ``map_end`` match it. That is not the rule of certificates (RFC 6125), whose wildcard covers only one label.
 
 A host has as many wildcards above it as it has dots, so they are looked up by name: comparing every wildcard with
-every host takes minutes where one app has thousands of both.
+every host takes minutes if one app has thousands of both.
 """
 
 from __future__ import annotations

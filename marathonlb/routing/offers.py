@@ -90,7 +90,7 @@ class Offers:
         return self._groups.members(app_id) or (app_id,)
 
     def attributed(self, problem: Problem) -> Problem:
-        """Return a problem with the app whose labels it comes from, where its service is a group's."""
+        """Return a problem with the app whose labels it comes from, if its service is a group's."""
         return self._groups.attributed(problem)
 
     def of(self, app_id: str) -> tuple[Service, ...]:

@@ -51,7 +51,7 @@ def narrows(paths: Iterable[str]) -> bool:
 
 
 def default_weight(has_path: bool, wildcard: bool) -> int:
-    """Return the weight of a rule without a label: 0, 1 where a path is set, and less than both for wildcards."""
+    """Return the weight of a rule without a label: 0, 1 if a path is set, and less than both for wildcards."""
     return (1 if has_path else 0) - (2 if wildcard else 0)
 
 
@@ -135,7 +135,7 @@ class _HostRules:
         Yield the older services of other owners that a weight puts behind, and the default weight would not.
 
         :param unused: the services, by key, whose own weight is not used.
-        :return: each with True if both rules are of one host; None ends them where there are too many to compare.
+        :return: each with True if both rules are of one host; None ends them if there are too many to compare.
         """
         owner = owner_of(service.app_id)
         for host, path in wishes(service):

@@ -37,7 +37,7 @@ class Problem:
     :param port_index: the index of the service port; None if the problem is the whole app's.
     :param label: the full name of the label, field, template or option.
     :param value: its value, shortened; ``***`` in place of secrets, empty if the value says nothing.
-    :param reason: what was expected, in words for the owner; shortened where it quotes too much.
+    :param reason: what was expected, in words for the owner; shortened if it quotes too much.
     :param fatal: True if the service is not served; otherwise this is a warning.
     :param kind: what kind of problem it is.
     :param haproxy: HAProxy's words, or how HAProxy failed; empty if the problem is not HAProxy's.

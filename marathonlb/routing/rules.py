@@ -10,7 +10,7 @@ HAProxy evaluates the rules in this order:
    more than them and whose weight is negative;
 4. ``wildcard2backend.map`` (longest suffix first).
 
-Among the ACLs, and among all rules where there are no maps, one order holds: the label's weight, exact before
+Among the ACLs, and among all rules if there are no maps, one order holds: the label's weight, exact before
 wildcard, longer host suffix and longer path first.
 """
 

@@ -45,7 +45,7 @@ class TlsHost(Struct, frozen=True):
 
     :param certs: its certificates; empty means the shared ones.
     :param bind_options: the other words of its frontend's bind line.
-    :param service: the service that decides, where several have this host.
+    :param service: the service that decides, if several have this host.
     """
 
     host: str

@@ -25,7 +25,7 @@ from tests.paths import data
 KNOWN = (
     (r"'<[^']+' is no host name", "a placeholder that nobody filled in"),
     (r"is the load balancer's own \(--bind-http\)", "service port 80, which the HTTP frontend has"),
-    (r"is wanted by /\S+ and /\S+; /\S+ goes first and keeps it", "two apps of one file want the same"),
+    (r"is claimed by /\S+ and /\S+; /\S+ goes first and keeps it", "two apps of one file want the same"),
     (r"unable to stat SSL certificate from file", "a certificate that is not on this machine"),
     (
         r"Couldn't open the ca-file '/mnt/mesos/sandbox",
@@ -36,7 +36,7 @@ KNOWN = (
 """What may be wrong with a definition, and why that is no fault of ours."""
 
 TOGETHER = (
-    (r"is wanted by", "everybody wants port 10000"),
+    (r"is claimed by", "everybody wants port 10000"),
     (r"is the group of", "many examples have one group"),
 )
 

@@ -130,7 +130,7 @@ class TwoClustersTests(Controlled, MarathonTestCase):
             explained = await deferToThread(self.api, f"/api/explain?q={name}:/shop")
             self.assertEqual(explained["services"][0]["backend"], f"{name}__shop_{self.service_port}")
         (problem,) = (await deferToThread(self.api, "/api/problems?app=west:/shop"))["problems"]
-        self.assertIn("wanted by west:/shop and east:/shop", problem["reason"])
+        self.assertIn("claimed by west:/shop and east:/shop", problem["reason"])
         status = await self.status()
         self.assertEqual(
             [(each["url"], each["cluster"]) for each in status["endpoints"]],

@@ -118,7 +118,7 @@ class Overrides:
 
     :param current: the templates as they were read.
     :param good: template name to the operator's text that HAProxy accepted last, as an earlier controller kept it.
-    :param fallback: True if the default is used where a part of the configuration would be closed.
+    :param fallback: True if the default is used instead of closing a part of the configuration.
     """
 
     def __init__(

@@ -21,7 +21,7 @@ from marathonlb.timers import NamedTimers
 
 class Convergence:
     """
-    Answers the pending hints, and asks again later where an answer or a verdict is not final.
+    Answers the pending hints, and asks again later if an answer or a verdict is not final.
 
     :param poke: gives a hint.
     :param plan_again: asks for another convergence without asking Marathon.

@@ -1,4 +1,4 @@
-"""Find the label whose value is in a line that HAProxy refuses, where a default template wrote the line."""
+"""Find the label whose value is in a line that HAProxy refuses, if a default template wrote the line."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class CertificateCopies:
         return self.as_read(kind, path) + FRESH
 
     def source(self, name: str) -> str:
-        """Return the copy that was read last of a file that the configuration names; its name where there is none."""
+        """Return the copy that was read last of a file that the configuration names; its name if there is none."""
         copy = os.path.join(self._read, self._stem(name) + SUFFIX)
         return copy if not self._is_kept(name) and os.path.exists(copy) else name
 
@@ -185,7 +185,7 @@ def stem_of(kind: str, path: str) -> str:
 
 
 def link(source: str, path: str) -> None:
-    """Link a file that is never written again, or copy it where the file system has no links."""
+    """Link a file that is never written again, or copy it if the file system has no links."""
     try:
         os.link(source, path)
     except OSError as error:

@@ -2,7 +2,7 @@
 The files beside a certificate (``.ocsp``, ``.issuer``, ``.sctl``) are tried with ``haproxy -c`` before they are used.
 
 Which of them HAProxy refuses differs by its version and its TLS library, and some end ``haproxy -c`` by a signal,
-without a message. So a small configuration of nothing but certificates is checked first. Where HAProxy refuses it,
+without a message. So a small configuration of nothing but certificates is checked first. If HAProxy refuses it,
 halving finds the certificates at fault, and leaving out one companion after the other finds the files at fault.
 """
 

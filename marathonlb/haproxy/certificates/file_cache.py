@@ -164,7 +164,8 @@ class CertificateFiles:
 
     def _log_defect(self, failure: Failure) -> None:
         self._log.failure(
-            "Certificates could not be read: a defect of marathon-lb. Their last state is kept", failure
+            "Certificates could not be read because of a defect in marathon-lb; their last known state stays in use",
+            failure,
         )
 
     def _is_read(self, _: None, key: FileKey) -> None:

@@ -116,7 +116,7 @@ class Certificates:
             await self._files.refresh(ours, PATIENCE)
 
     def source(self, name: str) -> str:
-        """Return the file that holds what the configuration names: a copy, where there is one."""
+        """Return the file that holds what the configuration names: a copy, if there is one."""
         return self.copies.source(name) if self.copies is not None else name
 
     async def digests(self, names: Mapping[str, FileKey]) -> Mapping[str, str]:

@@ -62,7 +62,7 @@ def read_certificate(pem: bytes, key: bytes = b"") -> Certificate:
     """
     Judge a certificate, its chain and its key.
 
-    :param key: the text of the file beside it that holds the key, where `pem` holds none.
+    :param key: the text of the file beside it that holds the key, if `pem` holds none.
     :raises ValueError: it cannot be served; the reason follows the file's name in a sentence.
     """
     pem_blocks = blocks(pem)

@@ -1,5 +1,5 @@
 """
-Serve certificates that change on the disk: through the runtime API where that can replace them, else by a reload.
+Serve certificates that change on the disk: through the runtime API if that can replace them, else by a reload.
 
 ``set ssl cert`` and ``commit ssl cert`` (HAProxy management guide) need no reload and lose no connection. They cannot
 replace a file of authorities, add a file to a directory, or take a large chain; these need a reload.
@@ -90,7 +90,7 @@ class CertificateWatch(Service):
 
     def _ended(self, failure: Failure) -> None:
         self._log.failure(
-            "Certificates are not watched any more: a defect of marathon-lb; restart it", failure
+            "Certificates are no longer watched because of a defect in marathon-lb; restart it", failure
         )
 
     async def _look(self) -> None:

@@ -53,7 +53,7 @@ class CertificateFile:
     :param companions: the ends of the names of the companions that can be used.
     :param wrong: the ends of the names of the other companions, each with the reason.
     :param copied: True if there is a copy of it for HAProxy.
-    :param haproxy: HAProxy's message where HAProxy itself has refused it, which `reason` quotes; else empty.
+    :param haproxy: HAProxy's message if HAProxy itself has refused it, which `reason` quotes; else empty.
     """
 
     signature: object

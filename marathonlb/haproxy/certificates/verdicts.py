@@ -67,7 +67,7 @@ class CertificateVerdict:
         directory, or those of a bundle.
     :param digests: the digests of everything that HAProxy reads by that name, by path.
     :param reason: why the path cannot be served, in words that follow its name; empty if it can.
-    :param haproxy: HAProxy's message where HAProxy itself has refused it, which `reason` quotes; else empty.
+    :param haproxy: HAProxy's message if HAProxy itself has refused it, which `reason` quotes; else empty.
     :param bad: the files of a directory that cannot be served, each with the reason.
     :param warnings: the faults of what is served.
     :param named: the name that the configuration has in place of the path, if it cannot have the path itself.

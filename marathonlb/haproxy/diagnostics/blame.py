@@ -7,7 +7,7 @@ fault, unless HAProxy refuses it in few of the services that use it, on a line w
 accepted it, the services are at fault.
 
 HAProxy stops at the first mistake of some kinds (a condition that names no ACL, say). So a template that was refused in
-one service is doubted: where another service is refused for it next, the template is at fault for both.
+one service is doubted: if another service is refused for it next, the template is at fault for both.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ def _wrong_itself(
 ) -> bool:
     """
     Return whether a template is wrong itself: refused in each service that uses it, or on a line that holds no value of
-    an app, since other services have the same line. Where the template was doubted before, half of the services are
+    an app, since other services have the same line. If the template was doubted before, half of the services are
     enough, since HAProxy names one at a time.
 
     :param cut: True if HAProxy has not read all services: those after the last one that it refused do not count.

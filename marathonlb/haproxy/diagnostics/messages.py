@@ -283,7 +283,7 @@ def _offset_in(section: Section, message: str) -> tuple[int, bool]:
     """
     Return the offset in a section of the line at fault, and True if it is sure.
 
-    Where HAProxy points to a line of a default template, or to none, it is a line of another owner that holds a word
+    If HAProxy points to a line of a default template, or to none, it is a line of another owner that holds a word
     that HAProxy quotes. Else it is the line that opens the section, which is not sure where several own lines in it.
     """
     owned = [(line, chunk.owner) for chunk in section.chunks for line in chunk.text.split("\n")[:-1]]

@@ -16,7 +16,7 @@ The states of a managed HAProxy, as a state machine. Pure: it decides, `ManagedH
               ←── release ───
 
 - ``found``: HAProxy was started, or one that runs was adopted; its master answers. That happens in every state, since a
-  reload starts HAProxy where none runs.
+  reload starts HAProxy if none runs.
 - ``ended``: the supervisor noticed that the process ended. HAProxy is started again after a pause that grows.
 - ``lost``: the process is gone, and the caller adopts or starts HAProxy itself.
 - ``failed``: adopting or starting in the background failed. It is tried again after a pause.

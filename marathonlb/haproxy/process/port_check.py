@@ -75,7 +75,7 @@ class PortChecker:
     """
     Checks a configuration, and then that no other process holds an address that is new in it.
 
-    Without this HAProxy would stop serving to find that out. Where it is not known what HAProxy runs, no address is
+    Without this HAProxy would stop serving to find that out. If it is not known what HAProxy runs, no address is
     checked.
 
     :param checker: checks everything else first.
@@ -91,7 +91,7 @@ class PortChecker:
     def check(
         self, path: str, config: Config, *, control: bool = False, running: str | None = None
     ) -> Deferred[str]:
-        """See `IChecker.check`. Fails with `ReloadFailed` where another process holds an address; see `taken`."""
+        """See `IChecker.check`. Fails with `ReloadFailed` if another process holds an address; see `taken`."""
         return Deferred.fromCoroutine(self._check(path, config, control, running))
 
     async def _check(self, path: str, config: Config, control: bool, running: str | None) -> str:

@@ -61,7 +61,7 @@ class PinOverride:
         """
         Return in one phrase how the two differ.
 
-        Where the same sections differ as the last time, the phrase of the last time is returned.
+        If the same sections differ as the last time, the phrase of the last time is returned.
         """
         if today is config:
             return ""

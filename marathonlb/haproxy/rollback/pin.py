@@ -44,7 +44,7 @@ class Pins:
     """
     The pin's file.
 
-    Another process may write it, so it is checked at each use, and read where it has changed.
+    Another process may write it, so it is checked at each use, and read again if it has changed.
 
     :param directory: the state directory; it is made when a configuration is pinned.
     """

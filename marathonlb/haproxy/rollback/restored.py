@@ -264,7 +264,7 @@ def _written_like(model: str, task: str) -> str:
     """
     Return a task's line with the arguments of another line.
 
-    The task keeps its id and weight, and its cookie follows from its name. Where it has no check port of its own, it is
+    The task keeps its id and weight, and its cookie follows from its name. If it has no check port of its own, it is
     checked at the port that it serves.
     """
     if _shape(model) == _shape(task) or _QUOTES.search(model) or _QUOTES.search(task):

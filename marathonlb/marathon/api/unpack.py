@@ -34,7 +34,7 @@ class UnpackingAgent:
     """
     Unpack the answers of another agent that are packed by gzip.
 
-    A request fails with `UnpackError` where the answer is packed more than once. The reader of a body that is no gzip
+    A request fails with `UnpackError` if the answer is packed more than once. The reader of a body that is no gzip
     loses its connection for that reason.
     """
 

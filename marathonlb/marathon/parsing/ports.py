@@ -2,7 +2,7 @@
 Parse the ports of an app and its networking mode from the seven places where Marathon's versions have them.
 
 ``container.portMappings`` (≥ 1.5) or ``container.docker.portMappings`` (before) in bridge and container networking,
-``ipAddress.discovery.ports`` (0.14 to 1.4) where there are none, else ``portDefinitions`` (≥ 1.0), else ``ports``.
+``ipAddress.discovery.ports`` (0.14 to 1.4) if there are none, else ``portDefinitions`` (≥ 1.0), else ``ports``.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ class Collisions:
         """Report that a service does not get what another one keeps."""
         self.contest((loser, winner))
         advantage = _advantage(winner, loser)
-        reason = f"is wanted by {loser.app_id} and {winner.app_id}; {winner.app_id} {advantage} and keeps it"
+        reason = f"is claimed by {loser.app_id} and {winner.app_id}; {winner.app_id} {advantage} and keeps it"
         self.report(loser, label, value, reason, kind, winner.app_id)
 
     def report(

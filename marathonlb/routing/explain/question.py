@@ -76,7 +76,7 @@ def question_of(text: str) -> Question:
     if re.search(r"[.:/]", word):
         return _url(f"http://{word}")
     if not word or re.search(r"\s", word):
-        raise ValueError("is nothing that could be looked up")
+        raise ValueError("cannot be looked up")
     return AppQuestion(f"/{word}")
 
 

@@ -227,7 +227,8 @@ def _http_rule(words: Sequence[str]) -> None:
 def _header(name: str) -> None:
     require(_HEADER.fullmatch(name), f"{shown(name)} is no name of a header")
     require(
-        name.lower() not in _FRAMING, f"the header {name} is not allowed: HAProxy says where a message ends"
+        name.lower() not in _FRAMING,
+        f"the header {name} is not allowed: HAProxy decides where a message ends",
     )
 
 

@@ -52,7 +52,7 @@ class QuarantineVerdict:
         """The problem as the owner sees it."""
         consequence = "; its last good text stays in use" if self.fallback else ""
         if self.until is not None:
-            consequence += "; it is tried again now and then"
+            consequence += "; it is retried periodically"
         cause = f"HAProxy says: {self.message}"
         if self.silent:
             fails = (

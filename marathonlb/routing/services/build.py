@@ -239,7 +239,7 @@ class _AppBuilder:
         return own if check_index is None else self._checks.of_port(check_index) or own
 
     def _default_mode(self, index: int, hosts: tuple[str, ...]) -> str:
-        """Return the mode of a port without a label: http where it has hosts or its own health check speaks HTTP."""
+        """Return the mode of a port without a label: http if it has hosts or its own health check speaks HTTP."""
         own = self._checks.of_port(index)
         return "http" if hosts or (own is not None and own.protocol in HTTP_CHECKS) else "tcp"
 

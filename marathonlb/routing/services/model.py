@@ -24,7 +24,7 @@ class Service:
     :param paths: path prefixes that narrow the hosts; empty means every path.
     :param weight: the weight of the routing rules by the app's label; None keeps the usual order.
     :param networks: the only client networks that are allowed; empty allows every client.
-    :param check_index: the index of the port that health checks go to, where it is another one.
+    :param check_index: the index of the port that health checks go to, if it is another one.
     :param passthrough: hosts whose TLS connections are passed through to the tasks.
     :param backend_ssl: TLS towards the tasks: empty for none, ``none`` (without verification), or the value of
         ``ca-file``.

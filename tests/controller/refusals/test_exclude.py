@@ -111,8 +111,8 @@ class QuarantineTests(ReconcilerTestCase):
         (problem,) = self.reconciler.problems
         self.assertEqual(
             str(problem),
-            "MLB-701 /late port 0: HAPROXY_FRONTEND_HEAD: HAProxy says: cannot bind socket; it is tried again now"
-            " and then",
+            "MLB-701 /late port 0: HAPROXY_FRONTEND_HEAD: HAProxy says: cannot bind socket; it is retried"
+            " periodically",
         )
         self.clock.advance(RETRY_BIND + 1)
         self.assertEqual(self.served(), {"good_10000", "late_10001"})

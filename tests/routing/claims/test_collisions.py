@@ -26,7 +26,7 @@ class CollisionTests(SynchronousTestCase):
                 ("/b", 0, "HAPROXY_0_VHOST"), (problem.app_id, problem.port_index, problem.label)
             )
             self.assertEqual(
-                f"is wanted by /b and {winner.app_id}; {winner.app_id} {advantage} and keeps it",
+                f"is claimed by /b and {winner.app_id}; {winner.app_id} {advantage} and keeps it",
                 problem.reason,
             )
             self.assertEqual((HOST_TAKEN, winner.app_id, True), (problem.kind, problem.rival, problem.fatal))

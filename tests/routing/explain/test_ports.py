@@ -59,4 +59,4 @@ class PortTests(SynchronousTestCase):
         answer = cluster.explain("10001")
         lost = [reason.words for reason in answer.reasons if reason.app_id == "/a_b"]
         self.assertEqual(1, len(lost), lost)
-        self.assertIn("is wanted by /a_b and /a/b", lost[0])
+        self.assertIn("is claimed by /a_b and /a/b", lost[0])

@@ -82,7 +82,7 @@ class QuarantineTests(SynchronousTestCase):
         """A verdict with a time is lifted when it has come; the failures are counted on."""
         self.quarantine.add(BAD, None, "", "port in use", 30)
         self.assertEqual(self.quarantine.next_retry(), 30)
-        self.assertIn("tried again", self.admitted(BAD)[1][0])
+        self.assertIn("retried", self.admitted(BAD)[1][0])
         self.assertEqual(self.admitted(BAD, now=29.9)[0], [])
         self.assertEqual(self.admitted(BAD, now=30)[0], [BAD])
         self.assertIsNone(self.quarantine.next_retry())

@@ -105,7 +105,7 @@ class HAProxyTests(SynchronousTestCase):
             "HAProxy says: no",
             "HAProxy fails with it: no",
             "the policy forbids it: no",
-            "is wanted by /a and /b",
+            "is claimed by /a and /b",
             "is refused by HAProxy: no",
         ):
             problem = Problem("/a", 0, "HAPROXY_0_MODE", "x", reason, kind=LABEL_VALUE)
