@@ -120,7 +120,7 @@ def within(text: str, most: int, what: str = "holds") -> str:
     :raises ValueError: it is longer.
     """
     if len(text) > most or size(text) > most:
-        raise ValueError(f"{what} {size(text)} bytes; {most} are the most")
+        raise ValueError(f"{what} {size(text)} bytes; the maximum is {most}")
     return text
 
 

@@ -19,7 +19,7 @@ class LimitTests(SynchronousTestCase):
         self.assertEqual("abc", within("abc", 3))
         self.assertEqual("ä", within("ä", 2))
         error = self.assertRaises(ValueError, within, "ää", 3, "the path has")
-        self.assertEqual("the path has 4 bytes; 3 are the most", str(error))
+        self.assertEqual("the path has 4 bytes; the maximum is 3", str(error))
 
     def test_shortened(self) -> None:
         """A long text ends with an ellipsis."""

@@ -122,7 +122,7 @@ class BoundaryTests(SynchronousTestCase):
         self.assertTrue(offered(app("/shop", labels)).services)
         found = offered(app("/shop", {**labels, "4_BACKEND_EXTRA": "#" * 65000}))
         self.assertEqual((), found.services)
-        self.assertIn("262144 are the most; nothing of this app is served", str(found.problems[-1]))
+        self.assertIn("the maximum is 262144; nothing of this app is served", str(found.problems[-1]))
 
     def test_labels(self) -> None:
         """A port whose labels are not all read is not served, and what no label is takes nobody's place."""

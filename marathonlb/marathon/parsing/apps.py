@@ -130,7 +130,7 @@ def absolute(app_id: str) -> str:
     :raises DoesNotFit: it is empty or too long, or holds blanks or control characters.
     """
     if limits.size(app_id) > limits.APP_ID:
-        raise DoesNotFit(f"its id has {limits.size(app_id)} bytes; {limits.APP_ID} are the most")
+        raise DoesNotFit(f"its id has {limits.size(app_id)} bytes; the maximum is {limits.APP_ID}")
     if not app_id.strip("/") or not is_name(app_id) or "~" in app_id:  # only ids of groups have a ~
         raise DoesNotFit(f"{app_id!r} is no id")
     return app_id if app_id.startswith("/") else "/" + app_id

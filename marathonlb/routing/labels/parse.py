@@ -87,7 +87,7 @@ def parse_labels(app: App, template_names: frozenset[str]) -> AppLabels:
     known, unknown = _separate(app, template_names)
     held = sum(limits.size(app.labels[name]) for _, name, _ in known)
     if held > limits.TEXT:
-        reason = f"hold {held} bytes, and {limits.TEXT} are the most; nothing of this app is served"
+        reason = f"hold {held} bytes, and the maximum is {limits.TEXT}; nothing of this app is served"
         return AppLabels(problems=(Problem(app.id, None, "HAPROXY_…", "", reason, kind=LABEL_LIMIT),))
     reader = _LabelParser(app, template_names)
     for index, name, stem in known[: limits.LABELS]:
@@ -205,7 +205,7 @@ def _template(
 ) -> None:
     """Take a template's text; ``false``, which is no line of HAProxy's, switches the template off like empty text."""
     if limits.size(text) > limits.LABEL:
-        reason = f"holds {limits.size(text)} bytes; {limits.LABEL} are the most"
+        reason = f"holds {limits.size(text)} bytes; the maximum is {limits.LABEL}"
         problems.append(Problem(app.id, index, name, text, reason, kind=LABEL_VALUE))
         return
     if "\0" in text or "\r" in text.replace("\r\n", "\n"):

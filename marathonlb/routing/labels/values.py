@@ -220,7 +220,7 @@ def origins(text: str) -> tuple[str, ...]:
     """
     items = tuple(dict.fromkeys(item.lower() for item in re.split(r"[,\s]+", no_control(text)) if item))
     if len(items) > limits.ORIGINS:
-        raise ValueError(f"names {len(items)} origins; {limits.ORIGINS} are the most")
+        raise ValueError(f"names {len(items)} origins; the maximum is {limits.ORIGINS}")
     for item in items:
         if item != "*" and (len(item) > _LONGEST_ORIGIN or not _ORIGIN.fullmatch(item)):
             raise ValueError(f"{item!r} is no origin such as https://www.example.com, and not *")
@@ -231,7 +231,7 @@ def file_list(text: str) -> tuple[str, ...]:
     """Parse a comma list of absolute file paths."""
     files = words(text)
     if len(files) > limits.CERTIFICATES:
-        raise ValueError(f"names {len(files)} files; {limits.CERTIFICATES} are the most")
+        raise ValueError(f"names {len(files)} files; the maximum is {limits.CERTIFICATES}")
     for item in files:
         limits.within(item, limits.PATH, f"{item[:40]}… is a path of")
         if not item.startswith("/"):
@@ -245,7 +245,7 @@ def few_words(text: str, most: int = _MOST_OPTIONS) -> str:
     """Return the text if it has few words: HAProxy takes 64 on a line."""
     count = len(text.split())
     if count > most:
-        raise ValueError(f"has {count} words; {most} are the most")
+        raise ValueError(f"has {count} words; the maximum is {most}")
     return text
 
 
@@ -253,7 +253,7 @@ def groups(text: str) -> tuple[str, ...]:
     """Parse a comma list of groups."""
     names = words(text)
     if len(names) > limits.GROUPS:
-        raise ValueError(f"names {len(names)} groups; {limits.GROUPS} are the most")
+        raise ValueError(f"names {len(names)} groups; the maximum is {limits.GROUPS}")
     for item in names:
         limits.within(item, limits.WORD, f"{item[:40]}… is a group of")
     return names

@@ -95,7 +95,9 @@ def length_problems(service: Service) -> Iterator[Problem]:
     index = service.port_index
     words = len(service.bind_options.split()) + 2 * len(service.ssl_certs)
     if words > limits.BIND_WORDS:
-        reason = f"comes to {words} words with the certificates of SSL_CERT; {limits.BIND_WORDS} are the most"
+        reason = (
+            f"comes to {words} words with the certificates of SSL_CERT; the maximum is {limits.BIND_WORDS}"
+        )
         yield Problem(
             service.app_id,
             index,

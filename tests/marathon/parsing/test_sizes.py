@@ -32,7 +32,7 @@ class NameTests(SynchronousTestCase):
                 self.assertEqual([name], [app.id for app in parse(id=name).apps])
                 found = parse(id=name + "b")
                 self.assertEqual((), found.apps)
-                self.assertIn("513 bytes; 512 are the most", found.unreadable[0].reason)
+                self.assertIn("513 bytes; the maximum is 512", found.unreadable[0].reason)
             found = parse(id="/" + "a" * 100_000)
             self.assertLess(len(found.unreadable[0].app_id + found.unreadable[0].reason), 1000)
 

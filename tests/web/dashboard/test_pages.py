@@ -68,7 +68,7 @@ class OverviewTests(DashboardTestCase):
         """A label that goes on and on is cut; the page of the problems has more of it."""
         self.serve(web("shop", HAPROXY_0_MODE="x" * 5000))
         self.assertLess(self.ask("GET", "/")[1].count("x"), 1500)
-        self.assertIn("holds 5000 bytes; 255 are the most", self.read("/problems").text)
+        self.assertIn("holds 5000 bytes; the maximum is 255", self.read("/problems").text)
 
     def test_options(self) -> None:
         """What is wrong with an option's value is no template's."""
