@@ -18,6 +18,7 @@ from marathonlb.haproxy.outcome import (
     Postponed,
     Reloaded,
     Unchanged,
+    action_name,
     action_word,
     explanation,
     output_of,
@@ -160,11 +161,12 @@ class EventLog:
         self, status: ConvergenceStatus, planned: PlannedConfig, outcome: Outcome, causes: Counter[Cause]
     ) -> None:
         self._log.info(
-            "Generation {generation}: {action} in {milliseconds:.1f} ms, since {reason}; {services} services, "
+            "Generation {generation}: {how} in {milliseconds:.1f} ms, since {reason}; {services} services, "
             "{servers} servers; apps: {apps}; because of {causes}",
             generation=status.generation,
             apps=self._changed_apps(status.generation),
             action=action_word(outcome),
+            how=action_name(action_word(outcome)),
             milliseconds=_milliseconds(outcome),
             reason=explanation(outcome) or "nothing differs",
             services=len(planned.services),
@@ -202,10 +204,11 @@ class EventLog:
         :param who: the client's address.
         """
         self._log.warn(
-            "{what}, requested by {who}: {action} in {milliseconds:.1f} ms, since {reason}",
+            "{what}, requested by {who}: {how} in {milliseconds:.1f} ms, since {reason}",
             what=what,
             who=who,
             action=action_word(outcome),
+            how=action_name(action_word(outcome)),
             milliseconds=_milliseconds(outcome),
             reason=explanation(outcome) or "nothing differs",
         )

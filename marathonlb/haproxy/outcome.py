@@ -145,6 +145,11 @@ def action_word(outcome: Outcome) -> str:
     return _ACTIONS[type(outcome)]
 
 
+def action_name(action: str) -> str:
+    """Return the name that people read for an `action_word`; the log and the pages show it."""
+    return {"steps": "runtime API", "written": "files written"}.get(action, action)
+
+
 def explanation(outcome: Outcome) -> str:
     """Return what the runtime API changed, or why a reload is or was needed; empty where nothing was done."""
     match outcome:

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from marathonlb import figures
 from marathonlb.controller.timeline import Kind
 from marathonlb.errors import MarathonLBError
+from marathonlb.haproxy.outcome import action_name
 from marathonlb.problem_kinds.operators import (
     CERTIFICATE_LIST,
     HTTPS_OFF,
@@ -180,11 +181,6 @@ def operator_part(problem: ProblemView) -> str:
 def entry_kind(kind: Kind) -> str:
     """Return the word for a kind of entry of the timeline."""
     return "fixed" if kind is Kind.FIXED else kind.value
-
-
-def action_name(action: str) -> str:
-    """Return the name of the action of an `Entry`, which `marathonlb.haproxy.outcome.action_word` made."""
-    return {"steps": "runtime API", "written": "files written"}.get(action, action)
 
 
 def stage_name(stage: str) -> str:
