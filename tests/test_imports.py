@@ -57,7 +57,7 @@ INSIDE: dict[str, tuple[tuple[str, ...], ...]] = {
         ("applier",),
         ("update_sequence",),
         ("background", "reload_sequence"),
-        ("running_config", "config_store", "stage_times"),
+        ("running_config", "config_store"),
         ("running_text",),
         ("certificates", "rollback", "dynamic"),
         ("process",),

@@ -26,11 +26,18 @@ from marathonlb.haproxy.dynamic.update import ServerName
 from marathonlb.haproxy.dynamic.updater import RuntimeUpdater
 from marathonlb.haproxy.files.publish import Published
 from marathonlb.haproxy.interfaces import IApplier, IChecker, IReloader
-from marathonlb.haproxy.outcome import Outcome, Postponed, Stepped, Unchanged, action_word, explanation
+from marathonlb.haproxy.outcome import (
+    Outcome,
+    Postponed,
+    StageTimes,
+    Stepped,
+    Unchanged,
+    action_word,
+    explanation,
+)
 from marathonlb.haproxy.reload_reason import ReasonKind, Reasons, ReloadReason
 from marathonlb.haproxy.reload_sequence import ReloadSequence
 from marathonlb.haproxy.running_config import RunningConfig
-from marathonlb.haproxy.stage_times import StageTimes
 from marathonlb.haproxy.update_sequence import UpdateSequence
 
 

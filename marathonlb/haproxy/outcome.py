@@ -7,9 +7,11 @@ made by `action_word` and `explanation`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 from attrs import field, frozen
+from twisted.internet.interfaces import IReactorTime
 
 from marathonlb.haproxy.reload_reason import Reasons, sentence
 
@@ -174,3 +176,25 @@ def output_of(outcome: Outcome) -> str:
 def changes_of(outcome: Outcome) -> RuntimeChanges:
     """Return what the runtime API changed."""
     return RuntimeChanges() if isinstance(outcome, Unchanged) else outcome.changes
+
+
+class StageTimes:
+    """
+    Measures stages.
+
+    :param watch: called with the name of each stage that begins.
+    :ivar seconds: by stage, of those that have succeeded.
+    """
+
+    def __init__(self, clock: IReactorTime, watch: Callable[[str], object]) -> None:
+        self.seconds: dict[str, float] = {}
+        self._clock = clock
+        self._watch = watch
+
+    @contextmanager
+    def measure(self, name: str) -> Iterator[None]:
+        """Measure what is done inside; of a stage that comes several times, all together."""
+        self._watch(name)
+        began = self._clock.seconds()
+        yield
+        self.seconds[name] = round(self.seconds.get(name, 0.0) + self._clock.seconds() - began, 6)

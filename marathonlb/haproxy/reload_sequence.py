@@ -21,10 +21,9 @@ from marathonlb.haproxy.dynamic.update import UpdatePlan
 from marathonlb.haproxy.dynamic.updater import RuntimeUpdater
 from marathonlb.haproxy.files.publish import Published
 from marathonlb.haproxy.interfaces import IChecker, IReloader
-from marathonlb.haproxy.outcome import Reloaded, Written
+from marathonlb.haproxy.outcome import Reloaded, StageTimes, Written
 from marathonlb.haproxy.reload_reason import Reasons
 from marathonlb.haproxy.running_config import AfterReload, RunningConfig
-from marathonlb.haproxy.stage_times import StageTimes
 from marathonlb.timers import pause
 
 NEW_WORKER_TIMEOUT = 5.0

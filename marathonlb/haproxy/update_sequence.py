@@ -21,9 +21,9 @@ from marathonlb.haproxy.dynamic.servers import Steps
 from marathonlb.haproxy.dynamic.update import ServerName, Trouble, UpdatePlan, UpdateResult
 from marathonlb.haproxy.dynamic.updater import RuntimeUpdater
 from marathonlb.haproxy.interfaces import IReloader
+from marathonlb.haproxy.outcome import StageTimes
 from marathonlb.haproxy.reload_reason import Reasons, sentence
 from marathonlb.haproxy.running_config import RunningConfig
-from marathonlb.haproxy.stage_times import StageTimes
 
 NAMED = 6
 """Maximum number of backends and maps named in a log line."""

@@ -9,6 +9,7 @@ whole. One that goes is unpublished first: it takes no new request and ends thos
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 
 from attrs import evolve, field, frozen
@@ -17,7 +18,7 @@ from msgspec import Struct
 from marathonlb.config.text import named_defaults
 from marathonlb.config.text.diff import Difference
 from marathonlb.config.text.model import Config, Section
-from marathonlb.config.text.server_lines import Backend, Inherited
+from marathonlb.config.text.server_lines import Backend, Inherited, parse
 from marathonlb.haproxy.dynamic.capabilities import Impossible, RuntimeLimits, UpdateObstacle
 from marathonlb.haproxy.dynamic.server_state import is_unpublished, parse_state, questions
 from marathonlb.haproxy.dynamic.servers import Step, Steps, add_server_commands, obstacle_to_servers
@@ -230,3 +231,28 @@ async def delete_unused(connection: IRuntimeConnection, names: Sequence[str]) ->
         if refusal(commands[-1], replies[-1]) is None:
             deleted.append(name)
     return tuple(deleted)
+
+
+MAX_REMEMBERED = 2_000
+"""Maximum number of backends kept; a backend that has changed a moment ago is likely to change again."""
+
+
+class ParsedBackends:
+    """Parses sections, and of a backend that has changed only its new lines."""
+
+    def __init__(self) -> None:
+        self._parsed: OrderedDict[str, tuple[Section, Backend]] = OrderedDict()
+
+    def of(self, section: Section) -> Backend:
+        """Return the backend of a section."""
+        kept = self._parsed.pop(section.name, None)
+        if kept is None or kept[0] is not section:
+            kept = section, parse(section, kept[1] if kept else None)
+        self._parsed[section.name] = kept
+        if len(self._parsed) > MAX_REMEMBERED:
+            self._parsed.popitem(last=False)
+        return kept[1]
+
+    def forget(self, name: str) -> None:
+        """Drop a backend that is gone."""
+        self._parsed.pop(name, None)

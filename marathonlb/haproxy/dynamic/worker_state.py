@@ -14,10 +14,9 @@ from attrs import evolve, field, frozen
 
 from marathonlb.config.text.model import Config, Section
 from marathonlb.config.text.server_lines import Backend, Inherited, inherited
-from marathonlb.haproxy.dynamic.backends import WorkerBackends
+from marathonlb.haproxy.dynamic.backends import ParsedBackends, WorkerBackends
 from marathonlb.haproxy.dynamic.capabilities import RuntimeLimits
 from marathonlb.haproxy.dynamic.maps import MapPlanner
-from marathonlb.haproxy.dynamic.parsed_backends import ParsedBackends
 from marathonlb.haproxy.dynamic.server_state import ReportedServer, deviations
 from marathonlb.haproxy.dynamic.servers import DRAIN, MAINTENANCE, BackendChange, HeldServer, held_by
 from marathonlb.haproxy.dynamic.update import (
