@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from itertools import starmap
 from pathlib import Path
 
-from marathonlb import limits
+from marathonlb.base import limits
 from marathonlb.config.templates.loader import defaults_directory
 from marathonlb.config.templates.table import TEMPLATES, TemplateSpec
 from marathonlb.config.templates.variable_table import VARIABLES, Variable

@@ -11,7 +11,8 @@ from typing import ClassVar
 
 from attrs import field, frozen
 
-from marathonlb import limits
+from marathonlb.base import limits
+from marathonlb.base.redaction import masked
 from marathonlb.problem_kinds.kind import ProblemKind
 from marathonlb.problem_kinds.operators import TEMPLATE_ERROR
 from marathonlb.problem_kinds.running import (
@@ -28,7 +29,6 @@ from marathonlb.problem_kinds.running import (
     TEMPLATES_HOLD,
     USAGE,
 )
-from marathonlb.redaction import masked
 
 
 class MarathonLBError(Exception):

@@ -29,7 +29,7 @@ from twisted.logger import (
 )
 from zope.interface import implementer, provider
 
-from marathonlb.redaction import masked
+from marathonlb.base.redaction import masked
 from marathonlb.settings import Settings
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")

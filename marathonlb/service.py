@@ -13,7 +13,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from marathonlb import __version__
-from marathonlb.causes import Cause, CauseKind
+from marathonlb.base.causes import Cause, CauseKind
 from marathonlb.config.templates.loader import load_templates, require_directory
 from marathonlb.controller.recorder import Recorder
 from marathonlb.controller.timeline import EventTimeline

@@ -25,17 +25,15 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("marathon",),
     ("logs",),
     ("options",),
-    ("settings", "metrics", "errors", "timers", "causes"),
-    ("redaction", "limits", "figures", "files", "endpoints", "problem_kinds"),
+    ("settings", "metrics", "errors", "timers"),
+    ("base", "problem_kinds"),
     ("__init__",),
     ("_version",),
 )
 """The wings from the top to the ground; those of one floor do not import each other."""
 
 MAY_IMPORT: dict[str, frozenset[str]] = {
-    "haproxy": frozenset(
-        "config logs options settings metrics errors files timers causes redaction limits figures".split()
-    ),
+    "haproxy": frozenset("base config logs options settings metrics errors timers".split()),
 }
 """Wings that may import these others alone, though more stand below them: HAProxy is driven with plain values."""
 
@@ -103,10 +101,10 @@ PURE = (
     "routing",
     "settings",
     "errors",
-    "causes",
-    "limits",
+    "base.causes",
+    "base.limits",
+    "base.redaction",
     "problem_kinds",
-    "redaction",
     "documentation",
     "haproxy.diagnostics",
     "marathon.model",

@@ -13,7 +13,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from marathonlb import limits
+from marathonlb.base import limits
 from marathonlb.config.https import HttpsPort
 from marathonlb.config.requests import guards
 from marathonlb.config.rule_templates import RuleText, names_app

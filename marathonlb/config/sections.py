@@ -13,7 +13,7 @@ from typing import Any
 from attrs import field, frozen
 from msgspec import Struct
 
-from marathonlb import limits
+from marathonlb.base import limits
 from marathonlb.config import counters
 from marathonlb.config.requests import guards
 from marathonlb.config.rule_templates import auth_in_frontends

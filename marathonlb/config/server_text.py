@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from marathonlb import limits
+from marathonlb.base import limits
 from marathonlb.config.templates.chunks import whole_lines
 from marathonlb.config.templates.structure import checked_text
 from marathonlb.config.templates.template import Template

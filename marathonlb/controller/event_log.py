@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from twisted.logger import Logger
 
-from marathonlb.causes import Cause
+from marathonlb.base.causes import Cause
 from marathonlb.controller.planned_config import PlannedConfig
 from marathonlb.controller.sentences import cause_phrase, causes_sentence, outcome_sentence, some_of
 from marathonlb.controller.status import ConvergenceStatus

@@ -11,7 +11,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
 
-from marathonlb.causes import Cause, CauseKind
+from marathonlb.base.causes import Cause, CauseKind
 from marathonlb.controller.convergence.cold_start import ColdStartDoubt
 from marathonlb.controller.convergence.converge import Convergence
 from marathonlb.controller.convergence.gathering import Gathering

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from twisted.internet.interfaces import IReactorTime
 
-from marathonlb.causes import Cause, CauseKind
+from marathonlb.base.causes import Cause, CauseKind
 from marathonlb.controller.event_log import LOUD, EventLog
 from marathonlb.controller.planned_config import PlannedConfig
 from marathonlb.controller.sentences import NO_CHANGES, cause_phrase, outcome_sentence

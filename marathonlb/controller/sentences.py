@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from marathonlb.causes import Cause, CauseKind
+from marathonlb.base.causes import Cause, CauseKind
 from marathonlb.haproxy.outcome import Outcome, Postponed, Reloaded, Stepped, Unchanged, Written, explanation
 from marathonlb.haproxy.reload_reason import ReasonKind, sentence
 

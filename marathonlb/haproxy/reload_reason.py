@@ -12,7 +12,7 @@ from enum import Enum, auto
 
 from msgspec import Struct
 
-from marathonlb.causes import Cause, CauseKind
+from marathonlb.base.causes import Cause, CauseKind
 from marathonlb.config.text.diff import MAP, Difference, DifferenceGroup, grouped, joined, merged
 from marathonlb.haproxy.runtime.replies import CommandRefusal
 

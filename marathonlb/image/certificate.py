@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from marathonlb.files import replace
+from marathonlb.base.files import replace
 
 LIFE = timedelta(days=3650)
 """How long the self-signed certificate is valid."""

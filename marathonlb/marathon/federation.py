@@ -20,7 +20,7 @@ from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from marathonlb.causes import Cause, CauseKind
+from marathonlb.base.causes import Cause, CauseKind
 from marathonlb.marathon.cluster import Change
 from marathonlb.marathon.cluster_poller import ClusterPoller
 from marathonlb.marathon.events.hints import Hint

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable
 import msgspec
 from twisted.logger import Logger
 
+from marathonlb.base.files import replace
 from marathonlb.errors import MarathonLBError
-from marathonlb.files import replace
 from marathonlb.marathon.model import App, shown_cluster
 
 

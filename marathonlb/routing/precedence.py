@@ -15,7 +15,7 @@ from string import ascii_lowercase, ascii_uppercase
 from attrs import field, frozen
 from msgspec import Struct
 
-from marathonlb import limits
+from marathonlb.base import limits
 from marathonlb.routing.hosts import hosts_below, is_wildcard, wildcards_above
 from marathonlb.routing.names import owner_of
 from marathonlb.routing.services.model import Service

@@ -7,10 +7,10 @@ from itertools import groupby
 
 from attrs import field, frozen
 
-from marathonlb import limits
+from marathonlb.base import limits
+from marathonlb.base.redaction import masked, masked_value
 from marathonlb.problem_kinds.apps import MORE_PROBLEMS
 from marathonlb.problem_kinds.kind import ProblemKind
-from marathonlb.redaction import masked, masked_value
 
 PIN = "pin"
 """The label of the problem that a configuration of the past is pinned."""

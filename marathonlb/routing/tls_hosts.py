@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from attrs import define, field
 from msgspec import Struct
 
-from marathonlb import limits
+from marathonlb.base import limits
 from marathonlb.problem_kinds.kind import ProblemKind
 from marathonlb.problem_kinds.operators import HOST_CERTIFICATE
 from marathonlb.problem_kinds.sharing import CERTIFICATE_LIMIT, TLS_OPTIONS_UNUSED

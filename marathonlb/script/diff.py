@@ -7,14 +7,14 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from marathonlb.base.figures import visible
+from marathonlb.base.redaction import masked
 from marathonlb.config.text.diff import split
 from marathonlb.config.text.model import Section
 from marathonlb.config.text.unified_diff import unified_lines
 from marathonlb.errors import MarathonLBError, described
-from marathonlb.figures import visible
 from marathonlb.haproxy.files.publish import Published
 from marathonlb.haproxy.reload_reason import sentence
-from marathonlb.redaction import masked
 from marathonlb.script.parts import parts_of
 from marathonlb.script.progress import Watch
 from marathonlb.script.terminal import Paint, Terminal

@@ -8,8 +8,8 @@ from urllib.parse import quote
 import msgspec
 from twisted.logger import Logger
 
+from marathonlb.base.figures import visible
 from marathonlb.errors import DaemonRefused, DaemonUnreachable, UsageError
-from marathonlb.figures import visible
 from marathonlb.routing.explain.answer import explain
 from marathonlb.routing.explain.model import Explanation, render
 from marathonlb.routing.explain.question import EXPECTED, question_of

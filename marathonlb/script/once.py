@@ -9,7 +9,7 @@ from typing import Any
 
 from twisted.logger import Logger
 
-from marathonlb.causes import Cause, CauseKind
+from marathonlb.base.causes import Cause, CauseKind
 from marathonlb.exclusive import holding_locks
 from marathonlb.haproxy.reload_reason import from_cause
 from marathonlb.parts import Parts

@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
+from marathonlb.base.figures import kind
 from marathonlb.controller.timeline import Entry
-from marathonlb.figures import kind
 from marathonlb.script.terminal import Paint, Terminal
 from marathonlb.settings import Settings
 from marathonlb.web.api.problems import Problems, ProblemView

@@ -13,8 +13,8 @@ from typing import IO, Any
 
 from msgspec import Struct
 
-from marathonlb.figures import visible
-from marathonlb.redaction import masked
+from marathonlb.base.figures import visible
+from marathonlb.base.redaction import masked
 
 CLEAR = "\r\x1b[K"
 """The sequence that empties the line on a terminal."""

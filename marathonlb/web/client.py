@@ -23,7 +23,7 @@ from twisted.web.client import Agent, HTTPConnectionPool, ResponseFailed, Respon
 from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
-from marathonlb.endpoints import ChosenEndpointFactory
+from marathonlb.base.endpoints import ChosenEndpointFactory
 from marathonlb.errors import DaemonRefused, DaemonUnreachable
 from marathonlb.haproxy.files.state_directory import MAX_SOCKET_PATH, WEB_SOCKET, state_directory_beside
 from marathonlb.settings import Settings

@@ -1,11 +1,11 @@
 """
-Configurations without passwords, for clients that are not admins (`marathonlb.redaction`). Pure.
+Configurations without passwords, for clients that are not admins (`marathonlb.base.redaction`). Pure.
 """
 
 from __future__ import annotations
 
+from marathonlb.base.redaction import masked
 from marathonlb.haproxy.files.publish import Published
-from marathonlb.redaction import masked
 
 
 def shown(published: Published, *, admin: bool) -> Published:

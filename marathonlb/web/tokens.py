@@ -13,7 +13,7 @@ from hmac import compare_digest
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from marathonlb.files import ChangedFile
+from marathonlb.base.files import ChangedFile
 from marathonlb.options.values import is_path
 
 SHORT = 16

@@ -22,8 +22,8 @@ from twisted.logger import ILogObserver, globalLogBeginner
 from twisted.python import usage
 
 from marathonlb import logs
+from marathonlb.base.figures import visible
 from marathonlb.errors import MarathonLBError, UsageError
-from marathonlb.figures import visible
 from marathonlb.marathon.api.agent import VerifiedPolicy, make_agent
 from marathonlb.marathon.api.request import Fetcher
 from marathonlb.marathon.factory import authorization_for

@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb import limits
+from marathonlb.base import limits
 from marathonlb.config.frontends import written_ports
 from marathonlb.config.templates.variables import shared_variables
 from marathonlb.settings import Settings

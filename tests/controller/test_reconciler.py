@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred
 
-from marathonlb.causes import Cause, CauseKind
+from marathonlb.base.causes import Cause, CauseKind
 from marathonlb.errors import SourceError
 from marathonlb.haproxy.outcome import action_word
 from tests.reconciling import EVERYTHING, ReconcilerTestCase, cluster, web

@@ -6,7 +6,7 @@ from collections import Counter
 
 from attrs import evolve
 
-from marathonlb.causes import Cause, CauseKind
+from marathonlb.base.causes import Cause, CauseKind
 from marathonlb.controller.event_log import LOUD
 from marathonlb.controller.timeline import Entry, Kind
 from marathonlb.errors import ReloadFailed

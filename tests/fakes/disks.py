@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable
 from typing import Any
 
-from marathonlb.files import Ownership, Text
+from marathonlb.base.files import Ownership, Text
 from marathonlb.haproxy.files.disk import Disk
 
 

@@ -14,7 +14,7 @@ from twisted.web.client import Agent
 from twisted.web.iweb import IBodyProducer
 from zope.interface import implementer
 
-from marathonlb.causes import CauseKind
+from marathonlb.base.causes import CauseKind
 from marathonlb.marathon.api.agent import make_agent
 from marathonlb.marathon.api.client import MarathonClient
 from marathonlb.marathon.events.hints import Hint

@@ -11,13 +11,13 @@ from attrs import evolve
 from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
+from marathonlb.base.limits import PORTS
 from marathonlb.config.render import Renderer
 from marathonlb.config.templates.loader import load_templates
 from marathonlb.config.templates.table import PER_APP_NAMES
 from marathonlb.controller.planner import Planner
 from marathonlb.controller.reconciler import Reconciler
 from marathonlb.haproxy.factory import make_applier
-from marathonlb.limits import PORTS
 from marathonlb.marathon.gatherer import Gatherer
 from marathonlb.marathon.model import App, Port
 from marathonlb.routing.offers import Offers

@@ -11,7 +11,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb import limits
+from marathonlb.base import limits
 from marathonlb.config.templates.table import PER_APP_NAMES
 from marathonlb.marathon.model import App, HealthCheck, Port
 from marathonlb.problem_kinds.apps import LABEL_VALUE, MORE_PROBLEMS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb import limits
+from marathonlb.base import limits
 from marathonlb.problem_kinds.operators import HOST_CERTIFICATE
 from marathonlb.problem_kinds.sharing import CERTIFICATE_LIMIT, TLS_OPTIONS_UNUSED
 from marathonlb.routing.rules import rules_of

@@ -7,7 +7,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
 
-from marathonlb.redaction import masked
+from marathonlb.base.redaction import masked
 from marathonlb.web.access import UNKNOWN, Access, Permissions, client_of
 from marathonlb.web.page import Refusal
 from marathonlb.web.tokens import FAILURES, FORGIVEN_AFTER, AdminToken, FailedTokens

@@ -10,7 +10,7 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.causes import Cause, CauseKind
+from marathonlb.base.causes import Cause, CauseKind
 from marathonlb.marathon.events.hints import Hint
 from marathonlb.web.callback.resource import CallbackSite
 from marathonlb.web.connections import LARGEST, BoundedChannel, Connections, Times, fair_share

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from marathonlb.haproxy.files.publish import Published
+from tests.base.test_redaction import LINES, SECRET
 from tests.reconciling import web
-from tests.test_redaction import LINES, SECRET
 from tests.web.contexts import NOW, PagesTestCase
 from tests.web.dashboard.reading import PATHS
 

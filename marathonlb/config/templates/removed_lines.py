@@ -12,9 +12,9 @@ import re
 
 from msgspec import Struct
 
+from marathonlb.base.redaction import masked
 from marathonlb.config.templates.template import Template
 from marathonlb.problem_kinds.operators import TEMPLATE_REWRITTEN
-from marathonlb.redaction import masked
 from marathonlb.routing.problems import Problem
 
 _TUNING = frozenset(

@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from marathonlb.base.redaction import masked
 from marathonlb.config.templates.template import Template
 from marathonlb.config.text.model import SECTION_KEYWORDS
 from marathonlb.errors import TemplateError
-from marathonlb.redaction import masked
 from marathonlb.routing.labels.values import speaks_for_haproxy
 
 OPENS = {

@@ -21,7 +21,7 @@ from attrs import field, frozen
 from jinja2.meta import find_undeclared_variables
 from jinja2.sandbox import SandboxedEnvironment
 
-from marathonlb import limits
+from marathonlb.base import limits
 from marathonlb.config.templates.table import BY_NAME
 from marathonlb.config.text.model import label_in
 from marathonlb.errors import TemplateError

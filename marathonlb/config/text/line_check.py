@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 
 from attrs import evolve
 
-from marathonlb import limits
+from marathonlb.base import limits
 from marathonlb.config.text.model import SECTION_KEYWORDS, Chunk, Section
 from marathonlb.problem_kinds.apps import LABEL_LINE_LENGTH, MAP_ENTRY, ROUTING_LIMIT
 from marathonlb.routing.hosts import wildcards_above

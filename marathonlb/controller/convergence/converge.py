@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from twisted.internet.interfaces import IReactorTime
 
-from marathonlb.causes import Cause, CauseKind
+from marathonlb.base.causes import Cause, CauseKind
 from marathonlb.controller.convergence.gathering import Gathering
 from marathonlb.controller.convergence.pending_hints import HintSum, PendingHints
 from marathonlb.controller.convergence.plan_applier import PlanApplier

@@ -6,7 +6,7 @@ from collections import Counter
 
 from msgspec import Struct
 
-from marathonlb.causes import Cause
+from marathonlb.base.causes import Cause
 from marathonlb.marathon.events.hints import Hint
 
 NO_APPS: frozenset[str] = frozenset()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from twisted.internet.interfaces import IReactorTime
 
-from marathonlb.causes import Cause, CauseKind
+from marathonlb.base.causes import Cause, CauseKind
 from marathonlb.controller.convergence.cold_start import ColdStartDoubt
 from marathonlb.controller.convergence.pending_hints import PendingHints
 from marathonlb.controller.event_log import EventLog

@@ -20,7 +20,7 @@ from time import time
 
 from twisted.logger import Logger
 
-from marathonlb.files import replace
+from marathonlb.base.files import replace
 from marathonlb.haproxy.certificates.survey import COMPANIONS
 
 SUFFIX = ".pem"

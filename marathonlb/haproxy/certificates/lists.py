@@ -6,8 +6,8 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 
+from marathonlb.base.files import replace
 from marathonlb.config.templates.variables import LIST_SUFFIX
-from marathonlb.files import replace
 
 MAX_ARGUMENTS = 20
 """Maximum number of certificates on a ``bind`` line, which HAProxy cuts off after 64 words; more go into a list."""

@@ -14,9 +14,9 @@ from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from marathonlb.base.files import Ownership
 from marathonlb.config.text.model import Config
 from marathonlb.errors import PublishFailed
-from marathonlb.files import Ownership
 from marathonlb.haproxy.certificates.inventory import Certificates
 from marathonlb.haproxy.certificates.survey import FileKey
 from marathonlb.haproxy.files.disk import Disk, read_text

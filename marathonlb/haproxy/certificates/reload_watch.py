@@ -17,7 +17,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from marathonlb.causes import Cause, CauseKind
+from marathonlb.base.causes import Cause, CauseKind
 from marathonlb.errors import HAProxyUnavailable
 from marathonlb.haproxy.certificates.loaded import LoadedCertificates
 from marathonlb.haproxy.certificates.survey import to_be_served

@@ -16,7 +16,7 @@ from typing import Protocol
 from attrs import Factory, evolve, frozen
 from msgspec import Struct
 
-from marathonlb.files import FileVersion
+from marathonlb.base.files import FileVersion
 from marathonlb.haproxy.certificates.pem import has_key, payload, read_authorities, read_certificate
 from marathonlb.haproxy.files.reader import LARGEST, read_regular
 

@@ -17,11 +17,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from attrs import Factory, frozen
 
+from marathonlb.base.redaction import masked
 from marathonlb.config.text import named_defaults
 from marathonlb.config.text.model import Config, Owner
 from marathonlb.errors import Complaint
 from marathonlb.haproxy.diagnostics.hints import remedy
-from marathonlb.redaction import masked
 
 MAX_SHOWN = 5
 """Maximum number of complaints to show about one template."""

@@ -13,10 +13,10 @@ from contextlib import suppress
 
 from twisted.logger import Logger
 
+from marathonlb.base.files import Ownership
 from marathonlb.config.templates.table import BY_NAME
 from marathonlb.config.templates.template import Template, classic, jinja
 from marathonlb.errors import PublishFailed, TemplateError
-from marathonlb.files import Ownership
 from marathonlb.haproxy.files.disk import Disk, explain_error, read_text
 from marathonlb.haproxy.files.state_directory import StateDirectory
 

@@ -13,8 +13,8 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from marathonlb.base.files import FileWriter, Ownership, Text, encoded
 from marathonlb.errors import PublishFailed
-from marathonlb.files import FileWriter, Ownership, Text, encoded
 
 ADVICE = {
     "ENOSPC": "free some space",

@@ -25,8 +25,8 @@ from attrs import field, frozen
 from msgspec import Struct
 from twisted.logger import Logger
 
+from marathonlb.base.files import Ownership, Text, encoded
 from marathonlb.config.text.model import Config
-from marathonlb.files import Ownership, Text, encoded
 from marathonlb.haproxy.files.disk import (
     Disk,
     holds,

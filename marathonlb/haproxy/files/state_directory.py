@@ -22,9 +22,9 @@ from contextlib import suppress
 from attrs import fields
 from twisted.logger import Logger
 
+from marathonlb.base.files import Ownership
 from marathonlb.config.https import LONGEST_SOCKET_NAME
 from marathonlb.errors import PublishFailed
-from marathonlb.files import Ownership
 from marathonlb.haproxy.files.disk import Disk, explain_os_error, read_text
 from marathonlb.haproxy.files.sockets import remove_dead
 from marathonlb.haproxy.files.trust import distrusted, may_enter

@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from msgspec import Struct
 from twisted.logger import Logger
 
+from marathonlb.base.files import Ownership
 from marathonlb.errors import PublishFailed
-from marathonlb.files import Ownership
 from marathonlb.haproxy.files.disk import Disk, explain_error, read_text, remove_tree
 from marathonlb.haproxy.files.publish import Published
 from marathonlb.haproxy.files.state_directory import StateDirectory

@@ -14,7 +14,7 @@ from contextlib import suppress
 from attrs import field, frozen
 from twisted.logger import Logger
 
-from marathonlb.files import ChangedFile, Ownership
+from marathonlb.base.files import ChangedFile, Ownership
 from marathonlb.haproxy.files.disk import Disk, publishing, read_text
 from marathonlb.haproxy.files.publish import Published
 

@@ -24,8 +24,8 @@ from twisted.web.client import Agent, HTTPConnectionPool
 from twisted.web.iweb import IAgent, IPolicyForHTTPS
 from zope.interface import implementer
 
+from marathonlb.base.files import ChangedFile
 from marathonlb.errors import UsageError
-from marathonlb.files import ChangedFile
 from marathonlb.settings import Settings
 
 CONNECT_TIMEOUT = 5.0

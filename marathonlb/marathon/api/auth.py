@@ -8,8 +8,8 @@ from pathlib import Path
 from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import Interface, implementer
 
+from marathonlb.base.files import ChangedFile
 from marathonlb.errors import SourceError
-from marathonlb.files import ChangedFile
 
 Headers = dict[str, str]
 

@@ -16,7 +16,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from marathonlb.causes import Cause, CauseKind
+from marathonlb.base.causes import Cause, CauseKind
 from marathonlb.marathon.events.base import Poke
 from marathonlb.marathon.events.hints import Hint
 

@@ -16,7 +16,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from marathonlb.causes import Cause, CauseKind
+from marathonlb.base.causes import Cause, CauseKind
 from marathonlb.errors import SourceError
 from marathonlb.marathon.events.base import Poke, ReconnectingEventSource
 from marathonlb.marathon.events.hints import Hint, ended_tasks, hint_of, together

@@ -15,7 +15,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import UNSET, Raw, Struct
 
-from marathonlb import limits
+from marathonlb.base import limits
 from marathonlb.marathon.interfaces import UnreadableApp, UnreadableTask
 from marathonlb.marathon.model import App, HealthCheck, Task
 from marathonlb.marathon.parsing.ports import networking_for, ports_for

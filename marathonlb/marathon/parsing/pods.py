@@ -12,7 +12,7 @@ from itertools import islice
 import msgspec
 from msgspec import Raw
 
-from marathonlb import limits
+from marathonlb.base import limits
 from marathonlb.marathon.interfaces import UnreadableApp, UnreadableTask
 from marathonlb.marathon.model import App, HealthCheck, Networking, Port, Task
 from marathonlb.marathon.parsing.apps import (

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
-from marathonlb import limits
+from marathonlb.base import limits
 from marathonlb.marathon.model import Networking, Port
 from marathonlb.marathon.parsing.schema import AppHead, DiscoveryPort, Network, PortMapping
 

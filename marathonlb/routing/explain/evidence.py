@@ -13,7 +13,7 @@ from heapq import nsmallest
 
 from attrs import Factory, frozen
 
-from marathonlb import limits
+from marathonlb.base import limits
 from marathonlb.marathon.model import App, Task, id_in_cluster
 from marathonlb.problem_kinds.apps import PROTOCOL
 from marathonlb.problem_kinds.kind import Category

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from attrs import evolve
 
-from marathonlb import limits
+from marathonlb.base import limits
 from marathonlb.marathon.model import App
 from marathonlb.routing.explain.evidence import State, nearest, sentence_of, why_no_servers, why_not
 from marathonlb.routing.explain.model import Explanation, Reason

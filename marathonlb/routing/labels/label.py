@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from marathonlb import limits
+from marathonlb.base import limits
 
 
 class Label(Struct, frozen=True):

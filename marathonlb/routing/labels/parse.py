@@ -11,7 +11,7 @@ from typing import Any
 
 from attrs import Factory, field, frozen
 
-from marathonlb import limits
+from marathonlb.base import limits
 from marathonlb.marathon.model import App
 from marathonlb.problem_kinds.apps import LABEL_LIMIT, LABEL_UNKNOWN, LABEL_VALUE
 from marathonlb.routing.labels.label import Label

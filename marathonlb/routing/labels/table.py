@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from marathonlb import limits
+from marathonlb.base import limits
 from marathonlb.routing.labels import tls, values
 from marathonlb.routing.labels.balance import LONGEST, balance
 from marathonlb.routing.labels.bind_options import bind_options

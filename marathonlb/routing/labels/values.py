@@ -11,7 +11,7 @@ import re
 from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
 
-from marathonlb import limits
+from marathonlb.base import limits
 from marathonlb.routing.hosts import is_wildcard
 from marathonlb.routing.lines.passwords import COMMAND
 

@@ -14,7 +14,7 @@ from itertools import accumulate, islice
 import msgspec
 from attrs import evolve
 
-from marathonlb import limits
+from marathonlb.base import limits
 from marathonlb.marathon.model import App, HealthCheck, Networking, Task, id_in_cluster
 from marathonlb.problem_kinds.apps import HOST_NAME, LABEL_VALUE, PASSWORD_HASH, PROTOCOL, SERVICE_PORT
 from marathonlb.routing.labels import values

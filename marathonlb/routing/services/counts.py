@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from attrs import evolve
 
-from marathonlb import limits
+from marathonlb.base import limits
 from marathonlb.marathon.model import App
 from marathonlb.problem_kinds.apps import BIND_LINE, HEALTH_CHECK_PATH, LABEL_PORT, PORT_LIMIT, ROUTING_LIMIT
 from marathonlb.routing.labels import values

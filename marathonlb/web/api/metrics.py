@@ -28,7 +28,7 @@ from twisted.web.client import (
 from twisted.web.iweb import IAgent, IResponse
 from twisted.web.server import Request
 
-from marathonlb.endpoints import ChosenEndpointFactory
+from marathonlb.base.endpoints import ChosenEndpointFactory
 from marathonlb.errors import HAProxyUnavailable
 from marathonlb.metrics import Metrics
 from marathonlb.web.api.health import readiness

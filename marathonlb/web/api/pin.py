@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from marathonlb.causes import Cause, CauseKind
+from marathonlb.base.causes import Cause, CauseKind
 from marathonlb.config.text.diff import split
 from marathonlb.config.text.model import Config
 from marathonlb.errors import InvalidConfiguration, PublishFailed, ReloadFailed

@@ -15,10 +15,10 @@ import msgspec
 from twisted.internet.defer import DeferredLock
 from twisted.internet.task import deferLater
 
+from marathonlb.base.redaction import masked
 from marathonlb.config.text.model import DIRECTORY
 from marathonlb.errors import HAProxyUnavailable, described
 from marathonlb.haproxy.runtime.stats import BackendDetail, BackendState, ServerState
-from marathonlb.redaction import masked
 from marathonlb.routing.explain.evidence import State
 from marathonlb.routing.explain.model import LeftOut, RuleSeen, ServerSeen
 from marathonlb.routing.explain.views import seen

@@ -19,7 +19,7 @@ from twisted.web import http
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
-from marathonlb.causes import Cause, CauseKind
+from marathonlb.base.causes import Cause, CauseKind
 from marathonlb.marathon.events.base import Poke
 from marathonlb.marathon.events.hints import Hint, hint_of, is_event
 from marathonlb.settings import CLUSTER_ARGUMENT

@@ -9,10 +9,10 @@ from typing import Any
 
 from attrs import frozen
 
+from marathonlb.base.figures import seconds_of
 from marathonlb.config.text.model import SECTION_KEYWORDS
 from marathonlb.config.text.unified_diff import SectionDifference, difference
 from marathonlb.controller.timeline import Kind
-from marathonlb.figures import seconds_of
 from marathonlb.web.api.configurations import RUNNING, texts, versions_of
 from marathonlb.web.api.services import TextSection
 from marathonlb.web.dashboard.charts import stages

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 from attrs import frozen
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from marathonlb import figures
+from marathonlb.base import figures
 from marathonlb.controller.timeline import Kind
 from marathonlb.errors import MarathonLBError
 from marathonlb.haproxy.outcome import action_name

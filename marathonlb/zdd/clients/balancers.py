@@ -15,7 +15,7 @@ from twisted.web.client import URI, Agent
 from twisted.web.iweb import IAgent, IPolicyForHTTPS
 from zope.interface import Interface, implementer
 
-from marathonlb.endpoints import ChosenEndpointFactory
+from marathonlb.base.endpoints import ChosenEndpointFactory
 from marathonlb.errors import MarathonLBError, SourceError
 from marathonlb.marathon.api.body import BodyReader, TooBig
 from marathonlb.marathon.api.failures import FAILURES, AskedServer, failure

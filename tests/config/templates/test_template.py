@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb import limits
+from marathonlb.base import limits
 from marathonlb.config.templates.template import classic, jinja
 from marathonlb.errors import TemplateError
 

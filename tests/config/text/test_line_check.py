@@ -7,7 +7,7 @@ import time
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb import limits
+from marathonlb.base import limits
 from marathonlb.config.render import Renderer
 from marathonlb.config.rendered import Rendered
 from marathonlb.config.templates.loader import load_templates

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from marathonlb.causes import Cause, CauseKind
+from marathonlb.base.causes import Cause, CauseKind
 from marathonlb.marathon.events.hints import Hint
 from marathonlb.marathon.gatherer import MANY
 from tests.fakes.hints import event_hint

@@ -6,7 +6,7 @@ from collections import Counter
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.causes import Cause, CauseKind
+from marathonlb.base.causes import Cause, CauseKind
 from marathonlb.controller.convergence.pending_hints import PendingHints
 from marathonlb.marathon.events.hints import Hint
 from tests.fakes.hints import event_hint

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from twisted.internet.defer import Deferred
 
-from marathonlb.causes import Cause, CauseKind
+from marathonlb.base.causes import Cause, CauseKind
 from marathonlb.errors import HAProxyUnavailable
 from marathonlb.haproxy.certificates.loaded import LoadedCertificates, RememberingReloader
 from marathonlb.haproxy.certificates.reload_watch import WATCH_INTERVAL, CertificateWatch

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from marathonlb.base.files import DEFAULT_MODE, Ownership
 from marathonlb.errors import PublishFailed
-from marathonlb.files import DEFAULT_MODE, Ownership
 from marathonlb.haproxy.files.disk import (
     Disk,
     explain_error,

@@ -9,9 +9,9 @@ import stat
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from marathonlb.base.files import PART
 from marathonlb.config.text.model import Config
 from marathonlb.errors import PublishFailed
-from marathonlb.files import PART
 from marathonlb.haproxy.files.disk import holds
 from marathonlb.haproxy.files.publish import Files, Published, Recovery
 from tests.fakes.disks import Crash, FailingDisk, crashing, refusing

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.causes import Cause, CauseKind
+from marathonlb.base.causes import Cause, CauseKind
 from marathonlb.marathon.events.hints import ATTACHED, EVENT_TYPES, Hint, ended_tasks, hint_of, is_event
 from tests.fakes.hints import event_hint
 from tests.paths import data

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.causes import CauseKind
+from marathonlb.base.causes import CauseKind
 from marathonlb.errors import SourceError
 from marathonlb.marathon.events.hints import Hint
 from marathonlb.marathon.events.stream import EventStream

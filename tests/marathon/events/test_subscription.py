@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.causes import CauseKind
+from marathonlb.base.causes import CauseKind
 from marathonlb.errors import SourceError
 from marathonlb.marathon.events.hints import Hint
 from marathonlb.marathon.events.subscription import Subscription

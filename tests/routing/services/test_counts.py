@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb import limits
+from marathonlb.base import limits
 from marathonlb.marathon.model import Port
 from marathonlb.settings import Settings
 from tests.routing.apps import app, offered, task

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.figures import ago, duration, iso, moment, number, plural, seconds_of, size
+from marathonlb.base.figures import ago, duration, iso, moment, number, plural, seconds_of, size
 
 
 class FigureTests(SynchronousTestCase):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.limits import QUOTED, SHOWN, quoted, shortened, size, within
+from marathonlb.base.limits import QUOTED, SHOWN, quoted, shortened, size, within
 
 
 class LimitTests(SynchronousTestCase):
-    """The functions of `marathonlb.limits`."""
+    """The functions of `marathonlb.base.limits`."""
 
     def test_size(self) -> None:
         """A size is in bytes of UTF-8, also for a lone surrogate of JSON."""

@@ -13,7 +13,7 @@ from twisted.web.client import URI, Agent
 from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface.verify import verifyObject
 
-from marathonlb.endpoints import ChosenEndpointFactory
+from marathonlb.base.endpoints import ChosenEndpointFactory
 
 
 class ChosenEndpointFactoryTests(SynchronousTestCase):

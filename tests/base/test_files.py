@@ -8,7 +8,16 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from marathonlb.files import PART, ChangedFile, FileVersion, FileWriter, Ownership, Text, encoded, replace
+from marathonlb.base.files import (
+    PART,
+    ChangedFile,
+    FileVersion,
+    FileWriter,
+    Ownership,
+    Text,
+    encoded,
+    replace,
+)
 
 
 class RecordingWriter(FileWriter):

@@ -7,10 +7,10 @@ from time import process_time
 from twisted.logger import LogLevel
 from twisted.trial.unittest import SynchronousTestCase
 
+from marathonlb.base.redaction import masked, masked_value
 from marathonlb.errors import Complaint, InvalidConfiguration, ReloadFailed, TemplateError
 from marathonlb.logs import json_line, text_line
 from marathonlb.problem_kinds.apps import LABEL_VALUE
-from marathonlb.redaction import masked, masked_value
 from marathonlb.routing.problems import Problem
 
 SECRET = "aHVudGVyMg"

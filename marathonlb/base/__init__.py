@@ -1,0 +1,1 @@
+"""The base: what every wing may import."""
