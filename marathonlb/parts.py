@@ -99,9 +99,8 @@ def make_parts(
     members = make_members(settings, reactor, pool, observe, offers.count)
     federation = None if once else _federation(members, settings, reactor, applier.served)
     gatherer = _gatherer(members, settings) if federation is None else federation
-    hold = Hold(
-        Pins(settings.state_dir), os.path.dirname(os.path.abspath(settings.haproxy_config)), hosts.address
-    )
+    directory = os.path.dirname(os.path.abspath(settings.haproxy_config))
+    hold = Hold(Pins(settings.state_dir), directory, hosts.address)
     planner = Planner(offers, Renderer(settings, templates), admission, hold, accepted)
     reconciler = Reconciler(settings, gatherer, planner, applier, hosts, reactor, event_log=event_log)
     hosts.changed = reconciler.poke

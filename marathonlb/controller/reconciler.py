@@ -93,16 +93,7 @@ class Reconciler(Service):
         )
         self._convergence = Convergence(
             gatherer,
-            Gathering(
-                gatherer,
-                hosts,
-                hints,
-                UnreadyApps(self.poke, timers, self._is_running),
-                status,
-                event_log,
-                clock,
-                counts_drift=settings.mode != "poll",
-            ),
+            self._make_gathering(hosts),
             planner,
             self._plan_applier,
             self._early_drain,
@@ -113,6 +104,18 @@ class Reconciler(Service):
             timers,
             poke=self.poke,
             plan_again=self.plan_again,
+        )
+
+    def _make_gathering(self, hosts: Hosts) -> Gathering:
+        return Gathering(
+            self._gatherer,
+            hosts,
+            self._hints,
+            UnreadyApps(self.poke, self._timers, self._is_running),
+            self._status,
+            self.event_log,
+            self._clock,
+            counts_drift=self._settings.mode != "poll",
         )
 
     @cached_property

@@ -117,9 +117,7 @@ def make_applier(
     files = Files(settings.haproxy_config)
     state = StateDirectory.of(settings)
     binary = binary or make_binary(settings, reactor)
-    checker: IChecker = (
-        NoChecker() if settings.skip_validation else HAProxyChecker(binary, files.directory, reactor)
-    )
+    checker = _checker(settings, binary, files, reactor)
     # A stats socket belongs to one worker: a connection that is kept open would lead to the old one after a reload.
     connect = connection(settings, state, reactor)
     reloader: IReloader
@@ -132,10 +130,6 @@ def make_applier(
         connect, checker = make_connection_pool(connect), make_port_checker(checker, files)
     else:
         reloader = _command_reloader(settings, reactor, files)
-    services = MultiService()
-    for part in (reloader, connect):
-        if isinstance(part, Service):
-            part.setServiceParent(services)  # type: ignore[no-untyped-call]
     archive = Archive(state, settings.archive_versions, cause=cause)
     in_thread = partial(deferToThreadPool, reactor, reactor.getThreadPool())
     return Applier(
@@ -144,8 +138,22 @@ def make_applier(
         reloader=reloader if loaded is None else RememberingReloader(reloader, loaded),
         updater=RuntimeUpdater(connect, files.directory, reactor),
         clock=reactor,
-        service=services,
+        service=_services(reloader, connect),
     )
+
+
+def _checker(settings: Settings, binary: Binary, files: Files, reactor: Any) -> IChecker:
+    """Make what checks a configuration before it is published."""
+    return NoChecker() if settings.skip_validation else HAProxyChecker(binary, files.directory, reactor)
+
+
+def _services(*parts: object) -> MultiService:
+    """Return the parts that are services as one service."""
+    services = MultiService()
+    for part in parts:
+        if isinstance(part, Service):
+            part.setServiceParent(services)
+    return services
 
 
 def _command_reloader(settings: Settings, reactor: Any, files: Files) -> CommandReloader:

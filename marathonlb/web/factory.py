@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import marathonlb
@@ -53,14 +54,6 @@ def make_web(
     directory = os.path.dirname(os.path.abspath(settings.haproxy_config))
     binary = Binary(reactor, reactor, settings.haproxy, directory)
 
-    async def ask(command: str) -> str:
-        if settings.manage_haproxy:
-            return await RuntimeSocket.at(reactor, state.socket("master.sock"), master=True).ask(
-                f"@1 {command}"
-            )
-        path = _stats_socket(applier)
-        return await RuntimeSocket.at(reactor, path).ask(command)
-
     context = WebContext(
         settings=settings,
         version=marathonlb.__version__,
@@ -74,7 +67,7 @@ def make_web(
         resolve=resolve,
         archive=Archive(state, settings.archive_versions),
         hold=hold,
-        statistics=Statistics(ask, reactor),
+        statistics=Statistics(_runtime_api(settings, reactor, state, applier), reactor),
         recorder=recorder,
         capabilities=binary.capabilities,
     )
@@ -82,6 +75,20 @@ def make_web(
     root = router(context, exporter, socket.gethostname())
     owner = settings.account.uid if settings.account is not None and os.geteuid() == 0 else None
     return WebServer(lambda: state.socket(WEB_SOCKET), root, reactor, owner)
+
+
+def _runtime_api(
+    settings: Settings, reactor: Any, state: StateDirectory, applier: Applier
+) -> Callable[[str], Awaitable[str]]:
+    """Return the function that sends a command to HAProxy's worker: through the master, or a stats socket."""
+
+    async def ask(command: str) -> str:
+        if settings.manage_haproxy:
+            master = RuntimeSocket.at(reactor, state.socket("master.sock"), master=True)
+            return await master.ask(f"@1 {command}")
+        return await RuntimeSocket.at(reactor, _stats_socket(applier)).ask(command)
+
+    return ask
 
 
 def _stats_socket(applier: Applier) -> str:
