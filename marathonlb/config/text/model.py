@@ -106,6 +106,13 @@ class Section:
         """The number of lines of the section."""
         return self.text.count("\n")
 
+    @cached_property
+    def operator_templates(self) -> frozenset[str]:
+        """The names of the operator's templates that have a line in the section."""
+        return frozenset(
+            chunk.owner.template for chunk in self.chunks if chunk.text and chunk.owner.is_operator
+        )
+
 
 class MapEntry(Struct, frozen=True):
     """One line of a map file: a key, the backend it maps to, and the owner."""

@@ -123,12 +123,7 @@ def written_by_operator(complaint: Complaint, config: Config) -> str | None:
 
 def operators(config: Config) -> frozenset[str]:
     """Return the names of the operator's templates that have a line in a configuration."""
-    return frozenset(
-        chunk.owner.template
-        for section in config.sections
-        for chunk in section.chunks
-        if chunk.text and chunk.owner.is_operator
-    )
+    return frozenset(name for section in config.sections for name in section.operator_templates)
 
 
 def explained(complaint: Complaint, config: Config) -> str:

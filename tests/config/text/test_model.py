@@ -39,6 +39,18 @@ class OwnerTests(SynchronousTestCase):
             self.assertEqual((default, label, operator), (owner.is_default, owner.label, owner.is_operator))
 
 
+class SectionTests(SynchronousTestCase):
+    """`Section`."""
+
+    def test_operator_templates(self) -> None:
+        """The operator's templates with a line in a section are named; an empty text and a label's are not."""
+        of_operator = Owner("/one", 0, "BACKEND_HEAD", "file /t/HAPROXY_BACKEND_HEAD")
+        empty = Owner("/one", 0, "BACKEND_EXTRA", "environment HAPROXY_BACKEND_EXTRA")
+        section = Section("backend", "one", (Chunk("x\n", of_operator), Chunk("", empty), Chunk("y\n", TWO)))
+        self.assertEqual({"BACKEND_HEAD"}, section.operator_templates)
+        self.assertEqual(frozenset(), CONFIG.sections[2].operator_templates)
+
+
 class LocateTests(SynchronousTestCase):
     """From a line to its owner."""
 
